@@ -1,0 +1,143 @@
+"""Committed expectations: read them, find the one for a case, and merge new ones in."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from evals.errors import BaselineError, suggest
+from evals.files import check_json, to_json, write_atomically
+from evals.records import Baseline, BaselineFile, Record, Reference, Settings, baseline_key
+
+# The versions that a recorded number depends on; the rest of the environment is in the run record.
+ENV_KEPT = ("mteb", "torch", "scikit-learn", "numpy")
+
+
+def built_in_folder() -> Path:
+    """Return the folder of the baselines that come with the package: in the wheel, or in a checkout."""
+    packaged = Path(__file__).parent / "data" / "baselines"
+    return packaged if packaged.is_dir() else Path(__file__).parent.parent / "baselines"
+
+
+def load_baseline_file(path: Path) -> BaselineFile:
+    """Read one ``<alias>.json``.
+
+    Raises:
+        BaselineError: the file is not what a baseline file must be; names the file and the place.
+    """
+    return check_json(BaselineFile, path.read_bytes(), str(path), BaselineError)
+
+
+def render_baseline_file(content: BaselineFile) -> str:
+    """Return the file's text: the same bytes for the same content."""
+    return to_json(asdict(content))
+
+
+class Baselines:
+    """The baselines a project sees: its own folder over the built-in one, per alias and task.
+
+    Only the own folder is ever written. It need not exist.
+    """
+
+    def __init__(self, own: Path, built_in: Path | None = None) -> None:
+        self.own = own
+        self.built_in = built_in or built_in_folder()
+        self._files: dict[Path, BaselineFile | None] = {}
+
+    def aliases(self) -> list[str]:
+        """Name every model that has a baseline."""
+        return sorted({file.stem for folder in (self.own, self.built_in) for file in folder.glob("*.json")})
+
+    def find(self, alias: str, key: str) -> Reference | None:
+        """Return what is expected of a case, or None where nobody has recorded it."""
+        for folder in (self.own, self.built_in):
+            file = self._load(folder / f"{alias}.json")
+            if file is not None and key in file.tasks:
+                return Reference(alias=alias, model=file.model, revision=file.revision, baseline=file.tasks[key])
+        return None
+
+    def require_alias(self, alias: str, option: str) -> None:
+        """Refuse an alias that has no baseline at all.
+
+        Raises:
+            BaselineError: naming the nearest one that has.
+        """
+        if alias not in self.aliases():
+            raise BaselineError(f'{option} = "{alias}": no {alias}.json in {self.own}{suggest(alias, self.aliases())}')
+
+    def has_own(self, alias: str, key: str) -> bool:
+        """Say whether the project's own folder holds an entry, whatever the built-in one has."""
+        file = self._load(self.own / f"{alias}.json")
+        return file is not None and key in file.tasks
+
+    def write(self, records: Iterable[Record], env: Mapping[str, str]) -> list[Path]:
+        """Write measured records as baselines, each to its alias's file, leaving all other entries as they are.
+
+        Returns:
+            The files whose content changed.
+        """
+        by_alias: dict[str, list[Record]] = {}
+        for record in records:
+            by_alias.setdefault(record.alias, []).append(record)
+        return [path for alias, group in by_alias.items() if (path := self._merge(alias, group, env)) is not None]
+
+    def _merge(self, alias: str, records: list[Record], env: Mapping[str, str]) -> Path | None:
+        path = self.own / f"{alias}.json"
+        first = records[0]
+        name, revision = first.model or alias, first.revision
+        old = self._load(path) or BaselineFile(model=name, revision=revision)
+        entries = dict(old.tasks)
+        for record in records:
+            key = baseline_key(record.task, record.limit)
+            entry = make_baseline(record, env)
+            known = entries.get(key)
+            # The day alone is no reason to touch a reviewed file.
+            entries[key] = known if known and replace(known, recorded=entry.recorded) == entry else entry
+        if (old.model, old.revision) != (name, revision):
+            _refuse_strangers(path, old, entries, revision)
+        content = BaselineFile(model=name, revision=revision, tasks=entries)
+        text = render_baseline_file(content)
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            return None
+        write_atomically(path, text)
+        self._files[path] = content
+        return path
+
+    def _load(self, path: Path) -> BaselineFile | None:
+        if path not in self._files:
+            self._files[path] = load_baseline_file(path) if path.is_file() else None
+        return self._files[path]
+
+
+def make_baseline(record: Record, env: Mapping[str, str]) -> Baseline:
+    """Turn a measured record into an entry.
+
+    Raises:
+        BaselineError: the record was not measured.
+    """
+    if record.score is None or record.subsets is None:
+        raise BaselineError(f"{record.case} was not measured and cannot become a baseline")
+    return Baseline(
+        metric=record.metric,
+        score=record.score,
+        subsets=dict(record.subsets),
+        source="run",
+        n=record.n,
+        limit=record.limit,
+        dataset_revision=record.dataset_revision,
+        data_sha256=record.data_sha256,
+        fingerprint=record.fingerprint,
+        settings=record.settings or Settings(),
+        env={name: env[name] for name in ENV_KEPT if name in env},
+        recorded=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def _refuse_strangers(path: Path, old: BaselineFile, entries: Mapping[str, Baseline], revision: str | None) -> None:
+    """Keep imported numbers of one revision from being passed off as another's."""
+    strangers = [key for key, entry in entries.items() if entry.fingerprint is None]
+    if strangers:
+        raise BaselineError(
+            f"{path}: {strangers[0]} was imported for revision {old.revision}, and this run measured {revision}; "
+            "measure every task of the file, or record under another alias"
+        )

@@ -1,0 +1,131 @@
+"""Which cases a run has: suites × models × tasks, and what was left out because it cannot work."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from evals.baselines import Baselines
+from evals.config import Model, NamedSuite, Options, find_model, load_models, load_suite
+from evals.errors import ConfigError, suggest
+from evals.records import Case, Source, TaskInfo
+from evals.tasks import find_tasks, known_task_names
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The cases of a run, the models they need, and the pairs that were not made, counted by reason."""
+
+    suite: str
+    cases: tuple[Case, ...]
+    models: Mapping[str, Model]
+    left_out: Mapping[str, int]
+
+
+def find_cases(options: Options) -> Plan:
+    """Work out the cases of a run, model by model, each in the order of its suite.
+
+    Raises:
+        ConfigError: a suite, model, task or gate value is not one that there is.
+        BaselineError: ``--against`` names a model without baselines.
+    """
+    if options.against is not None:
+        Baselines(options.baselines).require_alias(options.against, "--against")
+    suites = [load_suite(name, options.cwd) for name in options.suites]
+    models = _find_models(options, suites)
+    cases: dict[str, Case] = {}
+    left_out: dict[str, int] = {}
+    matched: set[str] = set()
+    for suite in suites:
+        tasks = find_tasks(suite.suite.tasks, str(suite.file))
+        _check_gate(suite, tasks)
+        for task in _pick(tasks, options.tasks, matched):
+            reason = _why_not(task)
+            for alias in models[suite.name]:
+                if reason is None:
+                    _add(cases, _make_case(alias, task, suite, options))
+                else:
+                    left_out[reason] = left_out.get(reason, 0) + 1
+    _refuse_unmatched(options.tasks, matched, [suite.name for suite in suites])
+    by_alias = {alias: model for chosen in models.values() for alias, model in chosen.items()}
+    order = list(by_alias)
+    return Plan(
+        suite=" + ".join(suite.name for suite in suites),
+        cases=tuple(sorted(cases.values(), key=lambda case: order.index(case.alias))),
+        models=by_alias,
+        left_out=left_out,
+    )
+
+
+def _find_models(options: Options, suites: Sequence[NamedSuite]) -> dict[str, dict[str, Model]]:
+    """Resolve each suite's models, or those of ``--model`` for all of them."""
+    known = load_models(*options.models_files)
+    found: dict[str, dict[str, Model]] = {}
+    for suite in suites:
+        if options.models:
+            models = [find_model(text, known, options.cwd, "--model") for text in options.models]
+        else:
+            where = f"{suite.file}: models"
+            models = [find_model(text, known, suite.file.parent, where) for text in suite.suite.models]
+        found[suite.name] = {}
+        for model in models:
+            if found[suite.name].setdefault(model.alias, model) != model:
+                raise ConfigError(f'two models are called "{model.alias}"; name one of them: --model PATH=NAME')
+    return found
+
+
+def _pick(tasks: Sequence[TaskInfo], patterns: Sequence[str], matched: set[str]) -> list[TaskInfo]:
+    picked = []
+    for task in tasks:
+        hits = [pattern for pattern in patterns if fnmatchcase(task.name, pattern)]
+        matched.update(hits)
+        if hits or not patterns:
+            picked.append(task)
+    return picked
+
+
+def _refuse_unmatched(patterns: Sequence[str], matched: set[str], suites: Sequence[str]) -> None:
+    for pattern in patterns:
+        if pattern in matched:
+            continue
+        names = known_task_names()
+        inside = " + ".join(suites)
+        if any(fnmatchcase(name, pattern) for name in names):
+            raise ConfigError(f'--task = "{pattern}" is not in suite {inside}; name a suite that has it with --suite')
+        raise ConfigError(f'--task = "{pattern}" is no task of suite {inside} or of mteb{suggest(pattern, names)}')
+
+
+def _check_gate(suite: NamedSuite, tasks: Sequence[TaskInfo]) -> None:
+    """Refuse a margin or floor for what the suite does not have: it would silently guard nothing."""
+    names, types = {task.name for task in tasks}, {task.type for task in tasks}
+    for name in suite.suite.gate.floors:
+        if name not in names:
+            raise ConfigError(f'{suite.file}: [gate] floors: "{name}" is not in this suite{suggest(name, names)}')
+    for name in suite.suite.gate.margins:
+        if name not in types:
+            raise ConfigError(f'{suite.file}: [gate] margins: no task here has the type "{name}"{suggest(name, types)}')
+
+
+def _why_not(task: TaskInfo) -> str | None:
+    """Say why a text model cannot run a task, if it cannot."""
+    return None if set(task.modalities) == {"text"} else "not text only"
+
+
+def _make_case(alias: str, task: TaskInfo, suite: NamedSuite, options: Options) -> Case:
+    return Case(
+        alias=alias,
+        task=task,
+        suite=suite.name,
+        source=options.source or suite.suite.source or Source(),
+        policy=suite.suite.gate.policy(task.name, task.type),
+        limit=options.limit,
+    )
+
+
+def _add(cases: dict[str, Case], case: Case) -> None:
+    """Add a case; the same one from a second suite is one case, a differing one is a contradiction."""
+    known = cases.setdefault(case.id, case)
+    if (known.task, known.source, known.policy) != (case.task, case.source, case.policy):
+        raise ConfigError(
+            f"suites {known.suite} and {case.suite} both have {case.id}, with other subsets, splits, source or margin; "
+            "run them one after the other"
+        )

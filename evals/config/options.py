@@ -1,0 +1,135 @@
+"""What was typed and what the project's pyproject.toml says, checked and put together."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, get_args
+
+from evals.config.suites import parse_source
+from evals.errors import ConfigError, suggest
+from evals.files import NO_OTHER_KEYS, check, read_toml
+from evals.records import BaselineMode, Source
+
+REPORT_SUFFIXES = (".json",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """``[tool.touchstone]`` of a project: its defaults. Paths are relative to ``folder``, the root directory."""
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    suite: str = "smoke"
+    models: str | None = None
+    source: str | None = None
+    baselines: str = "baselines"
+
+
+def load_project(root: Path) -> Project:
+    """Read ``[tool.touchstone]`` from the root's pyproject.toml; defaults where there is none.
+
+    Raises:
+        ConfigError: the table holds an unknown key or a wrong value.
+    """
+    file = root / "pyproject.toml"
+    table = read_toml(file).get("tool", {}).get("touchstone", {}) if file.is_file() else {}
+    return check(Project, table, f"{file}: [tool.touchstone]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Every option of a run, checked. ``root`` is pytest's root directory, ``cwd`` where it was typed."""
+
+    root: Path
+    cwd: Path
+    suites: tuple[str, ...]
+    models: tuple[str, ...]
+    models_files: tuple[Path, ...]
+    tasks: tuple[str, ...]
+    source: Source | None
+    offline: bool
+    baseline: BaselineMode
+    baselines: Path
+    against: str | None
+    limit: int | None
+    device: str
+    store: Path
+    reports: tuple[Path, ...]
+    typed: tuple[str, ...]
+
+    @classmethod
+    def parse(cls, typed: Mapping[str, Any], root: Path, cwd: Path) -> "Options":
+        """Check the values typed on the command line against each other and the project's defaults.
+
+        Raises:
+            ConfigError: naming the option and what it may be.
+        """
+        project = load_project(root)
+        source = None
+        if typed["source"] is not None:
+            source = parse_source(typed["source"], cwd, "--source")
+        elif project.source is not None:
+            source = parse_source(project.source, root, "[tool.touchstone] source")
+        mode = _one_of("--baseline", typed["baseline"], get_args(BaselineMode))
+        if mode in ("record", "update") and typed["against"]:
+            raise ConfigError(f"--baseline {mode} writes a model's own scores, --against judges by another's; drop one")
+        default = str(root / project.suite) if project.suite.endswith(".toml") else project.suite
+        files = [cwd / typed["models_file"]] if typed["models_file"] else []
+        return cls(
+            root=root,
+            cwd=cwd,
+            suites=tuple(dict.fromkeys(typed["suites"] or [default])),
+            models=tuple(typed["models"]),
+            models_files=tuple([root / project.models] if project.models else []) + tuple(files),
+            tasks=tuple(typed["tasks"]),
+            source=source,
+            offline=bool(typed["offline"]),
+            baseline=mode,
+            baselines=(cwd / typed["baselines"]) if typed["baselines"] else root / project.baselines,
+            against=typed["against"],
+            limit=_positive("--limit", typed["limit"]),
+            device=_device(typed["device"]),
+            store=cwd / typed["store"],
+            reports=tuple(_report(cwd, file) for file in typed["reports"]),
+            typed=_again(typed),
+        )
+
+
+def _again(typed: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the words that choose what is measured and how it is judged, to be typed again for one case."""
+    words: list[str] = []
+    for option, key in (("--suite", "suites"), ("--models", "models_file"), ("--source", "source"),
+                        ("--limit", "limit"), ("--on", "device"), ("--baselines", "baselines")):  # fmt: skip
+        values = typed[key] if isinstance(typed[key], list) else [typed[key]]
+        words += [word for value in values if value not in (None, "auto") for word in (option, str(value))]
+    return tuple(words)
+
+
+def _one_of(option: str, value: str, known: Sequence[str]) -> Any:
+    if value not in known:
+        raise ConfigError(f'{option} = "{value}" is not one of its values{suggest(value, known)}')
+    return value
+
+
+def _positive(option: str, value: str | None) -> int | None:
+    if value is None:
+        return None
+    if not value.isascii() or not value.isdigit() or int(value) < 1:
+        raise ConfigError(f'{option} = "{value}"; expected a whole number of 1 or more')
+    return int(value)
+
+
+def _device(value: str) -> str:
+    name, _, number = value.partition(":")
+    if name not in ("auto", "cpu", "cuda", "mps") or (number and not (name == "cuda" and number.isdigit())):
+        raise ConfigError(f'--on = "{value}"; expected auto, cpu, cuda, cuda:N or mps')
+    return value
+
+
+def _report(folder: Path, file: str) -> Path:
+    path = folder / file
+    if path.suffix not in REPORT_SUFFIXES:
+        raise ConfigError(f'--report = "{file}"; its suffix says the format, one of {", ".join(REPORT_SUFFIXES)}')
+    if path.is_dir():
+        raise ConfigError(f'--report = "{file}" is a folder')
+    return path

@@ -1,0 +1,153 @@
+"""Suites: which tasks on which models, where their data is, and how strictly they are judged."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+from evals.errors import ConfigError, suggest
+from evals.files import NO_OTHER_KEYS, check, read_toml
+from evals.records import Policy, Source
+
+BUILT_IN = Path(__file__).parent.parent / "suites"
+CUSTOM_TYPES = ("Retrieval", "Reranking", "STS", "Classification", "PairClassification", "Clustering")
+TASK_NAME = re.compile(r"[A-Za-z0-9._+-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomTask:
+    """A folder of JSON Lines that is run like a task of mteb's. ``language`` is a code of mteb's."""
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    name: str
+    type: str
+    path: Path
+    language: str = "eng-Latn"
+
+    def __post_init__(self) -> None:
+        if not TASK_NAME.fullmatch(self.name):
+            raise ValueError(f'name = "{self.name}" may hold only A-Z a-z 0-9 . _ + -')
+        if self.type not in CUSTOM_TYPES:
+            raise ValueError(f'type = "{self.type}"; expected one of {", ".join(CUSTOM_TYPES)}')
+        if not re.fullmatch(r"[a-z]{3}-[A-Z][a-z]{3}", self.language):
+            raise ValueError(f'language = "{self.language}"; expected a code such as "eng-Latn"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The ``[tasks]`` table. All keys intersect; ``custom`` tasks are added.
+
+    ``include`` and ``exclude`` hold exact names and globs, ``languages`` codes such as ``eng``, ``types`` mteb's
+    spelling. ``subsets`` and ``splits`` keep, of a task named, only those.
+    """
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    benchmark: str | None = None
+    types: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    custom: tuple[CustomTask, ...] = ()
+
+    @property
+    def asks_mteb(self) -> bool:
+        """Whether any of mteb's own tasks are asked for."""
+        return bool(self.benchmark or self.types or self.languages or self.include)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """The ``[gate]`` table, all in fractions of 1: a margin for all, margins by type, floors by task."""
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    margin: float = 0.01
+    margins: Mapping[str, float] = field(default_factory=dict)
+    floors: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, margin in {"margin": self.margin, **self.margins}.items():
+            if not 0 < margin < 0.5:
+                raise ValueError(f"{name} = {margin} is a fraction between 0 and 0.5; one point is 0.01")
+        for name, floor in self.floors.items():
+            if not -1 <= floor <= 1:
+                raise ValueError(f"floors.{name} = {floor} is a fraction of 1; 80 points are 0.80")
+
+    def policy(self, task: str, type_name: str) -> Policy:
+        """Return how a task is judged."""
+        return Policy(margin=self.margins.get(type_name, self.margin), floor=self.floors.get(task))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """A suite file. Paths are relative to ``folder``, the file's own."""
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    models: tuple[str, ...] = ()
+    tasks: Selection = Selection()
+    gate: Gate = Gate()
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedSuite:
+    """A suite with where it came from: ``name`` for people, ``file`` for errors and relative paths."""
+
+    name: str
+    file: Path
+    suite: Suite
+
+
+def load_suite(name: str, folder: Path) -> NamedSuite:
+    """Read a suite by its name, or by its path when it ends in ``.toml``.
+
+    Raises:
+        ConfigError: there is no such suite, or something in it is wrong.
+    """
+    built_in = {file.stem: file for file in BUILT_IN.glob("*.toml")}
+    file = folder / name if name.endswith(".toml") else built_in.get(name)
+    if file is None:
+        raise ConfigError(f'--suite = "{name}" is not a built-in suite{suggest(name, built_in)}; a path ends in .toml')
+    data = read_toml(file)
+    suite = check(Suite, data, str(file))
+    if not suite.models:
+        raise ConfigError(f'{file}: models must name at least one model, as in models = ["minilm"]')
+    if not (suite.tasks.asks_mteb or suite.tasks.custom):
+        raise ConfigError(f"{file}: [tasks] selects nothing; name a benchmark, types, languages, include or custom")
+    custom = tuple(replace(task, path=file.parent / task.path) for task in suite.tasks.custom)
+    source = suite.source
+    if source is not None:
+        source = _check_source(source, file.parent, f"{file}: [source]")
+    suite = replace(suite, tasks=replace(suite.tasks, custom=custom), source=source)
+    return NamedSuite(name=file.stem, file=file, suite=suite)
+
+
+def parse_source(text: str, folder: Path, where: str) -> Source:
+    """Read ``hub`` or ``mirror:DIR``.
+
+    Raises:
+        ConfigError: it is neither, or there is no such directory.
+    """
+    kind, _, path = text.partition(":")
+    if kind not in ("hub", "mirror") or (kind == "hub" and path):
+        raise ConfigError(f'{where} = "{text}"; expected "hub" or "mirror:DIR"{suggest(kind, ["hub", "mirror"])}')
+    return _check_source(check(Source, {"kind": kind, "path": path or None}, where), folder, where)
+
+
+def _check_source(source: Source, folder: Path, where: str) -> Source:
+    if source.kind == "hub":
+        if source.path is not None:
+            raise ConfigError(f"{where}: the hub takes no path; a directory is a mirror")
+        return source
+    if source.path is None:
+        raise ConfigError(f"{where}: a mirror needs a directory, as in mirror:DIR")
+    path = folder / source.path.expanduser()
+    if not path.is_dir():
+        raise ConfigError(f"{where}: there is no directory {path}")
+    return Source(kind="mirror", path=path)

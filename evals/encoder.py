@@ -1,0 +1,127 @@
+"""The encoder between a model and mteb: counts, times and distrusts every vector that passes."""
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evals.errors import ModelError
+
+if TYPE_CHECKING:
+    from mteb import EncoderProtocol
+    from mteb.abstasks.task_metadata import TaskMetadata
+    from mteb.models import ModelMeta
+    from mteb.types import Array, BatchedInput, PromptType
+    from numpy.typing import NDArray
+    from torch.utils.data import DataLoader
+
+SAMPLED_PER_CALL = 100
+SAMPLED_IN_ALL = 400
+PAIRS = 200
+# Fewer distinct texts than this may be alike by chance.
+ENOUGH_TEXTS = 10
+COLLAPSED = 0.99
+
+
+class WatchedEncoder:
+    """Stands in for an encoder of mteb's and passes everything through unchanged.
+
+    Args:
+        encoder: what really encodes.
+        on_texts: called with the number of texts encoded so far, after each call.
+    """
+
+    def __init__(self, encoder: "EncoderProtocol", on_texts: Callable[[int], None]) -> None:
+        self._encoder = encoder
+        self._on_texts = on_texts
+        self._sampled: dict[str, NDArray[np.float32]] = {}
+        self.texts = 0
+        self.seconds = 0.0
+
+    @property
+    def mteb_model_meta(self) -> "ModelMeta":
+        """Mteb's metadata of the model."""
+        meta: ModelMeta = self._encoder.mteb_model_meta
+        return meta
+
+    @mteb_model_meta.setter
+    def mteb_model_meta(self, meta: "ModelMeta") -> None:
+        self._encoder.mteb_model_meta = meta  # type: ignore[misc]  # mteb's wrappers replace it
+
+    def encode(
+        self,
+        inputs: "DataLoader[BatchedInput]",
+        *,
+        task_metadata: "TaskMetadata",
+        hf_split: str,
+        hf_subset: str,
+        prompt_type: "PromptType | None" = None,
+        **kwargs: Any,
+    ) -> "Array":
+        """Encode texts; shape (texts, dimensions).
+
+        Raises:
+            ModelError: a vector is NaN or infinite, or there is not one for each text.
+        """
+        started = time.perf_counter()
+        vectors = self._encoder.encode(
+            inputs,
+            task_metadata=task_metadata,
+            hf_split=hf_split,
+            hf_subset=hf_subset,
+            prompt_type=prompt_type,
+            **kwargs,
+        )
+        self.seconds += time.perf_counter() - started
+        dataset: Any = inputs.dataset
+        self._check(vectors, len(dataset))
+        self._sample(vectors, dataset)
+        self.texts += len(dataset)
+        self._on_texts(self.texts)
+        return vectors
+
+    def similarity(self, embeddings1: "Array", embeddings2: "Array") -> "Array":
+        """Return the model's own similarity of all to all."""
+        return self._encoder.similarity(embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: "Array", embeddings2: "Array") -> "Array":
+        """Return the model's own similarity, pair by pair."""
+        return self._encoder.similarity_pairwise(embeddings1, embeddings2)
+
+    def check_spread(self) -> None:
+        """Refuse a model that gives (nearly) the same vector whatever the text.
+
+        Raises:
+            ModelError: the mean cosine of random pairs of distinct texts is above 0.99.
+        """
+        if len(self._sampled) < ENOUGH_TEXTS:
+            return
+        vectors = np.stack(list(self._sampled.values()))
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit = vectors / np.where(lengths == 0, 1, lengths)
+        chosen = np.random.default_rng(0)
+        left = chosen.integers(len(unit), size=PAIRS)
+        right = (left + chosen.integers(1, len(unit), size=PAIRS)) % len(unit)  # never a text with itself
+        mean = float(np.mean(np.sum(unit[left] * unit[right], axis=1)))
+        if mean > COLLAPSED or not lengths.any():
+            raise ModelError(
+                f"the embeddings have collapsed: {PAIRS} random pairs of different texts have a mean cosine of "
+                f"{mean:.4f}; check the weights and how they were loaded"
+            )
+
+    def _check(self, vectors: "Array", expected: int) -> None:
+        if len(vectors) != expected:
+            raise ModelError(f"the model returned {len(vectors)} vectors for {expected} texts")
+        # A sum is NaN or infinite when any number in it is, and makes no copy of a large corpus.
+        if not np.isfinite(float(vectors.sum())) and not np.isfinite(np.asarray(vectors, dtype=np.float64)).all():
+            raise ModelError("the model returned NaN or infinite numbers; check the weights and the dtype")
+
+    def _sample(self, vectors: "Array", dataset: Any) -> None:
+        """Keep a few texts of each call for `check_spread`; the choice depends on nothing but the count."""
+        if "text" not in dataset.column_names:
+            return
+        chosen = np.random.default_rng(len(dataset)).permutation(len(dataset))[:SAMPLED_PER_CALL]
+        for index in chosen.tolist():
+            if len(self._sampled) < SAMPLED_IN_ALL:
+                self._sampled[dataset[index]["text"]] = np.asarray(vectors[index], dtype=np.float32)

@@ -1,0 +1,180 @@
+"""Judge a measured case against what is expected of it. Pure: no files, no clock, no randomness."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from statistics import fmean
+
+from evals.points import points, signed_points
+from evals.records import Baseline, Case, Outcome, Policy, Reference, Settings, Verdict, VerdictWord
+
+# Re-run noise of published results, over years and versions: at most 2e-4 for what is deterministic,
+# 5e-3 where a classifier or a clustering is fitted; bf16 arithmetic adds its own rounding.
+TOLERANCE = 5e-4
+TOLERANCE_BF16 = 1e-3
+TOLERANCE_FITTED = 5e-3
+CLASSIFIED = frozenset({"Classification", "MultilabelClassification"})
+CLUSTERED = frozenset({"Clustering"})
+# MiniBatchKMeans gives other clusters under other versions of these.
+CLUSTERING_ENV = ("scikit-learn", "numpy", "mteb")
+CHANCE_REACHED = 0.01
+CHANCE_LEFT = 0.05
+
+
+def judge(case: Case, outcome: Outcome, reference: Reference | None, env: Mapping[str, str]) -> Verdict:
+    """Decide about one measured case.
+
+    Args:
+        case: the case, with its policy.
+        outcome: what was measured.
+        reference: what is expected; None when there is no baseline.
+        env: versions of the libraries that measured.
+
+    Returns:
+        The verdict; a case without a reference is ``missing`` unless it fell below its floor.
+    """
+    floor = case.policy.floor
+    if floor is not None and outcome.scores.score < floor:
+        return Verdict(
+            word="regressed",
+            rule="floor",
+            reason=f"{_metric(outcome)} {points(outcome.scores.score)} is below the suite's floor {points(floor)}",
+        )
+    if reference is None:
+        return Verdict(word="missing", reason=f"no baseline for {case.id}")
+    stranger = _incomparable(case, outcome, reference)
+    if stranger is not None:
+        return Verdict(word="incomparable", reason=f"not comparable with {reference.alias}: {stranger}")
+    expected = expected_score(outcome, reference.baseline)
+    return (
+        _at_chance(outcome, reference, expected)
+        or _by_reproduction(case, outcome, reference, env)
+        or _by_threshold(case.policy, outcome, reference, expected)
+    )
+
+
+def expected_score(outcome: Outcome, baseline: Baseline) -> float:
+    """Return the baseline's score over the strata that ran; all of them must be in the baseline."""
+    return fmean(baseline.subsets[stratum] for stratum in outcome.scores.subsets)
+
+
+def _metric(outcome: Outcome) -> str:
+    return outcome.scores.metric
+
+
+def _incomparable(case: Case, outcome: Outcome, reference: Reference) -> str | None:
+    """Say what makes the two numbers measurements of different things, if anything does."""
+    baseline = reference.baseline
+    checks = (
+        ("metric", outcome.scores.metric, baseline.metric),
+        ("limit", case.limit, baseline.limit),
+    )
+    for name, here, there in checks:
+        if here != there:
+            return f"{name} is {here} here and {there} there"
+    absent = [stratum for stratum in outcome.scores.subsets if stratum not in baseline.subsets]
+    if absent:
+        return f"it has no score for {', '.join(absent)}"
+    data = _other_data(outcome, baseline)
+    if data is None and reference.alias == case.alias:
+        return _other_settings(outcome.settings, baseline.settings)
+    return data
+
+
+def _other_data(outcome: Outcome, baseline: Baseline) -> str | None:
+    if outcome.data_sha256 and baseline.data_sha256:
+        if outcome.data_sha256 == baseline.data_sha256:
+            return None
+        return f"the data files are {outcome.data_sha256[:12]} here and {baseline.data_sha256[:12]} there"
+    # A published file may carry the old revision of data that has not changed; a recorded one says what it read.
+    recorded = baseline.fingerprint is not None
+    if recorded and baseline.data_sha256 is None and outcome.dataset_revision != baseline.dataset_revision:
+        return f"the data set revision is {outcome.dataset_revision} here and {baseline.dataset_revision} there"
+    return None
+
+
+def _other_settings(here: Settings, there: Settings) -> str | None:
+    for item in fields(Settings):
+        a, b = getattr(here, item.name), getattr(there, item.name)
+        if a is not None and b is not None and a != b:
+            return f"{item.name} is {a} here and {b} there"
+    return None
+
+
+def _at_chance(outcome: Outcome, reference: Reference, expected: float) -> Verdict | None:
+    chance = outcome.scores.chance
+    score = outcome.scores.score
+    if chance is None or score > chance + CHANCE_REACHED or expected <= chance + CHANCE_LEFT:
+        return None
+    return Verdict(
+        word="regressed",
+        rule="chance",
+        baseline=expected,
+        delta=score - expected,
+        reason=f"{_change(outcome, reference, expected)}: at chance ({points(chance)}): "
+        "check pooling, prompts, weights first",
+    )
+
+
+def _by_reproduction(case: Case, outcome: Outcome, reference: Reference, env: Mapping[str, str]) -> Verdict | None:
+    """Judge a repetition of the same measurement by tolerance; None when it is not a repetition."""
+    if not _is_repetition(outcome, reference):
+        return None
+    expected = expected_score(outcome, reference.baseline)
+    delta = outcome.scores.score - expected
+    tolerance = _tolerance(case, outcome, reference.baseline)
+    change = _change(outcome, reference, expected)
+    other = _other_environment(reference.baseline, env) if case.task.type in CLUSTERED else None
+    word: VerdictWord
+    if abs(delta) <= tolerance:
+        word, why = "pass", f", within {points(tolerance)}"
+    elif other is not None:
+        word, why = "unresolved", f": other environment ({other})"
+    else:
+        word, why = "drifted", f", the same model may move by {points(tolerance)}"
+    return Verdict(word=word, rule="reproduce", baseline=expected, delta=delta, reason=change + why)
+
+
+def _is_repetition(outcome: Outcome, reference: Reference) -> bool:
+    identity, fingerprint = outcome.identity, reference.baseline.fingerprint
+    if fingerprint is not None:
+        return identity.fingerprint == fingerprint
+    same_model = (identity.name, identity.revision) == (reference.model, reference.revision)
+    return identity.unmodified and identity.revision is not None and same_model
+
+
+def _tolerance(case: Case, outcome: Outcome, baseline: Baseline) -> float:
+    if case.task.type in CLASSIFIED | CLUSTERED:
+        return TOLERANCE_FITTED
+    return TOLERANCE_BF16 if "bfloat16" in (outcome.settings.dtype, baseline.settings.dtype) else TOLERANCE
+
+
+def _other_environment(baseline: Baseline, env: Mapping[str, str]) -> str | None:
+    for name in CLUSTERING_ENV:
+        there = baseline.env.get(name)
+        if there is None:
+            return f"{name} of the baseline is not known"
+        if there != env.get(name):
+            return f"{name} {env.get(name)}, was {there}"
+    return None
+
+
+def _by_threshold(policy: Policy, outcome: Outcome, reference: Reference, expected: float) -> Verdict:
+    delta = outcome.scores.score - expected
+    change = _change(outcome, reference, expected)
+    kept = delta >= -policy.margin
+    how = "within" if kept else "beyond"
+    return Verdict(
+        word="pass" if kept else "regressed",
+        rule="threshold",
+        baseline=expected,
+        delta=delta,
+        reason=f"{change}, {how} the margin of {points(policy.margin)}",
+    )
+
+
+def _change(outcome: Outcome, reference: Reference, expected: float) -> str:
+    score = outcome.scores.score
+    return (
+        f"{_metric(outcome)} {points(score)}, was {points(expected)} in {reference.alias} "
+        f"(Δ {signed_points(score - expected)})"
+    )

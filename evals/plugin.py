@@ -1,0 +1,278 @@
+"""The pytest side: options, parameters, marks, records on their way to the controller. Decides nothing itself.
+
+Loaded by ``-p evals.plugin`` or a root conftest's ``pytest_plugins``; does nothing in a session that does not
+collect ``evals/test_tasks.py``.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+from pydantic import TypeAdapter
+
+from evals.config import Options
+from evals.errors import EvalsError
+from evals.records import Case, Outcome, Record, make_record, to_dict
+from evals.report import render_summary, summarize
+from evals.session import Finished, Session, open_session
+
+HOME = Path(__file__).parent
+TEST_FILE = HOME / "test_tasks.py"
+SESSION = pytest.StashKey[Session]()
+OUTCOME = pytest.StashKey[Outcome]()
+VERDICT = pytest.StashKey["Verdict | None"]()
+# The marks that exist whatever a suite selects, so that -m and --strict-markers know them.
+TYPE_MARKS = (
+    "bitext_mining", "classification", "clustering", "instruction_reranking", "instruction_retrieval",
+    "multilabel_classification", "pair_classification", "regression", "reranking", "retrieval", "sts",
+    "summarization",
+)  # fmt: skip
+
+
+def get_session(config: pytest.Config) -> Session:
+    """Return the run that this pytest session is."""
+    return config.stash[SESSION]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options, all in one group."""
+    group = parser.getgroup("touchstone", "embedding evaluation (pytest evals)")
+    many: dict[str, Any] = {"action": "append", "default": []}
+    options: dict[str, dict[str, Any]] = {
+        "--suite": many | {"metavar": "NAME|PATH", "help": "a suite by name, or a TOML file (repeatable)"},
+        "--model": many
+        | {"metavar": "MODEL", "help": "ALIAS, ALIAS@key=value, PATH[=name] or a hub id; replaces the suite's models"},
+        "--models": {"metavar": "FILE", "dest": "evals_models_file", "help": "a TOML file with more named models"},
+        "--task": many | {"metavar": "GLOB", "help": "only these tasks of the suite (repeatable)"},
+        "--source": {"metavar": "hub|mirror:DIR", "help": "where data sets are; replaces the suite's source"},
+        "--offline": {
+            "action": "store_true",
+            "help": "promise no network call: models and data must be on this machine",
+        },
+        "--baseline": {
+            "default": "check",
+            "metavar": "check|record|update|off",
+            "help": "judge by the baselines (default), write the missing ones, write all measured ones, or only measure",
+        },
+        "--baselines": {"metavar": "DIR", "help": "the project's folder of baselines (default: baselines)"},
+        "--against": {"metavar": "ALIAS", "help": "judge by another model's baselines"},
+        "--limit": {"metavar": "N", "help": "at most N queries, rows or pairs of each split and subset"},
+        "--on": {"default": "auto", "metavar": "auto|cpu|cuda[:N]|mps", "help": "the device (default: a GPU if any)"},
+        "--store": {
+            "default": ".evals",
+            "metavar": "DIR",
+            "help": "the folder for results and caches (default: .evals)",
+        },
+        "--report": many
+        | {"metavar": "FILE", "help": "write a report; its suffix says the format: .json (repeatable)"},
+    }
+    for name, settings in options.items():
+        try:
+            group.addoption(name, **{"dest": "evals_" + name.strip("-")} | settings)
+        except ValueError as error:
+            raise pytest.UsageError(f"evals.plugin: another plugin has the option {name} already: {error}") from None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marks; when our test is to be collected, check everything the user wrote before anything runs."""
+    for mark in TYPE_MARKS:
+        config.addinivalue_line("markers", f"{mark}: cases of that task type")
+    config.addinivalue_line("markers", "language(code): cases with a subset in that language, such as deu")
+    config.addinivalue_line("markers", "in_benchmark(name): cases of a benchmark of mteb's")
+    if not config.option.help and _collects_us(config):
+        try:
+            _start(config)
+        except EvalsError as error:
+            raise pytest.UsageError(str(error)) from None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a parameter, with its marks, of each case."""
+    if metafunc.definition.path != TEST_FILE:
+        return
+    if SESSION not in metafunc.config.stash:
+        _start(metafunc.config)
+    cases = get_session(metafunc.config).plan.cases
+    for mark in {case.task.mark for case in cases} - set(TYPE_MARKS):
+        metafunc.config.addinivalue_line("markers", f"{mark}: cases of that task type")
+    metafunc.parametrize("case", [pytest.param(case, id=case.id, marks=_marks(case)) for case in cases])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the case's record on the report that decides it, and its figures where JUnit finds them."""
+    if item.path != TEST_FILE or call.when == "teardown" or (call.when == "setup" and call.excinfo is None):
+        return (yield)
+    case: Case = item.callspec.params["case"]  # type: ignore[attr-defined]  # set by parametrize
+    outcome, verdict = item.stash.get(OUTCOME, None), item.stash.get(VERDICT, None)
+    error = None
+    if call.excinfo is not None and verdict is None:
+        error = str(call.excinfo.value).removeprefix(f"{case.id}: ") or call.excinfo.typename
+    record = make_record(case, outcome, verdict, error)
+    for name in ("score", "baseline", "delta", "verdict"):
+        item.user_properties.append((name, getattr(record, name)))
+    report = yield
+    report.evals_record = to_dict(record)  # type: ignore[attr-defined]  # reports may carry what plugins add
+    return report
+
+
+class Controller:
+    """The hooks of the process that owns the run: the only one, or xdist's controller."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.finished: Finished | None = None
+
+    def pytest_report_header(self) -> list[str]:
+        """Say what is about to run."""
+        plan, options = self.session.plan, self.session.options
+        models = ", ".join(dict.fromkeys(case.alias for case in plan.cases)) or "none"
+        sources = " + ".join(sorted({"folder" if case.task.folder else str(case.source) for case in plan.cases}))
+        judged = f"{options.baseline} against {options.against}" if options.against else options.baseline
+        lines = [
+            f"evals: suite {plan.suite}: {len(plan.cases)} cases; models: {models}",
+            f"evals: data: {sources}; baseline: {judged}; device: {options.device}",
+        ]
+        return lines + [f"evals: {count} cases left out: {reason}" for reason, count in plan.left_out.items()]
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note what must be reported; under xdist the controller has no items and a worker tells."""
+        if session.items:
+            self.session.expect(_case_id(item.nodeid) for item in session.items)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Note what must be reported, from a worker's collection."""
+        self.session.expect(map(_case_id, ids))
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in a record, or that a worker went away while it ran a case."""
+        found = getattr(report, "evals_record", None)
+        if found is not None:
+            self.session.add(TypeAdapter(Record).validate_python(found))
+        elif report.failed and report.when not in ("setup", "call", "teardown"):
+            self.session.add_crash(_case_id(report.nodeid), str(report.longrepr).strip().splitlines()[0])
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write everything; a case that nobody reported fails the run."""
+        if session.config.option.collectonly:
+            return
+        self.finished = self.session.finish()
+        if self.finished.failed and session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show the table."""
+        if self.finished is None or not self.finished.run.records:
+            return
+        writer = terminalreporter._tw
+        # A log file has no width: its lines must not be folded at the 80 columns that pytest assumes.
+        width = writer.fullwidth if writer.hasmarkup else max(writer.fullwidth, 120)
+        text = render_summary(summarize(self.finished.run.records), width=width, color=writer.hasmarkup)
+        terminalreporter.section(f"evals: {self.finished.run.suite}")
+        terminalreporter.write(text)
+        for note in self.finished.notes:
+            terminalreporter.write_line(note)
+
+
+class CaseProgress:
+    """Shows what a long case is doing, behind the dots of a terminal; silent in CI, in a file, and in workers."""
+
+    SILENT_FOR = 3.0
+    EVERY = 0.3
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
+        self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
+        writer = getattr(self._reporter, "_tw", None)
+        self._shown = writer is not None and writer.hasmarkup and not os.environ.get("CI")
+        self._started = self._last = time.monotonic()
+
+    def __call__(self, text: str) -> None:
+        now = time.monotonic()
+        if self._shown and now - self._started > self.SILENT_FOR and now - self._last > self.EVERY:
+            self._last = now
+            self._paint(f" {text}")
+
+    def _paint(self, text: str) -> None:
+        """Write right of the cursor and put it back, so that pytest's own line stays as it is."""
+        writer = self._reporter._tw
+        room = writer.fullwidth - writer.width_of_current_line - 1
+        with self._capture.global_and_fixture_disabled():
+            writer._file.write(f"\x1b7\x1b[K{text[: max(room, 0)]}\x1b8")
+            writer._file.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown and self._last > self._started:
+            self._paint("")
+
+
+def _start(config: pytest.Config) -> None:
+    """Check the options and find the cases."""
+    option = config.option
+    if option.evals_offline:
+        _go_offline()
+    typed: dict[str, Any] = {
+        "suites": option.evals_suite,
+        "models": option.evals_model,
+        "models_file": option.evals_models_file,
+        "tasks": option.evals_task,
+        "source": option.evals_source,
+        "offline": option.evals_offline,
+        "baseline": option.evals_baseline,
+        "baselines": option.evals_baselines,
+        "against": option.evals_against,
+        "limit": option.evals_limit,
+        "device": option.evals_on,
+        "store": option.evals_store,
+        "reports": option.evals_report,
+    }
+    session = open_session(Options.parse(typed, config.rootpath, config.invocation_params.dir))
+    config.stash[SESSION] = session
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Controller(session), "evals-controller")
+
+
+def _collects_us(config: pytest.Config) -> bool:
+    """Say whether the arguments name our test file, its folder, or the checkout around it."""
+    for argument in config.args:
+        place = argument.partition("::")[0]
+        if config.option.pyargs and place in ("evals", "evals.test_tasks"):
+            return True
+        path = (config.invocation_params.dir / place).resolve()
+        if path in (HOME, TEST_FILE) or path == HOME.parent == config.rootpath:
+            return True
+    return False
+
+
+def _marks(case: Case) -> list[pytest.MarkDecorator]:
+    task = case.task
+    return [
+        getattr(pytest.mark, task.mark),
+        *(pytest.mark.language(code=code) for code in task.language_codes),
+        *(pytest.mark.in_benchmark(name=name) for name in task.benchmarks),
+        pytest.mark.filterwarnings("default"),  # a project's "error" is about its own code, not about libraries
+    ]
+
+
+def _case_id(nodeid: str) -> str:
+    """Return the parameter in a node id; it may itself hold brackets no more than an alias may."""
+    return nodeid.partition("[")[2].removesuffix("]")
+
+
+def _go_offline() -> None:
+    """Forbid network calls: by the environment for what is not imported yet and for workers, else directly."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    for module in ("huggingface_hub.constants", "datasets.config"):
+        if module in sys.modules:
+            sys.modules[module].HF_HUB_OFFLINE = True  # type: ignore[attr-defined]

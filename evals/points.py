@@ -1,0 +1,13 @@
+"""Scores as people read them: fractions inside, points (percent) outside."""
+
+
+def points(fraction: float) -> str:
+    """Render a score: 0.93257 is 93.26."""
+    return f"{100 * fraction:.2f}"
+
+
+def signed_points(fraction: float) -> str:
+    """Render a difference with its sign; a small one keeps the digit that tells it from nothing."""
+    value = 100 * fraction
+    text = f"{value:+.2f}" if abs(value) >= 0.01 or value == 0 else f"{value:+.1g}"
+    return text.replace("-", "−")  # noqa: RUF001  # a minus sign: a hyphen before a digit reads as a range

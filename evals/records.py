@@ -1,0 +1,329 @@
+"""The nouns of the package, as frozen data: what is run, what came out, what was expected, what was decided."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+VerdictWord = Literal["pass", "improved", "unresolved", "regressed", "drifted", "incomparable", "missing"]
+OK_VERDICTS: frozenset[VerdictWord] = frozenset({"pass", "improved", "unresolved"})
+Rule = Literal["reproduce", "paired", "threshold", "floor", "chance"]
+BaselineMode = Literal["check", "record", "update", "off"]
+OutcomeWord = Literal["passed", "failed", "error", "not measured"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where the bytes of a data set are.
+
+    ``path`` is the root of a mirror, laid out as ``<path>/<org>/<name>/``; None for the hub.
+    """
+
+    kind: Literal["hub", "mirror"] = "hub"
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        return self.kind if self.path is None else f"{self.kind}:{self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskInfo:
+    """What collecting needs to know of a task: no data, no library object.
+
+    ``type`` is mteb's spelling. ``subsets`` and ``splits`` are those selected. ``languages`` are the codes of
+    the selected subsets, such as ``deu-Latn``. ``folder`` is set for a custom task only.
+    """
+
+    name: str
+    type: str
+    main_score: str
+    splits: tuple[str, ...] = ("test",)
+    subsets: tuple[str, ...] = ("default",)
+    languages: tuple[str, ...] = ()
+    benchmarks: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ("text",)
+    folder: Path | None = None
+
+    @property
+    def mark(self) -> str:
+        """The pytest mark of the type: ``PairClassification`` is ``pair_classification``."""
+        return snake_case(self.type)
+
+    @property
+    def language_codes(self) -> tuple[str, ...]:
+        """The languages without their scripts: ``deu-Latn`` is ``deu``."""
+        return tuple(dict.fromkeys(language.partition("-")[0] for language in self.languages))
+
+    @property
+    def strata(self) -> tuple[str, ...]:
+        """The ``split/subset`` names whose scores are averaged."""
+        return tuple(f"{split}/{subset}" for split in self.splits for subset in self.subsets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How a case is judged. ``margin``, ``floor`` and ``alpha`` are fractions, not points."""
+
+    margin: float = 0.01
+    floor: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One model on one task: one pytest item. ``limit`` keeps that many queries, rows or pairs."""
+
+    alias: str
+    task: TaskInfo
+    suite: str
+    source: Source = Source()
+    policy: Policy = Policy()
+    limit: int | None = None
+
+    @property
+    def id(self) -> str:
+        """``alias:task``, the pytest id; an alias holds no colon."""
+        return f"{self.alias}:{self.task.name}"
+
+    @property
+    def key(self) -> str:
+        """The case's name in a baseline file: another limit is another entry."""
+        return baseline_key(self.task.name, self.limit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """A task's main score and the strata it is the mean of, in [0, 1] or [-1, 1] for correlations.
+
+    ``n`` counts samples (queries, texts, pairs or test items; clustering counts its draws); ``chance`` is what guessing gets.
+    """
+
+    metric: str
+    score: float
+    subsets: Mapping[str, float]
+    n: int | None = None
+    chance: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a model was run, in the clear. None means not known."""
+
+    prompts: Mapping[str, str] | None = None
+    pooling: str | None = None
+    max_length: int | None = None
+    dtype: str | None = None
+    dimension: int | None = None
+    quantize: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Who was measured.
+
+    ``name`` and ``revision`` are the published model that the weights stand for; ``unmodified`` says that
+    nothing in the specification changes what that model computes. ``fingerprint`` is 12 hex digits over the
+    weights and every setting that can change a score.
+    """
+
+    name: str
+    revision: str | None
+    unmodified: bool
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What a measured case gives to the gate. ``phases`` are seconds: model, data, encode, score."""
+
+    identity: ModelIdentity
+    scores: Scores
+    settings: Settings
+    device: str
+    dataset_revision: str | None
+    data_sha256: str | None
+    phases: Mapping[str, float]
+    texts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """One entry of a baseline file. A *recorded* entry has a fingerprint; an *imported* one has none.
+
+    ``source`` says where the number is from, ``recorded`` on which day, ``env`` with which library versions.
+    """
+
+    metric: str
+    score: float
+    subsets: Mapping[str, float]
+    source: str
+    n: int | None = None
+    limit: int | None = None
+    dataset_revision: str | None = None
+    data_sha256: str | None = None
+    fingerprint: str | None = None
+    settings: Settings = Settings()
+    env: Mapping[str, str] = field(default_factory=dict)
+    recorded: str | None = None
+    samples: str | None = None
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        for name, score in {"score": self.score, **self.subsets}.items():
+            if not -1 <= score <= 1:
+                raise ValueError(f"{name} = {score} is not a fraction; 82.03 percent are 0.8203")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineFile:
+    """A whole ``<alias>.json``: the model that the numbers belong to, and its entries by `Case.key`."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    schema: Literal[1] = 1
+    model: str
+    revision: str | None = None
+    tasks: Mapping[str, Baseline] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What a case is judged by: an entry, and whose it is."""
+
+    alias: str
+    model: str
+    revision: str | None
+    baseline: Baseline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the gate decided and why. ``baseline`` and ``delta`` are fractions, over the strata compared."""
+
+    word: VerdictWord
+    reason: str
+    rule: Rule | None = None
+    baseline: float | None = None
+    delta: float | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the case passes."""
+        return self.word in OK_VERDICTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One case of a run, flat, as the run record holds it. Fields that were not reached are None."""
+
+    case: str
+    alias: str
+    model: str | None
+    revision: str | None
+    task: str
+    type: str
+    languages: tuple[str, ...]
+    outcome: OutcomeWord
+    metric: str
+    limit: int | None = None
+    score: float | None = None
+    subsets: Mapping[str, float] | None = None
+    n: int | None = None
+    chance: float | None = None
+    baseline: float | None = None
+    delta: float | None = None
+    verdict: VerdictWord | None = None
+    rule: Rule | None = None
+    reason: str | None = None
+    error: str | None = None
+    seconds: float | None = None
+    phases: Mapping[str, float] | None = None
+    texts: int | None = None
+    dataset_revision: str | None = None
+    data_sha256: str | None = None
+    fingerprint: str | None = None
+    settings: Settings | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A whole run, which is also what ``--report run.json`` writes. ``schema`` is the version of this shape."""
+
+    schema: Literal[1] = 1
+    suite: str
+    started: str
+    environment: Mapping[str, str]
+    records: tuple[Record, ...]
+
+
+def snake_case(type_name: str) -> str:
+    """Spell an mteb task type as a pytest mark: ``STS`` is ``sts``, ``BitextMining`` is ``bitext_mining``."""
+    if type_name.isupper():
+        return type_name.lower()
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in type_name).lstrip("_")
+
+
+def baseline_key(task: str, limit: int | None) -> str:
+    """Name an entry of a baseline file: ``NFCorpus`` or ``NFCorpus?limit=100``."""
+    return task if limit is None else f"{task}?limit={limit}"
+
+
+def make_record(case: Case, outcome: Outcome | None, verdict: Verdict | None, error: str | None) -> Record:
+    """Flatten a case and what became of it, as far as it came.
+
+    An error wins over a verdict; no outcome and no error is a case that was not measured.
+    """
+    record = Record(
+        case=case.id,
+        alias=case.alias,
+        model=None,
+        revision=None,
+        task=case.task.name,
+        type=case.task.type,
+        languages=case.task.language_codes,
+        outcome="error" if error else "not measured",
+        metric=case.task.main_score,
+        limit=case.limit,
+        error=error,
+    )
+    if outcome is not None:
+        record = _with_outcome(record, outcome)
+    if verdict is not None:
+        record = replace(
+            record,
+            outcome="passed" if verdict.ok else "failed",
+            verdict=verdict.word,
+            rule=verdict.rule,
+            reason=verdict.reason,
+            baseline=verdict.baseline,
+            delta=verdict.delta,
+        )
+    return record
+
+
+def _with_outcome(record: Record, outcome: Outcome) -> Record:
+    return replace(
+        record,
+        outcome="error" if record.error else "passed",
+        model=outcome.identity.name,
+        revision=outcome.identity.revision,
+        metric=outcome.scores.metric,
+        score=outcome.scores.score,
+        subsets=dict(outcome.scores.subsets),
+        n=outcome.scores.n,
+        chance=outcome.scores.chance,
+        seconds=round(sum(outcome.phases.values()), 3),
+        phases={name: round(seconds, 3) for name, seconds in outcome.phases.items()},
+        texts=outcome.texts,
+        dataset_revision=outcome.dataset_revision,
+        data_sha256=outcome.data_sha256,
+        fingerprint=outcome.identity.fingerprint,
+        settings=outcome.settings,
+        device=outcome.device,
+    )
+
+
+def to_dict(record: Record | Run) -> dict[str, Any]:
+    """Turn a record or a run into plain data, as JSON and pytest reports carry it."""
+    return asdict(record)

@@ -1,0 +1,7 @@
+"""Records in, text out. Nothing here measures, judges or writes a file."""
+
+from evals.report.json import render_json
+from evals.report.summary import Summary, summarize
+from evals.report.text import render_summary
+
+__all__ = ["Summary", "render_json", "render_summary", "summarize"]

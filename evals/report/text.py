@@ -1,0 +1,91 @@
+"""The end of a run in the terminal: a table per model, and where the time went."""
+
+from collections.abc import Sequence
+from io import StringIO
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from evals.points import points, signed_points
+from evals.records import Record
+from evals.report.summary import Summary
+
+STYLES = {
+    "pass": "green",
+    "measured": "green",
+    "improved": "bold green",
+    "unresolved": "yellow",
+    "missing": "yellow",
+    "not measured": "yellow",
+}
+BAD = "bold red"
+
+
+def render_summary(summary: Summary, *, width: int, color: bool) -> str:
+    """Return the tables and the closing lines.
+
+    Args:
+        summary: of a run.
+        width: of the terminal, in columns.
+        color: whether the terminal shows colours.
+    """
+    out = StringIO()
+    console = Console(
+        file=out,
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        highlight=False,
+        legacy_windows=False,
+    )
+    for alias, records in summary.by_model.items():
+        console.print(_table(alias, records), end="")
+    for record in summary.look:
+        if record.outcome in ("passed", "not measured"):
+            console.print(Text(f"{record.case} {verdict_word(record)}: {record.reason or 'no worker reported it'}"))
+    console.print(Text(_closing(summary)))
+    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def verdict_word(record: Record) -> str:
+    """Return one word for what became of a case: its verdict, or why it has none."""
+    if record.outcome in ("error", "not measured"):
+        return record.outcome
+    return record.verdict or "measured"
+
+
+def _table(alias: str, records: Sequence[Record]) -> Table:
+    table = Table(box=None, pad_edge=False, title=alias, title_justify="left", title_style="bold", header_style="dim")
+    for name in ("task", "metric"):
+        table.add_column(name, overflow="fold")
+    for name in ("score", "baseline", "Δ", "n"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    for record in records:
+        table.add_row(*_cells(record))
+    return table
+
+
+def _cells(record: Record) -> list[str | Text]:
+    word = verdict_word(record)
+    name = record.task if record.limit is None else f"{record.task} (limit {record.limit})"
+    return [
+        name,
+        record.metric,
+        "" if record.score is None else points(record.score),
+        "" if record.baseline is None else points(record.baseline),
+        "" if record.delta is None else signed_points(record.delta),
+        "" if record.n is None else str(record.n),
+        Text(word, style=STYLES.get(word, BAD)),
+    ]
+
+
+def _closing(summary: Summary) -> str:
+    counts = ", ".join(f"{count} {word}" for word, count in summary.counts.items())
+    total = sum(summary.counts.values())
+    line = f"{total} case{'s' if total != 1 else ''}: {counts}."
+    if summary.texts:
+        times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items() if seconds >= 0.05)
+        line += f" {summary.texts} texts on {' + '.join(summary.devices)}; {times}."
+    return line

@@ -1,0 +1,132 @@
+"""Measure one case: the only caller of `mteb.evaluate`."""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, cast
+
+from evals.encoder import WatchedEncoder
+from evals.errors import ModelError
+from evals.models import OpenModel
+from evals.records import Case, Outcome, Scores
+from evals.samples import Capture
+from evals.store import Store
+from evals.tasks import OpenTask, open_task
+
+if TYPE_CHECKING:
+    from mteb.results import TaskResult
+
+Progress = Callable[[str], None]
+
+
+def measure(case: Case, model: OpenModel, store: Store, progress: Progress) -> Outcome:
+    """Run one case.
+
+    Args:
+        case: what to run.
+        model: the loaded model, to be used again for the next case.
+        store: keeps the result in mteb's layout.
+        progress: told, in a few words, what is being done.
+
+    Raises:
+        EvalsError: it could not be measured; the reason is the user's to fix.
+    """
+    started = time.perf_counter()
+    progress("reading data")
+    with open_task(case.task, case.source, store) as opened:
+        loaded = time.perf_counter()
+        watched = WatchedEncoder(model.encoder, lambda texts: progress(f"{texts} texts encoded"))
+        captures = [Capture(part) for part in opened.parts]
+        result = _evaluate(opened, watched, model)
+        watched.check_spread()
+        scores = _scores(case, result, captures)
+        ended = time.perf_counter()
+        if case.limit is None:
+            _keep_result(result, watched.mteb_model_meta, store)
+        return Outcome(
+            identity=model.identity,
+            scores=scores,
+            settings=model.settings,
+            device=model.device,
+            dataset_revision=opened.dataset_revision,
+            data_sha256=opened.data_sha256,
+            phases={
+                "data": loaded - started,
+                "encode": watched.seconds,
+                "score": ended - loaded - watched.seconds,
+            },
+            texts=watched.texts,
+        )
+
+
+def _evaluate(opened: OpenTask, watched: WatchedEncoder, model: OpenModel) -> "TaskResult":
+    """Evaluate a task, or an aggregate's children and then their combination."""
+    import mteb
+
+    encoder: Any = watched
+    if model.quantize is not None:
+        from mteb.models import CompressionWrapper
+        from mteb.types import OutputDType
+
+        name = watched.mteb_model_meta
+        encoder = CompressionWrapper(watched, OutputDType(model.quantize))
+        watched.mteb_model_meta = name  # our name tells a derived model apart already
+    kwargs = {"batch_size": model.batch_size, "show_progress_bar": False, **model.encode_kwargs}
+    results = []
+    for part in opened.parts:
+        outcome = mteb.evaluate(
+            encoder,
+            part,
+            cache=None,
+            encode_kwargs=cast(Any, dict(kwargs)),
+            prediction_folder=Path("captured, not written"),
+            show_progress_bar=False,
+            co2_tracker=False,
+        )
+        results += outcome.task_results
+    if len(opened.parts) == 1 and opened.parts[0] is opened.task:
+        return results[0]
+    combined: TaskResult = opened.task.combine_task_results(results)  # type: ignore[attr-defined]
+    return combined
+
+
+def _scores(case: Case, result: "TaskResult", captures: list[Capture]) -> Scores:
+    """Take the main score of every stratum asked for out of mteb's result.
+
+    Raises:
+        ModelError: one of them is not there or is not a number.
+    """
+    found = {
+        f"{split}/{entry['hf_subset']}": entry.get("main_score")
+        for split, entries in result.scores.items()
+        for entry in entries
+    }
+    subsets = {}
+    for stratum in case.task.strata:
+        score = found.get(stratum)
+        if score is None or not math.isfinite(score):
+            raise ModelError(f"{case.task.main_score} of {stratum} is {'missing' if score is None else score}")
+        subsets[stratum] = float(score)
+    levels = [capture.chance(case.task.main_score) for capture in captures]
+    known = [level for level in levels if level is not None]
+    return Scores(
+        metric=case.task.main_score,
+        score=fmean(subsets.values()),
+        subsets=subsets,
+        n=sum(capture.count() for capture in captures),
+        chance=fmean(known) if known and len(known) == len(levels) else None,
+    )
+
+
+def _keep_result(result: "TaskResult", meta: Any, store: Store) -> None:
+    """Write what `mteb.ResultCache(cache_path=…).load_results()` reads; no score is ever read back from it.
+
+    Other subsets and splits of the same task, measured before with the same mteb and data, stay in the file.
+    """
+    path = store.result_path(meta.model_name_as_path(), meta.revision, result.task_name)
+    if path.is_file():
+        old = type(result).from_disk(path)
+        result = old.merge(result) if old.is_mergeable(result) else result
+    store.write_result(path, result.to_disk, meta.to_dict())

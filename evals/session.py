@@ -1,0 +1,167 @@
+"""One run from its options to its files. Knows nothing of pytest; the plugin calls it."""
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from evals.baselines import Baselines
+from evals.cases import Plan, find_cases
+from evals.config import Options
+from evals.engine import LocalEngine
+from evals.environment import describe_environment
+from evals.errors import EvalsError
+from evals.files import write_atomically
+from evals.gate import expected_score, judge
+from evals.points import points, signed_points
+from evals.records import Case, Outcome, Record, Reference, Run, Verdict, baseline_key, make_record, to_dict
+from evals.report import render_json
+from evals.runner import Progress
+from evals.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What a run left: its record, what to tell the user, and whether something went wrong at the end."""
+
+    run: Run
+    notes: tuple[str, ...]
+    failed: bool
+
+
+class Session:
+    """A run in progress: measures and judges cases, collects records, writes everything at the end.
+
+    Args:
+        options: checked.
+        plan: the cases of these options.
+    """
+
+    def __init__(self, options: Options, plan: Plan) -> None:
+        self.options = options
+        self.plan = plan
+        self.env = describe_environment()
+        self.store = Store(options.store)
+        self.baselines = Baselines(options.baselines)
+        self.engine = LocalEngine(plan.models, options.device, self.store)
+        self.started = datetime.now(UTC)
+        self._cases = {case.id: case for case in plan.cases}
+        self._expected: list[str] = []
+        self._records: dict[str, Record] = {}
+
+    def measure(self, case: Case, progress: Progress) -> Outcome:
+        """Run one case.
+
+        Raises:
+            EvalsError: it could not be measured.
+        """
+        return self.engine.measure(case, progress)
+
+    def find_reference(self, case: Case) -> Reference | None:
+        """Return what a case is judged by."""
+        if self.options.baseline in ("record", "update") and not self.baselines.has_own(case.alias, case.key):
+            return None
+        return self.baselines.find(self.options.against or case.alias, case.key)
+
+    def judge(self, case: Case, outcome: Outcome, reference: Reference | None) -> Verdict | None:
+        """Decide about a measured case, as the baseline mode has it; None when nothing is judged."""
+        mode = self.options.baseline
+        if mode == "off":
+            return None
+        if mode == "update":
+            return _accept(outcome, reference)
+        verdict = judge(case, outcome, reference, self.env)
+        if verdict.word != "missing":
+            return verdict
+        if mode == "record":
+            file = self.options.baselines / f"{case.alias}.json"
+            reason = f"no baseline until now; recorded {points(outcome.scores.score)} in {file}: review and commit it"
+            return Verdict(word="missing", reason=reason)
+        return Verdict(word="missing", reason=self._how_to_record(case))
+
+    def expect(self, case_ids: Iterable[str]) -> None:
+        """Say which cases were collected: each must be reported."""
+        self._expected = list(dict.fromkeys(id_ for id_ in case_ids if id_ in self._cases))
+
+    def add(self, record: Record) -> None:
+        """Take in what became of a case."""
+        self._records[record.case] = record
+
+    def add_crash(self, case_id: str, error: str) -> None:
+        """Take in a case whose worker went away; what it reported before stays."""
+        if case_id in self._cases and case_id not in self._records:
+            self._records[case_id] = make_record(self._cases[case_id], None, None, error)
+
+    def records(self) -> tuple[Record, ...]:
+        """Return a record of every case collected, in the order of the plan; unreported ones are not measured."""
+        found = []
+        for case in self.plan.cases:
+            if case.id in self._records:
+                found.append(self._records[case.id])
+            elif case.id in self._expected:
+                found.append(make_record(case, None, None, None))
+        return tuple(found)
+
+    def finish(self) -> Finished:
+        """Write baselines, the run record and reports. Nothing measured is lost: the run record comes first."""
+        records = self.records()
+        run = Run(
+            suite=self.plan.suite,
+            started=self.started.isoformat(timespec="seconds"),
+            environment=self.env,
+            records=records,
+        )
+        notes: list[str] = []
+        failed = any(record.outcome != "passed" for record in records)
+        if any(record.score is not None or record.error for record in records):
+            self.store.write_run(self.started.strftime("%Y%m%dT%H%M%S.%fZ"), to_dict(run))
+        for write in (self._write_baselines, self._write_reports):
+            try:
+                notes += write(run)
+            except (EvalsError, OSError) as error:
+                notes.append(str(error))
+                failed = True
+        return Finished(run=run, notes=tuple(notes), failed=failed)
+
+    def _write_baselines(self, run: Run) -> list[str]:
+        mode = self.options.baseline
+        if mode not in ("record", "update"):
+            return []
+        measured = [r for r in run.records if r.score is not None and r.error is None]
+        if mode == "record":
+            measured = [r for r in measured if not self.baselines.has_own(r.alias, baseline_key(r.task, r.limit))]
+        return [f"wrote {path}" for path in self.baselines.write(measured, self.env)]
+
+    def _write_reports(self, run: Run) -> list[str]:
+        for path in self.options.reports:
+            write_atomically(path, render_json(run))
+        return [f"wrote {path}" for path in self.options.reports]
+
+    def _how_to_record(self, case: Case) -> str:
+        """Say what is missing and the command that records it."""
+        options = self.options
+        alias = options.against or case.alias
+        text = options.against or self.plan.models[case.alias].text
+        words = ["pytest", "evals", *options.typed, "--model", text, "--task", case.task.name]
+        command = shlex.join([*words, "--baseline", "record"])
+        return f"no baseline for {alias}:{case.key}; record one with: {command}"
+
+
+def open_session(options: Options) -> Session:
+    """Find the cases of a run and get ready for them.
+
+    Raises:
+        EvalsError: something in the options, suites, models or baselines is wrong.
+    """
+    return Session(options, find_cases(options))
+
+
+def _accept(outcome: Outcome, reference: Reference | None) -> Verdict:
+    """Pass a case whose score becomes the baseline, and say what it was before."""
+    score = outcome.scores.score
+    known = reference is not None and set(outcome.scores.subsets) <= set(reference.baseline.subsets)
+    if reference is None or not known:
+        return Verdict(word="pass", reason=f"recorded {points(score)}")
+    was = expected_score(outcome, reference.baseline)
+    change = f"recorded {points(score)}, was {points(was)} (Δ {signed_points(score - was)})"
+    return Verdict(word="pass", reason=change, baseline=was, delta=score - was)

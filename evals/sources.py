@@ -1,0 +1,79 @@
+"""Where a data set's bytes are: on the hub, or in a directory that mirrors its repositories."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from evals.errors import SourceError
+from evals.records import Source
+from evals.store import Store
+
+
+@dataclass(slots=True)
+class Reading:
+    """What was read of a mirrored data set, by its path inside the set's directory."""
+
+    folder: Path
+    files: dict[str, Path] = field(default_factory=dict)
+
+    def note(self, data_files: Any) -> None:
+        """Add the files that one configuration of the data set names."""
+        for paths in (data_files or {}).values():
+            for path in map(Path, paths):
+                self.files[str(path.relative_to(self.folder))] = path
+
+
+def find_data(source: Source, dataset: str, task: str) -> Path:
+    """Return the directory of a data set in a mirror.
+
+    Raises:
+        SourceError: it is not there; says how to fetch it.
+    """
+    folder = (source.path or Path()) / dataset
+    if not folder.is_dir():
+        raise SourceError(
+            f'mirror {source.path} has no data set "{dataset}" (needed by {task}); fetch it with: '
+            f"hf download --repo-type dataset {dataset} --local-dir {folder}"
+        )
+    return folder.resolve()
+
+
+@contextmanager
+def reading(folder: Path, store: Store) -> Iterator[Reading]:
+    """Let `datasets` read one directory without a network, through a cache that belongs to its content.
+
+    `datasets` keys its cache by neither the content nor the directory of a data set whose README declares
+    configurations, so an edited file would give the old rows; a cache folder per content cannot.
+    """
+    import datasets
+    import huggingface_hub.constants
+
+    everything = [(str(path.relative_to(folder)), path) for path in folder.rglob("*") if path.is_file()]
+    cache = store.data_cache(store.files_sha256(everything))
+    seen = Reading(folder)
+    prepare = datasets.DatasetBuilder.download_and_prepare
+
+    def noting(builder: Any, *args: Any, **kwargs: Any) -> Any:
+        seen.note(builder.config.data_files)
+        return prepare(builder, *args, **kwargs)
+
+    with (
+        _replaced(datasets.config, "HF_DATASETS_CACHE", cache),
+        _replaced(datasets.config, "HF_HUB_OFFLINE", True),
+        _replaced(huggingface_hub.constants, "HF_HUB_OFFLINE", True),
+        _replaced(datasets.DatasetBuilder, "download_and_prepare", noting),
+    ):
+        yield seen
+
+
+@contextmanager
+def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
+    """Set an attribute of a library for a while: these have no parameter that reaches every loader of mteb's."""
+    old = getattr(owner, name)
+    setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        setattr(owner, name, old)

@@ -1,0 +1,91 @@
+"""The ``.evals/`` folder: file hashes, data caches, results in mteb's layout, run records."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from evals.files import to_json, write_atomically
+
+CHUNK = 1 << 20
+
+
+class Store:
+    """One store folder. Several processes may share it: every file is written whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._hashes: dict[str, list[Any]] | None = None
+
+    @property
+    def results(self) -> Path:
+        """Where `mteb.ResultCache(cache_path=store.folder)` looks for results."""
+        return self.folder / "results"
+
+    def data_cache(self, content: str) -> Path:
+        """Return the cache folder for data of that content; other content is another folder."""
+        return self.folder / "data" / content[:16]
+
+    def file_sha256(self, path: Path) -> str:
+        """Return the sha256 of a file, remembered for as long as size, times and inode stay the same."""
+        status = path.stat()
+        # ctime cannot be set by hand, so a file rewritten in place under its old mtime is seen.
+        seen = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+        memo = self._load_hashes()
+        name = str(path.resolve())
+        known = memo.get(name)
+        if known is not None and known[:4] == seen:
+            return str(known[4])
+        digest = hashlib.sha256()
+        with path.open("rb") as file:
+            while chunk := file.read(CHUNK):
+                digest.update(chunk)
+        memo[name] = [*seen, digest.hexdigest()]
+        # Another process's entries may be lost here; they are hashed again, never wrong.
+        write_atomically(self._hash_file, json.dumps(memo, sort_keys=True))
+        return digest.hexdigest()
+
+    def files_sha256(self, files: Iterable[tuple[str, Path]]) -> str:
+        """Return one hash over files under the names given; names, not places, are part of it."""
+        digest = hashlib.sha256()
+        for name, path in sorted(files):
+            digest.update(f"{name}\0{self.file_sha256(path)}\n".encode())
+        return digest.hexdigest()
+
+    def result_path(self, model: str, revision: str, task: str) -> Path:
+        """Name the file of one result in mteb's layout."""
+        return self.results / model / revision / f"{task}.json"
+
+    def write_result(self, path: Path, write: Callable[[Path], None], meta: dict[str, Any]) -> None:
+        """Keep a result in mteb's layout, with mteb's metadata of the model beside it.
+
+        Args:
+            path: from `result_path`.
+            write: writes the result to the path it is given.
+            meta: mteb's metadata of the model.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_name(f".{path.name}.{os.getpid()}")
+        write(beside)
+        beside.replace(path)
+        write_atomically(path.parent / "model_meta.json", json.dumps(meta, default=str, indent=4))
+
+    def write_run(self, name: str, run: dict[str, Any]) -> Path:
+        """Keep a run record; every run is kept."""
+        path = self.folder / "runs" / f"{name}.json"
+        write_atomically(path, to_json(run))
+        return path
+
+    @property
+    def _hash_file(self) -> Path:
+        return self.folder / "hashes.json"
+
+    def _load_hashes(self) -> dict[str, list[Any]]:
+        if self._hashes is None:
+            try:
+                self._hashes = json.loads(self._hash_file.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                self._hashes = {}  # a memo: what cannot be read is computed again
+        return self._hashes

@@ -1,0 +1,6 @@
+"""Tasks, mteb's and custom ones: find them without data, open one with its data."""
+
+from evals.tasks.catalog import find_tasks, known_task_names
+from evals.tasks.opening import OpenTask, open_task
+
+__all__ = ["OpenTask", "find_tasks", "known_task_names", "open_task"]

@@ -1,0 +1,123 @@
+"""Open a task: a fresh object with its data loaded from the source, and only from there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from evals.errors import EvalsError, SourceError, first_line
+from evals.records import Source, TaskInfo
+from evals.sources import find_data, reading
+from evals.store import Store
+from evals.tasks.catalog import quiet_mteb
+from evals.tasks.custom import files_of, make_task
+
+if TYPE_CHECKING:
+    from mteb import AbsTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTask:
+    """A task with its data: one object to evaluate, or an aggregate's children."""
+
+    task: "AbsTask"
+    parts: tuple["AbsTask", ...]
+    dataset_revision: str | None
+    data_sha256: str | None
+
+
+@contextmanager
+def open_task(info: TaskInfo, source: Source, store: Store) -> Iterator[OpenTask]:
+    """Load a task's data; free it afterwards.
+
+    A fresh object each time: a clustering task evaluated twice gives two scores, its generator has moved on.
+
+    Raises:
+        SourceError: the data is not there or cannot be read.
+    """
+    with quiet_mteb():
+        opened = _open_custom(info, store) if info.folder else _open_mteb(info, source, store)
+        try:
+            yield opened
+        finally:
+            for part in opened.parts:
+                part.dataset = None
+
+
+def _open_custom(info: TaskInfo, store: Store) -> OpenTask:
+    sha256 = store.files_sha256(files_of(info))
+    task = make_task(info, sha256)
+    task.load_data()
+    return OpenTask(task=task, parts=(task,), dataset_revision=None, data_sha256=sha256)
+
+
+def _open_mteb(info: TaskInfo, source: Source, store: Store) -> OpenTask:
+    import mteb
+
+    if mteb.get_task(info.name).is_aggregate:
+        return _open_aggregate(info, source, store)
+    task = mteb.get_task(info.name, hf_subsets=list(info.subsets))
+    task.filter_eval_splits(list(info.splits))
+    sha256 = _load(task, source, store)
+    _need_all(task, info)
+    return OpenTask(task=task, parts=(task,), dataset_revision=task.metadata.revision, data_sha256=sha256)
+
+
+def _open_aggregate(info: TaskInfo, source: Source, store: Store) -> OpenTask:
+    """Open each child with our source: mteb would load them itself, from the hub."""
+    import mteb
+
+    task = mteb.get_task(info.name)
+    children = tuple(task.metadata.tasks)  # type: ignore[attr-defined]  # an aggregate's metadata names them
+    hashes = [_load(child, source, store) for child in children]
+    return OpenTask(
+        task=task,
+        parts=children,
+        dataset_revision=_digest([child.metadata.revision for child in children]),
+        data_sha256=_digest(hashes),
+    )
+
+
+def _digest(values: list[str | None]) -> str | None:
+    """Return one identity for an aggregate's children; unknown when one of theirs is."""
+    import hashlib
+
+    known = [value for value in values if value is not None]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest() if len(known) == len(values) else None
+
+
+def _load(task: "AbsTask", source: Source, store: Store) -> str | None:
+    """Load a task's data from the source; return the hash of the files read, where they are files of ours."""
+    name = task.metadata.dataset["path"]
+    try:
+        if source.kind == "hub":
+            task.load_data()
+            return None
+        folder = find_data(source, name, task.metadata.name)
+        dataset = {**task.metadata.dataset, "path": str(folder)}
+        task.metadata = task.metadata.model_copy(update={"dataset": dataset})
+        with reading(folder, store) as seen:
+            task.load_data()
+        return store.files_sha256(seen.files.items())
+    except EvalsError:
+        raise
+    except Exception as error:  # every loader of mteb's and datasets' has errors of its own
+        where = f"{source} has" if source.kind == "mirror" else "the hub gave"
+        sentence = f'{where} no readable data set "{name}" for {task.metadata.name}: {first_line(error)}'
+        raise SourceError(sentence) from error
+
+
+def _need_all(task: "AbsTask", info: TaskInfo) -> None:
+    """Refuse data that lacks a split or subset: a score over fewer of them is another score."""
+    loaded = task.dataset or {}
+    for subset in info.subsets:
+        # Data sets of one language lie directly under their splits, except retrieval's.
+        splits = loaded if subset == "default" and subset not in loaded else loaded.get(subset, {})
+        for split in info.splits:
+            if split not in splits and not _is_parallel(task):
+                raise SourceError(f'the data set of {info.name} has no split "{split}" for its subset "{subset}"')
+
+
+def _is_parallel(task: "AbsTask") -> bool:
+    """Say whether all language pairs are columns of one table, so that no subset exists by itself."""
+    return bool(getattr(task, "parallel_subsets", False))
