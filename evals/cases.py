@@ -1,4 +1,4 @@
-"""Which cases a run has: suites × models × tasks, and what was left out because it cannot work."""
+"""Which cases a run has: every model of every suite on every task, and what was left out because it cannot work."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

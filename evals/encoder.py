@@ -1,7 +1,8 @@
 """The encoder between a model and mteb: counts, times and distrusts every vector that passes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from evals.errors import ModelError
 
 if TYPE_CHECKING:
+    import torch
     from mteb import EncoderProtocol
     from mteb.abstasks.task_metadata import TaskMetadata
     from mteb.models import ModelMeta
@@ -29,12 +31,16 @@ class WatchedEncoder:
 
     Args:
         encoder: what really encodes.
-        on_texts: called with the number of texts encoded so far, after each call.
+        module: the torch module that encodes, watched batch by batch for ``progress``.
+        progress: told how far a call has come.
     """
 
-    def __init__(self, encoder: "EncoderProtocol", on_texts: Callable[[int], None]) -> None:
+    def __init__(
+        self, encoder: "EncoderProtocol", module: "torch.nn.Module | None", progress: Callable[[str], None]
+    ) -> None:
         self._encoder = encoder
-        self._on_texts = on_texts
+        self._module = module
+        self._progress = progress
         self._sampled: dict[str, NDArray[np.float32]] = {}
         self.texts = 0
         self.seconds = 0.0
@@ -65,20 +71,20 @@ class WatchedEncoder:
             ModelError: a vector is NaN or infinite, or there is not one for each text.
         """
         started = time.perf_counter()
-        vectors = self._encoder.encode(
-            inputs,
-            task_metadata=task_metadata,
-            hf_split=hf_split,
-            hf_subset=hf_subset,
-            prompt_type=prompt_type,
-            **kwargs,
-        )
-        self.seconds += time.perf_counter() - started
         dataset: Any = inputs.dataset
+        with self._watch_batches(len(dataset)):
+            vectors = self._encoder.encode(
+                inputs,
+                task_metadata=task_metadata,
+                hf_split=hf_split,
+                hf_subset=hf_subset,
+                prompt_type=prompt_type,
+                **kwargs,
+            )
+        self.seconds += time.perf_counter() - started
         self._check(vectors, len(dataset))
         self._sample(vectors, dataset)
         self.texts += len(dataset)
-        self._on_texts(self.texts)
         return vectors
 
     def similarity(self, embeddings1: "Array", embeddings2: "Array") -> "Array":
@@ -109,6 +115,25 @@ class WatchedEncoder:
                 f"the embeddings have collapsed: {PAIRS} random pairs of different texts have a mean cosine of "
                 f"{mean:.4f}; check the weights and how they were loaded"
             )
+
+    @contextmanager
+    def _watch_batches(self, total: int) -> Iterator[None]:
+        """Tell the progress of one call after each batch of it."""
+        if self._module is None:
+            yield
+            return
+        done = 0
+
+        def after_batch(_module: object, inputs: tuple[Any, ...], _output: object) -> None:
+            nonlocal done
+            done += len(next(iter(inputs[0].values())))
+            self._progress(f"encoding, {done} of {total} texts")
+
+        hook = self._module.register_forward_hook(after_batch)
+        try:
+            yield
+        finally:
+            hook.remove()
 
     def _check(self, vectors: "Array", expected: int) -> None:
         if len(vectors) != expected:

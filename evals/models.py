@@ -1,4 +1,4 @@
-"""A model's specification becomes an encoder that mteb can evaluate, and an identity that a result can be filed under."""
+"""A model's specification becomes an encoder for mteb, and an identity to file results under."""
 
 import hashlib
 import importlib.util
@@ -15,6 +15,7 @@ from evals.records import ModelIdentity, Settings
 from evals.store import Store
 
 if TYPE_CHECKING:
+    import torch
     from mteb import EncoderProtocol
     from mteb.models import ModelMeta
     from sentence_transformers import SentenceTransformer
@@ -27,9 +28,10 @@ NOT_READ_FOLDERS = {"onnx", "openvino", "coreml", ".git", ".cache", "__pycache__
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenModel:
-    """A loaded model: the object for mteb, who it is, how it runs, where, and mteb's metadata about it."""
+    """A loaded model: the encoder for mteb, the torch module inside if any, who it is and how it runs."""
 
     encoder: "EncoderProtocol"
+    module: "torch.nn.Module | None"
     identity: ModelIdentity
     settings: Settings
     device: str
@@ -48,7 +50,7 @@ def identify(model: Model, store: Store) -> ModelIdentity:
     weights = _weights(model, store)
     text = json.dumps({"weights": weights, "settings": spec.changes()}, sort_keys=True)
     fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
-    revision = weights["commit"] if "commit" in weights else spec.revision
+    revision = weights.get("commit", spec.revision)
     return ModelIdentity(
         name=spec.published or f"local/{model.alias}",
         revision=revision,
@@ -85,6 +87,7 @@ def open_model(model: Model, device: str, store: Store) -> OpenModel:
         encode_kwargs["normalize_embeddings"] = spec.normalize
     return OpenModel(
         encoder=_wrap(loaded, identity, model),
+        module=loaded,
         identity=identity,
         settings=settings,
         device=place,

@@ -16,7 +16,8 @@ from pydantic import TypeAdapter
 
 from evals.config import Options
 from evals.errors import EvalsError
-from evals.records import Case, Outcome, Record, make_record, to_dict
+from evals.recording import make_record
+from evals.records import Case, Outcome, Record, Verdict, to_dict
 from evals.report import render_summary, summarize
 from evals.session import Finished, Session, open_session
 
@@ -24,7 +25,7 @@ HOME = Path(__file__).parent
 TEST_FILE = HOME / "test_tasks.py"
 SESSION = pytest.StashKey[Session]()
 OUTCOME = pytest.StashKey[Outcome]()
-VERDICT = pytest.StashKey["Verdict | None"]()
+VERDICT = pytest.StashKey[Verdict | None]()
 # The marks that exist whatever a suite selects, so that -m and --strict-markers know them.
 TYPE_MARKS = (
     "bitext_mining", "classification", "clustering", "instruction_reranking", "instruction_retrieval",
@@ -61,14 +62,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--baselines": {"metavar": "DIR", "help": "the project's folder of baselines (default: baselines)"},
         "--against": {"metavar": "ALIAS", "help": "judge by another model's baselines"},
         "--limit": {"metavar": "N", "help": "at most N queries, rows or pairs of each split and subset"},
-        "--on": {"default": "auto", "metavar": "auto|cpu|cuda[:N]|mps", "help": "the device (default: a GPU if any)"},
+        "--on": {"default": "auto", "metavar": "auto|cpu|cuda[:N]|mps", "help": "the device (default: auto)"},
         "--store": {
             "default": ".evals",
             "metavar": "DIR",
             "help": "the folder for results and caches (default: .evals)",
         },
         "--report": many
-        | {"metavar": "FILE", "help": "write a report; its suffix says the format: .json (repeatable)"},
+        | {"metavar": "FILE", "help": "write a report; the suffix says the format: .json (repeatable)"},
     }
     for name, settings in options.items():
         try:
@@ -196,6 +197,7 @@ class CaseProgress:
         self._started = self._last = time.monotonic()
 
     def __call__(self, text: str) -> None:
+        """Show a few words, unless it is too early or too soon."""
         now = time.monotonic()
         if self._shown and now - self._started > self.SILENT_FOR and now - self._last > self.EVERY:
             self._last = now

@@ -1,7 +1,7 @@
 """The nouns of the package, as frozen data: what is run, what came out, what was expected, what was decided."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -94,7 +94,8 @@ class Case:
 class Scores:
     """A task's main score and the strata it is the mean of, in [0, 1] or [-1, 1] for correlations.
 
-    ``n`` counts samples (queries, texts, pairs or test items; clustering counts its draws); ``chance`` is what guessing gets.
+    ``n`` counts samples (queries, texts, pairs or test items; clustering counts its draws).
+    ``chance`` is what guessing gets.
     """
 
     metric: str
@@ -267,61 +268,6 @@ def snake_case(type_name: str) -> str:
 def baseline_key(task: str, limit: int | None) -> str:
     """Name an entry of a baseline file: ``NFCorpus`` or ``NFCorpus?limit=100``."""
     return task if limit is None else f"{task}?limit={limit}"
-
-
-def make_record(case: Case, outcome: Outcome | None, verdict: Verdict | None, error: str | None) -> Record:
-    """Flatten a case and what became of it, as far as it came.
-
-    An error wins over a verdict; no outcome and no error is a case that was not measured.
-    """
-    record = Record(
-        case=case.id,
-        alias=case.alias,
-        model=None,
-        revision=None,
-        task=case.task.name,
-        type=case.task.type,
-        languages=case.task.language_codes,
-        outcome="error" if error else "not measured",
-        metric=case.task.main_score,
-        limit=case.limit,
-        error=error,
-    )
-    if outcome is not None:
-        record = _with_outcome(record, outcome)
-    if verdict is not None:
-        record = replace(
-            record,
-            outcome="passed" if verdict.ok else "failed",
-            verdict=verdict.word,
-            rule=verdict.rule,
-            reason=verdict.reason,
-            baseline=verdict.baseline,
-            delta=verdict.delta,
-        )
-    return record
-
-
-def _with_outcome(record: Record, outcome: Outcome) -> Record:
-    return replace(
-        record,
-        outcome="error" if record.error else "passed",
-        model=outcome.identity.name,
-        revision=outcome.identity.revision,
-        metric=outcome.scores.metric,
-        score=outcome.scores.score,
-        subsets=dict(outcome.scores.subsets),
-        n=outcome.scores.n,
-        chance=outcome.scores.chance,
-        seconds=round(sum(outcome.phases.values()), 3),
-        phases={name: round(seconds, 3) for name, seconds in outcome.phases.items()},
-        texts=outcome.texts,
-        dataset_revision=outcome.dataset_revision,
-        data_sha256=outcome.data_sha256,
-        fingerprint=outcome.identity.fingerprint,
-        settings=outcome.settings,
-        device=outcome.device,
-    )
 
 
 def to_dict(record: Record | Run) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def measure(case: Case, model: OpenModel, store: Store, progress: Progress) -> O
     progress("reading data")
     with open_task(case.task, case.source, store) as opened:
         loaded = time.perf_counter()
-        watched = WatchedEncoder(model.encoder, lambda texts: progress(f"{texts} texts encoded"))
+        watched = WatchedEncoder(model.encoder, model.module, progress)
         captures = [Capture(part) for part in opened.parts]
         result = _evaluate(opened, watched, model)
         watched.check_spread()

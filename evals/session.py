@@ -14,7 +14,8 @@ from evals.errors import EvalsError
 from evals.files import write_atomically
 from evals.gate import expected_score, judge
 from evals.points import points, signed_points
-from evals.records import Case, Outcome, Record, Reference, Run, Verdict, baseline_key, make_record, to_dict
+from evals.recording import make_record
+from evals.records import Case, Outcome, Record, Reference, Run, Verdict, baseline_key, to_dict
 from evals.report import render_json
 from evals.runner import Progress
 from evals.store import Store

@@ -60,16 +60,16 @@ def reading(folder: Path, store: Store) -> Iterator[Reading]:
         return prepare(builder, *args, **kwargs)
 
     with (
-        _replaced(datasets.config, "HF_DATASETS_CACHE", cache),
-        _replaced(datasets.config, "HF_HUB_OFFLINE", True),
-        _replaced(huggingface_hub.constants, "HF_HUB_OFFLINE", True),
-        _replaced(datasets.DatasetBuilder, "download_and_prepare", noting),
+        _replaced(datasets.config, "HF_DATASETS_CACHE", value=cache),
+        _replaced(datasets.config, "HF_HUB_OFFLINE", value=True),
+        _replaced(huggingface_hub.constants, "HF_HUB_OFFLINE", value=True),
+        _replaced(datasets.DatasetBuilder, "download_and_prepare", value=noting),
     ):
         yield seen
 
 
 @contextmanager
-def _replaced(owner: object, name: str, value: object) -> Iterator[None]:
+def _replaced(owner: object, name: str, *, value: object) -> Iterator[None]:
     """Set an attribute of a library for a while: these have no parameter that reaches every loader of mteb's."""
     old = getattr(owner, name)
     setattr(owner, name, value)
