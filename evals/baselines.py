@@ -56,6 +56,14 @@ class Baselines:
                 return Reference(alias=alias, model=file.model, revision=file.revision, baseline=file.tasks[key])
         return None
 
+    def entries(self, alias: str) -> dict[str, Reference]:
+        """Return all that is expected of a model, by key, sorted."""
+        keys: set[str] = set()
+        for folder in (self.own, self.built_in):
+            file = self._load(folder / f"{alias}.json")
+            keys |= set(file.tasks) if file is not None else set()
+        return {key: found for key in sorted(keys) if (found := self.find(alias, key)) is not None}
+
     def require_alias(self, alias: str, option: str) -> None:
         """Refuse an alias that has no baseline at all.
 

@@ -20,6 +20,7 @@ from evals.recording import make_record
 from evals.records import Case, Outcome, Record, Verdict, to_dict
 from evals.report import render_summary, summarize
 from evals.session import Finished, Session, open_session
+from evals.workers import available_cores, device_of_worker, share_threads, visible_devices
 
 HOME = Path(__file__).parent
 TEST_FILE = HOME / "test_tasks.py"
@@ -85,6 +86,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "language(code): cases with a subset in that language, such as deu")
     config.addinivalue_line("markers", "in_benchmark(name): cases of a benchmark of mteb's")
     if not config.option.help and _collects_us(config):
+        _share_machine(config)
         try:
             _start(config)
         except EvalsError as error:
@@ -103,6 +105,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("case", [pytest.param(case, id=case.id, marks=_marks(case)) for case in cases])
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Take as many workers as there are devices for ``-n auto``; xdist decides where there are none."""
+    return len(visible_devices(os.environ)) or None if _collects_us(config) else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker its device."""
+    if SESSION in node.config.stash and node.config.option.evals_on in ("auto", "cuda"):
+        node.workerinput["evals_device"] = device_of_worker(node.gateway.id, visible_devices(os.environ))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
@@ -119,6 +134,8 @@ def pytest_runtest_makereport(
     for name in ("score", "baseline", "delta", "verdict"):
         item.user_properties.append((name, getattr(record, name)))
     report = yield
+    if call.excinfo is not None and call.excinfo.errisinstance(pytest.fail.Exception):
+        report.sections.clear()  # one sentence says it all; the progress bars of libraries do not help
     report.evals_record = to_dict(record)  # type: ignore[attr-defined]  # reports may carry what plugins add
     return report
 
@@ -217,6 +234,16 @@ class CaseProgress:
     def __exit__(self, *_: object) -> None:
         if self._shown and self._last > self._started:
             self._paint("")
+
+
+def _share_machine(config: pytest.Config) -> None:
+    """Give each worker its cores and its device, in time: numpy and torch look when they are imported."""
+    device = getattr(config, "workerinput", {}).get("evals_device")
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device
+    workers = getattr(config.option, "tx", None) or []
+    if len(workers) > 1:
+        os.environ |= share_threads(len(workers), available_cores(), os.environ)
 
 
 def _start(config: pytest.Config) -> None:

@@ -1,5 +1,7 @@
 """Scores as people read them: fractions inside, points (percent) outside."""
 
+from decimal import Decimal
+
 
 def points(fraction: float) -> str:
     """Render a score: 0.93257 is 93.26."""
@@ -9,5 +11,5 @@ def points(fraction: float) -> str:
 def signed_points(fraction: float) -> str:
     """Render a difference with its sign; a small one keeps the digit that tells it from nothing."""
     value = 100 * fraction
-    text = f"{value:+.2f}" if abs(value) >= 0.01 or value == 0 else f"{value:+.1g}"
+    text = f"{value:+.2f}" if abs(value) >= 0.01 or value == 0 else format(Decimal(f"{value:.1g}"), "+f")
     return text.replace("-", "−")  # noqa: RUF001  # a minus sign: a hyphen before a digit reads as a range

@@ -11,6 +11,21 @@ from evals.files import NO_OTHER_KEYS, check, read_toml
 from evals.records import BaselineMode, Source
 
 REPORT_SUFFIXES = (".json",)
+DEFAULTS: Mapping[str, Any] = {
+    "suites": [],
+    "models": [],
+    "models_file": None,
+    "tasks": [],
+    "source": None,
+    "offline": False,
+    "baseline": "check",
+    "baselines": None,
+    "against": None,
+    "limit": None,
+    "device": "auto",
+    "store": ".evals",
+    "reports": [],
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +76,16 @@ class Options:
     def parse(cls, typed: Mapping[str, Any], root: Path, cwd: Path) -> "Options":
         """Check the values typed on the command line against each other and the project's defaults.
 
+        Args:
+            typed: by name, as in `DEFAULTS`; what is not there has its default.
+            root: where the project's pyproject.toml is.
+            cwd: what relative paths are relative to.
+
         Raises:
             ConfigError: naming the option and what it may be.
         """
         project = load_project(root)
+        typed = {**DEFAULTS, **typed}
         source = None
         if typed["source"] is not None:
             source = parse_source(typed["source"], cwd, "--source")

@@ -113,7 +113,7 @@ def load_suite(name: str, folder: Path) -> NamedSuite:
     built_in = {file.stem: file for file in BUILT_IN.glob("*.toml")}
     file = folder / name if name.endswith(".toml") else built_in.get(name)
     if file is None:
-        raise ConfigError(f'--suite = "{name}" is not a built-in suite{suggest(name, built_in)}; a path ends in .toml')
+        raise ConfigError(f'--suite = "{name}" is neither a .toml file nor a built-in suite{suggest(name, built_in)}')
     data = read_toml(file)
     suite = check(Suite, data, str(file))
     if not suite.models:
