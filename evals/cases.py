@@ -35,9 +35,11 @@ def find_cases(options: Options) -> Plan:
     cases: dict[str, Case] = {}
     left_out: dict[str, int] = {}
     matched: set[str] = set()
+    offered: set[str] = set()
     for suite in suites:
         tasks = find_tasks(suite.suite.tasks, str(suite.file))
         _check_gate(suite, tasks)
+        offered |= {task.name for task in tasks}
         for task in _pick(tasks, options.tasks, matched):
             reason = _why_not(task)
             for alias in models[suite.name]:
@@ -45,7 +47,7 @@ def find_cases(options: Options) -> Plan:
                     _add(cases, _make_case(alias, task, suite, options))
                 else:
                     left_out[reason] = left_out.get(reason, 0) + 1
-    _refuse_unmatched(options.tasks, matched, [suite.name for suite in suites])
+    _refuse_unmatched(options.tasks, matched, suites, offered)
     by_alias = {alias: model for chosen in models.values() for alias, model in chosen.items()}
     order = list(by_alias)
     return Plan(
@@ -83,15 +85,18 @@ def _pick(tasks: Sequence[TaskInfo], patterns: Sequence[str], matched: set[str])
     return picked
 
 
-def _refuse_unmatched(patterns: Sequence[str], matched: set[str], suites: Sequence[str]) -> None:
+def _refuse_unmatched(
+    patterns: Sequence[str], matched: set[str], suites: Sequence[NamedSuite], offered: set[str]
+) -> None:
     for pattern in patterns:
         if pattern in matched:
             continue
         names = known_task_names()
-        inside = " + ".join(suites)
+        inside = " + ".join(suite.name for suite in suites)
         if any(fnmatchcase(name, pattern) for name in names):
             raise ConfigError(f'--task = "{pattern}" is not in suite {inside}; name a suite that has it with --suite')
-        raise ConfigError(f'--task = "{pattern}" is no task of suite {inside} or of mteb{suggest(pattern, names)}')
+        near = suggest(pattern, offered) or suggest(pattern, names)
+        raise ConfigError(f'--task = "{pattern}" is no task of suite {inside} or of mteb{near}')
 
 
 def _check_gate(suite: NamedSuite, tasks: Sequence[TaskInfo]) -> None:

@@ -4,18 +4,19 @@ Loaded by ``-p evals.plugin`` or a root conftest's ``pytest_plugins``; does noth
 collect ``evals/test_tasks.py``.
 """
 
+import argparse
 import os
 import sys
-import time
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
 from pydantic import TypeAdapter
 
 from evals.config import Options
 from evals.errors import EvalsError
+from evals.progress import CaseProgress
 from evals.recording import make_record
 from evals.records import Case, Outcome, Record, Verdict, to_dict
 from evals.report import render_summary, summarize
@@ -58,7 +59,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--baseline": {
             "default": "check",
             "metavar": "check|record|update|off",
-            "help": "judge by the baselines (default), write the missing ones, write all measured ones, or only measure",
+            "help": "judge by the baselines (default), write the missing or all measured ones, or only measure",
         },
         "--baselines": {"metavar": "DIR", "help": "the project's folder of baselines (default: baselines)"},
         "--against": {"metavar": "ALIAS", "help": "judge by another model's baselines"},
@@ -75,8 +76,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for name, settings in options.items():
         try:
             group.addoption(name, **{"dest": "evals_" + name.strip("-")} | settings)
-        except ValueError as error:
-            raise pytest.UsageError(f"evals.plugin: another plugin has the option {name} already: {error}") from None
+        except (ValueError, argparse.ArgumentError):
+            raise pytest.UsageError(
+                f"evals.plugin: another plugin has the option {name} already; disable one"
+            ) from None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -200,40 +203,10 @@ class Controller:
             terminalreporter.write_line(note)
 
 
-class CaseProgress:
-    """Shows what a long case is doing, behind the dots of a terminal; silent in CI, in a file, and in workers."""
-
-    SILENT_FOR = 3.0
-    EVERY = 0.3
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._reporter: Any = config.pluginmanager.get_plugin("terminalreporter")
-        self._capture: Any = config.pluginmanager.get_plugin("capturemanager")
-        writer = getattr(self._reporter, "_tw", None)
-        self._shown = writer is not None and writer.hasmarkup and not os.environ.get("CI")
-        self._started = self._last = time.monotonic()
-
-    def __call__(self, text: str) -> None:
-        """Show a few words, unless it is too early or too soon."""
-        now = time.monotonic()
-        if self._shown and now - self._started > self.SILENT_FOR and now - self._last > self.EVERY:
-            self._last = now
-            self._paint(f" {text}")
-
-    def _paint(self, text: str) -> None:
-        """Write right of the cursor and put it back, so that pytest's own line stays as it is."""
-        writer = self._reporter._tw
-        room = writer.fullwidth - writer.width_of_current_line - 1
-        with self._capture.global_and_fixture_disabled():
-            writer._file.write(f"\x1b7\x1b[K{text[: max(room, 0)]}\x1b8")
-            writer._file.flush()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._shown and self._last > self._started:
-            self._paint("")
+def show_progress(config: pytest.Config) -> CaseProgress:
+    """Return the progress line of this session."""
+    manager = config.pluginmanager
+    return CaseProgress(manager.get_plugin("terminalreporter"), manager.get_plugin("capturemanager"))
 
 
 def _share_machine(config: pytest.Config) -> None:
@@ -265,11 +238,20 @@ def _start(config: pytest.Config) -> None:
         "device": option.evals_on,
         "store": option.evals_store,
         "reports": option.evals_report,
+        "command": _command(config),
     }
     session = open_session(Options.parse(typed, config.rootpath, config.invocation_params.dir))
     config.stash[SESSION] = session
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Controller(session), "evals-controller")
+
+
+def _command(config: pytest.Config) -> list[str]:
+    """Return how this run was started, without our options: the start of the commands that we print."""
+    if not config.option.pyargs:
+        return ["pytest", "evals"]
+    loaded = ["-p", "evals.plugin"] if "evals.plugin" in config.invocation_params.args else []
+    return ["pytest", "--pyargs", "evals", *loaded]
 
 
 def _collects_us(config: pytest.Config) -> bool:

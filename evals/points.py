@@ -12,4 +12,4 @@ def signed_points(fraction: float) -> str:
     """Render a difference with its sign; a small one keeps the digit that tells it from nothing."""
     value = 100 * fraction
     text = f"{value:+.2f}" if abs(value) >= 0.01 or value == 0 else format(Decimal(f"{value:.1g}"), "+f")
-    return text.replace("-", "−")  # noqa: RUF001  # a minus sign: a hyphen before a digit reads as a range
+    return text.replace("-", "−")

@@ -35,7 +35,7 @@ def measure(case: Case, model: OpenModel, store: Store, progress: Progress) -> O
     """
     started = time.perf_counter()
     progress("reading data")
-    with open_task(case.task, case.source, store) as opened:
+    with open_task(case.task, case.source, store, limit=case.limit) as opened:
         loaded = time.perf_counter()
         watched = WatchedEncoder(model.encoder, model.module, progress)
         captures = [Capture(part) for part in opened.parts]

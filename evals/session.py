@@ -143,7 +143,7 @@ class Session:
         options = self.options
         alias = options.against or case.alias
         text = options.against or self.plan.models[case.alias].text
-        words = ["pytest", "evals", *options.typed, "--model", text, "--task", case.task.name]
+        words = [*options.command, "--model", text, "--task", case.task.name]
         command = shlex.join([*words, "--baseline", "record"])
         return f"no baseline for {alias}:{case.key}; record one with: {command}"
 

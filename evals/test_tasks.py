@@ -6,7 +6,7 @@ So pytest itself tells *could not be measured* (an ERROR of the fixture) from *m
 import pytest
 
 from evals.errors import EvalsError
-from evals.plugin import OUTCOME, VERDICT, CaseProgress, get_session
+from evals.plugin import OUTCOME, VERDICT, get_session, show_progress
 from evals.records import Case, Outcome
 
 
@@ -14,10 +14,10 @@ from evals.records import Case, Outcome
 def outcome(case: Case, request: pytest.FixtureRequest) -> Outcome:
     """Measure the case; what the user can fix is one sentence, not a traceback."""
     try:
-        with CaseProgress(request.config) as progress:
+        with show_progress(request.config) as progress:
             measured = get_session(request.config).measure(case, progress)
     except EvalsError as error:
-        pytest.fail(f"{case.id}: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"{case.id}: {error}", pytrace=False) from None
     request.node.stash[OUTCOME] = measured
     return measured
 

@@ -25,6 +25,7 @@ DEFAULTS: Mapping[str, Any] = {
     "device": "auto",
     "store": ".evals",
     "reports": [],
+    "command": ["pytest", "evals"],
 }
 
 
@@ -70,7 +71,7 @@ class Options:
     device: str
     store: Path
     reports: tuple[Path, ...]
-    typed: tuple[str, ...]
+    command: tuple[str, ...]
 
     @classmethod
     def parse(cls, typed: Mapping[str, Any], root: Path, cwd: Path) -> "Options":
@@ -112,13 +113,13 @@ class Options:
             device=_device(typed["device"]),
             store=cwd / typed["store"],
             reports=tuple(_report(cwd, file) for file in typed["reports"]),
-            typed=_again(typed),
+            command=_again(typed),
         )
 
 
 def _again(typed: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the words that choose what is measured and how it is judged, to be typed again for one case."""
-    words: list[str] = []
+    """Return the command with all that chooses what is measured and how, to be typed again for one case."""
+    words: list[str] = list(typed["command"])
     for option, key in (("--suite", "suites"), ("--models", "models_file"), ("--source", "source"),
                         ("--limit", "limit"), ("--on", "device"), ("--baselines", "baselines")):  # fmt: skip
         values = typed[key] if isinstance(typed[key], list) else [typed[key]]

@@ -86,6 +86,6 @@ def _closing(summary: Summary) -> str:
     total = sum(summary.counts.values())
     line = f"{total} case{'s' if total != 1 else ''}: {counts}."
     if summary.texts:
-        times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items() if seconds >= 0.05)
+        times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items())
         line += f" {summary.texts} texts on {' + '.join(summary.devices)}; {times}."
     return line

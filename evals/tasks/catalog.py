@@ -83,7 +83,7 @@ def _find_in_mteb(selection: Selection, where: str) -> list[TaskInfo]:
             pool = list(benchmarks[selection.benchmark].tasks)
             in_pool = f'in "{selection.benchmark}"'
         else:
-            pool = list(mteb.get_tasks(exclude_private=False))
+            pool = list(mteb.get_tasks())
             in_pool = "a current task of mteb"
         if selection.include:
             pool = _include(pool, selection, where, in_pool)

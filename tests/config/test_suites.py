@@ -1,0 +1,237 @@
+from pathlib import Path
+
+import pytest
+
+from evals.config import Suite, load_suite
+from evals.errors import ConfigError
+from evals.records import Policy, Source
+
+SELECTED = 'models = ["minilm"]\n[tasks]\ninclude = ["NFCorpus"]\n'
+CUSTOM = 'models = ["minilm"]\n[[tasks.custom]]\nname = "Mine"\ntype = "STS"\npath = "data"\n'
+PYTHONS_WORDS = ("{'", "['", "tuple", "dictionary", "instance", "class", "Source", "Selection")
+TYPES = "Retrieval, Reranking, STS, Classification, PairClassification, Clustering"
+
+
+def load(folder: Path, text: str) -> Suite:
+    (folder / "my.toml").write_text(text)
+    return load_suite("my.toml", folder).suite
+
+
+def sentence(folder: Path, text: str) -> str:
+    """The error of a suite, without the file it must begin with."""
+    with pytest.raises(ConfigError) as caught:
+        load(folder, text)
+    message = str(caught.value)
+    assert message.startswith(f"{folder / 'my.toml'}: ")
+    assert "\n" not in message
+    return message.removeprefix(f"{folder / 'my.toml'}: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('model = ["minilm"]', 'has an unknown key "model"; did you mean "models"?'),
+        (SELECTED + "[gates]", 'has an unknown key "gates"; did you mean "gate"?'),
+        (SELECTED + 'inclde = ["b"]', '[tasks] has an unknown key "inclde"; did you mean "include"?'),
+        (SELECTED + "[gate]\nmargn = 0.1", '[gate] has an unknown key "margn"; did you mean "margin"?'),
+        (SELECTED + '[source]\nkidn = "hub"', '[source] has an unknown key "kidn"; did you mean "kind"?'),
+        (SELECTED + '[source]\n"§" = "hub"', '[source] has an unknown key "§"; known: kind, path'),
+        (SELECTED + '[source]\nkind = "s3"', '[source] kind = "s3"; expected one of "hub", "mirror"'),
+        ("", 'models must name at least one model, as in models = ["minilm"]'),
+        ('models = []\n[tasks]\ninclude = ["a"]', 'models must name at least one model, as in models = ["minilm"]'),
+        ("a = ", "not TOML: Invalid value (at end of document)"),
+        (SELECTED + '[gate]\nmargin = "1%"', '[gate] margin = "1%": input should be a valid number'),
+    ],
+)
+def test_a_wrong_suite_says_what_is_wrong_and_where(tmp_path: Path, text: str, expected: str) -> None:
+    assert sentence(tmp_path, text).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "tasks",
+    ["", "[tasks]", '[tasks]\nexclude = ["A"]', '[tasks.subsets]\nA = ["x"]', "[tasks]\ninclude = []"],
+)
+def test_a_suite_that_selects_nothing_is_told_what_selects(tmp_path: Path, tasks: str) -> None:
+    assert sentence(tmp_path, f'models = ["minilm"]\n{tasks}') == (
+        "[tasks] selects nothing; name a benchmark, types, languages, include or custom"
+    )
+
+
+@pytest.mark.parametrize(
+    ("gate", "named"),
+    [
+        ("margin = 0.5", "margin = 0.5"),
+        ("margin = 1", "margin = 1"),
+        ("margin = 0", "margin = 0"),
+        ("margin = -0.01", "margin = -0.01"),
+        ("margin = nan", "margin = nan"),
+        ("margins.STS = 0.5", "STS = 0.5"),
+        ("margins.Retrieval = 2", "Retrieval = 2"),
+        ("floors.NFCorpus = 80", "NFCorpus = 80"),
+        ("floors.NFCorpus = 1.01", "NFCorpus = 1.01"),
+        ("floors.NFCorpus = -1.5", "NFCorpus = -1.5"),
+        ("floors.NFCorpus = true", "NFCorpus = "),
+    ],
+)
+def test_points_where_fractions_belong_are_refused_by_their_key(tmp_path: Path, gate: str, named: str) -> None:
+    message = sentence(tmp_path, f"{SELECTED}[gate]\n{gate}")
+    assert named in message
+    assert "[gate" in message
+    assert not any(word in message for word in PYTHONS_WORDS)
+
+
+def test_a_margin_is_told_what_one_point_is(tmp_path: Path) -> None:
+    message = sentence(tmp_path, f"{SELECTED}[gate]\nmargin = 0.5")
+    assert message.endswith("a fraction between 0 and 0.5; one point is 0.01")
+    assert "0.5 is a fraction" not in message  # which it is not, or there would be no error
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (('"STS"', '"Sts"'), f'type = "Sts"; expected one of {TYPES}'),
+        (('"STS"', '"Summarization"'), f'type = "Summarization"; expected one of {TYPES}'),
+        (('"Mine"', '"my task"'), 'name = "my task" may hold only A-Z a-z 0-9 . _ + -'),
+        (('"Mine"', '"a:b"'), 'name = "a:b" may hold only A-Z a-z 0-9 . _ + -'),
+        (('"Mine"', '""'), 'name = "" may hold only A-Z a-z 0-9 . _ + -'),
+        (('"data"', '"data"\nlanguage = "english"'), 'language = "english"; expected a code such as "eng-Latn"'),
+        (('"data"', '"data"\nlanguage = "eng"'), 'language = "eng"; expected a code such as "eng-Latn"'),
+        (('name = "Mine"\n', ""), 'needs a key "name"'),
+        (('type = "STS"\n', ""), 'needs a key "type"'),
+        (('path = "data"\n', ""), 'needs a key "path"'),
+        (('"data"', '"data"\nlangauge = "eng-Latn"'), 'has an unknown key "langauge"; did you mean "language"?'),
+    ],
+)
+def test_a_wrong_custom_task_says_which_key_and_what_it_may_be(
+    tmp_path: Path, change: tuple[str, str], expected: str
+) -> None:
+    message = sentence(tmp_path, CUSTOM.replace(*change))
+    assert message.startswith("[tasks.custom")
+    assert message.endswith(expected)
+    assert not any(word in message for word in PYTHONS_WORDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "right"),
+    [
+        ('models = "minilm"\n[tasks]\ninclude = ["a"]', 'models = "minilm"', "list"),
+        ('models = ["m"]\n[tasks]\ninclude = "NFCorpus"', '[tasks] include = "NFCorpus"', "list"),
+        ('models = ["m"]\n[tasks]\nbenchmark = ["MTEB"]', "[tasks] benchmark", "string"),
+        ('models = ["m"]\ntasks = ["NFCorpus"]', "tasks", "table"),
+        ('models = ["m"]\n[tasks.custom]\nname = "A"', "[tasks] custom", "list"),
+        ('source = "mirror:hub"\n' + SELECTED, 'source = "mirror:hub"', "table"),
+        (CUSTOM.replace('"data"', "3"), "path = 3", "string"),
+    ],
+)
+def test_a_wrong_type_is_told_in_tomls_words(tmp_path: Path, text: str, key: str, right: str) -> None:
+    message = sentence(tmp_path, text)
+    assert key in message
+    assert right in message
+    assert not any(word in message for word in PYTHONS_WORDS if word != "['")
+
+
+def test_a_wrong_item_of_a_list_is_not_called_a_key_of_a_table(tmp_path: Path) -> None:
+    message = sentence(tmp_path, 'models = ["a", 1]\n[tasks]\ninclude = ["a"]')
+    assert message.startswith("models")
+    assert "1" in message
+
+
+@pytest.mark.parametrize("text", [CUSTOM.replace('"data"', '""'), SELECTED + '[source]\nkind = "mirror"\npath = ""'])
+def test_an_empty_path_is_not_the_suites_own_folder(tmp_path: Path, text: str) -> None:
+    assert "path" in sentence(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ('kind = "mirror"\npath = "nope"', "there is no directory {folder}/nope"),
+        ('kind = "hub"\npath = "hub"', "the hub takes no path; a directory is a mirror"),
+        ('path = "hub"', "the hub takes no path; a directory is a mirror"),
+    ],
+)
+def test_a_wrong_source_is_told_why(tmp_path: Path, source: str, expected: str) -> None:
+    (tmp_path / "hub").mkdir()
+    assert sentence(tmp_path, f"{SELECTED}[source]\n{source}") == f"[source]: {expected.format(folder=tmp_path)}"
+
+
+def test_a_mirror_without_its_directory_is_told_the_key_that_a_suite_has_for_it(tmp_path: Path) -> None:
+    message = sentence(tmp_path, f'{SELECTED}[source]\nkind = "mirror"')
+    assert message.startswith("[source]: a mirror needs a directory")
+    assert 'path = "' in message
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("smokee", '; did you mean "smoke"?'),
+        ("English", '; did you mean "english"?'),
+        ("§", "; known: chinese, english, english-v1, smoke"),
+        ("", "; known: chinese, english, english-v1, smoke"),
+    ],
+)
+def test_an_unknown_suite_brings_the_nearest(tmp_path: Path, name: str, hint: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_suite(name, tmp_path)
+    assert str(caught.value) == f'--suite = "{name}" is neither a .toml file nor a built-in suite{hint}'
+
+
+def test_a_suite_file_that_is_not_there_is_named_with_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_suite("sub/my.toml", tmp_path)
+    assert str(caught.value) == f"{tmp_path / 'sub' / 'my.toml'}: no such file"
+
+
+@pytest.mark.parametrize(
+    ("name", "of_mteb"),
+    [("english", "MTEB(eng, v2)"), ("english-v1", "MTEB(eng, v1)"), ("chinese", "MTEB(cmn, v1)")],
+)
+def test_a_built_in_suite_runs_the_small_model_on_the_benchmark_of_its_name(
+    tmp_path: Path, name: str, of_mteb: str
+) -> None:
+    found = load_suite(name, tmp_path)
+    assert found.name == name
+    assert found.suite.models == ("minilm",)
+    assert found.suite.tasks.benchmark == of_mteb
+    assert found.suite.tasks.custom == ()
+
+
+def test_the_smoke_suite_holds_one_task_of_each_custom_type_with_its_data(tmp_path: Path) -> None:
+    suite = load_suite("smoke", tmp_path).suite
+    assert not suite.tasks.asks_mteb
+    assert {task.name: task.type for task in suite.tasks.custom} == {f"Smoke{kind}": kind for kind in TYPES.split(", ")}
+    assert all(list(task.path.glob("*.jsonl")) for task in suite.tasks.custom)
+
+
+def test_a_file_named_like_a_built_in_suite_is_another_suite(tmp_path: Path) -> None:
+    (tmp_path / "smoke.toml").write_text(CUSTOM)
+    assert [task.name for task in load_suite("smoke.toml", tmp_path).suite.tasks.custom] == ["Mine"]
+    assert len(load_suite("smoke", tmp_path).suite.tasks.custom) == 6
+
+
+def test_paths_in_a_suite_are_relative_to_its_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "sub" / "hub").mkdir(parents=True)
+    text = (
+        CUSTOM
+        + '[[tasks.custom]]\nname = "There"\ntype = "STS"\npath = "/data"\n[source]\nkind = "mirror"\npath = "hub"'
+    )
+    (tmp_path / "sub" / "my.toml").write_text(text)
+    suite = load_suite("sub/my.toml", tmp_path).suite
+    assert [task.path for task in suite.tasks.custom] == [tmp_path / "sub" / "data", Path("/data")]
+    assert suite.source == Source(kind="mirror", path=tmp_path / "sub" / "hub")
+
+
+def test_a_home_folder_is_meant_where_a_path_begins_with_a_tilde(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home" / "hub").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    suite = load(tmp_path, CUSTOM.replace('"data"', '"~/data"') + '[source]\nkind = "mirror"\npath = "~/hub"')
+    assert suite.source == Source(kind="mirror", path=tmp_path / "home" / "hub")
+    assert [task.path for task in suite.tasks.custom] == [tmp_path / "home" / "data"]
+
+
+def test_a_task_is_judged_by_its_types_margin_before_the_suites_and_by_its_own_floor(tmp_path: Path) -> None:
+    gate = load(tmp_path, SELECTED + "[gate]\nmargin = 0.02\nmargins.STS = 0.005\nfloors.NFCorpus = 0.3").gate
+    assert gate.policy("NFCorpus", "Retrieval") == Policy(margin=0.02, floor=0.3)
+    assert gate.policy("STS12", "STS") == Policy(margin=0.005, floor=None)
+    assert load(tmp_path, SELECTED).gate.policy("STS12", "STS") == Policy(margin=0.01, floor=None)

@@ -1,0 +1,103 @@
+"""Encoders that are wrong in known ways, and tiny models with random weights."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import evals.engine
+from evals.config import Model
+from evals.models import OpenModel, open_model
+from evals.store import Store
+
+Vectors = NDArray[np.float32]
+Fault = Callable[[Vectors], Vectors]
+
+
+def shuffled(vectors: Vectors) -> Vectors:
+    return vectors[np.random.default_rng(7).permutation(len(vectors))]
+
+
+def half_zeroed(vectors: Vectors) -> Vectors:
+    kept = vectors.copy()
+    kept[:, vectors.shape[1] // 2 :] = 0
+    return kept
+
+
+def with_nan(vectors: Vectors) -> Vectors:
+    broken = vectors.copy()
+    broken[len(vectors) // 2, 3] = np.nan
+    return broken
+
+
+def collapsed(vectors: Vectors) -> Vectors:
+    return np.asarray(1 + 1e-3 * vectors, dtype=np.float32)
+
+
+def raising(vectors: Vectors) -> Vectors:
+    raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+
+class Faulty:
+    """A healthy encoder whose vectors go through a fault, task by task."""
+
+    def __init__(self, encoder: Any, faults: Mapping[str, Fault]) -> None:
+        self.inner = encoder
+        self.faults = faults
+        self.mteb_model_meta = encoder.mteb_model_meta
+
+    def encode(self, inputs: Any, *, task_metadata: Any, **kwargs: Any) -> Any:
+        vectors = np.asarray(self.inner.encode(inputs, task_metadata=task_metadata, **kwargs))
+        fault = self.faults.get(task_metadata.name)
+        return vectors if fault is None else fault(vectors)
+
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
+        return self.inner.similarity(embeddings1, embeddings2)
+
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+        return self.inner.similarity_pairwise(embeddings1, embeddings2)
+
+
+def plant(monkeypatch: pytest.MonkeyPatch, faults: Mapping[str, Fault]) -> None:
+    """Make every model of a run faulty on the tasks named, behind its unchanged fingerprint."""
+
+    def open_faulty(model: Model, device: str, store: Store) -> OpenModel:
+        opened = open_model(model, device, store)
+        encoder: Any = Faulty(opened.encoder, faults)
+        return dataclasses.replace(opened, encoder=encoder)
+
+    monkeypatch.setattr(evals.engine, "open_model", open_faulty)
+
+
+def save_tiny_model(folder: Path, seed: int = 0, dimension: int = 32) -> Path:
+    """Write a sentence-transformers folder: a two-layer BERT with random weights and mean pooling."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.models import Pooling, Transformer
+    from transformers import BertConfig, BertModel, BertTokenizer
+
+    bare = folder.with_name(folder.name + "-bare")
+    bare.mkdir(parents=True)
+    letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *("##" + letter for letter in letters)]
+    (bare / "vocab.txt").write_text("\n".join(words))
+    torch.manual_seed(seed)
+    config = BertConfig(
+        vocab_size=len(words),
+        hidden_size=dimension,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=2 * dimension,
+        max_position_embeddings=128,
+        initializer_range=0.5,  # the usual 0.02 gives an untrained model that maps all texts to one place
+    )
+    BertModel(config).save_pretrained(bare)
+    BertTokenizer(vocab={word: number for number, word in enumerate(words)}).save_pretrained(bare)
+    transformer = Transformer(str(bare), max_seq_length=64)
+    model = SentenceTransformer(modules=[transformer, Pooling(dimension)], device="cpu")
+    model.save(str(folder), create_model_card=False)
+    return folder

@@ -1,0 +1,56 @@
+import json
+import math
+
+import pytest
+from pydantic import TypeAdapter
+
+from evals.records import Run, Settings
+from evals.report import render_json
+from tests.builders import ENV, make_row, make_run
+
+RUN_FIELDS = {"schema", "suite", "started", "environment", "records"}
+RECORD_FIELDS = {
+    "case", "alias", "model", "revision", "task", "type", "languages", "outcome", "metric", "limit", "score", "subsets",
+    "n", "chance", "baseline", "delta", "verdict", "rule", "reason", "error", "seconds", "phases", "texts",
+    "dataset_revision", "data_sha256", "fingerprint", "settings", "device",
+}  # fmt: skip
+SETTINGS_FIELDS = {"prompts", "pooling", "max_length", "dtype", "dimension", "quantize"}
+
+FULL = make_row(
+    "Tatoeba",
+    score=0.1 + 0.2,
+    subsets={"test/de": 1 / 3, "test/en": 2 / 3},
+    settings=Settings(prompts={"query": "Frage: ä"}, pooling="mean"),
+    phases={"model": 1.25, "encode": 2.5},
+)
+RUN = make_run(FULL, make_row(outcome="not measured"))
+
+
+def test_the_fields_are_those_that_other_tools_read() -> None:
+    run = json.loads(render_json(RUN))
+
+    assert run.keys() == RUN_FIELDS
+    assert [record.keys() for record in run["records"]] == [RECORD_FIELDS, RECORD_FIELDS]
+    assert run["records"][0]["settings"].keys() == SETTINGS_FIELDS
+    assert (run["schema"], run["environment"]) == (1, ENV)
+
+
+def test_what_was_not_reached_is_null() -> None:
+    record = json.loads(render_json(RUN))["records"][1]
+
+    assert [record[name] for name in ("score", "subsets", "verdict", "error", "settings", "seconds")] == [None] * 6
+
+
+def test_the_text_is_canonical_and_the_run_comes_back_from_it() -> None:
+    text = render_json(RUN)
+
+    assert text == json.dumps(json.loads(text), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    assert "Frage: ä" in text
+    again = TypeAdapter(Run).validate_json(text)
+    assert again == RUN
+    assert render_json(again) == text
+
+
+def test_a_number_that_json_does_not_have_is_refused() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        render_json(make_run(make_row(score=math.nan)))

@@ -1,0 +1,146 @@
+import re
+from typing import get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evals.records import OutcomeWord, Record, VerdictWord
+from evals.report import render_summary, summarize
+from tests.builders import make_row
+
+LONG = "CQADupstackProgrammersRetrieval"
+ROWS = [
+    make_row(
+        score=0.82032, baseline=0.82031, delta=1e-5, n=1379, verdict="pass", rule="reproduce", reason="same",
+        phases={"model": 1.04, "data": 0.12, "encode": 2.5}, texts=2758, device="cpu",
+    ),
+    make_row("STS13", outcome="failed", score=0.7, baseline=0.8, delta=-0.1, n=1500, verdict="regressed"),
+    make_row(
+        LONG, type="Retrieval", metric="ndcg_at_10", limit=100, score=0.915, baseline=0.9, delta=0.015, n=100,
+        verdict="improved", reason="ndcg_at_10 91.50, was 90.00 in minilm (Δ +1.50), more than the margin of 1.00",
+    ),
+    make_row("Tatoeba", alias="jina", type="BitextMining", metric="f1", outcome="error", error="CUDA out of memory"),
+    make_row("XNLI", alias="jina", type="PairClassification", metric="max_ap", outcome="not measured"),
+]  # fmt: skip
+
+AT_80 = """\
+jina
+task     metric  score  baseline  Δ  n  verdict
+Tatoeba  f1                             error
+XNLI     max_ap                         not measured
+minilm
+task                   metric           score  baseline       Δ     n  verdict
+CQADupstackProgrammer  ndcg_at_10       91.50     90.00   +1.50   100  improved
+sRetrieval (limit
+100)
+STS13                  cosine_spearman  70.00     80.00  −10.00  1500  regressed
+STSBenchmark           cosine_spearman  82.03     82.03  +0.001  1379  pass
+jina:XNLI not measured: no worker reported it
+minilm:CQADupstackProgrammersRetrieval improved: ndcg_at_10 91.50, was 90.00 in
+minilm (Δ +1.50), more than the margin of 1.00
+5 cases: 1 failed, 1 error, 1 not measured, 2 passed. 2758 texts on cpu; model
+1.0 s, data 0.1 s, encode 2.5 s.
+"""
+
+AT_120 = """\
+jina
+task     metric  score  baseline  Δ  n  verdict
+Tatoeba  f1                             error
+XNLI     max_ap                         not measured
+minilm
+task                                         metric           score  baseline       Δ     n  verdict
+CQADupstackProgrammersRetrieval (limit 100)  ndcg_at_10       91.50     90.00   +1.50   100  improved
+STS13                                        cosine_spearman  70.00     80.00  −10.00  1500  regressed
+STSBenchmark                                 cosine_spearman  82.03     82.03  +0.001  1379  pass
+jina:XNLI not measured: no worker reported it
+minilm:CQADupstackProgrammersRetrieval improved: ndcg_at_10 91.50, was 90.00 in minilm (Δ +1.50), more than the margin
+of 1.00
+5 cases: 1 failed, 1 error, 1 not measured, 2 passed. 2758 texts on cpu; model 1.0 s, data 0.1 s, encode 2.5 s.
+"""
+
+IN_COLOUR = """\
+<1mminilm<0m
+CQADupstackProgrammersRetrieval (limit 100)  ndcg_at_10       91.50     90.00   +1.50   100  <1;32mimproved <0m
+STS13                                        cosine_spearman  70.00     80.00  −10.00  1500  <1;31mregressed<0m
+STSBenchmark                                 cosine_spearman  82.03     82.03  +0.001  1379  <32mpass     <0m
+minilm:CQADupstackProgrammersRetrieval improved: ndcg_at_10 91.50, was 90.00 in minilm (Δ +1.50), more than the margin
+of 1.00
+3 cases: 1 failed, 2 passed. 2758 texts on cpu; model 1.0 s, data 0.1 s, encode 2.5 s.
+"""
+
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def render(*rows: Record, width: int = 120, color: bool = False) -> str:
+    return render_summary(summarize(rows), width=width, color=color)
+
+
+@pytest.mark.parametrize(("width", "expected"), [(80, AT_80), (120, AT_120)])
+def test_a_run_is_a_table_per_model_and_a_closing_line(width: int, expected: str) -> None:
+    assert render(*ROWS, width=width) == expected
+
+
+def test_colour_marks_the_models_and_the_verdicts() -> None:
+    title, _, *rest = render(*ROWS[:3], color=True).replace("\x1b[", "<").splitlines()
+
+    assert [title.replace(" ", ""), *rest] == IN_COLOUR.splitlines()
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_colour_changes_nothing_but_colour(width: int) -> None:
+    plain, coloured = (render(*ROWS, width=width, color=color) for color in (False, True))
+
+    assert "\x1b" not in plain
+    assert [line.rstrip() for line in ESCAPE.sub("", coloured).splitlines()] == plain.splitlines()
+
+
+@given(st.permutations(ROWS))
+def test_the_order_of_records_does_not_matter(rows: list[Record]) -> None:
+    assert render(*rows) == render(*ROWS)
+
+
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("word", [*get_args(VerdictWord), "error", "not measured", "measured"])
+def test_every_verdict_and_every_way_to_have_none_is_told_whole(word: VerdictWord | OutcomeWord, width: int) -> None:
+    outcome = word if word in ("error", "not measured") else "passed"
+    row = make_row(
+        LONG, metric="max_accuracy", score=0.5, baseline=0.5, delta=0.0, n=100_000, outcome=outcome,
+        verdict=word if word in get_args(VerdictWord) else None, reason="so",
+    )  # fmt: skip
+
+    (line,) = [line for line in render(row, width=width).splitlines() if "100000" in line]
+
+    assert line.endswith(f"  {word}")
+
+
+@pytest.mark.parametrize("outcome", get_args(OutcomeWord))
+def test_every_outcome_is_counted_in_the_closing_line(outcome: OutcomeWord) -> None:
+    text = render(make_row("STS13"), make_row("STS16", outcome=outcome), make_row("STS17", outcome=outcome))
+
+    counted = "3 passed" if outcome == "passed" else f"2 {outcome}, 1 passed"
+    assert text.splitlines()[-1] == f"3 cases: {counted}."
+
+
+def test_what_deserves_a_look_but_is_not_red_is_explained() -> None:
+    text = render(
+        make_row("A", verdict="improved", reason="better than ever"),
+        make_row("B", verdict="unresolved", reason="other environment"),
+        make_row("C", outcome="not measured"),
+        make_row("D", verdict="pass", reason="nothing to see"),
+        make_row("E", outcome="failed", verdict="regressed", reason="pytest has said so"),
+    )
+
+    assert "minilm:A improved: better than ever\n" in text
+    assert "minilm:B unresolved: other environment\n" in text
+    assert "minilm:C not measured: no worker reported it\n" in text
+    assert "nothing to see" not in text
+    assert "pytest has said so" not in text
+
+
+@pytest.mark.parametrize("text", ["Support[de]", "[/de]", "a:smile:b"])
+@pytest.mark.parametrize("field", ["task", "metric", "alias"])
+def test_names_are_shown_as_they_are_and_never_read_as_markup(text: str, field: str) -> None:
+    row = make_row(**{"task": "STS13", "case": "c", field: text})
+
+    assert text in render(row)

@@ -1,0 +1,147 @@
+"""Opening a task: its data from the source asked for, the rows that are in the files now, and nothing else."""
+
+import gzip
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals.config import Selection
+from evals.errors import SourceError
+from evals.records import Source, TaskInfo
+from evals.store import Store
+from evals.tasks import find_tasks, open_task
+
+ARTICLES = Path(__file__).parent.parent.parent / "evals" / "data" / "articles"
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+def task(name: str, **narrowed: tuple[str, ...]) -> TaskInfo:
+    (info,) = find_tasks(Selection(include=(name,)), "test")
+    return replace(info, **narrowed)  # type: ignore[arg-type]
+
+
+def copy_of(mirror: Path, folder: Path, data_set: str) -> Source:
+    shutil.copytree(mirror / data_set, folder / data_set)
+    return Source(kind="mirror", path=folder)
+
+
+def edit_first_row(path: Path, **changes: Any) -> None:
+    rows = [json.loads(line) for line in gzip.decompress(path.read_bytes()).splitlines()]
+    rows[0] |= changes
+    path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
+
+
+def rows_of(info: TaskInfo, source: Source, store: Store, limit: int | None = None) -> Any:
+    with open_task(info, source, store, limit=limit) as opened:
+        return opened.task.dataset
+
+
+def hash_of(info: TaskInfo, source: Source, store: Store) -> str | None:
+    with open_task(info, source, store) as opened:
+        return opened.data_sha256
+
+
+def test_edited_file_of_a_mirror_never_gives_the_old_rows(mirror: Path, tmp_path: Path, store: Store) -> None:
+    source = copy_of(mirror, tmp_path / "hub", "mteb/biosses-sts")
+    first, known = rows_of(task("BIOSSES"), source, store)["test"][0], hash_of(task("BIOSSES"), source, store)
+    edit_first_row(tmp_path / "hub" / "mteb" / "biosses-sts" / "test.jsonl.gz", sentence1="Something else.")
+    again = rows_of(task("BIOSSES"), source, store)["test"][0]
+    assert again["sentence1"] == "Something else." != first["sentence1"]
+    assert hash_of(task("BIOSSES"), source, store) != known
+
+
+def test_another_mirror_with_the_same_names_gives_its_own_rows(mirror: Path, tmp_path: Path, store: Store) -> None:
+    one = copy_of(mirror, tmp_path / "one", "mteb/biosses-sts")
+    two = copy_of(mirror, tmp_path / "two", "mteb/biosses-sts")
+    edit_first_row(tmp_path / "two" / "mteb" / "biosses-sts" / "test.jsonl.gz", score=0.125)
+    scores = [rows_of(task("BIOSSES"), source, store)["test"][0]["score"] for source in (one, two)]
+    assert scores[0] != scores[1] == 0.125
+
+
+def test_hash_covers_the_files_that_were_read_and_no_others(mirror: Path, tmp_path: Path, store: Store) -> None:
+    source = copy_of(mirror, tmp_path / "hub", "mteb/XQuADRetrieval")
+    folder = tmp_path / "hub" / "mteb" / "XQuADRetrieval"
+    info = task("XQuADRetrieval", subsets=("en",))
+    before = hash_of(info, source, store)
+    (folder / "de" / "queries" / "validation.jsonl.gz").write_bytes(gzip.compress(b"{}\n"))
+    assert hash_of(info, source, store) == before
+    edit_first_row(folder / "en" / "queries" / "validation.jsonl.gz", text="What else?")
+    assert hash_of(info, source, store) != before
+
+
+def test_data_set_that_the_mirror_lacks_says_how_to_fetch_it(tmp_path: Path, store: Store) -> None:
+    hub = tmp_path / "hub"
+    hub.mkdir()
+    with pytest.raises(SourceError) as caught:
+        rows_of(task("NFCorpus"), Source(kind="mirror", path=hub), store)
+    assert str(caught.value) == (
+        f'mirror {hub} has no data set "mteb/nfcorpus" (needed by NFCorpus); fetch it with: '
+        f"hf download --repo-type dataset mteb/nfcorpus --local-dir {hub}/mteb/nfcorpus"
+    )
+
+
+def test_subset_that_the_mirror_lacks_is_an_error_and_not_another_score(mirror: Path, store: Store) -> None:
+    with pytest.raises(SourceError, match=r'no readable data set "mteb/XQuADRetrieval" for XQuADRetrieval: '):
+        rows_of(task("XQuADRetrieval", subsets=("en", "el")), Source(kind="mirror", path=mirror), store)
+
+
+def test_language_that_a_table_of_all_languages_lacks_is_an_error(mirror: Path, store: Store) -> None:
+    with pytest.raises(SourceError, match='the data set of Tatoeba has no split "test" for its subset "ell-eng"'):
+        rows_of(task("Tatoeba", subsets=("deu-eng", "ell-eng")), Source(kind="mirror", path=mirror), store)
+
+
+def test_offline_hub_without_a_cache_is_one_sentence(store: Store) -> None:
+    with pytest.raises(SourceError, match=r'^the hub gave no readable data set "mteb/nfcorpus" for NFCorpus: '):
+        rows_of(task("NFCorpus"), Source(), store)
+
+
+def test_each_opening_is_a_fresh_task(mirror: Path, store: Store) -> None:
+    """A clustering task of mteb's changes when it is evaluated: its generator has moved on."""
+    source = Source(kind="mirror", path=mirror)
+    info = task("SIB200ClusteringS2S", subsets=("eng_Latn",))
+    with open_task(info, source, store) as one, open_task(info, source, store) as two:
+        assert one.task is not two.task
+
+
+def test_limit_keeps_the_same_rows_whatever_their_order(mirror: Path, tmp_path: Path, store: Store) -> None:
+    source = copy_of(mirror, tmp_path / "hub", "mteb/biosses-sts")
+    path = tmp_path / "hub" / "mteb" / "biosses-sts" / "test.jsonl.gz"
+    first = {row["sentence1"] for row in rows_of(task("BIOSSES"), source, store, 10)["test"]}
+    lines = gzip.decompress(path.read_bytes()).splitlines(keepends=True)
+    path.write_bytes(gzip.compress(b"".join(reversed(lines))))
+    again = rows_of(task("BIOSSES"), source, store, 10)["test"]
+    assert len(again) == 10
+    assert {row["sentence1"] for row in again} == first
+
+
+def test_smaller_limit_keeps_a_part_of_a_larger_one_and_all_training_rows(mirror: Path, store: Store) -> None:
+    source = Source(kind="mirror", path=mirror)
+    small, large = (rows_of(task("Banking77Classification"), source, store, limit) for limit in (5, 50))
+    assert len(small["test"]) == 5
+    assert set(small["test"]["text"]) < set(large["test"]["text"])
+    assert len(small["train"]) == len(large["train"]) == 10003
+
+
+def test_limited_retrieval_keeps_judged_documents_and_a_hundred_others_a_query(mirror: Path, store: Store) -> None:
+    info = task("XQuADRetrieval", subsets=("en",))
+    data = rows_of(info, Source(kind="mirror", path=mirror), store, 1)["en"]["validation"]
+    judged = {document for found in data["relevant_docs"].values() for document in found}
+    assert len(data["queries"]) == len(data["relevant_docs"]) == 1
+    assert judged <= set(data["corpus"]["id"])
+    assert len(data["corpus"]) == 100 + len(judged)
+
+
+def test_limited_reranking_keeps_every_candidate(store: Store) -> None:
+    info = TaskInfo(name="Mine", type="Reranking", main_score="map_at_1000", languages=("eng-Latn",), folder=ARTICLES)
+    data = rows_of(info, Source(), store, 4)["default"]["test"]
+    candidates = {document for found in data["top_ranked"].values() for document in found}
+    assert len(data["queries"]) == len(data["top_ranked"]) == 4
+    assert set(data["corpus"]["id"]) == candidates

@@ -1,0 +1,353 @@
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any, get_args
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import evals.baselines
+from evals.gate import expected_score, judge
+from evals.recording import make_record
+from evals.records import Policy, Reference, Settings, Verdict, VerdictWord
+from tests.builders import (
+    DATA_REVISION,
+    ENV,
+    FINGERPRINT,
+    MODEL,
+    REVISION,
+    make_case,
+    make_identity,
+    make_outcome,
+    make_reference,
+)
+
+fractions = st.floats(-1, 1)
+types = st.sampled_from(["STS", "Retrieval", "Classification", "MultilabelClassification", "Clustering"])
+some_subsets = st.dictionaries(st.sampled_from(["test/en", "test/de", "dev/en"]), fractions, min_size=1)
+
+
+def repeated(
+    delta: float, type_name: str = "STS", here: str | None = None, there: str | None = None, **entry: Any
+) -> Verdict:
+    """Judge a repetition of a measurement of 0.5 that came out `delta` away from it."""
+    outcome = make_outcome(0.5 + delta, settings=Settings(dtype=here))
+    reference = make_reference(0.5, alias="other", fingerprint=FINGERPRINT, settings=Settings(dtype=there), **entry)
+    return judge(make_case(type_name), outcome, reference, ENV)
+
+
+TOLERANCES = [
+    ("STS", None, None, 5e-4),
+    ("STS", "float32", "float16", 5e-4),
+    ("Retrieval", None, None, 5e-4),
+    ("PairClassification", "float32", "float32", 5e-4),
+    ("STS", "bfloat16", "float32", 1e-3),
+    ("Retrieval", None, "bfloat16", 1e-3),
+    ("Classification", None, None, 5e-3),
+    ("MultilabelClassification", None, None, 5e-3),
+    ("Classification", "bfloat16", "bfloat16", 5e-3),
+    ("Clustering", None, None, 5e-3),
+]
+
+
+@pytest.mark.parametrize(("type_name", "here", "there", "tolerance"), TOLERANCES)
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_a_repetition_may_move_by_its_tolerance_and_no_more(
+    type_name: str, here: str | None, there: str | None, tolerance: float, sign: int
+) -> None:
+    inside = repeated(sign * 0.99 * tolerance, type_name, here, there)
+    outside = repeated(sign * 1.01 * tolerance, type_name, here, there)
+
+    assert (inside.word, inside.rule) == ("pass", "reproduce")
+    assert (outside.word, outside.rule) == ("drifted", "reproduce")
+
+
+@pytest.mark.parametrize(("was", "now"), [(0.66027, 0.66077), (0.82, 0.8205), (0.3, 0.2995), (0.1, 0.0995)])
+def test_a_repetition_exactly_at_the_tolerance_passes_in_decimals_as_people_read_them(was: float, now: float) -> None:
+    verdict = judge(make_case(), make_outcome(now), make_reference(was, fingerprint=FINGERPRINT), ENV)
+
+    assert (verdict.word, verdict.rule) == ("pass", "reproduce"), verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("env", "told"),
+    [
+        ({**ENV, "scikit-learn": "1.6.0"}, ["scikit-learn", "1.7.2", "1.6.0"]),
+        ({**ENV, "numpy": "2.0.1"}, ["numpy", "2.3.5", "2.0.1"]),
+        ({**ENV, "mteb": "1.12.75"}, ["mteb", "2.26.1", "1.12.75"]),
+        ({"mteb": ENV["mteb"], "numpy": ENV["numpy"]}, ["scikit-learn", "not known"]),
+        ({}, ["not known"]),
+    ],
+)
+def test_a_clustering_from_another_or_an_unknown_environment_is_unresolved(
+    env: Mapping[str, str], told: list[str]
+) -> None:
+    verdict = repeated(-0.006, "Clustering", env=env)
+
+    assert (verdict.word, verdict.rule, verdict.ok) == ("unresolved", "reproduce", True)
+    assert "other environment" in verdict.reason
+    assert all(part in verdict.reason for part in told)
+    assert repeated(0.0, "Clustering", env=env).ok
+
+
+@pytest.mark.parametrize(
+    ("type_name", "env"), [("Clustering", {**ENV, "torch": "2.4.0"}), ("Classification", {}), ("STS", {})]
+)
+def test_the_environment_excuses_only_clusterings_and_only_by_what_clusters(
+    type_name: str, env: Mapping[str, str]
+) -> None:
+    assert repeated(-0.006, type_name, env=env).word == "drifted"
+
+
+@pytest.mark.parametrize(
+    ("entry", "who", "whose", "rule"),
+    [
+        ({"fingerprint": FINGERPRINT}, {}, {}, "reproduce"),
+        ({"fingerprint": FINGERPRINT}, {"name": "local/x", "revision": None, "unmodified": False}, {}, "reproduce"),
+        ({}, {}, {}, "threshold"),
+        ({"imported": True}, {}, {}, "reproduce"),
+        ({"imported": True}, {"fingerprint": "aaaaaaaaaaaa"}, {}, "reproduce"),
+        ({"imported": True}, {"unmodified": False}, {}, "threshold"),
+        ({"imported": True}, {"name": "someone/else"}, {}, "threshold"),
+        ({"imported": True}, {"revision": "0" * 40}, {}, "threshold"),
+        ({"imported": True}, {"revision": None}, {}, "threshold"),
+        ({"imported": True}, {"revision": None}, {"revision": None}, "threshold"),
+        ({"imported": True}, {}, {"model": "someone/else"}, "threshold"),
+    ],
+)
+def test_only_the_same_weights_or_the_published_model_itself_repeat_a_measurement(
+    entry: dict[str, Any], who: dict[str, Any], whose: dict[str, Any], rule: str
+) -> None:
+    outcome = make_outcome(0.815, identity=make_identity(**who))
+    verdict = judge(make_case(), outcome, make_reference(0.82, **whose, **entry), ENV)
+
+    assert verdict.rule == rule
+    assert verdict.word == ("drifted" if rule == "reproduce" else "pass")
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "margin", "word"),
+    [
+        (0.82, 0.8101, 0.01, "pass"),
+        (0.82, 0.81, 0.01, "pass"),
+        (0.72, 0.71, 0.01, "pass"),
+        (0.66027, 0.65027, 0.01, "pass"),
+        (0.82, 0.8099, 0.01, "regressed"),
+        (0.82, 0.801, 0.02, "pass"),
+        (0.82, 0.799, 0.02, "regressed"),
+        (0.82, 0.95, 0.01, "pass"),
+        (-0.2, -0.205, 0.01, "pass"),
+    ],
+)
+def test_another_model_may_lose_the_margin_and_no_more(was: float, now: float, margin: float, word: str) -> None:
+    verdict = judge(make_case(policy=Policy(margin=margin)), make_outcome(now), make_reference(was), ENV)
+
+    assert (verdict.word, verdict.rule) == (word, "threshold"), verdict.reason
+
+
+def test_the_reason_of_a_threshold_names_metric_scores_difference_margin_and_baseline() -> None:
+    verdict = judge(make_case(), make_outcome(0.8), make_reference(0.8203, alias="other"), ENV)
+
+    assert verdict.reason == "cosine_spearman 80.00, was 82.03 in other (Δ −2.03), beyond the margin of 1.00"
+
+
+@pytest.mark.parametrize(("score", "word"), [(0.7999, "regressed"), (0.8, "pass"), (0.8001, "pass")])
+def test_a_floor_is_absolute(score: float, word: str) -> None:
+    verdict = judge(make_case(policy=Policy(floor=0.8)), make_outcome(score), make_reference(score), ENV)
+
+    assert verdict.word == word
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [None, make_reference(0.5), make_reference(0.7, fingerprint=FINGERPRINT), make_reference(metric="other")],
+    ids=["no baseline", "improved", "reproduced", "incomparable"],
+)
+def test_below_the_floor_nothing_else_counts(reference: Reference | None) -> None:
+    verdict = judge(make_case(policy=Policy(floor=0.8)), make_outcome(0.7), reference, ENV)
+
+    assert (verdict.word, verdict.rule) == ("regressed", "floor")
+    assert "70.00" in verdict.reason
+    assert "80.00" in verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("chance", "was", "now", "caught"),
+    [
+        (0.0, 0.82, 0.01, True),
+        (0.0, 0.82, -0.4, True),
+        (0.0, 0.82, 0.0101, False),
+        (0.0, 0.051, 0.01, True),
+        (0.0, 0.05, 0.01, False),
+        (0.5, 0.7, 0.51, True),
+        (0.5, 0.7, 0.515, False),
+        (0.5, 0.54, 0.5, False),
+        (None, 0.7, 0.0, False),
+    ],
+)
+@pytest.mark.parametrize("entry", [{}, {"fingerprint": FINGERPRINT}], ids=["other model", "same model"])
+def test_a_score_at_chance_is_a_broken_model_whatever_the_rule_and_the_margin(
+    chance: float | None, was: float, now: float, caught: bool, entry: dict[str, Any]
+) -> None:
+    case = make_case(policy=Policy(margin=0.49))
+    verdict = judge(case, make_outcome(now, chance=chance), make_reference(was, **entry), ENV)
+
+    assert (verdict.rule == "chance") == caught
+    if caught:
+        assert verdict.word == "regressed"
+        assert "at chance" in verdict.reason
+        assert "check pooling, prompts, weights first" in verdict.reason
+
+
+OURS, THEIRS = "1" * 64, "2" * 64
+SETTINGS: list[tuple[str, Any, Any]] = [
+    ("prompts", {"query": "q: "}, {"query": "query: "}),
+    ("pooling", "cls", "mean"),
+    ("max_length", 256, 512),
+    ("dtype", "float16", "float32"),
+    ("dimension", 128, 384),
+    ("quantize", "int8", "binary"),
+]
+INCOMPARABLE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], list[str]]] = {
+    "metric": ({}, {}, {"metric": "max_ap"}, ["metric", "cosine_spearman", "max_ap"]),
+    "limit": ({"limit": 50}, {}, {"limit": 100}, ["limit", "50", "100"]),
+    "limit of a whole baseline": ({"limit": 50}, {}, {}, ["limit", "50"]),
+    "limited baseline": ({}, {}, {"limit": 100}, ["limit", "100"]),
+    "stratum": ({}, {"score": {"test/en": 0.8, "test/fr": 0.8}}, {"score": {"test/en": 0.8}}, ["test/fr"]),
+    "data": ({}, {"data_sha256": OURS}, {"data_sha256": THEIRS}, ["data", OURS[:12], THEIRS[:12]]),
+    "data of an imported entry": (
+        {}, {"data_sha256": OURS}, {"data_sha256": THEIRS, "imported": True}, ["data", OURS[:12], THEIRS[:12]],
+    ),
+    "recorded revision": ({}, {"data_sha256": OURS}, {"dataset_revision": "abc"}, ["revision", DATA_REVISION, "abc"]),
+    **{
+        name: (
+            {},
+            {"settings": Settings(**{name: a})},
+            {"settings": Settings(**{name: b})},
+            [name, str(a), str(b)],
+        )
+        for name, a, b in SETTINGS
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", INCOMPARABLE)
+def test_measurements_of_different_things_are_incomparable_and_both_values_are_told(name: str) -> None:
+    case, outcome, entry, told = INCOMPARABLE[name]
+    verdict = judge(make_case(**case), make_outcome(**outcome), make_reference(**entry), ENV)
+
+    assert (verdict.word, verdict.ok, verdict.delta) == ("incomparable", False, None)
+    assert all(part in verdict.reason for part in told), verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("outcome", "entry"),
+    [
+        ({"settings": Settings(pooling="mean", dimension=384)}, {}),
+        ({}, {"settings": Settings(prompts={"query": "q: "}, max_length=512)}),
+        ({"settings": Settings(dtype="float32")}, {"settings": Settings(dtype="float32", pooling="cls")}),
+        ({"data_sha256": OURS}, {}),
+        ({}, {"data_sha256": THEIRS}),
+        ({"data_sha256": OURS}, {"data_sha256": OURS, "dataset_revision": "abc"}),
+        ({"data_sha256": OURS}, {"dataset_revision": "abc", "imported": True}),
+        ({}, {"dataset_revision": "abc", "imported": True}),
+    ],
+)
+def test_what_only_one_side_knows_and_old_revisions_of_published_numbers_stop_no_comparison(
+    outcome: dict[str, Any], entry: dict[str, Any]
+) -> None:
+    assert judge(make_case(), make_outcome(**outcome), make_reference(**entry), ENV).word == "pass"
+
+
+def test_another_revision_of_an_imported_entry_is_noted() -> None:
+    reference = make_reference(imported=True, dataset_revision="abc")
+    verdict = judge(make_case(), make_outcome(), reference, ENV)
+
+    assert "abc" in verdict.reason
+    assert DATA_REVISION[:7] in verdict.reason
+
+
+@pytest.mark.parametrize("entry", [{}, {"fingerprint": FINGERPRINT}, {"imported": True}])
+def test_against_another_alias_settings_are_judged_and_listed_as_differences(entry: dict[str, Any]) -> None:
+    outcome = make_outcome(settings=Settings(pooling="cls", dimension=128))
+    reference = make_reference(alias="other", settings=Settings(pooling="mean", dimension=384), **entry)
+    verdict = judge(make_case(), outcome, reference, ENV)
+
+    assert verdict.word == "pass"
+    assert all(part in verdict.reason for part in ("pooling", "cls", "mean", "dimension", "128", "384"))
+
+
+def test_a_run_of_fewer_strata_is_compared_with_the_same_strata() -> None:
+    reference = make_reference({"test/en": 0.9, "test/de": 0.5, "dev/en": 0.1})
+    verdict = judge(make_case(), make_outcome({"test/de": 0.495, "test/en": 0.895}), reference, ENV)
+
+    assert verdict.word == "pass"
+    assert verdict.baseline == pytest.approx(0.7)
+    assert verdict.delta == pytest.approx(-0.005)
+
+
+def test_without_a_baseline_a_case_is_missing_and_fails() -> None:
+    verdict = judge(make_case(), make_outcome(), None, ENV)
+
+    assert (verdict.word, verdict.ok) == ("missing", False)
+    assert "minilm:STSBenchmark" in verdict.reason
+
+
+def test_exactly_pass_improved_and_unresolved_let_a_case_pass() -> None:
+    passing = {word for word in get_args(VerdictWord) if Verdict(word=word, reason="").ok}
+
+    assert passing == {"pass", "improved", "unresolved"}
+
+
+@given(fractions, fractions, st.none() | st.floats(0, 1), st.floats(0, 0.5), st.floats(0, 0.5))
+def test_a_wider_margin_never_turns_ok_into_regressed(
+    was: float, now: float, chance: float | None, margin: float, more: float
+) -> None:
+    narrow, wide = (
+        judge(make_case(policy=Policy(margin=m)), make_outcome(now, chance=chance), make_reference(was), ENV)
+        for m in (margin, margin + more)
+    )
+
+    assert wide.ok or not narrow.ok
+
+
+@given(fractions, fractions, st.floats(0, 2), st.none() | st.floats(0, 1), st.none() | fractions)
+def test_a_higher_score_never_turns_ok_into_regressed(
+    was: float, now: float, gain: float, chance: float | None, floor: float | None
+) -> None:
+    case = make_case(policy=Policy(floor=floor))
+    low, high = (
+        judge(case, make_outcome(score, chance=chance), make_reference(was), ENV) for score in (now, now + gain)
+    )
+
+    assert low.rule in ("threshold", "chance", "floor")
+    assert high.ok or not low.ok
+
+
+@given(types, some_subsets, st.none() | st.floats(0, 1), st.sampled_from([None, 100]), st.sampled_from([None, OURS]))
+def test_a_measurement_recorded_as_a_baseline_reproduces_itself(
+    type_name: str, subsets: dict[str, float], chance: float | None, limit: int | None, data: str | None
+) -> None:
+    case = make_case(type_name, limit=limit)
+    settings = Settings(prompts={"query": "q: "}, pooling="mean", dtype="bfloat16")
+    outcome = make_outcome(subsets, chance=chance, data_sha256=data, settings=settings)
+    entry = evals.baselines.make_baseline(make_record(case, outcome, None, None), ENV)
+    reference = Reference(alias=case.alias, model=MODEL, revision=REVISION, baseline=entry)
+
+    verdict = judge(case, outcome, reference, ENV)
+
+    assert (verdict.word, verdict.rule, verdict.delta) == ("pass", "reproduce", 0)
+
+
+@given(types, some_subsets, some_subsets, st.booleans(), st.none() | st.floats(0, 1))
+def test_the_delta_is_the_score_minus_what_was_expected_of_the_same_strata(
+    type_name: str, now: dict[str, float], was: dict[str, float], same: bool, chance: float | None
+) -> None:
+    outcome = make_outcome(now, chance=chance)
+    reference = make_reference({**now, **was}, fingerprint=FINGERPRINT if same else "f" * 12)
+
+    verdict = judge(make_case(type_name), outcome, reference, ENV)
+
+    assert verdict.baseline == fmean({**now, **was}[stratum] for stratum in now)
+    assert verdict.baseline == expected_score(outcome, reference.baseline)
+    assert verdict.delta == outcome.scores.score - verdict.baseline
