@@ -102,7 +102,7 @@ class Baselines:
             # The day alone is no reason to touch a reviewed file.
             entries[key] = known if known and replace(known, recorded=entry.recorded) == entry else entry
         if (old.model, old.revision) != (name, revision):
-            _refuse_strangers(path, old, entries, revision)
+            _refuse_strangers(path, old, entries, f"{name} at {revision or 'no revision'}")
         content = BaselineFile(model=name, revision=revision, tasks=entries)
         text = render_baseline_file(content)
         if path.is_file() and path.read_text(encoding="utf-8") == text:
@@ -141,11 +141,12 @@ def make_baseline(record: Record, env: Mapping[str, str]) -> Baseline:
     )
 
 
-def _refuse_strangers(path: Path, old: BaselineFile, entries: Mapping[str, Baseline], revision: str | None) -> None:
-    """Keep imported numbers of one revision from being passed off as another's."""
+def _refuse_strangers(path: Path, old: BaselineFile, entries: Mapping[str, Baseline], measured: str) -> None:
+    """Keep imported numbers of one model from being passed off as another's."""
     strangers = [key for key, entry in entries.items() if entry.fingerprint is None]
     if strangers:
         raise BaselineError(
-            f"{path}: {strangers[0]} was imported for revision {old.revision}, and this run measured {revision}; "
+            f"{path}: {strangers[0]} was imported for {old.model} at {old.revision or 'no revision'}, and this run "
+            f"measured {measured}; "
             "measure every task of the file, or record under another alias"
         )

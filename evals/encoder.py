@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evals.errors import ModelError
 
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
     from mteb.abstasks.task_metadata import TaskMetadata
     from mteb.models import ModelMeta
     from mteb.types import Array, BatchedInput, PromptType
-    from numpy.typing import NDArray
     from torch.utils.data import DataLoader
 
+Vectors = NDArray[np.float32]
 SAMPLED_PER_CALL = 100
 SAMPLED_IN_ALL = 400
 PAIRS = 200
@@ -41,7 +42,7 @@ class WatchedEncoder:
         self._encoder = encoder
         self._module = module
         self._progress = progress
-        self._sampled: dict[str, NDArray[np.float32]] = {}
+        self._sampled: dict[str, Vectors] = {}
         self.texts = 0
         self.seconds = 0.0
 
@@ -109,8 +110,10 @@ class WatchedEncoder:
         chosen = np.random.default_rng(0)
         left = chosen.integers(len(unit), size=PAIRS)
         right = (left + chosen.integers(1, len(unit), size=PAIRS)) % len(unit)  # never a text with itself
+        if not lengths.any():
+            raise ModelError("every vector is zero; check the weights and how they were loaded")
         mean = float(np.mean(np.sum(unit[left] * unit[right], axis=1)))
-        if mean > COLLAPSED or not lengths.any():
+        if mean > COLLAPSED:
             raise ModelError(
                 f"the embeddings have collapsed: {PAIRS} random pairs of different texts have a mean cosine of "
                 f"{mean:.4f}; check the weights and how they were loaded"
@@ -138,8 +141,11 @@ class WatchedEncoder:
     def _check(self, vectors: "Array", expected: int) -> None:
         if len(vectors) != expected:
             raise ModelError(f"the model returned {len(vectors)} vectors for {expected} texts")
-        # A sum is NaN or infinite when any number in it is, and makes no copy of a large corpus.
-        if not np.isfinite(float(vectors.sum())) and not np.isfinite(np.asarray(vectors, dtype=np.float64)).all():
+        # A sum is NaN or infinite when any number in it is, and makes no copy of a large corpus; one that only
+        # overflowed is looked at again.
+        with np.errstate(all="ignore"):
+            total = float(vectors.sum())
+        if not np.isfinite(total) and not np.isfinite(_to_numpy(vectors)).all():
             raise ModelError("the model returned NaN or infinite numbers; check the weights and the dtype")
 
     def _sample(self, vectors: "Array", dataset: Any) -> None:
@@ -149,4 +155,11 @@ class WatchedEncoder:
         chosen = np.random.default_rng(len(dataset)).permutation(len(dataset))[:SAMPLED_PER_CALL]
         for index in chosen.tolist():
             if len(self._sampled) < SAMPLED_IN_ALL:
-                self._sampled[dataset[index]["text"]] = np.asarray(vectors[index], dtype=np.float32)
+                self._sampled[dataset[index]["text"]] = _to_numpy(vectors[index])
+
+
+def _to_numpy(vectors: "Array") -> Vectors:
+    """Return vectors as float32, whatever device and dtype they come in: numpy knows no bfloat16."""
+    detach = getattr(vectors, "detach", None)
+    plain: Any = vectors if detach is None else detach().float().cpu()
+    return np.asarray(plain, dtype=np.float32)

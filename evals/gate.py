@@ -1,7 +1,7 @@
 """Judge a measured case against what is expected of it. Pure: no files, no clock, no randomness."""
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from statistics import fmean
 
 from evals.points import points, signed_points
@@ -16,6 +16,8 @@ CLASSIFIED = frozenset({"Classification", "MultilabelClassification"})
 CLUSTERED = frozenset({"Clustering"})
 # MiniBatchKMeans gives other clusters under other versions of these.
 CLUSTERING_ENV = ("scikit-learn", "numpy", "mteb")
+# 0.82 - 0.8205 is not -0.0005 in binary: a score exactly at a bound is within it.
+ROUNDING = 1e-9
 CHANCE_REACHED = 0.01
 CHANCE_LEFT = 0.05
 
@@ -34,31 +36,26 @@ def judge(case: Case, outcome: Outcome, reference: Reference | None, env: Mappin
     """
     floor = case.policy.floor
     if floor is not None and outcome.scores.score < floor:
-        return Verdict(
-            word="regressed",
-            rule="floor",
-            reason=f"{_metric(outcome)} {points(outcome.scores.score)} is below the suite's floor {points(floor)}",
-        )
+        reason = f"{outcome.scores.metric} {points(outcome.scores.score)} is below the suite's floor {points(floor)}"
+        return Verdict(word="regressed", rule="floor", reason=reason)
     if reference is None:
         return Verdict(word="missing", reason=f"no baseline for {case.id}")
     stranger = _incomparable(case, outcome, reference)
     if stranger is not None:
         return Verdict(word="incomparable", reason=f"not comparable with {reference.alias}: {stranger}")
     expected = expected_score(outcome, reference.baseline)
-    return (
+    verdict = (
         _at_chance(outcome, reference, expected)
         or _by_reproduction(case, outcome, reference, env)
         or _by_threshold(case.policy, outcome, reference, expected)
     )
+    notes = _notes(outcome, reference.baseline)
+    return replace(verdict, reason="; ".join([verdict.reason, *notes])) if notes else verdict
 
 
 def expected_score(outcome: Outcome, baseline: Baseline) -> float:
     """Return the baseline's score over the strata that ran; all of them must be in the baseline."""
     return fmean(baseline.subsets[stratum] for stratum in outcome.scores.subsets)
-
-
-def _metric(outcome: Outcome) -> str:
-    return outcome.scores.metric
 
 
 def _incomparable(case: Case, outcome: Outcome, reference: Reference) -> str | None:
@@ -70,13 +67,14 @@ def _incomparable(case: Case, outcome: Outcome, reference: Reference) -> str | N
     )
     for name, here, there in checks:
         if here != there:
-            return f"{name} is {here} here and {there} there"
+            return f"{name} is {_known(here)} here and {_known(there)} there"
     absent = [stratum for stratum in outcome.scores.subsets if stratum not in baseline.subsets]
     if absent:
         return f"it has no score for {', '.join(absent)}"
     data = _other_data(outcome, baseline)
     if data is None and reference.alias == case.alias:
-        return _other_settings(outcome.settings, baseline.settings)
+        differences = _other_settings(outcome.settings, baseline.settings)
+        return differences[0] if differences else None
     return data
 
 
@@ -88,16 +86,28 @@ def _other_data(outcome: Outcome, baseline: Baseline) -> str | None:
     # A published file may carry the old revision of data that has not changed; a recorded one says what it read.
     recorded = baseline.fingerprint is not None
     if recorded and baseline.data_sha256 is None and outcome.dataset_revision != baseline.dataset_revision:
-        return f"the data set revision is {outcome.dataset_revision} here and {baseline.dataset_revision} there"
+        here, there = _known(outcome.dataset_revision), _known(baseline.dataset_revision)
+        return f"the data set revision is {here} here and {there} there"
     return None
 
 
-def _other_settings(here: Settings, there: Settings) -> str | None:
-    for item in fields(Settings):
-        a, b = getattr(here, item.name), getattr(there, item.name)
-        if a is not None and b is not None and a != b:
-            return f"{item.name} is {a} here and {b} there"
-    return None
+def _other_settings(here: Settings, there: Settings) -> list[str]:
+    """Say what both sides know and one has otherwise."""
+    pairs = [(item.name, getattr(here, item.name), getattr(there, item.name)) for item in fields(Settings)]
+    return [f"{name} is {a} here and {b} there" for name, a, b in pairs if a is not None and b is not None and a != b]
+
+
+def _notes(outcome: Outcome, baseline: Baseline) -> list[str]:
+    """Say what differs and yet is judged: settings under another alias, the revision of published numbers."""
+    notes = _other_settings(outcome.settings, baseline.settings)
+    here, there = outcome.dataset_revision, baseline.dataset_revision
+    if baseline.fingerprint is None and here and there and here != there:
+        notes.append(f"the imported number names data set revision {there}, this run {here}")
+    return notes
+
+
+def _known(value: object) -> str:
+    return "not set" if value is None else str(value)
 
 
 def _at_chance(outcome: Outcome, reference: Reference, expected: float) -> Verdict | None:
@@ -125,7 +135,7 @@ def _by_reproduction(case: Case, outcome: Outcome, reference: Reference, env: Ma
     change = _change(outcome, reference, expected)
     other = _other_environment(reference.baseline, env) if case.task.type in CLUSTERED else None
     word: VerdictWord
-    if abs(delta) <= tolerance:
+    if abs(delta) <= tolerance + ROUNDING:
         word, why = "pass", f", within {points(tolerance)}"
     elif other is not None:
         word, why = "unresolved", f": other environment ({other})"
@@ -154,14 +164,14 @@ def _other_environment(baseline: Baseline, env: Mapping[str, str]) -> str | None
         if there is None:
             return f"{name} of the baseline is not known"
         if there != env.get(name):
-            return f"{name} {env.get(name)}, was {there}"
+            return f"{name} {_known(env.get(name))}, was {there}"
     return None
 
 
 def _by_threshold(policy: Policy, outcome: Outcome, reference: Reference, expected: float) -> Verdict:
     delta = outcome.scores.score - expected
     change = _change(outcome, reference, expected)
-    kept = delta >= -policy.margin
+    kept = delta >= -policy.margin - ROUNDING
     how = "within" if kept else "beyond"
     return Verdict(
         word="pass" if kept else "regressed",
@@ -175,6 +185,6 @@ def _by_threshold(policy: Policy, outcome: Outcome, reference: Reference, expect
 def _change(outcome: Outcome, reference: Reference, expected: float) -> str:
     score = outcome.scores.score
     return (
-        f"{_metric(outcome)} {points(score)}, was {points(expected)} in {reference.alias} "
+        f"{outcome.scores.metric} {points(score)}, was {points(expected)} in {reference.alias} "
         f"(Δ {signed_points(score - expected)})"
     )

@@ -5,11 +5,12 @@ from decimal import Decimal
 
 def points(fraction: float) -> str:
     """Render a score: 0.93257 is 93.26."""
-    return f"{100 * fraction:.2f}"
+    text = f"{100 * fraction:.2f}"
+    return "0.00" if text == "-0.00" else text.replace("-", "−")
 
 
 def signed_points(fraction: float) -> str:
     """Render a difference with its sign; a small one keeps the digit that tells it from nothing."""
-    value = 100 * fraction
+    value = 100 * fraction + 0.0  # a negative zero is nothing, not a loss
     text = f"{value:+.2f}" if abs(value) >= 0.01 or value == 0 else format(Decimal(f"{value:.1g}"), "+f")
     return text.replace("-", "−")

@@ -28,7 +28,7 @@ def make_record(case: Case, outcome: Outcome | None, verdict: Verdict | None, er
     if verdict is not None:
         record = replace(
             record,
-            outcome="passed" if verdict.ok else "failed",
+            outcome="error" if error else "passed" if verdict.ok else "failed",
             verdict=verdict.word,
             rule=verdict.rule,
             reason=verdict.reason,

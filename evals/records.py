@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Any, ClassVar, Literal
 
 VerdictWord = Literal["pass", "improved", "unresolved", "regressed", "drifted", "incomparable", "missing"]
@@ -172,7 +173,10 @@ class Baseline:
     def __post_init__(self) -> None:
         for name, score in {"score": self.score, **self.subsets}.items():
             if not -1 <= score <= 1:
-                raise ValueError(f"{name} = {score} is not a fraction; 82.03 percent are 0.8203")
+                hint = f"; {score} percent are {score / 100:g}" if 1 < abs(score) <= 100 else ""
+                raise ValueError(f"{name} = {score} is not a fraction{hint}")
+        if self.subsets and abs(fmean(self.subsets.values()) - self.score) > 1e-9:
+            raise ValueError(f"score = {self.score} is not the mean of its subsets, {fmean(self.subsets.values())}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ Predictions = dict[tuple[str, str], Any]
 ORDERED = frozenset(
     {"Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking", "STS", "Summarization", "BitextMining"}
 )
+CORRELATIONS = frozenset({"kendalltau", "spearman", "pearson", "cosine_spearman", "cosine_pearson"})
 
 
 class Capture:
@@ -31,12 +32,14 @@ class Capture:
 
     def count(self) -> int:
         """Count the samples over all splits and subsets: what the score is a mean over, or is computed from."""
+        if getattr(self.task, "is_cross_validation", False):
+            return sum(len(fold) for folds in self.predictions.values() for fold in folds)
         return sum(_count(self.task.metadata.type, found) for found in self.predictions.values())
 
     def chance(self, metric: str) -> float | None:
         """Return the mean over splits and subsets of the score that guessing gets; None where there is no such."""
         type_name = self.task.metadata.type
-        if type_name in ORDERED:
+        if type_name in ORDERED or metric in CORRELATIONS:
             return 0.0
         levels = [_chance(metric, type_name, gold) for gold in self._gold()]
         known = [level for level in levels if level is not None]
@@ -64,22 +67,16 @@ def _count(type_name: str, predictions: Any) -> int:
     """Count the samples in what mteb hands to its prediction file, whose shape depends on the type."""
     match type_name:
         case "STS" | "Summarization":
-            return len(predictions["cosine_scores"])
+            counted = predictions["cosine_scores"]
         case "PairClassification":
-            return len(predictions["similarity_scores"])
+            counted = predictions["similarity_scores"]
         case "Classification" | "MultilabelClassification" | "Regression":
-            return _test_items(predictions)
-        case "BitextMining" if isinstance(predictions, Mapping):
-            return sum(len(pair) for pair in predictions.values())
-        case "Clustering" if isinstance(predictions, Mapping):
-            return sum(len(draws) for draws in predictions.values())
-    return len(predictions)
-
-
-def _test_items(experiments: Sequence[Any]) -> int:
-    """Count test items: each experiment predicts all of them, a fold of a cross-validation only its own."""
-    sizes = [len(experiment) for experiment in experiments]
-    return sizes[0] if len(set(sizes)) == 1 else sum(sizes)
+            counted = predictions[0]  # every experiment predicts all test items
+        case "BitextMining" | "Clustering" if isinstance(predictions, Mapping):
+            return sum(len(part) for part in predictions.values())
+        case _:
+            counted = predictions
+    return len(counted)
 
 
 def _chance(metric: str, type_name: str, gold: Sequence[Any]) -> float | None:

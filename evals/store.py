@@ -7,9 +7,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from evals.files import to_json, write_atomically
 
 CHUNK = 1 << 20
+# Size, modification time, change time and inode of a file, and the hash it had then.
+Seen = tuple[int, int, int, int, str]
+_MEMO = TypeAdapter(dict[str, Seen])
 
 
 class Store:
@@ -17,7 +22,7 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._hashes: dict[str, list[Any]] | None = None
+        self._hashes: dict[str, Seen] | None = None
 
     @property
     def results(self) -> Path:
@@ -32,17 +37,17 @@ class Store:
         """Return the sha256 of a file, remembered for as long as size, times and inode stay the same."""
         status = path.stat()
         # ctime cannot be set by hand, so a file rewritten in place under its old mtime is seen.
-        seen = [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+        seen = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         memo = self._load_hashes()
         name = str(path.resolve())
         known = memo.get(name)
         if known is not None and known[:4] == seen:
-            return str(known[4])
+            return known[4]
         digest = hashlib.sha256()
         with path.open("rb") as file:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
-        memo[name] = [*seen, digest.hexdigest()]
+        memo[name] = (*seen, digest.hexdigest())
         # Another process's entries may be lost here; they are hashed again, never wrong.
         write_atomically(self._hash_file, json.dumps(memo, sort_keys=True))
         return digest.hexdigest()
@@ -82,10 +87,10 @@ class Store:
     def _hash_file(self) -> Path:
         return self.folder / "hashes.json"
 
-    def _load_hashes(self) -> dict[str, list[Any]]:
+    def _load_hashes(self) -> dict[str, Seen]:
         if self._hashes is None:
             try:
-                self._hashes = json.loads(self._hash_file.read_text(encoding="utf-8"))
+                self._hashes = _MEMO.validate_json(self._hash_file.read_bytes())
             except (OSError, ValueError):
                 self._hashes = {}  # a memo: what cannot be read is computed again
         return self._hashes

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 
 # Two workers with two threads each took 17.5 s where one thread each took 3.4 s, on two cores.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
@@ -27,11 +28,16 @@ def visible_devices(environ: Mapping[str, str]) -> tuple[str, ...]:
     """
     chosen = environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
-        return tuple(name.strip() for name in chosen.split(",") if name.strip() and name.strip() != "-1")
+        names = [name.strip() for name in chosen.split(",")]
+        # CUDA itself stops at the first name that is none.
+        return tuple(takewhile(lambda name: name and not name.startswith("-"), names))
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return ()
-    listed = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=30, check=False)
+    try:
+        listed = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=30, check=False)
+    except subprocess.TimeoutExpired:  # a driver that hangs has no device to give
+        return ()
     count = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
     return tuple(str(number) for number in range(count))
 

@@ -77,7 +77,7 @@ def save_tiny_model(folder: Path, seed: int = 0, dimension: int = 32) -> Path:
     """Write a sentence-transformers folder: a two-layer BERT with random weights and mean pooling."""
     import torch
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
     from transformers import BertConfig, BertModel, BertTokenizer
 
     bare = folder.with_name(folder.name + "-bare")

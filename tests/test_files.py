@@ -156,7 +156,7 @@ def test_the_nearest_key_is_found_behind_optional_tables_and_lists_of_tables(dat
         ('{"model": "m", "schema": 2}', "b.json: schema = 2; expected one of 1"),
         ("{}", 'b.json: needs a key "model"'),
         ('{"model": "m", "tasks": {"A": {"score": 0.5}}}', 'b.json: [tasks.A] needs a key "metric"'),
-        ('{"model": 3}', "b.json: model = 3: "),
+        ('{"model": 3}', "b.json: model = 3; "),
     ],
 )
 def test_wrong_json_is_an_error_of_the_kind_asked_for(text: str, start: str) -> None:

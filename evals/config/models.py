@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from evals.errors import ConfigError, suggest
-from evals.files import NO_OTHER_KEYS, check, read_toml
+from evals.files import NO_OTHER_KEYS, WholeNumber, check, place, read_toml
 
 ALIAS = re.compile(r"[A-Za-z0-9._+-]+")
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -34,9 +34,9 @@ class ModelSpec:
     model: str | None = None
     revision: str | None = None
     sha256: str | None = None
-    max_seq_length: int | None = None
+    max_seq_length: WholeNumber | None = None
     normalize: bool | None = None
-    truncate_dim: int | None = None
+    truncate_dim: WholeNumber | None = None
     quantize: Literal["int8", "binary"] | None = None
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     prompts: Mapping[str, str] = field(default_factory=dict)
@@ -44,11 +44,20 @@ class ModelSpec:
     model_kwargs: Mapping[str, Any] = field(default_factory=dict)
     config_kwargs: Mapping[str, Any] = field(default_factory=dict)
     encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    batch_size: int = 32
+    batch_size: WholeNumber = 32
 
     def __post_init__(self) -> None:
-        if (self.id is None) == (self.path is None and self.package is None):
-            raise ValueError('needs one place to load from: "id", or "path", or "package" with "path"')
+        for name in ("id", "package", "model", "revision", "sha256"):
+            if getattr(self, name) == "":
+                raise ValueError(f'{name} = ""; leave the key out, or give it a value')
+        if self.path is not None and str(self.path) == ".":
+            raise ValueError('path = ""; expected a folder')
+        local = self.path is not None or self.package is not None
+        if (self.id is None) != local:
+            named = "names two" if local else "names none"
+            raise ValueError(f'needs one place to load from, "id", "path", or "package" with "path"; it {named}')
+        if self.id is not None and not HUB_ID.fullmatch(self.id):
+            raise ValueError(f'id = "{self.id}"; expected a name on the hub, as in "org/name"')
         if self.package is not None and self.path is None:
             raise ValueError('"package" needs "path", the folder inside the package')
         for name in ("max_seq_length", "truncate_dim", "batch_size"):
@@ -120,7 +129,7 @@ def load_models(*files: Path) -> dict[str, ModelSpec]:
 def _relative_to(spec: ModelSpec, folder: Path) -> ModelSpec:
     if spec.path is None or spec.package is not None or spec.path.is_absolute():
         return spec
-    return dataclasses.replace(spec, path=folder / spec.path)
+    return dataclasses.replace(spec, path=place(folder, spec.path))
 
 
 def find_model(text: str, models: Mapping[str, ModelSpec], folder: Path, where: str) -> Model:
@@ -135,31 +144,42 @@ def find_model(text: str, models: Mapping[str, ModelSpec], folder: Path, where: 
     Raises:
         ConfigError: there is no such model, or an override is wrong.
     """
-    target, _, overrides = text.partition("@")
+    target, at, overrides = text.partition("@")
+    if at and not overrides:
+        raise ConfigError(f'{where} = "{text}" needs a setting behind the @, as in {target}@truncate_dim=256')
     if target in models:
         model = Model(alias=target, spec=models[target], text=target)
     else:
         model = _unnamed(target, models, folder, where)
-    return _derive(model, overrides, where) if overrides else model
+    if not overrides:
+        return model
+    derived = _derive(model, overrides, where)
+    if derived.alias in models:
+        raise ConfigError(f'{where} = "{text}" would be called "{derived.alias}", which models.toml has')
+    return derived
 
 
 def _unnamed(target: str, models: Mapping[str, ModelSpec], folder: Path, where: str) -> Model:
-    place, _, name = target.partition("=")
-    path = folder / Path(place).expanduser()
-    if place and path.is_dir():
+    where_it_is, equals, name = target.partition("=")
+    path = place(folder, where_it_is)
+    if equals and not name:
+        raise ConfigError(f'{where} = "{target}" needs a name behind the =, as in {where_it_is}=NAME')
+    if where_it_is and path.is_dir():
         spec = ModelSpec(path=path)
         alias = name or _slug(path.resolve().name)
-    elif HUB_ID.fullmatch(place):
-        spec = ModelSpec(id=place)
-        alias = name or _slug(place.rpartition("/")[2])
-    elif place.startswith((".", "/", "~")):
+    elif HUB_ID.fullmatch(where_it_is):
+        spec = ModelSpec(id=where_it_is)
+        alias = name or _slug(where_it_is.rpartition("/")[2])
+    elif where_it_is.startswith((".", "/", "~")):
         raise ConfigError(f'{where} = "{target}": there is no folder {path}')
     else:
-        raise ConfigError(f'{where} = "{target}" is not in models.toml{suggest(place, models)}')
+        raise ConfigError(f'{where} = "{target}" is not in models.toml{suggest(where_it_is, models)}')
     if not ALIAS.fullmatch(alias):
-        raise ConfigError(f'{where}: the name "{alias}" may hold only A-Z a-z 0-9 . _ + -')
+        raise ConfigError(f'{where}: the name "{alias}" may hold only A-Z a-z 0-9 . _ + -; write {where_it_is}=NAME')
     if alias in models:
-        raise ConfigError(f'{where} = "{target}" would be called "{alias}", which models.toml has; write {place}=NAME')
+        raise ConfigError(
+            f'{where} = "{target}" would be called "{alias}", which models.toml has; write {where_it_is}=NAME'
+        )
     return Model(alias=alias, spec=spec, text=target)
 
 
@@ -170,6 +190,8 @@ def _derive(model: Model, overrides: str, where: str) -> Model:
         key, _, value = part.partition("=")
         if key not in _DERIVABLE:
             raise ConfigError(f'{where}: "@{key}" is not a setting one can derive{suggest(key, _DERIVABLE)}')
+        if key in changes:
+            raise ConfigError(f'{where}: "@{key}" is set twice')
         if not value:
             raise ConfigError(f'{where}: "@{key}" needs a value, as in {model.alias}@truncate_dim=256')
         changes[key] = value

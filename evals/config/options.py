@@ -1,5 +1,6 @@
 """What was typed and what the project's pyproject.toml says, checked and put together."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any, ClassVar, get_args
 
 from evals.config.suites import parse_source
 from evals.errors import ConfigError, suggest
-from evals.files import NO_OTHER_KEYS, check, read_toml
+from evals.files import NO_OTHER_KEYS, check, place, read_toml
 from evals.records import BaselineMode, Source
 
 REPORT_SUFFIXES = (".json",)
@@ -48,8 +49,10 @@ def load_project(root: Path) -> Project:
         ConfigError: the table holds an unknown key or a wrong value.
     """
     file = root / "pyproject.toml"
-    table = read_toml(file).get("tool", {}).get("touchstone", {}) if file.is_file() else {}
-    return check(Project, table, f"{file}: [tool.touchstone]")
+    tools = read_toml(file).get("tool", {}) if file.is_file() else {}
+    if not isinstance(tools, dict) or not isinstance(tools.get("touchstone", {}), dict):
+        raise ConfigError(f"{file}: [tool.touchstone] must be a table")
+    return check(Project, tools.get("touchstone", {}), f"{file}: [tool.touchstone]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,22 +99,22 @@ class Options:
         if mode in ("record", "update") and typed["against"]:
             raise ConfigError(f"--baseline {mode} writes a model's own scores, --against judges by another's; drop one")
         default = str(root / project.suite) if project.suite.endswith(".toml") else project.suite
-        files = [cwd / typed["models_file"]] if typed["models_file"] else []
+        files = [place(cwd, typed["models_file"])] if typed["models_file"] else []
         return cls(
             root=root,
             cwd=cwd,
             suites=tuple(dict.fromkeys(typed["suites"] or [default])),
             models=tuple(typed["models"]),
-            models_files=tuple([root / project.models] if project.models else []) + tuple(files),
+            models_files=tuple([place(root, project.models)] if project.models else []) + tuple(files),
             tasks=tuple(typed["tasks"]),
             source=source,
             offline=bool(typed["offline"]),
             baseline=mode,
-            baselines=(cwd / typed["baselines"]) if typed["baselines"] else root / project.baselines,
+            baselines=place(cwd, typed["baselines"]) if typed["baselines"] else place(root, project.baselines),
             against=typed["against"],
             limit=_positive("--limit", typed["limit"]),
             device=_device(typed["device"]),
-            store=cwd / typed["store"],
+            store=place(cwd, typed["store"]),
             reports=tuple(_report(cwd, file) for file in typed["reports"]),
             command=_again(typed),
         )
@@ -136,20 +139,19 @@ def _one_of(option: str, value: str, known: Sequence[str]) -> Any:
 def _positive(option: str, value: str | None) -> int | None:
     if value is None:
         return None
-    if not value.isascii() or not value.isdigit() or int(value) < 1:
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", value):
         raise ConfigError(f'{option} = "{value}"; expected a whole number of 1 or more')
     return int(value)
 
 
 def _device(value: str) -> str:
-    name, _, number = value.partition(":")
-    if name not in ("auto", "cpu", "cuda", "mps") or (number and not (name == "cuda" and number.isdigit())):
+    if not re.fullmatch("auto|cpu|mps|cuda(:[0-9]+)?", value):
         raise ConfigError(f'--on = "{value}"; expected auto, cpu, cuda, cuda:N or mps')
     return value
 
 
 def _report(folder: Path, file: str) -> Path:
-    path = folder / file
+    path = place(folder, file)
     if path.suffix not in REPORT_SUFFIXES:
         raise ConfigError(f'--report = "{file}"; its suffix says the format, one of {", ".join(REPORT_SUFFIXES)}')
     if path.is_dir():

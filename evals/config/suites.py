@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from evals.errors import ConfigError, suggest
-from evals.files import NO_OTHER_KEYS, check, read_toml
+from evals.files import NO_OTHER_KEYS, Number, check, place, read_toml
 from evals.records import Policy, Source
 
 BUILT_IN = Path(__file__).parent.parent / "suites"
@@ -27,6 +27,8 @@ class CustomTask:
     language: str = "eng-Latn"
 
     def __post_init__(self) -> None:
+        if str(self.path) == ".":
+            raise ValueError('path = ""; expected the folder of the data')
         if not TASK_NAME.fullmatch(self.name):
             raise ValueError(f'name = "{self.name}" may hold only A-Z a-z 0-9 . _ + -')
         if self.type not in CUSTOM_TYPES:
@@ -66,17 +68,17 @@ class Gate:
 
     __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
-    margin: float = 0.01
-    margins: Mapping[str, float] = field(default_factory=dict)
-    floors: Mapping[str, float] = field(default_factory=dict)
+    margin: Number = 0.01
+    margins: Mapping[str, Number] = field(default_factory=dict)
+    floors: Mapping[str, Number] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name, margin in {"margin": self.margin, **self.margins}.items():
             if not 0 < margin < 0.5:
-                raise ValueError(f"{name} = {margin} is a fraction between 0 and 0.5; one point is 0.01")
+                raise ValueError(f"{name} = {margin}; expected a fraction between 0 and 0.5; one point is 0.01")
         for name, floor in self.floors.items():
             if not -1 <= floor <= 1:
-                raise ValueError(f"floors.{name} = {floor} is a fraction of 1; 80 points are 0.80")
+                raise ValueError(f"floors.{name} = {floor}; expected a fraction of 1; 80 points are 0.80")
 
     def policy(self, task: str, type_name: str) -> Policy:
         """Return how a task is judged."""
@@ -111,7 +113,7 @@ def load_suite(name: str, folder: Path) -> NamedSuite:
         ConfigError: there is no such suite, or something in it is wrong.
     """
     built_in = {file.stem: file for file in BUILT_IN.glob("*.toml")}
-    file = folder / name if name.endswith(".toml") else built_in.get(name)
+    file = place(folder, name) if name.endswith(".toml") else built_in.get(name)
     if file is None:
         raise ConfigError(f'--suite = "{name}" is neither a .toml file nor a built-in suite{suggest(name, built_in)}')
     data = read_toml(file)
@@ -120,10 +122,10 @@ def load_suite(name: str, folder: Path) -> NamedSuite:
         raise ConfigError(f'{file}: models must name at least one model, as in models = ["minilm"]')
     if not (suite.tasks.asks_mteb or suite.tasks.custom):
         raise ConfigError(f"{file}: [tasks] selects nothing; name a benchmark, types, languages, include or custom")
-    custom = tuple(replace(task, path=file.parent / task.path) for task in suite.tasks.custom)
+    custom = tuple(replace(task, path=place(file.parent, task.path)) for task in suite.tasks.custom)
     source = suite.source
     if source is not None:
-        source = _check_source(source, file.parent, f"{file}: [source]")
+        source = _check_source(source, file.parent, f"{file}: [source]", 'path = "DIR"')
     suite = replace(suite, tasks=replace(suite.tasks, custom=custom), source=source)
     return NamedSuite(name=file.stem, file=file, suite=suite)
 
@@ -135,19 +137,19 @@ def parse_source(text: str, folder: Path, where: str) -> Source:
         ConfigError: it is neither, or there is no such directory.
     """
     kind, _, path = text.partition(":")
-    if kind not in ("hub", "mirror") or (kind == "hub" and path):
+    if kind not in ("hub", "mirror") or (kind == "hub" and ":" in text):
         raise ConfigError(f'{where} = "{text}"; expected "hub" or "mirror:DIR"{suggest(kind, ["hub", "mirror"])}')
     return _check_source(check(Source, {"kind": kind, "path": path or None}, where), folder, where)
 
 
-def _check_source(source: Source, folder: Path, where: str) -> Source:
+def _check_source(source: Source, folder: Path, where: str, example: str = "mirror:DIR") -> Source:
     if source.kind == "hub":
         if source.path is not None:
             raise ConfigError(f"{where}: the hub takes no path; a directory is a mirror")
         return source
-    if source.path is None:
-        raise ConfigError(f"{where}: a mirror needs a directory, as in mirror:DIR")
-    path = folder / source.path.expanduser()
+    if source.path is None or str(source.path) == ".":
+        raise ConfigError(f"{where}: a mirror needs a directory, as in {example}")
+    path = place(folder, source.path)
     if not path.is_dir():
         raise ConfigError(f"{where}: there is no directory {path}")
     return Source(kind="mirror", path=path)

@@ -56,7 +56,14 @@ def verdict_word(record: Record) -> str:
 
 
 def _table(alias: str, records: Sequence[Record]) -> Table:
-    table = Table(box=None, pad_edge=False, title=alias, title_justify="left", title_style="bold", header_style="dim")
+    table = Table(
+        box=None,
+        pad_edge=False,
+        title=Text(alias, style="bold"),
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+    )
     for name in ("task", "metric"):
         table.add_column(name, overflow="fold")
     for name in ("score", "baseline", "Δ", "n"):
@@ -71,8 +78,8 @@ def _cells(record: Record) -> list[str | Text]:
     word = verdict_word(record)
     name = record.task if record.limit is None else f"{record.task} (limit {record.limit})"
     return [
-        name,
-        record.metric,
+        Text(name),
+        Text(record.metric),
         "" if record.score is None else points(record.score),
         "" if record.baseline is None else points(record.baseline),
         "" if record.delta is None else signed_points(record.delta),

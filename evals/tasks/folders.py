@@ -1,12 +1,12 @@
 """Read a user's folder of JSON Lines; every wrong line is one sentence with its file and number."""
 
-import csv
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, NotRequired, TypeVar
 
-from pydantic import AfterValidator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, FiniteFloat, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from evals.errors import SourceError
@@ -25,7 +25,7 @@ Document = TypedDict("Document", {"_id": Text, "title": NotRequired[str], "text"
 Query = TypedDict("Query", {"_id": Text, "text": Text})
 Judgement = TypedDict("Judgement", {"query-id": Text, "corpus-id": Text, "score": int})
 Candidates = TypedDict("Candidates", {"query-id": Text, "corpus-ids": list[Text]})
-ScoredPair = TypedDict("ScoredPair", {"sentence1": Text, "sentence2": Text, "score": float})
+ScoredPair = TypedDict("ScoredPair", {"sentence1": Text, "sentence2": Text, "score": FiniteFloat})
 LabelledPair = TypedDict("LabelledPair", {"sentence1": Text, "sentence2": Text, "label": int})
 LabelledText = TypedDict("LabelledText", {"text": Text, "label": Text | int})
 
@@ -70,13 +70,7 @@ def read_lines(path: Path, shape: type[Row]) -> Lines[Row]:
     """
     adapter = TypeAdapter(shape)
     rows: list[tuple[int, Row]] = []
-    if not path.is_file():
-        raise SourceError(f"{path}: no such file")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: not UTF-8 at byte {error.start}") from None
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(_read_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -86,6 +80,17 @@ def read_lines(path: Path, shape: type[Row]) -> Lines[Row]:
     if not rows:
         raise SourceError(f"{path}: holds no line")
     return Lines(path=path, rows=tuple(rows))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise SourceError(f"{path}: no such file") from None
+    except UnicodeDecodeError as error:
+        raise SourceError(f"{path}: not UTF-8 at byte {error.start}") from None
+    except OSError as error:
+        raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def read_retrieval(folder: Path, *, candidates: bool) -> RetrievalFolder:
@@ -148,7 +153,7 @@ def read_labelled_texts(path: Path) -> Lines[LabelledText]:
 
 
 def _need_two_values(lines: Lines[Any], key: str) -> None:
-    if len({row[key] for row in lines}) < 2:
+    if len({str(row[key]) for row in lines}) < 2:
         raise SourceError(f"{lines.path}: every {key} is the same; nothing could be told apart")
 
 
@@ -182,19 +187,21 @@ def _has_tsv(folder: Path) -> bool:
     tsv, jsonl = (folder / "test.tsv").is_file(), (folder / "test.jsonl").is_file()
     if tsv and jsonl:
         raise SourceError(f"{folder}: holds both test.tsv and test.jsonl; keep one")
+    if not tsv and not jsonl:
+        raise SourceError(f"{folder}: holds neither test.jsonl nor test.tsv")
     return tsv
 
 
 def _read_tsv(path: Path) -> Lines[Judgement]:
     """Read judgements as BEIR ships them: a header line, then query, document and score between tabs."""
     rows: list[tuple[int, Judgement]] = []
-    with path.open(encoding="utf-8", newline="") as file:
-        for number, cells in enumerate(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE), start=1):
-            if number == 1 and cells[-1:] == ["score"]:
-                continue
-            if len(cells) != 3 or not cells[2].strip().lstrip("-").isdigit():
-                raise SourceError(f"{path}:{number}: expected query-id, corpus-id and a whole score between tabs")
-            rows.append((number, {"query-id": cells[0], "corpus-id": cells[1], "score": int(cells[2])}))
+    for number, line in enumerate(_read_text(path).split("\n"), start=1):
+        cells = line.rstrip("\r").split("\t")
+        if not line.strip() or (number == 1 and cells[-1] == "score"):
+            continue
+        if len(cells) != 3 or not re.fullmatch("-?[0-9]{1,9}", cells[2]):
+            raise SourceError(f"{path}:{number}: expected query-id, corpus-id and a whole score between tabs")
+        rows.append((number, {"query-id": cells[0], "corpus-id": cells[1], "score": int(cells[2])}))
     if not rows:
         raise SourceError(f"{path}: holds no line")
     return Lines(path=path, rows=tuple(rows))
@@ -225,10 +232,17 @@ def _need_known(lines: Lines[Any], number: int, ids: dict[str, tuple[str, Iterab
 
 def _sentence(failure: ValidationError) -> str:
     first = failure.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"] if isinstance(part, str) and part not in ("str", "int"))
-    if first["type"] == "json_invalid":
-        return f"not JSON: {first.get('ctx', {}).get('error', first['msg'])}"
-    if first["type"] == "missing":
-        return f'needs a key "{key}"'
-    message = first["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    parts = [part for part in first["loc"] if not (isinstance(part, str) and part.startswith(("function-", "int")))]
+    key = "".join(f"[{part}]" if isinstance(part, int) else part for part in parts)
+    match first["type"]:
+        case "json_invalid":
+            error = first.get("ctx", {}).get("error", first["msg"])
+            return f"not JSON: {re.sub(r' at line 1 column', ' at column', error)}"
+        case "missing":
+            return f'needs a key "{key}"'
+        case "value_error":
+            return f"{key} {first['msg'].removeprefix('Value error, ')}"
+        case "string_type" if key == "label":
+            return "label should be a string or a whole number"
+    message = first["msg"].removeprefix("Input ")
     return f"{key} {message}" if key else message

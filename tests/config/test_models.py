@@ -7,7 +7,7 @@ from evals.config import Model, ModelSpec, find_model, load_models
 from evals.errors import ConfigError
 
 HUB = '[x]\nid = "org/name"\n'
-ONE_PLACE = 'needs one place to load from: "id", or "path", or "package" with "path"'
+ONE_PLACE = 'needs one place to load from, "id", "path", or "package" with "path"; it names '
 NAMED = {
     "minilm": ModelSpec(id="org/minilm"),
     "bge": ModelSpec(id="org/bge"),
@@ -57,9 +57,9 @@ def not_found(text: str, folder: Path) -> str:
         (HUB + 'dtype = "fp16"', '[x]: dtype = "fp16"; expected one of "auto", "float32", "float16", "bfloat16"'),
         (HUB + 'quantize = "int4"', '[x]: quantize = "int4"; expected one of "int8", "binary"'),
         (HUB + 'kind = "onnx"', '[x]: kind = "onnx"; expected one of "sentence-transformers"'),
-        ("[x]", f"[x]: {ONE_PLACE}"),
-        (HUB + 'path = "p"', f"[x]: {ONE_PLACE}"),
-        (HUB + 'package = "p"\npath = "q"', f"[x]: {ONE_PLACE}"),
+        ("[x]", f"[x]: {ONE_PLACE}none"),
+        (HUB + 'path = "p"', f"[x]: {ONE_PLACE}two"),
+        (HUB + 'package = "p"\npath = "q"', f"[x]: {ONE_PLACE}two"),
         ('[x]\npackage = "p"', '[x]: "package" needs "path", the folder inside the package'),
         (HUB + "truncate_dim = 0", "[x]: truncate_dim = 0: must be 1 or more"),
         (HUB + "batch_size = -1", "[x]: batch_size = -1: must be 1 or more"),
@@ -80,8 +80,8 @@ def test_a_wrong_entry_says_which_key_and_what_it_may_be(folder: Path, text: str
     ("text", "key", "right"),
     [
         ("[x]\nid = 3", "id = 3", "string"),
-        (HUB + 'normalize = "maybe"', 'normalize = "maybe"', "boolean"),
-        (HUB + "truncate_dim = 1.5", "truncate_dim = 1.5", "integer"),
+        (HUB + 'normalize = "maybe"', 'normalize = "maybe"', "true or false"),
+        (HUB + "truncate_dim = 1.5", "truncate_dim = 1.5", "whole number"),
         (HUB + "prompts = {query = 1}", "query = 1", "string"),
         (HUB + 'prompts = "q: "', 'prompts = "q: "', "table"),
         (HUB + 'prompts = ["q: "]', "prompts = ", "table"),
@@ -210,8 +210,8 @@ def test_folders_and_hub_models_have_variants_too(folder: Path) -> None:
         ("", '--model = "" is not in models.toml; known: bge, bge+truncate_dim-8, minilm'),
         ("./nope", '--model = "./nope": there is no folder {folder}/nope'),
         ("/no/where", '--model = "/no/where": there is no folder /no/where'),
-        ("weights=a b", '--model: the name "a b" may hold only A-Z a-z 0-9 . _ + -'),
-        ("org/name=a:b", '--model: the name "a:b" may hold only A-Z a-z 0-9 . _ + -'),
+        ("weights=a b", '--model: the name "a b" may hold only A-Z a-z 0-9 . _ + -; write weights=NAME'),
+        ("org/name=a:b", '--model: the name "a:b" may hold only A-Z a-z 0-9 . _ + -; write org/name=NAME'),
         ("org/minilm", '--model = "org/minilm" would be called "minilm", which models.toml has; write org/minilm=NAME'),
         ("./minilm", '--model = "./minilm" would be called "minilm", which models.toml has; write ./minilm=NAME'),
         ("weights=bge", '--model = "weights=bge" would be called "bge", which models.toml has; write weights=NAME'),
@@ -230,11 +230,11 @@ def test_a_model_that_cannot_be_found_is_told_why(folder: Path, text: str, expec
 @pytest.mark.parametrize(
     ("setting", "expected"),
     [
-        ("truncate_dim=abc", 'truncate_dim = "abc": input should be a valid integer'),
-        ("truncate_dim=1.5", 'truncate_dim = "1.5": input should be a valid integer'),
+        ("truncate_dim=abc", 'truncate_dim = "abc"; expected a whole number'),
+        ("truncate_dim=1.5", 'truncate_dim = "1.5"; expected a whole number'),
         ("truncate_dim=0", "truncate_dim = 0: must be 1 or more"),
         ("batch_size=-1", "batch_size = -1: must be 1 or more"),
-        ("normalize=maybe", 'normalize = "maybe": input should be a valid boolean'),
+        ("normalize=maybe", 'normalize = "maybe"; expected true or false'),
         ("quantize=int4", 'quantize = "int4"; expected one of "int8", "binary"'),
         ("dtype=fp16", 'dtype = "fp16"; expected one of "auto", "float32", "float16", "bfloat16"'),
     ],

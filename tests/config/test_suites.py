@@ -40,7 +40,7 @@ def sentence(folder: Path, text: str) -> str:
         ("", 'models must name at least one model, as in models = ["minilm"]'),
         ('models = []\n[tasks]\ninclude = ["a"]', 'models must name at least one model, as in models = ["minilm"]'),
         ("a = ", "not TOML: Invalid value (at end of document)"),
-        (SELECTED + '[gate]\nmargin = "1%"', '[gate] margin = "1%": input should be a valid number'),
+        (SELECTED + '[gate]\nmargin = "1%"', '[gate] margin = "1%"; expected a number'),
     ],
 )
 def test_a_wrong_suite_says_what_is_wrong_and_where(tmp_path: Path, text: str, expected: str) -> None:

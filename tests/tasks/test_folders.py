@@ -114,7 +114,9 @@ def test_a_file_that_holds_no_text_is_named(tmp_path: Path, content: bytes, expe
 
 @pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl", "qrels/test.jsonl", "top_ranked.jsonl"])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
-    assert retrieval_sentence(tmp_path, **{name: None}) == f"{name}: no such file"
+    sentence = retrieval_sentence(tmp_path, **{name: None})
+    expected = "qrels: holds neither test.jsonl nor test.tsv" if name.startswith("qrels") else f"{name}: no such file"
+    assert sentence == expected
 
 
 def test_line_numbers_count_the_blank_lines_that_are_passed_over(tmp_path: Path) -> None:
@@ -174,7 +176,7 @@ def test_judgements_may_be_tab_separated_with_or_without_a_header(tmp_path: Path
         (RANKED, [ranked("q1", "[]")], ":1: corpus-ids is empty or names a document twice"),
         (RANKED, [ranked("q1", '["d1", "d1"]')], ":1: corpus-ids is empty or names a document twice"),
         (RANKED, [ranked("q1", '"d1"')], ":1: corpus-ids should be a valid array"),
-        (RANKED, [ranked("q1", "[1]")], ":1: corpus-ids should be a valid string"),
+        (RANKED, [ranked("q1", "[1]")], ":1: corpus-ids[0] should be a valid string"),
         (RANKED, [ranked("q1", '["d1"]')] * 2, ':2: query "q1" has two lists of candidates'),
         (RANKED, [ranked("q1", '["d1"]')], ': has no candidates for query "q2"'),
     ],
