@@ -1,5 +1,6 @@
 """Committed expectations: read them, find the one for a case, and merge new ones in."""
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -7,7 +8,7 @@ from pathlib import Path
 
 from evals.errors import BaselineError, suggest
 from evals.files import check_json, to_json, write_atomically
-from evals.records import Baseline, BaselineFile, Record, Reference, Settings, baseline_key
+from evals.records import Baseline, BaselineFile, Record, Reference, Settings, baseline_key, samples_file
 
 # The versions that a recorded number depends on; the rest of the environment is in the run record.
 ENV_KEPT = ("mteb", "torch", "scikit-learn", "numpy")
@@ -78,8 +79,13 @@ class Baselines:
         file = self._load(self.own / f"{alias}.json")
         return file is not None and key in file.tasks
 
-    def write(self, records: Iterable[Record], env: Mapping[str, str]) -> list[Path]:
+    def write(self, records: Iterable[Record], env: Mapping[str, str], store: Path) -> list[Path]:
         """Write measured records as baselines, each to its alias's file, leaving all other entries as they are.
+
+        Args:
+            records: of cases that were measured.
+            env: versions of the libraries that measured.
+            store: the folder that the records' samples are in; they are copied beside the baselines.
 
         Returns:
             The files whose content changed.
@@ -87,9 +93,10 @@ class Baselines:
         by_alias: dict[str, list[Record]] = {}
         for record in records:
             by_alias.setdefault(record.alias, []).append(record)
-        return [path for alias, group in by_alias.items() if (path := self._merge(alias, group, env)) is not None]
+        written = [self._merge(alias, group, env, store) for alias, group in by_alias.items()]
+        return [path for path in written if path is not None]
 
-    def _merge(self, alias: str, records: list[Record], env: Mapping[str, str]) -> Path | None:
+    def _merge(self, alias: str, records: list[Record], env: Mapping[str, str], store: Path) -> Path | None:
         path = self.own / f"{alias}.json"
         first = records[0]
         name, revision = first.model or alias, first.revision
@@ -97,7 +104,7 @@ class Baselines:
         entries = dict(old.tasks)
         for record in records:
             key = baseline_key(record.task, record.limit)
-            entry = make_baseline(record, env)
+            entry = replace(make_baseline(record, env), samples=self._copy_samples(alias, record, store))
             known = entries.get(key)
             # The day alone is no reason to touch a reviewed file.
             entries[key] = known if known and replace(known, recorded=entry.recorded) == entry else entry
@@ -110,6 +117,14 @@ class Baselines:
         write_atomically(path, text)
         self._files[path] = content
         return path
+
+    def _copy_samples(self, alias: str, record: Record, store: Path) -> str | None:
+        """Put the samples of a record beside its baseline; return their hash."""
+        if record.samples is None:
+            return None
+        content = (store / record.samples).read_bytes()
+        write_atomically(self.own / "samples" / alias / samples_file(baseline_key(record.task, record.limit)), content)
+        return hashlib.sha256(content).hexdigest()
 
     def _load(self, path: Path) -> BaselineFile | None:
         if path not in self._files:

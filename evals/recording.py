@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from evals.records import Case, Outcome, Record, Verdict
+from evals.records import Case, Outcome, Record, Verdict, baseline_key, samples_file
 
 
 def make_record(case: Case, outcome: Outcome | None, verdict: Verdict | None, error: str | None) -> Record:
@@ -49,6 +49,10 @@ def _with_outcome(record: Record, outcome: Outcome) -> Record:
         subsets=dict(outcome.scores.subsets),
         n=outcome.scores.n,
         chance=outcome.scores.chance,
+        recomputed=outcome.scores.recomputed,
+        samples=None
+        if outcome.samples is None
+        else f"samples/{outcome.identity.fingerprint}/{samples_file(baseline_key(record.task, record.limit))}",
         seconds=round(sum(outcome.phases.values()), 3),
         phases={name: round(seconds, 3) for name, seconds in outcome.phases.items()},
         texts=outcome.texts,

@@ -6,6 +6,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar, Literal
 
+from evals.samples import Samples
+
 VerdictWord = Literal["pass", "improved", "unresolved", "regressed", "drifted", "incomparable", "missing"]
 OK_VERDICTS: frozenset[VerdictWord] = frozenset({"pass", "improved", "unresolved"})
 Rule = Literal["reproduce", "paired", "threshold", "floor", "chance"]
@@ -96,7 +98,7 @@ class Scores:
     """A task's main score and the strata it is the mean of, in [0, 1] or [-1, 1] for correlations.
 
     ``n`` counts samples (queries, texts, pairs or test items; clustering counts its draws).
-    ``chance`` is what guessing gets.
+    ``chance`` is what guessing gets, ``recomputed`` the score again by our own formula, None where there is none.
     """
 
     metric: str
@@ -104,6 +106,7 @@ class Scores:
     subsets: Mapping[str, float]
     n: int | None = None
     chance: float | None = None
+    recomputed: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,13 +148,15 @@ class Outcome:
     data_sha256: str | None
     phases: Mapping[str, float]
     texts: int
+    samples: Samples | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
     """One entry of a baseline file. A *recorded* entry has a fingerprint; an *imported* one has none.
 
-    ``source`` says where the number is from, ``recorded`` on which day, ``env`` with which library versions.
+    ``source`` says where the number is from, ``recorded`` on which day, ``env`` with which library versions;
+    ``samples`` is the sha256 of its file of samples.
     """
 
     metric: str
@@ -219,7 +224,10 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One case of a run, flat, as the run record holds it. Fields that were not reached are None."""
+    """One case of a run, flat, as the run record holds it. Fields that were not reached are None.
+
+    ``samples`` is a path inside the store.
+    """
 
     case: str
     alias: str
@@ -235,6 +243,8 @@ class Record:
     subsets: Mapping[str, float] | None = None
     n: int | None = None
     chance: float | None = None
+    recomputed: float | None = None
+    samples: str | None = None
     baseline: float | None = None
     delta: float | None = None
     verdict: VerdictWord | None = None
@@ -277,3 +287,8 @@ def baseline_key(task: str, limit: int | None) -> str:
 def to_dict(record: Record | Run) -> dict[str, Any]:
     """Turn a record or a run into plain data, as JSON and pytest reports carry it."""
     return asdict(record)
+
+
+def samples_file(key: str) -> str:
+    """Name the file of a case's samples: a key may hold a question mark, which file systems may not."""
+    return f"{key.replace('?', '@')}.parquet"

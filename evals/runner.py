@@ -7,11 +7,13 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, cast
 
+from evals.capture import Capture
 from evals.encoder import WatchedEncoder
 from evals.errors import ModelError
 from evals.models import OpenModel
 from evals.records import Case, Outcome, Scores
-from evals.samples import Capture
+from evals.rescore import rescore
+from evals.samples import Samples, gather
 from evals.store import Store
 from evals.tasks import OpenTask, open_task
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from mteb.results import TaskResult
 
 Progress = Callable[[str], None]
+# mteb rounds retrieval scores to five decimals.
+RECOMPUTED_WITHIN = 1e-5
 
 
 def measure(case: Case, model: OpenModel, store: Store, progress: Progress) -> Outcome:
@@ -41,7 +45,8 @@ def measure(case: Case, model: OpenModel, store: Store, progress: Progress) -> O
         captures = [Capture(part) for part in opened.parts]
         result = _evaluate(opened, watched, model)
         watched.check_spread()
-        scores = _scores(case, result, captures)
+        samples = _samples(opened, captures)
+        scores = _scores(case, result, captures, samples)
         ended = time.perf_counter()
         if case.limit is None:
             _keep_result(result, watched.mteb_model_meta, store)
@@ -58,6 +63,7 @@ def measure(case: Case, model: OpenModel, store: Store, progress: Progress) -> O
                 "score": ended - loaded - watched.seconds,
             },
             texts=watched.texts,
+            samples=samples,
         )
 
 
@@ -92,11 +98,18 @@ def _evaluate(opened: OpenTask, watched: WatchedEncoder, model: OpenModel) -> "T
     return combined
 
 
-def _scores(case: Case, result: "TaskResult", captures: list[Capture]) -> Scores:
-    """Take the main score of every stratum asked for out of mteb's result.
+def _samples(opened: OpenTask, captures: list[Capture]) -> Samples:
+    """Make the samples of a case; those of an aggregate's children lie under the children's names."""
+    if opened.parts[0] is opened.task:
+        return captures[0].samples()
+    return gather([capture.samples(capture.task.metadata.name) for capture in captures])
+
+
+def _scores(case: Case, result: "TaskResult", captures: list[Capture], samples: Samples) -> Scores:
+    """Take the main score of every stratum asked for out of mteb's result, and compute them again.
 
     Raises:
-        ModelError: one of them is not there or is not a number.
+        ModelError: one of them is not there, is not a number, or is not what the predictions say.
     """
     found = {
         f"{split}/{entry['hf_subset']}": entry.get("main_score")
@@ -109,15 +122,30 @@ def _scores(case: Case, result: "TaskResult", captures: list[Capture]) -> Scores
         if score is None or not math.isfinite(score):
             raise ModelError(f"{case.task.main_score} of {stratum} is {'missing' if score is None else score}")
         subsets[stratum] = float(score)
-    levels = [capture.chance(case.task.main_score) for capture in captures]
+    levels = [capture.chance(capture.task.metadata.main_score) for capture in captures]
     known = [level for level in levels if level is not None]
+    again = rescore(samples)
+    if again is not None:
+        _compare(case, subsets, again)
     return Scores(
         metric=case.task.main_score,
         score=fmean(subsets.values()),
         subsets=subsets,
-        n=sum(capture.count() for capture in captures),
+        n=len(samples),
+        recomputed=None if again is None else fmean(again.values()),
         chance=fmean(known) if known and len(known) == len(levels) else None,
     )
+
+
+def _compare(case: Case, subsets: dict[str, float], again: dict[str, float]) -> None:
+    """Refuse a score that the captured predictions do not bear out: one of the two computations is wrong."""
+    pairs = [(stratum, subsets[stratum], again[stratum]) for stratum in subsets if stratum in again]
+    pairs = pairs or [("the mean", fmean(subsets.values()), fmean(again.values()))]
+    for stratum, theirs, ours in pairs:
+        if abs(theirs - ours) > RECOMPUTED_WITHIN:
+            raise ModelError(
+                f"{case.task.main_score} of {stratum} is {theirs:.6f} by mteb, {ours:.6f} from the predictions it gave"
+            )
 
 
 def _keep_result(result: "TaskResult", meta: Any, store: Store) -> None:

@@ -1,93 +1,150 @@
-"""What a task's predictions and gold labels say about its samples: how many there are, and what guessing gets."""
+"""Samples: what a score is made of, one row each, enough to judge it, to recompute it and to show what changed."""
 
-from collections import Counter
+import json
 from collections.abc import Mapping, Sequence
-from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-if TYPE_CHECKING:
-    from mteb import AbsTask
+import numpy as np
+from numpy.typing import NDArray
 
-Predictions = dict[tuple[str, str], Any]
-# A score of these can be reached only by ordering or agreeing better than at random: guessing gets nothing.
-ORDERED = frozenset(
-    {"Retrieval", "Reranking", "InstructionRetrieval", "InstructionReranking", "STS", "Summarization", "BitextMining"}
-)
-CORRELATIONS = frozenset({"kendalltau", "spearman", "pearson", "cosine_spearman", "cosine_pearson"})
+from evals.errors import EvalsError, first_line
+from evals.files import write_atomically
 
-
-class Capture:
-    """Collects what one task object predicts, by split and subset, instead of mteb's writing it to a file."""
-
-    def __init__(self, task: "AbsTask") -> None:
-        self.task = task
-        self.predictions: Predictions = {}
-        task._save_task_predictions = self._keep  # type: ignore[method-assign,assignment]
-
-    def _keep(self, predictions: Any, *_: Any, hf_split: str, hf_subset: str, **__: Any) -> None:
-        if getattr(self.task, "parallel_subsets", False):
-            self.predictions |= {(hf_split, pair): found for pair, found in predictions.items()}
-        else:
-            self.predictions[hf_split, hf_subset] = predictions
-
-    def count(self) -> int:
-        """Count the samples over all splits and subsets: what the score is a mean over, or is computed from."""
-        if getattr(self.task, "is_cross_validation", False):
-            return sum(len(fold) for folds in self.predictions.values() for fold in folds)
-        return sum(_count(self.task.metadata.type, found) for found in self.predictions.values())
-
-    def chance(self, metric: str) -> float | None:
-        """Return the mean over splits and subsets of the score that guessing gets; None where there is no such."""
-        type_name = self.task.metadata.type
-        if type_name in ORDERED or metric in CORRELATIONS:
-            return 0.0
-        levels = [_chance(metric, type_name, gold) for gold in self._gold()]
-        known = [level for level in levels if level is not None]
-        return fmean(known) if known and len(known) == len(levels) else None
-
-    def _gold(self) -> list[Sequence[Any]]:
-        """Return the labels of each split and subset evaluated."""
-        column = getattr(self.task, "label_column_name", "label")
-        labels = []
-        for split, subset in self.predictions:
-            rows = self.rows(split, subset)
-            if column in rows.column_names:
-                found = rows[column][:]
-                # Older pair data sets hold all of a split in one row.
-                labels.append(found[0] if len(found) == 1 and isinstance(found[0], list) else found)
-        return labels
-
-    def rows(self, split: str, subset: str) -> Any:
-        """Return the data of one split and subset, as mteb loaded it."""
-        dataset: Any = self.task.dataset
-        return dataset[subset][split] if subset in dataset else dataset[split]
+Column = NDArray[Any]
 
 
-def _count(type_name: str, predictions: Any) -> int:
-    """Count the samples in what mteb hands to its prediction file, whose shape depends on the type."""
-    match type_name:
-        case "STS" | "Summarization":
-            counted = predictions["cosine_scores"]
-        case "PairClassification":
-            counted = predictions["similarity_scores"]
-        case "Classification" | "MultilabelClassification" | "Regression":
-            counted = predictions[0]  # every experiment predicts all test items
-        case "BitextMining" | "Clustering" if isinstance(predictions, Mapping):
-            return sum(len(part) for part in predictions.values())
-        case _:
-            counted = predictions
-    return len(counted)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Samples:
+    """The samples of one case, n rows in the order of (stratum, id).
+
+    ``stratum`` is ``split/subset``, ``id`` survives any reordering of the data. Then, by kind of score:
+
+    - ``value`` (n,): each sample's own score, where the main score is their mean;
+    - ``prediction`` (n, e) and ``gold`` (n,): where it is computed from all of them; e experiments, else one column,
+      larger meaning more alike;
+    - ``top``: the ten best documents of a query, best first.
+    """
+
+    type: str
+    metric: str
+    stratum: Column
+    id: Column
+    value: Column | None = None
+    prediction: Column | None = None
+    gold: Column | None = None
+    top: Sequence[Sequence[str]] | None = None
+
+    def __len__(self) -> int:
+        return len(self.id)
+
+    def by_stratum(self) -> Mapping[str, NDArray[np.intp]]:
+        """Return the row numbers of each stratum."""
+        return {str(name): np.flatnonzero(self.stratum == name) for name in np.unique(self.stratum)}
 
 
-def _chance(metric: str, type_name: str, gold: Sequence[Any]) -> float | None:
-    """Return what guessing gets: the majority class for accuracy, the rate of positives for average precision."""
-    if type_name == "Clustering" and metric == "v_measure":
-        return 0.0
-    if not gold or not isinstance(gold[0], int | str):
-        return None
-    shares = Counter(gold)
-    if metric == "accuracy":
-        return max(shares.values()) / len(gold)
-    if metric.endswith("ap") and set(shares) <= {0, 1}:
-        return shares[1] / len(gold)
-    return None
+def gather(parts: Sequence[Samples]) -> Samples:
+    """Put the samples of several strata of one case together, in the order that makes the file canonical."""
+    first = parts[0]
+    order = np.lexsort((_joined(parts, "id"), _joined(parts, "stratum")))
+    columns: dict[str, Any] = {
+        name: _joined(parts, name)[order]
+        for name in ("stratum", "id", "value", "prediction", "gold")
+        if getattr(first, name) is not None
+    }
+    if first.top is not None:
+        tops = [top for part in parts for top in part.top or ()]
+        columns["top"] = [tops[index] for index in order]
+    return Samples(type=first.type, metric=first.metric, **columns)
+
+
+def write_samples(path: Path, samples: Samples) -> None:
+    """Write samples as Parquet: the same bytes for the same content, numbers as narrow as they can be exactly."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: dict[str, Any] = {"stratum": pa.array(samples.stratum.tolist()), "id": pa.array(samples.id.tolist())}
+    if samples.value is not None:
+        columns["value"] = pa.array(_narrow(samples.value))
+    if samples.prediction is not None:
+        columns["prediction"] = _rows_of(pa.array(_narrow(samples.prediction.ravel())), samples.prediction.shape[1])
+    if samples.gold is not None:
+        columns["gold"] = pa.array(_narrow(samples.gold))
+    if samples.top is not None:
+        columns["top"] = pa.array([list(top) for top in samples.top], type=pa.list_(pa.string()))
+    table = pa.table(columns)
+    sink = pa.BufferOutputStream()
+    floats = [name for name, column in columns.items() if pa.types.is_floating(column.type)]
+    repeated = ["stratum", "gold", "prediction", "prediction.list.element", "top.list.element"]
+    with pq.ParquetWriter(
+        sink,
+        table.schema,
+        compression="zstd",
+        compression_level=19,
+        use_dictionary=[name for name in repeated if name not in floats],
+        # Ids are sorted, so neighbours share their first digits; the leading bytes of similarities are alike.
+        column_encoding={"id": "DELTA_BYTE_ARRAY"} | dict.fromkeys(floats, "BYTE_STREAM_SPLIT"),
+        write_statistics=False,
+        store_schema=False,
+    ) as writer:
+        writer.write_table(table)
+        writer.add_key_value_metadata({"samples": json.dumps({"type": samples.type, "metric": samples.metric})})
+    write_atomically(path, sink.getvalue().to_pybytes())
+
+
+def read_samples(path: Path) -> Samples:
+    """Read what `write_samples` wrote.
+
+    Raises:
+        EvalsError: the file is damaged or is not one of ours.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(path)
+        meaning = json.loads((table.schema.metadata or {})[b"samples"])
+    except KeyError:
+        raise EvalsError(f"{path}: a Parquet file, but not a file of samples") from None
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise EvalsError(f"{path}: not a file of samples: {first_line(error)}") from None
+    found = {name: _read(table[name]) for name in table.column_names if name not in ("prediction", "top")}
+    if "prediction" in table.column_names:
+        flat = table["prediction"].combine_chunks()
+        found["prediction"] = _read(flat.flatten() if pa.types.is_list(flat.type) else flat).reshape(len(table), -1)
+    top = table["top"].to_pylist() if "top" in table.column_names else None
+    return Samples(type=meaning["type"], metric=meaning["metric"], top=top, **found)
+
+
+def _rows_of(flat: Any, width: int) -> Any:
+    """Return a column with ``width`` values in each row, or plain values when that is one."""
+    import pyarrow as pa
+
+    return flat if width == 1 else pa.ListArray.from_arrays(pa.array(range(0, len(flat) + 1, width), pa.int32()), flat)
+
+
+def _joined(parts: Sequence[Samples], name: str) -> Column:
+    return np.concatenate([getattr(part, name) for part in parts])
+
+
+def _narrow(column: Column) -> Any:
+    """Return the narrowest type that holds every number exactly: similarities are 32-bit to begin with."""
+    if column.dtype.kind == "f":
+        with np.errstate(over="ignore"):
+            narrow = column.astype(np.float32)
+        return narrow if np.array_equal(narrow.astype(np.float64), column) else column
+    if column.dtype.kind in "iu":
+        smallest, largest = int(column.min()), int(column.max())
+        return column.astype(np.promote_types(np.min_scalar_type(smallest), np.min_scalar_type(largest)))
+    return column.tolist()
+
+
+def _read(column: Any) -> Column:
+    values = column.to_numpy(zero_copy_only=False) if hasattr(column, "to_numpy") else column
+    array = np.asarray(values)
+    if array.dtype.kind == "f":
+        return array.astype(np.float64)
+    if array.dtype.kind in "iu":
+        return array.astype(np.int64)
+    return array.astype(str)

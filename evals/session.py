@@ -15,9 +15,10 @@ from evals.files import write_atomically
 from evals.gate import expected_score, judge
 from evals.points import points, signed_points
 from evals.recording import make_record
-from evals.records import Case, Outcome, Record, Reference, Run, Verdict, baseline_key, to_dict
+from evals.records import Case, Outcome, Record, Reference, Run, Verdict, baseline_key, samples_file, to_dict
 from evals.report import render_json
 from evals.runner import Progress
+from evals.samples import write_samples
 from evals.store import Store
 
 
@@ -56,7 +57,11 @@ class Session:
         Raises:
             EvalsError: it could not be measured.
         """
-        return self.engine.measure(case, progress)
+        outcome = self.engine.measure(case, progress)
+        if outcome.samples is not None:
+            folder = self.store.folder / "samples" / outcome.identity.fingerprint
+            write_samples(folder / samples_file(case.key), outcome.samples)
+        return outcome
 
     def find_reference(self, case: Case) -> Reference | None:
         """Return what a case is judged by."""
@@ -131,7 +136,7 @@ class Session:
         measured = [r for r in run.records if r.score is not None and r.error is None]
         if mode == "record":
             measured = [r for r in measured if not self.baselines.has_own(r.alias, baseline_key(r.task, r.limit))]
-        return [f"wrote {path}" for path in self.baselines.write(measured, self.env)]
+        return [f"wrote {path}" for path in self.baselines.write(measured, self.env, self.store.folder)]
 
     def _write_reports(self, run: Run) -> list[str]:
         for path in self.options.reports:

@@ -14,7 +14,7 @@ from evals.config import Options
 from evals.session import open_session
 from tests.encoders import collapsed, half_zeroed, plant, raising, save_tiny_model, shuffled, with_nan
 
-EVALS = ("--pyargs", "evals", "-p", "evals.plugin", "-p", "no:cacheprovider", "-p", "no:randomly", "--on", "cpu")
+EVALS = ("--pyargs", "evals", "-p", "evals.plugin", "-p", "no:cacheprovider", "--on", "cpu")
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def project(pytester: pytest.Pytester, libraries: None) -> pytest.Pytester:
 
 
 def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
-    return project.runpytest_inprocess(*EVALS, *arguments)
+    return project.runpytest_inprocess(*EVALS, "-p", "no:randomly", *arguments)
 
 
 def records(path: Path) -> dict[str, dict[str, Any]]:
@@ -255,7 +255,7 @@ def test_option_taken_by_another_plugin_is_one_sentence(project: pytest.Pytester
 def test_two_workers_give_the_same_records_as_none(project: pytest.Pytester) -> None:
     chosen = ("--task", "SmokeSTS", "--task", "SmokePairClassification", "--task", "SmokeClustering")
     run(project, *chosen, "--report", "one.json")
-    result = project.runpytest_subprocess(*EVALS, *chosen, "-n", "2", "--report", "two.json")
+    result = project.runpytest_subprocess(*EVALS, "-p", "no:randomly", *chosen, "-n", "2", "--report", "two.json")
     result.assert_outcomes(passed=3)
     one, two = records(project.path / "one.json"), records(project.path / "two.json")
     measured_anew = {"seconds", "phases"}
@@ -290,3 +290,13 @@ def test_plan_and_worker_variables_leave_a_choice_of_the_user_alone() -> None:
     shared = evals.workers.share_threads(4, 8, {"OMP_NUM_THREADS": "3"})
     assert "OMP_NUM_THREADS" not in shared
     assert shared["MKL_NUM_THREADS"] == "2"
+
+
+def test_beside_other_plugins_and_in_another_order_the_scores_are_the_same(project: pytest.Pytester) -> None:
+    chosen = ("-m", "sts or clustering or classification or pair_classification")
+    run(project, *chosen, "--report", "one.json")
+    others = ("--cov=evals", "--cov-report=", "--timeout=300", "--html=report.html", "--benchmark-skip")
+    result = project.runpytest_subprocess(*EVALS, *chosen, *others, "--report", "two.json")
+    result.assert_outcomes(passed=4)
+    one, two = records(project.path / "one.json"), records(project.path / "two.json")
+    assert {case: record["subsets"] for case, record in one.items()} == {c: r["subsets"] for c, r in two.items()}

@@ -1,180 +1,161 @@
-from collections.abc import Sequence
+"""Samples: canonical bytes, exact numbers, ids that survive reordering, and the score from the file alone."""
+
+import random
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
-import mteb
+import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict
-from mteb import AbsTask
-from mteb.mocks.mock_tasks import (
-    LegacyMockClusteringFastTask,
-    MockBitextMiningTask,
-    MockClassificationTask,
-    MockInstructionReranking,
-    MockInstructionRetrieval,
-    MockMultilabelClassification,
-    MockMultilingualBitextMiningTask,
-    MockMultilingualParallelBitextMiningTask,
-    MockMultilingualRetrievalTask,
-    MockMultilingualSTSTask,
-    MockPairClassificationTask,
-    MockRegressionTask,
-    MockRerankingTask,
-    MockSTSTask,
-    MockSummarizationTask,
-    MockTextZeroShotClassificationTask,
-)
-from mteb.mocks.mock_tasks.clustering import MockClusteringTask, MockMultilingualClusteringTask
+from hypothesis import given
+from hypothesis import strategies as st
 
-from evals.samples import Capture
-from tests.builders import FakeEncoder
+from evals.capture import text_ids
+from evals.config import Selection, find_model, load_models
+from evals.errors import EvalsError
+from evals.files import to_json
+from evals.models import open_model
+from evals.records import Case, Source
+from evals.rescore import rescore
+from evals.runner import measure
+from evals.samples import Samples, gather, read_samples, write_samples
+from evals.store import Store
+from evals.tasks import find_tasks
+from tests.encoders import save_tiny_model
 
-pytestmark = pytest.mark.filterwarnings("default")  # mteb and scikit-learn warn about data as small as this
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=64)
 
 
-def capture(task: AbsTask) -> Capture:
-    """Evaluate a task with a fake encoder and keep its predictions."""
-    task.load_data()
-    captured = Capture(task)
-    mteb.evaluate(
-        FakeEncoder(),
-        task,
-        cache=None,
-        prediction_folder=Path("unused"),
-        show_progress_bar=False,
-        co2_tracker=False,
+def same(one: Samples, two: Samples) -> bool:
+    columns = ("stratum", "id", "value", "prediction", "gold")
+    pairs = [(getattr(one, name), getattr(two, name)) for name in columns]
+    return (
+        (one.type, one.metric, one.top) == (two.type, two.metric, two.top)
+        and all((a is None) == (b is None) for a, b in pairs)
+        and all(np.array_equal(a, b) for a, b in pairs if a is not None)
     )
-    return captured
 
 
-def split(rows: int, **columns: Sequence[Any]) -> Dataset:
-    """Make a split of texts with the columns given, each repeated to the length."""
-    texts = {"text": [f"text number {i}" for i in range(rows)]}
-    return Dataset.from_dict(texts | {name: (list(values) * rows)[:rows] for name, values in columns.items()})
+@st.composite
+def samples(draw: st.DrawFn) -> Samples:
+    n = draw(st.integers(1, 12))
+    column = st.lists(NUMBERS, min_size=n, max_size=n)
+    kind = draw(st.sampled_from(["value", "prediction", "labels", "top"]))
+    ids = np.array([f"{number:03}" for number in range(n)])
+    strata = np.array(sorted(draw(st.lists(st.sampled_from(["dev/a", "test/b"]), min_size=n, max_size=n))))
+    columns: dict[str, Any] = {}
+    if kind == "value":
+        columns["value"] = np.array(draw(column))
+    elif kind == "prediction":
+        columns["prediction"] = np.array([draw(column), draw(column)]).T
+        columns["gold"] = np.array(draw(column))
+    elif kind == "labels":
+        columns["gold"] = np.array(draw(st.lists(st.integers(-300, 70_000), min_size=n, max_size=n)))
+        columns["prediction"] = np.array(draw(st.lists(st.integers(0, 5), min_size=n, max_size=n)))[:, None]
+    else:
+        columns["top"] = draw(st.lists(st.lists(st.text(max_size=4), max_size=3), min_size=n, max_size=n))
+    return Samples(type="STS", metric="m", stratum=strata, id=ids, **columns)
 
 
-class Uneven(MockClassificationTask):
-    """Three of four test items are of one class."""
-
-    def load_data(self, num_proc: int | None = None, **_: Any) -> None:
-        self.dataset = DatasetDict({"train": split(8, label=[0, 1]), "test": split(12, label=[1, 0, 1, 1])})
-        self.data_loaded = True
-
-
-class UnevenSplits(Uneven):
-    """A second split, half of whose items are of one class."""
-
-    def load_data(self, num_proc: int | None = None, **_: Any) -> None:
-        super().load_data()
-        self.dataset = DatasetDict({**(self.dataset or {}), "validation": split(4, label=[0, 1])})
-
-    @property
-    def eval_splits(self) -> list[str]:
-        return ["validation", "test"]
-
-
-class CrossValidated(MockClassificationTask):
-    """Five folds, in each of which every item is predicted once."""
-
-    rows = 20
-    is_cross_validation = True
-    train_split = "test"
-    n_splits = 5
-
-    def load_data(self, num_proc: int | None = None, **_: Any) -> None:
-        self.dataset = DatasetDict({"test": split(self.rows, label=[0, 1])})
-        self.data_loaded = True
-
-
-class CrossValidatedUnevenly(CrossValidated):
-    rows = 22
-
-
-class UnevenPairs(MockPairClassificationTask):
-    """One of four pairs is positive."""
-
-    pairs: ClassVar[Any] = {
-        "sentence1": ["a", "b", "c", "d"] * 2,
-        "sentence2": ["e", "f", "g", "h"] * 2,
-        "labels": [0, 0, 1, 0] * 2,
-    }
-
-    def load_data(self, num_proc: int | None = None, **_: Any) -> None:
-        self.dataset = DatasetDict({"test": Dataset.from_dict(self.pairs)})
-        self.data_loaded = True
-
-
-class UnevenPairsInOneRow(UnevenPairs):
-    """The same in the layout of older data sets."""
-
-    pairs: ClassVar[Any] = {name: [values] for name, values in UnevenPairs.pairs.items()}
-
-
-@pytest.mark.parametrize(
-    ("kind", "samples", "chance"),
-    [
-        (MockSTSTask, 2, 0.0),
-        (MockMultilingualSTSTask, 4, 0.0),
-        (MockSummarizationTask, 2, 0.0),
-        (MockRerankingTask, 2, 0.0),
-        (MockMultilingualRetrievalTask, 8, 0.0),
-        (MockInstructionRetrieval, 2, 0.0),
-        (MockInstructionReranking, 2, 0.0),
-        (MockBitextMiningTask, 2, 0.0),
-        (MockMultilingualBitextMiningTask, 4, 0.0),
-        (MockMultilingualParallelBitextMiningTask, 4, 0.0),
-        (MockClusteringTask, 1, 0.0),
-        (MockMultilingualClusteringTask, 2, 0.0),
-        (LegacyMockClusteringFastTask, 3, 0.0),
-        (MockClassificationTask, 2, 0.5),
-        (Uneven, 12, 0.75),
-        (UnevenSplits, 16, 0.625),
-        (CrossValidated, 20, 0.5),
-        (CrossValidatedUnevenly, 22, 0.5),
-        (MockMultilabelClassification, 6, None),
-        (MockRegressionTask, 2, 0.0),
-        (MockPairClassificationTask, 2, 0.5),
-        (UnevenPairs, 8, 0.25),
-        (UnevenPairsInOneRow, 8, 0.25),
-        (MockTextZeroShotClassificationTask, 2, 0.5),
-    ],
-)
-def test_samples_are_counted_and_guessing_is_known_for_every_shape_of_predictions(
-    kind: type[AbsTask], samples: int, chance: float | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@given(samples())
+def test_what_was_written_is_read_back_exactly_and_gives_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory, written: Samples
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-
-    captured = capture(kind())
-
-    assert captured.count() == samples
-    assert captured.chance(captured.task.metadata.main_score) == chance
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(
-    ("kind", "metric", "chance"),
-    [
-        (UnevenPairs, "max_ap", 0.25),
-        (UnevenPairs, "cosine_ap", 0.25),
-        (UnevenPairs, "max_f1", None),
-        (Uneven, "accuracy", 0.75),
-        (Uneven, "f1", None),
-    ],
-)
-def test_what_guessing_gets_depends_on_the_metric(kind: type[AbsTask], metric: str, chance: float | None) -> None:
-    assert capture(kind()).chance(metric) == chance
+    path = tmp_path_factory.getbasetemp() / "samples.parquet"
+    write_samples(path, written)
+    first = path.read_bytes()
+    again = read_samples(path)
+    assert same(again, written)
+    write_samples(path, again)
+    assert path.read_bytes() == first
 
 
-def test_predictions_are_kept_by_split_and_subset() -> None:
-    retrieval = capture(MockMultilingualRetrievalTask())
-    parallel = capture(MockMultilingualParallelBitextMiningTask())
+@given(samples(), st.randoms(use_true_random=False))
+def test_order_of_rows_and_strata_does_not_matter(written: Samples, shuffler: random.Random) -> None:
+    order = list(range(len(written)))
+    shuffler.shuffle(order)
+    shuffled = Samples(
+        type=written.type,
+        metric=written.metric,
+        **{
+            name: getattr(written, name)[order]
+            for name in ("stratum", "id", "value", "prediction", "gold")
+            if getattr(written, name) is not None
+        },
+        top=None if written.top is None else [written.top[index] for index in order],
+    )
+    assert same(gather([shuffled]), gather([written]))
 
-    assert set(retrieval.predictions) == {(part, language) for part in ("val", "test") for language in ("eng", "fra")}
-    assert set(parallel.predictions) == {("test", pair) for pair in parallel.task.hf_subsets}
+
+def test_equal_texts_get_different_ids_and_different_texts_too() -> None:
+    ids = text_ids(["a", "b", "a", "a"], ["x", "y", "x", "z"])
+    assert len(set(ids)) == 4
+    assert ids[2] == f"{ids[0]}#1"
 
 
-def test_two_tasks_captured_at_once_keep_their_predictions_apart() -> None:
-    idle = Capture(MockSTSTask())
-    busy = capture(MockSTSTask())
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet at all"])
+def test_damaged_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.parquet"
+    path.write_bytes(content)
+    with pytest.raises(EvalsError, match=r"x\.parquet: not a file of samples: "):
+        read_samples(path)
 
-    assert (idle.predictions, busy.count()) == ({}, 2)
+
+def test_truncated_file_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    ids = np.array([f"{number:05}" for number in range(500)])
+    kept = Samples(type="STS", metric="m", stratum=np.full(500, "s"), id=ids, value=np.linspace(0, 1, 500))
+    write_samples(path, kept)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(EvalsError, match="not a file of samples: "):
+        read_samples(path)
+
+
+NARROWED: dict[str, tuple[str, ...]] = {
+    "STSBenchmark": (),
+    "BIOSSES": (),
+    "RTE3": ("en",),
+    "SIB200Classification": ("eng_Latn",),
+    "TweetSentimentClassification": ("english",),
+    "XQuADRetrieval": ("en",),
+    "Tatoeba": ("deu-eng",),
+    "SIB200ClusteringS2S": ("eng_Latn",),
+    "MasakhaNEWSClusteringS2S": ("eng",),
+    "SummEval": (),
+    "SummEvalSummarization.v2": (),
+}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = save_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+    model = find_model(f"{folder}=tiny", load_models(), Path.cwd(), "--model")
+    return open_model(model, "cpu", Store(tmp_path_factory.mktemp("store")))
+
+
+@pytest.mark.parametrize("name", NARROWED)
+def test_stored_file_alone_gives_the_score_and_is_small(name: str, mirror: Path, tiny: Any, tmp_path: Path) -> None:
+    (info,) = find_tasks(Selection(include=(name,)), "test")
+    info = replace(info, subsets=NARROWED[name] or info.subsets, splits=info.splits[-1:])
+    case = Case(alias="tiny", task=info, suite="test", source=Source(kind="mirror", path=mirror))
+    outcome = measure(case, tiny, Store(tmp_path), lambda _: None)
+    assert outcome.samples is not None
+    path = tmp_path / "samples.parquet"
+    write_samples(path, outcome.samples)
+    again = read_samples(path)
+    assert rescore(again) == pytest.approx(outcome.scores.subsets, abs=1e-5)
+    if len(again) >= 200:
+        assert path.stat().st_size <= len(as_json(again)) / 10
+
+
+def as_json(kept: Samples) -> str:
+    """Write samples as this project writes JSON."""
+    rows = []
+    for i in range(len(kept)):
+        row: dict[str, Any] = {"stratum": str(kept.stratum[i]), "id": str(kept.id[i])}
+        row |= {
+            n: getattr(kept, n)[i].tolist() for n in ("value", "prediction", "gold") if getattr(kept, n) is not None
+        }
+        row |= {} if kept.top is None else {"top": list(kept.top[i])}
+        rows.append(row)
+    return to_json(rows)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, FiniteFloat, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from evals.errors import SourceError
+from evals.files import read_text
 
 
 def _not_blank(text: str) -> str:
@@ -56,11 +57,6 @@ class RetrievalFolder:
     judgements: dict[str, dict[str, int]]
     candidates: dict[str, list[str]] | None
 
-    @property
-    def split(self) -> str:
-        """The one split of a custom task."""
-        return "test"
-
 
 def read_lines(path: Path, shape: type[Row]) -> Lines[Row]:
     """Read a file of JSON Lines; blank lines are passed over.
@@ -70,7 +66,7 @@ def read_lines(path: Path, shape: type[Row]) -> Lines[Row]:
     """
     adapter = TypeAdapter(shape)
     rows: list[tuple[int, Row]] = []
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_text(path, SourceError).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -80,17 +76,6 @@ def read_lines(path: Path, shape: type[Row]) -> Lines[Row]:
     if not rows:
         raise SourceError(f"{path}: holds no line")
     return Lines(path=path, rows=tuple(rows))
-
-
-def _read_text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise SourceError(f"{path}: no such file") from None
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{path}: not UTF-8 at byte {error.start}") from None
-    except OSError as error:
-        raise SourceError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def read_retrieval(folder: Path, *, candidates: bool) -> RetrievalFolder:
@@ -195,7 +180,7 @@ def _has_tsv(folder: Path) -> bool:
 def _read_tsv(path: Path) -> Lines[Judgement]:
     """Read judgements as BEIR ships them: a header line, then query, document and score between tabs."""
     rows: list[tuple[int, Judgement]] = []
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
+    for number, line in enumerate(read_text(path, SourceError).split("\n"), start=1):
         cells = line.rstrip("\r").split("\t")
         if not line.strip() or (number == 1 and cells[-1] == "score"):
             continue

@@ -1,0 +1,64 @@
+"""Make the columns of samples of retrieval and reranking: one query each."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from evals.capture.makers import Predicted
+from evals.metrics import ranking
+from evals.rescore import metric_at
+
+PER_QUERY = {
+    "ndcg": ranking.ndcg,
+    "map": ranking.average_precision,
+    "mrr": ranking.reciprocal_rank,
+    "recall": ranking.recall,
+    "precision": ranking.precision,
+    "hit_rate": ranking.hit_rate,
+}
+TOP = 10
+
+
+def make_queries(of: Predicted) -> dict[str, Any]:
+    """Return the columns of one split and subset: each query's own score where the metric has one, and its best."""
+    task = of.task
+    data = task.dataset[of.subset][of.split]
+    judged = {query: data["relevant_docs"][query] for query in of.found if query in data["relevant_docs"]}
+    results = {query: _allowed(query, of.found[query], task) for query in judged}
+    name = of.metric.removeprefix("max_over_subqueries_")
+    if name != of.metric:
+        judged, results = _over_subqueries(judged, results)
+    columns: dict[str, Any] = {"id": np.array(list(judged)), "top": [_best(results[query]) for query in judged]}
+    at = metric_at(name)
+    if at is not None:
+        columns["value"] = PER_QUERY[at[0]](ranking.rank(results, judged, at[1]), at[1])
+    return columns
+
+
+def _allowed(query: str, documents: Mapping[str, float], task: Any) -> dict[str, float]:
+    """Leave out what the task does not count: the query itself, or whatever comes first."""
+    kept = {d: s for d, s in documents.items() if not (task.ignore_identical_ids and d == query)}
+    if task.skip_first_result:
+        kept = dict(sorted(kept.items(), key=lambda item: item[1], reverse=True)[1:])
+    return kept
+
+
+def _best(documents: Mapping[str, float]) -> list[str]:
+    ordered = sorted(documents.items(), key=lambda item: (item[1], item[0]), reverse=True)
+    return [document for document, _ in ordered[:TOP]]
+
+
+def _over_subqueries(
+    judged: Mapping[str, Mapping[str, int]], results: Mapping[str, Mapping[str, float]]
+) -> tuple[dict[str, Mapping[str, int]], dict[str, dict[str, float]]]:
+    """Merge the queries ``<name>_<number>`` of one name: each document keeps its best score."""
+    merged: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    gold: dict[str, Mapping[str, int]] = {}
+    for query in judged:
+        name = "_".join(query.split("_")[:-1])
+        gold[name] = judged[query]
+        for document, score in results[query].items():
+            merged[name][document] = max(score, merged[name].get(document, score))
+    return gold, dict(merged)

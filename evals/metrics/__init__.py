@@ -1,0 +1,16 @@
+"""The metrics of MTEB in numpy alone: a second opinion on mteb's numbers, and fast under resampling.
+
+Map:
+    ranking: nDCG, average precision, reciprocal rank, recall, precision, hit rate of ranked documents.
+    labels: accuracy, F1, precision, recall of classes; average precision; metrics of several labels per sample.
+    pairs: best accuracy and best F1 over the thresholds of a similarity.
+    correlation: Pearson, Spearman, Kendall.
+    clustering: homogeneity, completeness, V-measure, adjusted mutual information.
+    bitext: accuracy and F1 of matched sentences.
+    summarization: one correlation for each text.
+    resampling: what the others share: checked input, and one value for each vector of weights.
+"""
+
+
+class Undefined(ValueError):  # noqa: N818
+    """The metric has no value for this input: a correlation with a constant, a precision without a positive."""

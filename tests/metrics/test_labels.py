@@ -1,0 +1,177 @@
+import time
+import warnings
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evals.metrics import Undefined, labels
+from tests.metrics.weighting import check_weights, samples, value
+
+Average = Literal["macro", "weighted"]
+classes = st.integers(0, 3)
+binary = st.integers(0, 1)
+scores = st.integers(-2, 2).map(float)
+bits = st.lists(binary, min_size=3, max_size=3)
+high = st.lists(scores, min_size=3, max_size=3)
+averages = pytest.mark.parametrize("average", ["macro", "weighted"])
+averaged = pytest.mark.parametrize("name", ["f1", "precision", "recall"])
+
+
+def of(name: str, average: Average) -> Any:
+    metric = getattr(labels, name)
+    return lambda *columns, **options: metric(*columns, average=average, **options)
+
+
+@averages
+@averaged
+@given(samples(classes, classes))
+def test_class_metrics_equal_scikit_learn(name: str, average: Average, drawn: Any) -> None:
+    gold, predicted = drawn[0]
+    expected = getattr(sklearn.metrics, f"{name}_score")(gold, predicted, average=average, zero_division=0)
+    assert of(name, average)(gold, predicted) == pytest.approx(expected)
+
+
+@averages
+@averaged
+@given(samples(classes, classes))
+def test_class_metrics_take_weights_as_copies(name: str, average: Average, drawn: Any) -> None:
+    check_weights(of(name, average), *drawn)
+
+
+@averages
+@averaged
+@given(samples(classes, classes), st.permutations(["b", "a", "ü", "z"]))
+def test_renaming_classes_changes_nothing(name: str, average: Average, drawn: Any, names: list[str]) -> None:
+    renamed = [np.array(names)[column] for column in drawn[0]]
+    assert of(name, average)(*renamed) == pytest.approx(of(name, average)(*drawn[0]))
+
+
+@averages
+@averaged
+@given(samples(classes))
+def test_a_perfect_prediction_has_the_value_1(name: str, average: Average, drawn: Any) -> None:
+    (gold,) = drawn[0]
+    assert of(name, average)(gold, gold) == pytest.approx(1)
+
+
+@given(samples(classes, classes))
+def test_accuracy_equals_scikit_learn_and_takes_weights_as_copies(drawn: Any) -> None:
+    assert labels.accuracy(*drawn[0]) == pytest.approx(sklearn.metrics.accuracy_score(*drawn[0]))
+    check_weights(labels.accuracy, *drawn)
+
+
+@given(samples(classes, classes))
+def test_weighted_recall_is_accuracy(drawn: Any) -> None:
+    assert labels.recall(*drawn[0], average="weighted") == pytest.approx(labels.accuracy(*drawn[0]))
+
+
+@given(samples(classes, classes))
+def test_swapping_gold_and_predicted_swaps_precision_and_recall(drawn: Any) -> None:
+    gold, predicted = drawn[0]
+    one = labels.precision(gold, predicted, average="macro")
+    assert one == pytest.approx(labels.recall(predicted, gold, average="macro"))
+
+
+@given(samples(binary, scores))
+def test_average_precision_equals_scikit_learn(drawn: Any) -> None:
+    gold, ranked = drawn[0]
+    if gold.any():
+        expected = sklearn.metrics.average_precision_score(gold, ranked)
+        assert labels.average_precision(gold, ranked) == pytest.approx(expected)
+    else:
+        with pytest.raises(Undefined, match="without a positive"):
+            labels.average_precision(gold, ranked)
+
+
+@given(samples(binary, scores))
+def test_average_precision_takes_weights_as_copies(drawn: Any) -> None:
+    check_weights(labels.average_precision, *drawn)
+
+
+@given(samples(binary, scores))
+def test_average_precision_sees_only_the_order_of_scores(drawn: Any) -> None:
+    gold, ranked = drawn[0]
+    assert value(labels.average_precision, gold, np.exp(ranked)) == value(labels.average_precision, gold, ranked)
+
+
+@given(samples(binary, scores))
+def test_the_order_of_samples_is_irrelevant(drawn: Any) -> None:
+    gold, ranked = drawn[0]
+    turned = value(labels.average_precision, gold[::-1], ranked[::-1])
+    assert turned == value(labels.average_precision, gold, ranked)
+
+
+@given(samples(bits, bits))
+def test_subset_accuracy_equals_scikit_learn_and_takes_weights_as_copies(drawn: Any) -> None:
+    assert labels.subset_accuracy(*drawn[0]) == pytest.approx(sklearn.metrics.accuracy_score(*drawn[0]))
+    check_weights(labels.subset_accuracy, *drawn)
+
+
+@averages
+@given(samples(bits, bits))
+def test_multilabel_f1_equals_scikit_learn_and_takes_weights_as_copies(average: Average, drawn: Any) -> None:
+    expected = sklearn.metrics.f1_score(*drawn[0], average=average, zero_division=0)
+    assert labels.multilabel_f1(*drawn[0], average=average) == pytest.approx(expected)
+    check_weights(of("multilabel_f1", average), *drawn)
+
+
+@averages
+@given(samples(bits, bits), st.permutations([0, 1, 2]))
+def test_the_order_of_labels_is_irrelevant(average: Average, drawn: Any, order: list[int]) -> None:
+    gold, predicted = drawn[0]
+    turned = labels.multilabel_f1(gold[:, order], predicted[:, order], average=average)
+    assert turned == pytest.approx(labels.multilabel_f1(gold, predicted, average=average))
+
+
+@given(samples(bits, high))
+def test_label_ranking_equals_scikit_learn_and_takes_weights_as_copies(drawn: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = sklearn.metrics.label_ranking_average_precision_score(*drawn[0])
+    assert labels.label_ranking_average_precision(*drawn[0]) == pytest.approx(expected)
+    check_weights(labels.label_ranking_average_precision, *drawn)
+
+
+def test_a_wrong_average_is_refused() -> None:
+    with pytest.raises(ValueError, match="'micro', not macro or weighted"):
+        labels.f1([0], [0], average="micro")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ([1.0], "shape"),
+        ([[[1.0, 1.0]]], "shape"),
+        ([1.0, -1.0], "not negative"),
+        ([1.0, float("nan")], "finite"),
+        ([0.0, 0.0], "no samples"),
+        ([[1.0, 1.0], [0.0, 0.0]], "no samples"),
+    ],
+)
+def test_weights_without_a_meaning_are_refused(weights: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        labels.accuracy([0, 1], [0, 1], weights)
+
+
+def test_columns_that_do_not_match_are_refused() -> None:
+    with pytest.raises(ValueError, match="one length"):
+        labels.accuracy([0, 1], [0])
+    with pytest.raises(ValueError, match="one shape"):
+        labels.average_precision([0, 1], [0.5])
+    with pytest.raises(ValueError, match="0 or 1"):
+        labels.average_precision([1, 2], [0.5, 0.5])
+    with pytest.raises(ValueError, match="not finite"):
+        labels.average_precision([0, 1], [0.5, float("nan")])
+
+
+def test_2_000_resamples_of_the_average_precision_of_10_000_pairs_are_fast() -> None:
+    random = np.random.default_rng(0)
+    gold, ranked = random.integers(0, 2, 10_000), random.normal(size=10_000)
+    weights = random.multinomial(10_000, np.full(10_000, 1e-4), size=2_000)
+    started = time.process_time()
+    labels.average_precision(gold, ranked, weights)
+    assert time.process_time() - started < 3
