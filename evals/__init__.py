@@ -2,17 +2,19 @@
 
 The map, lowest layer first; a module imports only from the layers below it:
 
-- ``errors`` ``files`` ``records``: sentences for the user, file boundaries, and the nouns as frozen data
-- ``config``: TOML and options, checked
+- ``errors`` ``points`` ``environment`` ``metrics``: sentences for the user, formulas; then ``files``, ``samples``, ``records``
+- ``config`` ``recording`` ``rescore`` ``stats``: TOML and options, checked; run records; scores again; intervals
+- ``pairing`` ``overall``: two models' samples; one verdict for a model
 - ``baselines`` ``gate`` ``store`` ``report``: expectations, the judgement (pure), the ``.evals`` folder, renderings
-- ``tasks`` ``models`` ``encoder`` ``samples``: the adapters, the only ones to import mteb and torch
+- ``sources`` ``capture`` ``tasks`` ``models`` ``encoder``: the adapters, the only ones to import mteb and torch
 - ``runner`` ``cases``: one case measured; which cases there are
-- ``engine``: where cases run
+- ``engine`` ``session``: where cases run; one run from its options to its files
 - ``plugin`` ``__main__``: the pytest hooks and the ``evals`` command
 """
 
 from evals.errors import BaselineError, ConfigError, EvalsError, ModelError, SourceError
-from evals.records import Case, Outcome, Record, Run, Verdict
+from evals.recording import Record, Run
+from evals.records import Case, Outcome, Verdict
 
 __version__ = "0.1.0"
 

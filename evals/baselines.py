@@ -8,7 +8,9 @@ from pathlib import Path
 
 from evals.errors import BaselineError, suggest
 from evals.files import check_json, to_json, write_atomically
-from evals.records import Baseline, BaselineFile, Record, Reference, Settings, baseline_key, samples_file
+from evals.recording import Record
+from evals.records import Baseline, BaselineFile, Reference, Settings, baseline_key, samples_file
+from evals.samples import Samples, read_samples
 
 # The versions that a recorded number depends on; the rest of the environment is in the run record.
 ENV_KEPT = ("mteb", "torch", "scikit-learn", "numpy")
@@ -54,8 +56,25 @@ class Baselines:
         for folder in (self.own, self.built_in):
             file = self._load(folder / f"{alias}.json")
             if file is not None and key in file.tasks:
-                return Reference(alias=alias, model=file.model, revision=file.revision, baseline=file.tasks[key])
+                entry = file.tasks[key]
+                samples = folder / "samples" / alias / samples_file(key) if entry.samples else None
+                return Reference(alias=alias, model=file.model, revision=file.revision, baseline=entry, samples=samples)
         return None
+
+    def load_samples(self, reference: Reference) -> Samples | None:
+        """Read the samples of a baseline; None where it has none.
+
+        Raises:
+            BaselineError: they are not there, or are not those that were recorded with it.
+        """
+        path = reference.samples
+        if path is None:
+            return None
+        if not path.is_file():
+            raise BaselineError(f"{path}: no such file, though {reference.alias}.json names it; record the case again")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != reference.baseline.samples:
+            raise BaselineError(f"{path}: is not the file recorded with {reference.alias}.json; record the case again")
+        return read_samples(path)
 
     def entries(self, alias: str) -> dict[str, Reference]:
         """Return all that is expected of a model, by key, sorted."""

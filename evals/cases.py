@@ -1,13 +1,13 @@
 """Which cases a run has: every model of every suite on every task, and what was left out because it cannot work."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from evals.baselines import Baselines
 from evals.config import Model, NamedSuite, Options, find_model, load_models, load_suite
 from evals.errors import ConfigError, suggest
-from evals.records import Case, Source, TaskInfo
+from evals.records import Case, Policy, Source, TaskInfo
 from evals.tasks import find_tasks, known_task_names
 
 
@@ -121,8 +121,19 @@ def _make_case(alias: str, task: TaskInfo, suite: NamedSuite, options: Options) 
         task=task,
         suite=suite.name,
         source=options.source or suite.suite.source or Source(),
-        policy=suite.suite.gate.policy(task.name, task.type),
+        policy=_policy(task, suite, options),
         limit=options.limit,
+    )
+
+
+def _policy(task: TaskInfo, suite: NamedSuite, options: Options) -> Policy:
+    """Return how a task is judged: what was typed wins over what the suite says."""
+    policy = suite.suite.gate.policy(task.name, task.type)
+    return replace(
+        policy,
+        margin=policy.margin if options.margin is None else options.margin,
+        alpha=policy.alpha if options.alpha is None else options.alpha,
+        rule=policy.rule if options.gate is None else options.gate,
     )
 
 

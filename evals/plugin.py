@@ -6,7 +6,6 @@ collect ``evals/test_tasks.py``.
 
 import argparse
 import os
-import sys
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,13 @@ from pydantic import TypeAdapter
 
 from evals.config import Options
 from evals.errors import EvalsError
+from evals.overall import render_suite
 from evals.progress import CaseProgress
-from evals.recording import make_record
-from evals.records import Case, Outcome, Record, Verdict, to_dict
+from evals.recording import Record, make_record, to_dict
+from evals.records import Case, Outcome, Verdict
 from evals.report import render_summary, summarize
 from evals.session import Finished, Session, open_session
+from evals.sources import go_offline
 from evals.workers import available_cores, device_of_worker, share_threads, visible_devices
 
 HOME = Path(__file__).parent
@@ -28,6 +29,7 @@ TEST_FILE = HOME / "test_tasks.py"
 SESSION = pytest.StashKey[Session]()
 OUTCOME = pytest.StashKey[Outcome]()
 VERDICT = pytest.StashKey[Verdict | None]()
+SUITE_COLORS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
 # The marks that exist whatever a suite selects, so that -m and --strict-markers know them.
 TYPE_MARKS = (
     "bitext_mining", "classification", "clustering", "instruction_reranking", "instruction_retrieval",
@@ -63,6 +65,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         },
         "--baselines": {"metavar": "DIR", "help": "the project's folder of baselines (default: baselines)"},
         "--against": {"metavar": "ALIAS", "help": "judge by another model's baselines"},
+        "--gate": {"metavar": "auto|reproduce|paired|threshold", "help": "the rule to judge by (default: auto)"},
+        "--margin": {"metavar": "FRACTION", "help": "the loss a case may have (default: 0.01, one point)"},
+        "--alpha": {"metavar": "FRACTION", "help": "the share of false alarms among a model's cases (default: 0.05)"},
+        "--inconclusive": {"metavar": "warn|fail", "help": "whether an undecided suite fails, with exit code 9"},
         "--limit": {"metavar": "N", "help": "at most N queries, rows or pairs of each split and subset"},
         "--on": {"default": "auto", "metavar": "auto|cpu|cuda[:N]|mps", "help": "the device (default: auto)"},
         "--store": {
@@ -106,6 +112,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for mark in {case.task.mark for case in cases} - set(TYPE_MARKS):
         metafunc.config.addinivalue_line("markers", f"{mark}: cases of that task type")
     metafunc.parametrize("case", [pytest.param(case, id=case.id, marks=_marks(case)) for case in cases])
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note what must be reported and judged together; xdist's controller has no items and hears it from a worker."""
+    if session.items and SESSION in session.config.stash:
+        get_session(session.config).expect(_case_id(item.nodeid) for item in session.items)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -162,11 +174,6 @@ class Controller:
         ]
         return lines + [f"evals: {count} cases left out: {reason}" for reason, count in plan.left_out.items()]
 
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Note what must be reported; under xdist the controller has no items and a worker tells."""
-        if session.items:
-            self.session.expect(_case_id(item.nodeid) for item in session.items)
-
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Note what must be reported, from a worker's collection."""
@@ -186,8 +193,8 @@ class Controller:
         if session.config.option.collectonly:
             return
         self.finished = self.session.finish()
-        if self.finished.failed and session.exitstatus == pytest.ExitCode.OK:
-            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = self.finished.exit_code
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the table."""
@@ -199,6 +206,8 @@ class Controller:
         text = render_summary(summarize(self.finished.run.records), width=width, color=writer.hasmarkup)
         terminalreporter.section(f"evals: {self.finished.run.suite}")
         terminalreporter.write(text)
+        for suite in self.finished.run.suites:
+            terminalreporter.write_line(render_suite(suite), bold=True, **{SUITE_COLORS[suite.verdict]: True})
         for note in self.finished.notes:
             terminalreporter.write_line(note)
 
@@ -223,7 +232,7 @@ def _start(config: pytest.Config) -> None:
     """Check the options and find the cases."""
     option = config.option
     if option.evals_offline:
-        _go_offline()
+        go_offline()
     typed: dict[str, Any] = {
         "suites": option.evals_suite,
         "models": option.evals_model,
@@ -235,6 +244,10 @@ def _start(config: pytest.Config) -> None:
         "baselines": option.evals_baselines,
         "against": option.evals_against,
         "limit": option.evals_limit,
+        "gate": option.evals_gate,
+        "margin": option.evals_margin,
+        "alpha": option.evals_alpha,
+        "inconclusive": option.evals_inconclusive,
         "device": option.evals_on,
         "store": option.evals_store,
         "reports": option.evals_report,
@@ -279,11 +292,3 @@ def _marks(case: Case) -> list[pytest.MarkDecorator]:
 def _case_id(nodeid: str) -> str:
     """Return the parameter in a node id; it may itself hold brackets no more than an alias may."""
     return nodeid.partition("[")[2].removesuffix("]")
-
-
-def _go_offline() -> None:
-    """Forbid network calls: by the environment for what is not imported yet and for workers, else directly."""
-    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
-    for module in ("huggingface_hub.constants", "datasets.config"):
-        if module in sys.modules:
-            sys.modules[module].HF_HUB_OFFLINE = True  # type: ignore[attr-defined]

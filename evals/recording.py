@@ -1,8 +1,93 @@
-"""Flatten a case and what became of it into the record that is reported."""
+"""What is reported of a run: one flat record for each case, and a verdict for each model."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
-from evals.records import Case, Outcome, Record, Verdict, baseline_key, samples_file
+from evals.records import (
+    Case,
+    Evidence,
+    Outcome,
+    OutcomeWord,
+    Rule,
+    Settings,
+    Verdict,
+    VerdictWord,
+    baseline_key,
+    samples_file,
+)
+
+SuiteWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One case of a run, flat, as the run record holds it. Fields that were not reached are None.
+
+    ``samples`` is a path inside the store.
+    """
+
+    case: str
+    alias: str
+    model: str | None
+    revision: str | None
+    task: str
+    type: str
+    languages: tuple[str, ...]
+    outcome: OutcomeWord
+    metric: str
+    limit: int | None = None
+    score: float | None = None
+    subsets: Mapping[str, float] | None = None
+    n: int | None = None
+    chance: float | None = None
+    recomputed: float | None = None
+    samples: str | None = None
+    baseline: float | None = None
+    delta: float | None = None
+    verdict: VerdictWord | None = None
+    rule: Rule | None = None
+    reason: str | None = None
+    evidence: Evidence | None = None
+    error: str | None = None
+    seconds: float | None = None
+    phases: Mapping[str, float] | None = None
+    texts: int | None = None
+    dataset_revision: str | None = None
+    data_sha256: str | None = None
+    fingerprint: str | None = None
+    settings: Settings | None = None
+    device: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteVerdict:
+    """What all cases of one model come to.
+
+    ``delta`` and ``interval`` (95 %) are of the mean over the ``paired`` cases with samples, None with fewer than two;
+    ``by_type`` has the same for each task type.
+    """
+
+    model: str
+    verdict: SuiteWord
+    reason: str
+    delta: float | None
+    interval: tuple[float, float] | None
+    paired: int
+    cases: int
+    by_type: Mapping[str, tuple[float, float, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A whole run, which is also what ``--report run.json`` writes. ``schema`` is the version of this shape."""
+
+    schema: Literal[1] = 1
+    suite: str
+    started: str
+    environment: Mapping[str, str]
+    records: tuple[Record, ...]
+    suites: tuple[SuiteVerdict, ...] = ()
 
 
 def make_record(case: Case, outcome: Outcome | None, verdict: Verdict | None, error: str | None) -> Record:
@@ -34,6 +119,7 @@ def make_record(case: Case, outcome: Outcome | None, verdict: Verdict | None, er
             reason=verdict.reason,
             baseline=verdict.baseline,
             delta=verdict.delta,
+            evidence=verdict.evidence,
         )
     return record
 
@@ -62,3 +148,8 @@ def _with_outcome(record: Record, outcome: Outcome) -> Record:
         settings=outcome.settings,
         device=outcome.device,
     )
+
+
+def to_dict(record: Record | Run) -> dict[str, Any]:
+    """Turn a record or a run into plain data, as JSON and pytest reports carry it."""
+    return asdict(record)

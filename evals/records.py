@@ -1,7 +1,7 @@
 """The nouns of the package, as frozen data: what is run, what came out, what was expected, what was decided."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar, Literal
@@ -11,6 +11,7 @@ from evals.samples import Samples
 VerdictWord = Literal["pass", "improved", "unresolved", "regressed", "drifted", "incomparable", "missing"]
 OK_VERDICTS: frozenset[VerdictWord] = frozenset({"pass", "improved", "unresolved"})
 Rule = Literal["reproduce", "paired", "threshold", "floor", "chance"]
+GateRule = Literal["auto", "reproduce", "paired", "threshold"]
 BaselineMode = Literal["check", "record", "update", "off"]
 OutcomeWord = Literal["passed", "failed", "error", "not measured"]
 
@@ -65,10 +66,15 @@ class TaskInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How a case is judged. ``margin``, ``floor`` and ``alpha`` are fractions, not points."""
+    """How a case is judged. ``margin``, ``floor`` and ``alpha`` are fractions, not points.
+
+    ``rule`` names the rule to judge by; auto takes the strictest that the baseline allows.
+    """
 
     margin: float = 0.01
     floor: float | None = None
+    alpha: float = 0.05
+    rule: GateRule = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,12 +204,30 @@ class BaselineFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """What a case is judged by: an entry, and whose it is."""
+    """What a case is judged by: an entry, whose it is, and the file of its samples where it has one."""
 
     alias: str
     model: str
     revision: str | None
     baseline: Baseline
+    samples: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What paired samples say of a difference, in fractions.
+
+    Its standard error with degrees of freedom (None: normal), the two-sided 95 % interval, the one-sided p of a loss,
+    how many of n samples changed, and the smallest loss that would be called regressed four times in five.
+    """
+
+    error: float
+    degrees: float | None
+    interval: tuple[float, float]
+    p: float
+    n: int
+    changed: int
+    detectable: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,61 +239,12 @@ class Verdict:
     rule: Rule | None = None
     baseline: float | None = None
     delta: float | None = None
+    evidence: Evidence | None = None
 
     @property
     def ok(self) -> bool:
         """Whether the case passes."""
         return self.word in OK_VERDICTS
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One case of a run, flat, as the run record holds it. Fields that were not reached are None.
-
-    ``samples`` is a path inside the store.
-    """
-
-    case: str
-    alias: str
-    model: str | None
-    revision: str | None
-    task: str
-    type: str
-    languages: tuple[str, ...]
-    outcome: OutcomeWord
-    metric: str
-    limit: int | None = None
-    score: float | None = None
-    subsets: Mapping[str, float] | None = None
-    n: int | None = None
-    chance: float | None = None
-    recomputed: float | None = None
-    samples: str | None = None
-    baseline: float | None = None
-    delta: float | None = None
-    verdict: VerdictWord | None = None
-    rule: Rule | None = None
-    reason: str | None = None
-    error: str | None = None
-    seconds: float | None = None
-    phases: Mapping[str, float] | None = None
-    texts: int | None = None
-    dataset_revision: str | None = None
-    data_sha256: str | None = None
-    fingerprint: str | None = None
-    settings: Settings | None = None
-    device: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """A whole run, which is also what ``--report run.json`` writes. ``schema`` is the version of this shape."""
-
-    schema: Literal[1] = 1
-    suite: str
-    started: str
-    environment: Mapping[str, str]
-    records: tuple[Record, ...]
 
 
 def snake_case(type_name: str) -> str:
@@ -282,11 +257,6 @@ def snake_case(type_name: str) -> str:
 def baseline_key(task: str, limit: int | None) -> str:
     """Name an entry of a baseline file: ``NFCorpus`` or ``NFCorpus?limit=100``."""
     return task if limit is None else f"{task}?limit={limit}"
-
-
-def to_dict(record: Record | Run) -> dict[str, Any]:
-    """Turn a record or a run into plain data, as JSON and pytest reports carry it."""
-    return asdict(record)
 
 
 def samples_file(key: str) -> str:

@@ -12,10 +12,12 @@ from evals.engine import LocalEngine
 from evals.environment import describe_environment
 from evals.errors import EvalsError
 from evals.files import write_atomically
-from evals.gate import expected_score, judge
+from evals.gate import Circumstances, expected_score, judge
+from evals.overall import exit_code, judge_models
+from evals.pairing import pair
 from evals.points import points, signed_points
-from evals.recording import make_record
-from evals.records import Case, Outcome, Record, Reference, Run, Verdict, baseline_key, samples_file, to_dict
+from evals.recording import Record, Run, make_record, to_dict
+from evals.records import Case, Outcome, Reference, Verdict, baseline_key, samples_file
 from evals.report import render_json
 from evals.runner import Progress
 from evals.samples import write_samples
@@ -24,11 +26,11 @@ from evals.store import Store
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """What a run left: its record, what to tell the user, and whether something went wrong at the end."""
+    """What a run left: its record, what to tell the user, and the exit code that all of it asks for."""
 
     run: Run
     notes: tuple[str, ...]
-    failed: bool
+    exit_code: int
 
 
 class Session:
@@ -69,14 +71,15 @@ class Session:
             return None
         return self.baselines.find(self.options.against or case.alias, case.key)
 
-    def judge(self, case: Case, outcome: Outcome, reference: Reference | None) -> Verdict | None:
+    def judge(self, case: Case, outcome: Outcome, circumstances: Circumstances) -> Verdict | None:
         """Decide about a measured case, as the baseline mode has it; None when nothing is judged."""
         mode = self.options.baseline
+        reference = self.find_reference(case)
         if mode == "off":
             return None
         if mode == "update":
             return _accept(outcome, reference)
-        verdict = judge(case, outcome, reference, self.env)
+        verdict = judge(case, outcome, reference, circumstances)
         if verdict.word != "missing":
             return verdict
         if mode == "record":
@@ -84,6 +87,18 @@ class Session:
             reason = f"no baseline until now; recorded {points(outcome.scores.score)} in {file}: review and commit it"
             return Verdict(word="missing", reason=reason)
         return Verdict(word="missing", reason=self._how_to_record(case))
+
+    def circumstances(self, case: Case, outcome: Outcome) -> Circumstances:
+        """Pair the samples, and count the cases that share the error rate: those of this model that were collected.
+
+        Raises:
+            BaselineError: the samples of the baseline are not those recorded with it.
+        """
+        gated = sum(id_.partition(":")[0] == case.alias for id_ in self._expected) or 1
+        reference = self.find_reference(case) if self.options.baseline in ("check", "record") else None
+        samples = None if reference is None else self.baselines.load_samples(reference)
+        paired = None if samples is None or outcome.samples is None else pair(outcome.samples, samples)
+        return Circumstances(env=self.env, gated=gated, paired=paired)
 
     def expect(self, case_ids: Iterable[str]) -> None:
         """Say which cases were collected: each must be reported."""
@@ -116,9 +131,10 @@ class Session:
             started=self.started.isoformat(timespec="seconds"),
             environment=self.env,
             records=records,
+            suites=judge_models(records),
         )
         notes: list[str] = []
-        failed = any(record.outcome != "passed" for record in records)
+        code = exit_code(records, run.suites, self.options.inconclusive)
         if any(record.score is not None or record.error for record in records):
             self.store.write_run(self.started.strftime("%Y%m%dT%H%M%S.%fZ"), to_dict(run))
         for write in (self._write_baselines, self._write_reports):
@@ -126,8 +142,8 @@ class Session:
                 notes += write(run)
             except (EvalsError, OSError) as error:
                 notes.append(str(error))
-                failed = True
-        return Finished(run=run, notes=tuple(notes), failed=failed)
+                code = 1
+        return Finished(run=run, notes=tuple(notes), exit_code=code)
 
     def _write_baselines(self, run: Run) -> list[str]:
         mode = self.options.baseline

@@ -1,5 +1,7 @@
 """Where a data set's bytes are: on the hub, or in a directory that mirrors its repositories."""
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +40,14 @@ def find_data(source: Source, dataset: str, task: str) -> Path:
             f"hf download --repo-type dataset {dataset} --local-dir {folder}"
         )
     return folder.resolve()
+
+
+def go_offline() -> None:
+    """Forbid network calls: by the environment for what is not imported yet and for workers, else directly."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
+    for module in ("huggingface_hub.constants", "datasets.config"):
+        if module in sys.modules:
+            sys.modules[module].HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
 
 
 @contextmanager

@@ -21,6 +21,7 @@ CONFIDENCE = 0.95
 SMALL = 30
 RESAMPLES = 2000
 SEED = 20_250_101
+AT_ONCE = 20_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +80,15 @@ def mean_difference(strata: Sequence[Vector]) -> Difference:
     """Estimate the mean of per-sample differences.
 
     Args:
-        strata: the differences of each stratum, shape (n_s,) each, n_s >= 2.
+        strata: the differences of each stratum, shape (n_s,) each; with a single sample the error is infinite.
 
     Returns:
         The stratified mean with the degrees of freedom of Welch and Satterthwaite (Biometrics Bulletin 2, 1946); for
         one stratum these are n - 1, Student's.
     """
     means = np.array([stratum.mean() for stratum in strata])
+    if min(map(len, strata)) < 2:  # one sample says nothing about its own error
+        return Difference(mean=float(means.mean()), error=math.inf, degrees=math.inf, n=sum(map(len, strata)))
     variances = np.array([stratum.var(ddof=1) / len(stratum) for stratum in strata]) / len(strata) ** 2
     total = float(variances.sum())
     parts = sum(v**2 / (len(s) - 1) for v, s in zip(variances, strata, strict=True))
@@ -138,14 +141,24 @@ def bootstrap_difference(observed: Sequence[float], resampled: Sequence[Resample
     generator = np.random.default_rng(SEED)
     squared = 0.0
     for difference, size in zip(resampled, sizes, strict=True):
-        counts = generator.multinomial(size, np.full(size, 1 / size), size=RESAMPLES).astype(np.float64)
-        squared += float(np.var(difference(counts), ddof=1))
+        squared += float(np.var(_resample(generator, size, difference), ddof=1))
     return Difference(
         mean=float(np.mean(observed)),
         error=math.sqrt(squared) / len(observed),
         degrees=math.inf,
         n=sum(sizes),
     )
+
+
+def _resample(generator: np.random.Generator, size: int, difference: Resampled) -> Vector:
+    """Draw the resamples a few at a time: all of them for 100 000 samples would be 1.6 GB."""
+    at_once = max(1, min(RESAMPLES, AT_ONCE // size))
+    found = []
+    for start in range(0, RESAMPLES, at_once):
+        rows = min(at_once, RESAMPLES - start)
+        counts = generator.multinomial(size, np.full(size, 1 / size), size=rows)
+        found.append(np.atleast_1d(difference(counts.astype(np.float64))))
+    return np.concatenate(found)
 
 
 def worst_loss(changed: int, n: int, largest_loss: float, confidence: float = CONFIDENCE) -> float:

@@ -6,6 +6,7 @@ So pytest itself tells *could not be measured* (an ERROR of the fixture) from *m
 import pytest
 
 from evals.errors import EvalsError
+from evals.gate import Circumstances
 from evals.plugin import OUTCOME, VERDICT, get_session, show_progress
 from evals.records import Case, Outcome
 
@@ -22,10 +23,18 @@ def outcome(case: Case, request: pytest.FixtureRequest) -> Outcome:
     return measured
 
 
-def test_task(case: Case, outcome: Outcome, request: pytest.FixtureRequest) -> None:
+@pytest.fixture
+def circumstances(case: Case, outcome: Outcome, request: pytest.FixtureRequest) -> Circumstances:
+    """Read what is expected and pair its samples; a damaged baseline is no verdict either."""
+    try:
+        return get_session(request.config).circumstances(case, outcome)
+    except EvalsError as error:
+        raise pytest.fail.Exception(f"{case.id}: {error}", pytrace=False) from None
+
+
+def test_task(case: Case, outcome: Outcome, circumstances: Circumstances, request: pytest.FixtureRequest) -> None:
     """Judge the case against its baseline."""
-    session = get_session(request.config)
-    verdict = session.judge(case, outcome, session.find_reference(case))
+    verdict = get_session(request.config).judge(case, outcome, circumstances)
     request.node.stash[VERDICT] = verdict
     if verdict is not None and not verdict.ok:
         pytest.fail(f"{case.id} {verdict.word}: {verdict.reason}", pytrace=False)

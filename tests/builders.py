@@ -8,19 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evals.records import (
-    Baseline,
-    BaselineFile,
-    Case,
-    ModelIdentity,
-    Outcome,
-    Record,
-    Reference,
-    Run,
-    Scores,
-    Settings,
-    TaskInfo,
-)
+from evals.gate import Circumstances
+from evals.recording import Record, Run
+from evals.records import Baseline, BaselineFile, Case, ModelIdentity, Outcome, Reference, Scores, Settings, TaskInfo
 
 if TYPE_CHECKING:
     from mteb.types import Array
@@ -34,6 +24,7 @@ OTHER_FINGERPRINT = "ba9876543210"
 DATA_REVISION = "b0fddb56ed78048fa8b90373c8a3cfc37b684831"
 STRATUM = "test/default"
 ENV = {"mteb": "2.26.1", "torch": "2.9.0", "scikit-learn": "1.7.2", "numpy": "2.3.5"}
+HERE = Circumstances(env=ENV)
 
 
 def make_case(type_name: str = "STS", *, name: str = "STSBenchmark", alias: str = ALIAS, **changes: Any) -> Case:

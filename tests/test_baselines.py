@@ -14,10 +14,11 @@ import evals.baselines
 from evals.baselines import Baselines, load_baseline_file, make_baseline, render_baseline_file
 from evals.errors import BaselineError
 from evals.gate import judge
-from evals.recording import make_record
-from evals.records import Baseline, BaselineFile, Record, Settings
+from evals.recording import Record, make_record
+from evals.records import Baseline, BaselineFile, Settings
 from tests.builders import (
     ENV,
+    HERE,
     MODEL,
     REVISION,
     make_baseline_file,
@@ -153,7 +154,7 @@ def test_what_is_written_is_found_again_and_its_own_measurement_passes(own: Path
     assert reference is not None
     assert (reference.alias, reference.model, reference.revision) == ("minilm", MODEL, REVISION)
     assert reference.baseline == replace(make_baseline(record, ENV), recorded=reference.baseline.recorded)
-    assert judge(case, outcome, reference, ENV).delta == 0
+    assert judge(case, outcome, reference, HERE).delta == 0
 
 
 def test_an_entry_says_the_day_it_was_recorded_in_universal_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,4 +329,4 @@ def test_the_built_in_baselines_judge_a_project_without_its_own(own: Path) -> No
     reference = Baselines(own).find("minilm", "STSBenchmark")
 
     assert reference is not None
-    assert judge(make_case(), make_outcome(0.8203, identity=make_identity()), reference, ENV).word == "pass"
+    assert judge(make_case(), make_outcome(0.8203, identity=make_identity()), reference, HERE).word == "pass"

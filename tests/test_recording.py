@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
-from evals.recording import make_record
-from evals.records import Outcome, OutcomeWord, Record, Settings, Verdict, VerdictWord, to_dict
+from evals.recording import Record, make_record, to_dict
+from evals.records import Outcome, OutcomeWord, Settings, Verdict, VerdictWord
 from tests.builders import FINGERPRINT, MODEL, REVISION, STRATUM, make_case, make_outcome
 
 FAILED = Verdict(word="regressed", rule="threshold", reason="lost", baseline=0.85, delta=-0.03)

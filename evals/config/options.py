@@ -4,14 +4,26 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 from evals.config.suites import parse_source
 from evals.errors import ConfigError, suggest
 from evals.files import NO_OTHER_KEYS, check, place, read_toml
-from evals.records import BaselineMode, Source
+from evals.records import BaselineMode, GateRule, Source
 
 REPORT_SUFFIXES = (".json",)
+# What chooses what is measured and how it is judged, for the commands that we print.
+AGAIN = {
+    "--suite": "suites",
+    "--models": "models_file",
+    "--source": "source",
+    "--gate": "gate",
+    "--margin": "margin",
+    "--alpha": "alpha",
+    "--limit": "limit",
+    "--on": "device",
+    "--baselines": "baselines",
+}
 DEFAULTS: Mapping[str, Any] = {
     "suites": [],
     "models": [],
@@ -23,6 +35,10 @@ DEFAULTS: Mapping[str, Any] = {
     "baselines": None,
     "against": None,
     "limit": None,
+    "gate": None,
+    "margin": None,
+    "alpha": None,
+    "inconclusive": None,
     "device": "auto",
     "store": ".evals",
     "reports": [],
@@ -71,6 +87,10 @@ class Options:
     baselines: Path
     against: str | None
     limit: int | None
+    gate: GateRule | None
+    margin: float | None
+    alpha: float | None
+    inconclusive: Literal["warn", "fail"]
     device: str
     store: Path
     reports: tuple[Path, ...]
@@ -113,6 +133,10 @@ class Options:
             baselines=place(cwd, typed["baselines"]) if typed["baselines"] else place(root, project.baselines),
             against=typed["against"],
             limit=_positive("--limit", typed["limit"]),
+            gate=typed["gate"] and _one_of("--gate", typed["gate"], get_args(GateRule)),
+            margin=_fraction("--margin", typed["margin"]),
+            alpha=_fraction("--alpha", typed["alpha"]),
+            inconclusive=_one_of("--inconclusive", typed["inconclusive"] or "warn", ("warn", "fail")),
             device=_device(typed["device"]),
             store=place(cwd, typed["store"]),
             reports=tuple(_report(cwd, file) for file in typed["reports"]),
@@ -123,8 +147,7 @@ class Options:
 def _again(typed: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the command with all that chooses what is measured and how, to be typed again for one case."""
     words: list[str] = list(typed["command"])
-    for option, key in (("--suite", "suites"), ("--models", "models_file"), ("--source", "source"),
-                        ("--limit", "limit"), ("--on", "device"), ("--baselines", "baselines")):  # fmt: skip
+    for option, key in AGAIN.items():
         values = typed[key] if isinstance(typed[key], list) else [typed[key]]
         words += [word for value in values if value not in (None, "auto") for word in (option, str(value))]
     return tuple(words)
@@ -142,6 +165,15 @@ def _positive(option: str, value: str | None) -> int | None:
     if not re.fullmatch("0*[1-9][0-9]{0,8}", value):
         raise ConfigError(f'{option} = "{value}"; expected a whole number of 1 or more')
     return int(value)
+
+
+def _fraction(option: str, value: str | None) -> float | None:
+    """Read a margin or an error rate: a fraction, for 1 meaning one point is the mistake that everyone makes once."""
+    if value is None:
+        return None
+    if not re.fullmatch(r"[0-9]*\.?[0-9]+", value) or not 0 < float(value) < 0.5:
+        raise ConfigError(f'{option} = "{value}"; expected a fraction between 0 and 0.5; one point is 0.01')
+    return float(value)
 
 
 def _device(value: str) -> str:

@@ -64,16 +64,17 @@ class Selection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """The ``[gate]`` table, all in fractions of 1: a margin for all, margins by type, floors by task."""
+    """The ``[gate]`` table, all in fractions of 1: margin, margins by type, floors by task, error rate."""
 
     __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
     margin: Number = 0.01
     margins: Mapping[str, Number] = field(default_factory=dict)
     floors: Mapping[str, Number] = field(default_factory=dict)
+    alpha: Number = 0.05
 
     def __post_init__(self) -> None:
-        for name, margin in {"margin": self.margin, **self.margins}.items():
+        for name, margin in {"margin": self.margin, "alpha": self.alpha, **self.margins}.items():
             if not 0 < margin < 0.5:
                 raise ValueError(f"{name} = {margin}; expected a fraction between 0 and 0.5; one point is 0.01")
         for name, floor in self.floors.items():
@@ -82,7 +83,8 @@ class Gate:
 
     def policy(self, task: str, type_name: str) -> Policy:
         """Return how a task is judged."""
-        return Policy(margin=self.margins.get(type_name, self.margin), floor=self.floors.get(task))
+        margin = self.margins.get(type_name, self.margin)
+        return Policy(margin=margin, floor=self.floors.get(task), alpha=self.alpha)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

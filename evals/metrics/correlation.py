@@ -48,7 +48,7 @@ def kendall(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Val
         if untied_x == 0 or untied_y == 0:
             raise Undefined("correlation with a constant")
         untied_both = untied_x + untied_y - untied_any
-        return float((2 * concordant(count) - untied_both) / np.sqrt(untied_x) / np.sqrt(untied_y))
+        return _bounded((2 * concordant(count) - untied_both) / np.sqrt(untied_x) / np.sqrt(untied_y))
 
     return over_resamples(one, len(first), weights)
 
@@ -64,7 +64,10 @@ def _pearson(x: Floats, y: Floats, count: Floats) -> float:
         sides.append(apart / widest)
     a, b = sides
     weighted = a * count
-    value = weighted @ b / np.sqrt(weighted @ a) / np.sqrt((b * count) @ b)
+    return _bounded(weighted @ b / np.sqrt(weighted @ a) / np.sqrt((b * count) @ b))
+
+
+def _bounded(value: float) -> float:
     return float(min(max(value, -1.0), 1.0))  # rounding may exceed a bound
 
 

@@ -76,12 +76,12 @@ def recall(ranked: Ranked, k: int) -> Floats:
 
 def precision(ranked: Ranked, k: int) -> Floats:
     """Relevant among the first k over k (q,), however few were retrieved."""
-    return _found(ranked, k) / k
+    return np.divide(_found(ranked, k), k)
 
 
 def hit_rate(ranked: Ranked, k: int) -> Floats:
     """1 where a relevant is among the first k (q,), else 0: trec_eval's success."""
-    return _hits(ranked, k).any(axis=1).astype(np.float64)
+    return np.asarray(_hits(ranked, k).any(axis=1), dtype=np.float64)
 
 
 def capped_recall(ranked: Ranked, k: int) -> Floats:

@@ -1,7 +1,7 @@
 """The run record as JSON: the contract that other tools read."""
 
 from evals.files import to_json
-from evals.records import Run, to_dict
+from evals.recording import Run, to_dict
 
 
 def render_json(run: Run) -> str:

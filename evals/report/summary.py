@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evals.records import OutcomeWord, Record
+from evals.recording import Record
+from evals.records import OutcomeWord
 
 ORDER: tuple[OutcomeWord, ...] = ("failed", "error", "not measured", "passed")
 

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evals.points import points, signed_points
-from evals.records import Record
+from evals.recording import Record
 from evals.report.summary import Summary
 
 STYLES = {

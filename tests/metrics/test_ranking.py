@@ -34,9 +34,7 @@ TREC = {
 documents = st.text("abcé", min_size=1, max_size=2)
 # Exact in float32, in which pytrec_eval keeps scores, and few: ties matter.
 runs = st.dictionaries(st.sampled_from("xyz"), st.dictionaries(documents, st.integers(-3, 3).map(float)))
-judged = st.dictionaries(
-    st.sampled_from("xyz"), st.dictionaries(documents, st.integers(-1, 3), min_size=1), min_size=1
-)
+judged = st.dictionaries(st.sampled_from("xyz"), st.dictionaries(documents, st.integers(-1, 3), min_size=1), min_size=1)
 ks = st.integers(1, DEPTH)
 every_metric = pytest.mark.parametrize("metric", METRICS)
 
@@ -73,9 +71,7 @@ def test_the_order_in_which_documents_are_given_is_irrelevant(run: Any, qrels: A
 
 
 @every_metric
-@given(
-    st.lists(st.integers(0, 3), min_size=DEPTH, max_size=DEPTH), st.integers(0, 9), st.integers(0, 9), ks
-)
+@given(st.lists(st.integers(0, 3), min_size=DEPTH, max_size=DEPTH), st.integers(0, 9), st.integers(0, 9), ks)
 def test_moving_the_better_document_up_never_lowers(metric: Metric, row: list[int], i: int, j: int, k: int) -> None:
     before = np.array([row], dtype=np.float64)
     after = before.copy()

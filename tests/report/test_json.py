@@ -4,12 +4,13 @@ import math
 import pytest
 from pydantic import TypeAdapter
 
-from evals.records import Run, Settings
+from evals.recording import Run
+from evals.records import Settings
 from evals.report import render_json
 from tests.builders import ENV, make_row, make_run
 
-RUN_FIELDS = {"schema", "suite", "started", "environment", "records"}
-RECORD_FIELDS = {
+RUN_FIELDS = {"schema", "suite", "started", "environment", "records", "suites"}
+RECORD_FIELDS = {"evidence", "recomputed", "samples",
     "case", "alias", "model", "revision", "task", "type", "languages", "outcome", "metric", "limit", "score", "subsets",
     "n", "chance", "baseline", "delta", "verdict", "rule", "reason", "error", "seconds", "phases", "texts",
     "dataset_revision", "data_sha256", "fingerprint", "settings", "device",

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.records import OutcomeWord, Record, VerdictWord
+from evals.recording import Record
+from evals.records import OutcomeWord, VerdictWord
 from evals.report import summarize
 from tests.builders import make_row
 

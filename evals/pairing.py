@@ -1,0 +1,158 @@
+"""Compare the samples of two models on one task: one difference, its error, and which samples changed."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from evals.metrics import Undefined, bitext, correlation, labels, pairs
+from evals.samples import Column, Samples
+from evals.stats import SMALL, Difference, bootstrap_difference, mean_difference, sign_flip_p
+
+CHANGED = 1e-6
+SHOWN = 5
+# Scores that are means over samples once each sample's predictions are scored.
+COUNTED = frozenset({"Classification", "MultilabelClassification", "ZeroShotClassification"})
+# What one resample of the samples scores: gold labels, one column of predictions, counts of shape (resamples, n).
+WEIGHTED: dict[tuple[str, str], Any] = {
+    ("STS", "cosine_spearman"): correlation.spearman,
+    ("PairClassification", "max_ap"): pairs.average_precision,
+    ("PairClassification", "max_accuracy"): pairs.best_accuracy,
+    ("Classification", "f1"): lambda gold, found, counts: labels.f1(gold, found, counts, average="macro"),
+    ("BitextMining", "f1"): bitext.f1,
+    ("Regression", "kendalltau"): correlation.kendall,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One sample that changed, with its value before and after."""
+
+    id: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paired:
+    """The comparison of a candidate's samples with a reference's.
+
+    ``p_loss`` and ``p_gain`` are one-sided. ``decomposable``: the score is a mean over samples, each in [0, 1], so that
+    few changed samples bound the whole loss. ``worst`` holds the samples that lost most, of decomposable scores.
+    """
+
+    difference: Difference
+    p_loss: float
+    p_gain: float
+    changed: int
+    decomposable: bool
+    worst: tuple[Change, ...] = ()
+
+
+def pair(candidate: Samples, reference: Samples) -> Paired | str:
+    """Pair samples by stratum and id; return a sentence where they cannot be paired."""
+    reference = _restrict(reference, candidate)
+    if not (np.array_equal(candidate.id, reference.id) and np.array_equal(candidate.stratum, reference.stratum)):
+        here, there = ({*zip(s.stratum.tolist(), s.id.tolist(), strict=True)} for s in (candidate, reference))
+        return f"the samples are others: {len(here - there)} only here, {len(there - here)} only there"
+    before, after = _values(reference), _values(candidate)
+    if before is not None and after is not None:
+        return _pair_values(candidate, before, after, _experiments(reference, candidate))
+    score = WEIGHTED.get((candidate.type, candidate.metric))
+    if score is None or candidate.prediction is None or reference.prediction is None:
+        return f"there is no paired test for {candidate.metric} of {candidate.type}"
+    return _pair_predictions(candidate, reference, score)
+
+
+def _restrict(reference: Samples, candidate: Samples) -> Samples:
+    """Keep the strata that the candidate ran: a run of some subsets is compared with the same ones."""
+    kept = np.isin(reference.stratum, np.unique(candidate.stratum))
+    columns = {
+        name: getattr(reference, name)[kept]
+        for name in ("stratum", "id", "value", "prediction", "gold")
+        if getattr(reference, name) is not None
+    }
+    return Samples(type=reference.type, metric=reference.metric, **columns)
+
+
+def _values(samples: Samples) -> Column | None:
+    """Return each sample's own score, where the main score is their mean; an item's is its share of experiments."""
+    if samples.value is not None:
+        return samples.value
+    if samples.type in COUNTED and samples.metric == "accuracy" and samples.prediction is not None:
+        gold: Any = samples.gold
+        return np.asarray((samples.prediction == gold[:, None]).mean(axis=1), dtype=np.float64)
+    return None
+
+
+def _experiments(reference: Samples, candidate: Samples) -> Difference | None:
+    """Estimate from the experiments of a classification, which share their test items: 10 of them, 9 degrees."""
+    before, after = reference.prediction, candidate.prediction
+    if candidate.value is not None or before is None or after is None or before.shape != after.shape:
+        return None
+    if after.shape[1] < 2:
+        return None
+    gold: Any = candidate.gold
+    deltas = (after == gold[:, None]).astype(np.float64) - (before == gold[:, None])
+    return mean_difference([deltas[rows].mean(axis=0) for rows in candidate.by_stratum().values()])
+
+
+def _pair_values(candidate: Samples, before: Column, after: Column, experiments: Difference | None) -> Paired:
+    deltas = after - before
+    strata = [deltas[rows] for rows in candidate.by_stratum().values()]
+    difference = mean_difference(strata)
+    small = difference.n < SMALL
+    p_loss = sign_flip_p(strata) if small else difference.p_loss()
+    p_gain = sign_flip_p([-stratum for stratum in strata]) if small else difference.negated().p_loss()
+    if experiments is not None and experiments.upper_bound() > difference.upper_bound():
+        difference = Difference(
+            mean=difference.mean, error=experiments.error, degrees=experiments.degrees, n=difference.n
+        )
+        p_loss, p_gain = max(p_loss, difference.p_loss()), max(p_gain, difference.negated().p_loss())
+    order = np.argsort(deltas, kind="stable")[:SHOWN]
+    worst = [i for i in order if deltas[i] < -CHANGED]
+    return Paired(
+        difference=difference,
+        p_loss=p_loss,
+        p_gain=p_gain,
+        changed=int((np.abs(deltas) > CHANGED).sum()),
+        decomposable=candidate.type != "Summarization",  # a text's correlation can lose up to two
+        worst=tuple(Change(id=str(candidate.id[i]), before=float(before[i]), after=float(after[i])) for i in worst),
+    )
+
+
+def _pair_predictions(candidate: Samples, reference: Samples, score: Any) -> Paired:
+    gold: Any = candidate.gold
+    before, after = reference.prediction, candidate.prediction
+    assert before is not None and after is not None  # noqa: PT018  # `pair` has looked
+    rows_of = list(candidate.by_stratum().values())
+
+    def differ(rows: Column, counts: Column | None) -> Any:
+        sides = [
+            np.mean([score(gold[rows], column, counts) for column in side[rows].T], axis=0) for side in (after, before)
+        ]
+        return sides[0] - sides[1]
+
+    observed = [float(differ(rows, None)) for rows in rows_of]
+    resampled = [lambda counts, rows=rows: differ(rows, counts) for rows in rows_of]
+    try:
+        difference = bootstrap_difference(observed, resampled, [len(rows) for rows in rows_of])
+    except Undefined:  # so few samples that some resample has no score, such as no positive pair
+        difference = Difference(mean=float(np.mean(observed)), error=math.inf, degrees=math.inf, n=len(candidate))
+    changed = np.abs(after - before).max(axis=1) > CHANGED if after.shape == before.shape else np.ones(len(gold), bool)
+    return Paired(
+        difference=difference,
+        p_loss=difference.p_loss(),
+        p_gain=difference.negated().p_loss(),
+        changed=int(changed.sum()),
+        decomposable=False,
+    )
+
+
+def shorten(changes: Sequence[Change]) -> str:
+    """Render the samples that lost most: ``5725c… 1.00 -> 0.00``."""
+    return ", ".join(
+        f"{one.id[:12]}{'…' if len(one.id) > 12 else ''} {one.before:.2f} -> {one.after:.2f}" for one in changes
+    )
