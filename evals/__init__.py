@@ -2,7 +2,8 @@
 
 The map, lowest layer first; a module imports only from the layers below it:
 
-- ``errors`` ``points`` ``environment`` ``metrics``: sentences for the user, formulas; then ``files``, ``samples``, ``records``
+- ``errors`` ``points`` ``environment`` ``metrics``: sentences for the user, and formulas
+- ``files`` ``samples`` ``records``: file boundaries, and the nouns as frozen data
 - ``config`` ``recording`` ``rescore`` ``stats``: TOML and options, checked; run records; scores again; intervals
 - ``pairing`` ``overall``: two models' samples; one verdict for a model
 - ``baselines`` ``gate`` ``store`` ``report``: expectations, the judgement (pure), the ``.evals`` folder, renderings
