@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from evals.points import signed_points
 from evals.recording import Record, SuiteVerdict, SuiteWord
-from evals.stats import Difference, over_tasks
+from evals.stats import CONFIDENCE, Difference, over_tasks
 
 # A suite may lose half a point on average and no more.
 SUITE_MARGIN = 0.005
@@ -89,3 +89,24 @@ def render_suite(suite: SuiteVerdict) -> str:
         for name, (mean, low, high) in suite.by_type.items()
     )
     return f"{suite.model}: {suite.verdict}: {suite.reason} ({mean})\nby type: {types}"
+
+
+def render_power(records: Sequence[Record]) -> str:
+    """Return what each task, and the mean over all, could detect with samples like these: losses found 4 times in 5."""
+    lines = []
+    differences = []
+    for record in records:
+        found, difference = record.evidence, _difference(record)
+        if found is None or difference is None:
+            lines.append(f"{record.task}: no samples on both sides")
+            continue
+        differences.append(difference)
+        lines.append(
+            f"{record.task}: {signed_points(-found.detectable)} with {found.n} samples "
+            f"(standard error {100 * found.error:.2f}, {found.changed} changed)"
+        )
+    if len(differences) >= 2:
+        overall = over_tasks(differences)
+        reach = max(overall.quantile(CONFIDENCE) * overall.error, SUITE_MARGIN) + overall.quantile(0.8) * overall.error
+        lines.append(f"the mean over {len(differences)} tasks: {signed_points(-reach)}")
+    return "\n".join(lines)

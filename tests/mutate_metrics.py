@@ -115,10 +115,10 @@ def main() -> int:
         broken = [edit[1] for edit, result in zip(nothing, pool.map(caught, nothing), strict=True) if result]
     survivors = results.count(False)
     for (module, _, old, new), result in zip(EDITS, results, strict=True):
-        print(f"{'caught' if result else 'SURVIVED':8}  {module:13}  {old}  ->  {new}")  # noqa: T201
-    print(f"{len(EDITS) - survivors} of {len(EDITS)} caught")  # noqa: T201
+        print(f"{'caught' if result else 'SURVIVED':8}  {module:13}  {old}  ->  {new}")
+    print(f"{len(EDITS) - survivors} of {len(EDITS)} caught")
     if broken:
-        print(f"the tests fail without an edit: {', '.join(broken)}")  # noqa: T201
+        print(f"the tests fail without an edit: {', '.join(broken)}")
     return 1 if survivors or broken else 0
 
 

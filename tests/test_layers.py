@@ -18,7 +18,7 @@ LAYERS = (
     {"baselines", "gate", "store", "report", "workers", "progress"},
     {"sources", "capture"},
     {"tasks", "models", "encoder"},
-    {"runner", "cases"},
+    {"runner", "cases", "comparing"},
     {"engine"},
     {"session"},
     {"plugin", "__main__"},

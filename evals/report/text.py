@@ -92,7 +92,7 @@ def _closing(summary: Summary) -> str:
     counts = ", ".join(f"{count} {word}" for word, count in summary.counts.items())
     total = sum(summary.counts.values())
     line = f"{total} case{'s' if total != 1 else ''}: {counts}."
-    if summary.texts:
+    if summary.texts and summary.seconds:
         times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items())
         line += f" {summary.texts} texts on {' + '.join(summary.devices)}; {times}."
     return line

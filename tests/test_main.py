@@ -1,0 +1,132 @@
+"""The `evals` command: what it prints, and the exit code."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals.__main__ import main
+from evals.config import Options
+from evals.recording import make_record
+from evals.session import open_session
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two stored runs of real models on embedded data: minilm, and half of its dimensions."""
+    folder = tmp_path_factory.mktemp("runs")
+    for name, model in (("a", "minilm"), ("b", "minilm@truncate_dim=64")):
+        typed = {
+            "models": [model],
+            "tasks": ["SmokeRetrieval", "SmokeReranking"],
+            "device": "cpu",
+            "baseline": "off",
+            "reports": [f"{name}.json"],
+        }
+        session = open_session(Options.parse(typed, root=folder, cwd=folder))
+        session.expect(case.id for case in session.plan.cases)
+        for case in session.plan.cases:
+            outcome = session.measure(case, lambda _: None)
+            verdict = session.judge(case, outcome, session.circumstances(case, outcome))
+            session.add(make_record(case, outcome, verdict, None))
+        session.finish()
+    return folder
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = main(arguments)
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+def test_plan_lists_the_cases_of_the_default_suite(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(capsys, "plan")
+    assert code == 0
+    assert "minilm:SmokeRetrieval" in out
+    assert out.strip().endswith("1 Classification, 1 Clustering, 1 PairClassification, 1 Reranking, 1 Retrieval, 1 STS")
+
+
+def test_mistake_is_one_sentence_and_exit_code_4(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(capsys, "plan", "--suite", "engish")
+    assert (code, out) == (4, "")
+    assert err == 'evals: --suite = "engish" is neither a .toml file nor a built-in suite; did you mean "english"?\n'
+
+
+def test_baselines_are_shown_with_where_they_are_from(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = run(capsys, "baselines", "show", "--alias", "minilm")
+    assert code == 0
+    assert any(line.split() == ["minilm:STSBenchmark", "cosine_spearman", "82.03", "results-repo@f4cc6c8b"]
+               for line in out.splitlines())  # fmt: skip
+
+
+def test_compare_judges_stored_runs_as_a_run_would(
+    capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    code, out, _ = run(capsys, "compare", "a.json", "b.json")
+    assert code == 1
+    assert "SmokeRetrieval regressed: ndcg_at_10 38.03, was 66.03 in a.json (Δ −28.00, 95 % [" in out
+    assert "b.json: FAIL: " in out
+    better, out, _ = run(capsys, "compare", "b.json", "a.json")
+    assert better == 0
+    assert "improved" in out
+
+
+def test_compare_of_a_run_with_the_baseline_of_its_own_model_reproduces(
+    capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    code, out, _ = run(capsys, "compare", "minilm", "a.json")
+    assert code == 0
+    assert "a.json: PASS" in out
+    assert "only in minilm, not compared: " in out
+
+
+def test_power_says_what_could_be_detected(
+    capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    code, out, _ = run(capsys, "compare", "a.json", "b.json", "--power")
+    lines = out.strip().splitlines()
+    assert code == 0
+    assert [line.partition(":")[0] for line in lines] == ["SmokeRetrieval", "SmokeReranking", "the mean over 2 tasks"]
+    assert all("−" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("sides", "sentence"),
+    [
+        (("minlm", "a.json"), 'did you mean "minilm"?'),
+        (("gone.json", "a.json"), "gone.json: no such file"),
+        (("a.json:minlm", "a.json"), 'has no model "minlm"; did you mean "minilm"?'),
+        (("broken.json", "a.json"), "broken.json: "),
+        (("a.json", "other.json"), "a.json and other.json have no case in common"),
+    ],
+)
+def test_side_that_cannot_be_read_is_one_sentence(
+    capsys: pytest.CaptureFixture[str],
+    runs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    sides: tuple[str, str],
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(runs)
+    (runs / "broken.json").write_text("{")
+    content: dict[str, Any] = json.loads((runs / "a.json").read_text())
+    for one in content["records"]:
+        one["task"] = f"Other{one['task']}"
+    (runs / "other.json").write_text(json.dumps(content))
+    code, out, err = run(capsys, "compare", *sides)
+    assert (code, out) == (4, "")
+    assert sentence in err
+    assert err.count("\n") == 1
