@@ -131,6 +131,7 @@ def mock_tasks() -> list[Any]:
         mocks.MockMultilingualSTSTask,
         mocks.MockSummarizationTask,
         mocks.MockMultilingualSummarizationTask,
+        mocks.MockTextZeroShotClassificationTask,
         mocks.MockAggregatedTask,
     ]
 

@@ -85,13 +85,13 @@ def _classes(of: Predicted) -> dict[str, Any]:
 
 
 def _zero_shot(of: Predicted) -> dict[str, Any]:
-    """Take the likeliest class of each text; mteb gives the similarity to every class."""
+    """Take the likeliest class of each text; mteb gives the similarity to every candidate, in their order."""
     rows = of.rows()
-    return {
-        "id": text_ids(rows[of.task.input_column_name][:]),
-        "gold": np.array(rows[of.task.label_column_name][:]),
-        "prediction": np.argmax(np.array(of.found), axis=1)[:, None],
-    }
+    gold = np.array(rows[of.task.label_column_name][:])
+    likeliest = np.argmax(np.array(of.found), axis=1)
+    if gold.dtype.kind == "U":
+        likeliest = np.array(of.task.get_candidate_labels())[likeliest]
+    return {"id": text_ids(rows[of.task.input_column_name][:]), "gold": gold, "prediction": likeliest[:, None]}
 
 
 def _label_sets(of: Predicted) -> dict[str, Any]:
