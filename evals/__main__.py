@@ -138,12 +138,8 @@ def _compare(parsed: argparse.Namespace) -> tuple[str, int]:
 
 
 def _only_one_side(reference: Side, candidate: Side) -> list[str]:
-    lines = []
-    for one, other in ((reference, candidate), (candidate, reference)):
-        alone = sorted(set(one.measured) - set(other.measured))
-        if alone:
-            lines.append(f"only in {one.name}, not compared: {', '.join(alone)}")
-    return lines
+    alone = sorted(set(reference.measured) - set(candidate.measured))
+    return [f"only in {reference.name}, not compared: {', '.join(alone)}"] if alone else []
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

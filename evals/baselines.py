@@ -11,7 +11,9 @@ from evals.files import check_json, to_json, write_atomically
 from evals.recording import Record
 from evals.records import Baseline, BaselineFile, Reference, Settings, baseline_key, samples_file
 from evals.samples import Samples, read_samples
+from evals.store import Store
 
+AGAIN = "write it anew with --baseline update"
 # The versions that a recorded number depends on; the rest of the environment is in the run record.
 ENV_KEPT = ("mteb", "torch", "scikit-learn", "numpy")
 
@@ -71,9 +73,9 @@ class Baselines:
         if path is None:
             return None
         if not path.is_file():
-            raise BaselineError(f"{path}: no such file, though {reference.alias}.json names it; record the case again")
+            raise BaselineError(f"{path}: no such file, though {reference.alias}.json names it; {AGAIN}")
         if hashlib.sha256(path.read_bytes()).hexdigest() != reference.baseline.samples:
-            raise BaselineError(f"{path}: is not the file recorded with {reference.alias}.json; record the case again")
+            raise BaselineError(f"{path}: is not the file recorded with {reference.alias}.json; {AGAIN}")
         return read_samples(path)
 
     def entries(self, alias: str) -> dict[str, Reference]:
@@ -98,13 +100,13 @@ class Baselines:
         file = self._load(self.own / f"{alias}.json")
         return file is not None and key in file.tasks
 
-    def write(self, records: Iterable[Record], env: Mapping[str, str], store: Path) -> list[Path]:
+    def write(self, records: Iterable[Record], env: Mapping[str, str], store: Store) -> list[Path]:
         """Write measured records as baselines, each to its alias's file, leaving all other entries as they are.
 
         Args:
             records: of cases that were measured.
             env: versions of the libraries that measured.
-            store: the folder that the records' samples are in; they are copied beside the baselines.
+            store: has the samples of the records; they are copied beside the baselines.
 
         Returns:
             The files whose content changed.
@@ -115,35 +117,34 @@ class Baselines:
         written = [self._merge(alias, group, env, store) for alias, group in by_alias.items()]
         return [path for path in written if path is not None]
 
-    def _merge(self, alias: str, records: list[Record], env: Mapping[str, str], store: Path) -> Path | None:
+    def _merge(self, alias: str, records: list[Record], env: Mapping[str, str], store: Store) -> Path | None:
         path = self.own / f"{alias}.json"
         first = records[0]
         name, revision = first.model or alias, first.revision
         old = self._load(path) or BaselineFile(model=name, revision=revision)
         entries = dict(old.tasks)
+        kept: dict[Path, bytes] = {}
         for record in records:
             key = baseline_key(record.task, record.limit)
-            entry = replace(make_baseline(record, env), samples=self._copy_samples(alias, record, store))
+            content = _samples_of(record, store)
+            if content is not None:
+                kept[self.own / "samples" / alias / samples_file(key)] = content
+            digest = None if content is None else hashlib.sha256(content).hexdigest()
+            entry = replace(make_baseline(record, env), samples=digest)
             known = entries.get(key)
             # The day alone is no reason to touch a reviewed file.
             entries[key] = known if known and replace(known, recorded=entry.recorded) == entry else entry
         if (old.model, old.revision) != (name, revision):
             _refuse_strangers(path, old, entries, f"{name} at {revision or 'no revision'}")
-        content = BaselineFile(model=name, revision=revision, tasks=entries)
-        text = render_baseline_file(content)
+        for file, samples in kept.items():  # nothing is written before everything is known to be right
+            write_atomically(file, samples)
+        merged = BaselineFile(model=name, revision=revision, tasks=entries)
+        text = render_baseline_file(merged)
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             return None
         write_atomically(path, text)
-        self._files[path] = content
+        self._files[path] = merged
         return path
-
-    def _copy_samples(self, alias: str, record: Record, store: Path) -> str | None:
-        """Put the samples of a record beside its baseline; return their hash."""
-        if record.samples is None:
-            return None
-        content = (store / record.samples).read_bytes()
-        write_atomically(self.own / "samples" / alias / samples_file(baseline_key(record.task, record.limit)), content)
-        return hashlib.sha256(content).hexdigest()
 
     def _load(self, path: Path) -> BaselineFile | None:
         if path not in self._files:
@@ -184,3 +185,17 @@ def _refuse_strangers(path: Path, old: BaselineFile, entries: Mapping[str, Basel
             f"measured {measured}; "
             "measure every task of the file, or record under another alias"
         )
+
+
+def _samples_of(record: Record, store: Store) -> bytes | None:
+    """Return the samples of a record.
+
+    Raises:
+        BaselineError: the store has lost them.
+    """
+    if record.samples is None:
+        return None
+    content = store.read_samples(record.samples)
+    if content is None:
+        raise BaselineError(f"{record.case}: its samples {record.samples} are not in {store.folder} any more")
+    return content

@@ -21,9 +21,12 @@ from evals.records import (
     Scores,
     Settings,
     TaskInfo,
+    Verdict,
     baseline_key,
 )
-from evals.samples import Samples, read_samples
+from evals.samples import Samples, decode_samples
+from evals.store import Store
+from evals.tasks import known_task_types
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +42,13 @@ class Measured:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """All stored measurements of one model, by key."""
+    """All stored measurements of one model, by key, and what a run of it could not measure."""
 
     name: str
     model: str
     revision: str | None
     measured: Mapping[str, Measured]
+    unmeasured: tuple[Record, ...] = ()
 
 
 def load_side(text: str, folder: Path, baselines: Baselines, store: Path) -> Side:
@@ -75,7 +79,7 @@ def load_side(text: str, folder: Path, baselines: Baselines, store: Path) -> Sid
 
 
 def compare(reference: Side, candidate: Side, policy: Policy) -> tuple[Record, ...]:
-    """Judge every case that both sides have, and list those that only one has as not measured or missing.
+    """Judge every case of the candidate; one that the reference lacks is missing, one it could not measure stays so.
 
     Raises:
         BaselineError: they have no case in common.
@@ -83,7 +87,8 @@ def compare(reference: Side, candidate: Side, policy: Policy) -> tuple[Record, .
     shared = [key for key in candidate.measured if key in reference.measured]
     if not shared:
         raise BaselineError(f"{reference.name} and {candidate.name} have no case in common")
-    return tuple(_judge(key, reference, candidate, policy, len(shared)) for key in shared)
+    judged = [_judge(key, reference, candidate, policy, len(candidate.measured)) for key in candidate.measured]
+    return (*judged, *candidate.unmeasured)
 
 
 def _load_run(path: Path, alias: str, text: str, store: Path) -> Side:
@@ -99,21 +104,32 @@ def _load_run(path: Path, alias: str, text: str, store: Path) -> Side:
     folder = path.parent.parent if path.parent.name == "runs" else store
     records = [record for record in run.records if record.alias == chosen and record.score is not None]
     measured = {baseline_key(r.task, r.limit): _from_record(r, run, folder) for r in records}
-    return Side(name=text, model=records[0].model or chosen, revision=records[0].revision, measured=measured)
+    lost = [replace(r, alias=text) for r in run.records if r.alias == chosen and r.score is None]
+    return Side(
+        name=text,
+        model=records[0].model or chosen,
+        revision=records[0].revision,
+        measured=measured,
+        unmeasured=tuple(lost),
+    )
 
 
 def _from_record(record: Record, run: Run, store: Path) -> Measured:
-    path = None if record.samples is None else store / record.samples
-    samples = read_samples(path) if path is not None and path.is_file() else None
+    content = None if record.samples is None else Store(store).read_samples(record.samples)
+    samples = None if content is None else decode_samples(content, str(record.samples))
     baseline = replace(make_baseline(record, run.environment), recorded=None)
     return Measured(task=record.task, type=record.type, baseline=baseline, samples=samples, chance=record.chance)
 
 
 def _judge(key: str, reference: Side, candidate: Side, policy: Policy, shared: int) -> Record:
-    there, here = reference.measured[key], candidate.measured[key]
-    task = TaskInfo(name=here.task, type=here.type or there.type or "unknown", main_score=here.baseline.metric)
+    there, here = reference.measured.get(key), candidate.measured[key]
+    kind = here.type or (there.type if there else "") or known_task_types().get(here.task, "unknown")
+    task = TaskInfo(name=here.task, type=kind, main_score=here.baseline.metric)
     case = Case(alias=candidate.name, task=task, suite="compare", policy=policy, limit=here.baseline.limit)
     outcome = _outcome(here, candidate)
+    if there is None:
+        reason = f"{reference.name} has no score for it"
+        return make_record(case, outcome, Verdict(word="missing", reason=reason), None)
     expected = Reference(
         alias=reference.name, model=reference.model, revision=reference.revision, baseline=there.baseline
     )

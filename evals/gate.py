@@ -83,7 +83,7 @@ def _by_rule(case: Case, outcome: Outcome, reference: Reference, circumstances: 
     if isinstance(paired, str) and rule != "threshold":
         return Verdict(word="incomparable", reason=f"not comparable with {reference.alias}: {paired}")
     if rule == "paired" and not clustered:
-        return Verdict(word="incomparable", reason=f"{reference.alias} has no samples to pair with; record them")
+        return Verdict(word="incomparable", reason=f"{reference.alias} has no samples that could be paired")
     return _by_threshold(case.policy, outcome, reference, clustered=clustered)
 
 
@@ -241,14 +241,17 @@ def _by_pairs(policy: Policy, outcome: Outcome, reference: Reference, paired: Pa
 def _lower_bound(paired: Paired) -> float:
     """Return how low the true difference may be; of a handful of changed samples, the worst they can stand for."""
     if paired.decomposable and paired.changed < FEW_CHANGED:
-        return -worst_loss(paired.changed, paired.difference.n, LARGEST_LOSS)
+        # Strata count alike whatever their size, so each is bounded by itself.
+        return -fmean(worst_loss(changed, n, LARGEST_LOSS) for changed, n in paired.strata)
     return paired.difference.lower_bound()
 
 
 def _settling(paired: Paired, margin: float, level: float) -> str:
     """Say how many samples would decide; too few to trust any bound is another answer than too wide a bound."""
-    if paired.difference.n < ENOUGH or not math.isfinite(paired.difference.error):
+    if paired.difference.n < ENOUGH:
         return f"; a pass needs {ENOUGH} samples"
+    if not math.isfinite(paired.difference.error):
+        return "; its splits and subsets have too few samples to judge by"
     needed = samples_to_settle(paired.difference, margin, level)
     if needed is None or needed <= paired.difference.n:
         return "; too few samples changed to bound the loss"

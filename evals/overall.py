@@ -84,6 +84,8 @@ def render_suite(suite: SuiteVerdict) -> str:
     low, high = (signed_points(bound) for bound in suite.interval)
     others = f", {suite.cases - suite.paired} without samples" if suite.cases > suite.paired else ""
     mean = f"mean Δ {signed_points(suite.delta)}, 95 % [{low}, {high}] over {suite.paired} tasks{others}"
+    if suite.interval == (0.0, 0.0):
+        return f"{suite.model}: {suite.verdict}: {suite.reason} ({mean})"
     types = "; ".join(
         f"{name} {signed_points(mean)} [{signed_points(low)}, {signed_points(high)}]"
         for name, (mean, low, high) in suite.by_type.items()

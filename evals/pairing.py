@@ -39,8 +39,9 @@ class Change:
 class Paired:
     """The comparison of a candidate's samples with a reference's.
 
-    ``p_loss`` and ``p_gain`` are one-sided. ``decomposable``: the score is a mean over samples, each in [0, 1], so that
-    few changed samples bound the whole loss. ``worst`` holds the samples that lost most, of decomposable scores.
+    ``p_loss`` and ``p_gain`` are one-sided. ``strata`` has the changed samples and all samples of each stratum.
+    ``decomposable``: the score is a mean over samples, each in [0, 1], so that few changed samples bound the whole
+    loss. ``worst`` holds the samples that lost most, of decomposable scores.
     """
 
     difference: Difference
@@ -48,11 +49,16 @@ class Paired:
     p_gain: float
     changed: int
     decomposable: bool
+    strata: tuple[tuple[int, int], ...] = ()
     worst: tuple[Change, ...] = ()
 
 
-def pair(candidate: Samples, reference: Samples) -> Paired | str:
-    """Pair samples by stratum and id; return a sentence where they cannot be paired."""
+def pair(candidate: Samples, reference: Samples) -> Paired | str | None:
+    """Pair samples by stratum and id.
+
+    Returns:
+        The comparison; a sentence where the samples are not the same ones; None where the score has no paired test.
+    """
     reference = _restrict(reference, candidate)
     if not (np.array_equal(candidate.id, reference.id) and np.array_equal(candidate.stratum, reference.stratum)):
         here, there = ({*zip(s.stratum.tolist(), s.id.tolist(), strict=True)} for s in (candidate, reference))
@@ -62,7 +68,7 @@ def pair(candidate: Samples, reference: Samples) -> Paired | str:
         return _pair_values(candidate, before, after, _experiments(reference, candidate))
     score = WEIGHTED.get((candidate.type, candidate.metric))
     if score is None or candidate.prediction is None or reference.prediction is None:
-        return f"there is no paired test for {candidate.metric} of {candidate.type}"
+        return None
     return _pair_predictions(candidate, reference, score)
 
 
@@ -119,6 +125,7 @@ def _pair_values(candidate: Samples, before: Column, after: Column, experiments:
         p_gain=p_gain,
         changed=int((np.abs(deltas) > CHANGED).sum()),
         decomposable=candidate.type != "Summarization",  # a text's correlation can lose up to two
+        strata=tuple((int((np.abs(stratum) > CHANGED).sum()), len(stratum)) for stratum in strata),
         worst=tuple(Change(id=str(candidate.id[i]), before=float(before[i]), after=float(after[i])) for i in worst),
     )
 
@@ -141,7 +148,10 @@ def _pair_predictions(candidate: Samples, reference: Samples, score: Any) -> Pai
         difference = bootstrap_difference(observed, resampled, [len(rows) for rows in rows_of])
     except Undefined:  # so few samples that some resample has no score, such as no positive pair
         difference = Difference(mean=float(np.mean(observed)), error=math.inf, degrees=math.inf, n=len(candidate))
-    changed = np.abs(after - before).max(axis=1) > CHANGED if after.shape == before.shape else np.ones(len(gold), bool)
+    changed = np.ones(len(gold), dtype=bool)  # where the sides have other numbers of experiments
+    if after.shape == before.shape:
+        moved = np.abs(after - before) > CHANGED if after.dtype.kind == "f" else after != before
+        changed = moved.any(axis=1)
     return Paired(
         difference=difference,
         p_loss=difference.p_loss(),

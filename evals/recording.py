@@ -13,8 +13,6 @@ from evals.records import (
     Settings,
     Verdict,
     VerdictWord,
-    baseline_key,
-    samples_file,
 )
 
 SuiteWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
@@ -136,9 +134,7 @@ def _with_outcome(record: Record, outcome: Outcome) -> Record:
         n=outcome.scores.n,
         chance=outcome.scores.chance,
         recomputed=outcome.scores.recomputed,
-        samples=None
-        if outcome.samples is None
-        else f"samples/{outcome.identity.fingerprint}/{samples_file(baseline_key(record.task, record.limit))}",
+        samples=outcome.samples_file,
         seconds=round(sum(outcome.phases.values()), 3),
         phases={name: round(seconds, 3) for name, seconds in outcome.phases.items()},
         texts=outcome.texts,

@@ -144,7 +144,10 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a measured case gives to the gate. ``phases`` are seconds: model, data, encode, score."""
+    """What a measured case gives to the gate.
+
+    ``phases`` are seconds: model, data, encode, score. ``samples_file`` is where the samples are, inside the store.
+    """
 
     identity: ModelIdentity
     scores: Scores
@@ -155,6 +158,7 @@ class Outcome:
     phases: Mapping[str, float]
     texts: int
     samples: Samples | None = None
+    samples_file: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -98,14 +98,16 @@ def _evaluate(opened: OpenTask, watched: WatchedEncoder, model: OpenModel) -> "T
     return combined
 
 
-def _samples(opened: OpenTask, captures: list[Capture]) -> Samples:
+def _samples(opened: OpenTask, captures: list[Capture]) -> Samples | None:
     """Make the samples of a case; those of an aggregate's children lie under the children's names."""
     if opened.parts[0] is opened.task:
         return captures[0].samples()
-    return gather([capture.samples(capture.task.metadata.name) for capture in captures])
+    parts = [capture.samples(capture.task.metadata.name) for capture in captures]
+    known = [part for part in parts if part is not None]
+    return gather(known) if len(known) == len(parts) else None
 
 
-def _scores(case: Case, result: "TaskResult", captures: list[Capture], samples: Samples) -> Scores:
+def _scores(case: Case, result: "TaskResult", captures: list[Capture], samples: Samples | None) -> Scores:
     """Take the main score of every stratum asked for out of mteb's result, and compute them again.
 
     Raises:
@@ -124,14 +126,14 @@ def _scores(case: Case, result: "TaskResult", captures: list[Capture], samples: 
         subsets[stratum] = float(score)
     levels = [capture.chance(capture.task.metadata.main_score) for capture in captures]
     known = [level for level in levels if level is not None]
-    again = rescore(samples)
+    again = None if samples is None else rescore(samples)
     if again is not None:
         _compare(case, subsets, again)
     return Scores(
         metric=case.task.main_score,
         score=fmean(subsets.values()),
         subsets=subsets,
-        n=len(samples),
+        n=None if samples is None else len(samples),
         recomputed=None if again is None else fmean(again.values()),
         chance=fmean(known) if known and len(known) == len(levels) else None,
     )

@@ -60,7 +60,12 @@ def gather(parts: Sequence[Samples]) -> Samples:
 
 
 def write_samples(path: Path, samples: Samples) -> None:
-    """Write samples as Parquet: the same bytes for the same content, numbers as narrow as they can be exactly."""
+    """Write samples as `encode_samples` has them."""
+    write_atomically(path, encode_samples(samples))
+
+
+def encode_samples(samples: Samples) -> bytes:
+    """Return samples as Parquet: the same bytes for the same content, numbers as narrow as they can be exactly."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -90,7 +95,8 @@ def write_samples(path: Path, samples: Samples) -> None:
     ) as writer:
         writer.write_table(table)
         writer.add_key_value_metadata({"samples": json.dumps({"type": samples.type, "metric": samples.metric})})
-    write_atomically(path, sink.getvalue().to_pybytes())
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def read_samples(path: Path) -> Samples:
@@ -99,11 +105,20 @@ def read_samples(path: Path) -> Samples:
     Raises:
         EvalsError: the file is damaged or is not one of ours.
     """
+    return decode_samples(path.read_bytes(), str(path))
+
+
+def decode_samples(content: bytes, path: str) -> Samples:
+    """Read what `encode_samples` returned; ``path`` says in errors where it was.
+
+    Raises:
+        EvalsError: it is damaged or is not one of ours.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(pa.BufferReader(content))
         meaning = json.loads((table.schema.metadata or {})[b"samples"])
     except KeyError:
         raise EvalsError(f"{path}: a Parquet file, but not a file of samples") from None

@@ -2,7 +2,7 @@
 
 import shlex
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from evals.baselines import Baselines
@@ -17,10 +17,10 @@ from evals.overall import exit_code, judge_models
 from evals.pairing import pair
 from evals.points import points, signed_points
 from evals.recording import Record, Run, make_record, to_dict
-from evals.records import Case, Outcome, Reference, Verdict, baseline_key, samples_file
+from evals.records import Case, Outcome, Reference, Verdict, samples_file
 from evals.report import render_json
 from evals.runner import Progress
-from evals.samples import write_samples
+from evals.samples import encode_samples
 from evals.store import Store
 
 
@@ -61,8 +61,10 @@ class Session:
         """
         outcome = self.engine.measure(case, progress)
         if outcome.samples is not None:
-            folder = self.store.folder / "samples" / outcome.identity.fingerprint
-            write_samples(folder / samples_file(case.key), outcome.samples)
+            file = self.store.write_samples(
+                outcome.identity.fingerprint, samples_file(case.key), encode_samples(outcome.samples)
+            )
+            outcome = replace(outcome, samples_file=file)
         return outcome
 
     def find_reference(self, case: Case) -> Reference | None:
@@ -151,8 +153,8 @@ class Session:
             return []
         measured = [r for r in run.records if r.score is not None and r.error is None]
         if mode == "record":
-            measured = [r for r in measured if not self.baselines.has_own(r.alias, baseline_key(r.task, r.limit))]
-        return [f"wrote {path}" for path in self.baselines.write(measured, self.env, self.store.folder)]
+            measured = [r for r in measured if r.verdict == "missing"]
+        return [f"wrote {path}" for path in self.baselines.write(measured, self.env, self.store)]
 
     def _write_reports(self, run: Run) -> list[str]:
         for path in self.options.reports:

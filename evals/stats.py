@@ -80,19 +80,23 @@ def mean_difference(strata: Sequence[Vector]) -> Difference:
     """Estimate the mean of per-sample differences.
 
     Args:
-        strata: the differences of each stratum, shape (n_s,) each; with a single sample the error is infinite.
+        strata: the differences of each stratum, shape (n_s,) each; with one sample in each the error is infinite.
 
     Returns:
         The stratified mean with the degrees of freedom of Welch and Satterthwaite (Biometrics Bulletin 2, 1946); for
         one stratum these are n - 1, Student's.
     """
     means = np.array([stratum.mean() for stratum in strata])
-    if min(map(len, strata)) < 2:  # one sample says nothing about its own error
+    free = sum(len(stratum) - 1 for stratum in strata)
+    if free == 0:  # single samples say nothing about their own error
         return Difference(mean=float(means.mean()), error=math.inf, degrees=math.inf, n=sum(map(len, strata)))
-    variances = np.array([stratum.var(ddof=1) / len(stratum) for stratum in strata]) / len(strata) ** 2
-    total = float(variances.sum())
-    parts = sum(v**2 / (len(s) - 1) for v, s in zip(variances, strata, strict=True))
-    degrees = total**2 / parts if parts > 0 else float(sum(len(s) - 1 for s in strata))
+    # A stratum of one borrows the variance within the others.
+    pooled = sum(float(((s - m) ** 2).sum()) for s, m in zip(strata, means, strict=True)) / free
+    spreads = [float(stratum.var(ddof=1)) if len(stratum) > 1 else pooled for stratum in strata]
+    variances = [v / len(s) / len(strata) ** 2 for v, s in zip(spreads, strata, strict=True)]
+    total = float(sum(variances))
+    parts = sum(v**2 / (len(s) - 1 or free) for v, s in zip(variances, strata, strict=True))
+    degrees = total**2 / parts if parts > 0 else float(free)
     return Difference(mean=float(means.mean()), error=math.sqrt(total), degrees=float(degrees), n=sum(map(len, strata)))
 
 

@@ -77,6 +77,22 @@ class Store:
         beside.replace(path)
         write_atomically(path.parent / "model_meta.json", json.dumps(meta, default=str, indent=4))
 
+    def write_samples(self, fingerprint: str, name: str, content: bytes) -> str:
+        """Keep the samples of a case; return their file, inside the store.
+
+        The name holds the content's hash: another run of the same model leaves this run's samples alone.
+        """
+        stem, _, suffix = name.rpartition(".")
+        file = f"samples/{fingerprint}/{stem}.{hashlib.sha256(content).hexdigest()[:12]}.{suffix}"
+        write_atomically(self.folder / file, content)
+        return file
+
+    def read_samples(self, file: str) -> bytes | None:
+        """Return the bytes that `write_samples` kept; None where they are gone or are others."""
+        path = self.folder / file
+        content = path.read_bytes() if path.is_file() else b""
+        return content if f".{hashlib.sha256(content).hexdigest()[:12]}." in path.name else None
+
     def write_run(self, name: str, run: dict[str, Any]) -> Path:
         """Keep a run record; every run is kept."""
         path = self.folder / "runs" / f"{name}.json"

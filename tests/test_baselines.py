@@ -16,6 +16,7 @@ from evals.errors import BaselineError
 from evals.gate import judge
 from evals.recording import Record, make_record
 from evals.records import Baseline, BaselineFile, Settings
+from evals.store import Store
 from tests.builders import (
     ENV,
     HERE,
@@ -28,6 +29,8 @@ from tests.builders import (
     make_row,
 )
 from tests.builders import make_baseline as make_entry
+
+STORE = Store(Path("no samples here"))
 
 ROOT = Path(__file__).parent.parent
 
@@ -134,7 +137,7 @@ def test_the_order_of_insertion_does_not_change_a_byte() -> None:
 def test_records_make_the_same_file_in_whatever_order_they_come(tmp_path: Path) -> None:
     records = [measured("STS13"), measured("NFCorpus", 0.3), measured("NFCorpus", 0.4, limit=100)]
     for name, order in (("one", records), ("two", records[::-1])):
-        Baselines(tmp_path / name, tmp_path).write(order, ENV, Path())
+        Baselines(tmp_path / name, tmp_path).write(order, ENV, STORE)
 
     text = (tmp_path / "one" / "minilm.json").read_bytes()
 
@@ -146,7 +149,7 @@ def test_what_is_written_is_found_again_and_its_own_measurement_passes(own: Path
     case = make_case("Clustering")
     outcome = make_outcome({"test/en": 0.1, "test/de": 0.7}, settings=Settings(prompts={"query": "q: "}, dimension=384))
     record = make_record(case, outcome, None, None)
-    written = Baselines(own, built_in).write([record], {**ENV, "python": "3.11.9"}, Path())
+    written = Baselines(own, built_in).write([record], {**ENV, "python": "3.11.9"}, STORE)
 
     reference = Baselines(own, built_in).find("minilm", case.key)
 
@@ -169,7 +172,7 @@ def test_merging_leaves_every_other_entry_as_it_was(own: Path, baselines: Baseli
     other_model = put(own, "other", {"STSBenchmark": make_entry(0.4)})
     before, other_before = path.read_text(encoding="utf-8"), other_model.read_bytes()
 
-    assert baselines.write([measured(score=0.82)], ENV, Path()) == [path]
+    assert baselines.write([measured(score=0.82)], ENV, STORE) == [path]
     after = path.read_text(encoding="utf-8")
 
     assert load_baseline_file(path).tasks["STSBenchmark"].score == 0.82
@@ -181,15 +184,15 @@ def test_an_unchanged_measurement_on_another_day_changes_no_byte(
     own: Path, built_in: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     on_day(1, monkeypatch)
-    Baselines(own, built_in).write([measured("STS13", 0.7), measured()], ENV, Path())
+    Baselines(own, built_in).write([measured("STS13", 0.7), measured()], ENV, STORE)
     path = own / "minilm.json"
     before = path.read_text(encoding="utf-8")
     on_day(2, monkeypatch)
 
-    assert Baselines(own, built_in).write([measured("STS13", 0.7), measured()], ENV, Path()) == []
+    assert Baselines(own, built_in).write([measured("STS13", 0.7), measured()], ENV, STORE) == []
     assert path.read_text(encoding="utf-8") == before
 
-    assert Baselines(own, built_in).write([measured("STS13", 0.8), measured()], ENV, Path()) == [path]
+    assert Baselines(own, built_in).write([measured("STS13", 0.8), measured()], ENV, STORE) == [path]
     after = path.read_text(encoding="utf-8")
     assert '"2026-11-02"' in entry_text(after, "STS13")
     assert entry_text(after, "STSBenchmark") == entry_text(before, "STSBenchmark")
@@ -217,7 +220,7 @@ def test_the_own_folder_wins_for_each_alias_and_task_alone(own: Path, built_in: 
 def test_a_limited_measurement_is_another_entry(own: Path, baselines: Baselines) -> None:
     put(own, "minilm", {"STSBenchmark": make_entry(0.5)})
 
-    baselines.write([measured(score=0.9, limit=100)], ENV, Path())
+    baselines.write([measured(score=0.9, limit=100)], ENV, STORE)
 
     scores = {key: reference.baseline.score for key, reference in baselines.entries("minilm").items()}
     assert scores == {"STSBenchmark": 0.5, "STSBenchmark?limit=100": 0.9}
@@ -228,7 +231,7 @@ def test_imported_numbers_are_never_passed_off_as_another_revisions(own: Path, b
     before = path.read_bytes()
 
     with pytest.raises(BaselineError, match=r"STS13 was imported for .* at old, and this run measured .* at new"):
-        baselines.write([measured("STS16", revision="new")], ENV, Path())
+        baselines.write([measured("STS16", revision="new")], ENV, STORE)
 
     assert path.read_bytes() == before
 
@@ -237,7 +240,7 @@ def test_the_refusal_of_another_models_numbers_names_both_models(own: Path, base
     put(own, "minilm", {"STS13": make_entry(0.1, imported=True)}, model="org/one")
 
     with pytest.raises(BaselineError, match=r"org/one.*org/two"):
-        baselines.write([measured("STS16", model="org/two")], ENV, Path())
+        baselines.write([measured("STS16", model="org/two")], ENV, STORE)
 
 
 @pytest.mark.parametrize(
@@ -248,14 +251,14 @@ def test_a_new_revision_takes_over_a_file_without_imported_numbers_left(
 ) -> None:
     path = put(own, "minilm", tasks, revision="old")
 
-    baselines.write([measured("STS13", revision="new")], ENV, Path())
+    baselines.write([measured("STS13", revision="new")], ENV, STORE)
 
     assert load_baseline_file(path).revision == "new"
 
 
 def test_an_unmeasured_record_cannot_become_a_baseline(own: Path, baselines: Baselines) -> None:
     with pytest.raises(BaselineError, match="minilm:STSBenchmark was not measured"):
-        baselines.write([make_row(outcome="error", error="boom")], ENV, Path())
+        baselines.write([make_row(outcome="error", error="boom")], ENV, STORE)
     assert not own.exists()
 
 
@@ -330,3 +333,21 @@ def test_the_built_in_baselines_judge_a_project_without_its_own(own: Path) -> No
 
     assert reference is not None
     assert judge(make_case(), make_outcome(0.8203, identity=make_identity()), reference, HERE).word == "pass"
+
+
+def test_a_refused_write_leaves_the_samples_of_the_old_entry_alone(tmp_path: Path) -> None:
+    store, own = Store(tmp_path / "store"), tmp_path / "own"
+    baselines = Baselines(own, tmp_path)
+
+    def with_samples(content: bytes, revision: str) -> Record:
+        file = store.write_samples("0123456789ab", "STS16.parquet", content)
+        return replace(measured("STS16", revision=revision), samples=file)
+
+    baselines.write([with_samples(b"old", "old")], ENV, store)
+    kept = own / "samples" / "minilm" / "STS16.parquet"
+    file = load_baseline_file(own / "minilm.json")
+    imported = {**file.tasks, "STS13": make_entry(imported=True)}
+    (own / "minilm.json").write_text(render_baseline_file(replace(file, tasks=imported)))
+    with pytest.raises(BaselineError, match="was imported for"):
+        Baselines(own, tmp_path).write([with_samples(b"new", "new")], ENV, store)
+    assert kept.read_bytes() == b"old"

@@ -130,3 +130,15 @@ def test_side_that_cannot_be_read_is_one_sentence(
     assert (code, out) == (4, "")
     assert sentence in err
     assert err.count("\n") == 1
+
+
+def test_task_that_the_candidate_could_not_measure_is_not_passed_over(
+    capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    content: dict[str, Any] = json.loads((runs / "a.json").read_text())
+    content["records"][0] |= {"score": None, "subsets": None, "outcome": "error", "error": "CUDA out of memory"}
+    (runs / "lost.json").write_text(json.dumps(content))
+    code, out, _ = run(capsys, "compare", "a.json", "lost.json")
+    assert code == 1
+    assert "1 error" in out

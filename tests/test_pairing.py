@@ -217,3 +217,50 @@ def test_forced_rules_win() -> None:
     case = make_case("Retrieval", policy=Policy(rule="paired"))
     verdict = judge(case, make_outcome(0.5), make_reference(0.5), Circumstances(env=ENV))
     assert verdict.word == "incomparable"
+
+
+def test_few_changed_samples_are_bounded_stratum_by_stratum() -> None:
+    """Strata count alike: three of sixty lost are 2.25 points of the score, not three of five thousand."""
+    before = np.full(5060, 0.9)
+    after = before.copy()
+    after[:3] = 0.0
+    strata = np.array(["t/a"] * 60 + ["t/b"] * 5000)
+    one, two = (replace(values(side), stratum=strata) for side in (after, before))
+    paired = pair(one, two)
+    assert isinstance(paired, Paired)
+    for gated in (1, 3, 10, 100):
+        circumstances = Circumstances(env=ENV, gated=gated, paired=paired)
+        assert judge(make_case("Retrieval"), make_outcome(0.8775), make_reference(0.9), circumstances).word != "pass"
+
+
+def test_labels_that_are_words_are_paired() -> None:
+    ids = np.array([f"{n:03}" for n in range(COUNT)])
+    gold = np.where(np.arange(COUNT) % 2, "yes", "no")
+    make: dict[str, Any] = {"type": "Classification", "metric": "f1", "stratum": np.full(COUNT, "t/d"), "id": ids}
+    worse = np.where(np.arange(COUNT) < 20, "no", gold)
+    paired = pair(
+        Samples(**make, gold=gold, prediction=worse[:, None]), Samples(**make, gold=gold, prediction=gold[:, None])
+    )
+    assert isinstance(paired, Paired)
+    assert paired.changed == 10
+    assert paired.difference.mean < 0
+
+
+def test_score_without_a_paired_test_is_judged_by_its_margin() -> None:
+    ids = np.array(["a", "b"])
+    kept = Samples(type="InstructionReranking", metric="p-MRR", stratum=np.full(2, "t/d"), id=ids, top=[["x"], ["y"]])
+    assert pair(kept, kept) is None
+    circumstances = Circumstances(env=ENV, paired=pair(kept, kept))
+    assert (
+        judge(make_case("InstructionReranking"), make_outcome(0.5), make_reference(0.5), circumstances).word == "pass"
+    )
+
+
+def test_single_sample_in_one_stratum_does_not_hide_a_loss_in_the_others() -> None:
+    before = np.full(501, 0.8)
+    after = before - np.random.default_rng(0).uniform(0.3, 0.4, 501)
+    strata = np.array(["t/a"] * 500 + ["t/b"])
+    paired = pair(replace(values(after), stratum=strata), replace(values(before), stratum=strata))
+    assert isinstance(paired, Paired)
+    circumstances = Circumstances(env=ENV, paired=paired)
+    assert judge(make_case("Retrieval"), make_outcome(0.45), make_reference(0.8), circumstances).word == "regressed"

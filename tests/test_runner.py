@@ -200,6 +200,9 @@ def test_aggregate_opens_its_children_with_our_source(tiny: OpenModel, store: St
     source = Source(kind="mirror", path=tmp_path / "hub")
     (whole,) = find_tasks(Selection(include=("CQADupstackRetrieval",)), "test")
     outcome = measure(case_of(whole, source), tiny, store, quiet)
+    again = measure(case_of(whole, source), tiny, store, quiet)
+    assert again.scores == outcome.scores, "the children are shared by all objects of the aggregate"
+    assert again.data_sha256 == outcome.data_sha256
     parts = []
     for child in children:
         (info,) = find_tasks(Selection(include=(child.metadata.name,)), "test")

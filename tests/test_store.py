@@ -118,3 +118,13 @@ def test_the_hash_of_files_depends_on_names_contents_and_which_belongs_to_which(
     hashes = [store.files_sha256(write_files(tmp_path / str(i), content)) for i, content in enumerate(variants)]
 
     assert len(set(hashes)) == len(variants)
+
+
+def test_samples_of_two_runs_of_one_model_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    one, two = (store.write_samples("0123456789ab", "STS22.v2@limit=5.parquet", content) for content in (b"1", b"2"))
+    assert one != two
+    assert (store.read_samples(one), store.read_samples(two)) == (b"1", b"2")
+    (tmp_path / one).write_bytes(b"2")
+    assert store.read_samples(one) is None, "other content than the name says"
+    assert store.read_samples("samples/gone.parquet") is None

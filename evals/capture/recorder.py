@@ -69,12 +69,14 @@ class Capture:
             self._predicted.append(predicted)
         self._random.sampled, self._random.drawn = [], []
 
-    def samples(self, stratum: str | None = None) -> Samples:
-        """Make the samples of all splits and subsets.
+    def samples(self, stratum: str | None = None) -> Samples | None:
+        """Make the samples of all splits and subsets; None for a task that tells nobody its predictions.
 
         Args:
             stratum: what to call them all, for a child of an aggregate; else ``split/subset``.
         """
+        if not self._predicted:
+            return None
         return gather([self._part(one, stratum or f"{one.split}/{one.subset}") for one in self._predicted])
 
     def _part(self, one: Predicted, stratum: str) -> Samples:

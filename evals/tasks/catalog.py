@@ -45,6 +45,15 @@ def known_task_names() -> list[str]:
         return [t.metadata.name for t in mteb.get_tasks(exclude_superseded=False, exclude_private=False)]
 
 
+def known_task_types() -> dict[str, str]:
+    """Map every task of mteb's, superseded ones too, to its type."""
+    with quiet_mteb():
+        import mteb
+
+        tasks = mteb.get_tasks(exclude_superseded=False, exclude_private=False)
+        return {task.metadata.name: task.metadata.type for task in tasks}
+
+
 @contextmanager
 def quiet_mteb() -> Iterator[None]:
     """Keep mteb's remarks about superseded and beta tasks out of the terminal: they repeat for every case."""

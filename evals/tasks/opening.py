@@ -72,7 +72,7 @@ def _open_aggregate(info: TaskInfo, source: Source, store: Store) -> OpenTask:
     import mteb
 
     task = mteb.get_task(info.name)
-    children = tuple(task.metadata.tasks)  # type: ignore[attr-defined]  # an aggregate's metadata names them
+    children = tuple(map(_fresh, task.metadata.tasks))  # type: ignore[attr-defined]  # an aggregate's metadata has them
     hashes = [_load(child, source, store) for child in children]
     return OpenTask(
         task=task,
@@ -80,6 +80,13 @@ def _open_aggregate(info: TaskInfo, source: Source, store: Store) -> OpenTask:
         dataset_revision=_digest([child.metadata.revision for child in children]),
         data_sha256=_digest(hashes),
     )
+
+
+def _fresh(child: "AbsTask") -> "AbsTask":
+    """Make a child anew: those of an aggregate's metadata are shared by every object of it and keep their state."""
+    fresh = type(child)()
+    fresh.hf_subsets = child.hf_subsets
+    return fresh.filter_eval_splits(child._eval_splits)
 
 
 def _digest(values: list[str | None]) -> str | None:
