@@ -124,8 +124,7 @@ def _compare(parsed: argparse.Namespace) -> tuple[str, int]:
     options = _options(parsed)
     baselines = Baselines(options.baselines)
     sides = [load_side(text, options.cwd, baselines, options.store) for text in (parsed.reference, parsed.candidate)]
-    policy = Policy(margin=options.margin or 0.01, alpha=options.alpha or 0.05, rule=options.gate or "auto")
-    records = compare(sides[0], sides[1], policy)
+    records = compare(sides[0], sides[1], options.override(Policy()))
     suites = judge_models(records)
     lines = [render_power(records)] if parsed.power else []
     if not parsed.power:

@@ -1,14 +1,14 @@
 """Which cases a run has: every model of every suite on every task, and what was left out because it cannot work."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from evals.baselines import Baselines
 from evals.config import Model, NamedSuite, Options, find_model, load_models, load_suite
 from evals.errors import ConfigError, suggest
 from evals.records import Case, Policy, Source, TaskInfo
-from evals.tasks import find_tasks, known_task_names
+from evals.tasks import find_tasks, known_tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +91,7 @@ def _refuse_unmatched(
     for pattern in patterns:
         if pattern in matched:
             continue
-        names = known_task_names()
+        names = known_tasks()
         inside = " + ".join(suite.name for suite in suites)
         if any(fnmatchcase(name, pattern) for name in names):
             raise ConfigError(f'--task = "{pattern}" is not in suite {inside}; name a suite that has it with --suite')
@@ -128,13 +128,7 @@ def _make_case(alias: str, task: TaskInfo, suite: NamedSuite, options: Options) 
 
 def _policy(task: TaskInfo, suite: NamedSuite, options: Options) -> Policy:
     """Return how a task is judged: what was typed wins over what the suite says."""
-    policy = suite.suite.gate.policy(task.name, task.type)
-    return replace(
-        policy,
-        margin=policy.margin if options.margin is None else options.margin,
-        alpha=policy.alpha if options.alpha is None else options.alpha,
-        rule=policy.rule if options.gate is None else options.gate,
-    )
+    return options.override(suite.suite.gate.policy(task.name, task.type))
 
 
 def _add(cases: dict[str, Case], case: Case) -> None:

@@ -26,7 +26,7 @@ from evals.records import (
 )
 from evals.samples import Samples, decode_samples
 from evals.store import Store
-from evals.tasks import known_task_types
+from evals.tasks import known_tasks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +87,20 @@ def compare(reference: Side, candidate: Side, policy: Policy) -> tuple[Record, .
     shared = [key for key in candidate.measured if key in reference.measured]
     if not shared:
         raise BaselineError(f"{reference.name} and {candidate.name} have no case in common")
-    judged = [_judge(key, reference, candidate, policy, len(candidate.measured)) for key in candidate.measured]
+    kinds = _types(reference, candidate)
+    judged = [_judge(key, reference, candidate, policy, kinds[key]) for key in candidate.measured]
     return (*judged, *candidate.unmeasured)
+
+
+def _types(reference: Side, candidate: Side) -> dict[str, str]:
+    """Return the task type of each of the candidate's cases; mteb is asked, once, only for what neither side knows."""
+    sides = (candidate, reference)
+    kinds = {
+        key: next((side.measured[key].type for side in sides if key in side.measured and side.measured[key].type), "")
+        for key in candidate.measured
+    }
+    known = {} if all(kinds.values()) else known_tasks()
+    return {key: kind or known.get(candidate.measured[key].task, "unknown") for key, kind in kinds.items()}
 
 
 def _load_run(path: Path, alias: str, text: str, store: Path) -> Side:
@@ -121,9 +133,8 @@ def _from_record(record: Record, run: Run, store: Path) -> Measured:
     return Measured(task=record.task, type=record.type, baseline=baseline, samples=samples, chance=record.chance)
 
 
-def _judge(key: str, reference: Side, candidate: Side, policy: Policy, shared: int) -> Record:
+def _judge(key: str, reference: Side, candidate: Side, policy: Policy, kind: str) -> Record:
     there, here = reference.measured.get(key), candidate.measured[key]
-    kind = here.type or (there.type if there else "") or known_task_types().get(here.task, "unknown")
     task = TaskInfo(name=here.task, type=kind, main_score=here.baseline.metric)
     case = Case(alias=candidate.name, task=task, suite="compare", policy=policy, limit=here.baseline.limit)
     outcome = _outcome(here, candidate)
@@ -135,7 +146,7 @@ def _judge(key: str, reference: Side, candidate: Side, policy: Policy, shared: i
     )
     paired = pair(here.samples, there.samples) if here.samples and there.samples else None
     env = here.baseline.env or describe_environment()
-    verdict = judge(case, outcome, expected, Circumstances(env=env, gated=shared, paired=paired))
+    verdict = judge(case, outcome, expected, Circumstances(env=env, gated=len(candidate.measured), paired=paired))
     return make_record(case, outcome, verdict, None)
 
 

@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
 from evals.config.suites import parse_source
 from evals.errors import ConfigError, suggest
 from evals.files import NO_OTHER_KEYS, check, place, read_toml
-from evals.records import BaselineMode, GateRule, Source
+from evals.records import BaselineMode, GateRule, Policy, Source
 
 REPORT_SUFFIXES = (".json",)
 # What chooses what is measured and how it is judged, for the commands that we print.
@@ -141,6 +141,15 @@ class Options:
             store=place(cwd, typed["store"]),
             reports=tuple(_report(cwd, file) for file in typed["reports"]),
             command=_again(typed),
+        )
+
+    def override(self, policy: Policy) -> Policy:
+        """Return a policy in which what was typed wins."""
+        return replace(
+            policy,
+            margin=policy.margin if self.margin is None else self.margin,
+            alpha=policy.alpha if self.alpha is None else self.alpha,
+            rule=policy.rule if self.gate is None else self.gate,
         )
 
 

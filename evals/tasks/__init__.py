@@ -1,6 +1,6 @@
 """Tasks, mteb's and custom ones: find them without data, open one with its data."""
 
-from evals.tasks.catalog import find_tasks, known_task_names, known_task_types
+from evals.tasks.catalog import find_tasks, known_tasks
 from evals.tasks.opening import OpenTask, open_task
 
-__all__ = ["OpenTask", "find_tasks", "known_task_names", "known_task_types", "open_task"]
+__all__ = ["OpenTask", "find_tasks", "known_tasks", "open_task"]

@@ -37,16 +37,8 @@ def find_tasks(selection: Selection, where: str) -> tuple[TaskInfo, ...]:
     return tuple(_narrow(infos, selection.splits, "splits", where))
 
 
-def known_task_names() -> list[str]:
-    """Name every task of mteb's, superseded ones too."""
-    with quiet_mteb():
-        import mteb
-
-        return [t.metadata.name for t in mteb.get_tasks(exclude_superseded=False, exclude_private=False)]
-
-
-def known_task_types() -> dict[str, str]:
-    """Map every task of mteb's, superseded ones too, to its type."""
+def known_tasks() -> dict[str, str]:
+    """Map the name of every task of mteb's, superseded ones too, to its type."""
     with quiet_mteb():
         import mteb
 
@@ -119,7 +111,7 @@ def _include(pool: list["AbsTask"], selection: Selection, where: str, in_pool: s
             try:
                 by_name[pattern] = mteb.get_task(pattern)
             except KeyError:
-                near = suggest(pattern, known_task_names())
+                near = suggest(pattern, known_tasks())
                 raise ConfigError(f'{where}: [tasks] include: "{pattern}" is not a task of mteb{near}') from None
             matches = [pattern]
         if not matches:
@@ -132,7 +124,7 @@ def _exclude(pool: list["AbsTask"], patterns: Sequence[str], where: str) -> list
     """Leave tasks out; a pattern that names nothing at all is a misspelling, not a wish."""
     for pattern in patterns:
         if not any(fnmatchcase(task.metadata.name, pattern) for task in pool):
-            names = known_task_names()
+            names = known_tasks()
             if not any(fnmatchcase(name, pattern) for name in names):
                 near = suggest(pattern, names)
                 raise ConfigError(f'{where}: [tasks] exclude: "{pattern}" matches no task of mteb{near}')
