@@ -166,13 +166,15 @@ class Baseline:
     """One entry of a baseline file. A *recorded* entry has a fingerprint; an *imported* one has none.
 
     ``source`` says where the number is from, ``recorded`` on which day, ``env`` with which library versions;
-    ``samples`` is the sha256 of its file of samples.
+    ``samples`` is the sha256 of its file of samples. ``metrics`` has, by name and stratum, other metrics that published
+    tables average, such as ``cosine_ap``.
     """
 
     metric: str
     score: float
     subsets: Mapping[str, float]
     source: str
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     n: int | None = None
     limit: int | None = None
     dataset_revision: str | None = None
@@ -192,6 +194,9 @@ class Baseline:
                 raise ValueError(f"{name} = {score} is not a fraction{hint}")
         if self.subsets and abs(fmean(self.subsets.values()) - self.score) > 1e-9:
             raise ValueError(f"score = {self.score} is not the mean of its subsets, {fmean(self.subsets.values())}")
+        for name, values in self.metrics.items():
+            if set(values) != set(self.subsets) or not all(-1 <= value <= 1 for value in values.values()):
+                raise ValueError(f"metrics.{name} needs a fraction for each of {', '.join(self.subsets)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
