@@ -18,9 +18,10 @@ LAYERS = (
     {"baselines", "gate", "report", "workers", "progress"},
     {"sources", "capture"},
     {"tasks", "models", "encoder"},
-    {"runner", "cases", "comparing"},
+    {"runner", "cases", "comparing", "averages", "differing"},
     {"engine"},
     {"session"},
+    {"commands"},
     {"plugin", "__main__"},
     {"test_tasks"},
 )

@@ -1,0 +1,85 @@
+"""Averages over baselines, as a leaderboard shows them: a mean over tasks, overall and by type."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Literal
+
+from evals.config import Selection
+from evals.records import Reference, TaskInfo
+from evals.tasks import find_tasks, known_tasks
+
+Metrics = Literal["main", "published"]
+# What the tables of the MTEB paper (Muennighoff et al., 2023, section 3.2) average where today's main score is
+# another metric: the best average precision of any similarity is at least that of the cosine.
+PUBLISHED: Mapping[str, str] = {"PairClassification": "cosine_ap"}
+AGGREGATE, CHILDREN = "CQADupstackRetrieval", "CQADupstack"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Average:
+    """The mean over ``tasks`` tasks and over those of each type, as fractions; None where there is no task."""
+
+    tasks: int
+    average: float | None
+    by_type: Mapping[str, float]
+    missing: tuple[str, ...]
+
+
+def tasks_to_average(entries: Mapping[str, Reference], benchmark: str | None) -> tuple[TaskInfo, ...]:
+    """Return the tasks of a benchmark, or those of the entries, one that averages others instead of these.
+
+    Raises:
+        ConfigError: mteb has no such benchmark.
+    """
+    if benchmark is not None:
+        return find_tasks(Selection(benchmark=benchmark), "--benchmark")
+    types = known_tasks()
+    counted = [name for name in entries if "?" not in name]
+    if AGGREGATE in counted:
+        counted = [name for name in counted if name == AGGREGATE or not name.startswith(CHILDREN)]
+    return tuple(
+        TaskInfo(name=name, type=types.get(name, "custom"), main_score=entries[name].baseline.metric)
+        for name in counted
+    )
+
+
+def average(entries: Mapping[str, Reference], tasks: Sequence[TaskInfo], metrics: Metrics, *, whole: bool) -> Average:
+    """Average a model's entries.
+
+    Args:
+        entries: by task name.
+        tasks: what to average over, unweighted.
+        metrics: today's main scores, or what the original tables averaged.
+        whole: take all the strata that an entry has; else only and all those of the task.
+
+    Returns:
+        The averages; a task without the metric in each of its strata is missing.
+    """
+    found: dict[str, list[float]] = {}
+    missing = []
+    for task in tasks:
+        score = _score(entries.get(task.name), task, metrics, whole=whole)
+        if score is None:
+            missing.append(task.name)
+        else:
+            found.setdefault(task.type, []).append(score)
+    scores = [score for group in found.values() for score in group]
+    return Average(
+        tasks=len(scores),
+        average=fmean(scores) if scores else None,
+        by_type={name: fmean(group) for name, group in sorted(found.items())},
+        missing=tuple(missing),
+    )
+
+
+def _score(reference: Reference | None, task: TaskInfo, metrics: Metrics, *, whole: bool) -> float | None:
+    if reference is None:
+        return None
+    entry = reference.baseline
+    name = PUBLISHED.get(task.type, task.main_score) if metrics == "published" else task.main_score
+    values = entry.subsets if name == entry.metric else entry.metrics.get(name, {})
+    strata = tuple(values) if whole else task.strata
+    if not strata or any(stratum not in values for stratum in strata):
+        return None
+    return fmean(values[stratum] for stratum in strata)

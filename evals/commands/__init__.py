@@ -1,0 +1,9 @@
+"""The subcommands of ``evals``: each adds its parser, and sets ``run`` to what returns a text and an exit code."""
+
+from evals.commands.baselines import add_baselines
+from evals.commands.compare import add_compare
+from evals.commands.plan import add_plan
+
+COMMANDS = (add_plan, add_baselines, add_compare)
+
+__all__ = ["COMMANDS"]
