@@ -121,7 +121,7 @@ class Embeddings:
             try:
                 keys = np.load(path)
                 vectors = np.load(self.folder / f"{name}{VECTORS}", mmap_mode="r")
-            except (OSError, ValueError, EOFError):
+            except Exception:  # a damaged header is read as Python, and fails in every way that Python can
                 self._delete(name)
                 continue
             if _fit(keys, vectors) and all(one.vectors.shape[1] == vectors.shape[1] for one in self._segments):
