@@ -10,22 +10,22 @@ PACKAGE = Path(__file__).parent.parent / "evals"
 # From the bottom up. Modules of one layer do not know each other.
 LAYERS = (
     {"errors", "points", "environment", "metrics"},
-    {"files"},
+    {"files", "strict_yaml"},
     {"samples"},
     {"records"},
     {"config", "recording", "rescore", "stats", "store"},
-    {"pairing", "overall"},
+    {"pairing", "overall", "merging"},
     {"baselines", "gate", "report", "workers", "progress"},
     {"sources", "capture"},
     {"tasks", "models", "encoder"},
-    {"runner", "cases", "comparing"},
+    {"runner", "cases", "comparing", "importing"},
     {"engine"},
     {"session"},
     {"plugin", "__main__"},
     {"test_tasks"},
 )
 HEAVY = {"mteb", "torch", "sentence_transformers", "datasets", "transformers", "sklearn", "scipy", "huggingface_hub"}
-MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "encoder", "capture", "sources", "runner"}
+MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "encoder", "capture", "sources", "runner", "importing"}
 PYTEST_STARTS_AT = "plugin"
 
 
