@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 from evals.errors import BaselineError, ConfigError, suggest
 from evals.files import place, read_text
 from evals.importing.request import Kind, Request
+from evals.importing.runs import split_alias
 
 # As find_model takes it: who, and what.
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -23,7 +23,10 @@ def find_kind(request: Request) -> Kind:
     """
     if request.kind is not None:
         return request.kind
-    path = place(request.folder, request.source)
+    text, alias = split_alias(request.source)
+    if alias is not None:
+        return "run"
+    path = place(request.folder, text)
     if path.is_dir():
         return _kind_of_folder(path)
     if path.is_file():
@@ -44,15 +47,9 @@ def _beside(path: Path) -> list[str]:
 def _kind_of_folder(path: Path) -> Kind:
     if (path / "runs").is_dir() and any((path / "runs").glob("*.json")):
         return "run"
-    if (path / "README.md").is_file() and not any(result_files(path)):
-        return "card"
+    if (path / "README.md").is_file() and not (path / "results").is_dir():
+        return "card"  # the folder of a model's repository
     return "results"
-
-
-def result_files(path: Path) -> Iterator[Path]:
-    """Find what may be result files of mteb's: in a revision's folder, a model's, or a tree of models."""
-    for pattern in ("*.json", "*/*.json", "*/*/*.json", "results/*/*/*.json"):
-        yield from (file for file in sorted(path.glob(pattern)) if file.name != "model_meta.json")
 
 
 def _kind_of_file(path: Path) -> Kind:

@@ -104,7 +104,8 @@ def _make_entry(rows: Sequence[Published], source: str) -> tuple[Baseline | None
     if not subsets:
         return None, notes
     if len(subsets) < len(task.strata):
-        notes.append(Note(reason=IN_PART, what=f"{task.name} ({len(subsets)} of {len(task.strata)})"))
+        some = ", ".join(subsets) if len(subsets) <= 2 else str(len(subsets))
+        notes.append(Note(reason=IN_PART, what=f"{task.name} ({some} of {len(task.strata)})"))
     used = [row for row in rows if row.stratum in subsets]
     revisions = {row.dataset_revision for row in used}
     if len(revisions) > 1:

@@ -4,10 +4,12 @@ from evals.errors import ConfigError
 from evals.files import place
 from evals.importing.cards import load_card
 from evals.importing.detect import find_kind
-from evals.importing.entries import make_entries, require_entries
+from evals.importing.entries import known_revision, make_entries, require_entries
 from evals.importing.hub import fetch_card
 from evals.importing.names import choose_alias, find_published
 from evals.importing.request import Imported, Request
+from evals.importing.runs import read_run
+from evals.importing.trees import find_folder, load_folder, name_source
 
 
 def read_source(request: Request) -> tuple[Imported, ...]:
@@ -16,11 +18,18 @@ def read_source(request: Request) -> tuple[Imported, ...]:
     Raises:
         EvalsError: there is no such source, or something in it is wrong.
     """
-    match find_kind(request):
+    kind = find_kind(request)
+    if request.include_external and kind != "results":
+        raise ConfigError(f"--include-external is for trees of results, and {request.source} is a {kind}")
+    match kind:
         case "card":
             return (_read_card(request),)
-        case kind:
-            raise ConfigError(f"{request.source}: is of the kind {kind}, which is not imported as baselines")
+        case "results":
+            return (_read_results(request),)
+        case "run":
+            return read_run(request)
+        case "evalscope":
+            raise ConfigError(f"{request.source}: is an EvalScope configuration, which has no scores to import")
 
 
 def _read_card(request: Request) -> Imported:
@@ -39,3 +48,16 @@ def _read_card(request: Request) -> Imported:
     require_entries(entries, notes, str(path))
     return Imported(alias=choose_alias(request, model), model=model, revision=revision, source=source,
                     entries=entries, notes=tuple(notes))  # fmt: skip
+
+
+def _read_results(request: Request) -> Imported:
+    path = place(request.folder, request.source)
+    folder = find_folder(path, request.revision, include_external=request.include_external)
+    rows, notes = load_folder(folder)
+    source = name_source(folder)
+    entries, more = make_entries(rows, source)
+    notes += more
+    require_entries(entries, notes, str(folder.path))
+    return Imported(alias=choose_alias(request, folder.model), model=folder.model,
+                    revision=known_revision(folder.revision), source=source, entries=entries,
+                    notes=tuple(notes))  # fmt: skip

@@ -56,8 +56,9 @@ def split_repeats(
     for name, values in by_name.items():
         mean = fmean(values[:mean_at] + values[mean_at + 1 :])
         if not abs(values[mean_at] - mean) <= ROUNDED:
+            own = f"number {mean_at + 1} is {values[mean_at]:g}, not the mean of the others, {mean:g}"
             raise BaselineError(
-                f'{where}: has the metric "{name}" {len(values)} times, and number {mean_at + 1} is {values[mean_at]:g}, '
-                f"not the mean of the others, {mean:g}; expected it once, or {aggregate} between its parts"
+                f'{where}: has the metric "{name}" {len(values)} times, and {own}; '
+                f"expected it once, or {aggregate} between its parts"
             )
     return {part: [(name, values[at]) for name, values in by_name.items()] for at, part in enumerate(tasks)}

@@ -53,7 +53,8 @@ def _render(one: Imported, merge: Merge, how: How) -> list[str]:
             entry = one.entries[key]
             lines.append(f"  {merge.fates[key]:7} {key} {entry.metric} {points(entry.score)}")
     counts = ", ".join(f"{len(keys)} {fate}" for fate in ("new", "changed", "same") if (keys := merge.keys(fate)))
-    lines.append(f"  {len(one.entries)} entries: {counts or 'none taken'}")
+    total = "1 entry" if len(one.entries) == 1 else f"{len(one.entries)} entries"
+    lines.append(f"  {total}: {counts or 'none taken'}")
     kept = merge.keys("kept")
     if kept:
         lines.append(f"  recorded by a run and kept, --replace overwrites them: {_name(kept)}")
