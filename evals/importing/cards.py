@@ -12,7 +12,7 @@ from evals.errors import BaselineError
 from evals.files import check, read_text
 from evals.importing.entries import NOT_A_TASK, Note, Published, known_revision
 from evals.importing.metrics import is_fraction
-from evals.importing.repeats import split_repeats
+from evals.importing.repeats import has_repeats, split_repeats
 from evals.records import TaskInfo
 from evals.strict_yaml import parse_yaml
 from evals.tasks import define_task, find_aggregates
@@ -88,9 +88,8 @@ def load_card(path: Path) -> Card:
         raise BaselineError(f"{path}: model-index has {len(models)} models; expected one")
     rows: list[Published] = []
     notes: list[Note] = []
-    aggregates = find_aggregates()
     for number, result in enumerate(models[0].results):
-        found, about = _read_result(result, aggregates, f"{path}: model-index[0].results[{number}]")
+        found, about = _read_result(result, f"{path}: model-index[0].results[{number}]")
         rows += found
         notes += about
     _refuse_fractions(rows, path)
@@ -117,9 +116,7 @@ def read_front_matter(path: Path) -> Mapping[str, Any]:
     return front
 
 
-def _read_result(
-    result: Any, aggregates: Mapping[str, Sequence[str]], where: str
-) -> tuple[list[Published], list[Note]]:
+def _read_result(result: Any, where: str) -> tuple[list[Published], list[Note]]:
     """Read one block; one that is not mteb's may have any shape."""
     dataset = result.get("dataset") if isinstance(result, dict) else None
     name = dataset.get("name") if isinstance(dataset, dict) else None
@@ -135,8 +132,9 @@ def _read_result(
     if subset is None:
         return [], [Note(reason=NO_SUBSET, what=f"{block.dataset.name} (config {block.dataset.config})")]
     points = [(metric.type, _checked(metric, where)) for metric in block.metrics]
-    repeated = split_repeats(points, task.name, aggregates, where)
-    parts = {task.name: points} if repeated is None else repeated
+    parts = {task.name: points}
+    if has_repeats(points):
+        parts = split_repeats(points, task.name, find_aggregates(), where)
     return [_publish(part, subset, block.dataset, metrics, where) for part, metrics in parts.items()], []
 
 
@@ -150,7 +148,8 @@ def _publish(
         task=task,
         split=dataset.split,
         subset=subset,
-        metrics=[(metric, value / 100) for metric, value in metrics],
+        # Twelve digits are more than anybody published, and do without the dust of the division.
+        metrics=[(metric, round(value / 100, 12)) for metric, value in metrics],
         where=where,
         dataset_revision=known_revision(dataset.revision),
     )

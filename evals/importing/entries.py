@@ -140,7 +140,7 @@ def _why_not(task: TaskInfo, stratum: str, score: float | None) -> str | None:
 
 def _add_aggregates(entries: Mapping[str, Baseline], source: str) -> tuple[dict[str, Baseline], list[Note]]:
     derived, notes = {}, []
-    for name, parts in find_aggregates().items():
+    for name, parts in find_aggregates().items() if len(entries) > 1 else ():
         found = [entries[part] for part in parts if part in entries]
         task = define_task(name)
         if task is None or len(found) < len(parts) or len(task.strata) != 1:

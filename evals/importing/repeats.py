@@ -9,21 +9,14 @@ from evals.errors import BaselineError
 ROUNDED = 1e-3
 
 
-def require_once(metrics: Sequence[tuple[str, float]], where: str) -> None:
-    """Refuse a metric that is given more than once.
-
-    Raises:
-        BaselineError: naming it.
-    """
-    names = [name for name, _ in metrics]
-    for name in names:
-        if names.count(name) > 1:
-            raise BaselineError(f'{where}: has the metric "{name}" {names.count(name)} times; expected it once')
+def has_repeats(metrics: Sequence[tuple[str, float]]) -> bool:
+    """Say whether a metric is given more than once."""
+    return len({name for name, _ in metrics}) < len(metrics)
 
 
 def split_repeats(
     metrics: Sequence[tuple[str, float]], task: str, aggregates: Mapping[str, Sequence[str]], where: str
-) -> dict[str, list[tuple[str, float]]] | None:
+) -> dict[str, list[tuple[str, float]]]:
     """Take apart a block that has every metric once for each part of an aggregate and once for the aggregate.
 
     Such a block was written from files in the order of their names, so the aggregate's own number stands where its
@@ -37,21 +30,19 @@ def split_repeats(
         where: the block's place, for errors.
 
     Returns:
-        The metrics by task name; None where no metric is repeated.
+        The metrics by task name.
 
     Raises:
-        BaselineError: a metric is repeated and it is not this.
+        BaselineError: metrics are repeated and it is not this.
     """
     by_name: dict[str, list[float]] = {}
     for name, value in metrics:
         by_name.setdefault(name, []).append(value)
-    if all(len(values) == 1 for values in by_name.values()):
-        return None
     aggregate = next((name for name, parts in aggregates.items() if task in (name, *parts)), None)
     tasks = [] if aggregate is None else sorted((aggregate, *aggregates[aggregate]))
     if aggregate is None or any(len(values) != len(tasks) for values in by_name.values()):
-        require_once(metrics, where)
-        return None
+        name, values = max(by_name.items(), key=lambda item: len(item[1]))
+        raise BaselineError(f'{where}: has the metric "{name}" {len(values)} times; expected it once')
     mean_at = tasks.index(aggregate)
     for name, values in by_name.items():
         mean = fmean(values[:mean_at] + values[mean_at + 1 :])

@@ -83,7 +83,8 @@ def _import(alias: str, run: Run, request: Request, store: Store) -> Imported:
     notes += [Note(reason=FAILED, what=record.task) for record in measured if record.outcome == "failed"]
     name = request.alias and choose_alias(request, alias)
     return Imported(alias=name or alias, model=measured[0].model or alias, revision=measured[0].revision,
-                    source=f"run of {run.started}", entries=entries, notes=(*notes, *lost), samples=samples)  # fmt: skip
+                    source=f"run of {run.started}", entries=entries, samples=samples,
+                    notes=(*notes, *lost))  # fmt: skip
 
 
 def _need_one_model(records: Sequence[Record], alias: str) -> None:
