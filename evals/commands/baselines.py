@@ -7,6 +7,7 @@ from typing import Any
 
 from evals.averages import PUBLISHED, Average, average, tasks_to_average
 from evals.baselines import Baselines
+from evals.commands.importing import add_import
 from evals.commands.parsing import columns, parse_options
 from evals.differing import Row, load_sides
 from evals.files import to_json
@@ -33,6 +34,7 @@ def add_baselines(commands: Any) -> None:
     )
     show.add_argument("--json", action="store_true", help="print JSON, scores as fractions")
     show.set_defaults(run=_show)
+    add_import(actions)
     diff = actions.add_parser(
         "diff",
         help="print what changed between two models, two folders, or a commit and now",
