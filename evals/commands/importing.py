@@ -17,7 +17,7 @@ def add_import(actions: Any) -> None:
         "SOURCE is a model card (a Markdown file or a hub id), a tree of mteb's result files, or a run record of ours "
         "(a .json file, or a store: its newest run).",
     )
-    command.add_argument("source", metavar="SOURCE", help="a file, a folder or a hub id")
+    command.add_argument("origin", metavar="SOURCE", help="a file, a folder or a hub id")
     command.add_argument("--alias", metavar="NAME", help="the model's name here (default: from its published name)")
     command.add_argument("--into", metavar="DIR", help="the folder of baselines to write to (default: the project's)")
     command.add_argument("--revision", metavar="REV", help="the model's revision: which to take, or which a card is of")
@@ -32,7 +32,7 @@ def _import_baselines(parsed: argparse.Namespace) -> tuple[str, int]:
     parsed.baselines = parsed.into
     options = parse_options(parsed)
     request = Request(
-        source=parsed.source,
+        source=parsed.origin,
         folder=options.cwd,
         alias=parsed.alias,
         revision=parsed.revision,
