@@ -126,5 +126,4 @@ def _diff(parsed: argparse.Namespace) -> tuple[str, int]:
 
 def _diff_row(row: Row) -> tuple[str, ...]:
     delta = "-" if row.delta is None else signed_points(row.delta)
-    scores = points(row.before.score), points(row.after.score)
-    return (row.name, *scores, delta, _origin(row.before), _origin(row.after), row.note)
+    return (row.name, *map(points, row.scores), delta, _origin(row.before), _origin(row.after), row.note)
