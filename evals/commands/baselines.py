@@ -125,5 +125,5 @@ def _diff(parsed: argparse.Namespace) -> tuple[str, int]:
 
 
 def _diff_row(row: Row) -> tuple[str, ...]:
-    delta = "-" if row.delta is None else signed_points(row.delta)
+    delta = "-" if row.delta is None else signed_points(round(row.delta, 6))
     return (row.name, *map(points, row.scores), delta, _origin(row.before), _origin(row.after), row.note)
