@@ -106,6 +106,21 @@ class Embeddings:
         mapped = np.load(self.folder / f"{name}{VECTORS}", mmap_mode="r")
         self._add(_Segment(keys=keys, vectors=mapped, name=name))
 
+    def merge(self, many: int) -> None:
+        """Make one segment of all, where there are more than so many; damaged vectors are left out."""
+        self._load_new()
+        names = [segment.name for segment in self._segments if segment.name is not None]
+        if len(names) <= many:
+            return
+        keys = np.unique(np.concatenate([segment.keys[:, :2] for segment in self._segments]), axis=0)
+        known, vectors = self.get(keys)
+        self.put(keys[known], vectors)
+        self.flush()  # before the old ones go: whoever stops here leaves every vector twice, not none
+        for name in names:
+            self._delete(name)
+        self._segments = [segment for segment in self._segments if segment.name not in names]
+        self._index = None
+
     def __len__(self) -> int:
         """Return how many vectors there are; one that two processes wrote counts twice."""
         self._load_new()
