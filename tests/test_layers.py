@@ -13,7 +13,7 @@ LAYERS = (
     {"files"},
     {"samples"},
     {"records"},
-    {"config", "recording", "rescore", "stats", "store"},
+    {"config", "modelscope", "prompts", "recording", "rescore", "stats", "store"},
     {"pairing", "overall"},
     {"baselines", "gate", "report", "workers", "progress"},
     {"sources", "capture"},
@@ -24,8 +24,9 @@ LAYERS = (
     {"plugin", "__main__"},
     {"test_tasks"},
 )
-HEAVY = {"mteb", "torch", "sentence_transformers", "datasets", "transformers", "sklearn", "scipy", "huggingface_hub"}
-MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "encoder", "capture", "sources", "runner"}
+HEAVY = {"mteb", "torch", "sentence_transformers", "datasets", "transformers", "sklearn", "scipy", "huggingface_hub",
+         "modelscope"}  # fmt: skip
+MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "modelscope", "encoder", "capture", "sources", "runner"}
 PYTEST_STARTS_AT = "plugin"
 
 
