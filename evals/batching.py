@@ -111,7 +111,8 @@ class BatchedModel:
         if known.all() and distinct:
             return stored[order]
         new = self._run([text for text, old in zip(distinct, known, strict=True) if not old], method, call)
-        self._embeddings.put(keys[~known], new)
+        if np.isfinite(new).all():  # a broken model is refused further up, and must not be remembered
+            self._embeddings.put(keys[~known], new)
         vectors = np.empty((len(distinct), new.shape[1]), np.float32)
         vectors[~known] = new
         if known.any():
@@ -119,11 +120,14 @@ class BatchedModel:
         return vectors[order]
 
     def _meaning(self, method: str, call: dict[str, Any]) -> str:
-        """Say what beside the text decides its vector; where a model has no prompts and routes, no method does."""
-        plain = call["prompt"] is None and not any(self._model.prompts.values())
+        """Say what beside the text decides its vector.
+
+        The method only chooses a prompt where none is given, and the way through a model that has several.
+        """
+        given = call["prompt"] is not None or not any(self._model.prompts.values())
         routed = any(type(module).__name__ == "Router" for module in self._model)
-        asked = "" if plain and not routed else method
-        return "\0".join([asked, *(f"{name}={value}" for name, value in sorted(call.items()) if value is not None)])
+        said = {name: value for name, value in sorted(call.items()) if value}
+        return "\0".join(["" if given and not routed else method, *(f"{name}={said[name]}" for name in said)])
 
     def _run(self, texts: list[str], method: str, call: dict[str, Any]) -> Vectors:
         """Encode every text, longest first: what does not fit the device's memory shows at once."""

@@ -51,6 +51,7 @@ class Record:
     seconds: float | None = None
     phases: Mapping[str, float] | None = None
     texts: int | None = None
+    encoded: int | None = None
     prompts: Mapping[str, tuple[str, ...]] | None = None
     dataset_revision: str | None = None
     data_sha256: str | None = None
@@ -139,6 +140,7 @@ def _with_outcome(record: Record, outcome: Outcome) -> Record:
         seconds=round(sum(outcome.phases.values()), 3),
         phases={name: round(seconds, 3) for name, seconds in outcome.phases.items()},
         texts=outcome.texts,
+        encoded=outcome.encoded,
         prompts=outcome.prompts,
         dataset_revision=outcome.dataset_revision,
         data_sha256=outcome.data_sha256,

@@ -152,7 +152,8 @@ class Outcome:
 
     ``phases`` are seconds: model, data, encode, score. ``samples_file`` is where the samples are, inside the store.
     ``prompts`` are those really put before texts, by role (``query``, ``document``) or, for texts without one, by task
-    type; ``""`` is none, and None means not known.
+    type; ``""`` is none, and None means not known. ``texts`` were asked for, of which ``encoded`` were not known from
+    before; None where that is not ours to know.
     """
 
     identity: ModelIdentity
@@ -163,6 +164,7 @@ class Outcome:
     data_sha256: str | None
     phases: Mapping[str, float]
     texts: int
+    encoded: int | None = None
     prompts: Mapping[str, tuple[str, ...]] | None = None
     samples: Samples | None = None
     samples_file: str | None = None

@@ -15,7 +15,7 @@ from evals.records import Case, Outcome, Scores
 from evals.rescore import rescore
 from evals.samples import Samples, gather
 from evals.store import Store
-from evals.tasks import OpenTask, open_task
+from evals.tasks import OpenTask, columns_read_once, open_task
 
 if TYPE_CHECKING:
     from mteb.results import TaskResult
@@ -39,11 +39,19 @@ def measure(case: Case, model: OpenModel, store: Store, progress: Progress) -> O
     """
     started = time.perf_counter()
     progress("reading data")
-    with open_task(case.task, case.source, store, limit=case.limit) as opened:
+    with columns_read_once(), open_task(case.task, case.source, store, limit=case.limit) as opened:
         loaded = time.perf_counter()
-        watched = WatchedEncoder(model.encoder, model.module, progress, model.prompt_used)
+        batched = model.batched
+        watched = WatchedEncoder(model.encoder, None if batched else model.module, progress, model.prompt_used)
+        before = 0
+        if batched is not None:
+            batched.progress, before = progress, batched.encoded
         captures = [Capture(part) for part in opened.parts]
-        result = _evaluate(opened, watched, model)
+        try:
+            result = _evaluate(opened, watched, model)
+        finally:
+            if batched is not None:
+                batched.flush()
         watched.check_spread()
         samples = _samples(opened, captures)
         scores = _scores(case, result, captures, samples)
@@ -63,6 +71,7 @@ def measure(case: Case, model: OpenModel, store: Store, progress: Progress) -> O
                 "score": ended - loaded - watched.seconds,
             },
             texts=watched.texts,
+            encoded=None if batched is None else batched.encoded - before,
             prompts=watched.prompts,
             samples=samples,
         )

@@ -50,7 +50,7 @@ class WeightsSpec(_Spec):
 
     Exactly one place: ``id`` (of a hub), ``path`` (a folder), or ``package`` with ``path`` inside it. ``model``
     and ``revision`` say which published model a folder's or package's weights stand for. ``sha256`` pins
-    ``model.safetensors``.
+    ``model.safetensors``. ``batch_size`` is at most so many texts in a batch; None, as many as suit the device.
     """
 
     __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
@@ -68,7 +68,7 @@ class WeightsSpec(_Spec):
     model_kwargs: Mapping[str, Any] = field(default_factory=dict)
     config_kwargs: Mapping[str, Any] = field(default_factory=dict)
     encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    batch_size: WholeNumber = 32
+    batch_size: WholeNumber | None = None
 
     def __post_init__(self) -> None:
         _check_values(self)

@@ -19,6 +19,7 @@ from evals.store import Store
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # What sentence-transformers does not read, and weights in formats that it does not pick.
 NOT_READ = ("README*", "LICENSE*", "*.md", ".git*", "train_script.py", "data_config.json", "*.h5", "*.ot", "*.msgpack")
+NOT_OF_VECTORS = {"prompts", "instruction", "instruct", "quantize"}
 NOT_READ_FOLDERS = {"onnx", "openvino", "coreml", ".git", ".cache", "__pycache__"}
 
 
@@ -43,13 +44,26 @@ def identify(model: Model, store: Store) -> ModelIdentity:
 def describe(model: Model, weights: Weights) -> ModelIdentity:
     """Return who a model is whose weights were found."""
     spec = model.spec
-    text = json.dumps({"weights": weights.are, "settings": spec.changes()}, sort_keys=True, default=str)
     return ModelIdentity(
         name=spec.published or f"local/{model.alias}",
         revision=weights.revision,
         unmodified=model.unmodified and spec.published is not None,
-        fingerprint=hashlib.sha256(text.encode()).hexdigest()[:12],
+        fingerprint=_digest(weights, spec.changes()),
     )
+
+
+def vector_fingerprint(model: Model, weights: Weights) -> str:
+    """Return what a model's float vectors are known by: all of the fingerprint but what comes before or after them.
+
+    Prompts are part of what is encoded, and quantization is done to what comes out.
+    """
+    settings = model.spec.changes()
+    return _digest(weights, {name: value for name, value in settings.items() if name not in NOT_OF_VECTORS})
+
+
+def _digest(weights: Weights, settings: Mapping[str, Any]) -> str:
+    text = json.dumps({"weights": weights.are, "settings": settings}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def locate(model: Model, store: Store) -> Weights:
@@ -69,7 +83,8 @@ def locate(model: Model, store: Store) -> Weights:
         commit = _resolve_commit(spec, model.alias)
         return Weights(place=spec.id, revision=commit, are={"id": spec.id, "commit": commit})
     folder, revision = _folder(spec, model.alias)
-    files = {name: store.file_sha256(path) for name, path in _files_read(folder, spec).items()}
+    with store.one_write_of_hashes():
+        files = {name: store.file_sha256(path) for name, path in _files_read(folder, spec).items()}
     if not files:
         raise ModelError(f"{model.alias}: {folder} holds no model files")
     pinned = files.get("model.safetensors")

@@ -5,9 +5,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from evals.batching import BatchedModel
 from evals.config import EncoderSpec, Model, RegistrySpec
+from evals.environment import describe_environment
 from evals.errors import ModelError
-from evals.models.identity import describe, locate
+from evals.models.identity import Weights, describe, locate, vector_fingerprint
 from evals.models.loading import dimension_of, load, pooling_of
 from evals.models.prompted import PromptedEncoder
 from evals.models.registry import load_from_registry, watch_prompts
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 class OpenModel:
     """A loaded model: the encoder for mteb, the torch module inside if any, who it is and how it runs.
 
-    ``prompt_used`` tells what was put before the texts of the encoder's last call, None where that is not known.
+    ``batched`` is what batches and stores, where that is ours to do. ``prompt_used`` tells what was put before the
+    texts of the encoder's last call, None where that is not known.
     """
 
     encoder: "EncoderProtocol"
@@ -37,6 +40,7 @@ class OpenModel:
     quantize: str | None
     batch_size: int
     encode_kwargs: Mapping[str, Any]
+    batched: BatchedModel | None = None
     prompt_used: Callable[[], str | None] = lambda: None
 
 
@@ -61,7 +65,13 @@ def open_model(model: Model, device: str, store: Store) -> OpenModel:
         raise ModelError(f'{model.alias}: a model of kind "{spec.kind}" cannot be opened yet')
     loaded = load(spec, model.alias, weights, place)
     prompting = prompting_of(spec, loaded)
-    encoder = PromptedEncoder(loaded, _wrap(loaded, identity, model), prompting)
+    batched = BatchedModel(
+        loaded,
+        embeddings=store.embeddings(_space(model, weights, identity, loaded)),
+        texts_at_once=spec.batch_size,
+    )
+    batched.check()
+    encoder = PromptedEncoder(batched, _wrap(loaded, identity, model), prompting)
     encode_kwargs = dict(spec.encode_kwargs)
     if spec.normalize is not None:
         encode_kwargs["normalize_embeddings"] = spec.normalize
@@ -72,8 +82,9 @@ def open_model(model: Model, device: str, store: Store) -> OpenModel:
         settings=_settings(loaded, prompting.in_the_clear(), spec.quantize),
         device=place,
         quantize=spec.quantize,
-        batch_size=spec.batch_size,
+        batch_size=spec.batch_size or 32,
         encode_kwargs=encode_kwargs,
+        batched=batched,
         prompt_used=lambda: encoder.prompt_used,
     )
 
@@ -129,6 +140,25 @@ def _open_registry(model: Model, spec: RegistrySpec, identity: ModelIdentity, de
         encode_kwargs=dict(spec.encode_kwargs),
         prompt_used=(lambda: None) if loaded is None else watch_prompts(loaded),
     )
+
+
+def _space(model: Model, weights: Weights, identity: ModelIdentity, loaded: "SentenceTransformer") -> dict[str, str]:
+    """Say all that decides a text's vector but the call itself, for the store of vectors.
+
+    Another version of a library, or another device, computes its own: comparing them is what parity checks are for.
+    """
+    import torch
+
+    versions = describe_environment()
+    device = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else loaded.device.type
+    libraries = ["torch", "transformers", "sentence-transformers"]
+    return {
+        "model": identity.name,
+        "fingerprint": vector_fingerprint(model, weights),
+        "dtype": str(loaded.dtype).removeprefix("torch."),
+        "device": device,
+        **{name: versions[name] for name in libraries if name in versions},
+    }
 
 
 def _settings(loaded: "SentenceTransformer", prompts: Mapping[str, str] | None, quantize: str | None) -> Settings:

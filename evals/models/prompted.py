@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from torch.utils.data import DataLoader
 
+    from evals.batching import BatchedModel
+
 
 class PromptedEncoder:
     """A sentence-transformers model as mteb calls it.
@@ -25,7 +27,9 @@ class PromptedEncoder:
         prompting: the rules.
     """
 
-    def __init__(self, model: "SentenceTransformer", scored_by: "EncoderProtocol", prompting: Prompting) -> None:
+    def __init__(
+        self, model: "SentenceTransformer | BatchedModel", scored_by: "EncoderProtocol", prompting: Prompting
+    ) -> None:
         self._model = model
         self._scored_by = scored_by
         self.prompting = prompting
@@ -58,9 +62,9 @@ class PromptedEncoder:
         """Encode texts; shape (texts, dimensions). `prompt_used` is then what was put before each of them."""
         role = _role(prompt_type)
         prompt = self.prompt(task_metadata, prompt_type).text
-        texts = [text for batch in inputs for text in batch["text"]]
+        texts = read_texts(inputs)
         # The two differ from `encode` in which modules a model with a router for queries and documents runs.
-        encode = {"query": self._model.encode_query, "document": self._model.encode_document}.get(
+        encode: Any = {"query": self._model.encode_query, "document": self._model.encode_document}.get(
             role or "", self._model.encode
         )
         vectors: Any = encode(texts, prompt=prompt, **kwargs)
@@ -75,6 +79,14 @@ class PromptedEncoder:
     def similarity_pairwise(self, embeddings1: "Array", embeddings2: "Array") -> "Array":
         """Return the model's own similarity, pair by pair."""
         return self._scored_by.similarity_pairwise(embeddings1, embeddings2)
+
+
+def read_texts(inputs: "DataLoader[BatchedInput]") -> list[str]:
+    """Return the texts of a call; a whole column at once costs a hundredth of what the loader's rows do."""
+    dataset: Any = inputs.dataset
+    if getattr(dataset, "format", {}).get("type", "none") is None:
+        return list(dataset["text"][:])
+    return [text for batch in inputs for text in batch["text"]]
 
 
 def task_text(task_metadata: "TaskMetadata", prompt_type: "PromptType | None") -> Text:

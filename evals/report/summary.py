@@ -12,13 +12,17 @@ ORDER: tuple[OutcomeWord, ...] = ("failed", "error", "not measured", "passed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """A run in brief. ``look`` holds the records that are not a plain pass; seconds are by phase."""
+    """A run in brief. ``look`` holds the records that are not a plain pass; seconds are by phase.
+
+    ``texts`` were asked for, ``encoded`` of them not known from before; None where that is not known of every case.
+    """
 
     counts: Mapping[OutcomeWord, int]
     by_model: Mapping[str, Sequence[Record]]
     look: Sequence[Record]
     seconds: Mapping[str, float]
     texts: int
+    encoded: int | None
     devices: Sequence[str]
 
     @property
@@ -30,6 +34,7 @@ class Summary:
 def summarize(records: Sequence[Record]) -> Summary:
     """Sum up records; their order does not matter."""
     ordered = sorted(records, key=lambda record: (record.alias, record.type, record.task, record.limit or 0))
+    measured = [record for record in ordered if record.texts is not None]
     seconds: Counter[str] = Counter()
     for record in ordered:
         seconds.update(record.phases or {})
@@ -39,5 +44,6 @@ def summarize(records: Sequence[Record]) -> Summary:
         look=[r for r in ordered if r.outcome != "passed" or r.verdict in ("improved", "unresolved")],
         seconds=dict(seconds),
         texts=sum(record.texts or 0 for record in ordered),
+        encoded=None if any(r.encoded is None for r in measured) else sum(r.encoded or 0 for r in measured),
         devices=sorted({record.device for record in ordered if record.device}),
     )

@@ -94,5 +94,6 @@ def _closing(summary: Summary) -> str:
     line = f"{total} case{'s' if total != 1 else ''}: {counts}."
     if summary.texts and summary.seconds:
         times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items())
-        line += f" {summary.texts} texts on {' + '.join(summary.devices)}; {times}."
+        encoded = "" if summary.encoded is None else f", {summary.encoded} encoded,"
+        line += f" {summary.texts} texts{encoded} on {' + '.join(summary.devices)}; {times}."
     return line
