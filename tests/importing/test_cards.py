@@ -1,4 +1,3 @@
-from collections.abc import Mapping
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -106,7 +105,6 @@ def test_any_order_of_distinct_metrics_and_blocks_gives_the_same_entries(
     assert entries_of(folder, *(blocks[at] for at in order)) == entries_of(folder, *plain)
 
 
-
 CARD = "---\nmodel-index:\n- name: m\n  results:\n"
 
 
@@ -169,7 +167,7 @@ def test_wrong_block_is_one_sentence_with_its_place(tmp_path: Path, block: dict[
 
 def test_two_blocks_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     again = make_block("ArguAna", metrics=NDCG | {"ndcg_at_10": 61.0})
-    with pytest.raises(BaselineError, match=r"results\[0\] \(MTEB ArguAna\): ndcg_at_10 is 0.605 in one place and 0.61"):
+    with pytest.raises(BaselineError, match=r"results\[0\] .*: ndcg_at_10 is 0.605 in one place and 0.61 in"):
         entries_of(tmp_path, make_block("ArguAna"), again)
     assert entries_of(tmp_path, make_block("ArguAna"), make_block("ArguAna")) == entries_of(
         tmp_path, make_block("ArguAna")

@@ -62,9 +62,9 @@ def test_several_sets_are_named_with_their_files(tree: Path) -> None:
     assert str(caught.value).endswith(
         f"has 2 sets of results: org/one at {A} (2 files); org/one at {B} (1 file); name one with --revision"
     )
-    with pytest.raises(BaselineError, match="has 3 sets of results: .*; give the folder of one model$"):
+    with pytest.raises(BaselineError, match=r"has 3 sets of results: .*; give the folder of one model$"):
         find_folder(tree, None, include_external=False)
-    with pytest.raises(BaselineError, match="has 3 sets of results: .*external"):
+    with pytest.raises(BaselineError, match=r"has 3 sets of results: .*external"):
         find_folder(tree / "results" / "org__one", None, include_external=True)
 
 
@@ -75,7 +75,7 @@ def test_a_revision_that_is_not_there_is_refused(tree: Path, revision: str) -> N
 
 
 def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BaselineError, match="has no result files of mteb, as in <model>/<revision>/<Task>.json$"):
+    with pytest.raises(BaselineError, match=r"has no result files of mteb, as in <model>/<revision>/<Task>\.json$"):
         find_folder(tmp_path, None, include_external=False)
 
 
