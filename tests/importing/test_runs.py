@@ -29,13 +29,14 @@ def read(folder: Path, source: str, **changes: Any) -> tuple[Imported, ...]:
 
 def test_a_run_of_a_store_becomes_entries_with_their_samples(tmp_path: Path) -> None:
     file = Store(tmp_path / ".evals").write_samples(FINGERPRINT, "STSBenchmark.parquet", b"samples")
-    path = put(tmp_path / ".evals", measured(samples=file), measured("NFCorpus", 0.3, limit=100))
+    rows = (measured(samples=file), measured("NFCorpus", 0.3, limit=100))
+    path = put(tmp_path / ".evals", *rows, started="2026-10-03T12:00:00+00:00")
     (found,) = read(tmp_path, ".evals")
     assert (found.alias, found.model, found.revision) == ("minilm", MODEL, REVISION)
     assert set(found.entries) == {"STSBenchmark", "NFCorpus?limit=100"}
     entry = found.entries["STSBenchmark"]
     assert (entry.score, entry.fingerprint, entry.n, entry.recorded, entry.env) == (
-        0.8, FINGERPRINT, 9, "2026-11-21", ENV,
+        0.8, FINGERPRINT, 9, "2026-10-03", ENV,
     )  # fmt: skip
     assert entry.samples is not None
     assert found.samples == {"STSBenchmark": b"samples"}

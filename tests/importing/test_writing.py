@@ -55,7 +55,7 @@ def test_a_card_becomes_a_baseline_file_that_reads_back(tmp_path: Path) -> None:
         f"{MINILM}: sentence-transformers/{MINILM} at abc, from card:{MINILM}",
         "  3 entries: 3 new",
         "  taken in part, the task has more splits or subsets: STS17 (test/en-en of 11)",
-        f"wrote {path}",
+        f"wrote own/{MINILM}.json",
     ]
     assert (content.model, content.revision) == (f"sentence-transformers/{MINILM}", "abc")
     assert render_baseline_file(content).encode() == path.read_bytes()
@@ -78,7 +78,7 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(tmp_path: Path) -> N
     before = tree(tmp_path)
     out = run(tmp_path, "card.md", how=How(dry_run=True))
     assert "  new     NFCorpus ndcg_at_10 60.50" in out.splitlines()
-    assert out.splitlines()[-1] == f"would write {tmp_path / 'own' / MINILM}.json"
+    assert out.splitlines()[-1] == f"would write own/{MINILM}.json"
     assert tree(tmp_path) == before
 
 
