@@ -40,9 +40,10 @@ def import_baselines(request: Request, baselines: Baselines, how: How) -> str:
     lines: list[str] = []
     for one, merge in zip(found, merges, strict=True):
         path = baselines.own / f"{one.alias}.json"
+        shown = path.relative_to(request.folder) if path.is_relative_to(request.folder) else path
         written = None if how.dry_run else baselines.commit(one.alias, merge, one.samples)
         lines += _render(one, merge, how)
-        lines.append(f"{'would write' if how.dry_run else 'wrote' if written else 'already in'} {path}")
+        lines.append(f"{'would write' if how.dry_run else 'wrote' if written else 'already in'} {shown}")
     return "\n".join(lines)
 
 

@@ -1,0 +1,193 @@
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evals.errors import BaselineError
+from evals.importing.cards import NO_SUBSET, NOT_MTEB, load_card
+from evals.importing.entries import NOT_A_TASK, Note, make_entries
+from tests.importing.documents import ACCURACY, NDCG, make_block, make_front, write_card
+
+
+def entries_of(folder: Path, *blocks: dict[str, Any]) -> dict[str, Any]:
+    card = load_card(write_card(folder, make_front(*blocks)))
+    return make_entries(card.rows, "card:x")[0]
+
+
+def test_percent_and_old_names_become_fractions_under_todays(tmp_path: Path) -> None:
+    entries = entries_of(
+        tmp_path,
+        make_block("NFCorpus", revision="ec0fa4fe99da2ff19ca1214b7966684033a58814"),
+        make_block("STSBenchmark", "STS"),
+        make_block("TwitterURLCorpus", "PairClassification"),
+        make_block("AskUbuntuDupQuestions", "Reranking", metrics={"map": 62.5, "mrr": 75}),
+    )
+    scores = {name: (entry.metric, entry.score, entry.dataset_revision) for name, entry in entries.items()}
+    assert scores == {
+        "NFCorpus": ("ndcg_at_10", 0.605, "ec0fa4fe99da2ff19ca1214b7966684033a58814"),
+        "STSBenchmark": ("cosine_spearman", 0.825, None),
+        "TwitterURLCorpus": ("max_ap", 0.86, None),
+        "AskUbuntuDupQuestions": ("map_at_1000", 0.625, None),
+    }
+    assert entries["TwitterURLCorpus"].metrics == {"cosine_ap": {"test/default": 0.8575}}
+    assert {(entry.source, entry.fingerprint, entry.n) for entry in entries.values()} == {("card:x", None, None)}
+
+
+def test_subsets_come_from_the_config_or_the_name_and_make_one_entry(tmp_path: Path) -> None:
+    made = {"type_name": "STS"}
+    entries = entries_of(
+        tmp_path,
+        make_block("STS17", config="en-en", named="en-en", metrics={"cos_sim_spearman": 80.0}, **made),
+        make_block("STS17", config="ko-ko", metrics={"cos_sim_spearman": 60.0}, **made),
+        make_block("STS17", config="default", named="ar-ar", metrics={"cos_sim_spearman": 40.0}, **made),
+    )
+    assert entries["STS17"].subsets == {"test/en-en": 0.8, "test/ko-ko": 0.6, "test/ar-ar": 0.4}
+    assert entries["STS17"].score == pytest.approx(0.6)
+
+
+def test_what_is_not_taken_is_told(tmp_path: Path) -> None:
+    other = {"task": {"type": "semantic-similarity"}, "dataset": {"name": "sts dev"}, "metrics": [{"value": "high"}]}
+    card = load_card(
+        write_card(
+            tmp_path,
+            make_front(
+                other, make_block("NoSuchTask"), make_block("STS17", "STS", config="xx", named="xx"), make_block()
+            ),
+        )
+    )
+    assert [row.task.name for row in card.rows] == ["NFCorpus"]
+    assert card.notes == (
+        Note(reason=NOT_MTEB, what="sts dev"),
+        Note(reason=NOT_A_TASK, what="MTEB NoSuchTask"),
+        Note(reason=NO_SUBSET, what="MTEB STS17 (xx) (config xx)"),
+    )
+
+
+def test_renamed_tasks_are_found_under_todays_name(tmp_path: Path) -> None:
+    entries = entries_of(tmp_path, make_block("CMedQAv1", "Reranking", metrics={"map": 50.0, "mrr": 60.0}))
+    assert list(entries) == ["CMedQAv1-reranking"]
+
+
+def repeated(values: list[float]) -> list[tuple[str, float]]:
+    """Make metrics in the order of thirteen files, the eighth of them the mean."""
+    return [("ndcg_at_10", value) for value in [*values[:7], fmean(values), *values[7:]]]
+
+
+@settings(max_examples=15)  # each asks mteb for all its aggregates
+@given(st.lists(st.floats(1.5, 100), min_size=12, max_size=12))
+def test_thirteen_repeats_are_the_twelve_sub_forums_and_their_mean(
+    tmp_path_factory: pytest.TempPathFactory, values: list[float]
+) -> None:
+    entries = entries_of(
+        tmp_path_factory.getbasetemp(), make_block("CQADupstackAndroidRetrieval", metrics=repeated(values))
+    )
+    assert len(entries) == 13
+    assert entries["CQADupstackAndroidRetrieval"].score == pytest.approx(values[0] / 100)
+    assert entries["CQADupstackStatsRetrieval"].score == pytest.approx(values[7] / 100)
+    assert entries["CQADupstackRetrieval"].score == pytest.approx(fmean(values) / 100)
+
+
+@settings(max_examples=15)
+@given(st.permutations(list(NDCG.items())), st.permutations(range(3)))
+def test_any_order_of_distinct_metrics_and_blocks_gives_the_same_entries(
+    tmp_path_factory: pytest.TempPathFactory, metrics: list[tuple[str, float]], order: list[int]
+) -> None:
+    folder = tmp_path_factory.getbasetemp()
+    blocks = [
+        make_block("NFCorpus", metrics=metrics),
+        make_block("STS17", "STS", config="en-en"),
+        make_block("AmazonCounterfactualClassification", "Classification", config="en"),
+    ]
+    plain = [make_block("NFCorpus"), *blocks[1:]]
+    assert entries_of(folder, *(blocks[at] for at in order)) == entries_of(folder, *plain)
+
+
+CARD = "---\nmodel-index:\n- name: m\n  results:\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("", "has no front matter: its first line is not ---"),
+        ("# A model\n", "has no front matter: its first line is not ---"),
+        ("---\ntags: [mteb]\n", "its front matter has no end: there is no second line ---"),
+        ("---\ntags: [mteb\n---\n", "not YAML at line 3: "),
+        ("---\ntags: [mteb]\ntags: []\n---\n", 'not YAML at line 3: the key "tags" is here twice'),
+        ("---\ntags: [mteb]\n---\n", 'its front matter needs a key "model-index"; without it'),
+        ("---\n- mteb\n---\n", 'its front matter needs a key "model-index"; without it'),
+        ("---\nmodel-index: 3\n---\n", "model-index: "),
+        ("---\nmodel-index: []\n---\n", "model-index has 0 models; expected one"),
+        ("---\nmodel-index:\n- results: []\n---\n", 'model-index: [0] needs a key "name"'),
+        (f"{CARD}  - 3\n---\n", "model-index[0].results[0]: "),
+        (f"{CARD}  - task: {{}}\n---\n", 'model-index[0].results[0]: [task] needs a key "type"'),
+    ],
+)
+def test_damaged_card_is_one_sentence_with_its_place(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "card.md"
+    path.write_text(text)
+    with pytest.raises(BaselineError) as caught:
+        load_card(path)
+    assert str(caught.value).startswith(f"{path}: {sentence}")
+    assert "\n" not in str(caught.value)
+
+
+PLACE = "model-index[0].results[1]"
+
+
+@pytest.mark.parametrize(
+    ("block", "sentence"),
+    [
+        (make_block(metrics={"ndcg_at_10": "60.5"}), f'{PLACE}: [metrics.0] value = "60.5"; expected a number'),
+        (make_block(metrics={"ndcg_at_10": True}), f"{PLACE}: [metrics.0] value = true; expected a number"),
+        (make_block(metrics={"ndcg_at_10": None}), f"{PLACE}: [metrics.0] value = None; expected a number"),
+        (
+            make_block(metrics={"ndcg_at_10": 7000}),
+            f"{PLACE} (MTEB NFCorpus): ndcg_at_10 = 7000; expected percent, -100 to 100",
+        ),
+        (
+            make_block(metrics=[("map_at_1", 2.0), ("map_at_1", 2.0)]),
+            f'{PLACE} (MTEB NFCorpus): has the metric "map_at_1" 2 times; expected it once',
+        ),
+        (
+            make_block("STS17", "STS", config="en-en", named="ko-ko"),
+            f'{PLACE} (MTEB STS17 (ko-ko)): is of the subset "ko-ko" by its name and of "en-en" by its config',
+        ),
+        (make_block(split=3), f"{PLACE}: [dataset] split = 3; expected a string"),  # type: ignore[arg-type]
+    ],
+)
+def test_wrong_block_is_one_sentence_with_its_place(tmp_path: Path, block: dict[str, Any], sentence: str) -> None:
+    path = write_card(tmp_path, make_front(make_block("ArguAna"), block))
+    with pytest.raises(BaselineError) as caught:
+        load_card(path)
+    assert str(caught.value) == f"{path}: {sentence}"
+
+
+def test_two_blocks_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
+    again = make_block("ArguAna", metrics=NDCG | {"ndcg_at_10": 61.0})
+    with pytest.raises(BaselineError, match=r"results\[0\] .*: ndcg_at_10 is 0.605 in one place and 0.61 in"):
+        entries_of(tmp_path, make_block("ArguAna"), again)
+    assert entries_of(tmp_path, make_block("ArguAna"), make_block("ArguAna")) == entries_of(
+        tmp_path, make_block("ArguAna")
+    )
+
+
+def test_a_card_of_fractions_is_refused(tmp_path: Path) -> None:
+    path = write_card(tmp_path, make_front(make_block(metrics={name: value / 100 for name, value in ACCURACY.items()})))
+    with pytest.raises(BaselineError, match="no score is above 1; expected percent"):
+        load_card(path)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["task.type", "dataset.type", "dataset.name", "dataset.config", "dataset.split", "dataset.revision"],
+)
+def test_every_key_of_a_block_is_needed(tmp_path: Path, key: str) -> None:
+    block = make_block()
+    table, _, name = key.partition(".")
+    del block[table][name]
+    with pytest.raises(BaselineError) as caught:
+        load_card(write_card(tmp_path, make_front(block)))
+    assert str(caught.value).endswith(f'model-index[0].results[0]: [{table}] needs a key "{name}"')
