@@ -34,6 +34,8 @@ class ModelSpec:
     model: str | None = None
     revision: str | None = None
     sha256: str | None = None
+    hub: Literal["huggingface", "modelscope"] = "huggingface"
+    pooling: Literal["cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "weightedmean"] | None = None
     max_seq_length: WholeNumber | None = None
     normalize: bool | None = None
     truncate_dim: WholeNumber | None = None
@@ -102,7 +104,7 @@ class Model:
 
 
 # What says where the weights are, or how fast they run; the weights themselves are hashed.
-_WHERE_AND_HOW_FAST = {"id", "path", "package", "model", "revision", "sha256", "batch_size"}
+_WHERE_AND_HOW_FAST = {"id", "path", "package", "model", "revision", "sha256", "hub", "batch_size"}
 _DERIVABLE = {
     "max_seq_length", "normalize", "truncate_dim", "quantize", "dtype", "trust_remote_code", "batch_size",
 }  # fmt: skip
@@ -116,13 +118,29 @@ def load_models(*files: Path) -> dict[str, ModelSpec]:
     """
     models: dict[str, ModelSpec] = {}
     for file in (BUILT_IN, *files):
-        for alias, table in read_toml(file).items():
-            if not ALIAS.fullmatch(alias):
-                raise ConfigError(f"{file}: [{alias}] is not a name that pytest -k can select; use A-Z a-z 0-9 . _ + -")
-            if not isinstance(table, dict):
-                raise ConfigError(f'{file}: "{alias}" must be a table, [{alias}]')
-            spec = check(ModelSpec, table, f"{file}: [{alias}]")
-            models[alias] = _relative_to(spec, file.parent)
+        models |= check_models(read_toml(file), str(file), file.parent)
+    return models
+
+
+def check_models(tables: Mapping[str, Any], where: str, folder: Path) -> dict[str, ModelSpec]:
+    """Turn the tables of a models file into specifications, by alias.
+
+    Args:
+        tables: the tables by alias.
+        where: what they were read from, for errors.
+        folder: what relative paths are relative to.
+
+    Raises:
+        ConfigError: a name or an entry is wrong.
+    """
+    models: dict[str, ModelSpec] = {}
+    for alias, table in tables.items():
+        if not ALIAS.fullmatch(alias):
+            raise ConfigError(f"{where}: [{alias}] is not a name that pytest -k can select; use A-Z a-z 0-9 . _ + -")
+        if not isinstance(table, dict):
+            raise ConfigError(f'{where}: "{alias}" must be a table, [{alias}]')
+        spec = check(ModelSpec, table, f"{where}: [{alias}]")
+        models[alias] = _relative_to(spec, folder)
     return models
 
 
