@@ -152,7 +152,7 @@ def load_suite(name: str, folder: Path, known: Mapping[str, ModelSpec] | None = 
     file = place(folder, name) if name.endswith(".toml") else built_in.get(name)
     if file is None:
         near = suggest(name, built_in)
-        raise ConfigError(f'--suite = "{name}" is no .toml, .json, .yaml or .py file and no built-in suite{near}')
+        raise ConfigError(f'--suite = "{name}" is neither a file (.toml, .json, .yaml, .py) nor a built-in suite{near}')
     return NamedSuite(name=file.stem, file=file, suite=_check_suite(read_toml(file), str(file), file))
 
 
