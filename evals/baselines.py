@@ -8,6 +8,7 @@ from pathlib import Path
 
 from evals.errors import BaselineError, suggest
 from evals.files import check_json, to_json, write_atomically
+from evals.merging import Merge, merge_files
 from evals.recording import Record
 from evals.records import Baseline, BaselineFile, Reference, Settings, baseline_key, samples_file
 from evals.samples import Samples, read_samples
@@ -118,32 +119,46 @@ class Baselines:
         return [path for path in written if path is not None]
 
     def _merge(self, alias: str, records: list[Record], env: Mapping[str, str], store: Store) -> Path | None:
-        path = self.own / f"{alias}.json"
-        first = records[0]
-        name, revision = first.model or alias, first.revision
-        old = self._load(path) or BaselineFile(model=name, revision=revision)
-        entries = dict(old.tasks)
-        kept: dict[Path, bytes] = {}
+        entries: dict[str, Baseline] = {}
+        samples: dict[str, bytes] = {}
         for record in records:
             key = baseline_key(record.task, record.limit)
-            content = _samples_of(record, store)
+            entries[key], content = take_record(record, env, store)
             if content is not None:
-                kept[self.own / "samples" / alias / samples_file(key)] = content
-            digest = None if content is None else hashlib.sha256(content).hexdigest()
-            entry = replace(make_baseline(record, env), samples=digest)
-            known = entries.get(key)
-            # The day alone is no reason to touch a reviewed file.
-            entries[key] = known if known and replace(known, recorded=entry.recorded) == entry else entry
-        if (old.model, old.revision) != (name, revision):
-            _refuse_strangers(path, old, entries, f"{name} at {revision or 'no revision'}")
-        for file, samples in kept.items():  # nothing is written before everything is known to be right
-            write_atomically(file, samples)
-        merged = BaselineFile(model=name, revision=revision, tasks=entries)
-        text = render_baseline_file(merged)
+                samples[key] = content
+        first = records[0]
+        new = BaselineFile(model=first.model or alias, revision=first.revision, tasks=entries)
+        return self.commit(alias, self.merge(alias, new, replace_recorded=True), samples)
+
+    def merge(self, alias: str, new: BaselineFile, *, replace_recorded: bool) -> Merge:
+        """Work out what an alias's file becomes with new entries; write nothing.
+
+        Raises:
+            BaselineError: the file is damaged, or would pass one model's numbers off as another's.
+        """
+        path = self.own / f"{alias}.json"
+        return merge_files(self._load(path), new, str(path), replace_recorded=replace_recorded)
+
+    def commit(self, alias: str, merge: Merge, samples: Mapping[str, bytes]) -> Path | None:
+        """Write what `merge` worked out, and the samples of the entries that it takes.
+
+        Args:
+            alias: whose file.
+            merge: what it becomes.
+            samples: by key, of the new entries that have some.
+
+        Returns:
+            The file, where its content changed.
+        """
+        path = self.own / f"{alias}.json"
+        for key in merge.keys("new", "changed", "same"):
+            if key in samples:
+                write_atomically(self.own / "samples" / alias / samples_file(key), samples[key])
+        text = render_baseline_file(merge.content)
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             return None
         write_atomically(path, text)
-        self._files[path] = merged
+        self._files[path] = merge.content
         return path
 
     def _load(self, path: Path) -> BaselineFile | None:
@@ -176,15 +191,15 @@ def make_baseline(record: Record, env: Mapping[str, str]) -> Baseline:
     )
 
 
-def _refuse_strangers(path: Path, old: BaselineFile, entries: Mapping[str, Baseline], measured: str) -> None:
-    """Keep imported numbers of one model from being passed off as another's."""
-    strangers = [key for key, entry in entries.items() if entry.fingerprint is None]
-    if strangers:
-        raise BaselineError(
-            f"{path}: {strangers[0]} was imported for {old.model} at {old.revision or 'no revision'}, and this run "
-            f"measured {measured}; "
-            "measure every task of the file, or record under another alias"
-        )
+def take_record(record: Record, env: Mapping[str, str], store: Store) -> tuple[Baseline, bytes | None]:
+    """Turn a measured record into an entry and the content of its samples, where it has some.
+
+    Raises:
+        BaselineError: the record was not measured, or the store has lost its samples.
+    """
+    content = _samples_of(record, store)
+    digest = None if content is None else hashlib.sha256(content).hexdigest()
+    return replace(make_baseline(record, env), samples=digest), content
 
 
 def _samples_of(record: Record, store: Store) -> bytes | None:

@@ -4,7 +4,7 @@ import io
 import subprocess
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from tempfile import TemporaryDirectory
@@ -16,12 +16,16 @@ from evals.records import Baseline
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One entry on both sides; ``note`` says what is not alike. No delta without a common metric and stratum."""
+    """One entry on both sides, with its scores over the strata of both; ``note`` says what is not alike.
+
+    Without a common metric and stratum the scores are over all strata, and there is no delta.
+    """
 
     name: str
     before: Baseline
     after: Baseline
-    delta: float | None
+    scores: tuple[float, float]
+    delta: float | None = None
     note: str = ""
 
 
@@ -63,19 +67,20 @@ def differ(before: Mapping[str, Baseline], after: Mapping[str, Baseline]) -> Dif
 
 
 def _row(name: str, before: Baseline, after: Baseline) -> Row:
+    alone = Row(name=name, before=before, after=after, scores=(before.score, after.score))
     if before.metric != after.metric:
-        return Row(name=name, before=before, after=after, delta=None, note=f"{before.metric} against {after.metric}")
+        return replace(alone, note=f"{before.metric} against {after.metric}")
     shared = [stratum for stratum in before.subsets if stratum in after.subsets]
     if not shared:
-        return Row(name=name, before=before, after=after, delta=None, note="no split and subset in common")
-    delta = fmean(after.subsets[stratum] - before.subsets[stratum] for stratum in shared)
+        return replace(alone, note="no split and subset in common")
+    scores = tuple(fmean(entry.subsets[stratum] for stratum in shared) for entry in (before, after))
     notes = []
     if len(shared) < max(len(before.subsets), len(after.subsets)):
         notes.append(f"over {', '.join(shared)}")
     revisions = before.dataset_revision, after.dataset_revision
     if all(revisions) and revisions[0] != revisions[1]:
         notes.append("other data revision")
-    return Row(name=name, before=before, after=after, delta=delta, note="; ".join(notes))
+    return replace(alone, scores=(scores[0], scores[1]), delta=scores[1] - scores[0], note="; ".join(notes))
 
 
 def _folder(text: str | None, baselines: Baselines, root: Path) -> dict[str, Baseline]:

@@ -1,17 +1,20 @@
-"""The ``.evals/`` folder: file hashes, data caches, results in mteb's layout, run records."""
+"""The ``.evals/`` folder: file hashes, data caches, vectors, results in mteb's layout, run records."""
 
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
+from evals.embeddings import Embeddings
 from evals.files import to_json, write_atomically
 
 CHUNK = 1 << 20
+SPACE = "space.json"
 # Size, modification time, change time and inode of a file, and the hash it had then.
 Seen = tuple[int, int, int, int, str]
 _MEMO = TypeAdapter(dict[str, Seen])
@@ -23,6 +26,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._hashes: dict[str, Seen] | None = None
+        self._gathering = False
 
     @property
     def results(self) -> Path:
@@ -48,15 +52,27 @@ class Store:
             while chunk := file.read(CHUNK):
                 digest.update(chunk)
         memo[name] = (*seen, digest.hexdigest())
-        # Another process's entries may be lost here; they are hashed again, never wrong.
-        write_atomically(self._hash_file, json.dumps(memo, sort_keys=True))
+        if not self._gathering:
+            self._write_hashes()
         return digest.hexdigest()
+
+    @contextmanager
+    def one_write_of_hashes(self) -> Iterator[None]:
+        """Remember the hashes of many files with one write at the end."""
+        self._gathering, before = True, dict(self._load_hashes())
+        try:
+            yield
+        finally:
+            self._gathering = False
+            if self._load_hashes() != before:
+                self._write_hashes()
 
     def files_sha256(self, files: Iterable[tuple[str, Path]]) -> str:
         """Return one hash over files under the names given; names, not places, are part of it."""
         digest = hashlib.sha256()
-        for name, path in sorted(files):
-            digest.update(f"{name}\0{self.file_sha256(path)}\n".encode())
+        with self.one_write_of_hashes():
+            for name, path in sorted(files):
+                digest.update(f"{name}\0{self.file_sha256(path)}\n".encode())
         return digest.hexdigest()
 
     def result_path(self, model: str, revision: str, task: str) -> Path:
@@ -93,6 +109,19 @@ class Store:
         content = path.read_bytes() if path.is_file() else b""
         return content if f".{hashlib.sha256(content).hexdigest()[:12]}." in path.name else None
 
+    def embeddings(self, space: Mapping[str, str]) -> Embeddings:
+        """Open the vectors of one space: of one model, in one precision, by one set of libraries.
+
+        Args:
+            space: all that decides a text's vector, and names for people; beside the vectors it says what they are.
+        """
+        text = to_json(dict(space))
+        folder = self.folder / "embeddings" / hashlib.sha256(text.encode()).hexdigest()[:16]
+        if not (folder / SPACE).is_file():
+            write_atomically(folder / SPACE, text)
+        os.utime(folder / SPACE)  # what nobody has opened for long can be pruned
+        return Embeddings(folder)
+
     def write_run(self, name: str, run: dict[str, Any]) -> Path:
         """Keep a run record; every run is kept."""
         path = self.folder / "runs" / f"{name}.json"
@@ -102,6 +131,10 @@ class Store:
     @property
     def _hash_file(self) -> Path:
         return self.folder / "hashes.json"
+
+    def _write_hashes(self) -> None:
+        # Another process's entries may be lost here; they are hashed again, never wrong.
+        write_atomically(self._hash_file, json.dumps(self._load_hashes(), sort_keys=True))
 
     def _load_hashes(self) -> dict[str, Seen]:
         if self._hashes is None:

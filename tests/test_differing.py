@@ -91,7 +91,7 @@ def test_scores_are_compared_over_the_strata_that_both_have() -> None:
     before = {"STS17": make_baseline({"test/en-en": 0.9, "test/ko-ko": 0.1})}
     row = differ(before, {"STS17": make_baseline({"test/en-en": 0.8})}).rows[0]
     assert row.delta == pytest.approx(-0.1)
-    assert row.note == "over test/en-en"
+    assert (row.scores, row.note) == ((0.9, 0.8), "over test/en-en")
 
 
 def test_what_cannot_be_compared_comes_first_and_says_why() -> None:

@@ -10,15 +10,15 @@ PACKAGE = Path(__file__).parent.parent / "evals"
 # From the bottom up. Modules of one layer do not know each other.
 LAYERS = (
     {"errors", "points", "environment", "metrics"},
-    {"files"},
-    {"samples"},
+    {"files", "strict_yaml"},
+    {"samples", "embeddings"},
     {"records"},
     {"config", "recording", "rescore", "stats", "store"},
-    {"pairing", "overall"},
-    {"baselines", "gate", "report", "workers", "progress"},
+    {"pairing", "overall", "merging"},
+    {"baselines", "gate", "report", "workers", "progress", "stock"},
     {"sources", "capture"},
-    {"tasks", "models", "encoder"},
-    {"runner", "cases", "comparing", "averages", "differing"},
+    {"tasks", "models", "encoder", "batching"},
+    {"runner", "cases", "comparing", "averages", "differing", "importing"},
     {"engine"},
     {"session"},
     {"commands"},
@@ -26,7 +26,7 @@ LAYERS = (
     {"test_tasks"},
 )
 HEAVY = {"mteb", "torch", "sentence_transformers", "datasets", "transformers", "sklearn", "scipy", "huggingface_hub"}
-MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "encoder", "capture", "sources", "runner"}
+MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "encoder", "batching", "capture", "sources", "runner", "importing"}
 PYTEST_STARTS_AT = "plugin"
 
 

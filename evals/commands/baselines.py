@@ -7,6 +7,7 @@ from typing import Any
 
 from evals.averages import PUBLISHED, Average, average, tasks_to_average
 from evals.baselines import Baselines
+from evals.commands.importing import add_import
 from evals.commands.parsing import columns, parse_options
 from evals.differing import Row, load_sides
 from evals.files import to_json
@@ -33,6 +34,7 @@ def add_baselines(commands: Any) -> None:
     )
     show.add_argument("--json", action="store_true", help="print JSON, scores as fractions")
     show.set_defaults(run=_show)
+    add_import(actions)
     diff = actions.add_parser(
         "diff",
         help="print what changed between two models, two folders, or a commit and now",
@@ -123,6 +125,5 @@ def _diff(parsed: argparse.Namespace) -> tuple[str, int]:
 
 
 def _diff_row(row: Row) -> tuple[str, ...]:
-    delta = "-" if row.delta is None else signed_points(row.delta)
-    scores = points(row.before.score), points(row.after.score)
-    return (row.name, *scores, delta, _origin(row.before), _origin(row.after), row.note)
+    delta = "-" if row.delta is None else signed_points(round(row.delta, 6))
+    return (row.name, *map(points, row.scores), delta, _origin(row.before), _origin(row.after), row.note)

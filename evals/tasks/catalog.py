@@ -91,7 +91,7 @@ def _find_in_mteb(selection: Selection, where: str) -> list[TaskInfo]:
         pool = _exclude(pool, selection.exclude, where)
         pool = _of_types(pool, selection.types, where)
         membership = _membership(benchmarks)
-        infos = [_describe(task, membership.get(task.metadata.name, ())) for task in pool]
+        infos = [describe(task, membership.get(task.metadata.name, ())) for task in pool]
     if selection.languages:
         infos = _in_languages(pool, infos, selection.languages, where)
     if not infos:
@@ -200,7 +200,8 @@ def _languages_by_subset(task: "AbsTask") -> Mapping[str, Sequence[str]]:
     return task.metadata.hf_subsets_to_langscripts
 
 
-def _describe(task: "AbsTask", benchmarks: Sequence[str]) -> TaskInfo:
+def describe(task: "AbsTask", benchmarks: Sequence[str]) -> TaskInfo:
+    """Return what collecting needs to know of a task of mteb's, which is in the benchmarks given."""
     spoken = _languages_by_subset(task)
     # An aggregate's own score is one number over its children, under one name.
     subsets = ("default",) if task.is_aggregate else tuple(task.hf_subsets)

@@ -1,0 +1,190 @@
+"""Encode texts fast: each distinct one once, by token length, in batches of as many tokens as suit the device."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evals.embeddings import Embeddings, Vectors, make_keys
+from evals.errors import ModelError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+# Tokens of a batch, padding included. A CPU is fastest while a batch fits its caches; a GPU wants many tokens at once,
+# and halves them when its memory runs out.
+TOKENS = {"cpu": 2048, "mps": 16_384, "cuda": 65_536}
+CANARIES = (
+    "A short text.",
+    "Another text, a little longer than the first one, about a river that rises after rain.",
+    "What makes bread rise?",
+    "1, 2, 3 -- numbers & signs; (brackets).",
+    "The committee postponed its decision because two of its members had not read the report, which was sent late.",
+)
+# How far a vector may move with its batch: rounding over some layers, relative to the length of the vector.
+WITHIN = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
+# What mteb or a specification may ask of `encode` without changing what a stored vector means.
+PASSED_ON = frozenset({"normalize_embeddings", "truncate_dim", "processing_kwargs"})
+IGNORED = frozenset({"batch_size", "show_progress_bar"})
+
+
+class BatchedModel:
+    """Stands in for a `SentenceTransformer`: the same vectors, from the model's own ``encode``, in better batches.
+
+    Everything but the encoding is the model's: prompts, forward pass, pooling, normalisation, similarity.
+
+    Args:
+        model: the model.
+        embeddings: what is known already, and keeps what is new; None to encode everything.
+        tokens: of a batch, padding included; None for what suits the device.
+        texts_at_once: at most so many texts in a batch; None for no limit but the tokens.
+    """
+
+    def __init__(
+        self,
+        model: "SentenceTransformer",
+        *,
+        embeddings: Embeddings | None = None,
+        tokens: int | None = None,
+        texts_at_once: int | None = None,
+    ) -> None:
+        self._model = model
+        self._embeddings = embeddings
+        self._tokens = tokens or TOKENS.get(model.device.type, TOKENS["cpu"])
+        self._texts_at_once = texts_at_once
+        self.progress: Callable[[str], None] = lambda _: None
+        self.encoded = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def encode(self, inputs: Sequence[str], **kwargs: Any) -> Vectors:
+        """Encode texts; shape (texts, dimensions)."""
+        return self._encode(list(inputs), "encode", kwargs)
+
+    def encode_query(self, inputs: Sequence[str], **kwargs: Any) -> Vectors:
+        """Encode texts as queries; shape (texts, dimensions)."""
+        return self._encode(list(inputs), "encode_query", kwargs)
+
+    def encode_document(self, inputs: Sequence[str], **kwargs: Any) -> Vectors:
+        """Encode texts as documents; shape (texts, dimensions)."""
+        return self._encode(list(inputs), "encode_document", kwargs)
+
+    def flush(self) -> None:
+        """Write new vectors to the store."""
+        if self._embeddings is not None:
+            self._embeddings.flush()
+
+    def check(self) -> None:
+        """Compare with the model's own ``encode`` on a few texts.
+
+        Raises:
+            ModelError: the vectors differ by more than rounding.
+        """
+        own = np.asarray(self._model.encode(list(CANARIES), batch_size=1, show_progress_bar=False), np.float32)
+        ours = self._run(list(CANARIES), "encode", {})
+        scale = float(np.linalg.norm(own, axis=1).max()) or 1.0
+        apart = float(np.linalg.norm(own - ours, axis=1).max()) / scale
+        dtype = str(self._model.dtype).removeprefix("torch.")
+        if not apart <= WITHIN.get(dtype, max(WITHIN.values())):
+            raise ModelError(
+                f"the model's vectors depend on what else is in a batch: {apart:.2g} apart from those of one text at a "
+                f"time in {dtype}; check its padding and pooling"
+            )
+
+    def _encode(self, texts: list[str], method: str, kwargs: dict[str, Any]) -> Vectors:
+        """Encode the distinct texts that are not known yet, and put all in order."""
+        prompt = kwargs.pop("prompt", None)
+        options = {name: value for name, value in kwargs.items() if name not in IGNORED}
+        if unknown := sorted(set(options) - PASSED_ON):
+            raise ModelError(f"encode_kwargs.{unknown[0]}: is not for an evaluation, which needs plain float vectors")
+        places: dict[str, int] = {}
+        order = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int64)
+        distinct = list(places)
+        call = {"prompt": prompt, **options}
+        if self._embeddings is None:
+            return self._run(distinct, method, call)[order]
+        meaning = self._meaning(method, call)
+        keys = make_keys([f"{meaning}\0{text}" for text in distinct])
+        known, stored = self._embeddings.get(keys)
+        if known.all() and distinct:
+            return stored[order]
+        new = self._run([text for text, old in zip(distinct, known, strict=True) if not old], method, call)
+        self._embeddings.put(keys[~known], new)
+        vectors = np.empty((len(distinct), new.shape[1]), np.float32)
+        vectors[~known] = new
+        if known.any():
+            vectors[known] = stored
+        return vectors[order]
+
+    def _meaning(self, method: str, call: dict[str, Any]) -> str:
+        """Say what beside the text decides its vector; where a model has no prompts and routes, no method does."""
+        plain = call["prompt"] is None and not any(self._model.prompts.values())
+        routed = any(type(module).__name__ == "Router" for module in self._model)
+        asked = "" if plain and not routed else method
+        return "\0".join([asked, *(f"{name}={value}" for name, value in sorted(call.items()) if value is not None)])
+
+    def _run(self, texts: list[str], method: str, call: dict[str, Any]) -> Vectors:
+        """Encode every text, longest first: what does not fit the device's memory shows at once."""
+        import torch
+
+        lengths = self._count_tokens(texts, call.get("prompt") or "")
+        order = np.argsort(-lengths, kind="stable")
+        parts: list[Any] = []
+        start = 0
+        while start < len(order):
+            stop = self._fill(lengths[order], start)
+            batch = [texts[index] for index in order[start:stop]]
+            try:
+                vectors = getattr(self._model, method)(
+                    batch, batch_size=len(batch), convert_to_tensor=True, show_progress_bar=False, **call
+                )
+            except torch.OutOfMemoryError:
+                self._halve(len(batch), int(lengths[order[start]]))
+                continue
+            parts.append(vectors.float().cpu().numpy())
+            start = stop
+            self.progress(f"encoding, {start} of {len(texts)} texts")
+        self.encoded += len(texts)
+        if not parts:
+            return np.empty((0, 0), np.float32)
+        sorted_vectors = np.concatenate(parts)
+        vectors = np.empty_like(sorted_vectors)
+        vectors[order] = sorted_vectors
+        return vectors
+
+    def _count_tokens(self, texts: list[str], prompt: str) -> NDArray[np.int64]:
+        """Return the tokens of each text with its prompt; a model without such a tokenizer gets a guess."""
+        from transformers import PreTrainedTokenizerBase
+
+        tokenizer = self._model.tokenizer
+        if not texts or not isinstance(tokenizer, PreTrainedTokenizerBase):
+            return np.array([len(prompt) + len(text) for text in texts], dtype=np.int64) // 4 + 1
+        found = tokenizer(
+            [prompt + text for text in texts],
+            truncation=self._model.max_seq_length is not None,
+            max_length=self._model.max_seq_length,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+        )
+        return np.array([len(ids) for ids in found["input_ids"]], dtype=np.int64)
+
+    def _fill(self, lengths: NDArray[np.int64], start: int) -> int:
+        """Return where the batch that begins at start ends: all its texts are padded to the first one's length."""
+        count = max(1, self._tokens // max(1, int(lengths[start])))
+        if self._texts_at_once is not None:
+            count = min(count, self._texts_at_once)
+        return min(start + count, len(lengths))
+
+    def _halve(self, texts: int, longest: int) -> None:
+        """Make batches smaller after the device ran out of memory."""
+        import torch
+
+        if texts == 1:
+            raise ModelError(
+                f"one text of {longest} tokens is too much for the memory of {self._model.device}; set max_seq_length"
+            )
+        self._tokens = max(longest, longest * texts // 2)
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
