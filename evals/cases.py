@@ -1,13 +1,15 @@
 """Which cases a run has: every model of every suite on every task, and what was left out because it cannot work."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import cast
 
 from evals.baselines import Baselines
-from evals.config import Model, ModelSpec, NamedSuite, Options, find_model, load_models, load_suite
+from evals.config import EncoderSpec, Model, ModelSpec, NamedSuite, Options, find_model, load_models, load_suite
 from evals.errors import ConfigError, suggest
+from evals.prompts import check_names
 from evals.records import Case, Policy, Source, TaskInfo
 from evals.tasks import find_tasks, known_tasks
 
@@ -56,6 +58,7 @@ def find_cases(options: Options) -> Plan:
                     left_out[reason] = left_out.get(reason, 0) + 1
     _refuse_unmatched(options.tasks, matched, suites, offered)
     by_alias = {alias: model for chosen in models.values() for alias, model in chosen.items()}
+    _check_prompts(by_alias.values(), cases.values())
     order = list(by_alias)
     return Plan(
         suite=" + ".join(suite.name for suite in suites),
@@ -131,6 +134,18 @@ def _refuse_unmatched(
         raise ConfigError(f'--task = "{pattern}" is no task of suite {inside} or of mteb{near}')
 
 
+def _check_prompts(models: Iterable[Model], cases: Iterable[Case]) -> None:
+    """Refuse a prompt that no text would ever get: its model would be measured without it."""
+    prompted = [model for model in models if isinstance(model.spec, EncoderSpec) and model.spec.prompts]
+    if not prompted:
+        return
+    known = known_tasks() | {case.task.name: case.task.type for case in cases}
+    for model in prompted:
+        wrong = check_names(cast(EncoderSpec, model.spec).prompts, known)
+        if wrong is not None:
+            raise ConfigError(f"[{model.alias}] {wrong}")
+
+
 def _check_gate(suite: NamedSuite, tasks: Sequence[TaskInfo]) -> None:
     """Refuse a margin or floor for what the suite does not have: it would silently guard nothing."""
     names, types = {task.name for task in tasks}, {task.type for task in tasks}
@@ -168,7 +183,6 @@ def _add(cases: dict[str, Case], case: Case) -> None:
     known = cases.setdefault(case.id, case)
     if replace(known, suite=case.suite) != case:
         raise ConfigError(
-            f"suites {known.suite} and {case.suite} both have {case.id}, with other subsets, splits, source, margin "
-            "or limit; "
-            "run them one after the other"
+            f"suites {known.suite} and {case.suite} both have {case.id}, with other subsets, splits, source, margin or "
+            "limit; run them one after the other"
         )

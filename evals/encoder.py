@@ -34,14 +34,21 @@ class WatchedEncoder:
         encoder: what really encodes.
         module: the torch module that encodes, watched batch by batch for ``progress``.
         progress: told how far a call has come.
+        prompt_used: tells what was put before the texts of the last call, None where that is not known.
     """
 
     def __init__(
-        self, encoder: "EncoderProtocol", module: "torch.nn.Module | None", progress: Callable[[str], None]
+        self,
+        encoder: "EncoderProtocol",
+        module: "torch.nn.Module | None",
+        progress: Callable[[str], None],
+        prompt_used: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._encoder = encoder
         self._module = module
         self._progress = progress
+        self._prompt_used = prompt_used
+        self._prompts: dict[str, set[str | None]] = {}
         self._sampled: dict[str, Vectors] = {}
         self.texts = 0
         self.seconds = 0.0
@@ -83,6 +90,8 @@ class WatchedEncoder:
                 **kwargs,
             )
         self.seconds += time.perf_counter() - started
+        kind = task_metadata.type if prompt_type is None else prompt_type.value
+        self._prompts.setdefault(kind, set()).add(self._prompt_used())
         self._check(vectors, len(dataset))
         self._sample(vectors, dataset)
         self.texts += len(dataset)
@@ -95,6 +104,16 @@ class WatchedEncoder:
     def similarity_pairwise(self, embeddings1: "Array", embeddings2: "Array") -> "Array":
         """Return the model's own similarity, pair by pair."""
         return self._encoder.similarity_pairwise(embeddings1, embeddings2)
+
+    @property
+    def prompts(self) -> dict[str, tuple[str, ...]] | None:
+        """What texts really got put before them, None where that is not known; ``""`` is nothing.
+
+        By the role of the texts, ``query`` or ``document``, or by the task type of those that have none.
+        """
+        if any(None in used for used in self._prompts.values()):
+            return None
+        return {kind: tuple(sorted(map(str, used))) for kind, used in sorted(self._prompts.items())}
 
     def check_spread(self) -> None:
         """Refuse a model that gives (nearly) the same vector whatever the text.

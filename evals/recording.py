@@ -22,7 +22,7 @@ SuiteWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 class Record:
     """One case of a run, flat, as the run record holds it. Fields that were not reached are None.
 
-    ``samples`` is a path inside the store.
+    ``samples`` is a path inside the store; ``prompts`` as in `Outcome`.
     """
 
     case: str
@@ -51,6 +51,7 @@ class Record:
     seconds: float | None = None
     phases: Mapping[str, float] | None = None
     texts: int | None = None
+    prompts: Mapping[str, tuple[str, ...]] | None = None
     dataset_revision: str | None = None
     data_sha256: str | None = None
     fingerprint: str | None = None
@@ -138,6 +139,7 @@ def _with_outcome(record: Record, outcome: Outcome) -> Record:
         seconds=round(sum(outcome.phases.values()), 3),
         phases={name: round(seconds, 3) for name, seconds in outcome.phases.items()},
         texts=outcome.texts,
+        prompts=outcome.prompts,
         dataset_revision=outcome.dataset_revision,
         data_sha256=outcome.data_sha256,
         fingerprint=outcome.identity.fingerprint,

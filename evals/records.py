@@ -20,10 +20,11 @@ OutcomeWord = Literal["passed", "failed", "error", "not measured"]
 class Source:
     """Where the bytes of a data set are.
 
-    ``path`` is the root of a mirror, laid out as ``<path>/<org>/<name>/``; None for the hub.
+    ``path`` is the root of a mirror, laid out as ``<path>/<org>/<name>/``; None for the hub. ``modelscope`` is a mirror
+    that fetches from ModelScope what it lacks.
     """
 
-    kind: Literal["hub", "mirror"] = "hub"
+    kind: Literal["hub", "mirror", "modelscope"] = "hub"
     path: Path | None = None
 
     def __str__(self) -> str:
@@ -117,7 +118,10 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a model was run, in the clear. None means not known."""
+    """How a model was run, in the clear. None means not known.
+
+    ``prompts`` are all that the model has, by name; an instruction template is called ``instruction``.
+    """
 
     prompts: Mapping[str, str] | None = None
     pooling: str | None = None
@@ -147,6 +151,8 @@ class Outcome:
     """What a measured case gives to the gate.
 
     ``phases`` are seconds: model, data, encode, score. ``samples_file`` is where the samples are, inside the store.
+    ``prompts`` are those really put before texts, by role (``query``, ``document``) or, for texts without one, by task
+    type; ``""`` is none, and None means not known.
     """
 
     identity: ModelIdentity
@@ -157,6 +163,7 @@ class Outcome:
     data_sha256: str | None
     phases: Mapping[str, float]
     texts: int
+    prompts: Mapping[str, tuple[str, ...]] | None = None
     samples: Samples | None = None
     samples_file: str | None = None
 

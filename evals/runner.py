@@ -41,7 +41,7 @@ def measure(case: Case, model: OpenModel, store: Store, progress: Progress) -> O
     progress("reading data")
     with open_task(case.task, case.source, store, limit=case.limit) as opened:
         loaded = time.perf_counter()
-        watched = WatchedEncoder(model.encoder, model.module, progress)
+        watched = WatchedEncoder(model.encoder, model.module, progress, model.prompt_used)
         captures = [Capture(part) for part in opened.parts]
         result = _evaluate(opened, watched, model)
         watched.check_spread()
@@ -63,6 +63,7 @@ def measure(case: Case, model: OpenModel, store: Store, progress: Progress) -> O
                 "score": ended - loaded - watched.seconds,
             },
             texts=watched.texts,
+            prompts=watched.prompts,
             samples=samples,
         )
 

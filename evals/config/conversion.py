@@ -11,12 +11,14 @@ from typing import Any
 import tomli_w
 
 from evals.config.evalscope import MAX_SEQ_LENGTH, TASK_NAMES, TOP_K, EvalScopeConfig, ModelEntry, read_evalscope
-from evals.config.models import HUB_ID, ModelSpec
 from evals.config.notes import notes_on_data, notes_on_model, notes_on_run
+from evals.config.specs import HUB_ID, CrossEncoderSpec, ModelSpec, PipelineSpec
 from evals.errors import ConfigError, suggest
 from evals.files import place
 
 Table = dict[str, Any]
+# What a kind of model that has no such setting does anyway.
+_UNSAID = {"dtype": "auto"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,14 +132,13 @@ def _convert_model(
 
 def _known(alias: str, spec: ModelSpec, entry: ModelEntry, settings: Table, where: str) -> tuple[str, Table | None]:
     """Put what is said over a model of models.toml, under a name that says so."""
-    kind = "cross-encoder" if entry.is_cross_encoder else "sentence-transformers"
-    if spec.kind != kind:
+    if isinstance(spec, PipelineSpec) or isinstance(spec, CrossEncoderSpec) != entry.is_cross_encoder:
         said = str(entry.is_cross_encoder).lower()
         raise ConfigError(f'{where} is_cross_encoder = {said}, but models.toml has "{alias}" as a {spec.kind} model')
-    changed = {key: value for key, value in settings.items() if getattr(spec, key, None) != value}
+    changed = {key: value for key, value in settings.items() if getattr(spec, key, _UNSAID.get(key)) != value}
     if not changed:
         return alias, None
-    table: Table = {}
+    table: Table = {} if spec.kind == "sentence-transformers" else {"kind": spec.kind}
     for item in dataclasses.fields(spec):
         value = getattr(spec, item.name)
         default = item.default_factory() if callable(item.default_factory) else item.default

@@ -1,88 +1,19 @@
 """Named models: what ``models.toml`` may say, and how ``--model`` names one."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any
 
+from evals.config.specs import HUB_ID, KINDS, CrossEncoderSpec, EncoderSpec, ModelSpec, PipelineSpec, WeightsSpec
 from evals.errors import ConfigError, suggest
-from evals.files import NO_OTHER_KEYS, WholeNumber, check, place, read_toml
+from evals.files import check, place, read_toml
 
 ALIAS = re.compile(r"[A-Za-z0-9._+-]+")
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 BUILT_IN = Path(__file__).parent.parent / "models.toml"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelSpec:
-    """A sentence-transformers model: where its weights are, and every setting that can change its vectors.
-
-    Exactly one place: ``id`` (of a hub), ``path`` (a folder), or ``package`` with ``path`` inside it. ``model``
-    and ``revision`` say which published model a folder's or package's weights stand for. ``sha256`` pins
-    ``model.safetensors``. ``prompts`` map mteb's prompt names (``query``, ``document``, a task type, a task
-    name) to the text put before each input.
-    """
-
-    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
-
-    kind: Literal["sentence-transformers"] = "sentence-transformers"
-    id: str | None = None
-    path: Path | None = None
-    package: str | None = None
-    model: str | None = None
-    revision: str | None = None
-    sha256: str | None = None
-    hub: Literal["huggingface", "modelscope"] = "huggingface"
-    pooling: Literal["cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "weightedmean"] | None = None
-    max_seq_length: WholeNumber | None = None
-    normalize: bool | None = None
-    truncate_dim: WholeNumber | None = None
-    quantize: Literal["int8", "binary"] | None = None
-    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
-    prompts: Mapping[str, str] = field(default_factory=dict)
-    trust_remote_code: bool = False
-    model_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    config_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    batch_size: WholeNumber = 32
-
-    def __post_init__(self) -> None:
-        for name in ("id", "package", "model", "revision", "sha256"):
-            if getattr(self, name) == "":
-                raise ValueError(f'{name} = ""; leave the key out, or give it a value')
-        if self.path is not None and str(self.path) == ".":
-            raise ValueError('path = ""; expected a folder')
-        local = self.path is not None or self.package is not None
-        if (self.id is None) != local:
-            named = "names two" if local else "names none"
-            raise ValueError(f'needs one place to load from, "id", "path", or "package" with "path"; it {named}')
-        if self.id is not None and not HUB_ID.fullmatch(self.id):
-            raise ValueError(f'id = "{self.id}"; expected a name on the hub, as in "org/name"')
-        if self.package is not None and self.path is None:
-            raise ValueError('"package" needs "path", the folder inside the package')
-        for name in ("max_seq_length", "truncate_dim", "batch_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} = {value}: must be 1 or more")
-        if "batch_size" in self.encode_kwargs:
-            raise ValueError("batch_size belongs beside encode_kwargs, not inside")
-
-    @property
-    def published(self) -> str | None:
-        """The name of the published model that this specification stands for, if it says so."""
-        return self.model or self.id
-
-    def changes(self) -> dict[str, Any]:
-        """Return the settings that can change a score and are not at their default, by name."""
-        kept: dict[str, Any] = {}
-        for item in dataclasses.fields(self):
-            default = item.default_factory() if callable(item.default_factory) else item.default
-            value = getattr(self, item.name)
-            if item.name not in _WHERE_AND_HOW_FAST and value != default:
-                kept[item.name] = dict(value) if isinstance(value, Mapping) else value
-        return kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,14 +31,15 @@ class Model:
     @property
     def unmodified(self) -> bool:
         """Whether this computes what the published model computes: its recipe, not a variant of it."""
-        return not self.derived and not {"truncate_dim", "quantize", "dtype"} & self.spec.changes().keys()
+        return not self.derived and not _VARIANT & self.spec.changes().keys()
 
 
-# What says where the weights are, or how fast they run; the weights themselves are hashed.
-_WHERE_AND_HOW_FAST = {"id", "path", "package", "model", "revision", "sha256", "hub", "batch_size"}
 _DERIVABLE = {
-    "max_seq_length", "normalize", "truncate_dim", "quantize", "dtype", "trust_remote_code", "batch_size",
+    "pooling", "padding_side", "max_seq_length", "normalize", "truncate_dim", "quantize", "dtype", "embed_dim", "top_k",
+    "trust_remote_code", "batch_size",
 }  # fmt: skip
+# What makes another model of a published one, even where models.toml says it.
+_VARIANT = {"truncate_dim", "quantize", "dtype", "embed_dim", "loader_kwargs"}
 
 
 def load_models(*files: Path) -> dict[str, ModelSpec]:
@@ -117,35 +49,75 @@ def load_models(*files: Path) -> dict[str, ModelSpec]:
         ConfigError: a file is missing, is not TOML, or an entry is wrong.
     """
     models: dict[str, ModelSpec] = {}
+    said_in: dict[str, Path] = {}
     for file in (BUILT_IN, *files):
-        models |= check_models(read_toml(file), str(file), file.parent)
+        found = _read_models(read_toml(file), str(file), file.parent)
+        models |= found
+        said_in |= dict.fromkeys(found, file)
+    for alias, spec in models.items():
+        if isinstance(spec, PipelineSpec):
+            _check_pipeline(spec, models, f"{said_in[alias]}: [{alias}]")
     return models
 
 
-def check_models(tables: Mapping[str, Any], where: str, folder: Path) -> dict[str, ModelSpec]:
-    """Turn the tables of a models file into specifications, by alias.
+def check_models(
+    tables: Mapping[str, Any], where: str, folder: Path, known: Mapping[str, ModelSpec]
+) -> dict[str, ModelSpec]:
+    """Turn the tables that a models file would hold into specifications, by alias.
 
     Args:
-        tables: the tables by alias.
+        tables: by alias.
         where: what they were read from, for errors.
         folder: what relative paths are relative to.
+        known: the models that a pipeline may name beside them.
 
     Raises:
         ConfigError: a name or an entry is wrong.
     """
+    models = _read_models(tables, where, folder)
+    for alias, spec in models.items():
+        if isinstance(spec, PipelineSpec):
+            _check_pipeline(spec, {**known, **models}, f"{where}: [{alias}]")
+    return models
+
+
+def _read_models(tables: Mapping[str, Any], where: str, folder: Path) -> dict[str, ModelSpec]:
     models: dict[str, ModelSpec] = {}
     for alias, table in tables.items():
         if not ALIAS.fullmatch(alias):
             raise ConfigError(f"{where}: [{alias}] is not a name that pytest -k can select; use A-Z a-z 0-9 . _ + -")
         if not isinstance(table, dict):
             raise ConfigError(f'{where}: "{alias}" must be a table, [{alias}]')
-        spec = check(ModelSpec, table, f"{where}: [{alias}]")
-        models[alias] = _relative_to(spec, folder)
+        models[alias] = _relative_to(make_spec(table, f"{where}: [{alias}]"), folder)
     return models
 
 
+def make_spec(table: Mapping[str, Any], where: str) -> ModelSpec:
+    """Turn one table into the specification of its ``kind``; without one it is ``sentence-transformers``.
+
+    Raises:
+        ConfigError: beginning with ``where``, naming the key and what it may be.
+    """
+    kind = table.get("kind", "sentence-transformers")
+    if not isinstance(kind, str) or kind not in KINDS:
+        known = ", ".join(f'"{name}"' for name in KINDS)
+        raise ConfigError(f"{where}: kind = {json.dumps(kind, default=str)}; expected one of {known}")
+    return check(KINDS[kind], table, where)
+
+
+def _check_pipeline(spec: PipelineSpec, models: Mapping[str, ModelSpec], where: str) -> None:
+    """Refuse stages that are not there, or not of the kind that their place needs."""
+    for key, alias in (("retriever", spec.retriever), ("reranker", spec.reranker)):
+        if alias not in models:
+            raise ConfigError(f'{where}: {key} = "{alias}" is not in models.toml{suggest(alias, models)}')
+        reranks = isinstance(models[alias], CrossEncoderSpec)
+        if isinstance(models[alias], PipelineSpec) or reranks != (key == "reranker"):
+            right = "a cross-encoder" if key == "reranker" else "an encoder"
+            raise ConfigError(f'{where}: {key} = "{alias}" is of kind "{models[alias].kind}"; expected {right}')
+
+
 def _relative_to(spec: ModelSpec, folder: Path) -> ModelSpec:
-    if spec.path is None or spec.package is not None or spec.path.is_absolute():
+    if not isinstance(spec, WeightsSpec) or spec.path is None or spec.package is not None or spec.path.is_absolute():
         return spec
     return dataclasses.replace(spec, path=place(folder, spec.path))
 
@@ -183,10 +155,10 @@ def _unnamed(target: str, models: Mapping[str, ModelSpec], folder: Path, where: 
     if equals and not name:
         raise ConfigError(f'{where} = "{target}" needs a name behind the =, as in {where_it_is}=NAME')
     if where_it_is and path.is_dir():
-        spec = ModelSpec(path=path)
+        spec = EncoderSpec(path=path)
         alias = name or _slug(path.resolve().name)
     elif HUB_ID.fullmatch(where_it_is):
-        spec = ModelSpec(id=where_it_is)
+        spec = EncoderSpec(id=where_it_is)
         alias = name or _slug(where_it_is.rpartition("/")[2])
     elif where_it_is.startswith((".", "/", "~")):
         raise ConfigError(f'{where} = "{target}": there is no folder {path}')
@@ -203,19 +175,20 @@ def _unnamed(target: str, models: Mapping[str, ModelSpec], folder: Path, where: 
 
 def _derive(model: Model, overrides: str, where: str) -> Model:
     alias, spec = model.alias, model.spec
+    plain = {item.name: getattr(spec, item.name) for item in dataclasses.fields(spec)}
+    derivable = _DERIVABLE & plain.keys()
     changes: dict[str, Any] = {}
     for part in overrides.split(","):
         key, _, value = part.partition("=")
-        if key not in _DERIVABLE:
-            raise ConfigError(f'{where}: "@{key}" is not a setting one can derive{suggest(key, _DERIVABLE)}')
+        if key not in derivable:
+            raise ConfigError(f'{where}: "@{key}" is not a setting one can derive{suggest(key, derivable)}')
         if key in changes:
             raise ConfigError(f'{where}: "@{key}" is set twice')
         if not value:
             raise ConfigError(f'{where}: "@{key}" needs a value, as in {model.alias}@truncate_dim=256')
         changes[key] = value
         alias += f"+{key}-{_slug(value)}"
-    plain = {item.name: getattr(spec, item.name) for item in dataclasses.fields(spec)}
-    spec = check(ModelSpec, plain | changes, f"{where}: {alias}")
+    spec = check(type(spec), plain | changes, f"{where}: {alias}")
     return Model(alias=alias, spec=spec, text=f"{model.text}@{overrides}", derived=True)
 
 

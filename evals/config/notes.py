@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from evals.config.evalscope import MAX_SEQ_LENGTH, TASK_NAMES, TOP_K, EvalEntry, EvalScopeConfig, ModelEntry
-from evals.config.models import ModelSpec
+from evals.config.specs import ModelSpec
 
 
 def notes_on_data(asked: EvalEntry) -> Iterator[str]:

@@ -8,10 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from evals.errors import ConfigError, first_line, suggest
 from evals.files import read_text
+from evals.strict_yaml import parse_yaml
 
 SUFFIXES = (".json", ".yaml", ".yml", ".py")
 # Calls with keywords only that mean the dictionary of their keywords.
@@ -36,13 +35,10 @@ def read_plain(path: Path, mark: str, name: str | None = None) -> dict[str, Any]
         elif path.suffix == ".json":
             data = json.loads(text, object_pairs_hook=lambda pairs: _distinct(pairs, path))
         else:
-            data = yaml.load(text, _Loader)  # a safe loader that refuses keys said twice
+            data = parse_yaml(text, str(path), error=ConfigError)
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path}: not JSON: {error}") from None
-    except yaml.MarkedYAMLError as error:
-        line = "" if error.problem_mark is None else f" (line {error.problem_mark.line + 1})"
-        raise ConfigError(f"{path}: not YAML: {error.problem}{line}") from None
-    except (yaml.YAMLError, ValueError) as error:  # control characters; a date or number that is none
+    except ValueError as error:  # a number too long to read
         raise ConfigError(f"{path}: cannot be read: {first_line(error)}") from None
     except RecursionError:
         raise ConfigError(f"{path}: is nested too deeply") from None
@@ -50,18 +46,6 @@ def read_plain(path: Path, mark: str, name: str | None = None) -> dict[str, Any]
         raise ConfigError(f'{path}: must hold a dictionary with "{mark}"')
     _refuse_the_unplain(data, (), (), path)
     return data
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML's safe loader, which of a key said twice would silently take the last value."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: FBT001, FBT002
-        seen = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f'says "{key.value}" twice', problem_mark=key.start_mark)
-            seen.add(key.value if isinstance(key, yaml.ScalarNode) else id(key))
-        return super().construct_mapping(node, deep)
 
 
 def _distinct(pairs: Sequence[tuple[Any, Any]], path: Path) -> dict[Any, Any]:

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 from evals.config import plain
 from evals.config.conversion import convert
 from evals.config.evalscope import read_evalscope
-from evals.config.models import ModelSpec, check_models
+from evals.config.models import check_models
+from evals.config.specs import ModelSpec
 from evals.errors import ConfigError, suggest
 from evals.files import NO_OTHER_KEYS, Number, WholeNumber, check, place, read_toml
 from evals.records import Policy, Source
@@ -158,7 +159,7 @@ def load_suite(name: str, folder: Path, known: Mapping[str, ModelSpec] | None = 
 
 def _load_evalscope(file: Path, inner: str | None, known: Mapping[str, ModelSpec]) -> NamedSuite:
     converted = convert(read_evalscope(file, inner), file, known)
-    models = check_models(converted.models, f"{file}, read as models", file.parent)
+    models = check_models(converted.models, f"{file}, read as models", file.parent, known)
     for alias, spec in models.items():
         if alias in known and not _measure_alike(spec, known[alias]):
             raise ConfigError(f'{file}: a model would be called "{alias}", which models.toml has with other settings')

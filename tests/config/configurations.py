@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from evals.config import ModelSpec, load_suite
+from evals.config import EncoderSpec, load_suite
 from evals.config.conversion import Converted, convert
 from evals.config.evalscope import read_evalscope
 from evals.errors import ConfigError
 
 KNOWN = {
-    "minilm": ModelSpec(package="p", path=Path("model"), model="o/minilm"),
-    "short": ModelSpec(id="org/short", max_seq_length=64, prompts={"query": "q: "}, batch_size=8),
+    "minilm": EncoderSpec(package="p", path=Path("model"), model="o/minilm"),
+    "short": EncoderSpec(id="org/short", max_seq_length=64, prompts={"query": "q: "}, batch_size=8),
 }
 ONE_STAGE: dict[str, Any] = {
     "eval_backend": "RAGEval",

@@ -10,15 +10,35 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.config import ModelSpec, NamedSuite, load_models, load_suite, render_suite_toml
+from evals.config import (
+    CrossEncoderSpec,
+    EncoderSpec,
+    ModelSpec,
+    NamedSuite,
+    PipelineSpec,
+    RegistrySpec,
+    load_models,
+    load_suite,
+    render_suite_toml,
+)
 from evals.errors import ConfigError
-from tests.config.configurations import KNOWN, ONE_STAGE, TWO_STAGES, converted, one_stage, sentence, table, write
+from tests.config.configurations import (
+    KNOWN,
+    ONE_STAGE,
+    RERANKER,
+    TWO_STAGES,
+    converted,
+    one_stage,
+    sentence,
+    table,
+    write,
+)
 
 
 def test_one_stage_becomes_a_model_of_its_own_and_a_suite(tmp_path: Path) -> None:
     found = load_suite(str(write(tmp_path, ONE_STAGE)), tmp_path, KNOWN)
     assert found.models == {
-        "m3e-base": ModelSpec(id="AI-ModelScope/m3e-base", hub="modelscope", max_seq_length=512, batch_size=128)
+        "m3e-base": EncoderSpec(id="AI-ModelScope/m3e-base", hub="modelscope", max_seq_length=512, batch_size=128)
     }
     assert found.suite.models == ("m3e-base",)
     assert found.suite.tasks.include == ("TNews", "CLSClusteringS2S", "T2Reranking", "T2Retrieval", "ATEC")
@@ -43,6 +63,36 @@ def test_two_stages_become_a_pipeline_of_the_two_models(tmp_path: Path) -> None:
         },
     }  # fmt: skip
     assert "eval.top_k is not said: 5, EvalScope's default" in found.notes
+
+
+def test_the_two_stages_are_specifications_like_those_of_a_models_file(tmp_path: Path) -> None:
+    found = load_suite(str(write(tmp_path, TWO_STAGES)), tmp_path, KNOWN)
+    assert found.suite.models == ("m3e-base+MiniCPM-Reranker",)
+    assert found.models == {
+        "m3e-base": EncoderSpec(id="AI-ModelScope/m3e-base", hub="modelscope", max_seq_length=512, batch_size=64),
+        "MiniCPM-Reranker": CrossEncoderSpec(
+            id="OpenBMB/MiniCPM-Reranker", hub="modelscope", max_seq_length=512, prompt="Find what answers this"
+        ),
+        "m3e-base+MiniCPM-Reranker": PipelineSpec(retriever="m3e-base", reranker="MiniCPM-Reranker", top_k=5),
+    }
+
+
+def test_a_named_model_can_retrieve_for_a_pipeline(tmp_path: Path) -> None:
+    pair = [{"model_name_or_path": "minilm"}, RERANKER]
+    config = {"eval_config": {"tool": "MTEB", "model": pair, "eval": {"tasks": ["T2Retrieval"], "top_k": 7}}}
+    found = load_suite(str(write(tmp_path, config)), tmp_path, KNOWN).models
+    assert found.keys() == {"MiniCPM-Reranker", "minilm+MiniCPM-Reranker"}
+    assert found["minilm+MiniCPM-Reranker"] == PipelineSpec(retriever="minilm", reranker="MiniCPM-Reranker", top_k=7)
+
+
+def test_a_named_model_of_mtebs_own_code_takes_no_settings_that_it_does_not_have(tmp_path: Path) -> None:
+    known: dict[str, ModelSpec] = {"own": RegistrySpec(name="org/own")}
+    model = {"model_name_or_path": "own", "model_kwargs": {"torch_dtype": "auto"}, "encode_kwargs": {"batch_size": 4}}
+    file = write(tmp_path, one_stage(model))
+    assert load_suite(str(file), tmp_path, known).models == {"own": RegistrySpec(name="org/own", batch_size=4)}
+    write(tmp_path, one_stage({**model, "max_seq_length": 8}))
+    with pytest.raises(ConfigError, match=r'\[own\+max_seq_length-8\]: has an unknown key "max_seq_length"'):
+        load_suite(str(file), tmp_path, known)
 
 
 def test_todays_schema_means_the_same_with_its_own_default_of_top_k(tmp_path: Path) -> None:
@@ -155,7 +205,9 @@ def test_a_named_model_keeps_its_settings_and_a_changed_one_is_called_so(tmp_pat
 
 def test_a_name_of_models_toml_can_be_had_by_the_same_model_only(tmp_path: Path) -> None:
     model = {"model_name_or_path": "org/short", "hub": "huggingface", "max_seq_length": 64, "prompt": "q: "}
-    assert load_suite(str(write(tmp_path, one_stage(model))), tmp_path, KNOWN).models["short"].batch_size == 32
+    (spec,) = load_suite(str(write(tmp_path, one_stage(model))), tmp_path, KNOWN).models.values()
+    assert isinstance(spec, EncoderSpec)
+    assert spec.batch_size == 32
     assert sentence(tmp_path, one_stage({**model, "max_seq_length": 32})) == (
         'a model would be called "short", which models.toml has with other settings'
     )
@@ -236,6 +288,8 @@ def test_the_toml_made_of_a_configuration_means_the_same(place: Path, config: di
     assert dataclasses.replace(made.suite, store=None) == dataclasses.replace(direct.suite, store=None)
     for alias in direct.suite.models:
         one, other = specs[alias], {**known, **direct.models}[alias]
+        assert isinstance(one, EncoderSpec)
+        assert isinstance(other, EncoderSpec)
         assert normal(one.path) == normal(other.path)
         assert dataclasses.replace(one, path=other.path) == other
 

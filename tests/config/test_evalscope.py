@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evals.cases import find_cases
-from evals.config import ModelSpec, Options
+from evals.config import EncoderSpec, Options
 from evals.config.conversion import convert
 from evals.config.evalscope import TASK_NAMES, read_evalscope
 from evals.errors import ConfigError
@@ -178,7 +178,7 @@ def test_cases_of_a_configuration_have_its_limit_its_store_and_its_models(tmp_pa
     plan = find_cases(options(tmp_path, suites=[file.name]))
     assert {case.id for case in plan.cases} == {"stand-in:NFCorpus", "stand-in:STSBenchmark"}
     assert {case.key for case in plan.cases} == {"NFCorpus?limit=50", "STSBenchmark?limit=50"}
-    assert plan.models["stand-in"].spec == ModelSpec(path=tmp_path / "stand-in", max_seq_length=64)
+    assert plan.models["stand-in"].spec == EncoderSpec(path=tmp_path / "stand-in", max_seq_length=64)
     assert plan.store == tmp_path / "outputs"
     assert plan.notes
     assert all(note.startswith("config.json: ") for note in plan.notes)

