@@ -11,6 +11,7 @@ from typing import Any
 import tomli_w
 
 from evals.config.evalscope import MAX_SEQ_LENGTH, TASK_NAMES, TOP_K, EvalScopeConfig, ModelEntry, read_evalscope
+from evals.config.models import check_models
 from evals.config.notes import notes_on_data, notes_on_model, notes_on_run
 from evals.config.specs import HUB_ID, CrossEncoderSpec, ModelSpec, PipelineSpec
 from evals.errors import ConfigError, suggest
@@ -50,7 +51,7 @@ def convert(config: EvalScopeConfig, file: Path, known: Mapping[str, ModelSpec])
         _convert_model(entry, tool.eval.encode_kwargs or {}, f"{file}: [{where}]", file.parent, known)
         for entry, where in zip(tool.listed, places, strict=True)
     ]
-    aliases = _aliases([entry for entry, _ in entries], file)
+    aliases = _aliases(entries, file, known)
     models = {alias: table for alias, (_, table) in zip(aliases, entries, strict=True) if table is not None}
     chosen = aliases
     if tool.two_stages:
@@ -184,13 +185,29 @@ def _take(tables: tuple[Table, ...], names: tuple[str, ...], where: str) -> Any:
     return found[0] if found else None
 
 
-def _aliases(names: list[str], file: Path) -> list[str]:
-    """Call models by the last part of their names, or by the whole where two would be called the same."""
-    for aliases in ([_slug(name.rpartition("/")[2]) for name in names], [_slug(name) for name in names]):
-        twice = sorted(alias for alias in aliases if aliases.count(alias) > 1)
-        if not twice:
-            return aliases
-    raise ConfigError(f'{file}: two models would be called "{twice[0]}"; list one, and the other in another file')
+def _aliases(entries: list[tuple[str, Table | None]], file: Path, known: Mapping[str, ModelSpec]) -> list[str]:
+    """Call models by the last part of their names, or by the whole where that is what another is called."""
+    short = [_slug(name.rpartition("/")[2]) for name, _ in entries]
+    whole = [_slug(name) for name, _ in entries]
+    aliases = [
+        long if short.count(alias) > 1 or _is_anothers(alias, table, file, known) else alias
+        for alias, long, (_, table) in zip(short, whole, entries, strict=True)
+    ]
+    for alias, (_, table) in zip(aliases, entries, strict=True):
+        if aliases.count(alias) > 1:
+            raise ConfigError(f'{file}: two models would be called "{alias}"; list one, and the other in another file')
+        if _is_anothers(alias, table, file, known):
+            raise ConfigError(f'{file}: a model would be called "{alias}", as another is in models.toml')
+    return aliases
+
+
+def _is_anothers(alias: str, table: Table | None, file: Path, known: Mapping[str, ModelSpec]) -> bool:
+    """Say whether models.toml has the alias for a model that differs in more than how fast it runs."""
+    if table is None or alias not in known:
+        return False
+    spec = check_models({alias: table}, f"{file}, read as models", file.parent, known)[alias]
+    one, other = ({**dataclasses.asdict(each), "batch_size": None} for each in (spec, known[alias]))
+    return one != other
 
 
 def _refuse_null(value: Any, where: str) -> None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from evals.config import plain
 from evals.config.conversion import convert
 from evals.config.evalscope import read_evalscope
 from evals.config.models import check_models
-from evals.config.specs import ModelSpec
+from evals.config.specs import ModelSpec, PipelineSpec
 from evals.errors import ConfigError, suggest
 from evals.files import NO_OTHER_KEYS, Number, WholeNumber, check, place, read_toml
 from evals.records import Policy, Source
@@ -161,8 +161,8 @@ def _load_evalscope(file: Path, inner: str | None, known: Mapping[str, ModelSpec
     converted = convert(read_evalscope(file, inner), file, known)
     models = check_models(converted.models, f"{file}, read as models", file.parent, known)
     for alias, spec in models.items():
-        if alias in known and not _measure_alike(spec, known[alias]):
-            raise ConfigError(f'{file}: a model would be called "{alias}", which models.toml has with other settings')
+        if isinstance(spec, PipelineSpec) and known.get(alias, spec) != spec:
+            raise ConfigError(f'{file}: a model would be called "{alias}", as another is in models.toml')
     return NamedSuite(
         name=inner or file.stem,
         file=file,
@@ -170,12 +170,6 @@ def _load_evalscope(file: Path, inner: str | None, known: Mapping[str, ModelSpec
         models=models,
         notes=converted.notes,
     )
-
-
-def _measure_alike(one: ModelSpec, other: ModelSpec) -> bool:
-    """Say whether two specifications differ in how fast they run only."""
-    plain_one, plain_other = ({**asdict(spec), "batch_size": None} for spec in (one, other))
-    return plain_one == plain_other
 
 
 def _split(name: str) -> tuple[str, str | None]:

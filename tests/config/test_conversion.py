@@ -203,14 +203,33 @@ def test_a_named_model_keeps_its_settings_and_a_changed_one_is_called_so(tmp_pat
     }  # fmt: skip
 
 
-def test_a_name_of_models_toml_can_be_had_by_the_same_model_only(tmp_path: Path) -> None:
+def test_a_name_of_models_toml_is_had_by_the_same_model_and_another_is_called_by_its_whole_name(tmp_path: Path) -> None:
     model = {"model_name_or_path": "org/short", "hub": "huggingface", "max_seq_length": 64, "prompt": "q: "}
     (spec,) = load_suite(str(write(tmp_path, one_stage(model))), tmp_path, KNOWN).models.values()
     assert isinstance(spec, EncoderSpec)
     assert spec.batch_size == 32
-    assert sentence(tmp_path, one_stage({**model, "max_seq_length": 32})) == (
-        'a model would be called "short", which models.toml has with other settings'
-    )
+    assert converted(tmp_path, one_stage({**model, "max_seq_length": 32})).suite["models"] == ["org-short"]
+    taken = {**KNOWN, "org-short": KNOWN["minilm"]}
+    file = write(tmp_path, one_stage({**model, "max_seq_length": 32}))
+    with pytest.raises(ConfigError) as caught:
+        load_suite(str(file), tmp_path, taken)
+    assert str(caught.value) == f'{file}: a model would be called "org-short", as another is in models.toml'
+
+
+def test_a_pipeline_takes_no_name_of_models_toml(tmp_path: Path) -> None:
+    name = "m3e-base+MiniCPM-Reranker"
+    file = write(tmp_path, TWO_STAGES)
+    with pytest.raises(ConfigError) as caught:
+        load_suite(str(file), tmp_path, {**KNOWN, name: KNOWN["minilm"]})
+    assert str(caught.value) == f'{file}: a model would be called "{name}", as another is in models.toml'
+
+
+@pytest.mark.parametrize("config", [ONE_STAGE, TWO_STAGES])
+def test_beside_the_models_that_are_built_in_the_same_tasks_run(tmp_path: Path, config: dict[str, Any]) -> None:
+    found = load_suite(str(write(tmp_path, config)), tmp_path, load_models())
+    (chosen,) = found.suite.models
+    assert chosen.partition("+")[0] == "AI-ModelScope-m3e-base"
+    assert found.models["AI-ModelScope-m3e-base"].published == "AI-ModelScope/m3e-base"
 
 
 def test_the_same_model_twice_has_no_two_names(tmp_path: Path) -> None:
