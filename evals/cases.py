@@ -1,12 +1,13 @@
 """Which cases a run has: every model of every suite on every task, and what was left out because it cannot work."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import cast
 
 from evals.baselines import Baselines
-from evals.config import EncoderSpec, Model, NamedSuite, Options, find_model, load_models, load_suite
+from evals.config import EncoderSpec, Model, ModelSpec, NamedSuite, Options, find_model, load_models, load_suite
 from evals.errors import ConfigError, suggest
 from evals.prompts import check_names
 from evals.records import Case, Policy, Source, TaskInfo
@@ -15,12 +16,17 @@ from evals.tasks import find_tasks, known_tasks
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The cases of a run, the models they need, and the pairs that were not made, counted by reason."""
+    """The cases of a run, the models they need, and the pairs that were not made, counted by reason.
+
+    ``store`` is the folder for results; ``notes`` say what of a suite's file was not taken at its word, and why.
+    """
 
     suite: str
     cases: tuple[Case, ...]
     models: Mapping[str, Model]
     left_out: Mapping[str, int]
+    store: Path
+    notes: tuple[str, ...] = ()
 
 
 def find_cases(options: Options) -> Plan:
@@ -32,8 +38,9 @@ def find_cases(options: Options) -> Plan:
     """
     if options.against is not None:
         Baselines(options.baselines).require_alias(options.against, "--against")
-    suites = [load_suite(name, options.cwd) for name in options.suites]
-    models = _find_models(options, suites)
+    known = load_models(*options.models_files)
+    suites = [load_suite(name, options.cwd, known) for name in options.suites]
+    models = _find_models(options, suites, known)
     cases: dict[str, Case] = {}
     left_out: dict[str, int] = {}
     matched: set[str] = set()
@@ -58,12 +65,26 @@ def find_cases(options: Options) -> Plan:
         cases=tuple(sorted(cases.values(), key=lambda case: order.index(case.alias))),
         models=by_alias,
         left_out=left_out,
+        store=_store(options, suites),
+        notes=tuple(f"{suite.file.name}: {note}" for suite in suites for note in suite.notes),
     )
 
 
-def _find_models(options: Options, suites: Sequence[NamedSuite]) -> dict[str, dict[str, Model]]:
-    """Resolve each suite's models, or those of ``--model`` for all of them."""
-    known = load_models(*options.models_files)
+def _store(options: Options, suites: Sequence[NamedSuite]) -> Path:
+    """Return the folder for results: the one typed, else the suites' own, else the default."""
+    named = list(dict.fromkeys(suite.suite.store for suite in suites if suite.suite.store is not None))
+    if options.store_typed or not named:
+        return options.store
+    if len(named) > 1:
+        raise ConfigError(f"the suites name two stores, {named[0]} and {named[1]}; say one with --store")
+    return named[0]
+
+
+def _find_models(
+    options: Options, suites: Sequence[NamedSuite], known: Mapping[str, ModelSpec]
+) -> dict[str, dict[str, Model]]:
+    """Resolve each suite's models, or those of ``--model`` for all of them; suites may define some themselves."""
+    known = {**known, **_defined(suites)}
     found: dict[str, dict[str, Model]] = {}
     for suite in suites:
         if options.models:
@@ -76,6 +97,17 @@ def _find_models(options: Options, suites: Sequence[NamedSuite]) -> dict[str, di
             if found[suite.name].setdefault(model.alias, model) != model:
                 raise ConfigError(f'two models are called "{model.alias}"; name one of them: --model PATH=NAME')
     return found
+
+
+def _defined(suites: Sequence[NamedSuite]) -> dict[str, ModelSpec]:
+    models: dict[str, ModelSpec] = {}
+    for suite in suites:
+        for alias, spec in suite.models.items():
+            if models.setdefault(alias, spec) != spec:
+                raise ConfigError(
+                    f'{suite.file}: another suite of this run has another model "{alias}"; run one by one'
+                )
+    return models
 
 
 def _pick(tasks: Sequence[TaskInfo], patterns: Sequence[str], matched: set[str]) -> list[TaskInfo]:
@@ -137,7 +169,7 @@ def _make_case(alias: str, task: TaskInfo, suite: NamedSuite, options: Options) 
         suite=suite.name,
         source=options.source or suite.suite.source or Source(),
         policy=_policy(task, suite, options),
-        limit=options.limit,
+        limit=suite.suite.limit if options.limit is None else options.limit,
     )
 
 
@@ -149,8 +181,8 @@ def _policy(task: TaskInfo, suite: NamedSuite, options: Options) -> Policy:
 def _add(cases: dict[str, Case], case: Case) -> None:
     """Add a case; the same one from a second suite is one case, a differing one is a contradiction."""
     known = cases.setdefault(case.id, case)
-    if (known.task, known.source, known.policy) != (case.task, case.source, case.policy):
+    if replace(known, suite=case.suite) != case:
         raise ConfigError(
-            f"suites {known.suite} and {case.suite} both have {case.id}, with other subsets, splits, source or margin; "
-            "run them one after the other"
+            f"suites {known.suite} and {case.suite} both have {case.id}, with other subsets, splits, source, margin or "
+            "limit; run them one after the other"
         )

@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("touchstone", "embedding evaluation (pytest evals)")
     many: dict[str, Any] = {"action": "append", "default": []}
     options: dict[str, dict[str, Any]] = {
-        "--suite": many | {"metavar": "NAME|PATH", "help": "a suite by name, or a TOML file (repeatable)"},
+        "--suite": many | {"metavar": "NAME|PATH", "help": "a suite by name, or a file, TOML or EvalScope's"},
         "--model": many
         | {"metavar": "MODEL", "help": "ALIAS, ALIAS@key=value, PATH[=name] or a hub id; replaces the suite's models"},
         "--models": {"metavar": "FILE", "dest": "evals_models_file", "help": "a TOML file with more named models"},
@@ -72,9 +72,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--limit": {"metavar": "N", "help": "at most N queries, rows or pairs of each split and subset"},
         "--on": {"default": "auto", "metavar": "auto|cpu|cuda[:N]|mps", "help": "the device (default: auto)"},
         "--store": {
-            "default": ".evals",
             "metavar": "DIR",
-            "help": "the folder for results and caches (default: .evals)",
+            "help": "the folder for results and caches (default: the suite's, else .evals)",
         },
         "--report": many
         | {"metavar": "FILE", "help": "write a report; the suffix says the format: .json (repeatable)"},
@@ -172,7 +171,8 @@ class Controller:
             f"evals: suite {plan.suite}: {len(plan.cases)} cases; models: {models}",
             f"evals: data: {sources}; baseline: {judged}; device: {options.device}",
         ]
-        return lines + [f"evals: {count} cases left out: {reason}" for reason, count in plan.left_out.items()]
+        lines += [f"evals: {count} cases left out: {reason}" for reason, count in plan.left_out.items()]
+        return lines + [f"evals: {note}" for note in plan.notes]
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from evals.errors import BaselineError, first_line
+from evals.errors import BaselineError, EvalsError, first_line
 
 # The C parser is thirty times faster; a card of a multilingual model has a hundred thousand lines.
 FAST = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -21,21 +21,22 @@ class _Loader(FAST):  # type: ignore[misc,valid-type]  # whichever of the two th
         return super().construct_mapping(node, deep=deep)  # type: ignore[no-any-return]
 
 
-def parse_yaml(text: str, where: str, *, line: int = 1) -> Any:
+def parse_yaml(text: str, where: str, *, line: int = 1, error: type[EvalsError] = BaselineError) -> Any:
     """Parse YAML of plain values.
 
     Args:
         text: one document.
         where: the file, for errors.
         line: on which line of the file the text begins.
+        error: the type to raise.
 
     Raises:
-        BaselineError: it is not YAML, or has a key twice; names the line.
+        EvalsError: of the type given; it is not YAML, or has a key twice; names the line.
     """
     try:
         return yaml.load(text, _Loader)  # a safe loader
-    except yaml.MarkedYAMLError as error:
-        at = f" at line {error.problem_mark.line + line}" if error.problem_mark else ""
-        raise BaselineError(f"{where}: not YAML{at}: {error.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date that there is not
-        raise BaselineError(f"{where}: not YAML: {first_line(error)}") from None
+    except yaml.MarkedYAMLError as failure:
+        at = f" at line {failure.problem_mark.line + line}" if failure.problem_mark else ""
+        raise error(f"{where}: not YAML{at}: {failure.problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as failure:  # ValueError: a date that there is not
+        raise error(f"{where}: not YAML: {first_line(failure)}") from None

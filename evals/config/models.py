@@ -51,16 +51,44 @@ def load_models(*files: Path) -> dict[str, ModelSpec]:
     models: dict[str, ModelSpec] = {}
     said_in: dict[str, Path] = {}
     for file in (BUILT_IN, *files):
-        for alias, table in read_toml(file).items():
-            if not ALIAS.fullmatch(alias):
-                raise ConfigError(f"{file}: [{alias}] is not a name that pytest -k can select; use A-Z a-z 0-9 . _ + -")
-            if not isinstance(table, dict):
-                raise ConfigError(f'{file}: "{alias}" must be a table, [{alias}]')
-            models[alias] = _relative_to(make_spec(table, f"{file}: [{alias}]"), file.parent)
-            said_in[alias] = file
+        found = _read_models(read_toml(file), str(file), file.parent)
+        models |= found
+        said_in |= dict.fromkeys(found, file)
     for alias, spec in models.items():
         if isinstance(spec, PipelineSpec):
             _check_pipeline(spec, models, f"{said_in[alias]}: [{alias}]")
+    return models
+
+
+def check_models(
+    tables: Mapping[str, Any], where: str, folder: Path, known: Mapping[str, ModelSpec]
+) -> dict[str, ModelSpec]:
+    """Turn the tables that a models file would hold into specifications, by alias.
+
+    Args:
+        tables: by alias.
+        where: what they were read from, for errors.
+        folder: what relative paths are relative to.
+        known: the models that a pipeline may name beside them.
+
+    Raises:
+        ConfigError: a name or an entry is wrong.
+    """
+    models = _read_models(tables, where, folder)
+    for alias, spec in models.items():
+        if isinstance(spec, PipelineSpec):
+            _check_pipeline(spec, {**known, **models}, f"{where}: [{alias}]")
+    return models
+
+
+def _read_models(tables: Mapping[str, Any], where: str, folder: Path) -> dict[str, ModelSpec]:
+    models: dict[str, ModelSpec] = {}
+    for alias, table in tables.items():
+        if not ALIAS.fullmatch(alias):
+            raise ConfigError(f"{where}: [{alias}] is not a name that pytest -k can select; use A-Z a-z 0-9 . _ + -")
+        if not isinstance(table, dict):
+            raise ConfigError(f'{where}: "{alias}" must be a table, [{alias}]')
+        models[alias] = _relative_to(make_spec(table, f"{where}: [{alias}]"), folder)
     return models
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal, get_args
 
-from evals.config.suites import parse_source
+from evals.config.suites import is_suite_file, parse_source
 from evals.errors import ConfigError, suggest
 from evals.files import NO_OTHER_KEYS, check, place, read_toml
 from evals.records import BaselineMode, GateRule, Policy, Source
@@ -40,7 +40,7 @@ DEFAULTS: Mapping[str, Any] = {
     "alpha": None,
     "inconclusive": None,
     "device": "auto",
-    "store": ".evals",
+    "store": None,
     "reports": [],
     "command": ["pytest", "evals"],
 }
@@ -73,7 +73,10 @@ def load_project(root: Path) -> Project:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Every option of a run, checked. ``root`` is pytest's root directory, ``cwd`` where it was typed."""
+    """Every option of a run, checked. ``root`` is pytest's root directory, ``cwd`` where it was typed.
+
+    A suite may name another ``store``, which counts unless ``store_typed``.
+    """
 
     root: Path
     cwd: Path
@@ -93,6 +96,7 @@ class Options:
     inconclusive: Literal["warn", "fail"]
     device: str
     store: Path
+    store_typed: bool
     reports: tuple[Path, ...]
     command: tuple[str, ...]
 
@@ -118,7 +122,7 @@ class Options:
         mode = _one_of("--baseline", typed["baseline"], get_args(BaselineMode))
         if mode in ("record", "update") and typed["against"]:
             raise ConfigError(f"--baseline {mode} writes a model's own scores, --against judges by another's; drop one")
-        default = str(root / project.suite) if project.suite.endswith(".toml") else project.suite
+        default = str(root / project.suite) if is_suite_file(project.suite) else project.suite
         files = [place(cwd, typed["models_file"])] if typed["models_file"] else []
         return cls(
             root=root,
@@ -138,7 +142,8 @@ class Options:
             alpha=_fraction("--alpha", typed["alpha"]),
             inconclusive=_one_of("--inconclusive", typed["inconclusive"] or "warn", ("warn", "fail")),
             device=_device(typed["device"]),
-            store=place(cwd, typed["store"]),
+            store=place(cwd, typed["store"] or ".evals"),
+            store_typed=typed["store"] is not None,
             reports=tuple(_report(cwd, file) for file in typed["reports"]),
             command=_again(typed),
         )

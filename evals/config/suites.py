@@ -6,8 +6,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from evals.config import plain
+from evals.config.conversion import convert
+from evals.config.evalscope import read_evalscope
+from evals.config.models import check_models
+from evals.config.specs import ModelSpec, PipelineSpec
 from evals.errors import ConfigError, suggest
-from evals.files import NO_OTHER_KEYS, Number, check, place, read_toml
+from evals.files import NO_OTHER_KEYS, Number, WholeNumber, check, place, read_toml
 from evals.records import Policy, Source
 
 BUILT_IN = Path(__file__).parent.parent / "suites"
@@ -89,7 +94,10 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite:
-    """A suite file. Paths are relative to ``folder``, the file's own."""
+    """A suite file. Paths are relative to the file's own folder.
+
+    ``limit`` and ``store`` are what ``--limit`` and ``--store`` are where nothing is typed.
+    """
 
     __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
@@ -97,29 +105,81 @@ class Suite:
     tasks: Selection = Selection()
     gate: Gate = Gate()
     source: Source | None = None
+    limit: WholeNumber | None = None
+    store: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit = {self.limit}: must be 1 or more")
+        if self.store is not None and str(self.store) == ".":
+            raise ValueError('store = ""; expected a folder')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedSuite:
-    """A suite with where it came from: ``name`` for people, ``file`` for errors and relative paths."""
+    """A suite with where it came from: ``name`` for people, ``file`` for errors and relative paths.
+
+    ``models`` are those that it defines itself, by alias; ``notes`` say what of the file was not taken at its word.
+    """
 
     name: str
     file: Path
     suite: Suite
+    models: Mapping[str, ModelSpec] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
-def load_suite(name: str, folder: Path) -> NamedSuite:
-    """Read a suite by its name, or by its path when it ends in ``.toml``.
+def is_suite_file(name: str) -> bool:
+    """Say whether a suite is named by its file rather than by a built-in name."""
+    return _split(name)[0].endswith((".toml", *plain.SUFFIXES))
+
+
+def load_suite(name: str, folder: Path, known: Mapping[str, ModelSpec] | None = None) -> NamedSuite:
+    """Read a suite by its name, or by its path.
+
+    Args:
+        name: a built-in name; a TOML file; or an EvalScope configuration, JSON, YAML or Python, the last as
+            ``FILE.py:NAME`` where it holds several.
+        folder: what a relative path is relative to.
+        known: the models of models.toml, for an EvalScope configuration to name.
 
     Raises:
         ConfigError: there is no such suite, or something in it is wrong.
     """
     built_in = {file.stem: file for file in BUILT_IN.glob("*.toml")}
+    path, inner = _split(name)
+    if is_suite_file(name) and not path.endswith(".toml"):
+        return _load_evalscope(place(folder, path), inner, known or {})
     file = place(folder, name) if name.endswith(".toml") else built_in.get(name)
     if file is None:
-        raise ConfigError(f'--suite = "{name}" is neither a .toml file nor a built-in suite{suggest(name, built_in)}')
-    data = read_toml(file)
-    suite = check(Suite, data, str(file))
+        near = suggest(name, built_in)
+        raise ConfigError(f'--suite = "{name}" is neither a file (.toml, .json, .yaml, .py) nor a built-in suite{near}')
+    return NamedSuite(name=file.stem, file=file, suite=_check_suite(read_toml(file), str(file), file))
+
+
+def _load_evalscope(file: Path, inner: str | None, known: Mapping[str, ModelSpec]) -> NamedSuite:
+    converted = convert(read_evalscope(file, inner), file, known)
+    models = check_models(converted.models, f"{file}, read as models", file.parent, known)
+    for alias, spec in models.items():
+        if isinstance(spec, PipelineSpec) and known.get(alias, spec) != spec:
+            raise ConfigError(f'{file}: a model would be called "{alias}", as another is in models.toml')
+    return NamedSuite(
+        name=inner or file.stem,
+        file=file,
+        suite=_check_suite(converted.suite, f"{file}, read as a suite", file),
+        models=models,
+        notes=converted.notes,
+    )
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    """Part the name of a configuration from the Python file that holds several."""
+    path, _, inner = name.rpartition(".py:")
+    return (f"{path}.py", inner) if path and inner.isidentifier() else (name, None)
+
+
+def _check_suite(data: Mapping[str, Any], where: str, file: Path) -> Suite:
+    suite = check(Suite, data, where)
     if not suite.models:
         raise ConfigError(f'{file}: models must name at least one model, as in models = ["minilm"]')
     if not (suite.tasks.asks_mteb or suite.tasks.custom):
@@ -127,9 +187,9 @@ def load_suite(name: str, folder: Path) -> NamedSuite:
     custom = tuple(replace(task, path=place(file.parent, task.path)) for task in suite.tasks.custom)
     source = suite.source
     if source is not None:
-        source = _check_source(source, file.parent, f"{file}: [source]", 'path = "DIR"')
-    suite = replace(suite, tasks=replace(suite.tasks, custom=custom), source=source)
-    return NamedSuite(name=file.stem, file=file, suite=suite)
+        source = _check_source(source, file.parent, f"{where}: [source]", 'path = "DIR"')
+    store = None if suite.store is None else place(file.parent, suite.store)
+    return replace(suite, tasks=replace(suite.tasks, custom=custom), source=source, store=store)
 
 
 def parse_source(text: str, folder: Path, where: str) -> Source:

@@ -172,7 +172,10 @@ def test_a_mirror_without_its_directory_is_told_the_key_that_a_suite_has_for_it(
 def test_an_unknown_suite_brings_the_nearest(tmp_path: Path, name: str, hint: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load_suite(name, tmp_path)
-    assert str(caught.value) == f'--suite = "{name}" is neither a .toml file nor a built-in suite{hint}'
+    assert (
+        str(caught.value)
+        == f'--suite = "{name}" is neither a file (.toml, .json, .yaml, .py) nor a built-in suite{hint}'
+    )
 
 
 def test_a_suite_file_that_is_not_there_is_named_with_its_folder(tmp_path: Path) -> None:
