@@ -26,6 +26,8 @@ def find_kind(request: Request) -> Kind:
     text, alias = split_alias(request.source)
     if alias is not None:
         return "run"
+    if text.endswith((".yaml", ".yml", ".py")) or ".py:" in text:
+        return "evalscope"
     path = place(request.folder, text)
     if path.is_dir():
         return _kind_of_folder(path)

@@ -29,7 +29,7 @@ def read_source(request: Request) -> tuple[Imported, ...]:
         case "run":
             return read_run(request)
         case "evalscope":
-            raise ConfigError(f"{request.source}: is an EvalScope configuration, which has no scores to import")
+            raise ConfigError(f"{request.source}: an EvalScope configuration has no scores; it becomes a suite")
 
 
 def _read_card(request: Request) -> Imported:

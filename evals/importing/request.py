@@ -15,6 +15,7 @@ Kind = Literal["card", "results", "run", "evalscope"]
 class Request:
     """An import as it was typed. ``folder`` is what a relative source is relative to.
 
+    ``into`` and ``models_files`` are for a configuration: where its files go, and which models it may name.
     ``revision`` is the model's: which one to take of a tree or from the hub, and which one a card's numbers are of.
     """
 
@@ -24,6 +25,8 @@ class Request:
     revision: str | None = None
     kind: Kind | None = None
     include_external: bool = False
+    into: Path | None = None
+    models_files: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

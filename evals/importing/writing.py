@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from evals.baselines import Baselines
+from evals.importing.configurations import import_configuration
+from evals.importing.detect import find_kind
 from evals.importing.entries import Note
 from evals.importing.reading import read_source
 from evals.importing.request import Imported, Request
@@ -28,6 +30,8 @@ def import_baselines(request: Request, baselines: Baselines, how: How) -> str:
     Raises:
         EvalsError: something is wrong; then nothing was written.
     """
+    if find_kind(request) == "evalscope":
+        return import_configuration(request, overwrite=how.replace_recorded, dry_run=how.dry_run)
     found = read_source(request)
     merges = [
         baselines.merge(

@@ -141,7 +141,7 @@ def test_nothing_is_written_of_several_models_when_one_is_refused(tmp_path: Path
     [
         ("card.md", {"include_external": True}, "--include-external is for trees of results, and card.md is a card"),
         ("card.md", {"alias": "a:b"}, '--alias = "a:b" is not a name that pytest -k can select; use A-Z'),
-        ("scope.json", {}, "scope.json: is an EvalScope configuration, which has no scores to import"),
+        ("scope.json", {}, 'scope.json: needs a key "eval_config"'),
         ("org/model", {}, "org/model is no file or folder here, and the hub gave no card of that name: "),
         ("none.md", {}, "none.md: has no score of a task of mteb: MTEB NoSuchTask: not a task of mteb"),
     ],
@@ -151,7 +151,7 @@ def test_what_cannot_be_imported_is_one_sentence(
 ) -> None:
     write_card(tmp_path, FRONT)
     write_card(tmp_path, make_front(make_block("NoSuchTask")), name="none.md")
-    (tmp_path / "scope.json").write_text('{"models": [], "task_names": []}')
+    (tmp_path / "scope.json").write_text('{"eval_backend": "RAGEval"}')
     before = tree(tmp_path)
     with pytest.raises(EvalsError) as caught:
         run(tmp_path, source, **changes)

@@ -1,0 +1,60 @@
+"""An EvalScope configuration becomes files that mean the same, and never overwrites others without a word."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from evals.__main__ import main
+from evals.config import load_models, load_suite
+from evals.errors import ConfigError
+from evals.importing import Request
+from evals.importing.configurations import import_configuration
+from tests.config.configurations import ONE_STAGE
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> Request:
+    (tmp_path / "one.json").write_text(json.dumps(ONE_STAGE), encoding="utf-8")
+    return Request(source="one.json", folder=tmp_path, into=tmp_path / "suites")
+
+
+def test_the_files_mean_what_the_configuration_means(request_: Request, tmp_path: Path) -> None:
+    printed = import_configuration(request_, overwrite=False, dry_run=False)
+    direct = load_suite(str(tmp_path / "one.json"), tmp_path, load_models())
+    models = load_models(tmp_path / "suites" / "one.models.toml")
+    written = load_suite(str(tmp_path / "suites" / "one.toml"), tmp_path, models)
+    assert written.suite.tasks == direct.suite.tasks
+    assert written.suite.models == direct.suite.models
+    assert {alias: models[alias] for alias in direct.models} == dict(direct.models)
+    assert all(note in printed for note in direct.notes)
+    assert printed.splitlines()[-1].startswith("run it with: pytest evals --suite ")
+
+
+def test_importing_twice_changes_nothing_and_another_file_is_kept(request_: Request, tmp_path: Path) -> None:
+    import_configuration(request_, overwrite=False, dry_run=False)
+    suite = tmp_path / "suites" / "one.toml"
+    before = suite.read_bytes()
+    assert "already in" in import_configuration(request_, overwrite=False, dry_run=False)
+    assert suite.read_bytes() == before
+    suite.write_text("models = []", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"one.toml: is there already and says something else; --replace overwrites"):
+        import_configuration(request_, overwrite=False, dry_run=False)
+    import_configuration(request_, overwrite=True, dry_run=False)
+    assert suite.read_bytes() == before
+
+
+def test_a_dry_run_writes_nothing(request_: Request, tmp_path: Path) -> None:
+    assert "would write" in import_configuration(request_, overwrite=False, dry_run=True)
+    assert not (tmp_path / "suites").exists()
+
+
+def test_the_command_takes_a_python_file_with_several(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "both.py").write_text(f"a = {ONE_STAGE!r}\nb = {ONE_STAGE!r}\n", encoding="utf-8")
+    assert main(["baselines", "import", "both.py"]) == 4
+    assert "name one, as in both.py:a" in capsys.readouterr().err
+    assert main(["baselines", "import", "both.py:b"]) == 0
+    assert (tmp_path / "b.toml").is_file()
