@@ -118,7 +118,7 @@ def sign_flip_p(strata: Sequence[Vector]) -> float:
     half = len(weighted) // 2
     left, right = _signed_sums(weighted[:half]), np.sort(_signed_sums(weighted[half:]))
     observed = weighted.sum()
-    slack = 1e-12 * max(1.0, float(np.abs(weighted).sum()))  # equal sums in another order differ in the last digit
+    slack = 1e-12  # equal sums in another order differ in the last digit
     below = np.searchsorted(right, observed - left + slack, side="right")
     return float(below.sum() / (len(left) * len(right)))
 
@@ -186,13 +186,13 @@ def detectable(difference: Difference, margin: float, alpha: float, power: float
     return max(difference.quantile(1 - alpha) * difference.error, margin) + reach
 
 
-def samples_to_settle(difference: Difference, margin: float, alpha: float) -> int | None:
-    """Return how many samples like these would decide; None where no number would, at exactly the margin."""
+def samples_to_settle(difference: Difference, margin: float, alpha: float) -> int:
+    """Return how many samples like these would decide; the error must be finite."""
     if difference.mean <= -margin:
         needed = difference.quantile(1 - alpha) * difference.error / abs(difference.mean)
     else:
         needed = difference.quantile(CONFIDENCE) * difference.error / (difference.mean + margin)
-    return math.ceil(difference.n * needed**2) if math.isfinite(needed) else None
+    return math.ceil(difference.n * needed**2)
 
 
 def over_tasks(differences: Sequence[Difference]) -> Difference:
