@@ -441,7 +441,7 @@ def test_a_pass_needs_a_hundred_samples_and_a_bound_within_the_margin() -> None:
 
 def test_from_ten_changed_samples_on_the_t_bound_counts() -> None:
     """Of 300 samples, nine changed leave 5.2 points possible by the worst case, whatever their size."""
-    small = {"error": 1e-5, "n": 300}
+    small: dict[str, Any] = {"error": 1e-5, "n": 300}
 
     assert by_pairs(compared(0.0, **small, changed=10, strata=((10, 300),))).word == "pass"
     assert by_pairs(compared(0.0, **small, changed=9, strata=((9, 300),))).word == "unresolved"

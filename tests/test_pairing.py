@@ -325,7 +325,11 @@ def test_a_similarity_changed_when_it_moved_by_more_than_a_millionth(step: float
     gold = np.linspace(-1, 1, COUNT)
     before = np.where(np.arange(COUNT) % 40 == 0, 0.0, gold + 5)
     after = np.where(np.arange(COUNT) % 40 == 0, step, gold + 5)
-    make: dict[str, Any] = {"type": "STS", "metric": "cosine_spearman", "id": np.array([f"{n:03}" for n in range(COUNT)])}
+    make: dict[str, Any] = {
+        "type": "STS",
+        "metric": "cosine_spearman",
+        "id": np.array([f"{n:03}" for n in range(COUNT)]),
+    }
     one, two = (
         Samples(**make, stratum=np.full(COUNT, "t/d"), gold=gold, prediction=side[:, None]) for side in (after, before)
     )
