@@ -99,7 +99,7 @@ def _experiments(reference: Samples, candidate: Samples) -> Difference | None:
     if before is None or after is None or before.shape != after.shape or after.shape[1] < 2:
         return None
     gold: Any = candidate.gold
-    deltas = (after == gold[:, None]).astype(np.float64) - (before == gold[:, None])
+    deltas = np.subtract(after == gold[:, None], before == gold[:, None], dtype=np.float64)
     return mean_difference([deltas[rows].mean(axis=0) for rows in candidate.by_stratum().values()])
 
 

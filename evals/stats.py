@@ -56,9 +56,11 @@ class Difference:
 
     def p_loss(self) -> float:
         """Return the one-sided p-value of a mean this low where the true difference is 0."""
-        if self.error == 0:
-            return 0.5 if self.mean == 0 else _smallest(self.mean < 0)
-        return float(_t().cdf(self.mean / self.error, self.degrees))
+        if self.error == 0 and self.mean == 0:
+            return 0.5
+        standardized = self.mean / self.error if self.error else math.copysign(math.inf, self.mean)
+        # However far away: no finite number of samples makes a p-value 0.
+        return max(float(_t().cdf(standardized, self.degrees)), math.ulp(0.0))
 
     def negated(self) -> "Difference":
         """Return the difference the other way round."""
@@ -70,10 +72,6 @@ def _t() -> Any:
     from scipy.stats import t
 
     return t
-
-
-def _smallest(true: bool) -> float:  # noqa: FBT001  # a private helper of one line
-    return math.ulp(0.0) if true else 1.0
 
 
 def mean_difference(strata: Sequence[Vector]) -> Difference:

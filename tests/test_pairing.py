@@ -358,6 +358,23 @@ def test_the_five_that_lost_most_come_in_order_with_their_values() -> None:
     )
 
 
+def test_of_equal_losses_the_first_ids_are_shown() -> None:
+    before = np.full(COUNT, 0.75)
+    after = before - np.where(np.arange(COUNT) < 7, 0.0, 0.5)
+    paired = pair(values(after), values(before))
+    assert isinstance(paired, Paired)
+    assert [one.id for one in paired.worst] == ["q0007", "q0008", "q0009", "q0010", "q0011"]
+
+
+def test_shares_of_experiments_are_compared_with_the_experiments_themselves() -> None:
+    right = classified(lost_in_turn(30))
+    shares = replace(right, value=lost_in_turn(30).mean(axis=1), prediction=None)
+    for one, two in ((right, shares), (shares, right)):
+        paired = pair(one, two)
+        assert isinstance(paired, Paired)
+        assert (paired.changed, paired.difference.mean) == (0, 0.0)
+
+
 def test_long_ids_are_shortened_and_marked() -> None:
     changes = [Change(id="abcdefghijkl", before=1.0, after=0.5), Change(id="abcdefghijklm", before=0.126, after=0.0)]
     assert shorten(changes) == "abcdefghijkl 1.00 -> 0.50, abcdefghijkl… 0.13 -> 0.00"

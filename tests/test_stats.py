@@ -1,6 +1,7 @@
 """Intervals and p-values against scipy, and the promises that the gate builds on."""
 
 import math
+import random
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,14 @@ def test_p_is_a_probability_and_both_sides_cover_it(deltas: Any) -> None:
     assert loss + gain >= 1
 
 
+@given(st.floats(-1, 1), st.one_of(st.floats(0, 1), st.just(math.inf)), st.one_of(st.floats(1, 1e4), st.just(math.inf)))
+def test_p_of_any_difference_is_a_probability_and_never_zero(mean: float, error: float, degrees: float) -> None:
+    difference = Difference(mean=mean, error=error, degrees=degrees, n=100)
+    loss, gain = difference.p_loss(), difference.negated().p_loss()
+    assert 0 < loss <= 1
+    assert loss + gain == pytest.approx(1)
+
+
 @given(vectors(2, 50))
 def test_other_way_round_exchanges_everything(deltas: Any) -> None:
     one, two = mean_difference([deltas]), mean_difference([-deltas])
@@ -89,11 +98,22 @@ def test_other_way_round_exchanges_everything(deltas: Any) -> None:
     assert two.p_loss() == pytest.approx(one.negated().p_loss())
 
 
-@given(vectors(4, 40))
-def test_duplicated_samples_narrow_the_interval(deltas: Any) -> None:
-    assume(deltas.std() > 1e-6)
-    once, twice = mean_difference([deltas]), mean_difference([np.concatenate([deltas, deltas])])
+@given(st.lists(vectors(2, 20), min_size=1, max_size=3))
+def test_duplicated_samples_narrow_the_interval(strata: list[Any]) -> None:
+    assume(any(stratum.std() > 1e-6 for stratum in strata))
+    once, twice = mean_difference(strata), mean_difference([np.tile(stratum, 2) for stratum in strata])
+    assert twice.mean == pytest.approx(once.mean, abs=1e-12)
     assert twice.interval()[1] - twice.interval()[0] < once.interval()[1] - once.interval()[0]
+
+
+@given(st.lists(vectors(1, 20), min_size=1, max_size=3), st.randoms(use_true_random=False))
+def test_order_of_samples_and_strata_does_not_matter(strata: list[Any], shuffler: random.Random) -> None:
+    order = shuffler.sample(strata, len(strata))
+    mixed = [np.array(shuffler.sample(stratum.tolist(), len(stratum))) for stratum in order]
+    one, two = mean_difference(strata), mean_difference(mixed)
+    assert (two.mean, two.error) == pytest.approx((one.mean, one.error), rel=1e-9, abs=1e-9)
+    if one.n <= 20:
+        assert sign_flip_p(mixed) == pytest.approx(sign_flip_p(strata))
 
 
 def test_strata_count_alike_and_a_lone_sample_borrows_the_variance_within_the_others() -> None:
