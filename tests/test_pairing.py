@@ -358,6 +358,14 @@ def test_the_five_that_lost_most_come_in_order_with_their_values() -> None:
     )
 
 
+def test_of_a_summary_a_correlation_may_lose_more_than_one() -> None:
+    for type_name, decomposable in (("Retrieval", True), ("Summarization", False)):
+        one, two = (replace(values(np.linspace(0, end, COUNT)), type=type_name) for end in (1.0, 0.9))
+        paired = pair(one, two)
+        assert isinstance(paired, Paired)
+        assert paired.decomposable is decomposable
+
+
 def test_of_equal_losses_the_first_ids_are_shown() -> None:
     before = np.full(COUNT, 0.75)
     after = before - np.where(np.arange(COUNT) < 7, 0.0, 0.5)
