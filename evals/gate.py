@@ -253,7 +253,7 @@ def _settling(paired: Paired, margin: float, level: float) -> str:
     if not math.isfinite(paired.difference.error):
         return "; its splits and subsets have too few samples to judge by"
     needed = samples_to_settle(paired.difference, margin, level)
-    if needed is None or needed <= paired.difference.n:
+    if needed <= paired.difference.n:
         return "; too few samples changed to bound the loss"
     return f"; about {needed} samples would settle it"
 

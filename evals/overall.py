@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 
 from evals.points import signed_points
 from evals.recording import Record, SuiteVerdict, SuiteWord
-from evals.stats import CONFIDENCE, Difference, over_tasks
+from evals.stats import CONFIDENCE, Difference, detectable, over_tasks
 
 # A suite may lose half a point on average and no more.
 SUITE_MARGIN = 0.005
@@ -108,7 +108,6 @@ def render_power(records: Sequence[Record]) -> str:
             f"(standard error {100 * found.error:.2f}, {found.changed} changed)"
         )
     if len(differences) >= 2:
-        overall = over_tasks(differences)
-        reach = max(overall.quantile(CONFIDENCE) * overall.error, SUITE_MARGIN) + overall.quantile(0.8) * overall.error
+        reach = detectable(over_tasks(differences), SUITE_MARGIN, 1 - CONFIDENCE)
         lines.append(f"the mean over {len(differences)} tasks: {signed_points(-reach)}")
     return "\n".join(lines)

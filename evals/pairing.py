@@ -69,7 +69,7 @@ def pair(candidate: Samples, reference: Samples) -> Paired | str | None:
     score = WEIGHTED.get((candidate.type, candidate.metric))
     if score is None or candidate.prediction is None or reference.prediction is None:
         return None
-    return _pair_predictions(candidate, reference, score)
+    return _pair_predictions(candidate, reference.prediction, candidate.prediction, score)
 
 
 def _restrict(reference: Samples, candidate: Samples) -> Samples:
@@ -96,12 +96,10 @@ def _values(samples: Samples) -> Column | None:
 def _experiments(reference: Samples, candidate: Samples) -> Difference | None:
     """Estimate from the experiments of a classification, which share their test items: 10 of them, 9 degrees."""
     before, after = reference.prediction, candidate.prediction
-    if candidate.value is not None or before is None or after is None or before.shape != after.shape:
-        return None
-    if after.shape[1] < 2:
+    if before is None or after is None or before.shape != after.shape or after.shape[1] < 2:
         return None
     gold: Any = candidate.gold
-    deltas = (after == gold[:, None]).astype(np.float64) - (before == gold[:, None])
+    deltas = np.subtract(after == gold[:, None], before == gold[:, None], dtype=np.float64)
     return mean_difference([deltas[rows].mean(axis=0) for rows in candidate.by_stratum().values()])
 
 
@@ -130,10 +128,8 @@ def _pair_values(candidate: Samples, before: Column, after: Column, experiments:
     )
 
 
-def _pair_predictions(candidate: Samples, reference: Samples, score: Any) -> Paired:
+def _pair_predictions(candidate: Samples, before: Column, after: Column, score: Any) -> Paired:
     gold: Any = candidate.gold
-    before, after = reference.prediction, candidate.prediction
-    assert before is not None and after is not None  # noqa: PT018  # `pair` has looked
     rows_of = list(candidate.by_stratum().values())
 
     def differ(rows: Column, counts: Column | None) -> Any:
@@ -148,15 +144,15 @@ def _pair_predictions(candidate: Samples, reference: Samples, score: Any) -> Pai
         difference = bootstrap_difference(observed, resampled, [len(rows) for rows in rows_of])
     except Undefined:  # so few samples that some resample has no score, such as no positive pair
         difference = Difference(mean=float(np.mean(observed)), error=math.inf, degrees=math.inf, n=len(candidate))
-    changed = np.ones(len(gold), dtype=bool)  # where the sides have other numbers of experiments
+    changed = len(gold)  # where the sides have other numbers of experiments
     if after.shape == before.shape:
         moved = np.abs(after - before) > CHANGED if after.dtype.kind == "f" else after != before
-        changed = moved.any(axis=1)
+        changed = int(moved.any(axis=1).sum())
     return Paired(
         difference=difference,
         p_loss=difference.p_loss(),
         p_gain=difference.negated().p_loss(),
-        changed=int(changed.sum()),
+        changed=changed,
         decomposable=False,
     )
 

@@ -56,9 +56,11 @@ class Difference:
 
     def p_loss(self) -> float:
         """Return the one-sided p-value of a mean this low where the true difference is 0."""
-        if self.error == 0:
-            return 0.5 if self.mean == 0 else _smallest(self.mean < 0)
-        return float(_t().cdf(self.mean / self.error, self.degrees))
+        if self.error == 0 and self.mean == 0:
+            return 0.5
+        standardized = self.mean / self.error if self.error else math.copysign(math.inf, self.mean)
+        # However far away: no finite number of samples makes a p-value 0.
+        return max(float(_t().cdf(standardized, self.degrees)), math.ulp(0.0))
 
     def negated(self) -> "Difference":
         """Return the difference the other way round."""
@@ -70,10 +72,6 @@ def _t() -> Any:
     from scipy.stats import t
 
     return t
-
-
-def _smallest(true: bool) -> float:  # noqa: FBT001  # a private helper of one line
-    return math.ulp(0.0) if true else 1.0
 
 
 def mean_difference(strata: Sequence[Vector]) -> Difference:
@@ -118,7 +116,7 @@ def sign_flip_p(strata: Sequence[Vector]) -> float:
     half = len(weighted) // 2
     left, right = _signed_sums(weighted[:half]), np.sort(_signed_sums(weighted[half:]))
     observed = weighted.sum()
-    slack = 1e-12 * max(1.0, float(np.abs(weighted).sum()))  # equal sums in another order differ in the last digit
+    slack = 1e-12  # equal sums in another order differ in the last digit
     below = np.searchsorted(right, observed - left + slack, side="right")
     return float(below.sum() / (len(left) * len(right)))
 
@@ -186,13 +184,13 @@ def detectable(difference: Difference, margin: float, alpha: float, power: float
     return max(difference.quantile(1 - alpha) * difference.error, margin) + reach
 
 
-def samples_to_settle(difference: Difference, margin: float, alpha: float) -> int | None:
-    """Return how many samples like these would decide; None where no number would, at exactly the margin."""
+def samples_to_settle(difference: Difference, margin: float, alpha: float) -> int:
+    """Return how many samples like these would decide; the error must be finite."""
     if difference.mean <= -margin:
         needed = difference.quantile(1 - alpha) * difference.error / abs(difference.mean)
     else:
         needed = difference.quantile(CONFIDENCE) * difference.error / (difference.mean + margin)
-    return math.ceil(difference.n * needed**2) if math.isfinite(needed) else None
+    return math.ceil(difference.n * needed**2)
 
 
 def over_tasks(differences: Sequence[Difference]) -> Difference:

@@ -1,3 +1,4 @@
+import math
 from collections.abc import Mapping
 from statistics import fmean
 from typing import Any, get_args
@@ -7,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import evals.baselines
-from evals.gate import expected_score, judge
+from evals.gate import Circumstances, expected_score, judge
+from evals.pairing import Change, Paired
 from evals.recording import make_record
 from evals.records import Policy, Reference, Settings, Verdict, VerdictWord
+from evals.stats import Difference
 from tests.builders import (
     DATA_REVISION,
     ENV,
@@ -357,3 +360,223 @@ def test_the_delta_is_the_score_minus_what_was_expected_of_the_same_strata(
     assert verdict.baseline == fmean({**now, **was}[stratum] for stratum in now)
     assert verdict.baseline == expected_score(outcome, reference.baseline)
     assert verdict.delta == outcome.scores.score - verdict.baseline
+
+
+def compared(mean: float, error: float = 0.002, n: int = 400, **changes: Any) -> Paired:
+    """Make a comparison with a given difference, as if samples had shown it; all changed, p from a normal error."""
+    difference = Difference(mean=mean, error=error, degrees=changes.pop("degrees", math.inf), n=n)
+    defaults: dict[str, Any] = {
+        "p_loss": difference.p_loss(),
+        "p_gain": difference.negated().p_loss(),
+        "changed": n,
+        "decomposable": True,
+        "strata": ((n, n),),
+    }
+    return Paired(difference=difference, **defaults | changes)
+
+
+def by_pairs(paired: Paired, gated: int = 1, type_name: str = "Retrieval", **policy: Any) -> Verdict:
+    """Judge such a comparison of 0.5 with another model's entry."""
+    outcome = make_outcome(0.5 + paired.difference.mean)
+    circumstances = Circumstances(env=ENV, gated=gated, paired=paired)
+    return judge(make_case(type_name, policy=Policy(**policy)), outcome, make_reference(0.5), circumstances)
+
+
+def test_a_case_counts_as_the_only_one_where_nothing_else_is_said() -> None:
+    assert Circumstances(env=ENV) == Circumstances(env=ENV, gated=1, paired=None)
+
+
+@pytest.mark.parametrize(
+    ("mean", "word"),
+    [
+        (-0.010_000_1, "regressed"),
+        (-0.01, "regressed"),
+        (-0.009_999_999_5, "regressed"),  # a rounding error away
+        (-0.009_99, "pass"),
+        (0.009_99, "pass"),
+        (0.009_999_999_5, "improved"),
+        (0.01, "improved"),
+    ],
+)
+def test_a_difference_must_reach_the_margin(mean: float, word: str) -> None:
+    # The error is so small that all these losses and gains are beyond chance.
+    assert by_pairs(compared(mean, 1e-6)).word == word
+
+
+@pytest.mark.parametrize(
+    ("p", "gated", "alpha", "beyond"),
+    [
+        (0.049, 1, 0.05, True),
+        (0.05, 1, 0.05, False),
+        (0.051, 1, 0.05, False),
+        (0.026, 2, 0.05, False),
+        (0.024, 2, 0.05, True),
+        (0.024, 1, 0.01, False),
+        (0.009, 1, 0.01, True),
+    ],
+)
+def test_a_difference_must_be_beyond_chance_shared_among_the_cases(
+    p: float, gated: int, alpha: float, beyond: bool
+) -> None:
+    loss = by_pairs(compared(-0.02, 0.02, p_loss=p, p_gain=1 - p), gated, alpha=alpha)
+    gain = by_pairs(compared(0.02, 0.02, p_loss=1 - p, p_gain=p), gated, alpha=alpha)
+
+    assert loss.word == ("regressed" if beyond else "unresolved")
+    assert gain.word == ("improved" if beyond else "unresolved")
+    shared = f"{alpha:g}" + (f"/{gated}" if gated > 1 else "")
+    told = f"p = {p:.2g} {'<' if beyond else '≥'} {shared}, "
+    assert told in loss.reason
+    assert told in gain.reason
+
+
+def test_a_pass_needs_a_hundred_samples_and_a_bound_within_the_margin() -> None:
+    assert by_pairs(compared(0.0, n=100)).word == "pass"
+    assert by_pairs(compared(0.0, n=99)).reason.endswith("; a pass needs 100 samples")
+    # 1.645 errors below the mean: 0.5 point less 0.4934, or 0.5099.
+    assert by_pairs(compared(-0.005, 0.0030)).word == "pass"
+    assert by_pairs(compared(-0.005, 0.0031)).word == "unresolved"
+    # A bound exactly at the margin is not within it.
+    assert by_pairs(compared(-0.25, 0.0, p_loss=0.5), margin=0.25).word == "unresolved"
+
+
+def test_from_ten_changed_samples_on_the_t_bound_counts() -> None:
+    """Of 300 samples, nine changed leave 5.2 points possible by the worst case, whatever their size."""
+    small: dict[str, Any] = {"error": 1e-5, "n": 300}
+
+    assert by_pairs(compared(0.0, **small, changed=10, strata=((10, 300),))).word == "pass"
+    assert by_pairs(compared(0.0, **small, changed=9, strata=((9, 300),))).word == "unresolved"
+    assert by_pairs(compared(0.0, **small, changed=9, strata=((9, 300),)), margin=0.05).word == "unresolved"
+    assert by_pairs(compared(0.0, **small, changed=9, strata=((9, 300),)), margin=0.053).word == "pass"
+    assert by_pairs(compared(0.0, **small, changed=9, decomposable=False)).word == "pass"
+    # Where the score is no mean over samples, a wide bound counts however few changed and however many there are.
+    assert by_pairs(compared(0.0, 0.01, changed=9, decomposable=False)).word == "unresolved"
+    assert by_pairs(compared(0.0, 0.01)).word == "unresolved"
+
+
+@pytest.mark.parametrize(
+    ("mean", "gated", "reason"),
+    [
+        # 100 differences of -0.02 ± 0.2: error 0.2/√99 = 0.0201, t with 99 degrees; 95 % at 1.984 of them, power at
+        # 0.845, p of t = -0.995.
+        (
+            -0.02,
+            1,
+            "cosine_spearman 48.00, was 50.00 in minilm (Δ −2.00, 95 % [−5.99, +1.99], p = 0.16 ≥ 0.05, 100 samples, "
+            "100 changed, could detect −5.04); about 279 samples would settle it",
+        ),
+        (
+            -0.02,
+            2,
+            "cosine_spearman 48.00, was 50.00 in minilm (Δ −2.00, 95 % [−5.99, +1.99], p = 0.16 ≥ 0.05/2, 100 samples, "
+            "100 changed, could detect −5.69); about 398 samples would settle it",
+        ),
+        # 1.660 errors are 0.0334; the bound must come within 0.6 point of the mean.
+        (
+            -0.004,
+            1,
+            "cosine_spearman 49.60, was 50.00 in minilm (Δ −0.40, 95 % [−4.39, +3.59], p = 0.42 ≥ 0.05, 100 samples, "
+            "100 changed, could detect −5.04); about 3095 samples would settle it",
+        ),
+    ],
+)
+def test_the_reason_of_an_undecided_pair_tells_all_numbers_and_what_would_settle_it(
+    mean: float, gated: int, reason: str
+) -> None:
+    verdict = by_pairs(compared(mean, 0.2 / math.sqrt(99), n=100, degrees=99), gated)
+
+    assert (verdict.word, verdict.rule, verdict.baseline, verdict.delta) == ("unresolved", "paired", 0.5, mean)
+    assert verdict.reason == reason
+
+
+def test_the_reason_of_a_regression_ends_with_the_samples_that_lost_most() -> None:
+    worst = (Change(id="q-1", before=1.0, after=0.0), Change(id="0123456789abc", before=0.75, after=0.5))
+    verdict = by_pairs(compared(-0.02, 0.005, worst=worst))
+
+    assert verdict.reason == (
+        "cosine_spearman 48.00, was 50.00 in minilm (Δ −2.00, 95 % [−2.98, −1.02], p = 3.2e-05 < 0.05, 400 samples, "
+        "400 changed, could detect −1.42); worst: q-1 1.00 -> 0.00, 0123456789ab… 0.75 -> 0.50"
+    )
+    assert by_pairs(compared(-0.02, 0.005)).reason.endswith("could detect −1.42)")
+
+
+def test_identical_samples_pass_and_say_so() -> None:
+    verdict = by_pairs(compared(0.0, 0.0, n=7, changed=0, strata=((0, 7),)))
+
+    assert (verdict.word, verdict.rule, verdict.baseline, verdict.delta) == ("pass", "paired", 0.5, 0.0)
+    assert verdict.reason == "cosine_spearman 50.00, was 50.00 in minilm (Δ +0.00): identical on 7 samples"
+
+
+@pytest.mark.parametrize(
+    ("paired", "end"),
+    [
+        (compared(0.0, math.inf), "; its splits and subsets have too few samples to judge by"),
+        (compared(0.0, math.inf, n=100), "; its splits and subsets have too few samples to judge by"),
+        (compared(0.0, math.inf, n=99), "; a pass needs 100 samples"),
+        (compared(0.0, 1e-5, n=300, changed=3, strata=((3, 300),)), "; too few samples changed to bound the loss"),
+        # By its error 300 samples would just do, as many as there are: (1.645 x 0.607)² x 300 = 299.1.
+        (compared(0.0, 0.00607, n=300, changed=3, strata=((3, 300),)), "; too few samples changed to bound the loss"),
+    ],
+)
+def test_what_no_number_of_samples_like_these_would_settle_is_told_otherwise(paired: Paired, end: str) -> None:
+    verdict = by_pairs(paired)
+
+    assert verdict.word == "unresolved"
+    assert verdict.reason.endswith(end), verdict.reason
+
+
+def test_the_evidence_is_what_the_reason_was_made_of() -> None:
+    paired = compared(-0.02, 0.2 / math.sqrt(99), n=100, degrees=99, changed=42)
+    found = by_pairs(paired, gated=2).evidence
+
+    assert found is not None
+    assert (found.error, found.degrees, found.n, found.changed) == (paired.difference.error, 99, 100, 42)
+    assert found.interval == pytest.approx((-0.05988, 0.01988), abs=1e-5)
+    assert found.p == paired.p_loss
+    assert found.detectable == pytest.approx(0.05687, abs=1e-5)
+    normal = by_pairs(compared(0.0)).evidence
+    assert normal is not None
+    assert normal.degrees is None
+    assert by_pairs(compared(0.0, math.inf)).evidence is None
+
+
+def test_evidence_is_kept_whatever_the_rule() -> None:
+    for rule in ("reproduce", "threshold", "paired", "auto"):
+        assert by_pairs(compared(-0.002), rule=rule).evidence is not None
+
+
+def test_a_repetition_tells_how_many_samples_changed() -> None:
+    paired = compared(0.0003, n=200, changed=3)
+    reference = make_reference(0.5, fingerprint=FINGERPRINT)
+    verdict = judge(make_case(), make_outcome(0.5003), reference, Circumstances(env=ENV, paired=paired))
+
+    assert verdict.reason == (
+        "cosine_spearman 50.03, was 50.00 in minilm (Δ +0.03), within 0.05, 3 of 200 samples changed"
+    )
+
+
+def test_clusterings_are_judged_by_the_margin_whatever_their_draws_show() -> None:
+    kept = by_pairs(compared(-0.009, 1e-6, n=10), type_name="Clustering")
+
+    assert (kept.word, kept.rule) == ("pass", "threshold")
+    assert kept.reason == (
+        "cosine_spearman 49.10, was 50.00 in minilm (Δ −0.90), within the margin of 1.00; 1379 draws tell little"
+    )
+    assert by_pairs(compared(-0.011, 1.0, n=10), type_name="Clustering", rule="paired").rule == "threshold"
+    assert by_pairs(compared(-0.011, 1.0, n=10), type_name="Clustering").word == "regressed"
+
+
+def test_what_is_not_known_is_called_not_set() -> None:
+    verdict = judge(make_case(limit=50), make_outcome(), make_reference(), HERE)
+
+    assert verdict.reason == "not comparable with minilm: limit is 50 here and not set there"
+
+
+def test_notes_follow_the_reason_one_by_one() -> None:
+    outcome = make_outcome(0.5, settings=Settings(pooling="cls", dimension=128))
+    reference = make_reference(0.5, alias="other", settings=Settings(pooling="mean", dimension=384))
+    verdict = judge(make_case(), outcome, reference, HERE)
+
+    assert verdict.reason == (
+        "cosine_spearman 50.00, was 50.00 in other (Δ +0.00), within the margin of 1.00; pooling is cls here and mean "
+        "there; dimension is 128 here and 384 there"
+    )

@@ -1,17 +1,20 @@
 """Pairing samples and judging the pairs: the laws of the gate on per-sample differences."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from evals.gate import Circumstances, judge
-from evals.pairing import Paired, pair
+from evals.pairing import Change, Paired, pair, shorten
 from evals.records import OK_VERDICTS, Policy, Verdict
-from evals.samples import Samples
+from evals.samples import Samples, gather, read_samples, write_samples
+from evals.stats import mean_difference
 from tests.builders import ENV, make_case, make_outcome, make_reference
 
 COUNT = 120
@@ -204,6 +207,272 @@ def test_so_few_pairs_that_a_resample_has_no_positive_are_undecided_and_not_a_cr
     verdict = judge(case, make_outcome(1.0), make_reference(0.5), Circumstances(env=ENV, paired=paired))
     assert verdict.word == "unresolved"
     assert verdict.evidence is None
+
+
+EXPERIMENTS = 10
+FEW = 60  # resamples: these laws hold for any number of them
+
+
+def classified(right: Any, metric: str = "accuracy", stratum: Any = "test/d") -> Samples:
+    """Make the items of a classification that experiment e got right or wrong: `right` (n, e) of 0 and 1."""
+    right = np.asarray(right)
+    ids = np.array([f"{n:04}" for n in range(len(right))])
+    strata = np.broadcast_to(np.asarray(stratum), len(right))
+    return Samples(
+        type="Classification", metric=metric, stratum=strata, id=ids, gold=np.ones(len(right), int), prediction=right
+    )
+
+
+def lost_in_turn(lost: int) -> Any:
+    """Every second of ten experiments loses `lost` of 120 items, each time others."""
+    right = np.ones((COUNT, EXPERIMENTS), dtype=int)
+    for e in range(0, EXPERIMENTS, 2):
+        right[(np.arange(lost) + e // 2 * lost) % COUNT, e] = 0
+    return right
+
+
+def test_experiments_that_disagree_more_than_items_give_the_error() -> None:
+    """By hand: five losses of 0.25 among ten have a standard error of 0.125/√9 = 1/24, and t = -3."""
+    paired = pair(classified(lost_in_turn(30)), classified(np.ones((COUNT, EXPERIMENTS), int)))
+    assert isinstance(paired, Paired)
+    assert paired.difference.mean == pytest.approx(-0.125)
+    assert paired.difference.error == pytest.approx(1 / 24)
+    assert paired.difference.degrees == pytest.approx(9)
+    assert paired.difference.n == COUNT
+    assert paired.p_loss == pytest.approx(0.007478, abs=1e-6)  # Student's t with 9 degrees at -3
+    assert paired.p_gain > 1 - 0.007478
+
+
+def test_experiments_of_two_strata_are_put_together_as_items_are() -> None:
+    """Losses of 0.25 and of 0.5 in every second experiment: errors 1/24 and 2/24 of strata that count alike."""
+    strata = np.repeat(["test/a", "test/b"], COUNT)
+    after = np.concatenate([lost_in_turn(30), lost_in_turn(60)])
+    before = classified(np.ones((2 * COUNT, EXPERIMENTS), int), stratum=strata)
+    paired = pair(classified(after, stratum=strata), before)
+    assert isinstance(paired, Paired)
+    assert paired.difference.mean == pytest.approx(-(0.125 + 0.25) / 2)
+    assert paired.difference.error == pytest.approx(np.sqrt(1 + 4) / 24 / 2)
+    assert paired.difference.degrees == pytest.approx(9 * 5**2 / (1 + 16))
+    assert paired.difference.n == 2 * COUNT
+
+
+@pytest.mark.parametrize("experiments", [1, 2, EXPERIMENTS])
+def test_experiments_that_agree_leave_the_error_to_the_items(experiments: int) -> None:
+    before = np.ones((COUNT, experiments), int)
+    after = before.copy()
+    after[:30] = 0
+    paired = pair(classified(after), classified(before))
+    assert isinstance(paired, Paired)
+    assert paired.difference == mean_difference([(after - before)[:, 0].astype(float)])
+    assert paired.p_loss == paired.difference.p_loss()
+
+
+def test_two_experiments_are_enough_to_disagree() -> None:
+    right = np.ones((COUNT, 2), int)
+    right[:60, 0] = 0  # half of the items in one of two: 0.25 ± 0.25
+    paired = pair(classified(right), classified(np.ones((COUNT, 2), int)))
+    assert isinstance(paired, Paired)
+    assert (paired.difference.mean, paired.difference.error) == pytest.approx((-0.25, 0.25))
+    assert paired.difference.degrees == pytest.approx(1)
+
+
+def test_other_numbers_of_experiments_are_compared_item_by_item() -> None:
+    after = lost_in_turn(30)
+    paired = pair(classified(after), classified(np.ones((COUNT, 5), int)))
+    assert isinstance(paired, Paired)
+    assert paired.difference == mean_difference([after.mean(axis=1) - 1])
+
+
+def test_experiments_never_make_a_small_sample_surer() -> None:
+    """Twenty items all lost in every experiment but one: signs flipped at random say 2⁻²⁰, the experiments more."""
+    right = np.zeros((20, EXPERIMENTS), int)
+    right[:, 0] = 1
+    paired = pair(classified(right), classified(np.ones((20, EXPERIMENTS), int)))
+    assert isinstance(paired, Paired)
+    assert paired.difference.error == pytest.approx(0.1)
+    assert paired.p_loss == pytest.approx(stats.t.cdf(-9, 9))
+    assert paired.p_gain == 1.0
+
+
+@pytest.mark.parametrize(("n", "loss", "gain"), [(29, 2.0**-29, 1.0), (30, 0.0, 1.0)])
+def test_below_thirty_samples_p_counts_signs(n: int, loss: float, gain: float) -> None:
+    before = np.full(n, 0.5)
+    after = before - np.linspace(0.1, 0.11, n)
+    paired = pair(values(after), values(before))
+    assert isinstance(paired, Paired)
+    loss = loss or paired.difference.p_loss()
+    assert (paired.p_loss, paired.p_gain) == pytest.approx((loss, gain), rel=1e-6, abs=0)
+    other = pair(values(before), values(after))
+    assert isinstance(other, Paired)
+    assert (other.p_loss, other.p_gain) == pytest.approx((gain, loss), rel=1e-6, abs=0)
+
+
+@pytest.mark.parametrize(("step", "changed"), [(0.0, 0), (1e-6, 0), (1.01e-6, 3)])
+def test_a_sample_changed_when_it_moved_by_more_than_a_millionth(step: float, changed: int) -> None:
+    before = np.zeros(COUNT)
+    after = before.copy()
+    after[[3, 50, 119]] = [step, -step, step]
+    strata = np.repeat(["t/a", "t/b"], [20, 100])
+    paired = pair(replace(values(after), stratum=strata), replace(values(before), stratum=strata))
+    assert isinstance(paired, Paired)
+    assert paired.changed == changed
+    assert paired.strata == ((1 if changed else 0, 20), (2 if changed else 0, 100))
+    assert [one.id for one in paired.worst] == (["q0050"] if changed else [])
+
+
+@pytest.mark.parametrize(("step", "changed"), [(0.0, 0), (1e-6, 0), (1.01e-6, 3)])
+def test_a_similarity_changed_when_it_moved_by_more_than_a_millionth(step: float, changed: int) -> None:
+    gold = np.linspace(-1, 1, COUNT)
+    before = np.where(np.arange(COUNT) % 40 == 0, 0.0, gold + 5)
+    after = np.where(np.arange(COUNT) % 40 == 0, step, gold + 5)
+    make: dict[str, Any] = {
+        "type": "STS",
+        "metric": "cosine_spearman",
+        "id": np.array([f"{n:03}" for n in range(COUNT)]),
+    }
+    one, two = (
+        Samples(**make, stratum=np.full(COUNT, "t/d"), gold=gold, prediction=side[:, None]) for side in (after, before)
+    )
+    paired = pair(one, two)
+    assert isinstance(paired, Paired)
+    assert paired.changed == changed
+    assert paired.decomposable is False
+
+
+def test_other_numbers_of_experiments_count_as_all_changed() -> None:
+    right = lost_in_turn(30)
+    paired = pair(classified(right, "f1"), classified(right[:, :5], "f1"))
+    assert isinstance(paired, Paired)
+    assert paired.changed == COUNT
+
+
+def test_the_five_that_lost_most_come_in_order_with_their_values() -> None:
+    before = np.full(COUNT, 0.75)
+    after = before.copy()
+    after[:8] -= [0.01, 0.5, 0.02, 0.75, 0.03, 0.25, 0.04, 0.05]
+    after[9] = 1.0
+    paired = pair(values(after), values(before))
+    assert isinstance(paired, Paired)
+    assert shorten(paired.worst) == (
+        "q0003 0.75 -> 0.00, q0001 0.75 -> 0.25, q0005 0.75 -> 0.50, q0007 0.75 -> 0.70, q0006 0.75 -> 0.71"
+    )
+
+
+def test_of_a_summary_a_correlation_may_lose_more_than_one() -> None:
+    for type_name, decomposable in (("Retrieval", True), ("Summarization", False)):
+        one, two = (replace(values(np.linspace(0, end, COUNT)), type=type_name) for end in (1.0, 0.9))
+        paired = pair(one, two)
+        assert isinstance(paired, Paired)
+        assert paired.decomposable is decomposable
+
+
+def test_of_equal_losses_the_first_ids_are_shown() -> None:
+    before = np.full(COUNT, 0.75)
+    after = before - np.where(np.arange(COUNT) < 7, 0.0, 0.5)
+    paired = pair(values(after), values(before))
+    assert isinstance(paired, Paired)
+    assert [one.id for one in paired.worst] == ["q0007", "q0008", "q0009", "q0010", "q0011"]
+
+
+def test_shares_of_experiments_are_compared_with_the_experiments_themselves() -> None:
+    right = classified(lost_in_turn(30))
+    shares = replace(right, value=lost_in_turn(30).mean(axis=1), prediction=None)
+    for one, two in ((right, shares), (shares, right)):
+        paired = pair(one, two)
+        assert isinstance(paired, Paired)
+        assert (paired.changed, paired.difference.mean) == (0, 0.0)
+
+
+def test_long_ids_are_shortened_and_marked() -> None:
+    changes = [Change(id="abcdefghijkl", before=1.0, after=0.5), Change(id="abcdefghijklm", before=0.126, after=0.0)]
+    assert shorten(changes) == "abcdefghijkl 1.00 -> 0.50, abcdefghijkl… 0.13 -> 0.00"
+
+
+def kinds(generator: np.random.Generator) -> dict[str, tuple[Samples, Samples]]:
+    """Make two sides of every kind of samples that can be paired."""
+    n = 60
+    ids = np.array([f"{number:03}" for number in range(n)])
+    strata = np.repeat(["test/a", "test/b"], [25, 35])
+    gold = generator.integers(0, 2, n)
+
+    def sides(type_name: str, metric: str, make: Any, truth: Any = gold) -> tuple[Samples, Samples]:
+        return (
+            Samples(type=type_name, metric=metric, stratum=strata, id=ids, gold=truth, prediction=make(0.2)),
+            Samples(type=type_name, metric=metric, stratum=strata, id=ids, gold=truth, prediction=make(0.4)),
+        )
+
+    def label(wrong: float) -> Any:
+        return np.where(generator.random((n, 3)) < wrong, 1 - gold[:, None], gold[:, None])
+
+    def similarity(noise: float) -> Any:
+        return gold[:, None] + noise * generator.normal(0, 3, (n, 1))
+
+    scores = [replace(values(generator.random(n)), id=ids, stratum=strata) for _ in range(2)]
+    return {
+        "values": (scores[0], scores[1]),
+        "accuracy": sides("Classification", "accuracy", label),
+        "f1": sides("Classification", "f1", label),
+        "spearman": sides("STS", "cosine_spearman", similarity, gold + generator.random(n)),
+        "ap": sides("PairClassification", "max_ap", similarity),
+    }
+
+
+@pytest.mark.parametrize("kind", ["values", "accuracy", "f1", "spearman", "ap"])
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_swapping_sides_negates_difference_and_interval_and_exchanges_p(kind: str, seed: int) -> None:
+    one, two = kinds(np.random.default_rng(seed))[kind]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evals.stats.RESAMPLES", FEW)
+        there, back = pair(one, two), pair(two, one)
+    assert isinstance(there, Paired)
+    assert isinstance(back, Paired)
+    assert back.difference.mean == pytest.approx(-there.difference.mean, abs=1e-12)
+    low, high = there.difference.interval()
+    assert back.difference.interval() == pytest.approx((-high, -low), abs=1e-12)
+    assert (back.p_loss, back.p_gain) == pytest.approx((there.p_gain, there.p_loss), abs=1e-12)
+    assert (back.changed, back.strata) == (there.changed, there.strata)
+
+
+@pytest.mark.parametrize("kind", ["values", "accuracy", "f1", "spearman", "ap"])
+@settings(max_examples=10)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_order_of_rows_does_not_matter(kind: str, seed: int) -> None:
+    """As they are measured in another order, `gather` puts both sides into theirs."""
+    generator = np.random.default_rng(seed)
+    one, two = kinds(generator)[kind]
+    again = [gather([rows(side, generator.permutation(60))]) for side in (one, two)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("evals.stats.RESAMPLES", FEW)
+        assert pair(again[0], again[1]) == pair(one, two)
+
+
+@pytest.mark.parametrize("kind", ["values", "accuracy", "f1", "spearman", "ap"])
+def test_recorded_samples_are_identical_with_themselves(kind: str, tmp_path: Path) -> None:
+    one, _ = kinds(np.random.default_rng(0))[kind]
+    write_samples(tmp_path / "kept.parquet", one)
+    paired = pair(one, read_samples(tmp_path / "kept.parquet"))
+    assert isinstance(paired, Paired)
+    assert (paired.changed, paired.difference.mean, paired.difference.error) == (0, 0.0, 0.0)
+    case = make_case(one.type, policy=Policy(rule="paired"))
+    verdict = judge(case, make_outcome(0.5), make_reference(0.5), Circumstances(env=ENV, paired=paired))
+    assert (verdict.word, verdict.delta) == ("pass", 0.0)
+
+
+@given(sides(), st.floats(0, 0.2))
+def test_adding_the_same_to_every_sample_never_lowers_a_bound(both: tuple[Any, Any], gain: float) -> None:
+    before, after = both
+    low, high = (pair(values(side), values(before)) for side in (after, after + gain))
+    assert isinstance(low, Paired)
+    assert isinstance(high, Paired)
+    assert high.difference.lower_bound() >= low.difference.lower_bound() - 1e-12
+    assert high.p_loss >= low.p_loss - 1e-12
+
+
+def rows(kept: Samples, chosen: Any) -> Samples:
+    """Take some rows, in an order of their own."""
+    columns = {name: getattr(kept, name) for name in ("stratum", "id", "value", "prediction", "gold")}
+    return replace(kept, **{name: column[chosen] for name, column in columns.items() if column is not None})
 
 
 def test_forced_rules_win() -> None:
