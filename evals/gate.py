@@ -253,8 +253,10 @@ def _settling(paired: Paired, margin: float, level: float) -> str:
     if not math.isfinite(paired.difference.error):
         return "; its splits and subsets have too few samples to judge by"
     needed = samples_to_settle(paired.difference, margin, level)
-    if needed is None or needed <= paired.difference.n:
-        return "; too few samples changed to bound the loss"
+    if needed is None:
+        return "; exactly at the margin, where no number of samples would settle it"
+    if needed <= paired.difference.n:
+        return f"; so few changed samples could stand for a loss of {points(-_lower_bound(paired))}"
     return f"; about {needed} samples would settle it"
 
 
