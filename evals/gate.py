@@ -254,7 +254,7 @@ def _settling(paired: Paired, margin: float, level: float) -> str:
         return "; its splits and subsets have too few samples to judge by"
     needed = samples_to_settle(paired.difference, margin, level)
     if needed <= paired.difference.n:
-        return "; too few samples changed to bound the loss"
+        return f"; so few changed samples could stand for a loss of {points(-_lower_bound(paired))}"
     return f"; about {needed} samples would settle it"
 
 

@@ -49,7 +49,8 @@ def _decide(records: Sequence[Record], overall: Difference | None) -> tuple[Suit
     if unknown:
         return "INCONCLUSIVE", f"not compared: {', '.join(unknown)}"
     if overall is None:
-        return "PASS", "scores only"
+        undecided = [record.task for record in records if record.verdict == "unresolved"]
+        return ("INCONCLUSIVE", f"undecided: {', '.join(undecided)}") if undecided else ("PASS", "scores only")
     if overall.lower_bound() > -SUITE_MARGIN:
         return "PASS", f"surely lost less than {100 * SUITE_MARGIN:g} point"
     return "INCONCLUSIVE", f"a mean loss of {100 * SUITE_MARGIN:g} point cannot be ruled out"

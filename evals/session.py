@@ -133,7 +133,7 @@ class Session:
             started=self.started.isoformat(timespec="seconds"),
             environment=self.env,
             records=records,
-            suites=judge_models(records),
+            suites=() if self.options.baseline == "update" else judge_models(records),  # accepting is not judging
         )
         notes: list[str] = []
         code = exit_code(records, run.suites, self.options.inconclusive)

@@ -512,9 +512,15 @@ def test_identical_samples_pass_and_say_so() -> None:
         (compared(0.0, math.inf), "; its splits and subsets have too few samples to judge by"),
         (compared(0.0, math.inf, n=100), "; its splits and subsets have too few samples to judge by"),
         (compared(0.0, math.inf, n=99), "; a pass needs 100 samples"),
-        (compared(0.0, 1e-5, n=300, changed=3, strata=((3, 300),)), "; too few samples changed to bound the loss"),
+        (
+            compared(0.0, 1e-5, n=300, changed=3, strata=((3, 300),)),
+            "; so few changed samples could stand for a loss of 2.56",
+        ),
         # By its error 300 samples would just do, as many as there are: (1.645 x 0.607)² x 300 = 299.1.
-        (compared(0.0, 0.00607, n=300, changed=3, strata=((3, 300),)), "; too few samples changed to bound the loss"),
+        (
+            compared(0.0, 0.00607, n=300, changed=3, strata=((3, 300),)),
+            "; so few changed samples could stand for a loss of 2.56",
+        ),
     ],
 )
 def test_what_no_number_of_samples_like_these_would_settle_is_told_otherwise(paired: Paired, end: str) -> None:

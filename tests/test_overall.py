@@ -46,6 +46,7 @@ MISSING: dict[str, Any] = {"outcome": "failed", "verdict": "missing"}
     [
         ([record("A"), record("B")], "PASS", 0),
         ([record("A", None), record("B", None)], "PASS", 0),
+        ([record("A", verdict="unresolved")], "INCONCLUSIVE", 0),
         ([record("A"), record("B", **FAILED)], "FAIL", 1),
         ([record("A"), record("B", **DRIFTED)], "FAIL", 1),
         ([record("A", -0.007, 0.0005), record("B", -0.007, 0.0005)], "FAIL", 1),

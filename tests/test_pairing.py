@@ -502,6 +502,16 @@ def test_few_changed_samples_are_bounded_stratum_by_stratum() -> None:
         assert judge(make_case("Retrieval"), make_outcome(0.8775), make_reference(0.9), circumstances).word != "pass"
 
 
+def test_few_changed_samples_that_could_stand_for_more_say_how_much() -> None:
+    before = np.full(300, 0.9)
+    after = before.copy()
+    after[:3] -= 0.01
+    circumstances = Circumstances(env=ENV, paired=pair(values(after), values(before)))
+    verdict = judge(make_case("Retrieval"), make_outcome(0.8999), make_reference(0.9), circumstances)
+    assert verdict.word == "unresolved"
+    assert verdict.reason.endswith("; so few changed samples could stand for a loss of 2.56")
+
+
 def test_labels_that_are_words_are_paired() -> None:
     ids = np.array([f"{n:03}" for n in range(COUNT)])
     gold = np.where(np.arange(COUNT) % 2, "yes", "no")
