@@ -120,12 +120,14 @@ class Scores:
 class Settings:
     """How a model was run, in the clear. None means not known.
 
-    ``prompts`` are all that the model has, by name; an instruction template is called ``instruction``.
+    ``prompts`` are all that the model has, by name; an instruction template is called ``instruction``. ``max_length``
+    is in tokens; ``max_characters`` is where texts are cut before a server gets them.
     """
 
     prompts: Mapping[str, str] | None = None
     pooling: str | None = None
     max_length: int | None = None
+    max_characters: int | None = None
     dtype: str | None = None
     dimension: int | None = None
     quantize: str | None = None

@@ -45,7 +45,7 @@ class Session:
         self.options = options
         self.plan = plan
         self.env = describe_environment()
-        self.store = Store(plan.store)
+        self.store = Store(plan.store, run=options.run, reuse_api=options.reuse_api)
         self.baselines = Baselines(options.baselines)
         self.engine = LocalEngine(plan.models, options.device, self.store)
         self.started = datetime.now(UTC)

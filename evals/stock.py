@@ -72,6 +72,8 @@ def _describe(space: Path) -> str:
     """Name a space of vectors by what its file says."""
     try:
         said = json.loads((space / SPACE).read_text(encoding="utf-8"))
+        if "url" in said:
+            return f"{said['model']} {said['fingerprint']} from {said['url']}"
         return f"{said['model']} {said['fingerprint']} {said['dtype']} {said['device']}, torch {said['torch']}"
     except (OSError, ValueError, KeyError, TypeError):
         return space.name

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,10 +22,18 @@ _MEMO = TypeAdapter(dict[str, Seen])
 
 
 class Store:
-    """One store folder. Several processes may share it: every file is written whole."""
+    """One store folder. Several processes may share it: every file is written whole.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: need not exist.
+        run: names this run in all that no other may read again, such as the vectors of an API, whose model may be
+            another one tomorrow; the processes of one run say the same. None for a run of its own.
+        reuse_api: let other runs read that too.
+    """
+
+    def __init__(self, folder: Path, *, run: str | None = None, reuse_api: bool = False) -> None:
         self.folder = folder
+        self.run_of_apis = None if reuse_api else run or uuid.uuid4().hex
         self._hashes: dict[str, Seen] | None = None
         self._gathering = False
 

@@ -17,6 +17,7 @@ LAYERS = (
     {"pairing", "overall", "merging"},
     {"baselines", "gate", "report", "workers", "progress", "stock"},
     {"sources", "capture", "batching"},
+    {"api"},
     {"tasks", "models", "encoder"},
     {"runner", "cases", "comparing", "averages", "differing", "importing"},
     {"engine"},

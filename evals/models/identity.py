@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.config import Model, RegistrySpec, WeightsSpec
+from evals.config import ApiSpec, Model, RegistrySpec, WeightsSpec
 from evals.errors import ModelError, first_line
 from evals.models.registry import find_in_registry
 from evals.modelscope import fetch_model
@@ -19,13 +19,16 @@ from evals.store import Store
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # What sentence-transformers does not read, and weights in formats that it does not pick.
 NOT_READ = ("README*", "LICENSE*", "*.md", ".git*", "train_script.py", "data_config.json", "*.h5", "*.ot", "*.msgpack")
-NOT_OF_VECTORS = {"prompts", "instruction", "instruct", "quantize"}
+NOT_OF_VECTORS = {"prompts", "instruction", "instruct", "quantize", "max_characters", "similarity"}
 NOT_READ_FOLDERS = {"onnx", "openvino", "coreml", ".git", ".cache", "__pycache__"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """Where weights are loaded from, a folder or a name, at which revision; and what they are, for a fingerprint."""
+    """Where weights are loaded from, a folder or a name, at which revision; and what they are, for a fingerprint.
+
+    Those behind an API are known by address and name only, and so by the run too, unless it is told to trust them.
+    """
 
     place: str
     revision: str | None
@@ -45,7 +48,7 @@ def describe(model: Model, weights: Weights) -> ModelIdentity:
     """Return who a model is whose weights were found."""
     spec = model.spec
     return ModelIdentity(
-        name=spec.published or f"local/{model.alias}",
+        name=f"api/{spec.name}" if isinstance(spec, ApiSpec) else spec.published or f"local/{model.alias}",
         revision=weights.revision,
         unmodified=model.unmodified and spec.published is not None,
         fingerprint=_digest(weights, spec.changes()),
@@ -77,6 +80,8 @@ def locate(model: Model, store: Store) -> Weights:
         meta = find_in_registry(spec, model.alias)
         are = {"registry": meta.name, "revision": meta.revision}
         return Weights(place=str(meta.name), revision=meta.revision, are=are)
+    if isinstance(spec, ApiSpec):
+        return Weights(place=spec.address, revision=None, are={"api": spec.address, "name": spec.name} | _own(store))
     if not isinstance(spec, WeightsSpec):
         raise ModelError(f'{model.alias}: a model of kind "{spec.kind}" cannot be opened yet')
     if spec.id is not None and spec.hub == "huggingface":
@@ -91,6 +96,10 @@ def locate(model: Model, store: Store) -> Weights:
     if spec.sha256 is not None and pinned != spec.sha256:
         raise ModelError(f"{model.alias}: model.safetensors of {folder} has sha256 {pinned}, not {spec.sha256}")
     return Weights(place=str(folder), revision=revision, are={"files": files})
+
+
+def _own(store: Store) -> dict[str, str]:
+    return {} if store.run_of_apis is None else {"run": store.run_of_apis}
 
 
 def _folder(spec: WeightsSpec, alias: str) -> tuple[Path, str | None]:

@@ -5,14 +5,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from evals.api import ApiClient, ApiModel
 from evals.batching import BatchedModel
-from evals.config import EncoderSpec, Model, RegistrySpec
+from evals.config import ApiSpec, EncoderSpec, Model, RegistrySpec
 from evals.environment import describe_environment
 from evals.errors import ModelError
 from evals.models.identity import Weights, describe, locate, vector_fingerprint
 from evals.models.loading import dimension_of, load, pooling_of
 from evals.models.prompted import PromptedEncoder
 from evals.models.registry import load_from_registry, watch_prompts
+from evals.models.served import Served
 from evals.prompts import Prompting
 from evals.records import ModelIdentity, Settings
 from evals.store import Store
@@ -40,7 +42,7 @@ class OpenModel:
     quantize: str | None
     batch_size: int
     encode_kwargs: Mapping[str, Any]
-    batched: BatchedModel | None = None
+    batched: BatchedModel | ApiModel | None = None
     prompt_used: Callable[[], str | None] = lambda: None
 
 
@@ -57,8 +59,10 @@ def open_model(model: Model, device: str, store: Store) -> OpenModel:
     """
     weights = locate(model, store)
     identity = describe(model, weights)
-    place = resolve_device(device)
     spec = model.spec
+    if isinstance(spec, ApiSpec):
+        return _open_api(model, spec, weights, identity, store)
+    place = resolve_device(device)
     if isinstance(spec, RegistrySpec):
         return _open_registry(model, spec, identity, place)
     if not isinstance(spec, EncoderSpec):
@@ -89,7 +93,7 @@ def open_model(model: Model, device: str, store: Store) -> OpenModel:
     )
 
 
-def prompting_of(spec: EncoderSpec, loaded: "SentenceTransformer | None" = None) -> Prompting:
+def prompting_of(spec: EncoderSpec | ApiSpec, loaded: "SentenceTransformer | None" = None) -> Prompting:
     """Return what decides a model's prompts: what the specification says, or where it is silent the model's files."""
     if spec.prompts or spec.instruction is not None or loaded is None:
         return Prompting(prompts=spec.prompts, template=spec.instruction, instruct=spec.instruct)
@@ -139,6 +143,32 @@ def _open_registry(model: Model, spec: RegistrySpec, identity: ModelIdentity, de
         batch_size=spec.batch_size,
         encode_kwargs=dict(spec.encode_kwargs),
         prompt_used=(lambda: None) if loaded is None else watch_prompts(loaded),
+    )
+
+
+def _open_api(model: Model, spec: ApiSpec, weights: Weights, identity: ModelIdentity, store: Store) -> OpenModel:
+    """Open a model behind an API: whether it answers shows at once, and its vectors go to the store only if allowed."""
+    if spec.endpoint != "embeddings":
+        raise ModelError(f"{model.alias}: a rerank endpoint is no encoder; it can be the second stage of a pipeline")
+    space = {"model": identity.name, "fingerprint": vector_fingerprint(model, weights), "url": spec.address}
+    asked = ApiModel(ApiClient(spec, model.alias), None if store.run_of_apis else store.embeddings(space))
+    asked.check()
+    prompting = prompting_of(spec)
+    served = Served(spec.similarity, lambda meta: _meta(meta, identity, model))
+    encoder = PromptedEncoder(asked, served, prompting)
+    return OpenModel(
+        encoder=encoder,
+        module=None,
+        identity=identity,
+        settings=Settings(
+            prompts=prompting.in_the_clear(), max_characters=spec.max_characters, dimension=asked.dimension
+        ),
+        device="api",
+        quantize=None,
+        batch_size=spec.batch_size,
+        encode_kwargs={},
+        batched=asked,
+        prompt_used=lambda: encoder.prompt_used,
     )
 
 
