@@ -1,7 +1,7 @@
 """Requests under way at once: inputs in batches, a bounded number of threads, nothing answered is lost."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from threading import Event
 from typing import TypeVar
 
@@ -52,19 +52,29 @@ def ask_batches(
     Raises:
         Exception: the first that ``ask`` or ``keep`` raised.
     """
-    if not batches:
-        return
-    stop.clear()
-    with ThreadPoolExecutor(max_workers=min(at_once, len(batches))) as pool:
-        waiting: dict[Future[T], Batch] = {pool.submit(ask, batch): batch for batch in batches}
+    failures: list[BaseException] = []
+
+    def one(batch: Batch) -> tuple[Batch, T] | None:
+        if stop.is_set():
+            return None
         try:
-            for future in as_completed(list(waiting)):
-                batch = waiting.pop(future)
-                keep(batch, future.result())
-        except BaseException:
+            return batch, ask(batch)
+        except BaseException as error:
+            failures.append(error)  # before the others are told, so that what they make of it comes later
             stop.set()
-            pool.shutdown(cancel_futures=True)
-            for future, batch in waiting.items():
-                if not future.cancelled() and future.exception() is None:
-                    keep(batch, future.result())
-            raise
+            return None
+
+    try:
+        with ThreadPoolExecutor(max_workers=at_once) as pool:
+            try:
+                # No list of the futures is kept: it would hold every answer until the end.
+                for future in as_completed([pool.submit(one, batch) for batch in batches]):
+                    answered = future.result()
+                    if answered is not None:
+                        keep(*answered)
+            finally:
+                stop.set()
+    finally:
+        stop.clear()
+    if failures:
+        raise failures[0]

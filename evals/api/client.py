@@ -61,7 +61,7 @@ class ApiClient:
         self.spec = spec
         self.alias = alias
         self.stop = Event()
-        self._wait = wait or self.stop.wait
+        self._wait = self.stop.wait if wait is None else wait
         self._key()
         self._session = requests.Session()
         self._session.trust_env = not spec.is_local  # a proxy cannot reach what is on this machine
