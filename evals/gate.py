@@ -257,6 +257,8 @@ def _settling(paired: Paired, margin: float, level: float) -> str:
         return "; exactly at the margin, where no number of samples would settle it"
     if needed <= paired.difference.n:
         return f"; so few changed samples could stand for a loss of {points(-_lower_bound(paired))}"
+    if paired.by_experiments:
+        return "; its experiments differ too much, which more samples would not settle"
     return f"; about {needed} samples would settle it"
 
 
