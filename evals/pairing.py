@@ -13,6 +13,7 @@ from evals.stats import SMALL, Difference, bootstrap_difference, mean_difference
 
 CHANGED = 1e-6
 SHOWN = 5
+LONGEST_ID = 24
 # Scores that are means over samples once each sample's predictions are scored.
 COUNTED = frozenset({"Classification", "MultilabelClassification", "ZeroShotClassification"})
 # What one resample of the samples scores: gold labels, one column of predictions, counts of shape (resamples, n).
@@ -166,7 +167,9 @@ def _pair_predictions(candidate: Samples, reference: Samples, score: Any) -> Pai
 
 
 def shorten(changes: Sequence[Change]) -> str:
-    """Render the samples that lost most: ``5725c… 1.00 -> 0.00``."""
-    return ", ".join(
-        f"{one.id[:12]}{'…' if len(one.id) > 12 else ''} {one.before:.2f} -> {one.after:.2f}" for one in changes
-    )
+    """Render the samples that lost most: ``q-008 1.00 -> 0.00``; long ids by both ends: many share the start."""
+    return ", ".join(f"{_short(one.id)} {one.before:.2f} -> {one.after:.2f}" for one in changes)
+
+
+def _short(id_: str) -> str:
+    return id_ if len(id_) <= LONGEST_ID else f"{id_[:12]}…{id_[-8:]}"

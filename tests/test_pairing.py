@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.gate import Circumstances, judge
-from evals.pairing import Paired, pair
+from evals.pairing import Change, Paired, pair, shorten
 from evals.records import OK_VERDICTS, Policy, Verdict
 from evals.samples import Samples
 from tests.builders import ENV, make_case, make_outcome, make_reference
@@ -289,3 +289,12 @@ def test_single_sample_in_one_stratum_does_not_hide_a_loss_in_the_others() -> No
     assert isinstance(paired, Paired)
     circumstances = Circumstances(env=ENV, paired=paired)
     assert judge(make_case("Retrieval"), make_outcome(0.45), make_reference(0.8), circumstances).word == "regressed"
+
+
+def test_the_samples_that_lost_most_are_told_apart() -> None:
+    same = "x" * 30
+    ids = ("5725d79e89a1e219009abf90", same + "-answer-1", same + "-answer-2")
+    shown = shorten([Change(id=id_, before=1.0, after=0.5) for id_ in ids]).split(", ")
+    assert shown[0] == "5725d79e89a1e219009abf90 1.00 -> 0.50"
+    assert shown[1] == "xxxxxxxxxxxx…answer-1 1.00 -> 0.50"
+    assert len(set(shown)) == 3
