@@ -255,6 +255,8 @@ def _settling(paired: Paired, margin: float, level: float) -> str:
     needed = samples_to_settle(paired.difference, margin, level)
     if needed <= paired.difference.n:
         return f"; so few changed samples could stand for a loss of {points(-_lower_bound(paired))}"
+    if paired.by_experiments:
+        return "; its experiments differ too much, which more samples would not settle"
     return f"; about {needed} samples would settle it"
 
 

@@ -10,9 +10,9 @@ interval is below zero and reaches beyond the threshold, so that the loss is rea
 A loss that is real but surely within the threshold is what a threshold allows: passing it is right. A PASS whose
 interval reaches both beyond the threshold and above zero is *unproven*: other samples might have failed it.
 
-The gate's own verdicts are held to the same words at its margin of one point; ``unresolved`` makes neither claim and
-counts as undecided. The intervals are two-sided, one per case, not widened for their number: of 100 some 5 miss the
-truth.
+The gate's own verdicts are held to the same words at its margin of one point. ``unresolved`` makes neither claim and
+counts as undecided; it *left open* a loss where a PASS would have let it through. The intervals are two-sided, one per
+case, not widened for their number as the gate's p-values are: of 100 some 5 miss the truth.
 """
 
 import json
@@ -75,7 +75,7 @@ CLAIMS: Mapping[str | None, "Claim"] = {
 }
 
 Claim = Literal["FAIL", "PASS", "undecided"]
-Fault = Literal["false alarm", "let through", "unproven"]
+Fault = Literal["false alarm", "let through", "unproven", "left open"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +95,13 @@ def fixed_claim(delta: float, threshold: float) -> Claim:
 def find_fault(claim: Claim, interval: tuple[float, float], threshold: float) -> Fault | None:
     """Say what the interval has against a claim, in the words of this module's docstring."""
     low, high = interval
-    if claim == "FAIL" and high >= 0:
-        return "false alarm"
-    if claim == "PASS" and low < -threshold:
-        return "let through" if high < 0 else "unproven"
-    return None
+    if claim == "FAIL":
+        return "false alarm" if high >= 0 else None
+    if low >= -threshold:
+        return None
+    if claim == "undecided":
+        return "left open" if high < 0 else None
+    return "let through" if high < 0 else "unproven"
 
 
 def judge_thrice(record: Record) -> list[Judged]:
@@ -140,7 +142,7 @@ def render_counts(runs: Mapping[str, Run]) -> Iterator[str]:
     for run in runs.values():
         for one in (judged for record in run.records for judged in judge_thrice(record)):
             counts.setdefault(one.rule, Counter()).update([one.claim, *([one.fault] if one.fault else [])])
-    columns = ("FAIL", "false alarm", "PASS", "let through", "unproven", "undecided")
+    columns = ("FAIL", "false alarm", "PASS", "let through", "unproven", "undecided", "left open")
     rows = ([rule, *(str(found[column]) for column in columns)] for rule, found in counts.items())
     yield from _table(["rule", *columns], rows)
 

@@ -38,7 +38,9 @@ def row(task: str, delta: float, low: float, high: float, verdict: str, **change
         ("PASS", -0.011, -0.001, "let through"),
         ("PASS", -0.011, 0.0, "unproven"),
         ("PASS", 0.0, 0.0, None),
-        ("undecided", -0.05, -0.001, None),
+        ("undecided", -0.05, -0.001, "left open"),
+        ("undecided", -0.05, 0.0, None),
+        ("undecided", -0.009, -0.001, None),
     ],
 )
 def test_what_the_interval_has_against_a_claim(claim: Claim, low: float, high: float, fault: Fault | None) -> None:
@@ -52,7 +54,7 @@ def test_a_fixed_threshold_looks_at_the_difference_alone() -> None:
 def test_each_rule_is_held_against_the_interval_by_its_own_threshold() -> None:
     judged = judge_thrice(row("RTE3", -0.007, -0.012, -0.002, "unresolved"))
     assert [(one.rule, one.claim, one.fault) for one in judged] == [
-        ("touchstone", "undecided", None),
+        ("touchstone", "undecided", "left open"),
         ("fixed 0.5", "FAIL", None),
         ("fixed 1", "PASS", "let through"),
     ]
@@ -70,16 +72,16 @@ def test_the_tables() -> None:
     assert matrix[2] == "| RTE3 | −0.70 [−1.20, −0.20] unresolved | −1.20 [−2.60, +0.20] pass |"
     assert matrix[3] == "| STS16 | −3.00 [−4.00, −2.00] regressed | not measured |"
     assert list(render_cases(runs))[2:] == [
-        "| a | RTE3 | −0.70 | [−1.20, −0.20] | unresolved | FAIL | PASS: let through |",
+        "| a | RTE3 | −0.70 | [−1.20, −0.20] | unresolved: left open | FAIL | PASS: let through |",
         "| a | STS16 | −3.00 | [−4.00, −2.00] | regressed | FAIL | FAIL |",
         "| b | RTE3 | −1.20 | [−2.60, +0.20] | pass: unproven | FAIL: false alarm | FAIL: false alarm |",
     ]
     assert list(render_counts(runs)) == [
-        "| rule | FAIL | false alarm | PASS | let through | unproven | undecided |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-        "| touchstone | 1 | 0 | 1 | 0 | 1 | 1 |",
-        "| fixed 0.5 | 3 | 1 | 0 | 0 | 0 | 0 |",
-        "| fixed 1 | 2 | 1 | 1 | 1 | 0 | 0 |",
+        "| rule | FAIL | false alarm | PASS | let through | unproven | undecided | left open |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| touchstone | 1 | 0 | 1 | 0 | 1 | 1 | 1 |",
+        "| fixed 0.5 | 3 | 1 | 0 | 0 | 0 | 0 | 0 |",
+        "| fixed 1 | 2 | 1 | 1 | 1 | 0 | 0 | 0 |",
     ]
 
 
