@@ -12,12 +12,14 @@ from evals import __version__
 from evals.baselines import Baselines
 from evals.cases import Plan, find_cases
 from evals.comparing import Side, compare, load_side
-from evals.config import Options
-from evals.errors import EvalsError
+from evals.config import Options, find_model, load_models
+from evals.doctor import examine, render
+from evals.errors import EvalsError, ModelError
 from evals.overall import exit_code, judge_models, render_power, render_suite
 from evals.points import points
 from evals.records import Policy
 from evals.report import render_summary, summarize
+from evals.store import Store
 
 USAGE = 4  # pytest's exit code for a usage error
 
@@ -54,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--alias", action="append", default=[], metavar="X", help="only this model (repeatable)")
     show.set_defaults(run=_show_baselines)
     _add_compare(commands)
+    _add_doctor(commands)
     return parser
 
 
@@ -73,6 +76,19 @@ def _add_compare(commands: Any) -> None:
     compare.set_defaults(run=_compare)
 
 
+def _add_doctor(commands: Any) -> None:
+    doctor = commands.add_parser(
+        "doctor",
+        help="load a model, show how it would be run, and look at a few of its vectors",
+        description="Exit code 0: the vectors look healthy; 1: they do not, or the model cannot be loaded.",
+    )
+    doctor.add_argument("model", nargs=1, metavar="ALIAS", help="as for --model of pytest evals")
+    doctor.add_argument("--models", metavar="FILE", help="a TOML file with more named models")
+    doctor.add_argument("--on", metavar="DEVICE", default="auto", help="auto, cpu, cuda, cuda:N or mps")
+    doctor.add_argument("--store", metavar="DIR", default=".evals", help="remembers the hashes of weights")
+    doctor.set_defaults(run=_doctor)
+
+
 def _options(parsed: argparse.Namespace) -> Options:
     here = Path.cwd()
     typed = {
@@ -81,6 +97,7 @@ def _options(parsed: argparse.Namespace) -> Options:
         "models_file": getattr(parsed, "models", None),
         "tasks": getattr(parsed, "task", []),
         "baselines": getattr(parsed, "baselines", None),
+        "device": getattr(parsed, "on", "auto"),
         "store": getattr(parsed, "store", ".evals"),
         "gate": getattr(parsed, "gate", None),
         "margin": getattr(parsed, "margin", None),
@@ -139,6 +156,16 @@ def _compare(parsed: argparse.Namespace) -> tuple[str, int]:
 def _only_one_side(reference: Side, candidate: Side) -> list[str]:
     alone = sorted(set(reference.measured) - set(candidate.measured))
     return [f"only in {reference.name}, not compared: {', '.join(alone)}"] if alone else []
+
+
+def _doctor(parsed: argparse.Namespace) -> tuple[str, int]:
+    options = _options(parsed)
+    model = find_model(options.models[0], load_models(*options.models_files), options.cwd, "ALIAS")
+    try:
+        examination = examine(model, options.device, Store(options.store))
+    except ModelError as error:
+        return f"{error}\nnot healthy: it cannot be loaded", 1
+    return render(examination), 0 if examination.healthy else 1
 
 
 def _columns(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -18,7 +18,7 @@ LAYERS = (
     {"baselines", "gate", "report", "workers", "progress"},
     {"sources", "capture"},
     {"tasks", "models", "encoder"},
-    {"runner", "cases", "comparing"},
+    {"runner", "cases", "comparing", "doctor"},
     {"engine"},
     {"session"},
     {"plugin", "__main__"},
@@ -26,7 +26,7 @@ LAYERS = (
 )
 HEAVY = {"mteb", "torch", "sentence_transformers", "datasets", "transformers", "sklearn", "scipy", "huggingface_hub",
          "modelscope"}  # fmt: skip
-MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "modelscope", "encoder", "capture", "sources", "runner"}
+MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "modelscope", "encoder", "capture", "sources", "runner", "doctor"}
 PYTEST_STARTS_AT = "plugin"
 
 
