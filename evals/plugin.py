@@ -53,7 +53,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         | {"metavar": "MODEL", "help": "ALIAS, ALIAS@key=value, PATH[=name] or a hub id; replaces the suite's models"},
         "--models": {"metavar": "FILE", "dest": "evals_models_file", "help": "a TOML file with more named models"},
         "--task": many | {"metavar": "GLOB", "help": "only these tasks of the suite (repeatable)"},
-        "--source": {"metavar": "hub|mirror:DIR", "help": "where data sets are; replaces the suite's source"},
+        "--source": {
+            "metavar": "hub|mirror:DIR|modelscope:DIR",
+            "help": "where data sets are; replaces the suite's source",
+        },
         "--offline": {
             "action": "store_true",
             "help": "promise no network call: models and data must be on this machine",

@@ -18,7 +18,7 @@ LAYERS = (
     {"baselines", "gate", "report", "workers", "progress", "stock"},
     {"sources", "capture", "batching"},
     {"tasks", "models", "encoder"},
-    {"runner", "cases", "comparing", "averages", "differing", "importing"},
+    {"runner", "cases", "comparing", "averages", "differing", "importing", "doctor"},
     {"engine"},
     {"session"},
     {"commands"},
@@ -28,7 +28,7 @@ LAYERS = (
 HEAVY = {"mteb", "torch", "sentence_transformers", "datasets", "transformers", "sklearn", "scipy", "huggingface_hub",
          "modelscope"}  # fmt: skip
 MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "modelscope", "encoder", "batching", "capture", "sources", "runner",
-                    "importing"}  # fmt: skip
+                    "importing", "doctor"}  # fmt: skip
 PYTEST_STARTS_AT = "plugin"
 
 

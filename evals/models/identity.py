@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.config import Model, RegistrySpec, WeightsSpec
+from evals.config import EncoderSpec, Model, RegistrySpec, WeightsSpec
 from evals.errors import ModelError, first_line
 from evals.models.registry import find_in_registry
 from evals.modelscope import fetch_model
@@ -77,7 +77,7 @@ def locate(model: Model, store: Store) -> Weights:
         meta = find_in_registry(spec, model.alias)
         are = {"registry": meta.name, "revision": meta.revision}
         return Weights(place=str(meta.name), revision=meta.revision, are=are)
-    if not isinstance(spec, WeightsSpec):
+    if not isinstance(spec, EncoderSpec):
         raise ModelError(f'{model.alias}: a model of kind "{spec.kind}" cannot be opened yet')
     if spec.id is not None and spec.hub == "huggingface":
         commit = _resolve_commit(spec, model.alias)

@@ -61,8 +61,7 @@ def open_model(model: Model, device: str, store: Store) -> OpenModel:
     spec = model.spec
     if isinstance(spec, RegistrySpec):
         return _open_registry(model, spec, identity, place)
-    if not isinstance(spec, EncoderSpec):
-        raise ModelError(f'{model.alias}: a model of kind "{spec.kind}" cannot be opened yet')
+    assert isinstance(spec, EncoderSpec)  # of no other kind are weights found yet
     loaded = load(spec, model.alias, weights, place)
     prompting = prompting_of(spec, loaded)
     batched = BatchedModel(
