@@ -1,6 +1,7 @@
 """Encode texts fast: each distinct one once, by token length, in batches of as many tokens as suit the device."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -75,6 +76,16 @@ class BatchedModel:
         """Write new vectors to the store."""
         if self._embeddings is not None:
             self._embeddings.flush()
+
+    @contextmanager
+    def encoding_anew(self, texts_at_once: int) -> Iterator[None]:
+        """Read nothing from the store, keep nothing, and make batches of at most so many texts."""
+        kept = self._embeddings, self._texts_at_once
+        self._embeddings, self._texts_at_once = None, texts_at_once
+        try:
+            yield
+        finally:
+            self._embeddings, self._texts_at_once = kept
 
     def check(self) -> None:
         """Compare with the model's own ``encode`` on a few texts.

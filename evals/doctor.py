@@ -1,7 +1,7 @@
 """Does a model do what its card says? How it would be run, who says so, and whether its vectors look healthy."""
 
-import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -158,7 +158,8 @@ def _encode(opened: OpenModel, batch_size: int) -> Vectors:
 
     texts = [text for side in zip(*PAIRS, strict=True) for text in side]
     inputs: Any = DataLoader(cast(Any, Dataset.from_dict({"text": texts})), batch_size=batch_size)
-    with quiet_mteb():
+    anew = nullcontext() if opened.batched is None else opened.batched.encoding_anew(batch_size)
+    with quiet_mteb(), anew:
         import mteb
 
         vectors: Any = opened.encoder.encode(
@@ -193,12 +194,12 @@ def _pipeline(model: Model, opened: OpenModel, device: str) -> Iterator[Row]:
         yield row("remote code", "yes" if spec.trust_remote_code else "no", "trust_remote_code", "default")
     yield row("dtype", settings.dtype, "dtype")
     yield row("device", opened.device, otherwise="--on auto" if device == "auto" else "--on")
-    yield row("batch size", opened.batch_size, otherwise=_where_batch_size(spec))
-
-
-def _where_batch_size(spec: Any) -> str:
-    default = next(item.default for item in dataclasses.fields(spec) if item.name == "batch_size")
-    return "default" if spec.batch_size == default else "the specification"
+    said = getattr(spec, "batch_size", None)
+    yield Row(
+        name="batch",
+        value="as many tokens as suit the device" if said is None else f"at most {said} texts",
+        source="default" if said is None else "the specification",
+    )
 
 
 def _normalizes(spec: EncoderSpec, loaded: Any) -> str:

@@ -73,7 +73,7 @@ def test_what_is_said_and_by_whom_is_shown(tmp_path: Path) -> None:
         "length 1 yes the specification",
         "dtype float32 the model's files",
         "device cpu --on",
-        "batch size 4 the specification",
+        "batch at most 4 texts the specification",
         "remote code no default",
         'retrieval query "Instruct: Given a question, retrieve relevant documents that best answer the '
         'question\\nQuery: " instruction of the specification',

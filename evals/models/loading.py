@@ -17,7 +17,9 @@ def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "Sente
         ModelError: it cannot be loaded, needs Python that is not trusted, or has no pooling and is given none.
     """
     from sentence_transformers import SentenceTransformer
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of a tenth of a second, in the middle of a test's line
     hub = weights.place == spec.id
     revision = weights.revision if hub else None
     if not spec.trust_remote_code:
