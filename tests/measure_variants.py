@@ -156,7 +156,7 @@ def render_repetition(run: Run) -> Iterator[str]:
     yield (
         f"{REPEATED}: {', '.join(f'{n} {word}' for word, n in words.items())}; "
         f"{sum(one.changed for one in pairs)} of {sum(one.n for one in pairs)} samples changed; "
-        f"largest Δ {signed_points(moved.delta or 0)} ({moved.task})"
+        f"largest Δ of a score {100 * (moved.delta or 0):+.2g} points ({moved.task})"
     )
 
 

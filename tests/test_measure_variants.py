@@ -89,4 +89,6 @@ def test_the_lines_below_the_tables() -> None:
     run = make_run(row("XQuADRetrieval", -0.011, -0.016, -0.006, "pass"), row("STS16", 0.0, 0.0, 0.0, "pass"))
     assert list(render_elsewhere(run)) == ["XQuADRetrieval: -1.10 ± 0.26, elsewhere -1.10 ± 0.25"]
     (line,) = render_repetition(run)
-    assert line.endswith("2 pass by paired; 180 of 1000 samples changed; largest Δ −1.10 (XQuADRetrieval)")
+    assert line.endswith(
+        "2 pass by paired; 180 of 1000 samples changed; largest Δ of a score -1.1 points (XQuADRetrieval)"
+    )
