@@ -151,13 +151,8 @@ def _pair_predictions(candidate: Samples, before: Column, after: Column, score: 
         difference = Difference(mean=float(np.mean(observed)), error=math.inf, degrees=math.inf, n=len(candidate))
     changed = len(gold)  # where the sides have other numbers of experiments
     if after.shape == before.shape:
-<<<<<<< HEAD
-        moved = np.abs(after - before) > CHANGED if after.dtype.kind == "f" else after != before
-        changed = int(moved.any(axis=1).sum())
-=======
         moved = np.abs(after - before) > NOTHING if after.dtype.kind == "f" else after != before
-        changed = moved.any(axis=1)
->>>>>>> var
+        changed = int(moved.any(axis=1).sum())
     return Paired(
         difference=difference,
         p_loss=difference.p_loss(),
