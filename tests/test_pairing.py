@@ -133,6 +133,9 @@ def test_other_samples_are_counted_and_not_judged() -> None:
     assert told == "the samples are others: 3 only here, 3 only there"
     verdict = judge(make_case("Retrieval"), make_outcome(), make_reference(), Circumstances(env=ENV, paired=told))
     assert (verdict.word, verdict.ok) == ("incomparable", False)
+    case = make_case("Retrieval", policy=Policy(rule="threshold"))
+    verdict = judge(case, make_outcome(), make_reference(), Circumstances(env=ENV, paired=told))
+    assert (verdict.word, verdict.rule) == ("pass", "threshold"), "asked to look at the scores alone"
 
 
 def test_fewer_strata_are_paired_with_the_same_ones() -> None:
