@@ -7,7 +7,7 @@ The map, lowest layer first; a module imports only from the layers below it:
 - ``config`` ``recording`` ``rescore`` ``stats``: TOML and options, checked; run records; scores again; intervals
 - ``pairing`` ``overall``: two models' samples; one verdict for a model
 - ``baselines`` ``gate`` ``store`` ``report``: expectations, the judgement (pure), the ``.evals`` folder, renderings
-- ``sources`` ``capture`` ``tasks`` ``models`` ``encoder``: the adapters, the only ones to import mteb and torch
+- ``sources`` ``capture`` ``tasks`` ``models`` ``encoder`` ``reranker``: the adapters, which alone import mteb and torch
 - ``runner`` ``cases``: one case measured; which cases there are
 - ``engine`` ``session``: where cases run; one run from its options to its files
 - ``plugin`` ``__main__``: the pytest hooks and the ``evals`` command

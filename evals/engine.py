@@ -4,9 +4,9 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 
-from evals.config import Model
+from evals.config import CrossEncoderSpec, Model
 from evals.errors import EvalsError
-from evals.models import OpenModel, open_model
+from evals.models import OpenModel, OpenReranker, open_model, open_reranker
 from evals.records import Case, Outcome
 from evals.runner import Progress, measure
 from evals.store import Store
@@ -25,7 +25,7 @@ class LocalEngine:
         self._models = models
         self._device = device
         self._store = store
-        self._open: dict[str, OpenModel] = {}
+        self._open: dict[str, OpenModel | OpenReranker] = {}
         self._broken: dict[str, EvalsError] = {}
 
     def measure(self, case: Case, progress: Progress) -> Outcome:
@@ -40,15 +40,20 @@ class LocalEngine:
         outcome = measure(case, model, self._store, progress)
         return replace(outcome, phases={"model": loaded, **outcome.phases})
 
-    def _get(self, alias: str, progress: Progress) -> OpenModel:
+    def _get(self, alias: str, progress: Progress) -> OpenModel | OpenReranker:
         if alias in self._broken:
             raise self._broken[alias]  # loading it again would take as long and fail the same way
         if alias not in self._open:
             progress("loading the model")
             self._open.clear()
             try:
-                self._open[alias] = open_model(self._models[alias], self._device, self._store)
+                self._open[alias] = self._load(self._models[alias])
             except EvalsError as error:
                 self._broken[alias] = error
                 raise
         return self._open[alias]
+
+    def _load(self, model: Model) -> OpenModel | OpenReranker:
+        if isinstance(model.spec, CrossEncoderSpec):
+            return open_reranker(model, self._device, self._store)
+        return open_model(model, self._device, self._store)

@@ -17,7 +17,7 @@ LAYERS = (
     {"pairing", "overall", "merging"},
     {"baselines", "gate", "report", "workers", "progress", "stock"},
     {"sources", "capture", "batching"},
-    {"tasks", "models", "encoder"},
+    {"tasks", "models", "encoder", "reranker"},
     {"runner", "cases", "comparing", "averages", "differing", "importing"},
     {"engine"},
     {"session"},
@@ -27,8 +27,8 @@ LAYERS = (
 )
 HEAVY = {"mteb", "torch", "sentence_transformers", "datasets", "transformers", "sklearn", "scipy", "huggingface_hub",
          "modelscope"}  # fmt: skip
-MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "modelscope", "encoder", "batching", "capture", "sources", "runner",
-                    "importing"}  # fmt: skip
+MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "modelscope", "encoder", "reranker", "batching", "capture", "sources",
+                    "runner", "importing"}  # fmt: skip
 PYTEST_STARTS_AT = "plugin"
 
 

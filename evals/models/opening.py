@@ -127,7 +127,7 @@ def _open_registry(model: Model, spec: RegistrySpec, identity: ModelIdentity, de
     loaded = inside if isinstance(inside, SentenceTransformer) else None
     meta = encoder.mteb_model_meta
     if meta is not None:
-        encoder.mteb_model_meta = _meta(meta, identity, model)  # type: ignore[misc]  # only our name for it
+        encoder.mteb_model_meta = make_meta(meta, identity, model)  # type: ignore[misc]  # only our name for it
     # What mteb's code does with the prompts it has is its own; only those used are known, call by call.
     return OpenModel(
         encoder=encoder,
@@ -179,11 +179,11 @@ def _wrap(loaded: "SentenceTransformer", identity: ModelIdentity, model: Model) 
         # About prompts, which are not the wrapper's to choose here.
         warnings.simplefilter("ignore")
         wrapper = SentenceTransformerEncoderWrapper(loaded)
-    wrapper.mteb_model_meta = _meta(wrapper.mteb_model_meta, identity, model)
+    wrapper.mteb_model_meta = make_meta(wrapper.mteb_model_meta, identity, model)
     return wrapper
 
 
-def _meta(meta: "ModelMeta", identity: ModelIdentity, model: Model) -> "ModelMeta":
+def make_meta(meta: "ModelMeta", identity: ModelIdentity, model: Model) -> "ModelMeta":
     """Name a model so that mteb files no two under one name: it calls every local one the same."""
     name, revision = identity.name, identity.revision or identity.fingerprint
     if not (identity.unmodified and identity.revision):
