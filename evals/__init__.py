@@ -3,12 +3,12 @@
 The map, lowest layer first; a module imports only from the layers below it:
 
 - ``errors`` ``points`` ``environment`` ``metrics``: sentences for the user, and formulas
-- ``files`` ``samples`` ``records``: file boundaries, and the nouns as frozen data
+- ``files`` ``samples`` ``rankings`` ``records``: file boundaries, and the nouns as frozen data
 - ``config`` ``recording`` ``rescore`` ``stats``: TOML and options, checked; run records; scores again; intervals
 - ``pairing`` ``overall``: two models' samples; one verdict for a model
 - ``baselines`` ``gate`` ``store`` ``report``: expectations, the judgement (pure), the ``.evals`` folder, renderings
 - ``sources`` ``capture`` ``tasks`` ``models`` ``encoder`` ``reranker``: the adapters, which alone import mteb and torch
-- ``runner`` ``cases``: one case measured; which cases there are
+- ``runner`` ``stages`` ``cases``: one case measured, by one model or two; which cases there are
 - ``engine`` ``session``: where cases run; one run from its options to its files
 - ``plugin`` ``__main__``: the pytest hooks and the ``evals`` command
 """

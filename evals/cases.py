@@ -170,6 +170,7 @@ def _make_case(alias: str, task: TaskInfo, suite: NamedSuite, options: Options) 
         source=options.source or suite.suite.source or Source(),
         policy=_policy(task, suite, options),
         limit=suite.suite.limit if options.limit is None else options.limit,
+        stage_folders=suite.suite.stage_folders,
     )
 
 

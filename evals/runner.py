@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, cast
 from evals.batching import BatchedModel
 from evals.capture import Capture
 from evals.encoder import WatchedEncoder
+from evals.environment import describe_environment
 from evals.errors import ModelError
-from evals.models import BatchedReranker, OpenModel, OpenReranker
-from evals.records import Case, Outcome, Scores
+from evals.models import BatchedReranker, OpenModel, OpenReranker, computed_by
+from evals.rankings import FORMAT, Ranking, encode_rankings
+from evals.records import Case, ModelIdentity, Outcome, Scores
 from evals.reranker import WatchedReranker
 from evals.rescore import rescore
 from evals.samples import Samples, gather
@@ -48,16 +50,24 @@ def measure(case: Case, model: OpenModel | OpenReranker, store: Store, progress:
         measured = measure_opened(case, opened, model, progress)
         if case.limit is None:
             keep_result(measured.result, measured.meta, store)
+        if measured.rankings:
+            store.write_rankings(
+                rankings_key(case, opened, model.identity, model.device), encode_rankings(measured.rankings)
+            )
         return replace(measured.outcome, phases={"data": loaded, **measured.outcome.phases})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What measuring one model on a task's data gave: also mteb's own result, and its metadata of the model."""
+    """What measuring one model on a task's data gave: also mteb's own result, and its metadata of the model.
+
+    ``rankings`` are what the model found, where it was to search.
+    """
 
     outcome: Outcome
     result: "TaskResult"
     meta: "ModelMeta"
+    rankings: tuple[Ranking, ...] = ()
 
 
 def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker, progress: Progress) -> Measured:
@@ -71,19 +81,17 @@ def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker
     before = 0
     if batched is not None:
         batched.progress, before = progress, batched.encoded
-    captures = [Capture(part) for part in opened.parts]
     try:
-        result = _evaluate(opened, _wrap(watched, model), {"batch_size": model.batch_size, **model.encode_kwargs})
+        kwargs = {"batch_size": model.batch_size, **model.encode_kwargs}
+        evaluated = evaluate(case, opened, _wrap(watched, model), kwargs)
     finally:
         if batched is not None:
             batched.flush()
     watched.check_spread()
-    samples = _samples(opened, captures)
-    scores = _scores(case, result, captures, samples)
     computing = "encode" if isinstance(model, OpenModel) else "rerank"
     outcome = Outcome(
         identity=model.identity,
-        scores=scores,
+        scores=evaluated.scores,
         settings=model.settings,
         device=model.device,
         dataset_revision=opened.dataset_revision,
@@ -92,9 +100,27 @@ def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker
         texts=watched.texts,
         encoded=None if batched is None else batched.encoded - before,
         prompts=watched.prompts,
-        samples=samples,
+        samples=evaluated.samples,
     )
-    return Measured(outcome=outcome, result=result, meta=watched.mteb_model_meta)
+    found = evaluated.rankings if isinstance(model, OpenModel) else ()
+    return Measured(outcome=outcome, result=evaluated.result, meta=watched.mteb_model_meta, rankings=found)
+
+
+def rankings_key(case: Case, opened: OpenTask, identity: ModelIdentity, device: str) -> dict[str, Any]:
+    """Say all that decides what a model finds in a case's task, for the store."""
+    return {
+        "format": FORMAT,
+        "fingerprint": identity.fingerprint,
+        **computed_by(device),
+        "mteb": describe_environment().get("mteb"),
+        "task": case.task.name,
+        "type": case.task.type,
+        "splits": list(case.task.splits),
+        "subsets": list(case.task.subsets),
+        "revision": opened.dataset_revision,
+        "data": opened.data_sha256,
+        "limit": case.limit,
+    }
 
 
 def _watch(
@@ -118,6 +144,33 @@ def _wrap(watched: WatchedEncoder | WatchedReranker, model: OpenModel | OpenRera
     encoder = CompressionWrapper(cast(Any, watched), OutputDType(model.quantize))
     watched.mteb_model_meta = name  # type: ignore[misc]  # our name tells a derived model apart already
     return encoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """What mteb made of a model, and what we make of the same predictions."""
+
+    result: "TaskResult"
+    scores: Scores
+    samples: Samples | None
+    rankings: tuple[Ranking, ...]
+
+
+def evaluate(case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, Any]) -> Evaluated:
+    """Evaluate what mteb takes for a model on data that is loaded.
+
+    Raises:
+        EvalsError: there is no score to be had.
+    """
+    captures = [Capture(part) for part in opened.parts]
+    result = _evaluate(opened, model, encode_kwargs)
+    samples = _samples(opened, captures)
+    return Evaluated(
+        result=result,
+        scores=_scores(case, result, captures, samples),
+        samples=samples,
+        rankings=tuple(ranking for capture in captures for ranking in capture.rankings),
+    )
 
 
 def _evaluate(opened: OpenTask, model: Any, encode_kwargs: dict[str, Any]) -> "TaskResult":
@@ -194,12 +247,12 @@ def _compare(case: Case, subsets: dict[str, float], again: dict[str, float]) -> 
             )
 
 
-def keep_result(result: "TaskResult", meta: Any, store: Store) -> None:
+def keep_result(result: "TaskResult", meta: Any, store: Store, *, inside: str = "results") -> None:
     """Write what `mteb.ResultCache(cache_path=…).load_results()` reads; no score is ever read back from it.
 
     Other subsets and splits of the same task, measured before with the same mteb and data, stay in the file.
     """
-    path = store.result_path(meta.model_name_as_path(), meta.revision, result.task_name)
+    path = store.result_path(meta.model_name_as_path(), meta.revision, result.task_name, inside=inside)
     if path.is_file():
         old = type(result).from_disk(path)
         result = old.merge(result) if old.is_mergeable(result) else result

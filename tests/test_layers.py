@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "evals"
 LAYERS = (
     {"errors", "points", "environment", "metrics"},
     {"files", "strict_yaml"},
-    {"samples", "embeddings"},
+    {"samples", "embeddings", "rankings"},
     {"records"},
     {"config", "modelscope", "prompts", "recording", "rescore", "stats", "store"},
     {"pairing", "overall", "merging"},
@@ -19,6 +19,7 @@ LAYERS = (
     {"sources", "capture", "batching"},
     {"tasks", "models", "encoder", "reranker"},
     {"runner", "cases", "comparing", "averages", "differing", "importing"},
+    {"stages"},
     {"engine"},
     {"session"},
     {"commands"},

@@ -2,7 +2,7 @@
 
 from evals.models.cross_encoders import BatchedReranker, OpenReranker, open_reranker
 from evals.models.identity import identify
-from evals.models.opening import OpenModel, open_model
+from evals.models.opening import OpenModel, computed_by, make_meta, open_model, resolve_device
 from evals.models.prompted import PromptedEncoder, task_text
 
 __all__ = [
@@ -10,8 +10,11 @@ __all__ = [
     "OpenModel",
     "OpenReranker",
     "PromptedEncoder",
+    "computed_by",
     "identify",
+    "make_meta",
     "open_model",
     "open_reranker",
+    "resolve_device",
     "task_text",
 ]

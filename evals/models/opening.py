@@ -55,14 +55,14 @@ def open_model(model: Model, device: str, store: Store) -> OpenModel:
     Raises:
         ModelError: it cannot be loaded, or the device is not there.
     """
+    spec = model.spec
+    if not isinstance(spec, EncoderSpec | RegistrySpec):
+        raise ModelError(f'{model.alias}: a model of kind "{spec.kind}" is no encoder')
     weights = locate(model, store)
     identity = describe(model, weights)
     place = resolve_device(device)
-    spec = model.spec
     if isinstance(spec, RegistrySpec):
         return _open_registry(model, spec, identity, place)
-    if not isinstance(spec, EncoderSpec):
-        raise ModelError(f'{model.alias}: a model of kind "{spec.kind}" cannot be opened yet')
     loaded = load(spec, model.alias, weights, place)
     prompting = prompting_of(spec, loaded)
     batched = BatchedModel(
@@ -147,16 +147,23 @@ def _space(model: Model, weights: Weights, identity: ModelIdentity, loaded: "Sen
 
     Another version of a library, or another device, computes its own: comparing them is what parity checks are for.
     """
-    import torch
-
-    versions = describe_environment()
-    device = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else loaded.device.type
-    libraries = ["torch", "transformers", "sentence-transformers"]
     return {
         "model": identity.name,
         "fingerprint": vector_fingerprint(model, weights),
         "dtype": str(loaded.dtype).removeprefix("torch."),
-        "device": device,
+        **computed_by(str(loaded.device)),
+    }
+
+
+def computed_by(device: str) -> dict[str, str]:
+    """Return what decides the rounding of a vector beside its model: a device's kind, and the libraries' versions."""
+    import torch
+
+    versions = describe_environment()
+    kind = device.partition(":")[0]
+    libraries = ["torch", "transformers", "sentence-transformers"]
+    return {
+        "device": torch.cuda.get_device_name(device) if kind == "cuda" else kind,
         **{name: versions[name] for name in libraries if name in versions},
     }
 
