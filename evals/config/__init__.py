@@ -3,10 +3,19 @@
 from evals.config.conversion import render_suite_toml
 from evals.config.models import Model, find_model, load_models, make_spec
 from evals.config.options import Options, Project, load_project
-from evals.config.specs import CrossEncoderSpec, EncoderSpec, ModelSpec, PipelineSpec, RegistrySpec, WeightsSpec
+from evals.config.specs import (
+    SEARCHED,
+    CrossEncoderSpec,
+    EncoderSpec,
+    ModelSpec,
+    PipelineSpec,
+    RegistrySpec,
+    WeightsSpec,
+)
 from evals.config.suites import CustomTask, Gate, NamedSuite, Selection, Suite, load_suite, parse_source
 
 __all__ = [
+    "SEARCHED",
     "CrossEncoderSpec",
     "CustomTask",
     "EncoderSpec",

@@ -105,6 +105,8 @@ def _suite(config: EvalScopeConfig) -> Table:
         suite["limit"] = asked.limits
     if config.folder is not None:
         suite["store"] = config.folder
+    if config.eval_config.two_stages:
+        suite["stage_folders"] = True
     if asked.hub is not None:
         suite["source"] = {"kind": "hub" if asked.hub == "huggingface" else asked.hub}
     return suite

@@ -21,12 +21,14 @@ class Model:
     """A specification under the alias that this run knows it by.
 
     ``text`` is what the user wrote, to be written again in a command. ``derived``: made with ``ALIAS@key=value``.
+    ``stages`` are a pipeline's two models, the retriever first.
     """
 
     alias: str
     spec: ModelSpec
     text: str
     derived: bool = False
+    stages: tuple["Model", ...] = ()
 
     @property
     def unmodified(self) -> bool:
@@ -138,7 +140,10 @@ def find_model(text: str, models: Mapping[str, ModelSpec], folder: Path, where: 
     if at and not overrides:
         raise ConfigError(f'{where} = "{text}" needs a setting behind the @, as in {target}@truncate_dim=256')
     if target in models:
-        model = Model(alias=target, spec=models[target], text=target)
+        spec = models[target]
+        named = (spec.retriever, spec.reranker) if isinstance(spec, PipelineSpec) else ()
+        stages = tuple(Model(alias=alias, spec=models[alias], text=alias) for alias in named)
+        model = Model(alias=target, spec=spec, text=target, stages=stages)
     else:
         model = _unnamed(target, models, folder, where)
     if not overrides:
@@ -189,7 +194,7 @@ def _derive(model: Model, overrides: str, where: str) -> Model:
         changes[key] = value
         alias += f"+{key}-{_slug(value)}"
     spec = check(type(spec), plain | changes, f"{where}: {alias}")
-    return Model(alias=alias, spec=spec, text=f"{model.text}@{overrides}", derived=True)
+    return dataclasses.replace(model, alias=alias, spec=spec, text=f"{model.text}@{overrides}", derived=True)
 
 
 def _slug(text: str) -> str:

@@ -9,6 +9,9 @@ from typing import Any, ClassVar, Literal
 
 from evals.files import NO_OTHER_KEYS, WholeNumber
 
+# mteb's types by who finds the documents to rank: the model among all of them, or the data set, a few for each query.
+SEARCHED = frozenset({"Retrieval", "InstructionRetrieval"})
+RERANKED = frozenset({"Reranking", "InstructionReranking"})
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 # What says where the weights are, or how fast they run; the weights themselves are hashed.
 WHERE_AND_HOW_FAST = {"id", "path", "package", "model", "name", "revision", "sha256", "hub", "batch_size"}
@@ -27,6 +30,10 @@ class _Spec:
     """What every kind can be asked."""
 
     __slots__ = ()
+
+    def why_not(self, task_type: str) -> str | None:  # noqa: ARG002  # encoders can do everything
+        """Say why this kind of model cannot run tasks of a type of mteb's, if it cannot."""
+        return None
 
     @property
     def published(self) -> str | None:
@@ -132,6 +139,12 @@ class CrossEncoderSpec(WeightsSpec):
     kind: Literal["cross-encoder"] = "cross-encoder"
     prompt: str | None = None
 
+    def why_not(self, task_type: str) -> str | None:
+        """Say why a cross-encoder cannot run tasks of a type: it scores pairs that somebody else has found."""
+        if task_type in SEARCHED:
+            return "a cross-encoder cannot search; it can be the second stage of a pipeline"
+        return None if task_type in RERANKED else "a cross-encoder only reranks"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrySpec(_Spec):
@@ -174,6 +187,12 @@ class PipelineSpec(_Spec):
 
     def __post_init__(self) -> None:
         _check_values(self)
+
+    def why_not(self, task_type: str) -> str | None:
+        """Say why a pipeline cannot run tasks of a type: its first stage searches, where that is what is asked."""
+        if task_type in RERANKED:
+            return "a pipeline finds its own candidates; its reranker alone can rerank given ones"
+        return None if task_type in SEARCHED else "a pipeline only retrieves"
 
 
 ModelSpec = EncoderSpec | RegistrySpec | CrossEncoderSpec | PipelineSpec

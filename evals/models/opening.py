@@ -55,13 +55,14 @@ def open_model(model: Model, device: str, store: Store) -> OpenModel:
     Raises:
         ModelError: it cannot be loaded, or the device is not there.
     """
+    spec = model.spec
+    if not isinstance(spec, EncoderSpec | RegistrySpec):
+        raise ModelError(f'{model.alias}: a model of kind "{spec.kind}" is no encoder')
     weights = locate(model, store)
     identity = describe(model, weights)
     place = resolve_device(device)
-    spec = model.spec
     if isinstance(spec, RegistrySpec):
         return _open_registry(model, spec, identity, place)
-    assert isinstance(spec, EncoderSpec)  # of no other kind are weights found yet
     loaded = load(spec, model.alias, weights, place)
     prompting = prompting_of(spec, loaded)
     batched = BatchedModel(
@@ -126,7 +127,7 @@ def _open_registry(model: Model, spec: RegistrySpec, identity: ModelIdentity, de
     loaded = inside if isinstance(inside, SentenceTransformer) else None
     meta = encoder.mteb_model_meta
     if meta is not None:
-        encoder.mteb_model_meta = _meta(meta, identity, model)  # type: ignore[misc]  # only our name for it
+        encoder.mteb_model_meta = make_meta(meta, identity, model)  # type: ignore[misc]  # only our name for it
     # What mteb's code does with the prompts it has is its own; only those used are known, call by call.
     return OpenModel(
         encoder=encoder,
@@ -146,16 +147,23 @@ def _space(model: Model, weights: Weights, identity: ModelIdentity, loaded: "Sen
 
     Another version of a library, or another device, computes its own: comparing them is what parity checks are for.
     """
-    import torch
-
-    versions = describe_environment()
-    device = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else loaded.device.type
-    libraries = ["torch", "transformers", "sentence-transformers"]
     return {
         "model": identity.name,
         "fingerprint": vector_fingerprint(model, weights),
         "dtype": str(loaded.dtype).removeprefix("torch."),
-        "device": device,
+        **computed_by(str(loaded.device)),
+    }
+
+
+def computed_by(device: str) -> dict[str, str]:
+    """Return what decides the rounding of a vector beside its model: a device's kind, and the libraries' versions."""
+    import torch
+
+    versions = describe_environment()
+    kind = device.partition(":")[0]
+    libraries = ["torch", "transformers", "sentence-transformers"]
+    return {
+        "device": torch.cuda.get_device_name(device) if kind == "cuda" else kind,
         **{name: versions[name] for name in libraries if name in versions},
     }
 
@@ -178,11 +186,11 @@ def _wrap(loaded: "SentenceTransformer", identity: ModelIdentity, model: Model) 
         # About prompts, which are not the wrapper's to choose here.
         warnings.simplefilter("ignore")
         wrapper = SentenceTransformerEncoderWrapper(loaded)
-    wrapper.mteb_model_meta = _meta(wrapper.mteb_model_meta, identity, model)
+    wrapper.mteb_model_meta = make_meta(wrapper.mteb_model_meta, identity, model)
     return wrapper
 
 
-def _meta(meta: "ModelMeta", identity: ModelIdentity, model: Model) -> "ModelMeta":
+def make_meta(meta: "ModelMeta", identity: ModelIdentity, model: Model) -> "ModelMeta":
     """Name a model so that mteb files no two under one name: it calls every local one the same."""
     name, revision = identity.name, identity.revision or identity.fingerprint
     if not (identity.unmodified and identity.revision):
