@@ -60,8 +60,8 @@ def find_cases(options: Options) -> Plan:
         _check_gate(suite, tasks)
         offered |= {task.name for task in tasks}
         for task in _pick(tasks, options.tasks, matched):
-            reason = _why_not(task)
-            for alias in models[suite.name]:
+            for alias, model in models[suite.name].items():
+                reason = _why_not(task, model)
                 if reason is None:
                     _add(cases, _make_case(alias, task, suite, options))
                 else:
@@ -159,7 +159,7 @@ def _check_prompts(models: Iterable[Model], cases: Iterable[Case]) -> None:
 
 
 def _refuse_network(models: Iterable[Model]) -> None:
-    for model in models:
+    for model in (stage for chosen in models for stage in (chosen, *chosen.stages)):
         if isinstance(model.spec, ApiSpec) and not model.spec.is_local:
             raise ConfigError(f"--offline promises no network call, and {model.alias} is at {model.spec.address}")
 
@@ -175,9 +175,9 @@ def _check_gate(suite: NamedSuite, tasks: Sequence[TaskInfo]) -> None:
             raise ConfigError(f'{suite.file}: [gate] margins: no task here has the type "{name}"{suggest(name, types)}')
 
 
-def _why_not(task: TaskInfo) -> str | None:
-    """Say why a text model cannot run a task, if it cannot."""
-    return None if set(task.modalities) == {"text"} else "not text only"
+def _why_not(task: TaskInfo, model: Model) -> str | None:
+    """Say why a model cannot run a task, if it cannot."""
+    return model.spec.why_not(task.type) if set(task.modalities) == {"text"} else "not text only"
 
 
 def _make_case(alias: str, task: TaskInfo, suite: NamedSuite, options: Options) -> Case:
@@ -188,6 +188,7 @@ def _make_case(alias: str, task: TaskInfo, suite: NamedSuite, options: Options) 
         source=options.source or suite.suite.source or Source(),
         policy=_policy(task, suite, options),
         limit=suite.suite.limit if options.limit is None else options.limit,
+        stage_folders=suite.suite.stage_folders,
     )
 
 

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from evals.metrics import Undefined, bitext, correlation, labels, pairs
+from evals.points import NOTHING
 from evals.samples import Column, Samples
 from evals.stats import SMALL, Difference, bootstrap_difference, mean_difference, sign_flip_p
 
-CHANGED = 1e-6
 SHOWN = 5
+LONGEST_ID = 24
 # Scores that are means over samples once each sample's predictions are scored.
 COUNTED = frozenset({"Classification", "MultilabelClassification", "ZeroShotClassification"})
 # What one resample of the samples scores: gold labels, one column of predictions, counts of shape (resamples, n).
@@ -41,7 +42,8 @@ class Paired:
 
     ``p_loss`` and ``p_gain`` are one-sided. ``strata`` has the changed samples and all samples of each stratum.
     ``decomposable``: the score is a mean over samples, each in [0, 1], so that few changed samples bound the whole
-    loss. ``worst`` holds the samples that lost most, of decomposable scores.
+    loss. ``by_experiments``: the error is the one between the experiments of a classification, which no number of
+    samples makes smaller. ``worst`` holds the samples that lost most, of decomposable scores.
     """
 
     difference: Difference
@@ -49,6 +51,7 @@ class Paired:
     p_gain: float
     changed: int
     decomposable: bool
+    by_experiments: bool = False
     strata: tuple[tuple[int, int], ...] = ()
     worst: tuple[Change, ...] = ()
 
@@ -110,20 +113,22 @@ def _pair_values(candidate: Samples, before: Column, after: Column, experiments:
     small = difference.n < SMALL
     p_loss = sign_flip_p(strata) if small else difference.p_loss()
     p_gain = sign_flip_p([-stratum for stratum in strata]) if small else difference.negated().p_loss()
-    if experiments is not None and experiments.upper_bound() > difference.upper_bound():
+    by_experiments = experiments is not None and experiments.upper_bound() > difference.upper_bound()
+    if experiments is not None and by_experiments:
         difference = Difference(
             mean=difference.mean, error=experiments.error, degrees=experiments.degrees, n=difference.n
         )
         p_loss, p_gain = max(p_loss, difference.p_loss()), max(p_gain, difference.negated().p_loss())
     order = np.argsort(deltas, kind="stable")[:SHOWN]
-    worst = [i for i in order if deltas[i] < -CHANGED]
+    worst = [i for i in order if deltas[i] < -NOTHING]
     return Paired(
         difference=difference,
         p_loss=p_loss,
         p_gain=p_gain,
-        changed=int((np.abs(deltas) > CHANGED).sum()),
+        changed=int((np.abs(deltas) > NOTHING).sum()),
         decomposable=candidate.type != "Summarization",  # a text's correlation can lose up to two
-        strata=tuple((int((np.abs(stratum) > CHANGED).sum()), len(stratum)) for stratum in strata),
+        by_experiments=by_experiments,
+        strata=tuple((int((np.abs(stratum) > NOTHING).sum()), len(stratum)) for stratum in strata),
         worst=tuple(Change(id=str(candidate.id[i]), before=float(before[i]), after=float(after[i])) for i in worst),
     )
 
@@ -146,7 +151,7 @@ def _pair_predictions(candidate: Samples, before: Column, after: Column, score: 
         difference = Difference(mean=float(np.mean(observed)), error=math.inf, degrees=math.inf, n=len(candidate))
     changed = len(gold)  # where the sides have other numbers of experiments
     if after.shape == before.shape:
-        moved = np.abs(after - before) > CHANGED if after.dtype.kind == "f" else after != before
+        moved = np.abs(after - before) > NOTHING if after.dtype.kind == "f" else after != before
         changed = int(moved.any(axis=1).sum())
     return Paired(
         difference=difference,
@@ -158,7 +163,9 @@ def _pair_predictions(candidate: Samples, before: Column, after: Column, score: 
 
 
 def shorten(changes: Sequence[Change]) -> str:
-    """Render the samples that lost most: ``5725c… 1.00 -> 0.00``."""
-    return ", ".join(
-        f"{one.id[:12]}{'…' if len(one.id) > 12 else ''} {one.before:.2f} -> {one.after:.2f}" for one in changes
-    )
+    """Render the samples that lost most: ``q-008 1.00 -> 0.00``; long ids by both ends: many share the start."""
+    return ", ".join(f"{_short(one.id)} {one.before:.2f} -> {one.after:.2f}" for one in changes)
+
+
+def _short(id_: str) -> str:
+    return id_ if len(id_) <= LONGEST_ID else f"{id_[:12]}…{id_[-8:]}"

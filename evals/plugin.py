@@ -53,7 +53,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         | {"metavar": "MODEL", "help": "ALIAS[@key=value], PATH[=name], hub id or api:URL#NAME; replaces the suite's"},
         "--models": {"metavar": "FILE", "dest": "evals_models_file", "help": "a TOML file with more named models"},
         "--task": many | {"metavar": "GLOB", "help": "only these tasks of the suite (repeatable)"},
-        "--source": {"metavar": "hub|mirror:DIR", "help": "where data sets are; replaces the suite's source"},
+        "--source": {
+            "metavar": "hub|mirror:DIR|modelscope:DIR",
+            "help": "where data sets are; replaces the suite's source",
+        },
         "--offline": {"action": "store_true", "help": "promise no network call: models and data are on this machine"},
         "--reuse-api": {"action": "store_true", "help": "ask an API only what no run has asked it before"},
         "--baseline": {

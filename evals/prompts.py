@@ -39,7 +39,7 @@ class Prompting:
     """
 
     prompts: Mapping[str, str] = field(default_factory=dict)
-    said_by: str = "models.toml"
+    said_by: str = "the specification"
     default: str | None = None
     template: str | None = None
     instruct: Literal["queries", "symmetric", "all"] = "symmetric"
@@ -57,7 +57,7 @@ class Prompting:
             return Prompt(text=fill(self.template, text.instruction), source=f"instruction of {self.said_by}")
         if self.default is not None and text.role is None:
             return Prompt(text=self.default, source=f"default prompt of {self.said_by}")
-        return Prompt(text="", source="no one")
+        return Prompt(text="", source="none is said")
 
     def in_the_clear(self) -> dict[str, str]:
         """Return every text that can be put before an input, by its name; the template is called instruction."""

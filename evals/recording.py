@@ -11,6 +11,7 @@ from evals.records import (
     OutcomeWord,
     Rule,
     Settings,
+    Stage,
     Verdict,
     VerdictWord,
 )
@@ -22,7 +23,7 @@ SuiteWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 class Record:
     """One case of a run, flat, as the run record holds it. Fields that were not reached are None.
 
-    ``samples`` is a path inside the store; ``prompts`` as in `Outcome`.
+    ``samples`` is a path inside the store; ``prompts`` and ``stages`` as in `Outcome`.
     """
 
     case: str
@@ -58,6 +59,7 @@ class Record:
     fingerprint: str | None = None
     settings: Settings | None = None
     device: str | None = None
+    stages: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +149,7 @@ def _with_outcome(record: Record, outcome: Outcome) -> Record:
         fingerprint=outcome.identity.fingerprint,
         settings=outcome.settings,
         device=outcome.device,
+        stages=outcome.stages,
     )
 
 

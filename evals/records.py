@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar, Literal
 
+from evals.naming import baseline_key, snake_case
 from evals.samples import Samples
 
 VerdictWord = Literal["pass", "improved", "unresolved", "regressed", "drifted", "incomparable", "missing"]
@@ -80,7 +81,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One model on one task: one pytest item. ``limit`` keeps that many queries, rows or pairs."""
+    """One model on one task: one pytest item. ``limit`` keeps that many queries, rows or pairs.
+
+    ``stage_folders``: the results of a pipeline's two models are also kept apart, in ``stage1`` and ``stage2``.
+    """
 
     alias: str
     task: TaskInfo
@@ -88,6 +92,7 @@ class Case:
     source: Source = Source()
     policy: Policy = Policy()
     limit: int | None = None
+    stage_folders: bool = False
 
     @property
     def id(self) -> str:
@@ -149,13 +154,30 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One of a pipeline's two models, and the score of what it ranked.
+
+    The first stage's is what its model has alone, over all documents it retrieves; the second's is the pipeline's.
+    ``reused``: the documents were known from an earlier run.
+    """
+
+    alias: str
+    model: str
+    fingerprint: str
+    metric: str
+    score: float
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a measured case gives to the gate.
 
-    ``phases`` are seconds: model, data, encode, score. ``samples_file`` is where the samples are, inside the store.
-    ``prompts`` are those really put before texts, by role (``query``, ``document``) or, for texts without one, by task
-    type; ``""`` is none, and None means not known. ``texts`` were asked for, of which ``encoded`` were not known from
-    before; None where that is not ours to know.
+    ``phases`` are seconds: model, data, encode, rerank, score. ``samples_file`` is where the samples are, inside the
+    store. ``prompts`` are those really put before texts, by role (``query``, ``document``) or, for texts without one,
+    by task type; ``""`` is none, and None means not known. ``texts`` were asked for, of which ``encoded`` were not
+    known from before, None where that is not ours to know; a pair that is scored counts as one of both.
+    ``stages`` are a pipeline's; settings and prompts are then those of its reranker.
     """
 
     identity: ModelIdentity
@@ -170,6 +192,7 @@ class Outcome:
     prompts: Mapping[str, tuple[str, ...]] | None = None
     samples: Samples | None = None
     samples_file: str | None = None
+    stages: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,20 +288,3 @@ class Verdict:
     def ok(self) -> bool:
         """Whether the case passes."""
         return self.word in OK_VERDICTS
-
-
-def snake_case(type_name: str) -> str:
-    """Spell an mteb task type as a pytest mark: ``STS`` is ``sts``, ``BitextMining`` is ``bitext_mining``."""
-    if type_name.isupper():
-        return type_name.lower()
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in type_name).lstrip("_")
-
-
-def baseline_key(task: str, limit: int | None) -> str:
-    """Name an entry of a baseline file: ``NFCorpus`` or ``NFCorpus?limit=100``."""
-    return task if limit is None else f"{task}?limit={limit}"
-
-
-def samples_file(key: str) -> str:
-    """Name the file of a case's samples: a key may hold a question mark, which file systems may not."""
-    return f"{key.replace('?', '@')}.parquet"

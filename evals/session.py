@@ -13,11 +13,12 @@ from evals.environment import describe_environment
 from evals.errors import EvalsError
 from evals.files import write_atomically
 from evals.gate import Circumstances, expected_score, judge
+from evals.naming import samples_file
 from evals.overall import exit_code, judge_models
 from evals.pairing import pair
 from evals.points import points, signed_points
 from evals.recording import Record, Run, make_record, to_dict
-from evals.records import Case, Outcome, Reference, Verdict, samples_file
+from evals.records import Case, Outcome, Reference, Verdict
 from evals.report import render_json
 from evals.runner import Progress
 from evals.samples import encode_samples

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evals.errors import SourceError
+from evals.modelscope import fetch_data
 from evals.records import Source
 from evals.store import Store
 
@@ -27,19 +28,24 @@ class Reading:
                 self.files[str(path.relative_to(self.folder))] = path
 
 
-def find_data(source: Source, dataset: str, task: str) -> Path:
-    """Return the directory of a data set in a mirror.
+def find_data(source: Source, dataset: str, task: str) -> tuple[Path, str | None]:
+    """Return the directory of a data set in a mirror, and the revision that a hub other than mteb's has given.
+
+    One of ModelScope is fetched into the mirror first.
 
     Raises:
         SourceError: it is not there; says how to fetch it.
     """
+    if source.kind == "modelscope":
+        fetched = fetch_data(dataset, source.path or Path(), task)
+        return fetched.folder, f"modelscope:{fetched.revision}"
     folder = (source.path or Path()) / dataset
     if not folder.is_dir():
         raise SourceError(
             f'mirror {source.path} has no data set "{dataset}" (needed by {task}); fetch it with: '
             f"hf download --repo-type dataset {dataset} --local-dir {folder}"
         )
-    return folder.resolve()
+    return folder.resolve(), None
 
 
 def go_offline() -> None:

@@ -1,6 +1,6 @@
 """Tiny models with random weights of the architectures that the known models have, and plain ways to run them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +63,10 @@ def hidden_states(bare: Path, texts: Sequence[str], side: str = "right") -> tupl
     """Run a bare transformer by transformers alone; the last hidden states and the attention mask, as numpy."""
     from transformers import AutoModel, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(bare, padding_side=side)
-    model = AutoModel.from_pretrained(bare).eval()
+    load_tokenizer: Any = AutoTokenizer.from_pretrained
+    tokenizer = load_tokenizer(bare, padding_side=side)
+    load_model: Any = AutoModel.from_pretrained
+    model = load_model(bare).eval()
     inputs = tokenizer(list(texts), padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
     with torch.no_grad():
         states = model(**inputs).last_hidden_state
@@ -73,20 +75,19 @@ def hidden_states(bare: Path, texts: Sequence[str], side: str = "right") -> tupl
 
 def pool(states: Any, mask: Any, pooling: str) -> NDArray[np.float32]:
     """Make one vector of each text's states (texts, tokens, width), by the definition of each pooling."""
+    define: dict[str, Callable[[Any, Any], Any]] = {
+        "cls": lambda t, _: t[0],
+        "lasttoken": lambda t, _: t[-1],
+        "max": lambda t, _: t.max(axis=0),
+        "mean": lambda t, _: t.mean(axis=0),
+        "mean_sqrt_len_tokens": lambda t, _: t.sum(axis=0) / np.sqrt(len(t)),
+        "weightedmean": lambda t, w: (t * w).sum(axis=0) / w.sum(),
+    }
     rows = []
     for state, kept in zip(states, mask.astype(bool), strict=True):
         tokens = state[kept]  # what is not padding, in its order, wherever the padding is
         weights = np.arange(1, len(tokens) + 1)[:, None]
-        rows.append(
-            {
-                "cls": lambda t, _: t[0],
-                "lasttoken": lambda t, _: t[-1],
-                "max": lambda t, _: t.max(axis=0),
-                "mean": lambda t, _: t.mean(axis=0),
-                "mean_sqrt_len_tokens": lambda t, _: t.sum(axis=0) / np.sqrt(len(t)),
-                "weightedmean": lambda t, w: (t * w).sum(axis=0) / w.sum(),
-            }[pooling](tokens, weights)
-        )
+        rows.append(define[pooling](tokens, weights))
     return np.asarray(rows, dtype=np.float32)
 
 
@@ -103,12 +104,13 @@ def _tokenizer(padding: str) -> Any:
     from transformers import PreTrainedTokenizerFast
 
     words = {word: number for number, word in enumerate([*SPECIAL, *LETTERS])}
-    plain = Tokenizer(WordLevel(words, unk_token="<unk>"))
-    plain.pre_tokenizer = Split(Regex(r"[\s\S]"), "isolated")  # type: ignore[assignment]
-    plain.post_processor = TemplateProcessing(  # type: ignore[assignment]
+    plain: Any = Tokenizer(WordLevel(words, unk_token="<unk>"))
+    plain.pre_tokenizer = Split(Regex(r"[\s\S]"), "isolated")
+    plain.post_processor = TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> $B </s>", special_tokens=[("<s>", 2), ("</s>", 3)]
     )
-    return PreTrainedTokenizerFast(
+    make: Any = PreTrainedTokenizerFast
+    return make(
         tokenizer_object=plain, pad_token=padding, unk_token="<unk>", bos_token="<s>", eos_token="</s>",
         cls_token="<s>", sep_token="</s>", mask_token="<mask>", model_max_length=LONGEST,
     )  # fmt: skip

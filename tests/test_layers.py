@@ -10,16 +10,17 @@ PACKAGE = Path(__file__).parent.parent / "evals"
 # From the bottom up. Modules of one layer do not know each other.
 LAYERS = (
     {"errors", "points", "environment", "metrics"},
-    {"files", "strict_yaml"},
-    {"samples", "embeddings"},
+    {"files", "strict_yaml", "naming"},
+    {"samples", "embeddings", "rankings"},
     {"records"},
     {"config", "modelscope", "prompts", "recording", "rescore", "stats", "store"},
     {"pairing", "overall", "merging"},
     {"baselines", "gate", "report", "workers", "progress", "stock"},
     {"sources", "capture", "batching"},
     {"api"},
-    {"tasks", "models", "encoder"},
-    {"runner", "cases", "comparing", "averages", "differing", "importing"},
+    {"tasks", "models", "encoder", "reranker"},
+    {"runner", "cases", "comparing", "averages", "differing", "importing", "doctor"},
+    {"stages"},
     {"engine"},
     {"session"},
     {"commands"},
@@ -28,8 +29,8 @@ LAYERS = (
 )
 HEAVY = {"mteb", "torch", "sentence_transformers", "datasets", "transformers", "sklearn", "scipy", "huggingface_hub",
          "modelscope"}  # fmt: skip
-MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "modelscope", "encoder", "batching", "capture", "sources", "runner",
-                    "importing"}  # fmt: skip
+MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "modelscope", "encoder", "reranker", "batching", "capture", "sources",
+                    "runner", "importing", "doctor", "stages"}  # fmt: skip
 PYTEST_STARTS_AT = "plugin"
 
 

@@ -143,3 +143,16 @@ def test_task_that_the_candidate_could_not_measure_is_not_passed_over(
     code, out, _ = run(capsys, "compare", "a.json", "lost.json")
     assert code == 1
     assert "1 error" in out
+
+
+def test_prompt_that_no_text_would_get_is_refused_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    models = tmp_path / "m.toml"
+    models.write_text('[x]\nid = "o/x"\nprompts = { SmokeRetrieval = "fine: ", passages = "lost: " }')
+    code, _, error = run(capsys, "plan", "--models", str(models), "--model", "x")
+    assert code == 4
+    assert error.startswith('evals: [x] prompts.passages: "passages" is no task, task type or role of mteb')
+    models.write_text('[x]\nid = "o/x"\nprompts = { SmokeRetrieval-query = "fine: ", STS = "fine: " }')
+    assert run(capsys, "plan", "--models", str(models), "--model", "x")[0] == 0

@@ -31,14 +31,16 @@ def row(task: str, delta: float, low: float, high: float, verdict: str, **change
     ("claim", "low", "high", "fault"),
     [
         ("FAIL", -0.02, -0.001, None),
-        ("FAIL", -0.02, 0.0, "false alarm"),
-        ("FAIL", -0.02, 0.004, "false alarm"),
+        ("FAIL", -0.02, 0.0, "unfounded"),
+        ("FAIL", -0.02, 0.004, "unfounded"),
         ("PASS", -0.009, -0.001, None),  # real, and surely within the point
         ("PASS", -0.01, -0.001, None),
         ("PASS", -0.011, -0.001, "let through"),
         ("PASS", -0.011, 0.0, "unproven"),
         ("PASS", 0.0, 0.0, None),
-        ("undecided", -0.05, -0.001, None),
+        ("undecided", -0.05, -0.001, "left open"),
+        ("undecided", -0.05, 0.0, None),
+        ("undecided", -0.009, -0.001, None),
     ],
 )
 def test_what_the_interval_has_against_a_claim(claim: Claim, low: float, high: float, fault: Fault | None) -> None:
@@ -52,7 +54,7 @@ def test_a_fixed_threshold_looks_at_the_difference_alone() -> None:
 def test_each_rule_is_held_against_the_interval_by_its_own_threshold() -> None:
     judged = judge_thrice(row("RTE3", -0.007, -0.012, -0.002, "unresolved"))
     assert [(one.rule, one.claim, one.fault) for one in judged] == [
-        ("touchstone", "undecided", None),
+        ("touchstone", "undecided", "left open"),
         ("fixed 0.5", "FAIL", None),
         ("fixed 1", "PASS", "let through"),
     ]
@@ -70,16 +72,16 @@ def test_the_tables() -> None:
     assert matrix[2] == "| RTE3 | −0.70 [−1.20, −0.20] unresolved | −1.20 [−2.60, +0.20] pass |"
     assert matrix[3] == "| STS16 | −3.00 [−4.00, −2.00] regressed | not measured |"
     assert list(render_cases(runs))[2:] == [
-        "| a | RTE3 | −0.70 | [−1.20, −0.20] | unresolved | FAIL | PASS: let through |",
+        "| a | RTE3 | −0.70 | [−1.20, −0.20] | unresolved: left open | FAIL | PASS: let through |",
         "| a | STS16 | −3.00 | [−4.00, −2.00] | regressed | FAIL | FAIL |",
-        "| b | RTE3 | −1.20 | [−2.60, +0.20] | pass: unproven | FAIL: false alarm | FAIL: false alarm |",
+        "| b | RTE3 | −1.20 | [−2.60, +0.20] | pass: unproven | FAIL: unfounded | FAIL: unfounded |",
     ]
     assert list(render_counts(runs)) == [
-        "| rule | FAIL | false alarm | PASS | let through | unproven | undecided |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-        "| touchstone | 1 | 0 | 1 | 0 | 1 | 1 |",
-        "| fixed 0.5 | 3 | 1 | 0 | 0 | 0 | 0 |",
-        "| fixed 1 | 2 | 1 | 1 | 1 | 0 | 0 |",
+        "| rule | FAIL | unfounded | PASS | let through | unproven | undecided | left open |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| touchstone | 1 | 0 | 1 | 0 | 1 | 1 | 1 |",
+        "| fixed 0.5 | 3 | 1 | 0 | 0 | 0 | 0 | 0 |",
+        "| fixed 1 | 2 | 1 | 1 | 1 | 0 | 0 | 0 |",
     ]
 
 
@@ -87,4 +89,6 @@ def test_the_lines_below_the_tables() -> None:
     run = make_run(row("XQuADRetrieval", -0.011, -0.016, -0.006, "pass"), row("STS16", 0.0, 0.0, 0.0, "pass"))
     assert list(render_elsewhere(run)) == ["XQuADRetrieval: -1.10 ± 0.26, elsewhere -1.10 ± 0.25"]
     (line,) = render_repetition(run)
-    assert line.endswith("2 pass by paired; 180 of 1000 samples changed; largest Δ −1.10 (XQuADRetrieval)")
+    assert line.endswith(
+        "2 pass by paired; 180 of 1000 samples changed; largest Δ of a score -1.1 points (XQuADRetrieval)"
+    )

@@ -133,6 +133,9 @@ def test_other_samples_are_counted_and_not_judged() -> None:
     assert told == "the samples are others: 3 only here, 3 only there"
     verdict = judge(make_case("Retrieval"), make_outcome(), make_reference(), Circumstances(env=ENV, paired=told))
     assert (verdict.word, verdict.ok) == ("incomparable", False)
+    case = make_case("Retrieval", policy=Policy(rule="threshold"))
+    verdict = judge(case, make_outcome(), make_reference(), Circumstances(env=ENV, paired=told))
+    assert (verdict.word, verdict.rule) == ("pass", "threshold"), "asked to look at the scores alone"
 
 
 def test_fewer_strata_are_paired_with_the_same_ones() -> None:
@@ -165,6 +168,21 @@ def test_items_of_a_classification_count_their_share_of_experiments() -> None:
     assert paired.difference.mean == pytest.approx(expected)
     assert paired.changed <= 30
     assert paired.p_loss < 1e-3
+
+
+def test_experiments_that_disagree_are_not_settled_by_more_samples() -> None:
+    ids = np.array([f"{n:04}" for n in range(COUNT)])
+    gold = np.arange(COUNT) % 2
+    make: dict[str, Any] = {"type": "Classification", "metric": "accuracy", "stratum": np.full(COUNT, "t/d"), "id": ids}
+    before = np.repeat(gold[:, None], 10, axis=1)
+    after = before.copy()
+    after[: COUNT // 4, :3] ^= 1  # three experiments lose a quarter, the others nothing
+    paired = pair(Samples(**make, gold=gold, prediction=after), Samples(**make, gold=gold, prediction=before))
+    assert isinstance(paired, Paired)
+    circumstances = Circumstances(env=ENV, gated=10, paired=paired)
+    verdict = judge(make_case("Classification"), make_outcome(0.925), make_reference(1.0), circumstances)
+    assert verdict.word == "unresolved"
+    assert verdict.reason.endswith("its experiments differ too much, which more samples would not settle")
 
 
 @pytest.mark.parametrize(
@@ -384,8 +402,9 @@ def test_shares_of_experiments_are_compared_with_the_experiments_themselves() ->
 
 
 def test_long_ids_are_shortened_and_marked() -> None:
-    changes = [Change(id="abcdefghijkl", before=1.0, after=0.5), Change(id="abcdefghijklm", before=0.126, after=0.0)]
-    assert shorten(changes) == "abcdefghijkl 1.00 -> 0.50, abcdefghijkl… 0.13 -> 0.00"
+    whole = "abcdefghijklmnopqrstuvwx"
+    changes = [Change(id=whole, before=1.0, after=0.5), Change(id=f"{whole}y", before=0.126, after=0.0)]
+    assert shorten(changes) == f"{whole} 1.00 -> 0.50, abcdefghijkl…rstuvwxy 0.13 -> 0.00"
 
 
 def kinds(generator: np.random.Generator) -> dict[str, tuple[Samples, Samples]]:
@@ -543,3 +562,12 @@ def test_single_sample_in_one_stratum_does_not_hide_a_loss_in_the_others() -> No
     assert isinstance(paired, Paired)
     circumstances = Circumstances(env=ENV, paired=paired)
     assert judge(make_case("Retrieval"), make_outcome(0.45), make_reference(0.8), circumstances).word == "regressed"
+
+
+def test_the_samples_that_lost_most_are_told_apart() -> None:
+    same = "x" * 30
+    ids = ("5725d79e89a1e219009abf90", same + "-answer-1", same + "-answer-2")
+    shown = shorten([Change(id=id_, before=1.0, after=0.5) for id_ in ids]).split(", ")
+    assert shown[0] == "5725d79e89a1e219009abf90 1.00 -> 0.50"
+    assert shown[1] == "xxxxxxxxxxxx…answer-1 1.00 -> 0.50"
+    assert len(set(shown)) == 3

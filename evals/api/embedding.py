@@ -4,7 +4,8 @@ import json
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ class ApiModel:
         self._client = client
         self._spec = client.spec
         self._embeddings = self._forgetful() if embeddings is None else embeddings
+        self._batch_size = client.spec.batch_size
         self.progress: Callable[[str], None] = lambda _: None
         self.encoded = 0
         self.dimension: int | None = None
@@ -56,6 +58,16 @@ class ApiModel:
     def flush(self) -> None:
         """Write new vectors to the store."""
         self._embeddings.flush()
+
+    @contextmanager
+    def encoding_anew(self, texts_at_once: int) -> Iterator[None]:
+        """Ask for everything again, keep nothing, and make requests of at most so many texts."""
+        kept = self._embeddings, self._batch_size
+        self._embeddings, self._batch_size = self._forgetful(), min(texts_at_once, self._spec.batch_size)
+        try:
+            yield
+        finally:
+            self._embeddings, self._batch_size = kept
 
     def check(self) -> None:
         """Ask for a few texts, together and alone: whether the server answers, in order, and as it did before.
@@ -108,7 +120,7 @@ class ApiModel:
             self.progress(f"encoding, {done} of {len(texts)} texts")
 
         spec = self._spec
-        batches = make_batches([len(text) for text in texts], most=spec.batch_size, characters=spec.batch_characters)
+        batches = make_batches([len(text) for text in texts], most=self._batch_size, characters=spec.batch_characters)
         ask_batches(batches, ask, keep, at_once=spec.concurrency, stop=self._client.stop)
 
     def _ask(self, texts: Sequence[str], body: Mapping[str, Any]) -> Vectors:

@@ -2,9 +2,10 @@
 
 from evals.commands.baselines import add_baselines
 from evals.commands.compare import add_compare
+from evals.commands.doctor import add_doctor
 from evals.commands.plan import add_plan
 from evals.commands.store import add_store
 
-COMMANDS = (add_plan, add_baselines, add_compare, add_store)
+COMMANDS = (add_plan, add_baselines, add_compare, add_doctor, add_store)
 
 __all__ = ["COMMANDS"]

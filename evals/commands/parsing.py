@@ -7,7 +7,7 @@ from pathlib import Path
 from evals.config import Options
 
 # Options of `pytest evals` that are called otherwise there.
-NAMES = {"suite": "suites", "model": "models", "models": "models_file", "task": "tasks"}
+NAMES = {"suite": "suites", "model": "models", "models": "models_file", "task": "tasks", "on": "device"}
 
 
 def parse_options(parsed: argparse.Namespace) -> Options:

@@ -74,8 +74,13 @@ class ApiSpec(Spec):
         for table in ("body", "query_body", "document_body"):
             if said := sorted(SAID_ELSEWHERE & set(getattr(self, table))):
                 raise ValueError(f'{table} holds "{said[0]}", which every request says by itself; leave it out')
-        if self.endpoint == "rerank" and (said := sorted(OF_EMBEDDINGS & self.changes().keys())):
+        if self.reranks and (said := sorted(OF_EMBEDDINGS & self.changes().keys())):
             raise ValueError(f'{said[0]} is a setting of embeddings; leave it out, or set endpoint = "embeddings"')
+
+    @property
+    def reranks(self) -> bool:
+        """Whether this scores pairs of texts, and makes no vectors."""
+        return self.endpoint == "rerank"
 
     @property
     def is_local(self) -> bool:

@@ -4,6 +4,9 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+# mteb's types by who finds the documents to rank: the model among all of them, or the data set, a few for each query.
+SEARCHED = frozenset({"Retrieval", "InstructionRetrieval"})
+RERANKED = frozenset({"Reranking", "InstructionReranking"})
 # What says where the weights are, or how fast they run; the weights themselves are hashed.
 WHERE_AND_HOW_FAST = {
     "id", "path", "package", "model", "name", "revision", "sha256", "hub", "batch_size", "url", "api_key_env",
@@ -24,6 +27,19 @@ class Spec:
     """What every kind can be asked."""
 
     __slots__ = ()
+
+    @property
+    def reranks(self) -> bool:
+        """Whether this scores pairs of texts, and makes no vectors."""
+        return False
+
+    def why_not(self, task_type: str) -> str | None:
+        """Say why this model cannot run tasks of a type of mteb's, if it cannot; encoders can do everything."""
+        if not self.reranks or task_type in RERANKED:
+            return None
+        if task_type in SEARCHED:
+            return "a cross-encoder cannot search; it can be the second stage of a pipeline"
+        return "a cross-encoder only reranks"
 
     @property
     def published(self) -> str | None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.config.api import PREFIX, ApiSpec, read_api
-from evals.config.specs import HUB_ID, KINDS, CrossEncoderSpec, EncoderSpec, ModelSpec, PipelineSpec, WeightsSpec
+from evals.config.api import PREFIX, read_api
+from evals.config.specs import HUB_ID, KINDS, EncoderSpec, ModelSpec, PipelineSpec, WeightsSpec
 from evals.errors import ConfigError, suggest
 from evals.files import check, place, read_toml
 
@@ -22,12 +22,14 @@ class Model:
     """A specification under the alias that this run knows it by.
 
     ``text`` is what the user wrote, to be written again in a command. ``derived``: made with ``ALIAS@key=value``.
+    ``stages`` are a pipeline's two models, the retriever first.
     """
 
     alias: str
     spec: ModelSpec
     text: str
     derived: bool = False
+    stages: tuple["Model", ...] = ()
 
     @property
     def unmodified(self) -> bool:
@@ -111,13 +113,9 @@ def _check_pipeline(spec: PipelineSpec, models: Mapping[str, ModelSpec], where: 
     for key, alias in (("retriever", spec.retriever), ("reranker", spec.reranker)):
         if alias not in models:
             raise ConfigError(f'{where}: {key} = "{alias}" is not in models.toml{suggest(alias, models)}')
-        if isinstance(models[alias], PipelineSpec) or _reranks(models[alias]) != (key == "reranker"):
+        if isinstance(models[alias], PipelineSpec) or models[alias].reranks != (key == "reranker"):
             right = "a cross-encoder" if key == "reranker" else "an encoder"
             raise ConfigError(f'{where}: {key} = "{alias}" is of kind "{models[alias].kind}"; expected {right}')
-
-
-def _reranks(spec: ModelSpec) -> bool:
-    return isinstance(spec, CrossEncoderSpec) or (isinstance(spec, ApiSpec) and spec.endpoint == "rerank")
 
 
 def _relative_to(spec: ModelSpec, folder: Path) -> ModelSpec:
@@ -147,7 +145,10 @@ def find_model(text: str, models: Mapping[str, ModelSpec], folder: Path, where: 
         if at and not overrides:
             raise ConfigError(f'{where} = "{text}" needs a setting behind the @, as in {target}@truncate_dim=256')
         if target in models:
-            model = Model(alias=target, spec=models[target], text=target)
+            spec = models[target]
+            named = (spec.retriever, spec.reranker) if isinstance(spec, PipelineSpec) else ()
+            stages = tuple(Model(alias=alias, spec=models[alias], text=alias) for alias in named)
+            model = Model(alias=target, spec=spec, text=target, stages=stages)
         else:
             model = _unnamed(target, models, folder, where)
     if not overrides:
@@ -201,7 +202,7 @@ def _derive(model: Model, overrides: str, where: str) -> Model:
         changes[key] = value
         alias += f"+{key}-{_slug(value)}"
     spec = check(type(spec), plain | changes, f"{where}: {alias}")
-    return Model(alias=alias, spec=spec, text=f"{model.text}@{overrides}", derived=True)
+    return dataclasses.replace(model, alias=alias, spec=spec, text=f"{model.text}@{overrides}", derived=True)
 
 
 def _slug(text: str) -> str:

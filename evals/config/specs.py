@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from evals.config.api import ApiSpec
-from evals.config.base import Spec, check_instruction, check_values
+from evals.config.base import RERANKED, SEARCHED, Spec, check_instruction, check_values
 from evals.files import NO_OTHER_KEYS, WholeNumber
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
@@ -96,6 +96,11 @@ class CrossEncoderSpec(WeightsSpec):
     kind: Literal["cross-encoder"] = "cross-encoder"
     prompt: str | None = None
 
+    @property
+    def reranks(self) -> bool:
+        """Whether this scores pairs of texts: it does."""
+        return True
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrySpec(Spec):
@@ -138,6 +143,12 @@ class PipelineSpec(Spec):
 
     def __post_init__(self) -> None:
         check_values(self)
+
+    def why_not(self, task_type: str) -> str | None:
+        """Say why a pipeline cannot run tasks of a type: its first stage searches, where that is what is asked."""
+        if task_type in RERANKED:
+            return "a pipeline finds its own candidates; its reranker alone can rerank given ones"
+        return None if task_type in SEARCHED else "a pipeline only retrieves"
 
 
 ModelSpec = EncoderSpec | RegistrySpec | CrossEncoderSpec | PipelineSpec | ApiSpec

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args, get_type_hints
 
 from evals.config import plain
 from evals.config.conversion import convert
@@ -96,7 +96,8 @@ class Gate:
 class Suite:
     """A suite file. Paths are relative to the file's own folder.
 
-    ``limit`` and ``store`` are what ``--limit`` and ``--store`` are where nothing is typed.
+    ``limit`` and ``store`` are what ``--limit`` and ``--store`` are where nothing is typed. ``stage_folders``: results
+    of a pipeline's two models are also kept apart in the store, in ``stage1`` and ``stage2``, as EvalScope does.
     """
 
     __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
@@ -107,6 +108,7 @@ class Suite:
     source: Source | None = None
     limit: WholeNumber | None = None
     store: Path | None = None
+    stage_folders: bool = False
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -193,25 +195,31 @@ def _check_suite(data: Mapping[str, Any], where: str, file: Path) -> Suite:
 
 
 def parse_source(text: str, folder: Path, where: str) -> Source:
-    """Read ``hub`` or ``mirror:DIR``.
+    """Read ``hub``, ``mirror:DIR`` or ``modelscope:DIR``.
 
     Raises:
         ConfigError: it is neither, or there is no such directory.
     """
     kind, _, path = text.partition(":")
-    if kind not in ("hub", "mirror") or (kind == "hub" and ":" in text):
-        raise ConfigError(f'{where} = "{text}"; expected "hub" or "mirror:DIR"{suggest(kind, ["hub", "mirror"])}')
-    return _check_source(check(Source, {"kind": kind, "path": path or None}, where), folder, where)
+    kinds = get_args(get_type_hints(Source)["kind"])
+    if kind not in kinds or (kind == "hub" and ":" in text):
+        right = '"hub", "mirror:DIR" or "modelscope:DIR"'
+        raise ConfigError(f'{where} = "{text}"; expected {right}{suggest(kind, kinds)}')
+    return _check_source(check(Source, {"kind": kind, "path": path or None}, where), folder, where, f"{kind}:DIR")
 
 
-def _check_source(source: Source, folder: Path, where: str, example: str = "mirror:DIR") -> Source:
+def _check_source(source: Source, folder: Path, where: str, example: str) -> Source:
     if source.kind == "hub":
         if source.path is not None:
             raise ConfigError(f"{where}: the hub takes no path; a directory is a mirror")
         return source
     if source.path is None or str(source.path) == ".":
-        raise ConfigError(f"{where}: a mirror needs a directory, as in {example}")
+        raise ConfigError(
+            f"{where}: {'a mirror' if source.kind == 'mirror' else 'ModelScope'} needs a directory, as in {example}"
+        )
     path = place(folder, source.path)
-    if not path.is_dir():
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{where}: {path} is no directory")
+    if source.kind == "mirror" and not path.is_dir():  # one of ModelScope is made when something is fetched
         raise ConfigError(f"{where}: there is no directory {path}")
-    return Source(kind="mirror", path=path)
+    return replace(source, path=path)

@@ -10,8 +10,8 @@ from evals.files import check_json, place
 from evals.importing.entries import Note
 from evals.importing.names import choose_alias
 from evals.importing.request import Imported, Request
+from evals.naming import baseline_key
 from evals.recording import Record, Run
-from evals.records import baseline_key
 from evals.store import Store
 
 NO_SAMPLES = "taken without samples, which are not in the store"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.config import ApiSpec, Model, RegistrySpec, WeightsSpec
+from evals.config import ApiSpec, Model, PipelineSpec, RegistrySpec, WeightsSpec
 from evals.errors import ModelError, first_line
 from evals.models.registry import find_in_registry
 from evals.modelscope import fetch_model
@@ -41,7 +41,16 @@ def identify(model: Model, store: Store) -> ModelIdentity:
     Raises:
         ModelError: the weights are not there, or are not the ones pinned.
     """
+    if isinstance(model.spec, PipelineSpec):
+        return _describe_pipeline(model, [identify(stage, store) for stage in model.stages], model.spec.top_k)
     return describe(model, locate(model, store))
+
+
+def _describe_pipeline(model: Model, stages: list[ModelIdentity], top_k: int) -> ModelIdentity:
+    """Return who a pipeline is: its two models, and how many documents go from one to the other."""
+    text = json.dumps({"stages": [stage.fingerprint for stage in stages], "top_k": top_k}, sort_keys=True)
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return ModelIdentity(name=f"local/{model.alias}", revision=None, unmodified=False, fingerprint=fingerprint)
 
 
 def describe(model: Model, weights: Weights) -> ModelIdentity:
@@ -73,7 +82,7 @@ def locate(model: Model, store: Store) -> Weights:
     """Find the weights of a model; those of ModelScope are fetched, for their files are what they are known by.
 
     Raises:
-        ModelError: they are not there, or are not the ones pinned, or this kind of model cannot be opened yet.
+        ModelError: they are not there, or are not the ones pinned, or this kind of model has none of its own.
     """
     spec = model.spec
     if isinstance(spec, RegistrySpec):
@@ -83,7 +92,7 @@ def locate(model: Model, store: Store) -> Weights:
     if isinstance(spec, ApiSpec):
         return Weights(place=spec.address, revision=None, are={"api": spec.address, "name": spec.name} | _own(store))
     if not isinstance(spec, WeightsSpec):
-        raise ModelError(f'{model.alias}: a model of kind "{spec.kind}" cannot be opened yet')
+        raise ModelError(f'{model.alias}: a model of kind "{spec.kind}" has no weights of its own')
     if spec.id is not None and spec.hub == "huggingface":
         commit = _resolve_commit(spec, model.alias)
         return Weights(place=spec.id, revision=commit, are={"id": spec.id, "commit": commit})

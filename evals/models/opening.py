@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
+# The device of a model behind an API.
+ELSEWHERE = "api"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenModel:
     """A loaded model: the encoder for mteb, the torch module inside if any, who it is and how it runs.
@@ -57,16 +61,17 @@ def open_model(model: Model, device: str, store: Store) -> OpenModel:
     Raises:
         ModelError: it cannot be loaded, or the device is not there.
     """
+    spec = model.spec
+    if spec.reranks or not isinstance(spec, EncoderSpec | RegistrySpec | ApiSpec):
+        kind = "a rerank endpoint" if isinstance(spec, ApiSpec) else f'a model of kind "{spec.kind}"'
+        raise ModelError(f"{model.alias}: {kind} is no encoder")
     weights = locate(model, store)
     identity = describe(model, weights)
-    spec = model.spec
+    place = device_of(model, device)
     if isinstance(spec, ApiSpec):
         return _open_api(model, spec, weights, identity, store)
-    place = resolve_device(device)
     if isinstance(spec, RegistrySpec):
         return _open_registry(model, spec, identity, place)
-    if not isinstance(spec, EncoderSpec):
-        raise ModelError(f'{model.alias}: a model of kind "{spec.kind}" cannot be opened yet')
     loaded = load(spec, model.alias, weights, place)
     prompting = prompting_of(spec, loaded)
     batched = BatchedModel(
@@ -103,6 +108,15 @@ def prompting_of(spec: EncoderSpec | ApiSpec, loaded: "SentenceTransformer | Non
     return Prompting(prompts=own, said_by="the model's files", default=default)
 
 
+def device_of(model: Model, device: str) -> str:
+    """Return where a model computes: `ELSEWHERE`, or what the device asked for is here.
+
+    Raises:
+        ModelError: this machine has no such device.
+    """
+    return ELSEWHERE if isinstance(model.spec, ApiSpec) else resolve_device(device)
+
+
 def resolve_device(device: str) -> str:
     """Return the device that ``auto`` stands for here.
 
@@ -131,7 +145,7 @@ def _open_registry(model: Model, spec: RegistrySpec, identity: ModelIdentity, de
     loaded = inside if isinstance(inside, SentenceTransformer) else None
     meta = encoder.mteb_model_meta
     if meta is not None:
-        encoder.mteb_model_meta = _meta(meta, identity, model)  # type: ignore[misc]  # only our name for it
+        encoder.mteb_model_meta = make_meta(meta, identity, model)  # type: ignore[misc]  # only our name for it
     # What mteb's code does with the prompts it has is its own; only those used are known, call by call.
     return OpenModel(
         encoder=encoder,
@@ -148,13 +162,11 @@ def _open_registry(model: Model, spec: RegistrySpec, identity: ModelIdentity, de
 
 def _open_api(model: Model, spec: ApiSpec, weights: Weights, identity: ModelIdentity, store: Store) -> OpenModel:
     """Open a model behind an API: whether it answers shows at once, and its vectors go to the store only if allowed."""
-    if spec.endpoint != "embeddings":
-        raise ModelError(f"{model.alias}: a rerank endpoint is no encoder; it can be the second stage of a pipeline")
     space = {"model": identity.name, "fingerprint": vector_fingerprint(model, weights), "url": spec.address}
     asked = ApiModel(ApiClient(spec, model.alias), None if store.run_of_apis else store.embeddings(space))
     asked.check()
     prompting = prompting_of(spec)
-    served = Served(spec.similarity, lambda meta: _meta(meta, identity, model))
+    served = Served(spec.similarity, lambda meta: make_meta(meta, identity, model))
     encoder = PromptedEncoder(asked, served, prompting)
     return OpenModel(
         encoder=encoder,
@@ -163,7 +175,7 @@ def _open_api(model: Model, spec: ApiSpec, weights: Weights, identity: ModelIden
         settings=Settings(
             prompts=prompting.in_the_clear(), max_characters=spec.max_characters, dimension=asked.dimension
         ),
-        device="api",
+        device=ELSEWHERE,
         quantize=None,
         batch_size=spec.batch_size,
         encode_kwargs={},
@@ -177,16 +189,23 @@ def _space(model: Model, weights: Weights, identity: ModelIdentity, loaded: "Sen
 
     Another version of a library, or another device, computes its own: comparing them is what parity checks are for.
     """
-    import torch
-
-    versions = describe_environment()
-    device = torch.cuda.get_device_name(loaded.device) if loaded.device.type == "cuda" else loaded.device.type
-    libraries = ["torch", "transformers", "sentence-transformers"]
     return {
         "model": identity.name,
         "fingerprint": vector_fingerprint(model, weights),
         "dtype": str(loaded.dtype).removeprefix("torch."),
-        "device": device,
+        **computed_by(str(loaded.device)),
+    }
+
+
+def computed_by(device: str) -> dict[str, str]:
+    """Return what decides the rounding of a vector beside its model: a device's kind, and the libraries' versions."""
+    import torch
+
+    versions = describe_environment()
+    kind = device.partition(":")[0]
+    libraries = ["torch", "transformers", "sentence-transformers"]
+    return {
+        "device": torch.cuda.get_device_name(device) if kind == "cuda" else kind,
         **{name: versions[name] for name in libraries if name in versions},
     }
 
@@ -209,11 +228,11 @@ def _wrap(loaded: "SentenceTransformer", identity: ModelIdentity, model: Model) 
         # About prompts, which are not the wrapper's to choose here.
         warnings.simplefilter("ignore")
         wrapper = SentenceTransformerEncoderWrapper(loaded)
-    wrapper.mteb_model_meta = _meta(wrapper.mteb_model_meta, identity, model)
+    wrapper.mteb_model_meta = make_meta(wrapper.mteb_model_meta, identity, model)
     return wrapper
 
 
-def _meta(meta: "ModelMeta", identity: ModelIdentity, model: Model) -> "ModelMeta":
+def make_meta(meta: "ModelMeta", identity: ModelIdentity, model: Model) -> "ModelMeta":
     """Name a model so that mteb files no two under one name: it calls every local one the same."""
     name, revision = identity.name, identity.revision or identity.fingerprint
     if not (identity.unmodified and identity.revision):

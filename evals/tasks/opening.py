@@ -1,6 +1,6 @@
 """Open a task: a fresh object with its data loaded from the source, and only from there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -62,9 +62,9 @@ def _open_mteb(info: TaskInfo, source: Source, store: Store) -> OpenTask:
         return _open_aggregate(info, source, store)
     task = mteb.get_task(info.name, hf_subsets=list(info.subsets))
     task.filter_eval_splits(list(info.splits))
-    sha256 = _load(task, source, store)
+    sha256, revision = _load(task, source, store)
     _need_all(task, info)
-    return OpenTask(task=task, parts=(task,), dataset_revision=task.metadata.revision, data_sha256=sha256)
+    return OpenTask(task=task, parts=(task,), dataset_revision=revision, data_sha256=sha256)
 
 
 def _open_aggregate(info: TaskInfo, source: Source, store: Store) -> OpenTask:
@@ -73,11 +73,11 @@ def _open_aggregate(info: TaskInfo, source: Source, store: Store) -> OpenTask:
 
     task = mteb.get_task(info.name)
     children = tuple(map(_fresh, task.metadata.tasks))  # type: ignore[attr-defined]  # an aggregate's metadata has them
-    hashes = [_load(child, source, store) for child in children]
+    hashes, revisions = zip(*(_load(child, source, store) for child in children), strict=True)
     return OpenTask(
         task=task,
         parts=children,
-        dataset_revision=_digest([child.metadata.revision for child in children]),
+        dataset_revision=_digest(revisions),
         data_sha256=_digest(hashes),
     )
 
@@ -89,7 +89,7 @@ def _fresh(child: "AbsTask") -> "AbsTask":
     return fresh.filter_eval_splits(child._eval_splits)
 
 
-def _digest(values: list[str | None]) -> str | None:
+def _digest(values: Sequence[str | None]) -> str | None:
     """Return one identity for an aggregate's children; unknown when one of theirs is."""
     import hashlib
 
@@ -97,23 +97,23 @@ def _digest(values: list[str | None]) -> str | None:
     return hashlib.sha256("\n".join(known).encode()).hexdigest() if len(known) == len(values) else None
 
 
-def _load(task: "AbsTask", source: Source, store: Store) -> str | None:
-    """Load a task's data from the source; return the hash of the files read, where they are files of ours."""
+def _load(task: "AbsTask", source: Source, store: Store) -> tuple[str | None, str | None]:
+    """Load a task's data from the source; return the hash of the files read, where they are ours, and the revision."""
     name = task.metadata.dataset["path"]
     try:
         if source.kind == "hub":
             task.load_data()
-            return None
-        folder = find_data(source, name, task.metadata.name)
+            return None, task.metadata.revision
+        folder, revision = find_data(source, name, task.metadata.name)
         dataset = {**task.metadata.dataset, "path": str(folder)}
         task.metadata = task.metadata.model_copy(update={"dataset": dataset})
         with reading(folder, store) as seen:
             task.load_data()
-        return store.files_sha256(seen.files.items())
+        return store.files_sha256(seen.files.items()), revision or task.metadata.revision
     except EvalsError:
         raise
     except Exception as error:  # every loader of mteb's and datasets' has errors of its own
-        where = f"{source} has" if source.kind == "mirror" else "the hub gave"
+        where = "the hub gave" if source.kind == "hub" else f"{source} has"
         sentence = f'{where} no readable data set "{name}" for {task.metadata.name}: {first_line(error)}'
         raise SourceError(sentence) from error
 

@@ -1,7 +1,6 @@
 """`pytest evals` on a model behind an API, as a user meets it."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,21 +21,22 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Import all that a run imports: pytester forgets what its runs import, and torch cannot be imported twice."""
     folder = tmp_path_factory.mktemp("libraries")
     with serving() as server:
-        typed = {"models": [f"api:{server.url}#{NAME}=served"], "tasks": [TASK], "limit": "20"}
+        typed = {"models": [f"api:{server.url}#{NAME}=served"], "tasks": [TASK, "SmokeRetrieval"], "limit": "20"}
         session = open_session(Options.parse(typed, root=folder, cwd=folder))
         for case in session.plan.cases:
             session.measure(case, lambda _: None)
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester, libraries: None) -> Iterator[pytest.Pytester]:
+def project(pytester: pytest.Pytester, libraries: None) -> pytest.Pytester:
     pytester.makeini("[pytest]\n")
     return pytester
 
 
 def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    chosen = () if "--task" in arguments else ("--task", TASK)
     return project.runpytest_inprocess(
-        *EVALS, "-p", "no:randomly", "--task", TASK, "--report", "run.json", "--baselines", "own", *arguments
+        *EVALS, "-p", "no:randomly", *chosen, "--report", "run.json", "--baselines", "own", *arguments
     )
 
 
@@ -134,6 +134,28 @@ def test_the_key_is_in_nothing_that_is_written_or_shown(
     assert TASK in shown
     assert KEY not in shown
     assert KEY.encode() not in everything(project.path)
+
+
+def test_both_stages_may_be_served(project: pytest.Pytester, server: Server) -> None:
+    """The server's reranker scores as its encoder does, so both stages rank alike."""
+    common = f'kind = "api"\nurl = "{server.url}"\nname = "{NAME}"\n'
+    (project.path / "m.toml").write_text(
+        f'[find]\n{common}[order]\n{common}endpoint = "rerank"\n'
+        '[both]\nkind = "pipeline"\nretriever = "find"\nreranker = "order"\ntop_k = 20\n'
+    )
+    arguments = ("--models", "m.toml", "--task", "SmokeRetrieval", "--task", "SmokeReranking", "--limit", "20")
+    result = run(project, *arguments, "--model", "both", "--model", "order", "--model", "find", "--baseline", "off")
+    result.assert_outcomes(passed=4)
+    found = {one["case"]: one for one in json.loads((project.path / "run.json").read_text())["records"]}
+    retrieval = found["both:SmokeRetrieval"]
+    first, second = retrieval["stages"]
+    assert (first["alias"], second["alias"], retrieval["score"]) == ("find", "order", second["score"])
+    assert first["score"] == pytest.approx(second["score"], abs=0.02)
+    assert found["order:SmokeReranking"]["score"] == pytest.approx(found["find:SmokeReranking"]["score"], abs=1e-4)
+    server.requests.clear()
+    server.always = with_status(501)
+    result = run(project, *arguments, "--model", "both", "--baseline", "off")
+    result.assert_outcomes(errors=1)
 
 
 def test_offline_is_a_promise(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,6 +49,7 @@ def test_one_stage_becomes_a_model_of_its_own_and_a_suite(tmp_path: Path) -> Non
 def test_two_stages_become_a_pipeline_of_the_two_models(tmp_path: Path) -> None:
     found = converted(tmp_path, TWO_STAGES)
     assert found.suite["models"] == ["m3e-base+MiniCPM-Reranker"]
+    assert found.suite["stage_folders"] is True
     assert found.models == {
         "m3e-base": {
             "id": "AI-ModelScope/m3e-base", "hub": "modelscope", "max_seq_length": 512, "dtype": "auto",
@@ -68,6 +69,7 @@ def test_two_stages_become_a_pipeline_of_the_two_models(tmp_path: Path) -> None:
 def test_the_two_stages_are_specifications_like_those_of_a_models_file(tmp_path: Path) -> None:
     found = load_suite(str(write(tmp_path, TWO_STAGES)), tmp_path, KNOWN)
     assert found.suite.models == ("m3e-base+MiniCPM-Reranker",)
+    assert found.suite.stage_folders
     assert found.models == {
         "m3e-base": EncoderSpec(id="AI-ModelScope/m3e-base", hub="modelscope", max_seq_length=512, batch_size=64),
         "MiniCPM-Reranker": CrossEncoderSpec(

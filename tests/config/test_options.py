@@ -66,10 +66,11 @@ def test_every_device_that_the_message_names_is_taken(root: Path, value: str) ->
 @pytest.mark.parametrize(
     ("value", "rest"),
     [
-        ("miror:hub", ' = "miror:hub"; expected "hub" or "mirror:DIR"; did you mean "mirror"?'),
-        ("Hub", ' = "Hub"; expected "hub" or "mirror:DIR"; did you mean "hub"?'),
-        ("s3://x", ' = "s3://x"; expected "hub" or "mirror:DIR"; known: hub, mirror'),
+        ("miror:hub", ' = "miror:hub"; expected "hub", "mirror:DIR" or "modelscope:DIR"; did you mean "mirror"?'),
+        ("Hub", ' = "Hub"; expected "hub", "mirror:DIR" or "modelscope:DIR"; did you mean "hub"?'),
+        ("s3://x", ' = "s3://x"; expected "hub", "mirror:DIR" or "modelscope:DIR"; known: hub, mirror, modelscope'),
         ("mirror", ": a mirror needs a directory, as in mirror:DIR"),
+        ("modelscope:", ": ModelScope needs a directory, as in modelscope:DIR"),
         ("mirror:", ": a mirror needs a directory, as in mirror:DIR"),
         ("mirror:nope", ": there is no directory {cwd}/nope"),
     ],

@@ -1,15 +1,26 @@
 """Who a model is: the fingerprint covers the weights and every setting that can change a score."""
 
+import json
 import shutil
+import warnings
 from pathlib import Path
+from typing import Any, cast
 
+import numpy as np
 import pytest
+from datasets import Dataset
+from mteb.types import PromptType
+from torch.utils.data import DataLoader
 
-from evals.config import EncoderSpec, Model, find_model, load_models
+from evals.config import EncoderSpec, Model, PipelineSpec, RegistrySpec, find_model, load_models
 from evals.errors import ModelError
 from evals.models import identify, open_model
+from evals.models.registry import watch_prompts
 from evals.store import Store
 from tests.encoders import save_tiny_model
+
+CALLS = (("NFCorpus", "query"), ("NFCorpus", "document"), ("BIOSSES", None), ("PoemSentimentClassification", None),
+         ("RTE3", None))  # fmt: skip
 
 
 @pytest.fixture
@@ -42,7 +53,7 @@ def test_fingerprint_of_minilm_does_not_move(store: Store) -> None:
 @pytest.mark.parametrize(
     "text",
     ["minilm@truncate_dim=256", "minilm@dtype=bfloat16", "minilm@quantize=int8", "minilm@max_seq_length=64",
-     "minilm@normalize=true"],
+     "minilm@normalize=true", "minilm@pooling=cls", "minilm@padding_side=left"],
 )  # fmt: skip
 def test_setting_that_can_change_a_score_changes_the_fingerprint(store: Store, text: str) -> None:
     plain, derived = identify(named("minilm"), store), identify(named(text), store)
@@ -53,6 +64,13 @@ def test_setting_that_can_change_a_score_changes_the_fingerprint(store: Store, t
 
 def test_batch_size_changes_no_fingerprint(store: Store) -> None:
     assert identify(named("minilm@batch_size=7"), store).fingerprint == identify(named("minilm"), store).fingerprint
+
+
+@pytest.mark.parametrize(
+    "settings", [{"prompts": {"query": "q: "}}, {"instruction": "{instruction}"}, {"trust_remote_code": True}]
+)
+def test_what_is_put_before_a_text_belongs_to_the_fingerprint(store: Store, tiny: Path, settings: Any) -> None:
+    assert identify(at(tiny, **settings), store).fingerprint != identify(at(tiny), store).fingerprint
 
 
 def test_default_written_out_is_still_the_default(store: Store, tiny: Path) -> None:
@@ -147,3 +165,157 @@ def test_no_two_models_share_a_name_in_the_results(store: Store, tiny: Path, tmp
         "sentence-transformers/all-MiniLM-L6-v2",
         "8b3219a92973c328a8e22fadcfa821b5dc75636a",
     )
+
+
+@pytest.mark.parametrize(
+    ("spec", "kind"),
+    [
+        (EncoderSpec, None),
+        (PipelineSpec(retriever="a", reranker="b"), "pipeline"),
+    ],
+)
+def test_kind_that_cannot_be_opened_yet_says_so(store: Store, spec: Any, kind: str | None) -> None:
+    spec = load_models()["minicpm-reranker"] if kind is None else spec
+    with pytest.raises(ModelError, match=rf'^x: a model of kind "{kind or "cross-encoder"}" cannot be opened yet$'):
+        open_model(Model(alias="x", spec=spec, text="x"), "cpu", store)
+
+
+def edit_config(folder: Path, tiny: Path, **changes: Any) -> Path:
+    shutil.copytree(tiny, folder)
+    config = folder / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | changes))
+    return folder
+
+
+@pytest.mark.parametrize("names", [{"AutoModel": "m.M"}, {"AutoConfig": "other/repo--c.C", "AutoModel": "m.M"}])
+def test_model_that_names_python_of_its_own_is_not_loaded_as_another(
+    store: Store, tiny: Path, tmp_path: Path, names: Any
+) -> None:
+    """A bert by its type, which transformers would load without a word and without the half of its weights."""
+    folder = edit_config(tmp_path / "own", tiny, auto_map=names)
+    with pytest.raises(ModelError) as caught:
+        open_model(at(folder), "cpu", store)
+    assert str(caught.value) == (
+        f"tiny: {folder} needs Python that its publisher wrote; read it, and set trust_remote_code = true to run it"
+    )
+
+
+def test_python_of_a_module_is_not_run_unless_trusted(store: Store, tiny: Path, tmp_path: Path) -> None:
+    folder = edit_config(tmp_path / "own", tiny)
+    modules = json.loads((folder / "modules.json").read_text())
+    modules[1]["type"] = "pooling_of_ours.Pooling"
+    (folder / "modules.json").write_text(json.dumps(modules))
+    (folder / "pooling_of_ours.py").write_text("raise SystemExit('this was run')")
+    with pytest.raises(ModelError, match=r"needs Python that its publisher wrote; read it, and set trust_remote_code"):
+        open_model(at(folder), "cpu", store)
+
+
+def with_own_prompts(tmp_path: Path, tiny: Path) -> Path:
+    folder = edit_config(tmp_path / "own", tiny)
+    file = folder / "config_sentence_transformers.json"
+    own = {
+        "prompts": {"query": "q: ", "passage": "p: ", "STS": "s: ", "Classification": ""},
+        "default_prompt_name": "passage",
+    }
+    file.write_text(json.dumps(json.loads(file.read_text()) | own))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, ("q: ", "", "s: ", "", "p: ")),  # "passage" is no name of mteb's, but the default
+        ({"prompts": {"query": ""}}, ("", "", "", "", "")),
+        ({"prompts": {"document": "d: "}}, ("", "d: ", "", "", "")),
+        ({"instruction": "{instruction}: "},
+         ("Given a question, retrieve relevant documents that best answer the question: ", "",
+          "Retrieve semantically similar text.: ", "Classify user passages.: ",
+          "Retrieve text that are semantically similar to the given text.: ")),
+    ],
+)  # fmt: skip
+def test_models_own_prompts_are_used_until_the_specification_says_one(
+    store: Store, tiny: Path, tmp_path: Path, settings: Any, expected: tuple[str, ...]
+) -> None:
+    import mteb
+
+    encoder: Any = open_model(at(with_own_prompts(tmp_path, tiny), **settings), "cpu", store).encoder
+    got = tuple(
+        encoder.prompt(mteb.get_task(task).metadata, None if role is None else PromptType(role)).text
+        for task, role in CALLS
+    )
+    assert got == expected
+
+
+@pytest.mark.parametrize(("task", "role"), CALLS)
+def test_vectors_are_those_of_mtebs_wrapper_where_both_know_the_prompts(
+    store: Store, tiny: Path, tmp_path: Path, task: str, role: str | None
+) -> None:
+    import mteb
+    from mteb.models import SentenceTransformerEncoderWrapper
+
+    folder = with_own_prompts(tmp_path, tiny)
+    ours = open_model(at(folder), "cpu", store).encoder
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        theirs = SentenceTransformerEncoderWrapper(str(folder), device="cpu")
+        built = SentenceTransformerEncoderWrapper(theirs.model)
+    inputs: Any = DataLoader(cast(Any, Dataset.from_dict({"text": ["one text", "another"]})), batch_size=2)
+    asked: Any = {
+        "task_metadata": mteb.get_task(task).metadata, "hf_split": "test", "hf_subset": "default",
+        "prompt_type": None if role is None else PromptType(role), "show_progress_bar": False,
+    }  # fmt: skip
+    assert np.array_equal(np.asarray(ours.encode(inputs, **asked)), np.asarray(built.encode(inputs, **asked)))
+
+
+def registered(**settings: Any) -> Model:
+    return Model(alias="x", spec=RegistrySpec(**{"name": "mteb/baseline-random-encoder"} | settings), text="x")
+
+
+def test_model_of_mtebs_registry_encodes_and_has_an_identity(store: Store) -> None:
+    opened = open_model(registered(), "cpu", store)
+    assert (opened.identity.name, opened.identity.revision) == ("mteb/baseline-random-encoder", "2")
+    assert opened.identity.unmodified
+    assert opened.prompt_used() is None
+    assert opened.settings.prompts is None
+    other = identify(registered(embed_dim=8), store)
+    assert other.fingerprint != opened.identity.fingerprint
+    assert not other.unmodified
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"name": "BAAI/bge-large-enn"},
+         'x: name = "BAAI/bge-large-enn" is not a model that mteb knows; did you mean "BAAI/bge-large-en"?'),
+        ({"name": "bm25s"}, 'x: mteb has renamed "bm25s"; write name = "mteb/baseline-bm25s"'),
+        ({"revision": "1"},
+         'x: revision = "1"; the installed mteb loads mteb/baseline-random-encoder at "2"'),
+        ({"name": "Salesforce/SFR-Embedding-Mistral"},
+         "x: mteb loads Salesforce/SFR-Embedding-Mistral with Python that its publisher wrote; "
+         "set trust_remote_code = true to let that run"),
+        ({"name": "mteb/baseline-random-cross-encoder"},
+         "x: mteb/baseline-random-cross-encoder is a RandomCrossEncoderBaseline of mteb's, which is no encoder; "
+         "only encoders can run yet"),
+    ],
+)  # fmt: skip
+def test_wrong_entry_of_mtebs_registry_is_one_sentence(store: Store, settings: Any, expected: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        open_model(registered(**settings), "cpu", store)
+    assert str(caught.value) == expected
+
+
+def test_prompts_that_mtebs_own_loaders_choose_are_seen(tiny: Path, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    model: Any = SentenceTransformer(str(with_own_prompts(tmp_path, tiny)), device="cpu")
+    used = watch_prompts(model)
+    assert used() is None
+    seen = []
+    calls: Any = (
+        lambda: model.encode_query(["a"]), lambda: model.encode_document(["a"]), lambda: model.encode(["a"]),
+        lambda: model.encode(["a"], prompt_name="STS"), lambda: model.encode_query(["a"], prompt="now: "),
+    )  # fmt: skip
+    for call in calls:
+        call()
+        seen.append(used())
+    assert seen == ["q: ", "", "p: ", "s: ", "now: "]

@@ -70,7 +70,7 @@ def test_a_server_that_refuses_cannot_be_opened(server: Server, tmp_path: Path) 
 
 
 def test_a_reranker_is_no_encoder(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=r"^served: a rerank endpoint is no encoder"):
+    with pytest.raises(ModelError, match=r"^served: a rerank endpoint is no encoder$"):
         open_model(at(server, endpoint="rerank"), "cpu", Store(tmp_path))
 
 
