@@ -184,7 +184,8 @@ def _pipeline(model: Model, opened: OpenModel, device: str) -> Iterator[Row]:
     if loaded is not None:
         yield row("modules", " > ".join(_name(module) for module in loaded))
         yield row("parameters", f"{sum(each.numel() for each in loaded.parameters()) / 1e6:.1f} million")
-        yield row("padding side", loaded.tokenizer.padding_side, "padding_side")
+        if hasattr(loaded.tokenizer, "padding_side"):  # that of static vectors pads nothing
+            yield row("padding side", loaded.tokenizer.padding_side, "padding_side")
     yield row("pooling", settings.pooling, "pooling")
     yield row("longest text", settings.max_length and f"{settings.max_length} tokens", "max_seq_length")
     yield row("dimensions", settings.dimension, "truncate_dim")

@@ -26,6 +26,8 @@ def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "Sente
     if spec.max_seq_length is not None:
         loaded.max_seq_length = spec.max_seq_length
     if spec.padding_side is not None:
+        if not hasattr(loaded.tokenizer, "padding_side"):  # that of static vectors pads nothing
+            raise ModelError(f'{alias}: padding_side = "{spec.padding_side}", but {weights.place} pads no texts')
         loaded.tokenizer.padding_side = spec.padding_side
     return loaded
 

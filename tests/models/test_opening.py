@@ -319,3 +319,21 @@ def test_prompts_that_mtebs_own_loaders_choose_are_seen(tiny: Path, tmp_path: Pa
         call()
         seen.append(used())
     assert seen == ["q: ", "", "p: ", "s: ", "now: "]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({"pooling": "cls"}, "has no vectors of tokens to pool"), ({"padding_side": "left"}, "pads no texts")],
+)
+def test_setting_that_static_vectors_cannot_have_is_refused(
+    store: Store, tiny: Path, tmp_path: Path, settings: Any, expected: str
+) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
+
+    words: Any = Tokenizer.from_file(str(tiny / "tokenizer.json"))
+    SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=8)], device="cpu").save(str(tmp_path / "static"))
+    assert open_model(at(tmp_path / "static"), "cpu", store).settings.pooling is None
+    with pytest.raises(ModelError, match=rf"^tiny: .*{expected}$"):
+        open_model(at(tmp_path / "static", **settings), "cpu", store)
