@@ -87,6 +87,16 @@ def test_a_trusted_model_is_asked_once(project: pytest.Pytester, server: Server)
     assert second["rule"] == "reproduce"
 
 
+def test_a_baseline_says_where_texts_were_cut(project: pytest.Pytester, server: Server) -> None:
+    run(project, "--model", f"api:{server.url}#{NAME}=served@max_characters=30", "--baseline", "record")
+    (file,) = (project.path / "own").glob("*.json")
+    (entry,) = json.loads(file.read_text())["tasks"].values()
+    assert entry["settings"]["max_characters"] == 30
+    assert max(len(text) for text in texts(server)) == 30
+    run(project, "--model", f"api:{server.url}#{NAME}=served", "--against", file.stem)
+    assert "max_characters is" not in record(project)["reason"], "what is not known here is not compared"
+
+
 def break_one(answer: Answer) -> None:
     answer["data"][-1]["embedding"][0] = float("nan")
 
