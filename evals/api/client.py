@@ -96,23 +96,22 @@ class ApiClient:
 
     def _ask_once(self, content: bytes) -> Any:
         import requests
-        from urllib3.exceptions import ReadTimeoutError
+        from urllib3.exceptions import HTTPError, ReadTimeoutError
 
         slow = _PassingError(f"did not answer within {self.spec.timeout:g} s", "raise timeout, or lower batch_size")
+        broken = _PassingError("closed the connection before its answer ended", "see the server's log")
         try:
             status, headers, answer = self._post(content)
-        except TimeoutError:
+        except (TimeoutError, ReadTimeoutError, requests.Timeout):
             raise slow from None
         except requests.exceptions.SSLError as error:
             raise self.failure(f"cannot be reached safely: {self._tell(first_line(error))}") from None
-        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as error:
-            if isinstance(error, requests.Timeout) or any(isinstance(one, ReadTimeoutError) for one in error.args):
-                raise slow from None
-            if isinstance(error, requests.exceptions.ChunkedEncodingError) or "Connection aborted" in str(error):
-                raise _PassingError("closed the connection before its answer ended", "see the server's log") from None
+        except requests.ConnectionError as error:
+            if "Connection aborted" in str(error):
+                raise broken from None
             raise _PassingError("cannot be reached", "check url, and that the server runs") from None
-        except requests.Timeout:
-            raise slow from None
+        except HTTPError:
+            raise broken from None
         except requests.RequestException as error:
             raise self.failure(f"cannot be asked: {self._tell(first_line(error))}") from None
         return self._read(status, headers, answer)
@@ -123,6 +122,7 @@ class ApiClient:
         Raises:
             TimeoutError: the answer came, but too slowly.
             requests.RequestException: there was none.
+            urllib3.exceptions.HTTPError: it did not come to an end.
         """
         started = time.monotonic()
         with self._session.post(
@@ -135,7 +135,8 @@ class ApiClient:
             stream=True,
         ) as response:
             answer = bytearray()
-            for chunk in response.iter_content(CHUNK):
+            # Whatever there is, so that a server that sends byte by byte is too slow as well.
+            while chunk := response.raw.read1(CHUNK, decode_content=True):
                 answer += chunk
                 if time.monotonic() - started > self.spec.timeout:
                     raise TimeoutError

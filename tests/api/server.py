@@ -3,6 +3,7 @@
 import base64
 import json
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,12 +27,13 @@ class Request:
 
 @dataclass
 class Reply:
-    """What is sent: ``lost`` bytes of the content are announced and never come."""
+    """What is sent, a byte each ``pause`` seconds if any; ``lost`` bytes of it are announced and never come."""
 
     content: bytes
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     lost: int = 0
+    pause: float = 0.0
 
 
 Behaviour = Callable[[Request], Reply]
@@ -83,7 +85,10 @@ def serving() -> Iterator[Server]:
             self.send_header("Content-Length", str(len(reply.content) + reply.lost))
             self.end_headers()
             try:
-                self.wfile.write(reply.content)
+                for start in range(len(reply.content)) if reply.pause else ():
+                    self.wfile.write(reply.content[start : start + 1])
+                    time.sleep(reply.pause)
+                self.wfile.write(b"" if reply.pause else reply.content)
             except OSError:  # whoever asked has gone
                 self.close_connection = True
             self.close_connection = self.close_connection or reply.lost > 0
@@ -160,6 +165,10 @@ def after(event: threading.Event) -> Behaviour:
         return well(request)
 
     return behave
+
+
+def dripping(request: Request) -> Reply:
+    return Reply(well(request).content, pause=0.02)
 
 
 def half_sent(request: Request) -> Reply:

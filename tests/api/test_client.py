@@ -1,5 +1,7 @@
 """What passes is waited for within bounds; what does not is one sentence; the key is in none."""
 
+import gzip
+import json
 import logging
 import threading
 import time
@@ -13,7 +15,18 @@ import pytest
 from evals.api import ApiClient
 from evals.config import ApiSpec
 from evals.errors import ModelError
-from tests.api.server import NAME, Behaviour, Server, after, half_sent, half_written, right_answer, with_status
+from tests.api.server import (
+    NAME,
+    Behaviour,
+    Request,
+    Server,
+    after,
+    dripping,
+    half_sent,
+    half_written,
+    right_answer,
+    with_status,
+)
 
 KEY = "sk-9f8e7d6c5b4a39281706"
 BODY = {"model": NAME, "input": ["a", "b"], "encoding_format": "float"}
@@ -164,6 +177,19 @@ def test_an_answer_that_does_not_come_in_time_is_given_up(server: Server) -> Non
     finally:
         held.set()
     assert time.monotonic() - started < 20
+
+
+def test_an_answer_that_comes_byte_by_byte_is_too_slow(server: Server) -> None:
+    server.always = dripping
+    started = time.monotonic()
+    assert refusal(server, timeout=0.3, retries=0).startswith("did not answer within 0.3 s, once in ")
+    assert time.monotonic() - started < 10, "all of it would take longer"
+
+
+def test_an_answer_may_be_compressed(server: Server) -> None:
+    said = right_answer(Request("/v1/embeddings", {}, BODY))
+    server.next = [with_status(200, gzip.compress(json.dumps(said).encode()), Content_Encoding="gzip")]
+    assert client(server).ask(BODY) == said
 
 
 def test_a_server_that_is_not_there_is_named() -> None:

@@ -15,7 +15,7 @@ RECORD_FIELDS = {"evidence", "recomputed", "samples",
     "n", "chance", "baseline", "delta", "verdict", "rule", "reason", "error", "seconds", "phases", "prompts",
     "encoded", "texts", "dataset_revision", "data_sha256", "fingerprint", "settings", "device", "stages",
 }  # fmt: skip
-SETTINGS_FIELDS = {"prompts", "pooling", "max_length", "dtype", "dimension", "quantize"}
+SETTINGS_FIELDS = {"prompts", "pooling", "max_length", "max_characters", "dtype", "dimension", "quantize"}
 
 FULL = make_row(
     "Tatoeba",
