@@ -8,7 +8,9 @@ Mutation testing (see `tool.mutmut` in pyproject.toml) leaves these alive, which
   `render_power`);
 - another way to cut the samples in two, sums of the left half with their signs exchanged, all sums counted twice
   (`sign_flip_p`, `_signed_sums`): the count of all assignments is the same;
-- `kind="STABLE"`: numpy reads the first letter.
+- `kind="STABLE"`: numpy reads the first letter; `dtype=None` of a mean, which is float64 anyway (`_values`).
+
+Constants are not mutated there; by hand, another SEED and another AT_ONCE survive, as they should.
 """
 
 import math
