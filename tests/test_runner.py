@@ -1,6 +1,5 @@
 """Measuring: on real data the numbers that others published, on mteb's mock tasks those of a plain `mteb.evaluate`."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from evals.records import Case, Source, TaskInfo
 from evals.runner import measure
 from evals.store import Store
 from evals.tasks import find_tasks
+from tests.builders import write_retrieval
 from tests.encoders import save_tiny_cross_encoder, save_tiny_model
 
 # all-MiniLM-L6-v2 at revision 8b3219a9 in the public results repository (mteb 1.12.75).
@@ -194,25 +194,6 @@ def test_missing_stratum_of_a_result_is_an_error(tiny: OpenModel, store: Store) 
     info = TaskInfo(name="Mine", type="STS", main_score="no_such_score", languages=("eng-Latn",), folder=folder)
     with pytest.raises((ModelError, KeyError)):
         measure(case_of(info, Source()), tiny, store, quiet)
-
-
-def write_retrieval(folder: Path, queries: int, seed: int) -> None:
-    """Write a data set in the hub layout of BEIR-like tasks."""
-    words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]
-    texts = [" ".join(words[(seed + i * j) % len(words)] for j in range(1, 7)) for i in range(queries)]
-    files: dict[str, list[dict[str, Any]]] = {
-        "corpus": [{"_id": f"d{i}", "title": "", "text": f"{text} number {i}"} for i, text in enumerate(texts)],
-        "queries": [{"_id": f"q{i}", "text": text} for i, text in enumerate(texts)],
-        "qrels": [{"query-id": f"q{i}", "corpus-id": f"d{i}", "score": 1} for i in range(queries)],
-    }
-    folder.mkdir(parents=True)
-    for name, rows in files.items():
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    configs = [("corpus", "corpus"), ("queries", "queries"), ("default", "qrels")]
-    lines = [
-        f"- config_name: {config}\n  data_files:\n  - split: test\n    path: {name}.jsonl" for config, name in configs
-    ]
-    (folder / "README.md").write_text("---\nconfigs:\n" + "\n".join(lines) + "\n---\n")
 
 
 def test_aggregate_opens_its_children_with_our_source(tiny: OpenModel, store: Store, tmp_path: Path) -> None:

@@ -10,14 +10,25 @@ import numpy as np
 import pytest
 
 import evals.engine
-from evals.config import CrossEncoderSpec, EncoderSpec, Model, PipelineSpec, Selection, find_model, load_models
+from evals.config import (
+    CrossEncoderSpec,
+    EncoderSpec,
+    Model,
+    Options,
+    PipelineSpec,
+    Selection,
+    find_model,
+    load_models,
+)
 from evals.engine import LocalEngine
 from evals.errors import ModelError
 from evals.models import OpenModel, OpenReranker, identify, open_model
 from evals.models.identity import locate
 from evals.records import Case, Outcome, Settings, Source
+from evals.session import open_session
 from evals.store import Store
 from evals.tasks import find_tasks, open_task
+from tests.builders import write_retrieval
 from tests.encoders import save_tiny_cross_encoder, save_tiny_model
 
 LIMIT = 30
@@ -329,3 +340,28 @@ def test_a_broken_reranker_is_an_error(
     stand_in(monkeypatch, score)
     with pytest.raises(ModelError, match=sentence):
         measure(articles, pipe(weak, weak, 5), store)
+
+
+def test_a_two_stage_configuration_of_evalscope_runs_and_leaves_both_stages_folders(
+    weak: Model, cross: Model, tmp_path: Path
+) -> None:
+    """The configuration of EvalScope's own page, with local models in the place of its two."""
+    write_retrieval(tmp_path / "hub" / "mteb" / "T2Retrieval", queries=12, seed=1, split="dev")
+    places = [str(model.spec.path) for model in (weak, cross)]  # type: ignore[union-attr]
+    stages = [
+        {"model_name_or_path": place, "is_cross_encoder": number == 1, "max_seq_length": 64,
+         "model_kwargs": {"torch_dtype": "auto"}, "encode_kwargs": {"batch_size": 32}}
+        for number, place in enumerate(places)
+    ]  # fmt: skip
+    asked = {"tasks": ["T2Retrieval"], "verbosity": 2, "output_folder": "outputs", "overwrite_results": True}
+    config = {"eval_backend": "RAGEval", "eval_config": {"tool": "MTEB", "model": stages, "eval": asked}}
+    (tmp_path / "two.json").write_text(json.dumps(config))
+    typed = {"suites": ["two.json"], "source": "mirror:hub", "baseline": "off", "device": "cpu"}
+    session = open_session(Options.parse(typed, root=tmp_path, cwd=tmp_path))
+    (case,) = session.plan.cases
+    outcome = session.measure(case, lambda _: None)
+    for folder, stage in zip(("stage1", "stage2"), outcome.stages, strict=True):
+        (file,) = (tmp_path / "outputs" / folder).rglob("T2Retrieval.json")
+        (entry,) = json.loads(file.read_text())["scores"]["dev"]
+        assert entry["main_score"] == pytest.approx(stage.score, abs=1e-6)
+    assert len(list((tmp_path / "outputs" / "results").rglob("T2Retrieval.json"))) == 2

@@ -174,9 +174,9 @@ def test_no_two_models_share_a_name_in_the_results(store: Store, tiny: Path, tmp
         (PipelineSpec(retriever="a", reranker="b"), "pipeline"),
     ],
 )
-def test_kind_that_cannot_be_opened_yet_says_so(store: Store, spec: Any, kind: str | None) -> None:
+def test_kind_that_is_no_encoder_says_so(store: Store, spec: Any, kind: str | None) -> None:
     spec = load_models()["minicpm-reranker"] if kind is None else spec
-    with pytest.raises(ModelError, match=rf'^x: a model of kind "{kind or "cross-encoder"}" cannot be opened yet$'):
+    with pytest.raises(ModelError, match=rf'^x: a model of kind "{kind or "cross-encoder"}" is no encoder$'):
         open_model(Model(alias="x", spec=spec, text="x"), "cpu", store)
 
 
