@@ -37,12 +37,7 @@ def load_baseline_file(path: Path) -> BaselineFile:
 
 def render_baseline_file(content: BaselineFile) -> str:
     """Return the file's text: the same bytes for the same content."""
-    data = asdict(content)
-    for entry in data["tasks"].values():
-        # Only models behind an API have it; the files of all others stay as they are.
-        if entry["settings"]["max_characters"] is None:
-            del entry["settings"]["max_characters"]
-    return to_json(data)
+    return to_json(asdict(content))
 
 
 class Baselines:

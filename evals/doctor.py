@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.config import EncoderSpec, Model
+from evals.config import ApiSpec, EncoderSpec, Model
 from evals.encoder import COLLAPSED
 from evals.models import OpenModel, PromptedEncoder, open_model, task_text
 from evals.prompts import check_names
@@ -177,7 +177,9 @@ def _pipeline(model: Model, opened: OpenModel, device: str) -> Iterator[Row]:
     spec, settings, loaded = model.spec, opened.settings, cast(Any, opened.module)
     named = spec.changes()
 
-    def row(name: str, value: Any, key: str = "", otherwise: str = "the model's files") -> Row:
+    rest = "the server" if isinstance(spec, ApiSpec) else "the model's files"
+
+    def row(name: str, value: Any, key: str = "", otherwise: str = rest) -> Row:
         return Row(name=name, value="not known" if value is None else str(value),
                    source="the specification" if key in named else otherwise)  # fmt: skip
 
