@@ -196,6 +196,8 @@ def _pipeline(model: Model, opened: OpenModel, device: str) -> Iterator[Row]:
         yield row("quantize", settings.quantize or "no", "quantize", "default")
         yield row("remote code", "yes" if spec.trust_remote_code else "no", "trust_remote_code", "default")
     yield row("dtype", settings.dtype, "dtype")
+    if loaded is not None and (attention := _attention(loaded)) is not None:
+        yield Row(name="attention", value=attention, source="model_kwargs, or what transformers found best here")
     yield row("device", opened.device, otherwise="--on auto" if device == "auto" else "--on")
     said = getattr(spec, "batch_size", None)
     yield Row(
@@ -210,8 +212,19 @@ def _normalizes(spec: EncoderSpec, loaded: Any) -> str:
     return "yes" if spec.normalize or by_module else "no"
 
 
+def _attention(loaded: Any) -> str | None:
+    """Name the attention that transformers chose; sentence-transformers drops all padding where it is a flash one."""
+    chosen = getattr(getattr(_inner(loaded[0]), "config", None), "_attn_implementation", None)
+    unpadded = getattr(loaded, "_can_flatten_inputs", lambda: False)()
+    return None if chosen is None else f"{chosen}{', without padding' if unpadded else ''}"
+
+
+def _inner(module: Any) -> Any:
+    return getattr(module, "model", None) or getattr(module, "auto_model", None)
+
+
 def _name(module: Any) -> str:
-    inner = getattr(module, "model", None) or getattr(module, "auto_model", None)
+    inner = _inner(module)
     return type(module).__name__ + (f"({type(inner).__name__})" if inner is not None else "")
 
 
