@@ -215,7 +215,7 @@ def run_classification(asked: argparse.Namespace, watch: Stopwatch) -> dict[str,
     task.dataset, task.data_loaded = {"default": data}, True
     meta = ModelMeta.create_empty(overwrites={"name": "cheap/encoder", "revision": "1"})
     with columns_read_once() if asked.side == "touchstone" else nullcontext(), watch("run"):
-        result = mteb.evaluate(Cheap(meta), task, cache=None, show_progress_bar=False, co2_tracker=False)  # type: ignore[arg-type]
+        result = mteb.evaluate(Cheap(meta), task, cache=None, show_progress_bar=False, co2_tracker=False)
     score = float(result.task_results[0].get_score())
     return {"20 000 / 5 000 rows": {"score": score, "run": watch.seconds["run"], "data": 0.0, "encode": 0.0}}
 
