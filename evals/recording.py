@@ -22,7 +22,7 @@ SuiteWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 class Record:
     """One case of a run, flat, as the run record holds it. Fields that were not reached are None.
 
-    ``samples`` is a path inside the store; ``prompts`` as in `Outcome`.
+    ``samples`` is a path inside the store; ``prompts`` as in `Outcome`; ``command`` runs and judges this case alone.
     """
 
     case: str
@@ -58,6 +58,7 @@ class Record:
     fingerprint: str | None = None
     settings: Settings | None = None
     device: str | None = None
+    command: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,12 +81,16 @@ class SuiteVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A whole run, which is also what ``--report run.json`` writes. ``schema`` is the version of this shape."""
+    """A whole run, which is also what ``--report run.json`` writes. ``schema`` is the version of this shape.
+
+    ``commit`` is that of the project which ran it, with a plus where files differed from it; None where there is none.
+    """
 
     schema: Literal[1] = 1
     suite: str
     started: str
     environment: Mapping[str, str]
+    commit: str | None = None
     records: tuple[Record, ...]
     suites: tuple[SuiteVerdict, ...] = ()
 

@@ -9,7 +9,7 @@ from evals.baselines import Baselines
 from evals.cases import Plan, find_cases
 from evals.config import Options
 from evals.engine import LocalEngine
-from evals.environment import describe_environment
+from evals.environment import describe_environment, find_commit
 from evals.errors import EvalsError
 from evals.files import write_atomically
 from evals.gate import Circumstances, expected_score, judge
@@ -18,10 +18,12 @@ from evals.pairing import pair
 from evals.points import points, signed_points
 from evals.recording import Record, Run, make_record, to_dict
 from evals.records import Case, Outcome, Reference, Verdict, samples_file
-from evals.report import render_json
+from evals.report import render_annotations, render_json, render_markdown
 from evals.runner import Progress
 from evals.samples import encode_samples
 from evals.store import Store
+
+RENDERERS = {".json": render_json, ".md": render_markdown}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +51,7 @@ class Session:
         self.baselines = Baselines(options.baselines)
         self.engine = LocalEngine(plan.models, options.device, self.store)
         self.started = datetime.now(UTC)
+        self.commit = find_commit(options.root)
         self._cases = {case.id: case for case in plan.cases}
         self._expected: list[str] = []
         self._records: dict[str, Record] = {}
@@ -123,7 +126,7 @@ class Session:
                 found.append(self._records[case.id])
             elif case.id in self._expected:
                 found.append(make_record(case, None, None, None))
-        return tuple(found)
+        return tuple(replace(record, command=self._how_to_repeat(self._cases[record.case])) for record in found)
 
     def finish(self) -> Finished:
         """Write baselines, the run record and reports. Nothing measured is lost: the run record comes first."""
@@ -132,6 +135,7 @@ class Session:
             suite=self.plan.suite,
             started=self.started.isoformat(timespec="seconds"),
             environment=self.env,
+            commit=self.commit,
             records=records,
             suites=() if self.options.baseline == "update" else judge_models(records),  # accepting is not judging
         )
@@ -158,8 +162,19 @@ class Session:
 
     def _write_reports(self, run: Run) -> list[str]:
         for path in self.options.reports:
-            write_atomically(path, render_json(run))
-        return [f"wrote {path}" for path in self.options.reports]
+            write_atomically(path, RENDERERS[path.suffix](run))
+        notes = [f"wrote {path}" for path in self.options.reports]
+        if self.options.job_summary is not None:
+            with self.options.job_summary.open("a", encoding="utf-8") as file:
+                file.write(render_markdown(run))  # the steps of a job share the file
+            notes += render_annotations(run.records)
+        return notes
+
+    def _how_to_repeat(self, case: Case) -> str:
+        """Return the command that runs and judges this case alone."""
+        options = self.options
+        words = [*options.command, "--model", self.plan.models[case.alias].text, "--task", case.task.name]
+        return shlex.join([*words, "--against", options.against] if options.against else words)
 
     def _how_to_record(self, case: Case) -> str:
         """Say what is missing and the command that records it."""

@@ -1,7 +1,9 @@
 """Records in, text out. Nothing here measures, judges or writes a file."""
 
+from evals.report.github import render_annotations
 from evals.report.json import render_json
+from evals.report.markdown import render_markdown
 from evals.report.summary import Summary, summarize
 from evals.report.text import render_summary
 
-__all__ = ["Summary", "render_json", "render_summary", "summarize"]
+__all__ = ["Summary", "render_annotations", "render_json", "render_markdown", "render_summary", "summarize"]

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from evals.points import points, signed_points
 from evals.recording import Record
-from evals.report.summary import Summary
+from evals.report.summary import Summary, closing, verdict_word, why
 
 STYLES = {
     "pass": "green",
@@ -43,16 +43,9 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
         console.print(_table(alias, records), end="")
     for record in summary.look:
         if record.outcome in ("passed", "not measured"):
-            console.print(Text(f"{record.case} {verdict_word(record)}: {record.reason or 'no worker reported it'}"))
-    console.print(Text(_closing(summary)))
+            console.print(Text(f"{record.case} {verdict_word(record)}: {why(record)}"))
+    console.print(Text(closing(summary)))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
-
-
-def verdict_word(record: Record) -> str:
-    """Return one word for what became of a case: its verdict, or why it has none."""
-    if record.outcome in ("error", "not measured"):
-        return record.outcome
-    return record.verdict or "measured"
 
 
 def _table(alias: str, records: Sequence[Record]) -> Table:
@@ -86,14 +79,3 @@ def _cells(record: Record) -> list[str | Text]:
         "" if record.n is None else str(record.n),
         Text(word, style=STYLES.get(word, BAD)),
     ]
-
-
-def _closing(summary: Summary) -> str:
-    counts = ", ".join(f"{count} {word}" for word, count in summary.counts.items())
-    total = sum(summary.counts.values())
-    line = f"{total} case{'s' if total != 1 else ''}: {counts}."
-    if summary.texts and summary.seconds:
-        times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items())
-        encoded = "" if summary.encoded is None else f", {summary.encoded} encoded,"
-        line += f" {summary.texts} texts{encoded} on {' + '.join(summary.devices)}; {times}."
-    return line
