@@ -4,11 +4,12 @@ The map, lowest layer first; a module imports only from the layers below it:
 
 - ``errors`` ``points`` ``environment`` ``metrics``: sentences for the user, and formulas
 - ``files`` ``samples`` ``records``: file boundaries, and the nouns as frozen data
-- ``config`` ``recording`` ``rescore`` ``stats``: TOML and options, checked; run records; scores again; intervals
+- ``config`` ``prompts`` ``modelscope`` ``recording`` ``rescore`` ``stats``: TOML and options, checked; what is put
+  before a text; a second hub; run records; scores again; intervals
 - ``pairing`` ``overall``: two models' samples; one verdict for a model
 - ``baselines`` ``gate`` ``store`` ``report``: expectations, the judgement (pure), the ``.evals`` folder, renderings
 - ``sources`` ``capture`` ``tasks`` ``models`` ``encoder``: the adapters, the only ones to import mteb and torch
-- ``runner`` ``cases``: one case measured; which cases there are
+- ``runner`` ``cases`` ``doctor``: one case measured; which cases there are; does a model do what its card says
 - ``engine`` ``session``: where cases run; one run from its options to its files
 - ``plugin`` ``__main__``: the pytest hooks and the ``evals`` command
 """

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from evals.metrics import Undefined, bitext, correlation, labels, pairs
+from evals.points import NOTHING
 from evals.samples import Column, Samples
 from evals.stats import SMALL, Difference, bootstrap_difference, mean_difference, sign_flip_p
 
-CHANGED = 1e-6
 SHOWN = 5
 LONGEST_ID = 24
 # Scores that are means over samples once each sample's predictions are scored.
@@ -120,15 +120,15 @@ def _pair_values(candidate: Samples, before: Column, after: Column, experiments:
         )
         p_loss, p_gain = max(p_loss, difference.p_loss()), max(p_gain, difference.negated().p_loss())
     order = np.argsort(deltas, kind="stable")[:SHOWN]
-    worst = [i for i in order if deltas[i] < -CHANGED]
+    worst = [i for i in order if deltas[i] < -NOTHING]
     return Paired(
         difference=difference,
         p_loss=p_loss,
         p_gain=p_gain,
-        changed=int((np.abs(deltas) > CHANGED).sum()),
+        changed=int((np.abs(deltas) > NOTHING).sum()),
         decomposable=candidate.type != "Summarization",  # a text's correlation can lose up to two
         by_experiments=by_experiments,
-        strata=tuple((int((np.abs(stratum) > CHANGED).sum()), len(stratum)) for stratum in strata),
+        strata=tuple((int((np.abs(stratum) > NOTHING).sum()), len(stratum)) for stratum in strata),
         worst=tuple(Change(id=str(candidate.id[i]), before=float(before[i]), after=float(after[i])) for i in worst),
     )
 
@@ -151,7 +151,7 @@ def _pair_predictions(candidate: Samples, before: Column, after: Column, score: 
         difference = Difference(mean=float(np.mean(observed)), error=math.inf, degrees=math.inf, n=len(candidate))
     changed = len(gold)  # where the sides have other numbers of experiments
     if after.shape == before.shape:
-        moved = np.abs(after - before) > CHANGED if after.dtype.kind == "f" else after != before
+        moved = np.abs(after - before) > NOTHING if after.dtype.kind == "f" else after != before
         changed = int(moved.any(axis=1).sum())
     return Paired(
         difference=difference,

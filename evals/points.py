@@ -2,6 +2,9 @@
 
 from decimal import Decimal
 
+# Rounding in other batches moves scores by less than this; a sample that moves no more has not changed.
+NOTHING = 1e-6
+
 
 def points(fraction: float) -> str:
     """Render a score: 0.93257 is 93.26."""
@@ -10,7 +13,7 @@ def points(fraction: float) -> str:
 
 
 def signed_points(fraction: float) -> str:
-    """Render a difference with its sign; a small one keeps the digit that tells it from nothing."""
-    value = 100 * fraction + 0.0  # a negative zero is nothing, not a loss
+    """Render a difference with its sign; a small one, unless it is rounding, keeps the digit that tells it from 0."""
+    value = 100 * fraction if abs(fraction) >= NOTHING else 0.0
     text = f"{value:+.2f}" if abs(value) >= 0.01 or value == 0 else format(Decimal(f"{value:.1g}"), "+f")
     return text.replace("-", "−")

@@ -4,11 +4,12 @@ Run by hand: ``python -m tests.measure_variants MIRROR FOLDER`` (minutes for eac
 already is not repeated). Records minilm once, judges each variant by it, prints Markdown.
 
 Every verdict makes a claim: a FAIL, that something was lost; a PASS under a threshold, that no more than that was lost.
-It is called wrong where the 95 % interval of the paired difference speaks against the claim: a FAIL is a *false alarm*
+It is called wrong where the 95 % interval of the paired difference does not bear the claim out: a FAIL is *unfounded*
 when zero lies in the interval or below it, so that nothing need be lost; a PASS *let through* a loss when the whole
 interval is below zero and reaches beyond the threshold, so that the loss is real and nothing shows it to be tolerable.
-A loss that is real but surely within the threshold is what a threshold allows: passing it is right. A PASS whose
-interval reaches both beyond the threshold and above zero is *unproven*: other samples might have failed it.
+Wrong to claim is not the same as untrue: the model with a layer less surely is worse where a FAIL is unfounded. A loss
+that is real but surely within the threshold is what a threshold allows: passing it is right. A PASS whose interval
+reaches both beyond the threshold and above zero is *unproven*: other samples might have failed it.
 
 The gate's own verdicts are held to the same words at its margin of one point. ``unresolved`` makes neither claim and
 counts as undecided; it *left open* a loss where a PASS would have let it through. The intervals are two-sided, one per
@@ -75,7 +76,7 @@ CLAIMS: Mapping[str | None, "Claim"] = {
 }
 
 Claim = Literal["FAIL", "PASS", "undecided"]
-Fault = Literal["false alarm", "let through", "unproven", "left open"]
+Fault = Literal["unfounded", "let through", "unproven", "left open"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ def find_fault(claim: Claim, interval: tuple[float, float], threshold: float) ->
     """Say what the interval has against a claim, in the words of this module's docstring."""
     low, high = interval
     if claim == "FAIL":
-        return "false alarm" if high >= 0 else None
+        return "unfounded" if high >= 0 else None
     if low >= -threshold:
         return None
     if claim == "undecided":
@@ -142,7 +143,7 @@ def render_counts(runs: Mapping[str, Run]) -> Iterator[str]:
     for run in runs.values():
         for one in (judged for record in run.records for judged in judge_thrice(record)):
             counts.setdefault(one.rule, Counter()).update([one.claim, *([one.fault] if one.fault else [])])
-    columns = ("FAIL", "false alarm", "PASS", "let through", "unproven", "undecided", "left open")
+    columns = ("FAIL", "unfounded", "PASS", "let through", "unproven", "undecided", "left open")
     rows = ([rule, *(str(found[column]) for column in columns)] for rule, found in counts.items())
     yield from _table(["rule", *columns], rows)
 
@@ -155,7 +156,7 @@ def render_repetition(run: Run) -> Iterator[str]:
     yield (
         f"{REPEATED}: {', '.join(f'{n} {word}' for word, n in words.items())}; "
         f"{sum(one.changed for one in pairs)} of {sum(one.n for one in pairs)} samples changed; "
-        f"largest Δ {signed_points(moved.delta or 0)} ({moved.task})"
+        f"largest Δ of a score {100 * (moved.delta or 0):+.2g} points ({moved.task})"
     )
 
 

@@ -494,7 +494,7 @@ def test_the_reason_of_a_regression_ends_with_the_samples_that_lost_most() -> No
 
     assert verdict.reason == (
         "cosine_spearman 48.00, was 50.00 in minilm (Δ −2.00, 95 % [−2.98, −1.02], p = 3.2e-05 < 0.05, 400 samples, "
-        "400 changed, could detect −1.42); worst: q-1 1.00 -> 0.00, 0123456789ab… 0.75 -> 0.50"
+        "400 changed, could detect −1.42); worst: q-1 1.00 -> 0.00, 0123456789abc 0.75 -> 0.50"
     )
     assert by_pairs(compared(-0.02, 0.005)).reason.endswith("could detect −1.42)")
 

@@ -31,8 +31,8 @@ def row(task: str, delta: float, low: float, high: float, verdict: str, **change
     ("claim", "low", "high", "fault"),
     [
         ("FAIL", -0.02, -0.001, None),
-        ("FAIL", -0.02, 0.0, "false alarm"),
-        ("FAIL", -0.02, 0.004, "false alarm"),
+        ("FAIL", -0.02, 0.0, "unfounded"),
+        ("FAIL", -0.02, 0.004, "unfounded"),
         ("PASS", -0.009, -0.001, None),  # real, and surely within the point
         ("PASS", -0.01, -0.001, None),
         ("PASS", -0.011, -0.001, "let through"),
@@ -74,10 +74,10 @@ def test_the_tables() -> None:
     assert list(render_cases(runs))[2:] == [
         "| a | RTE3 | −0.70 | [−1.20, −0.20] | unresolved: left open | FAIL | PASS: let through |",
         "| a | STS16 | −3.00 | [−4.00, −2.00] | regressed | FAIL | FAIL |",
-        "| b | RTE3 | −1.20 | [−2.60, +0.20] | pass: unproven | FAIL: false alarm | FAIL: false alarm |",
+        "| b | RTE3 | −1.20 | [−2.60, +0.20] | pass: unproven | FAIL: unfounded | FAIL: unfounded |",
     ]
     assert list(render_counts(runs)) == [
-        "| rule | FAIL | false alarm | PASS | let through | unproven | undecided | left open |",
+        "| rule | FAIL | unfounded | PASS | let through | unproven | undecided | left open |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
         "| touchstone | 1 | 0 | 1 | 0 | 1 | 1 | 1 |",
         "| fixed 0.5 | 3 | 1 | 0 | 0 | 0 | 0 | 0 |",
@@ -89,4 +89,6 @@ def test_the_lines_below_the_tables() -> None:
     run = make_run(row("XQuADRetrieval", -0.011, -0.016, -0.006, "pass"), row("STS16", 0.0, 0.0, 0.0, "pass"))
     assert list(render_elsewhere(run)) == ["XQuADRetrieval: -1.10 ± 0.26, elsewhere -1.10 ± 0.25"]
     (line,) = render_repetition(run)
-    assert line.endswith("2 pass by paired; 180 of 1000 samples changed; largest Δ −1.10 (XQuADRetrieval)")
+    assert line.endswith(
+        "2 pass by paired; 180 of 1000 samples changed; largest Δ of a score -1.1 points (XQuADRetrieval)"
+    )

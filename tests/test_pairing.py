@@ -399,8 +399,9 @@ def test_shares_of_experiments_are_compared_with_the_experiments_themselves() ->
 
 
 def test_long_ids_are_shortened_and_marked() -> None:
-    changes = [Change(id="abcdefghijkl", before=1.0, after=0.5), Change(id="abcdefghijklm", before=0.126, after=0.0)]
-    assert shorten(changes) == "abcdefghijkl 1.00 -> 0.50, abcdefghijkl… 0.13 -> 0.00"
+    whole = "abcdefghijklmnopqrstuvwx"
+    changes = [Change(id=whole, before=1.0, after=0.5), Change(id=f"{whole}y", before=0.126, after=0.0)]
+    assert shorten(changes) == f"{whole} 1.00 -> 0.50, abcdefghijkl…rstuvwxy 0.13 -> 0.00"
 
 
 def kinds(generator: np.random.Generator) -> dict[str, tuple[Samples, Samples]]:

@@ -19,6 +19,9 @@ from evals.models.registry import watch_prompts
 from evals.store import Store
 from tests.encoders import save_tiny_model
 
+CALLS = (("NFCorpus", "query"), ("NFCorpus", "document"), ("BIOSSES", None), ("PoemSentimentClassification", None),
+         ("RTE3", None))  # fmt: skip
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
@@ -50,7 +53,7 @@ def test_fingerprint_of_minilm_does_not_move(store: Store) -> None:
 @pytest.mark.parametrize(
     "text",
     ["minilm@truncate_dim=256", "minilm@dtype=bfloat16", "minilm@quantize=int8", "minilm@max_seq_length=64",
-     "minilm@normalize=true"],
+     "minilm@normalize=true", "minilm@pooling=cls", "minilm@padding_side=left"],
 )  # fmt: skip
 def test_setting_that_can_change_a_score_changes_the_fingerprint(store: Store, text: str) -> None:
     plain, derived = identify(named("minilm"), store), identify(named(text), store)
@@ -61,6 +64,13 @@ def test_setting_that_can_change_a_score_changes_the_fingerprint(store: Store, t
 
 def test_batch_size_changes_no_fingerprint(store: Store) -> None:
     assert identify(named("minilm@batch_size=7"), store).fingerprint == identify(named("minilm"), store).fingerprint
+
+
+@pytest.mark.parametrize(
+    "settings", [{"prompts": {"query": "q: "}}, {"instruction": "{instruction}"}, {"trust_remote_code": True}]
+)
+def test_what_is_put_before_a_text_belongs_to_the_fingerprint(store: Store, tiny: Path, settings: Any) -> None:
+    assert identify(at(tiny, **settings), store).fingerprint != identify(at(tiny), store).fingerprint
 
 
 def test_default_written_out_is_still_the_default(store: Store, tiny: Path) -> None:
@@ -203,7 +213,10 @@ def test_python_of_a_module_is_not_run_unless_trusted(store: Store, tiny: Path, 
 def with_own_prompts(tmp_path: Path, tiny: Path) -> Path:
     folder = edit_config(tmp_path / "own", tiny)
     file = folder / "config_sentence_transformers.json"
-    own = {"prompts": {"query": "q: ", "passage": "p: ", "STS": "s: "}, "default_prompt_name": "passage"}
+    own = {
+        "prompts": {"query": "q: ", "passage": "p: ", "STS": "s: ", "Classification": ""},
+        "default_prompt_name": "passage",
+    }
     file.write_text(json.dumps(json.loads(file.read_text()) | own))
     return folder
 
@@ -211,12 +224,13 @@ def with_own_prompts(tmp_path: Path, tiny: Path) -> Path:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, ("q: ", "", "s: ", "p: ")),  # "passage" is no name of mteb's; it is the default of texts without a role
-        ({"prompts": {"query": ""}}, ("", "", "", "")),
-        ({"prompts": {"document": "d: "}}, ("", "d: ", "", "")),
-        ({"instruction": "{instruction}: "}, ("Given a question, retrieve relevant documents that best answer the "
-                                              "question: ", "", "Retrieve semantically similar text.: ",
-                                              "Classify user passages.: ")),
+        ({}, ("q: ", "", "s: ", "", "p: ")),  # "passage" is no name of mteb's, but the default
+        ({"prompts": {"query": ""}}, ("", "", "", "", "")),
+        ({"prompts": {"document": "d: "}}, ("", "d: ", "", "", "")),
+        ({"instruction": "{instruction}: "},
+         ("Given a question, retrieve relevant documents that best answer the question: ", "",
+          "Retrieve semantically similar text.: ", "Classify user passages.: ",
+          "Retrieve text that are semantically similar to the given text.: ")),
     ],
 )  # fmt: skip
 def test_models_own_prompts_are_used_until_the_specification_says_one(
@@ -227,20 +241,12 @@ def test_models_own_prompts_are_used_until_the_specification_says_one(
     encoder: Any = open_model(at(with_own_prompts(tmp_path, tiny), **settings), "cpu", store).encoder
     got = tuple(
         encoder.prompt(mteb.get_task(task).metadata, None if role is None else PromptType(role)).text
-        for task, role in (
-            ("NFCorpus", "query"),
-            ("NFCorpus", "document"),
-            ("BIOSSES", None),
-            ("PoemSentimentClassification", None),
-        )
+        for task, role in CALLS
     )
     assert got == expected
 
 
-@pytest.mark.parametrize(
-    ("task", "role"),
-    [("NFCorpus", "query"), ("NFCorpus", "document"), ("BIOSSES", None), ("PoemSentimentClassification", None)],
-)
+@pytest.mark.parametrize(("task", "role"), CALLS)
 def test_vectors_are_those_of_mtebs_wrapper_where_both_know_the_prompts(
     store: Store, tiny: Path, tmp_path: Path, task: str, role: str | None
 ) -> None:

@@ -12,8 +12,8 @@ from tests.builders import ENV, make_row, make_run
 RUN_FIELDS = {"schema", "suite", "started", "environment", "records", "suites", "commit"}
 RECORD_FIELDS = {"evidence", "recomputed", "samples", "command", "prompts", "encoded",
     "case", "alias", "model", "revision", "task", "type", "languages", "outcome", "metric", "limit", "score", "subsets",
-    "n", "chance", "baseline", "delta", "verdict", "rule", "reason", "error", "seconds", "phases", "texts",
-    "dataset_revision", "data_sha256", "fingerprint", "settings", "device",
+    "n", "chance", "baseline", "delta", "verdict", "rule", "reason", "error", "seconds", "phases", "prompts",
+    "encoded", "texts", "dataset_revision", "data_sha256", "fingerprint", "settings", "device",
 }  # fmt: skip
 SETTINGS_FIELDS = {"prompts", "pooling", "max_length", "dtype", "dimension", "quantize"}
 
