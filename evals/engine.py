@@ -9,6 +9,7 @@ from evals.errors import EvalsError
 from evals.models import OpenModel, open_model
 from evals.records import Case, Outcome
 from evals.runner import Progress, measure
+from evals.samples import Samples
 from evals.store import Store
 
 
@@ -28,8 +29,8 @@ class LocalEngine:
         self._open: dict[str, OpenModel] = {}
         self._broken: dict[str, EvalsError] = {}
 
-    def measure(self, case: Case, progress: Progress) -> Outcome:
-        """Run one case.
+    def measure(self, case: Case, progress: Progress, reference: Samples | None = None) -> Outcome:
+        """Run one case; ``reference`` as for `evals.runner.measure`.
 
         Raises:
             EvalsError: it could not be measured.
@@ -37,7 +38,7 @@ class LocalEngine:
         started = time.perf_counter()
         model = self._get(case.alias, progress)
         loaded = time.perf_counter() - started
-        outcome = measure(case, model, self._store, progress)
+        outcome = measure(case, model, self._store, progress, reference)
         return replace(outcome, phases={"model": loaded, **outcome.phases})
 
     def _get(self, alias: str, progress: Progress) -> OpenModel:

@@ -14,6 +14,7 @@ from evals.records import (
     Verdict,
     VerdictWord,
 )
+from evals.shown import Shown
 
 SuiteWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
@@ -22,7 +23,8 @@ SuiteWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 class Record:
     """One case of a run, flat, as the run record holds it. Fields that were not reached are None.
 
-    ``samples`` is a path inside the store; ``prompts`` as in `Outcome`; ``command`` runs and judges this case alone.
+    ``samples`` is a path inside the store; ``prompts`` as in `Outcome`; ``command`` runs and judges this case alone;
+    ``shown`` are the samples that changed most, kept where the verdict is not a plain pass.
     """
 
     case: str
@@ -59,6 +61,7 @@ class Record:
     settings: Settings | None = None
     device: str | None = None
     command: str | None = None
+    shown: Shown | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +128,7 @@ def make_record(case: Case, outcome: Outcome | None, verdict: Verdict | None, er
             baseline=verdict.baseline,
             delta=verdict.delta,
             evidence=verdict.evidence,
+            shown=outcome.shown if outcome is not None and verdict.word != "pass" else None,
         )
     return record
 

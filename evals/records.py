@@ -7,6 +7,7 @@ from statistics import fmean
 from typing import Any, ClassVar, Literal
 
 from evals.samples import Samples
+from evals.shown import Shown
 
 VerdictWord = Literal["pass", "improved", "unresolved", "regressed", "drifted", "incomparable", "missing"]
 OK_VERDICTS: frozenset[VerdictWord] = frozenset({"pass", "improved", "unresolved"})
@@ -153,7 +154,8 @@ class Outcome:
     ``phases`` are seconds: model, data, encode, score. ``samples_file`` is where the samples are, inside the store.
     ``prompts`` are those really put before texts, by role (``query``, ``document``) or, for texts without one, by task
     type; ``""`` is none, and None means not known. ``texts`` were asked for, of which ``encoded`` were not known from
-    before; None where that is not ours to know.
+    before; None where that is not ours to know. ``shown`` are the samples that changed most, if any
+    are compared.
     """
 
     identity: ModelIdentity
@@ -168,6 +170,7 @@ class Outcome:
     prompts: Mapping[str, tuple[str, ...]] | None = None
     samples: Samples | None = None
     samples_file: str | None = None
+    shown: Shown | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

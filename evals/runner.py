@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, cast
 
-from evals.capture import Capture
+from evals.capture import Capture, Predicted, show
 from evals.encoder import WatchedEncoder
 from evals.errors import ModelError
 from evals.models import OpenModel
@@ -25,7 +25,9 @@ Progress = Callable[[str], None]
 RECOMPUTED_WITHIN = 1e-5
 
 
-def measure(case: Case, model: OpenModel, store: Store, progress: Progress) -> Outcome:
+def measure(
+    case: Case, model: OpenModel, store: Store, progress: Progress, reference: Samples | None = None
+) -> Outcome:
     """Run one case.
 
     Args:
@@ -33,6 +35,7 @@ def measure(case: Case, model: OpenModel, store: Store, progress: Progress) -> O
         model: the loaded model, to be used again for the next case.
         store: keeps the result in mteb's layout.
         progress: told, in a few words, what is being done.
+        reference: samples to find those by that changed most, whose texts are kept while they are at hand.
 
     Raises:
         EvalsError: it could not be measured; the reason is the user's to fix.
@@ -74,6 +77,9 @@ def measure(case: Case, model: OpenModel, store: Store, progress: Progress) -> O
             encoded=None if batched is None else batched.encoded - before,
             prompts=watched.prompts,
             samples=samples,
+            shown=None
+            if samples is None or reference is None
+            else show(samples, reference, _predicted(opened, captures)),
         )
 
 
@@ -115,6 +121,13 @@ def _samples(opened: OpenTask, captures: list[Capture]) -> Samples | None:
     parts = [capture.samples(capture.task.metadata.name) for capture in captures]
     known = [part for part in parts if part is not None]
     return gather(known) if len(known) == len(parts) else None
+
+
+def _predicted(opened: OpenTask, captures: list[Capture]) -> dict[str, Predicted]:
+    """Return what was predicted, by the strata of the samples."""
+    if opened.parts[0] is opened.task:
+        return captures[0].predicted()
+    return {name: one for c in captures for name, one in c.predicted(c.task.metadata.name).items()}
 
 
 def _scores(case: Case, result: "TaskResult", captures: list[Capture], samples: Samples | None) -> Scores:

@@ -20,7 +20,7 @@ from evals.recording import Record, Run, make_record, to_dict
 from evals.records import Case, Outcome, Reference, Verdict, samples_file
 from evals.report import render_annotations, render_json, render_markdown
 from evals.runner import Progress
-from evals.samples import encode_samples
+from evals.samples import Samples, encode_samples
 from evals.store import Store
 
 RENDERERS = {".json": render_json, ".md": render_markdown}
@@ -62,13 +62,24 @@ class Session:
         Raises:
             EvalsError: it could not be measured.
         """
-        outcome = self.engine.measure(case, progress)
+        outcome = self.engine.measure(case, progress, self._samples_to_show_by(case))
         if outcome.samples is not None:
             file = self.store.write_samples(
                 outcome.identity.fingerprint, samples_file(case.key), encode_samples(outcome.samples)
             )
             outcome = replace(outcome, samples_file=file)
         return outcome
+
+    def _samples_to_show_by(self, case: Case) -> Samples | None:
+        """Return the samples that a case will be compared with; damaged ones are told of when it is judged."""
+        try:
+            return self._reference_samples(case)
+        except EvalsError:
+            return None
+
+    def _reference_samples(self, case: Case) -> Samples | None:
+        reference = self.find_reference(case) if self.options.baseline in ("check", "record") else None
+        return None if reference is None else self.baselines.load_samples(reference)
 
     def find_reference(self, case: Case) -> Reference | None:
         """Return what a case is judged by."""
@@ -100,8 +111,7 @@ class Session:
             BaselineError: the samples of the baseline are not those recorded with it.
         """
         gated = sum(id_.partition(":")[0] == case.alias for id_ in self._expected) or 1
-        reference = self.find_reference(case) if self.options.baseline in ("check", "record") else None
-        samples = None if reference is None else self.baselines.load_samples(reference)
+        samples = self._reference_samples(case)
         paired = None if samples is None or outcome.samples is None else pair(outcome.samples, samples)
         return Circumstances(env=self.env, gated=gated, paired=paired)
 

@@ -11,11 +11,11 @@ PACKAGE = Path(__file__).parent.parent / "evals"
 LAYERS = (
     {"errors", "points", "environment", "metrics"},
     {"files", "strict_yaml"},
-    {"samples", "embeddings"},
+    {"samples", "embeddings", "shown"},
     {"records"},
     {"config", "modelscope", "prompts", "recording", "rescore", "stats", "store"},
     {"pairing", "overall", "merging"},
-    {"baselines", "gate", "report", "workers", "progress", "stock"},
+    {"baselines", "changes", "gate", "report", "workers", "progress", "stock"},
     {"sources", "capture", "batching"},
     {"tasks", "models", "encoder"},
     {"runner", "cases", "comparing", "averages", "differing", "importing", "doctor"},

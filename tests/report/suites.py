@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import replace
+from typing import Any
 
 from evals.overall import judge_models
 from evals.recording import Record, Run
@@ -24,10 +25,10 @@ def evidence(delta: float, *, error: float = 0.004, n: int = 500, changed: int =
     )
 
 
-def judged(task: str, delta: float, word: VerdictWord, **changes: object) -> Record:
+def judged(task: str, delta: float, word: VerdictWord, **changes: Any) -> Record:
     """Make the record of a case that was compared by pairs."""
     rule: Rule = "paired"
-    defaults: dict[str, object] = {
+    defaults: dict[str, Any] = {
         "outcome": "passed" if word in ("pass", "improved", "unresolved") else "failed",
         "score": 0.8 + delta,
         "baseline": 0.8,
