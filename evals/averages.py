@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
 
+from evals.baselines import make_baseline
 from evals.config import Selection
-from evals.records import Reference, TaskInfo
+from evals.recording import Record, Run
+from evals.records import Reference, TaskInfo, baseline_key
+from evals.report import Board, Mean
 from evals.tasks import find_tasks, known_tasks
 
 Metrics = Literal["main", "published"]
@@ -35,13 +38,51 @@ def tasks_to_average(entries: Mapping[str, Reference], benchmark: str | None) ->
     if benchmark is not None:
         return find_tasks(Selection(benchmark=benchmark), "--benchmark")
     types = known_tasks()
-    counted = [name for name in entries if "?" not in name]
-    if AGGREGATE in counted:
-        counted = [name for name in counted if name == AGGREGATE or not name.startswith(CHILDREN)]
+    counted = _without_children([name for name in entries if "?" not in name])
     return tuple(
         TaskInfo(name=name, type=types.get(name, "custom"), main_score=entries[name].baseline.metric)
         for name in counted
     )
+
+
+def side_by_side(run: Run) -> Board | None:
+    """Put the models of a run side by side, with their means; None unless it measured two."""
+    scored = [record for record in run.records if record.score is not None]
+    models = tuple(sorted({record.alias for record in scored}))
+    if len(models) < 2:
+        return None
+    types = {baseline_key(r.task, r.limit): r.type for r in sorted(scored, key=lambda r: (r.type, r.task))}
+    metrics = {baseline_key(record.task, record.limit): record.metric for record in scored}
+    tasks = [TaskInfo(name=key, type=types[key], main_score=metrics[key]) for key in _without_children(list(types))]
+    entries = {model: _entries(model, scored, run) for model in models}
+    return Board(
+        models=models,
+        types=types,
+        scores={key: {m: entries[m][key].baseline.score for m in models if key in entries[m]} for key in types},
+        means={model: _mean(average(entries[model], tasks, "main", whole=True)) for model in models},
+    )
+
+
+def _entries(model: str, records: Sequence[Record], run: Run) -> dict[str, Reference]:
+    return {
+        baseline_key(r.task, r.limit): Reference(
+            alias=model, model=r.model or model, revision=r.revision, baseline=make_baseline(r, run.environment)
+        )
+        for r in records
+        if r.alias == model
+    }
+
+
+def _mean(found: Average) -> Mean:
+    by_types = fmean(found.by_type.values()) if found.by_type else None
+    return Mean(overall=found.average, by_types=by_types, by_type=found.by_type, missing=found.missing)
+
+
+def _without_children(names: Sequence[str]) -> list[str]:
+    """Leave out the tasks whose mean another of the tasks is."""
+    if AGGREGATE not in names:
+        return list(names)
+    return [name for name in names if name == AGGREGATE or not name.startswith(CHILDREN)]
 
 
 def average(entries: Mapping[str, Reference], tasks: Sequence[TaskInfo], metrics: Metrics, *, whole: bool) -> Average:

@@ -79,7 +79,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             "help": "the folder for results and caches (default: the suite's, else .evals)",
         },
         "--report": many
-        | {"metavar": "FILE", "help": "write a report; .json or .md, or github: the job's summary (repeatable)"},
+        | {"metavar": "FILE", "help": "write a report; .html, .json or .md, or github: the job's summary (repeatable)"},
     }
     for name, settings in options.items():
         try:

@@ -18,12 +18,11 @@ from evals.pairing import pair
 from evals.points import points, signed_points
 from evals.recording import Record, Run, make_record, to_dict
 from evals.records import Case, Outcome, Reference, Verdict, samples_file
-from evals.report import render_annotations, render_json, render_markdown
+from evals.report import render_annotations, render_markdown
+from evals.reporting import render_report
 from evals.runner import Progress
 from evals.samples import Samples, encode_samples
 from evals.store import Store
-
-RENDERERS = {".json": render_json, ".md": render_markdown}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,9 +170,11 @@ class Session:
         return [f"wrote {path}" for path in self.baselines.write(measured, self.env, self.store)]
 
     def _write_reports(self, run: Run) -> list[str]:
+        notes: list[str] = []
         for path in self.options.reports:
-            write_atomically(path, RENDERERS[path.suffix](run))
-        notes = [f"wrote {path}" for path in self.options.reports]
+            text, missing = render_report(run, path.suffix, self.store.folder)
+            write_atomically(path, text)
+            notes += [f"wrote {path}", *missing]
         if self.options.job_summary is not None:
             with self.options.job_summary.open("a", encoding="utf-8") as file:
                 file.write(render_markdown(run))  # the steps of a job share the file

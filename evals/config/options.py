@@ -12,7 +12,7 @@ from evals.errors import ConfigError, suggest
 from evals.files import NO_OTHER_KEYS, check, place, read_toml
 from evals.records import BaselineMode, GateRule, Policy, Source
 
-REPORT_SUFFIXES = (".json", ".md")
+REPORT_SUFFIXES = (".html", ".json", ".md")
 # What `--report github` writes to: GitHub Actions names the file of each step here.
 GITHUB, GITHUB_SUMMARY = "github", "GITHUB_STEP_SUMMARY"
 # What chooses what is measured and how it is judged, for the commands that we print.

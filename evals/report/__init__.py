@@ -1,9 +1,21 @@
 """Records in, text out. Nothing here measures, judges or writes a file."""
 
+from evals.report.board import Board, Mean
 from evals.report.github import render_annotations
+from evals.report.html import render_html
 from evals.report.json import render_json
 from evals.report.markdown import render_markdown
 from evals.report.summary import Summary, summarize
 from evals.report.text import render_summary
 
-__all__ = ["Summary", "render_annotations", "render_json", "render_markdown", "render_summary", "summarize"]
+__all__ = [
+    "Board",
+    "Mean",
+    "Summary",
+    "render_annotations",
+    "render_html",
+    "render_json",
+    "render_markdown",
+    "render_summary",
+    "summarize",
+]

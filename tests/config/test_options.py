@@ -79,10 +79,10 @@ def test_a_source_is_the_hub_or_a_mirror_that_is_there(root: Path, value: str, r
     assert sentence(root, source=value) == f"--source{rest.format(cwd=root / 'sub')}"
 
 
-@pytest.mark.parametrize("file", ["run.html", "run", "run.json.gz"])
+@pytest.mark.parametrize("file", ["run.htm", "run", "run.json.gz", "GitHub"])
 def test_a_reports_suffix_must_say_a_format_that_there_is(root: Path, file: str) -> None:
     assert sentence(root, reports=["ok.json", file]) == (
-        f'--report = "{file}"; its suffix says the format, one of .json, .md'
+        f'--report = "{file}"; its suffix says the format, one of .html, .json, .md'
     )  # fmt: skip
 
 
