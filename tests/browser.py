@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import select
 import shutil
 import subprocess
 import time
@@ -52,6 +53,8 @@ class Tab:
         return answer["result"]
 
     def open(self, path: Path, fragment: str = "") -> None:
+        self.call("Page.navigate", url="about:blank")  # to another fragment of the same page nothing is loaded
+        self.ask("1")
         self._loaded = False
         self.call("Page.navigate", url=path.resolve().as_uri() + fragment)
         while not self._loaded:
@@ -85,9 +88,10 @@ class Tab:
     def _read(self) -> dict[str, Any]:
         ends = time.monotonic() + PATIENCE
         while b"\0" not in self._unread:
-            part = os.read(self._answers, 1 << 20)
-            if not part or time.monotonic() > ends:
-                raise AssertionError("the browser went away")
+            ready, _, _ = select.select([self._answers], [], [], max(ends - time.monotonic(), 0))
+            part = os.read(self._answers, 1 << 20) if ready else b""
+            if not part:
+                raise AssertionError("the browser went away, or is stuck")
             self._unread += part
         message, _, self._unread = self._unread.partition(b"\0")
         found: dict[str, Any] = json.loads(message)

@@ -53,9 +53,7 @@ def test_a_newer_run_that_could_not_measure_a_case_does_not_hide_it() -> None:
     merged, notes = merge_runs([OLD, dated(make_run(make_row("STS13", outcome="error", error="CUDA")), 2)])
 
     assert {record.task: record.score for record in merged.records} == {"STS13": 0.8 - 0.1, "STS16": 0.8}
-    assert notes == (
-        "minilm:STS13: not measured in 2026-11-02T12:00:00+00:00, taken from 2026-11-01T12:00:00+00:00",
-    )
+    assert notes == ("minilm:STS13: not measured in 2026-11-02T12:00:00+00:00, taken from 2026-11-01T12:00:00+00:00",)
 
 
 def test_models_that_were_judged_are_judged_over_all_their_cases() -> None:

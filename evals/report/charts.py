@@ -58,31 +58,47 @@ def dumbbell(baseline: float | None, score: float, label: str) -> Markup:
         lines.append(Markup('<line class="bar" x1="{}" y1="9" x2="{}" y2="9"/>').format(there, here))
         lines.append(Markup('<circle class="point hollow" cx="{}" cy="9" r="4"/>').format(there))
     lines.append(Markup('<circle class="point" cx="{}" cy="9" r="4"/>').format(here))
-    kind = "up" if baseline is None or score >= baseline else "down"
-    return _svg(f"dumbbell {kind}", label, lines)
+    return _svg("dumbbell", label, lines)
 
 
 def history(scores: Sequence[float], marked: Sequence[int], label: str) -> Markup:
     """Draw scores over runs from left to right, the lowest at the bottom; those marked and the last have a point."""
-    low, high = min(scores), max(scores)
-    # Scores that differ by rounding alone make a flat line in the middle, not a mountain range.
-    middle, half = (low + high) / 2, max((high - low) / 2, 0.0005)
-    places = [
-        (100 * i / max(len(scores) - 1, 1), 85 - 70 * (score - middle + half) / (2 * half))
-        for i, score in enumerate(scores)
-    ]
-    path = " ".join(f"{x:.4g},{y:.4g}" for x, y in places)
+    places = _places(scores)
     lines = [
-        Markup(
-            '<svg viewBox="0 0 100 100" preserveAspectRatio="none" width="100%" height="100%">'
-            '<polyline vector-effect="non-scaling-stroke" points="{}"/></svg>'
-        ).format(path)
+        Markup('<svg viewBox="0 0 100 100" preserveAspectRatio="none" width="100%" height="100%">{}</svg>').format(
+            _polyline(places)
+        )
     ]
     for index in sorted({*marked, len(scores) - 1}):
         kind = "moved" if index in marked else "last"
         x, y = places[index]
         lines.append(Markup('<circle class="{}" cx="{:.4g}%" cy="{:.4g}%" r="3"/>').format(kind, x, y))
     return _svg("history", label, lines)
+
+
+def sparkline(scores: Sequence[float]) -> Markup:
+    """Draw the line of `history` alone, to stand in a table beside the numbers that it is of."""
+    line = _polyline(_places(scores))
+    return Markup('<svg class="spark" viewBox="0 0 100 100" preserveAspectRatio="none">{}</svg>').format(line)
+
+
+def _places(scores: Sequence[float]) -> list[tuple[float, float]]:
+    low, high = min(scores), max(scores)
+    # Scores that differ by rounding alone make a flat line in the middle, not a mountain range.
+    middle, half = (low + high) / 2, max((high - low) / 2, 0.0005)
+    return [
+        (100 * i / max(len(scores) - 1, 1), 85 - 70 * (score - middle + half) / (2 * half))
+        for i, score in enumerate(scores)
+    ]
+
+
+def _polyline(places: Sequence[tuple[float, float]]) -> Markup:
+    """Draw a line; a place on the same height as both its neighbours adds nothing."""
+    heights = [y for _, y in places]
+    inner = range(1, len(places) - 1)
+    turns = [i for i, y in enumerate(heights) if i not in inner or not heights[i - 1] == y == heights[i + 1]]
+    path = " ".join(f"{places[i][0]:.4g},{places[i][1]:.4g}" for i in turns)
+    return Markup('<polyline vector-effect="non-scaling-stroke" points="{}"/>').format(path)
 
 
 def _svg(kind: str, label: str, lines: Sequence[Markup]) -> Markup:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from evals.overall import render_suite
 from evals.points import points, signed_points
 from evals.recording import Record, Run, SuiteVerdict
-from evals.report.summary import closing, summarize, verdict_word, why, worst_first
+from evals.report.summary import closing, shorten, summarize, verdict_word, why, worst_first
 
 # GitHub cuts comments and check texts above 65 536; a summary of this size can be any of them.
 LIMIT = 65_000
@@ -27,7 +27,11 @@ def render_markdown(run: Run) -> str:
     """
     summary = summarize(run.records)
     look = worst_first(summary.look)
-    parts = [f"## evals: {escape(shorten(run.suite, 200))}", _suites(run.suites), escape(shorten(closing(summary)))]
+    parts = [
+        f"## evals: {escape(shorten(run.suite, 200))}",
+        _suites(run.suites),
+        escape(shorten(closing(summary), LONGEST)),
+    ]
     if look:
         parts += [f"### {_cases(len(look))} to look at", _look(look)]
     commands = [record.command for record in look if record.outcome != "passed" and record.command]
@@ -44,11 +48,6 @@ def escape(text: str) -> str:
     return SPECIAL.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
 
 
-def shorten(text: str, longest: int = LONGEST) -> str:
-    """Return text cut to so many characters, with an ellipsis where it was."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
 def _cases(count: int) -> str:
     return "1 case" if count == 1 else f"{count} cases"
 
@@ -56,13 +55,13 @@ def _cases(count: int) -> str:
 def _suites(suites: Iterable[SuiteVerdict]) -> str:
     lines = []
     for suite in sorted(suites, key=lambda suite: suite.model):
-        first, *rest = [escape(shorten(line)) for line in render_suite(suite).splitlines()]
+        first, *rest = [escape(shorten(line, LONGEST)) for line in render_suite(suite).splitlines()]
         lines.append("<br>".join([f"- {MARKS[suite.verdict]} **{first}**", *rest]))
     return _fit(lines, SUITES, "models")
 
 
 def _look(look: Sequence[Record]) -> str:
-    rows = [_row((verdict_word(r), r.case, _limited(r), _signed(r), shorten(why(r)))) for r in look]
+    rows = [_row((verdict_word(r), r.case, _limited(r), _signed(r), shorten(why(r), LONGEST))) for r in look]
     head = [_row(("verdict", "case", "metric", "Δ", "why")), _raw(("---", "---", "---", "--:", "---"))]
     return "\n".join([*head, _fit(rows, LOOK, "cases")])
 

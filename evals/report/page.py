@@ -4,18 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from evals.history import Key, Line, trace
 from evals.points import points, signed_points
 from evals.recording import Record, Run, SuiteVerdict
 from evals.records import baseline_key
 from evals.report import charts
-from evals.report.summary import Summary, summarize, verdict_word, why, worst_first
-from evals.report.words import explain
+from evals.report.summary import Summary, shorten, summarize, verdict_word, why, worst_first
+from evals.report.words import explain, facts
+from evals.shown import Example
 
-# A page with the texts of more cases than this in characters would be too large to open from a job.
-TEXTS = 2_000_000
+# A page of more bytes than these would be too large to be opened from a job: what its cases leave, their samples have.
+ROOM, CASE, LEAST = 4_700_000, 2_500, 300_000
+TAGS = 500
+LONGEST = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,9 +31,11 @@ class Shot:
     word: str
     why: str
     explained: Sequence[str]
+    facts: Sequence[str]
     forest: Markup | None
     line: Line | None
     history: Markup | None
+    spark: Markup | None
     left_out: bool
 
 
@@ -85,7 +90,7 @@ def make_page(run: Run, history: Sequence[Run] = ()) -> Page:
     summary = summarize(run.records)
     lines = trace({past.started: past for past in (*history, run)}.values())
     reach = charts.nice_reach([bound for record in run.records for bound in _extent(record)])
-    room = _room(worst_first(summary.look))
+    room = _room(worst_first(summary.look), max(ROOM - CASE * len(run.records), LEAST))
     records = [record for found in summary.by_model.values() for record in found]
     several = len(summary.by_model) > 1
     cases = [
@@ -114,21 +119,23 @@ def _extent(record: Record) -> tuple[float, ...]:
     return (record.delta, *(record.evidence.interval if record.evidence else ()))
 
 
-def _room(look: Sequence[Record]) -> frozenset[str]:
+def _room(look: Sequence[Record], limit: int) -> frozenset[str]:
     """Choose the cases whose texts have room, the worst first."""
     chosen, used = set(), 0
     for record in look:
         shown = record.shown
         if shown is None:
             continue
-        used += sum(
-            sum(map(len, example.texts.values())) + sum(len(document.text) for document in example.documents)
-            for example in (*shown.lost, *shown.gained)
-        )
-        if used > TEXTS:
+        used += sum(map(_size, (*shown.lost, *shown.gained)))
+        if used > limit:
             break
         chosen.add(record.case)
     return frozenset(chosen)
+
+
+def _size(example: Example) -> int:
+    texts = [*example.texts.values(), *(document.text for document in example.documents)]
+    return TAGS + sum(len(escape(text).encode()) for text in texts) + TAGS * len(example.documents) // 4
 
 
 def _shot(number: int, record: Record, lines: Mapping[Key, Line], reach: float, *, several: bool, fits: bool) -> Shot:
@@ -140,11 +147,13 @@ def _shot(number: int, record: Record, lines: Mapping[Key, Line], reach: float, 
         name=f"{name} · {record.alias}" if several else name,
         record=record,
         word=word,
-        why=why(record),
+        why=shorten(why(record), LONGEST),
         explained=explain(record),
+        facts=facts(record),
         forest=_forest(record.delta, None if record.evidence is None else record.evidence.interval, reach, word),
         line=line,
         history=_history(line),
+        spark=None if line is None or len(line.points) < 2 else charts.sparkline([one.score for one in line.points]),
         left_out=record.shown is not None and not fits,
     )
 

@@ -36,7 +36,7 @@ BY_RULE: Mapping[tuple[str, str], str] = {
 def explain(record: Record) -> list[str]:
     """Return sentences that say what the verdict rests on; fewer where less is known."""
     word, found = verdict_word(record), record.evidence
-    lines = [BY_RULE.get((word, record.rule or ""), f"It is {word}: {MEANING[word]}.")]
+    lines = [BY_RULE.get((word, record.rule or ""), f"{MEANING[word][0].upper()}{MEANING[word][1:]}.")]
     if found is None:
         return lines
     low, high = (signed_points(bound) for bound in found.interval)
@@ -46,7 +46,27 @@ def explain(record: Record) -> list[str]:
     )
     if word == "unresolved":
         lines.append(
-            "So a loss can be neither shown nor ruled out. With samples like these only a loss of "
+            "So a loss of the margin can be neither shown nor ruled out. With samples like these only a loss of "
             f"{points(found.detectable)} points or more would be found, four times in five."
         )
     return lines
+
+
+def facts(record: Record) -> list[str]:
+    """Return what is known of how a case was measured, a few words each."""
+    texts = None
+    if record.texts is not None:
+        texts = f"{record.texts} texts asked" + ("" if record.encoded is None else f", {record.encoded} encoded")
+    seconds = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in (record.phases or {}).items())
+    found = (
+        None if record.baseline is None else f"baseline {points(record.baseline)}",
+        None if record.chance is None else f"guessing gets {points(record.chance)}",
+        None if record.n is None else f"{record.n} samples",
+        ", ".join(record.languages),
+        texts,
+        seconds,
+        record.device,
+        None if record.dataset_revision is None else f"data {record.dataset_revision[:12]}",
+        None if record.data_sha256 is None else f"data sha256 {record.data_sha256[:12]}",
+    )
+    return [one for one in found if one]

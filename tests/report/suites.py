@@ -7,6 +7,7 @@ from typing import Any
 from evals.overall import judge_models
 from evals.recording import Record, Run
 from evals.records import Evidence, Rule, VerdictWord
+from evals.shown import Document, Example, Shown
 from tests.builders import make_row, make_run
 
 TYPES = ("Retrieval", "STS", "Classification", "Clustering", "Reranking", "BitextMining")
@@ -47,8 +48,34 @@ def judged(task: str, delta: float, word: VerdictWord, **changes: Any) -> Record
     return make_row(task, **defaults | changes)
 
 
+PLANTED = '<script>document.title = "planted"</script><img src="https://example.org/x.png" onerror="planted()">'
+
+
+def shown(lost: int = 2, gained: int = 1, *, length: int = 40) -> Shown:
+    """Make samples that changed, of a retrieval task; their texts try to be markup."""
+
+    def example(number: int, before: float, after: float) -> Example:
+        document = Document(id=f"d{number}", text=f"{PLANTED} {'d' * length}", relevant=True, before=1, after=None)
+        other = Document(id="other", text="another document", relevant=False, before=None, after=1)
+        texts = {"query": f"{PLANTED} {'q' * length}"}
+        return Example(
+            id=f"q{number}",
+            stratum="test/default",
+            before=before,
+            after=after,
+            texts=texts,
+            documents=(other, document),
+        )
+
+    return Shown(
+        measure="ndcg_at_10",
+        lost=tuple(example(i, 1.0, 0.25) for i in range(lost)),
+        gained=tuple(example(100 + i, 0.0, 0.5) for i in range(gained)),
+    )
+
+
 SMALL = (
-    judged("NFCorpus", -0.1, "regressed", type="Retrieval", metric="ndcg_at_10"),
+    judged("NFCorpus", -0.1, "regressed", type="Retrieval", metric="ndcg_at_10", shown=shown()),
     judged("SciFact", 0.02, "improved", type="Retrieval", metric="ndcg_at_10", limit=100),
     judged("STS13", -0.01, "unresolved"),
     judged("STS16", 0.0, "pass", languages=("deu",)),
@@ -61,8 +88,8 @@ def small_run() -> Run:
     return _judge(make_run(*SMALL))
 
 
-def large_run(cases: int = 1500, *, seed: int = 0) -> Run:
-    """Make a run of so many cases, of three models."""
+def large_run(cases: int = 1500, *, seed: int = 0, length: int = 40) -> Run:
+    """Make a run of so many cases, of three models, with texts of that many characters."""
     chosen = random.Random(seed)
     rows = []
     for number in range(cases):
@@ -75,7 +102,8 @@ def large_run(cases: int = 1500, *, seed: int = 0) -> Run:
                 chosen.choice(WORDS),
                 alias=alias,
                 type=TYPES[number % len(TYPES)],
-                reason="ndcg_at_10 is not what it was | " + "because of this <b>and</b> that, " * 20,
+                shown=shown(5, 5, length=length),
+                reason="ndcg_at_10 is not what it was | " + "because of this <b>and</b> that, " * 10,
             )
         )
     return _judge(make_run(*rows))
