@@ -3,7 +3,7 @@
 from evals.report.board import Board, Mean
 from evals.report.github import render_annotations
 from evals.report.html import render_html
-from evals.report.json import render_json
+from evals.report.json import make_schema, read_schema, render_json
 from evals.report.markdown import render_markdown
 from evals.report.summary import Summary, summarize
 from evals.report.text import render_summary
@@ -12,6 +12,8 @@ __all__ = [
     "Board",
     "Mean",
     "Summary",
+    "make_schema",
+    "read_schema",
     "render_annotations",
     "render_html",
     "render_json",
