@@ -1,6 +1,6 @@
 """Averages over baselines, as a leaderboard shows them: a mean over tasks, overall and by type."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Literal
@@ -46,20 +46,22 @@ def tasks_to_average(entries: Mapping[str, Reference], benchmark: str | None) ->
 
 
 def side_by_side(run: Run) -> Board | None:
-    """Put the models of a run side by side, with their means; None unless it measured two."""
-    scored = [record for record in run.records if record.score is not None]
+    """Put the models of a run side by side, with their means over what all measured; None unless it has two models."""
+    scored = [record for record in run.records if record.subsets is not None and record.error is None]
     models = tuple(sorted({record.alias for record in scored}))
     if len(models) < 2:
         return None
     types = {baseline_key(r.task, r.limit): r.type for r in sorted(scored, key=lambda r: (r.type, r.task))}
     metrics = {baseline_key(record.task, record.limit): record.metric for record in scored}
-    tasks = [TaskInfo(name=key, type=types[key], main_score=metrics[key]) for key in _without_children(list(types))]
     entries = {model: _entries(model, scored, run) for model in models}
+    shared = [key for key in types if all(key in entries[model] for model in models)]
+    tasks = [TaskInfo(name=key, type=types[key], main_score=metrics[key]) for key in _without_children(shared)]
     return Board(
         models=models,
         types=types,
         scores={key: {m: entries[m][key].baseline.score for m in models if key in entries[m]} for key in types},
-        means={model: _mean(average(entries[model], tasks, "main", whole=True)) for model in models},
+        means={model: _mean(entries[model], tasks, types) for model in models},
+        shared=len(tasks),
     )
 
 
@@ -73,9 +75,14 @@ def _entries(model: str, records: Sequence[Record], run: Run) -> dict[str, Refer
     }
 
 
-def _mean(found: Average) -> Mean:
-    by_types = fmean(found.by_type.values()) if found.by_type else None
-    return Mean(overall=found.average, by_types=by_types, by_type=found.by_type, missing=found.missing)
+def _mean(entries: Mapping[str, Reference], tasks: Sequence[TaskInfo], every: Iterable[str]) -> Mean:
+    found = average(entries, tasks, "main", whole=True)
+    return Mean(
+        overall=found.average,
+        by_types=fmean(found.by_type.values()) if found.by_type else None,
+        by_type=found.by_type,
+        missing=tuple(key for key in every if key not in entries),
+    )
 
 
 def _without_children(names: Sequence[str]) -> list[str]:

@@ -33,6 +33,18 @@ def load_runs(store: Path, newest: int | None = None) -> tuple[Run, ...]:
     return tuple(read_run(file) for file in (files if newest is None else files[-newest:]))
 
 
+def newest_run(store: Path) -> Path:
+    """Return a store's newest run record: they are named by when they started.
+
+    Raises:
+        BaselineError: there is none.
+    """
+    runs = sorted((store / "runs").glob("*.json"))
+    if not runs:
+        raise BaselineError(f"{store}: has no run records; a store has them in its folder runs")
+    return runs[-1]
+
+
 def merge_runs(runs: Sequence[Run]) -> tuple[Run, tuple[str, ...]]:
     """Make one run of several: a case that is in two is taken from the newest, unless only the older measured it.
 

@@ -2,7 +2,7 @@
 
 from evals.config.conversion import render_suite_toml
 from evals.config.models import Model, find_model, load_models, make_spec
-from evals.config.options import Options, Project, load_project
+from evals.config.options import Options, Project, load_project, report_path
 from evals.config.specs import CrossEncoderSpec, EncoderSpec, ModelSpec, PipelineSpec, RegistrySpec, WeightsSpec
 from evals.config.suites import CustomTask, Gate, NamedSuite, Selection, Suite, load_suite, parse_source
 
@@ -28,4 +28,5 @@ __all__ = [
     "make_spec",
     "parse_source",
     "render_suite_toml",
+    "report_path",
 ]

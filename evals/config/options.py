@@ -149,7 +149,7 @@ class Options:
             device=_device(typed["device"]),
             store=place(cwd, typed["store"] or ".evals"),
             store_typed=typed["store"] is not None,
-            reports=tuple(_report(cwd, file) for file in typed["reports"] if file != GITHUB),
+            reports=tuple(report_path("--report", cwd, file) for file in typed["reports"] if file != GITHUB),
             job_summary=_job_summary() if GITHUB in typed["reports"] else None,
             command=_again(typed),
         )
@@ -202,12 +202,17 @@ def _device(value: str) -> str:
     return value
 
 
-def _report(folder: Path, file: str) -> Path:
+def report_path(option: str, folder: Path, file: str) -> Path:
+    """Return where a report goes.
+
+    Raises:
+        ConfigError: its suffix names no format, or there is a folder in its place.
+    """
     path = place(folder, file)
     if path.suffix not in REPORT_SUFFIXES:
-        raise ConfigError(f'--report = "{file}"; its suffix says the format, one of {", ".join(REPORT_SUFFIXES)}')
+        raise ConfigError(f'{option} = "{file}"; its suffix says the format, one of {", ".join(REPORT_SUFFIXES)}')
     if path.is_dir():
-        raise ConfigError(f'--report = "{file}" is a folder')
+        raise ConfigError(f'{option} = "{file}" is a folder')
     return path
 
 

@@ -6,7 +6,8 @@ from evals.report.html import render_html
 from evals.report.json import make_schema, read_schema, render_json
 from evals.report.markdown import render_markdown
 from evals.report.summary import Summary, summarize
-from evals.report.text import render_summary
+from evals.report.text import render_board, render_summary
+from evals.report.trend import render_trend
 
 __all__ = [
     "Board",
@@ -15,9 +16,11 @@ __all__ = [
     "make_schema",
     "read_schema",
     "render_annotations",
+    "render_board",
     "render_html",
     "render_json",
     "render_markdown",
     "render_summary",
+    "render_trend",
     "summarize",
 ]

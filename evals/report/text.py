@@ -9,6 +9,7 @@ from rich.text import Text
 
 from evals.points import points, signed_points
 from evals.recording import Record
+from evals.report.board import Board
 from evals.report.summary import Summary, closing, verdict_word, why
 
 STYLES = {
@@ -46,6 +47,35 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
             console.print(Text(f"{record.case} {verdict_word(record)}: {why(record)}"))
     console.print(Text(closing(summary)))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+
+
+def render_board(board: Board, *, width: int) -> str:
+    """Return models side by side: their means, and a row for each task under the mean of its type."""
+    out = StringIO()
+    console = Console(file=out, width=width, color_system=None, highlight=False, legacy_windows=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", overflow="fold")
+    for model in board.models:
+        table.add_column(Text(model), justify="right", overflow="fold")
+    means = [board.means[model] for model in board.models]
+    table.add_row(f"mean over tasks ({board.shared})", *(_mean(one.overall) for one in means))
+    table.add_row("mean over their types", *(_mean(one.by_types) for one in means))
+    for kind in dict.fromkeys(board.types.values()):
+        table.add_row(Text(kind), *(_mean(one.by_type.get(kind)) for one in means))
+        for task in (task for task, of in board.types.items() if of == kind):
+            table.add_row(Text(f"  {task}"), *(_mean(board.scores[task].get(model)) for model in board.models))
+    console.print(table, end="")
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    lines += [
+        f"{model} has no score for {len(mean.missing)} of the tasks, which are in no mean"
+        for model, mean in zip(board.models, means, strict=True)
+        if mean.missing
+    ]
+    return "\n".join(lines)
+
+
+def _mean(score: float | None) -> str:
+    return "-" if score is None else points(score)
 
 
 def _table(alias: str, records: Sequence[Record]) -> Table:
