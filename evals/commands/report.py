@@ -45,7 +45,7 @@ def _report(parsed: argparse.Namespace) -> tuple[str, int]:
         return "\n".join([_text(run), *notes]), 0
     newest = max(zip(runs, files, strict=True), key=lambda pair: pair[0].started)[1]
     stored = newest.parent.name == "runs" and not parsed.store
-    text, missing = render_report(run, path.suffix, newest.parent.parent if stored else options.store)
+    text, missing = render_report(run, path.suffix, newest.parent.parent if stored else options.store, runs)
     write_atomically(path, text)
     return "\n".join([*notes, f"wrote {path}", *missing]), 0
 

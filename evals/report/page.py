@@ -88,7 +88,8 @@ class Page:
 def make_page(run: Run, history: Sequence[Run] = ()) -> Page:
     """Work out the page of a run; the order of records and of past runs does not matter."""
     summary = summarize(run.records)
-    lines = trace({past.started: past for past in (*history, run)}.values())
+    # A run that was merged of others is no measurement of its own beside them.
+    lines = trace(history if run.started in {past.started for past in history} else (*history, run))
     reach = charts.nice_reach([bound for record in run.records for bound in _extent(record)])
     room = _room(worst_first(summary.look), max(ROOM - CASE * len(run.records), LEAST))
     records = [record for found in summary.by_model.values() for record in found]

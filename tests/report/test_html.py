@@ -103,6 +103,15 @@ def test_a_case_says_why_it_was_undecided_in_plain_words() -> None:
     assert "only a loss of 1.20 points or more would be found, four times in five" in text
 
 
+def test_a_run_made_of_others_is_no_point_beside_them() -> None:
+    one, two = past(small_run())
+    merged = replace(small_run(), started=two.started)
+
+    assert render_html(merged, [one, two]).count("over 2 runs") == 4
+    assert render_html(small_run(), [one, two]).count("over 3 runs") == 4
+    assert render_html(small_run(), [one, two, small_run()]).count("over 3 runs") == 4
+
+
 def test_a_run_of_which_nothing_was_measured_or_judged_is_a_page_too() -> None:
     page = outline(render_html(make_run(make_row(outcome="not measured", model=None, revision=None))))
 
