@@ -17,8 +17,8 @@ def dated(run: Run, day: int, **changes: object) -> Run:
     return replace(run, started=f"2026-11-{day:02}T12:00:00+00:00", **changes)  # type: ignore[arg-type]
 
 
-OLD = dated(make_run(judged("STS13", -0.1, "regressed"), judged("STS16", 0.0, "pass")), 1, commit="a", suite="one")
-NEW = dated(make_run(judged("STS16", -0.2, "regressed"), judged("STS17", 0.0, "pass")), 2, commit="b", suite="two")
+OLD = dated(make_run(judged("STS13", -0.1, "regressed"), judged("STS16", 0.0, "pass")), 1, commit="a", suite="two")
+NEW = dated(make_run(judged("STS16", -0.2, "regressed"), judged("STS17", 0.0, "pass")), 2, commit="b", suite="one")
 
 
 def test_runs_are_read_oldest_first_and_only_the_newest_where_that_is_said(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_case_of_two_runs_is_taken_from_the_newest_and_that_is_said() -> None:
 
     assert {record.task: record.delta for record in merged.records} == {"STS13": -0.1, "STS16": -0.2, "STS17": 0.0}
     assert notes == ("minilm:STS16: in two runs, taken from 2026-11-02T12:00:00+00:00",)
-    assert (merged.suite, merged.commit, merged.started) == ("one + two", None, NEW.started)
+    assert (merged.suite, merged.commit, merged.started) == ("two + one", None, NEW.started)
 
 
 def test_a_newer_run_that_could_not_measure_a_case_does_not_hide_it() -> None:

@@ -156,6 +156,28 @@ def test_a_query_shows_first_documents_of_both_sides_and_relevant_ones_wherever_
     assert example.documents[-1].id == relevant
 
 
+def test_all_relevant_documents_among_the_best_are_shown_and_two_of_those_that_are_not() -> None:
+    captured = capture(MockRetrievalTask())
+    samples = kept(captured)
+    of = captured.predicted()[str(samples.stratum[0])]
+    names = [f"d{i}" for i in range(16)]
+    of.task.dataset[of.subset][of.split]["relevant_docs"][str(samples.id[0])] = dict.fromkeys(names[6:], 1)
+    chosen = np.arange(len(samples)) == 0
+
+    found = show(
+        replace(samples, top=[names[:10]] * len(samples), value=np.where(chosen, -1.0, 0.0)),
+        replace(samples, top=[["x"]] * len(samples), value=np.zeros(len(samples))),
+        captured.predicted(),
+    )
+
+    assert found is not None
+    documents = found.lost[0].documents
+    assert [(one.id, one.after) for one in documents if one.relevant] == [
+        ("d6", 7), ("d7", 8), ("d8", 9), ("d9", 10), ("d10", None), ("d11", None),
+    ]  # fmt: skip
+    assert [one.id for one in documents if not one.relevant] == ["d0", "d1", "d2", "d3", "d4", "x"]
+
+
 def test_a_reference_without_rankings_leaves_the_places_before_open() -> None:
     captured = capture(MockRetrievalTask())
 
