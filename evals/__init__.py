@@ -6,8 +6,9 @@ The map, lowest layer first; a module imports only from the layers below it:
 - ``files`` ``samples`` ``records``: file boundaries, and the nouns as frozen data
 - ``config`` ``prompts`` ``modelscope`` ``recording`` ``rescore`` ``stats``: TOML and options, checked; what is put
   before a text; a second hub; run records; scores again; intervals
-- ``pairing`` ``overall``: two models' samples; one verdict for a model
+- ``pairing`` ``overall`` ``history``: two models' samples; one verdict for a model; scores over runs
 - ``baselines`` ``gate`` ``store`` ``report``: expectations, the judgement (pure), the ``.evals`` folder, renderings
+- ``changes`` ``runs``: which samples changed most; stored runs, read and made one
 - ``sources`` ``capture`` ``tasks`` ``models`` ``encoder``: the adapters, the only ones to import mteb and torch
 - ``runner`` ``cases`` ``doctor``: one case measured; which cases there are; does a model do what its card says
 - ``engine`` ``session``: where cases run; one run from its options to its files
