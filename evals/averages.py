@@ -7,8 +7,9 @@ from typing import Literal
 
 from evals.baselines import make_baseline
 from evals.config import Selection
+from evals.naming import baseline_key
 from evals.recording import Record, Run
-from evals.records import Reference, TaskInfo, baseline_key
+from evals.records import Reference, TaskInfo
 from evals.report import Board, Mean
 from evals.tasks import find_tasks, known_tasks
 

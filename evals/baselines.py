@@ -9,8 +9,9 @@ from pathlib import Path
 from evals.errors import BaselineError, suggest
 from evals.files import check_json, to_json, write_atomically
 from evals.merging import Merge, merge_files
+from evals.naming import baseline_key, samples_file
 from evals.recording import Record
-from evals.records import Baseline, BaselineFile, Reference, Settings, baseline_key, samples_file
+from evals.records import Baseline, BaselineFile, Reference, Settings
 from evals.samples import Samples, read_samples
 from evals.store import Store
 

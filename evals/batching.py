@@ -11,6 +11,7 @@ from evals.embeddings import Embeddings, Vectors, make_keys
 from evals.errors import ModelError
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SentenceTransformer
 
 # Tokens of a batch, padding included. A CPU is fastest while a batch fits its caches; a GPU wants many tokens at once,
@@ -52,8 +53,7 @@ class BatchedModel:
     ) -> None:
         self._model = model
         self._embeddings = embeddings
-        self._tokens = tokens or TOKENS.get(model.device.type, TOKENS["cpu"])
-        self._texts_at_once = texts_at_once
+        self._batches = TokenBatches(model.device, tokens=tokens, at_once=texts_at_once)
         self.progress: Callable[[str], None] = lambda _: None
         self.encoded = 0
 
@@ -80,12 +80,12 @@ class BatchedModel:
     @contextmanager
     def encoding_anew(self, texts_at_once: int) -> Iterator[None]:
         """Read nothing from the store, keep nothing, and make batches of at most so many texts."""
-        kept = self._embeddings, self._texts_at_once
-        self._embeddings, self._texts_at_once = None, texts_at_once
+        kept = self._embeddings, self._batches
+        self._embeddings, self._batches = None, TokenBatches(self._model.device, at_once=texts_at_once)
         try:
             yield
         finally:
-            self._embeddings, self._texts_at_once = kept
+            self._embeddings, self._batches = kept
 
     def check(self) -> None:
         """Compare with the model's own ``encode`` on a few texts.
@@ -141,65 +141,117 @@ class BatchedModel:
         return "\0".join(["" if given and not routed else method, *(f"{name}={said[name]}" for name in said)])
 
     def _run(self, texts: list[str], method: str, call: dict[str, Any]) -> Vectors:
-        """Encode every text, longest first: what does not fit the device's memory shows at once."""
-        import torch
+        """Encode every text."""
+
+        def encode(rows: list[int]) -> Vectors:
+            batch = [texts[row] for row in rows]
+            vectors = getattr(self._model, method)(
+                batch, batch_size=len(batch), convert_to_tensor=True, show_progress_bar=False, **call
+            )
+            found: Vectors = vectors.float().cpu().numpy()
+            return found
 
         lengths = self._count_tokens(texts, call.get("prompt") or "")
-        order = np.argsort(-lengths, kind="stable")
-        parts: list[Any] = []
-        start = 0
-        while start < len(order):
-            stop = self._fill(lengths[order], start)
-            batch = [texts[index] for index in order[start:stop]]
-            try:
-                vectors = getattr(self._model, method)(
-                    batch, batch_size=len(batch), convert_to_tensor=True, show_progress_bar=False, **call
-                )
-            except torch.OutOfMemoryError:
-                self._halve(len(batch), int(lengths[order[start]]))
-                continue
-            parts.append(vectors.float().cpu().numpy())
-            start = stop
-            self.progress(f"encoding, {start} of {len(texts)} texts")
+        vectors = self._batches.run(
+            lengths, encode, lambda done: self.progress(f"encoding, {done} of {len(texts)} texts")
+        )
         self.encoded += len(texts)
-        if not parts:
-            return np.empty((0, 0), np.float32)
-        sorted_vectors = np.concatenate(parts)
-        vectors = np.empty_like(sorted_vectors)
-        vectors[order] = sorted_vectors
-        return vectors
+        return np.empty((0, 0), np.float32) if vectors is None else vectors
 
     def _count_tokens(self, texts: list[str], prompt: str) -> NDArray[np.int64]:
-        """Return the tokens of each text with its prompt; a model without such a tokenizer gets a guess."""
-        from transformers import PreTrainedTokenizerBase
+        """Return the tokens of each text with its prompt."""
+        return count_tokens(self._model.tokenizer, [prompt + text for text in texts], self._model.max_seq_length)
 
-        tokenizer = self._model.tokenizer
-        if not texts or not isinstance(tokenizer, PreTrainedTokenizerBase):
-            return np.array([len(prompt) + len(text) for text in texts], dtype=np.int64) // 4 + 1
-        found = tokenizer(
-            [prompt + text for text in texts],
-            truncation=self._model.max_seq_length is not None,
-            max_length=self._model.max_seq_length,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-        )
-        return np.array([len(ids) for ids in found["input_ids"]], dtype=np.int64)
+
+class TokenBatches:
+    """Batches of at most so many tokens, padding included; of fewer from then on when the memory does not suffice.
+
+    Args:
+        device: where they are computed.
+        tokens: of a batch; None for what suits the device.
+        at_once: at most so many inputs in a batch; None for no limit but the tokens.
+        what: one input is called, in errors.
+    """
+
+    def __init__(
+        self, device: "torch.device", *, tokens: int | None = None, at_once: int | None = None, what: str = "text"
+    ) -> None:
+        self._device = device
+        self._tokens = tokens or TOKENS.get(device.type, TOKENS["cpu"])
+        self._at_once = at_once
+        self._what = what
+
+    def run(
+        self,
+        lengths: NDArray[np.int64],
+        compute: Callable[[list[int]], NDArray[np.float32]],
+        after: Callable[[int], None],
+    ) -> NDArray[np.float32] | None:
+        """Compute something for every input, longest first: what does not fit the device's memory shows at once.
+
+        Args:
+            lengths: the tokens of each input, shape (n,).
+            compute: returns one row for each input of a batch, given by number.
+            after: told, after each batch, for how many inputs it is done.
+
+        Returns:
+            The rows in the order of the inputs, shape (n, …); None where there are no inputs.
+
+        Raises:
+            ModelError: a single input does not fit the memory.
+        """
+        import torch
+
+        order = np.argsort(-lengths, kind="stable")
+        parts: list[NDArray[np.float32]] = []
+        start = 0
+        while start < len(order):
+            rows = order[start : self._fill(lengths[order], start)]
+            try:
+                parts.append(compute(rows.tolist()))
+            except torch.OutOfMemoryError:
+                self._halve(len(rows), int(lengths[rows[0]]))
+                continue
+            start += len(rows)
+            after(start)
+        if not parts:
+            return None
+        in_order = np.concatenate(parts)
+        found = np.empty_like(in_order)
+        found[order] = in_order
+        return found
 
     def _fill(self, lengths: NDArray[np.int64], start: int) -> int:
-        """Return where the batch that begins at start ends: all its texts are padded to the first one's length."""
+        """Return where the batch that begins at start ends: all its inputs are padded to the first one's length."""
         count = max(1, self._tokens // max(1, int(lengths[start])))
-        if self._texts_at_once is not None:
-            count = min(count, self._texts_at_once)
+        if self._at_once is not None:
+            count = min(count, self._at_once)
         return min(start + count, len(lengths))
 
-    def _halve(self, texts: int, longest: int) -> None:
+    def _halve(self, inputs: int, longest: int) -> None:
         """Make batches smaller after the device ran out of memory."""
         import torch
 
-        if texts == 1:
+        if inputs == 1:
             raise ModelError(
-                f"one text of {longest} tokens is too much for the memory of {self._model.device}; set max_seq_length"
+                f"one {self._what} of {longest} tokens is too much for the memory of {self._device}; set max_seq_length"
             )
-        self._tokens = max(longest, longest * texts // 2)
+        self._tokens = max(longest, longest * inputs // 2)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def count_tokens(tokenizer: Any, texts: list[str], most: int | None) -> NDArray[np.int64]:
+    """Return the tokens of each text, at most so many; a model without such a tokenizer gets a guess."""
+    from transformers import PreTrainedTokenizerBase
+
+    if not texts or not isinstance(tokenizer, PreTrainedTokenizerBase):
+        return np.array([len(text) for text in texts], dtype=np.int64) // 4 + 1
+    found = tokenizer(
+        texts,
+        truncation=most is not None,
+        max_length=most,
+        return_attention_mask=False,
+        return_token_type_ids=False,
+    )
+    return np.array([len(ids) for ids in found["input_ids"]], dtype=np.int64)

@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import cast
 
 from evals.baselines import Baselines
-from evals.config import EncoderSpec, Model, ModelSpec, NamedSuite, Options, find_model, load_models, load_suite
+from evals.config import (
+    ApiSpec,
+    EncoderSpec,
+    Model,
+    ModelSpec,
+    NamedSuite,
+    Options,
+    find_model,
+    load_models,
+    load_suite,
+)
 from evals.errors import ConfigError, suggest
 from evals.prompts import check_names
 from evals.records import Case, Policy, Source, TaskInfo
@@ -50,8 +60,8 @@ def find_cases(options: Options) -> Plan:
         _check_gate(suite, tasks)
         offered |= {task.name for task in tasks}
         for task in _pick(tasks, options.tasks, matched):
-            reason = _why_not(task)
-            for alias in models[suite.name]:
+            for alias, model in models[suite.name].items():
+                reason = _why_not(task, model)
                 if reason is None:
                     _add(cases, _make_case(alias, task, suite, options))
                 else:
@@ -59,6 +69,8 @@ def find_cases(options: Options) -> Plan:
     _refuse_unmatched(options.tasks, matched, suites, offered)
     by_alias = {alias: model for chosen in models.values() for alias, model in chosen.items()}
     _check_prompts(by_alias.values(), cases.values())
+    if options.offline:
+        _refuse_network(by_alias.values())
     order = list(by_alias)
     return Plan(
         suite=" + ".join(suite.name for suite in suites),
@@ -136,14 +148,20 @@ def _refuse_unmatched(
 
 def _check_prompts(models: Iterable[Model], cases: Iterable[Case]) -> None:
     """Refuse a prompt that no text would ever get: its model would be measured without it."""
-    prompted = [model for model in models if isinstance(model.spec, EncoderSpec) and model.spec.prompts]
+    prompted = [model for model in models if isinstance(model.spec, EncoderSpec | ApiSpec) and model.spec.prompts]
     if not prompted:
         return
     known = known_tasks() | {case.task.name: case.task.type for case in cases}
     for model in prompted:
-        wrong = check_names(cast(EncoderSpec, model.spec).prompts, known)
+        wrong = check_names(cast(EncoderSpec | ApiSpec, model.spec).prompts, known)
         if wrong is not None:
             raise ConfigError(f"[{model.alias}] {wrong}")
+
+
+def _refuse_network(models: Iterable[Model]) -> None:
+    for model in (stage for chosen in models for stage in (chosen, *chosen.stages)):
+        if isinstance(model.spec, ApiSpec) and not model.spec.is_local:
+            raise ConfigError(f"--offline promises no network call, and {model.alias} is at {model.spec.address}")
 
 
 def _check_gate(suite: NamedSuite, tasks: Sequence[TaskInfo]) -> None:
@@ -157,9 +175,9 @@ def _check_gate(suite: NamedSuite, tasks: Sequence[TaskInfo]) -> None:
             raise ConfigError(f'{suite.file}: [gate] margins: no task here has the type "{name}"{suggest(name, types)}')
 
 
-def _why_not(task: TaskInfo) -> str | None:
-    """Say why a text model cannot run a task, if it cannot."""
-    return None if set(task.modalities) == {"text"} else "not text only"
+def _why_not(task: TaskInfo, model: Model) -> str | None:
+    """Say why a model cannot run a task, if it cannot."""
+    return model.spec.why_not(task.type) if set(task.modalities) == {"text"} else "not text only"
 
 
 def _make_case(alias: str, task: TaskInfo, suite: NamedSuite, options: Options) -> Case:
@@ -170,6 +188,7 @@ def _make_case(alias: str, task: TaskInfo, suite: NamedSuite, options: Options) 
         source=options.source or suite.suite.source or Source(),
         policy=_policy(task, suite, options),
         limit=suite.suite.limit if options.limit is None else options.limit,
+        stage_folders=suite.suite.stage_folders,
     )
 
 

@@ -9,21 +9,10 @@ from evals.environment import describe_environment
 from evals.errors import BaselineError, ConfigError, suggest
 from evals.files import check_json, place
 from evals.gate import Circumstances, judge
+from evals.naming import baseline_key
 from evals.pairing import pair
 from evals.recording import Record, Run, make_record
-from evals.records import (
-    Baseline,
-    Case,
-    ModelIdentity,
-    Outcome,
-    Policy,
-    Reference,
-    Scores,
-    Settings,
-    TaskInfo,
-    Verdict,
-    baseline_key,
-)
+from evals.records import Baseline, Case, ModelIdentity, Outcome, Policy, Reference, Scores, Settings, TaskInfo, Verdict
 from evals.samples import Samples, decode_samples
 from evals.store import Store
 from evals.tasks import known_tasks

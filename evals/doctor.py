@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from evals.config import EncoderSpec, Model
+from evals.config import ApiSpec, EncoderSpec, Model
 from evals.encoder import COLLAPSED
 from evals.models import OpenModel, PromptedEncoder, open_model, task_text
 from evals.prompts import check_names
@@ -177,14 +177,17 @@ def _pipeline(model: Model, opened: OpenModel, device: str) -> Iterator[Row]:
     spec, settings, loaded = model.spec, opened.settings, cast(Any, opened.module)
     named = spec.changes()
 
-    def row(name: str, value: Any, key: str = "", otherwise: str = "the model's files") -> Row:
+    rest = "the server" if isinstance(spec, ApiSpec) else "the model's files"
+
+    def row(name: str, value: Any, key: str = "", otherwise: str = rest) -> Row:
         return Row(name=name, value="not known" if value is None else str(value),
                    source="the specification" if key in named else otherwise)  # fmt: skip
 
     if loaded is not None:
         yield row("modules", " > ".join(_name(module) for module in loaded))
         yield row("parameters", f"{sum(each.numel() for each in loaded.parameters()) / 1e6:.1f} million")
-        yield row("padding side", loaded.tokenizer.padding_side, "padding_side")
+        if hasattr(loaded.tokenizer, "padding_side"):  # that of static vectors pads nothing
+            yield row("padding side", loaded.tokenizer.padding_side, "padding_side")
     yield row("pooling", settings.pooling, "pooling")
     yield row("longest text", settings.max_length and f"{settings.max_length} tokens", "max_seq_length")
     yield row("dimensions", settings.dimension, "truncate_dim")
@@ -193,6 +196,8 @@ def _pipeline(model: Model, opened: OpenModel, device: str) -> Iterator[Row]:
         yield row("quantize", settings.quantize or "no", "quantize", "default")
         yield row("remote code", "yes" if spec.trust_remote_code else "no", "trust_remote_code", "default")
     yield row("dtype", settings.dtype, "dtype")
+    if loaded is not None and (attention := _attention(loaded)) is not None:
+        yield Row(name="attention", value=attention, source="model_kwargs, or what transformers found best here")
     yield row("device", opened.device, otherwise="--on auto" if device == "auto" else "--on")
     said = getattr(spec, "batch_size", None)
     yield Row(
@@ -207,8 +212,19 @@ def _normalizes(spec: EncoderSpec, loaded: Any) -> str:
     return "yes" if spec.normalize or by_module else "no"
 
 
+def _attention(loaded: Any) -> str | None:
+    """Name the attention that transformers chose; sentence-transformers drops all padding where it is a flash one."""
+    chosen = getattr(getattr(_inner(loaded[0]), "config", None), "_attn_implementation", None)
+    unpadded = getattr(loaded, "_can_flatten_inputs", lambda: False)()
+    return None if chosen is None else f"{chosen}{', without padding' if unpadded else ''}"
+
+
+def _inner(module: Any) -> Any:
+    return getattr(module, "model", None) or getattr(module, "auto_model", None)
+
+
 def _name(module: Any) -> str:
-    inner = getattr(module, "model", None) or getattr(module, "auto_model", None)
+    inner = _inner(module)
     return type(module).__name__ + (f"({type(inner).__name__})" if inner is not None else "")
 
 

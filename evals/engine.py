@@ -3,18 +3,22 @@
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 
-from evals.config import Model
+from evals.config import Model, PipelineSpec
 from evals.errors import EvalsError
-from evals.models import OpenModel, open_model
+from evals.models import OpenModel, OpenReranker, device_of, identify, open_model, open_reranker
 from evals.records import Case, Outcome
 from evals.runner import Progress, measure
 from evals.samples import Samples
+from evals.stages import OpenPipeline, measure_pipeline
 from evals.store import Store
+
+AnyModel = OpenModel | OpenReranker | OpenPipeline
 
 
 class LocalEngine:
-    """Runs cases in this process. The model of the last case stays loaded for the next.
+    """Runs cases in this process. The model of the last case, or a pipeline's two, stay loaded for the next.
 
     Args:
         models: by alias, what cases may name.
@@ -26,7 +30,7 @@ class LocalEngine:
         self._models = models
         self._device = device
         self._store = store
-        self._open: dict[str, OpenModel] = {}
+        self._open: dict[str, AnyModel] = {}
         self._broken: dict[str, EvalsError] = {}
 
     def measure(self, case: Case, progress: Progress, reference: Samples | None = None) -> Outcome:
@@ -38,18 +42,41 @@ class LocalEngine:
         started = time.perf_counter()
         model = self._get(case.alias, progress)
         loaded = time.perf_counter() - started
-        outcome = measure(case, model, self._store, progress, reference)
-        return replace(outcome, phases={"model": loaded, **outcome.phases})
+        if isinstance(model, OpenPipeline):
+            outcome = measure_pipeline(case, model, self._store, progress, reference)
+        else:
+            outcome = measure(case, model, self._store, progress, reference)
+        loaded += outcome.phases.get("model", 0.0)  # a pipeline loads its retriever where it must
+        return replace(outcome, phases={"model": loaded} | {**outcome.phases, "model": loaded})
 
-    def _get(self, alias: str, progress: Progress) -> OpenModel:
+    def _get(self, alias: str, progress: Progress) -> AnyModel:
         if alias in self._broken:
             raise self._broken[alias]  # loading it again would take as long and fail the same way
         if alias not in self._open:
             progress("loading the model")
             self._open.clear()
             try:
-                self._open[alias] = open_model(self._models[alias], self._device, self._store)
+                self._open[alias] = self._load(self._models[alias])
             except EvalsError as error:
                 self._broken[alias] = error
                 raise
         return self._open[alias]
+
+    def _load(self, model: Model) -> AnyModel:
+        if isinstance(model.spec, PipelineSpec):
+            return self._load_pipeline(model, model.spec)
+        if model.spec.reranks:
+            return open_reranker(model, self._device, self._store)
+        return open_model(model, self._device, self._store)
+
+    def _load_pipeline(self, model: Model, spec: PipelineSpec) -> OpenPipeline:
+        retriever, reranker = model.stages
+        return OpenPipeline(
+            identity=identify(model, self._store),
+            models=(model, retriever, reranker),
+            retriever=identify(retriever, self._store),
+            retriever_device=device_of(retriever, self._device),
+            open_retriever=cache(lambda: open_model(retriever, self._device, self._store)),
+            reranker=open_reranker(reranker, self._device, self._store),
+            top_k=spec.top_k,
+        )

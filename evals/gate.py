@@ -66,10 +66,9 @@ def judge(case: Case, outcome: Outcome, reference: Reference | None, circumstanc
         return Verdict(word="incomparable", reason=f"not comparable with {reference.alias}: {stranger}")
     expected = expected_score(outcome, reference.baseline)
     verdict = _at_chance(outcome, reference, expected) or _by_rule(case, outcome, reference, circumstances)
-    notes = _notes(outcome, reference.baseline)
     if isinstance(circumstances.paired, Paired):
         verdict = replace(verdict, evidence=_evidence(case.policy, circumstances.paired, circumstances.gated))
-    return replace(verdict, reason="; ".join([verdict.reason, *notes])) if notes else verdict
+    return replace(verdict, reason="; ".join([verdict.reason, *_notes(outcome, reference.baseline)]))
 
 
 def _by_rule(case: Case, outcome: Outcome, reference: Reference, circumstances: Circumstances) -> Verdict:

@@ -3,8 +3,9 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from evals.naming import baseline_key
 from evals.recording import Run
-from evals.records import VerdictWord, baseline_key
+from evals.records import VerdictWord
 
 # A repetition of the same measurement moves a score by less: half a tenth of a point.
 MOVED = 5e-4

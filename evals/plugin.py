@@ -50,17 +50,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     options: dict[str, dict[str, Any]] = {
         "--suite": many | {"metavar": "NAME|PATH", "help": "a suite by name, or a file, TOML or EvalScope's"},
         "--model": many
-        | {"metavar": "MODEL", "help": "ALIAS, ALIAS@key=value, PATH[=name] or a hub id; replaces the suite's models"},
+        | {"metavar": "MODEL", "help": "ALIAS[@key=value], PATH[=name], hub id or api:URL#NAME; replaces the suite's"},
         "--models": {"metavar": "FILE", "dest": "evals_models_file", "help": "a TOML file with more named models"},
         "--task": many | {"metavar": "GLOB", "help": "only these tasks of the suite (repeatable)"},
         "--source": {
             "metavar": "hub|mirror:DIR|modelscope:DIR",
             "help": "where data sets are; replaces the suite's source",
         },
-        "--offline": {
-            "action": "store_true",
-            "help": "promise no network call: models and data must be on this machine",
-        },
+        "--offline": {"action": "store_true", "help": "promise no network call: models and data are on this machine"},
+        "--reuse-api": {"action": "store_true", "help": "ask an API only what no run has asked it before"},
         "--baseline": {
             "default": "check",
             "metavar": "check|record|update|off",
@@ -74,16 +72,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--inconclusive": {"metavar": "warn|fail", "help": "whether an undecided suite fails, with exit code 9"},
         "--limit": {"metavar": "N", "help": "at most N queries, rows or pairs of each split and subset"},
         "--on": {"default": "auto", "metavar": "auto|cpu|cuda[:N]|mps", "help": "the device (default: auto)"},
-        "--store": {
-            "metavar": "DIR",
-            "help": "the folder for results and caches (default: the suite's, else .evals)",
-        },
+        "--store": {"metavar": "DIR", "help": "the folder for results and caches (default: the suite's, else .evals)"},
         "--report": many
         | {"metavar": "FILE", "help": "write a report; .html, .json or .md, or github: the job's summary (repeatable)"},
     }
     for name, settings in options.items():
         try:
-            group.addoption(name, **{"dest": "evals_" + name.strip("-")} | settings)
+            group.addoption(name, **{"dest": "evals_" + name.strip("-").replace("-", "_")} | settings)
         except (ValueError, argparse.ArgumentError):
             raise pytest.UsageError(
                 f"evals.plugin: another plugin has the option {name} already; disable one"
@@ -130,8 +125,11 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker its device."""
-    if SESSION in node.config.stash and node.config.option.evals_on in ("auto", "cuda"):
+    """Tell a worker which run it is part of, and its device."""
+    if SESSION not in node.config.stash:
+        return
+    node.workerinput["evals_run"] = get_session(node.config).options.run
+    if node.config.option.evals_on in ("auto", "cuda"):
         node.workerinput["evals_device"] = device_of_worker(node.gateway.id, visible_devices(os.environ))
 
 
@@ -252,6 +250,8 @@ def _start(config: pytest.Config) -> None:
         "alpha": option.evals_alpha,
         "inconclusive": option.evals_inconclusive,
         "device": option.evals_on,
+        "reuse_api": option.evals_reuse_api,
+        "run": getattr(config, "workerinput", {}).get("evals_run"),
         "store": option.evals_store,
         "reports": option.evals_report,
         "command": _command(config),

@@ -11,6 +11,7 @@ from evals.records import (
     OutcomeWord,
     Rule,
     Settings,
+    Stage,
     Verdict,
     VerdictWord,
 )
@@ -23,8 +24,8 @@ SuiteWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 class Record:
     """One case of a run, flat, as the run record holds it. Fields that were not reached are None.
 
-    ``samples`` is a path inside the store; ``prompts`` as in `Outcome`; ``command`` runs and judges this case alone;
-    ``shown`` are the samples that changed most, kept where the verdict is not a plain pass.
+    ``samples`` is a path inside the store; ``prompts`` and ``stages`` as in `Outcome`; ``command`` runs and judges this
+    case alone; ``shown`` are the samples that changed most, kept where the verdict is not a plain pass.
     """
 
     case: str
@@ -62,6 +63,7 @@ class Record:
     device: str | None = None
     command: str | None = None
     shown: Shown | None = None
+    stages: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +158,7 @@ def _with_outcome(record: Record, outcome: Outcome) -> Record:
         fingerprint=outcome.identity.fingerprint,
         settings=outcome.settings,
         device=outcome.device,
+        stages=outcome.stages,
     )
 
 

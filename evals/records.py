@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar, Literal
 
+from evals.naming import baseline_key, snake_case
 from evals.samples import Samples
 from evals.shown import Shown
 
@@ -81,7 +82,10 @@ class Policy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One model on one task: one pytest item. ``limit`` keeps that many queries, rows or pairs."""
+    """One model on one task: one pytest item. ``limit`` keeps that many queries, rows or pairs.
+
+    ``stage_folders``: the results of a pipeline's two models are also kept apart, in ``stage1`` and ``stage2``.
+    """
 
     alias: str
     task: TaskInfo
@@ -89,6 +93,7 @@ class Case:
     source: Source = Source()
     policy: Policy = Policy()
     limit: int | None = None
+    stage_folders: bool = False
 
     @property
     def id(self) -> str:
@@ -121,12 +126,14 @@ class Scores:
 class Settings:
     """How a model was run, in the clear. None means not known.
 
-    ``prompts`` are all that the model has, by name; an instruction template is called ``instruction``.
+    ``prompts`` are all that the model has, by name; an instruction template is called ``instruction``. ``max_length``
+    is in tokens; ``max_characters`` is where texts are cut before a server gets them.
     """
 
     prompts: Mapping[str, str] | None = None
     pooling: str | None = None
     max_length: int | None = None
+    max_characters: int | None = None
     dtype: str | None = None
     dimension: int | None = None
     quantize: str | None = None
@@ -148,14 +155,31 @@ class ModelIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """One of a pipeline's two models, and the score of what it ranked.
+
+    The first stage's is what its model has alone, over all documents it retrieves; the second's is the pipeline's.
+    ``reused``: the documents were known from an earlier run.
+    """
+
+    alias: str
+    model: str
+    fingerprint: str
+    metric: str
+    score: float
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a measured case gives to the gate.
 
-    ``phases`` are seconds: model, data, encode, score. ``samples_file`` is where the samples are, inside the store.
-    ``prompts`` are those really put before texts, by role (``query``, ``document``) or, for texts without one, by task
-    type; ``""`` is none, and None means not known. ``texts`` were asked for, of which ``encoded`` were not known from
-    before; None where that is not ours to know. ``shown`` are the samples that changed most, if any
-    are compared.
+    ``phases`` are seconds: model, data, encode, rerank, score. ``samples_file`` is where the samples are, inside the
+    store. ``prompts`` are those really put before texts, by role (``query``, ``document``) or, for texts without one,
+    by task type; ``""`` is none, and None means not known. ``texts`` were asked for, of which ``encoded`` were not
+    known from before, None where that is not ours to know; a pair that is scored counts as one of both.
+    ``stages`` are a pipeline's; settings and prompts are then those of its reranker. ``shown`` are the samples that
+    changed most, if any are compared.
     """
 
     identity: ModelIdentity
@@ -171,6 +195,7 @@ class Outcome:
     samples: Samples | None = None
     samples_file: str | None = None
     shown: Shown | None = None
+    stages: tuple[Stage, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,20 +291,3 @@ class Verdict:
     def ok(self) -> bool:
         """Whether the case passes."""
         return self.word in OK_VERDICTS
-
-
-def snake_case(type_name: str) -> str:
-    """Spell an mteb task type as a pytest mark: ``STS`` is ``sts``, ``BitextMining`` is ``bitext_mining``."""
-    if type_name.isupper():
-        return type_name.lower()
-    return "".join(f"_{c.lower()}" if c.isupper() else c for c in type_name).lstrip("_")
-
-
-def baseline_key(task: str, limit: int | None) -> str:
-    """Name an entry of a baseline file: ``NFCorpus`` or ``NFCorpus?limit=100``."""
-    return task if limit is None else f"{task}?limit={limit}"
-
-
-def samples_file(key: str) -> str:
-    """Name the file of a case's samples: a key may hold a question mark, which file systems may not."""
-    return f"{key.replace('?', '@')}.parquet"

@@ -3,21 +3,27 @@
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from evals.capture import Capture, Predicted, show
 from evals.encoder import WatchedEncoder
+from evals.environment import describe_environment
 from evals.errors import ModelError
-from evals.models import OpenModel
-from evals.records import Case, Outcome, Scores
+from evals.models import OpenModel, OpenReranker, computed_by
+from evals.rankings import FORMAT, Ranking, encode_rankings
+from evals.records import Case, ModelIdentity, Outcome, Scores
+from evals.reranker import WatchedReranker
 from evals.rescore import rescore
 from evals.samples import Samples, gather
+from evals.shown import Shown
 from evals.store import Store
 from evals.tasks import OpenTask, columns_read_once, open_task
 
 if TYPE_CHECKING:
+    from mteb.models import ModelMeta
     from mteb.results import TaskResult
 
 Progress = Callable[[str], None]
@@ -25,8 +31,21 @@ Progress = Callable[[str], None]
 RECOMPUTED_WITHIN = 1e-5
 
 
+class _Batched(Protocol):
+    """What makes batches: it tells how far it is, counts what it computes, and may have something to write."""
+
+    progress: Progress
+    encoded: int
+
+    def flush(self) -> None: ...
+
+
 def measure(
-    case: Case, model: OpenModel, store: Store, progress: Progress, reference: Samples | None = None
+    case: Case,
+    model: OpenModel | OpenReranker,
+    store: Store,
+    progress: Progress,
+    reference: Samples | None = None,
 ) -> Outcome:
     """Run one case.
 
@@ -43,66 +62,155 @@ def measure(
     started = time.perf_counter()
     progress("reading data")
     with columns_read_once(), open_task(case.task, case.source, store, limit=case.limit) as opened:
-        loaded = time.perf_counter()
-        batched = model.batched
-        watched = WatchedEncoder(model.encoder, None if batched else model.module, progress, model.prompt_used)
-        before = 0
-        if batched is not None:
-            batched.progress, before = progress, batched.encoded
-        captures = [Capture(part) for part in opened.parts]
-        try:
-            result = _evaluate(opened, watched, model)
-        finally:
-            if batched is not None:
-                batched.flush()
-        watched.check_spread()
-        samples = _samples(opened, captures)
-        scores = _scores(case, result, captures, samples)
-        ended = time.perf_counter()
+        loaded = time.perf_counter() - started
+        measured = measure_opened(case, opened, model, progress, reference)
         if case.limit is None:
-            _keep_result(result, watched.mteb_model_meta, store)
-        return Outcome(
-            identity=model.identity,
-            scores=scores,
-            settings=model.settings,
-            device=model.device,
-            dataset_revision=opened.dataset_revision,
-            data_sha256=opened.data_sha256,
-            phases={
-                "data": loaded - started,
-                "encode": watched.seconds,
-                "score": ended - loaded - watched.seconds,
-            },
-            texts=watched.texts,
-            encoded=None if batched is None else batched.encoded - before,
-            prompts=watched.prompts,
-            samples=samples,
-            shown=None
-            if samples is None or reference is None
-            else show(samples, reference, _predicted(opened, captures)),
-        )
+            keep_result(measured.result, measured.meta, store)
+        if measured.rankings:
+            store.write_rankings(
+                rankings_key(case, opened, model.identity, model.device), encode_rankings(measured.rankings)
+            )
+        return replace(measured.outcome, phases={"data": loaded, **measured.outcome.phases})
 
 
-def _evaluate(opened: OpenTask, watched: WatchedEncoder, model: OpenModel) -> "TaskResult":
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What measuring one model on a task's data gave: also mteb's own result, and its metadata of the model.
+
+    ``rankings`` are what the model found, where it was to search.
+    """
+
+    outcome: Outcome
+    result: "TaskResult"
+    meta: "ModelMeta"
+    rankings: tuple[Ranking, ...] = ()
+
+
+def measure_opened(
+    case: Case,
+    opened: OpenTask,
+    model: OpenModel | OpenReranker,
+    progress: Progress,
+    reference: Samples | None = None,
+) -> Measured:
+    """Run one model on data that is loaded, and write no result; ``reference`` as for `measure`.
+
+    Raises:
+        EvalsError: it could not be measured.
+    """
+    started = time.perf_counter()
+    watched, batched = _watch(model, progress)
+    before = 0
+    if batched is not None:
+        batched.progress, before = progress, batched.encoded
+    try:
+        kwargs = {"batch_size": model.batch_size, **model.encode_kwargs}
+        evaluated = evaluate(case, opened, _wrap(watched, model), kwargs, reference)
+    finally:
+        if batched is not None:
+            batched.flush()
+    watched.check_spread()
+    computing = "encode" if isinstance(model, OpenModel) else "rerank"
+    outcome = Outcome(
+        identity=model.identity,
+        scores=evaluated.scores,
+        settings=model.settings,
+        device=model.device,
+        dataset_revision=opened.dataset_revision,
+        data_sha256=opened.data_sha256,
+        phases={computing: watched.seconds, "score": time.perf_counter() - started - watched.seconds},
+        texts=watched.texts,
+        encoded=None if batched is None else batched.encoded - before,
+        prompts=watched.prompts,
+        samples=evaluated.samples,
+        shown=evaluated.shown,
+    )
+    found = evaluated.rankings if isinstance(model, OpenModel) else ()
+    return Measured(outcome=outcome, result=evaluated.result, meta=watched.mteb_model_meta, rankings=found)
+
+
+def rankings_key(case: Case, opened: OpenTask, identity: ModelIdentity, device: str) -> dict[str, Any]:
+    """Say all that decides what a model finds in a case's task, for the store."""
+    return {
+        "format": FORMAT,
+        "fingerprint": identity.fingerprint,
+        **computed_by(device),
+        "mteb": describe_environment().get("mteb"),
+        "task": case.task.name,
+        "type": case.task.type,
+        "splits": list(case.task.splits),
+        "subsets": list(case.task.subsets),
+        "revision": opened.dataset_revision,
+        "data": opened.data_sha256,
+        "limit": case.limit,
+    }
+
+
+def _watch(
+    model: OpenModel | OpenReranker, progress: Progress
+) -> tuple[WatchedEncoder | WatchedReranker, _Batched | None]:
+    """Put between a model and mteb what does not trust it; return also what batches, where that is ours."""
+    if isinstance(model, OpenReranker):
+        return WatchedReranker(model.reranker, progress, model.prompt), model.batched
+    module = None if model.batched else model.module
+    return WatchedEncoder(model.encoder, module, progress, model.prompt_used), model.batched
+
+
+def _wrap(watched: WatchedEncoder | WatchedReranker, model: OpenModel | OpenReranker) -> Any:
+    """Return what mteb is given: the model, or what quantizes its vectors."""
+    if not isinstance(model, OpenModel) or model.quantize is None:
+        return watched
+    from mteb.models import CompressionWrapper
+    from mteb.types import OutputDType
+
+    name = watched.mteb_model_meta
+    encoder = CompressionWrapper(cast(Any, watched), OutputDType(model.quantize))
+    watched.mteb_model_meta = name  # type: ignore[misc]  # our name tells a derived model apart already
+    return encoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """What mteb made of a model, and what we make of the same predictions."""
+
+    result: "TaskResult"
+    scores: Scores
+    samples: Samples | None
+    shown: Shown | None
+    rankings: tuple[Ranking, ...]
+
+
+def evaluate(
+    case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, Any], reference: Samples | None = None
+) -> Evaluated:
+    """Evaluate what mteb takes for a model on data that is loaded; ``reference`` as for `measure`.
+
+    Raises:
+        EvalsError: there is no score to be had.
+    """
+    captures = [Capture(part) for part in opened.parts]
+    result = _evaluate(opened, model, encode_kwargs)
+    samples = _samples(opened, captures)
+    return Evaluated(
+        result=result,
+        scores=_scores(case, result, captures, samples),
+        samples=samples,
+        shown=None if samples is None or reference is None else show(samples, reference, _predicted(opened, captures)),
+        rankings=tuple(ranking for capture in captures for ranking in capture.rankings),
+    )
+
+
+def _evaluate(opened: OpenTask, model: Any, encode_kwargs: dict[str, Any]) -> "TaskResult":
     """Evaluate a task, or an aggregate's children and then their combination."""
     import mteb
 
-    encoder: Any = watched
-    if model.quantize is not None:
-        from mteb.models import CompressionWrapper
-        from mteb.types import OutputDType
-
-        name = watched.mteb_model_meta
-        encoder = CompressionWrapper(watched, OutputDType(model.quantize))
-        watched.mteb_model_meta = name  # our name tells a derived model apart already
-    kwargs = {"batch_size": model.batch_size, "show_progress_bar": False, **model.encode_kwargs}
     results = []
     for part in opened.parts:
         outcome = mteb.evaluate(
-            encoder,
+            model,
             part,
             cache=None,
-            encode_kwargs=cast(Any, dict(kwargs)),
+            encode_kwargs=cast(Any, {"show_progress_bar": False, **encode_kwargs}),
             prediction_folder=Path("captured, not written"),
             show_progress_bar=False,
             co2_tracker=False,
@@ -173,12 +281,12 @@ def _compare(case: Case, subsets: dict[str, float], again: dict[str, float]) -> 
             )
 
 
-def _keep_result(result: "TaskResult", meta: Any, store: Store) -> None:
+def keep_result(result: "TaskResult", meta: Any, store: Store, *, inside: str = "results") -> None:
     """Write what `mteb.ResultCache(cache_path=…).load_results()` reads; no score is ever read back from it.
 
     Other subsets and splits of the same task, measured before with the same mteb and data, stay in the file.
     """
-    path = store.result_path(meta.model_name_as_path(), meta.revision, result.task_name)
+    path = store.result_path(meta.model_name_as_path(), meta.revision, result.task_name, inside=inside)
     if path.is_file():
         old = type(result).from_disk(path)
         result = old.merge(result) if old.is_mergeable(result) else result

@@ -13,11 +13,12 @@ from evals.environment import describe_environment, find_commit
 from evals.errors import EvalsError
 from evals.files import write_atomically
 from evals.gate import Circumstances, expected_score, judge
+from evals.naming import samples_file
 from evals.overall import exit_code, judge_models
 from evals.pairing import pair
 from evals.points import points, signed_points
 from evals.recording import Record, Run, make_record, to_dict
-from evals.records import Case, Outcome, Reference, Verdict, samples_file
+from evals.records import Case, Outcome, Reference, Verdict
 from evals.report import render_annotations, render_markdown
 from evals.reporting import render_report
 from evals.runner import Progress
@@ -46,7 +47,7 @@ class Session:
         self.options = options
         self.plan = plan
         self.env = describe_environment()
-        self.store = Store(plan.store)
+        self.store = Store(plan.store, run=options.run, reuse_api=options.reuse_api)
         self.baselines = Baselines(options.baselines)
         self.engine = LocalEngine(plan.models, options.device, self.store)
         self.started = datetime.now(UTC)

@@ -84,18 +84,19 @@ def mean_difference(strata: Sequence[Vector]) -> Difference:
         The stratified mean with the degrees of freedom of Welch and Satterthwaite (Biometrics Bulletin 2, 1946); for
         one stratum these are n - 1, Student's.
     """
-    means = np.array([stratum.mean() for stratum in strata])
-    free = sum(len(stratum) - 1 for stratum in strata)
+    sizes = np.array([len(stratum) for stratum in strata])
+    mean, n = float(np.mean([stratum.mean() for stratum in strata])), int(sizes.sum())
+    free = n - len(strata)
     if free == 0:  # single samples say nothing about their own error
-        return Difference(mean=float(means.mean()), error=math.inf, degrees=math.inf, n=sum(map(len, strata)))
-    # A stratum of one borrows the variance within the others.
-    pooled = sum(float(((s - m) ** 2).sum()) for s, m in zip(strata, means, strict=True)) / free
-    spreads = [float(stratum.var(ddof=1)) if len(stratum) > 1 else pooled for stratum in strata]
-    variances = [v / len(s) / len(strata) ** 2 for v, s in zip(spreads, strata, strict=True)]
-    total = float(sum(variances))
-    parts = sum(v**2 / (len(s) - 1 or free) for v, s in zip(variances, strata, strict=True))
-    degrees = total**2 / parts if parts > 0 else float(free)
-    return Difference(mean=float(means.mean()), error=math.sqrt(total), degrees=float(degrees), n=sum(map(len, strata)))
+        return Difference(mean=mean, error=math.inf, degrees=math.inf, n=n)
+    squares = np.array([((stratum - stratum.mean()) ** 2).sum() for stratum in strata])
+    # A stratum of one borrows the variance within the others, and its degrees.
+    alone = sizes == 1
+    own = np.where(alone, free, sizes - 1)
+    variances = np.where(alone, squares.sum(), squares) / own / sizes
+    total, parts = variances.sum(), (variances**2 / own).sum()
+    degrees = total**2 / parts if parts > 0 else free
+    return Difference(mean=mean, error=math.sqrt(total) / len(strata), degrees=float(degrees), n=n)
 
 
 def sign_flip_p(strata: Sequence[Vector]) -> float:
@@ -110,14 +111,14 @@ def sign_flip_p(strata: Sequence[Vector]) -> float:
     Raises:
         ValueError: there are more.
     """
-    weighted = np.concatenate([stratum / (len(stratum) * len(strata)) for stratum in strata])
+    weighted = np.concatenate([stratum / len(stratum) for stratum in strata])  # the mean, but for a common factor
     if len(weighted) > SMALL:
         raise ValueError(f"{len(weighted)} samples are too many to enumerate; use the t distribution")
     half = len(weighted) // 2
     left, right = _signed_sums(weighted[:half]), np.sort(_signed_sums(weighted[half:]))
     observed = weighted.sum()
     slack = 1e-12  # equal sums in another order differ in the last digit
-    below = np.searchsorted(right, observed - left + slack, side="right")
+    below = np.searchsorted(right, observed - left + slack)
     return float(below.sum() / (len(left) * len(right)))
 
 
@@ -159,7 +160,7 @@ def _resample(generator: np.random.Generator, size: int, difference: Resampled) 
     for start in range(0, RESAMPLES, at_once):
         rows = min(at_once, RESAMPLES - start)
         counts = generator.multinomial(size, np.full(size, 1 / size), size=rows)
-        found.append(np.atleast_1d(difference(counts.astype(np.float64))))
+        found.append(np.atleast_1d(difference(np.asarray(counts, dtype=np.float64))))
     return np.concatenate(found)
 
 
@@ -198,13 +199,11 @@ def over_tasks(differences: Sequence[Difference]) -> Difference:
 
     Degrees of freedom are Welch and Satterthwaite's again.
     """
-    count = len(differences)
-    variances = [(one.error / count) ** 2 for one in differences]
-    total = sum(variances)
-    parts = sum(v**2 / one.degrees for v, one in zip(variances, differences, strict=True))
+    total = sum(one.error**2 for one in differences)
+    parts = sum(one.error**4 / one.degrees for one in differences)
     return Difference(
-        mean=sum(one.mean for one in differences) / count,
-        error=math.sqrt(total),
+        mean=sum(one.mean for one in differences) / len(differences),
+        error=math.sqrt(total) / len(differences),
         degrees=total**2 / parts if parts > 0 else math.inf,
         n=sum(one.n for one in differences),
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evals.embeddings import Embeddings
 from evals.errors import ConfigError
-from evals.store import SPACE, Store
+from evals.store import RANKINGS, SPACE, Store
 
 # Merging more segments than this makes opening a space faster.
 MANY = 8
@@ -28,7 +28,7 @@ class Part:
 
 
 def take_stock(store: Store) -> tuple[Part, ...]:
-    """List the parts of a store: runs, samples, results, each data cache and each space of vectors.
+    """List the parts of a store: runs, samples, results, each data cache, and each model's rankings and vectors.
 
     Raises:
         ConfigError: there is no such store.
@@ -55,11 +55,13 @@ def prune(store: Store, days: float) -> tuple[tuple[Part, ...], int]:
 
 
 def _parts(folder: Path) -> Iterator[tuple[str, Path]]:
-    for name in ("runs", "samples", "results"):
+    for name in ("runs", "samples", "results", "stage1", "stage2"):
         if (folder / name).is_dir():
             yield name, folder / name
     for data in sorted((folder / "data").glob("*")):
         yield f"data {data.name}", data
+    for model in sorted((folder / RANKINGS).glob("*")):
+        yield f"rankings {model.name}", model
     for space in _spaces(folder):
         yield f"vectors {_describe(space)}", space
 
@@ -72,6 +74,8 @@ def _describe(space: Path) -> str:
     """Name a space of vectors by what its file says."""
     try:
         said = json.loads((space / SPACE).read_text(encoding="utf-8"))
+        if "url" in said:
+            return f"{said['model']} {said['fingerprint']} from {said['url']}"
         return f"{said['model']} {said['fingerprint']} {said['dtype']} {said['device']}, torch {said['torch']}"
     except (OSError, ValueError, KeyError, TypeError):
         return space.name
@@ -90,7 +94,7 @@ def _measure(name: str, folder: Path) -> Part:
 
 
 def _can_be_made_again(part: Part) -> bool:
-    return part.name.startswith(("data ", "vectors "))
+    return part.name.startswith(("data ", "rankings ", "vectors "))
 
 
 def _remove_orphans(folder: Path, days: float) -> int:

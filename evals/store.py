@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,16 +16,25 @@ from evals.files import to_json, write_atomically
 
 CHUNK = 1 << 20
 SPACE = "space.json"
+RANKINGS = "rankings"
 # Size, modification time, change time and inode of a file, and the hash it had then.
 Seen = tuple[int, int, int, int, str]
 _MEMO = TypeAdapter(dict[str, Seen])
 
 
 class Store:
-    """One store folder. Several processes may share it: every file is written whole."""
+    """One store folder. Several processes may share it: every file is written whole.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: need not exist.
+        run: names this run in all that no other may read again, such as the vectors of an API, whose model may be
+            another one tomorrow; the processes of one run say the same. None for a run of its own.
+        reuse_api: let other runs read that too.
+    """
+
+    def __init__(self, folder: Path, *, run: str | None = None, reuse_api: bool = False) -> None:
         self.folder = folder
+        self.run_of_apis = None if reuse_api else run or uuid.uuid4().hex
         self._hashes: dict[str, Seen] | None = None
         self._gathering = False
 
@@ -75,9 +85,9 @@ class Store:
                 digest.update(f"{name}\0{self.file_sha256(path)}\n".encode())
         return digest.hexdigest()
 
-    def result_path(self, model: str, revision: str, task: str) -> Path:
-        """Name the file of one result in mteb's layout."""
-        return self.results / model / revision / f"{task}.json"
+    def result_path(self, model: str, revision: str, task: str, *, inside: str = "results") -> Path:
+        """Name the file of one result in mteb's layout, inside a folder of the store."""
+        return self.folder / inside / model / revision / f"{task}.json"
 
     def write_result(self, path: Path, write: Callable[[Path], None], meta: dict[str, Any]) -> None:
         """Keep a result in mteb's layout, with mteb's metadata of the model beside it.
@@ -108,6 +118,34 @@ class Store:
         path = self.folder / file
         content = path.read_bytes() if path.is_file() else b""
         return content if f".{hashlib.sha256(content).hexdigest()[:12]}." in path.name else None
+
+    def write_rankings(self, key: Mapping[str, Any], content: bytes) -> None:
+        """Keep what a model's searches found; what was kept under the same key goes.
+
+        Args:
+            key: all that decides what is found, the model's ``fingerprint`` among it.
+            content: the rankings; the file's name holds its hash.
+        """
+        stem = self._rankings_stem(key)
+        name = f"{stem.name}.{hashlib.sha256(content).hexdigest()[:12]}.parquet"
+        write_atomically(stem.with_name(name), content)
+        for path in stem.parent.glob(f"{stem.name}.*.parquet"):
+            if path.name != name:
+                path.unlink(missing_ok=True)
+
+    def read_rankings(self, key: Mapping[str, Any]) -> bytes | None:
+        """Return what `write_rankings` kept under a key; None where there is nothing, or it is damaged."""
+        stem = self._rankings_stem(key)
+        for path in sorted(stem.parent.glob(f"{stem.name}.*.parquet")):
+            content = path.read_bytes()
+            if f".{hashlib.sha256(content).hexdigest()[:12]}." in path.name:
+                os.utime(path)  # what nobody has read for long can be pruned
+                return content
+        return None
+
+    def _rankings_stem(self, key: Mapping[str, Any]) -> Path:
+        digest = hashlib.sha256(to_json(dict(key)).encode()).hexdigest()[:16]
+        return self.folder / RANKINGS / str(key["fingerprint"]) / digest
 
     def embeddings(self, space: Mapping[str, str]) -> Embeddings:
         """Open the vectors of one space: of one model, in one precision, by one set of libraries.

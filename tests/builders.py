@@ -1,8 +1,10 @@
 """Small builders of the nouns: everything has a default, a test says only what it is about."""
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
@@ -138,3 +140,23 @@ class FakeEncoder:
         import torch
 
         return torch.as_tensor((embeddings1 * embeddings2).sum(axis=1))
+
+
+def write_retrieval(folder: Path, queries: int, seed: int, split: str = "test") -> None:
+    """Write a data set in the hub layout of BEIR-like tasks."""
+    words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]
+    texts = [" ".join(words[(seed + i * j) % len(words)] for j in range(1, 7)) for i in range(queries)]
+    files: dict[str, list[dict[str, Any]]] = {
+        "corpus": [{"_id": f"d{i}", "title": "", "text": f"{text} number {i}"} for i, text in enumerate(texts)],
+        "queries": [{"_id": f"q{i}", "text": text} for i, text in enumerate(texts)],
+        "qrels": [{"query-id": f"q{i}", "corpus-id": f"d{i}", "score": 1} for i in range(queries)],
+    }
+    folder.mkdir(parents=True)
+    for name, rows in files.items():
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    configs = [("corpus", "corpus"), ("queries", "queries"), ("default", "qrels")]
+    lines = [
+        f"- config_name: {config}\n  data_files:\n  - split: {split}\n    path: {name}.jsonl"
+        for config, name in configs
+    ]
+    (folder / "README.md").write_text("---\nconfigs:\n" + "\n".join(lines) + "\n---\n")

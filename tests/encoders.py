@@ -75,18 +75,40 @@ def plant(monkeypatch: pytest.MonkeyPatch, faults: Mapping[str, Fault]) -> None:
 
 def save_tiny_model(folder: Path, seed: int = 0, dimension: int = 32) -> Path:
     """Write a sentence-transformers folder: a two-layer BERT with random weights and mean pooling."""
-    import torch
     from sentence_transformers import SentenceTransformer
     from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
-    from transformers import BertConfig, BertModel, BertTokenizer
+    from transformers import BertModel
 
     bare = folder.with_name(folder.name + "-bare")
-    bare.mkdir(parents=True)
+    BertModel(_save_tiny_tokenizer(bare, seed, dimension)).save_pretrained(bare)
+    transformer = Transformer(str(bare), max_seq_length=64)
+    model = SentenceTransformer(modules=[transformer, Pooling(dimension)], device="cpu")
+    model.save(str(folder), create_model_card=False)
+    return folder
+
+
+def save_tiny_cross_encoder(folder: Path, seed: int = 0, labels: int = 1) -> Path:
+    """Write a cross-encoder's folder: a two-layer BERT with random weights and one score for a pair."""
+    from transformers import BertForSequenceClassification
+
+    config = _save_tiny_tokenizer(folder, seed, dimension=32)
+    config.num_labels = labels
+    BertForSequenceClassification(config).save_pretrained(folder)
+    return folder
+
+
+def _save_tiny_tokenizer(folder: Path, seed: int, dimension: int) -> Any:
+    """Write a tokenizer of letters, seed the weights to come, and return the architecture that fits both."""
+    import torch
+    from transformers import BertConfig, BertTokenizer
+
+    folder.mkdir(parents=True)
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *letters, *("##" + letter for letter in letters)]
-    (bare / "vocab.txt").write_text("\n".join(words))
+    (folder / "vocab.txt").write_text("\n".join(words))
+    BertTokenizer(vocab={word: number for number, word in enumerate(words)}).save_pretrained(folder)
     torch.manual_seed(seed)
-    config = BertConfig(
+    return BertConfig(
         vocab_size=len(words),
         hidden_size=dimension,
         num_hidden_layers=2,
@@ -95,9 +117,3 @@ def save_tiny_model(folder: Path, seed: int = 0, dimension: int = 32) -> Path:
         max_position_embeddings=128,
         initializer_range=0.5,  # the usual 0.02 gives an untrained model that maps all texts to one place
     )
-    BertModel(config).save_pretrained(bare)
-    BertTokenizer(vocab={word: number for number, word in enumerate(words)}).save_pretrained(bare)
-    transformer = Transformer(str(bare), max_seq_length=64)
-    model = SentenceTransformer(modules=[transformer, Pooling(dimension)], device="cpu")
-    model.save(str(folder), create_model_card=False)
-    return folder

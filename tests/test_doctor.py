@@ -72,6 +72,7 @@ def test_what_is_said_and_by_whom_is_shown(tmp_path: Path) -> None:
         "dimensions 32 the model's files",
         "length 1 yes the specification",
         "dtype float32 the model's files",
+        "attention sdpa model_kwargs, or what transformers found best here",
         "device cpu --on",
         "batch at most 4 texts the specification",
         "remote code no default",

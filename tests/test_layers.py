@@ -10,16 +10,18 @@ PACKAGE = Path(__file__).parent.parent / "evals"
 # From the bottom up. Modules of one layer do not know each other.
 LAYERS = (
     {"errors", "points", "environment", "metrics"},
-    {"files", "strict_yaml"},
-    {"samples", "embeddings", "shown"},
+    {"files", "strict_yaml", "naming"},
+    {"samples", "embeddings", "rankings", "shown"},
     {"records"},
     {"config", "modelscope", "prompts", "recording", "rescore", "stats", "store"},
     {"pairing", "overall", "merging", "history"},
     {"baselines", "changes", "gate", "report", "workers", "progress", "stock", "runs"},
     {"sources", "capture", "batching"},
-    {"tasks", "models", "encoder"},
+    {"api"},
+    {"tasks", "models", "encoder", "reranker"},
     {"runner", "cases", "comparing", "averages", "differing", "importing", "doctor"},
-    {"engine", "reporting"},
+    {"stages", "reporting"},
+    {"engine"},
     {"session"},
     {"commands"},
     {"plugin", "__main__"},
@@ -27,8 +29,8 @@ LAYERS = (
 )
 HEAVY = {"mteb", "torch", "sentence_transformers", "datasets", "transformers", "sklearn", "scipy", "huggingface_hub",
          "modelscope"}  # fmt: skip
-MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "modelscope", "encoder", "batching", "capture", "sources", "runner",
-                    "importing", "doctor"}  # fmt: skip
+MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "modelscope", "encoder", "reranker", "batching", "capture", "sources",
+                    "runner", "importing", "doctor", "stages"}  # fmt: skip
 PYTEST_STARTS_AT = "plugin"
 
 

@@ -133,6 +133,9 @@ def test_other_samples_are_counted_and_not_judged() -> None:
     assert told == "the samples are others: 3 only here, 3 only there"
     verdict = judge(make_case("Retrieval"), make_outcome(), make_reference(), Circumstances(env=ENV, paired=told))
     assert (verdict.word, verdict.ok) == ("incomparable", False)
+    case = make_case("Retrieval", policy=Policy(rule="threshold"))
+    verdict = judge(case, make_outcome(), make_reference(), Circumstances(env=ENV, paired=told))
+    assert (verdict.word, verdict.rule) == ("pass", "threshold"), "asked to look at the scores alone"
 
 
 def test_fewer_strata_are_paired_with_the_same_ones() -> None:
@@ -184,7 +187,14 @@ def test_experiments_that_disagree_are_not_settled_by_more_samples() -> None:
 
 @pytest.mark.parametrize(
     ("type_name", "metric"),
-    [("STS", "cosine_spearman"), ("PairClassification", "max_ap"), ("Classification", "f1"), ("BitextMining", "f1")],
+    [
+        ("STS", "cosine_spearman"),
+        ("PairClassification", "max_ap"),
+        ("PairClassification", "max_accuracy"),
+        ("Classification", "f1"),
+        ("BitextMining", "f1"),
+        ("Regression", "kendalltau"),
+    ],
 )
 def test_scores_that_are_no_means_are_resampled(type_name: str, metric: str) -> None:
     generator = np.random.default_rng(5)
@@ -352,6 +362,26 @@ def test_a_similarity_changed_when_it_moved_by_more_than_a_millionth(step: float
     assert isinstance(paired, Paired)
     assert paired.changed == changed
     assert paired.decomposable is False
+
+
+def test_similarities_in_the_same_order_lose_nothing() -> None:
+    gold = np.linspace(0, 1, COUNT)
+    before = np.random.default_rng(0).normal(gold, 0.5)
+    ids = np.array([f"{n:03}" for n in range(COUNT)])
+    make: dict[str, Any] = {"type": "STS", "metric": "cosine_spearman", "stratum": np.full(COUNT, "t/d"), "id": ids}
+    one, two = (Samples(**make, gold=gold, prediction=side[:, None]) for side in (before**3, before))
+    paired = pair(one, two)
+    assert isinstance(paired, Paired)
+    assert (paired.difference.mean, paired.difference.error, paired.changed) == (0.0, 0.0, COUNT)
+
+
+@pytest.mark.parametrize("type_name", ["Classification", "MultilabelClassification", "ZeroShotClassification"])
+def test_every_kind_of_classification_counts_items(type_name: str) -> None:
+    one, two = (replace(classified(side), type=type_name) for side in (lost_in_turn(30), lost_in_turn(0)))
+    paired = pair(one, two)
+    assert isinstance(paired, Paired)
+    assert paired.decomposable
+    assert paired.difference.mean == pytest.approx(-0.125)
 
 
 def test_other_numbers_of_experiments_count_as_all_changed() -> None:

@@ -14,7 +14,16 @@ import evals.workers
 from evals.baselines import built_in_folder
 from evals.config import Options
 from evals.session import open_session
-from tests.encoders import collapsed, half_zeroed, plant, raising, save_tiny_model, shuffled, with_nan
+from tests.encoders import (
+    collapsed,
+    half_zeroed,
+    plant,
+    raising,
+    save_tiny_cross_encoder,
+    save_tiny_model,
+    shuffled,
+    with_nan,
+)
 
 EVALS = ("--pyargs", "evals", "-p", "evals.plugin", "-p", "no:cacheprovider", "--on", "cpu")
 
@@ -389,3 +398,33 @@ def test_beside_other_plugins_and_in_another_order_the_scores_are_the_same(proje
     result.assert_outcomes(passed=4)
     one, two = records(project.path / "one.json"), records(project.path / "two.json")
     assert {case: record["subsets"] for case, record in one.items()} == {c: r["subsets"] for c, r in two.items()}
+
+
+def test_a_pipeline_has_a_baseline_of_its_own_and_a_broken_reranker_is_an_error(project: pytest.Pytester) -> None:
+    from safetensors.numpy import load_file, save_file
+
+    folder = save_tiny_cross_encoder(project.path / "cross")
+    (project.path / "models.toml").write_text(
+        '[cross]\nkind = "cross-encoder"\npath = "cross"\n'
+        '[both]\nkind = "pipeline"\nretriever = "minilm"\nreranker = "cross"\ntop_k = 5\n'
+    )
+    arguments = ("--models", "models.toml", "--model", "both", "--task", "SmokeRetrieval", "--limit", "40")
+    first = run(project, *arguments, "--baseline", "record")
+    first.assert_outcomes(failed=1)
+    entry = json.loads((project.path / "baselines" / "both.json").read_text())["tasks"]["SmokeRetrieval?limit=40"]
+    again = run(project, *arguments, "--report", "run.json")
+    again.assert_outcomes(passed=1)
+    (record,) = records(project.path / "run.json").values()
+    assert record["model"] == "local/both"
+    assert (record["verdict"], record["rule"], record["score"]) == ("pass", "reproduce", entry["score"])
+    assert "0 of 40 samples changed" in record["reason"]
+    assert [stage["alias"] for stage in record["stages"]] == ["minilm", "cross"]
+    assert record["stages"][1]["score"] == record["score"] != record["stages"][0]["score"]
+    again.stdout.fnmatch_lines(["both:SmokeRetrieval: ndcg_at_10 by stage: minilm *, found before -> cross *"])
+    weights = load_file(folder / "model.safetensors")
+    weights["classifier.bias"][0] = float("nan")
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    broken = run(project, *arguments, "--model", "cross")
+    broken.assert_outcomes(errors=1)
+    broken.stdout.fnmatch_lines(["*both:SmokeRetrieval: the model returned scores that are NaN or infinite; *"])
+    broken.stdout.fnmatch_lines(["evals: 1 cases left out: a cross-encoder cannot search; *"])

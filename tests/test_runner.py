@@ -1,20 +1,20 @@
 """Measuring: on real data the numbers that others published, on mteb's mock tasks those of a plain `mteb.evaluate`."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from evals.config import Selection, find_model, load_models
+from evals.config import CrossEncoderSpec, Model, Selection, find_model, load_models
 from evals.errors import ModelError
-from evals.models import OpenModel, open_model
+from evals.models import OpenModel, OpenReranker, open_model, open_reranker
 from evals.records import Case, Source, TaskInfo
 from evals.runner import measure
 from evals.store import Store
 from evals.tasks import find_tasks
-from tests.encoders import save_tiny_model
+from tests.builders import write_retrieval
+from tests.encoders import save_tiny_cross_encoder, save_tiny_model
 
 # all-MiniLM-L6-v2 at revision 8b3219a9 in the public results repository (mteb 1.12.75).
 PUBLISHED = {
@@ -42,6 +42,12 @@ def minilm(store: Store) -> OpenModel:
 def tiny(store: Store, tmp_path_factory: pytest.TempPathFactory) -> OpenModel:
     folder = save_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
     return open_model(find_model(f"{folder}=tiny", {}, Path.cwd(), "--model"), "cpu", store)
+
+
+@pytest.fixture(scope="module")
+def tiny_reranker(store: Store, tmp_path_factory: pytest.TempPathFactory) -> OpenReranker:
+    folder = save_tiny_cross_encoder(tmp_path_factory.mktemp("cross") / "model")
+    return open_reranker(Model(alias="tiny", spec=CrossEncoderSpec(path=folder), text="tiny"), "cpu", store)
 
 
 def case_of(info: TaskInfo, source: Source, limit: int | None = None) -> Case:
@@ -142,10 +148,28 @@ def test_every_task_type_scores_what_a_plain_evaluate_scores(
     mock: Any, tiny: OpenModel, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The types without real data here: any that our capture, guard or selection changed would differ."""
+    assert_scores_what_mteb_does(mock, tiny, tiny.encoder, store, monkeypatch)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "name", ["Reranking", "MultilingualReranking", "InstructionReranking", "MultilingualInstructionReranking"]
+)
+def test_a_cross_encoder_scores_what_a_plain_evaluate_scores(
+    name: str, tiny_reranker: OpenReranker, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (mock,) = [mock for mock in mock_tasks() if mock.__name__ in (f"Mock{name}", f"Mock{name}Task")]
+    batched: Any = tiny_reranker.batched
+    assert_scores_what_mteb_does(mock, tiny_reranker, batched._model, store, monkeypatch)
+
+
+def assert_scores_what_mteb_does(
+    mock: Any, model: OpenModel | OpenReranker, plain: Any, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mteb
 
-    plain = mteb.evaluate(tiny.encoder, mock(), cache=None, show_progress_bar=False).task_results[0]
-    expected = {f"{split}/{e['hf_subset']}": e["main_score"] for split, es in plain.scores.items() for e in es}
+    found = mteb.evaluate(plain, mock(), cache=None, show_progress_bar=False).task_results[0]
+    expected = {f"{split}/{e['hf_subset']}": e["main_score"] for split, es in found.scores.items() for e in es}
     metadata = mock.metadata
     info = TaskInfo(
         name=metadata.name,
@@ -159,7 +183,7 @@ def test_every_task_type_scores_what_a_plain_evaluate_scores(
         return mock().filter_languages(None, hf_subsets=kwargs.get("hf_subsets"))
 
     monkeypatch.setattr(mteb, "get_task", get_task)
-    outcome = measure(case_of(info, Source()), tiny, store, quiet)
+    outcome = measure(case_of(info, Source()), model, store, quiet)
     assert outcome.scores.subsets == pytest.approx(expected, abs=1e-9)
     assert outcome.scores.n is not None
     assert outcome.scores.n > 0
@@ -170,25 +194,6 @@ def test_missing_stratum_of_a_result_is_an_error(tiny: OpenModel, store: Store) 
     info = TaskInfo(name="Mine", type="STS", main_score="no_such_score", languages=("eng-Latn",), folder=folder)
     with pytest.raises((ModelError, KeyError)):
         measure(case_of(info, Source()), tiny, store, quiet)
-
-
-def write_retrieval(folder: Path, queries: int, seed: int) -> None:
-    """Write a data set in the hub layout of BEIR-like tasks."""
-    words = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]
-    texts = [" ".join(words[(seed + i * j) % len(words)] for j in range(1, 7)) for i in range(queries)]
-    files: dict[str, list[dict[str, Any]]] = {
-        "corpus": [{"_id": f"d{i}", "title": "", "text": f"{text} number {i}"} for i, text in enumerate(texts)],
-        "queries": [{"_id": f"q{i}", "text": text} for i, text in enumerate(texts)],
-        "qrels": [{"query-id": f"q{i}", "corpus-id": f"d{i}", "score": 1} for i in range(queries)],
-    }
-    folder.mkdir(parents=True)
-    for name, rows in files.items():
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    configs = [("corpus", "corpus"), ("queries", "queries"), ("default", "qrels")]
-    lines = [
-        f"- config_name: {config}\n  data_files:\n  - split: test\n    path: {name}.jsonl" for config, name in configs
-    ]
-    (folder / "README.md").write_text("---\nconfigs:\n" + "\n".join(lines) + "\n---\n")
 
 
 def test_aggregate_opens_its_children_with_our_source(tiny: OpenModel, store: Store, tmp_path: Path) -> None:

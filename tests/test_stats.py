@@ -70,8 +70,10 @@ def test_sign_flip_of_thirty_samples_is_exact_and_quick() -> None:
 
 
 def test_sign_flip_weighs_strata_alike() -> None:
-    """By hand: -0.15 ± 0.025 ± 0.025, three of four sums at -0.15 or below, where the lone sample keeps its sign."""
+    """By hand: -0.3 ± 0.05 ± 0.05, three of four sums at -0.3 or below, where the lone sample keeps its sign."""
     assert sign_flip_p([np.array([-0.3]), np.array([-0.1, 0.1])]) == 3 / 8
+    # The lone sample outweighs four of a quarter of 0.1 each: half of all sums, those with its sign, are as low.
+    assert sign_flip_p([np.array([-0.3]), np.full(4, 0.1)]) == 1 / 2
 
 
 @given(vectors(2, 28))
@@ -96,6 +98,7 @@ def test_other_way_round_exchanges_everything(deltas: Any) -> None:
     low, high = one.interval()
     assert two.interval() == pytest.approx((-high, -low), abs=1e-15)
     assert two.p_loss() == pytest.approx(one.negated().p_loss())
+    assert one.negated().negated() == one
 
 
 @given(st.lists(vectors(2, 20), min_size=1, max_size=3))
@@ -171,6 +174,11 @@ def test_bootstrap_takes_the_spread_of_the_resampled_differences() -> None:
     assert found == near(mean=0.2, error=0.1 * math.sqrt(2000 / 1999) / 2, degrees=math.inf, n=13)
     both = bootstrap_difference([0.1, 0.1], [swings, swings], [5, 8])
     assert both.error == pytest.approx(0.1 * math.sqrt(2 * 2000 / 1999) / 2)
+
+
+def test_every_stratum_needs_its_size() -> None:
+    with pytest.raises(ValueError, match="shorter"):
+        bootstrap_difference([0.0, 0.0], [lambda counts: np.zeros(len(counts))] * 2, [50])
 
 
 @pytest.mark.parametrize(("at_once", "first", "last"), [(350, 7, 5), (10, 1, 1), (10**9, 2000, 2000)])

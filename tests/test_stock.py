@@ -16,6 +16,8 @@ from evals.store import SPACE, Store
 
 FIRST = {"model": "local/a", "fingerprint": "0123456789ab", "dtype": "float32", "device": "cpu", "torch": "2.13.0"}
 
+FOUND_BY = {"fingerprint": "0123456789ab", "task": "NFCorpus"}
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
@@ -27,6 +29,7 @@ def store(tmp_path: Path) -> Store:
     cache = store.data_cache("c" * 64)
     cache.mkdir(parents=True)
     (cache / "rows.arrow").write_bytes(b"rows")
+    store.write_rankings(FOUND_BY, b"found")
     vectors = store.embeddings(FIRST)
     for number in range(12):
         vectors.put(make_keys([str(number)]), np.full((1, 4), number, np.float32))
@@ -47,6 +50,7 @@ def test_every_part_is_listed_with_its_size(store: Store) -> None:
         "runs",
         "samples",
         "data cccccccccccccccc",
+        "rankings 0123456789ab",
         "vectors local/a 0123456789ab float32 cpu, torch 2.13.0",
     ]
     assert (parts["samples"].files, parts["samples"].size) == (2, len(b"named") + len(b"orphan"))
@@ -68,13 +72,14 @@ def test_pruning_keeps_what_was_used_lately_and_every_run(store: Store) -> None:
 def test_pruning_removes_old_caches_and_vectors_alone(store: Store) -> None:
     age(store.folder, 40)
     gone, _ = prune(store, 30)
-    assert [part.name.partition(" ")[0] for part in gone] == ["data", "vectors"]
+    assert [part.name.partition(" ")[0] for part in gone] == ["data", "rankings", "vectors"]
     assert {part.name for part in take_stock(store)} == {"runs", "samples"}
 
 
-def test_opening_vectors_keeps_them(store: Store) -> None:
+def test_opening_vectors_and_reading_rankings_keeps_them(store: Store) -> None:
     age(store.folder, 40)
     store.embeddings(FIRST)
+    assert store.read_rankings(FOUND_BY) == b"found"
     gone, _ = prune(store, 30)
     assert [part.name.partition(" ")[0] for part in gone] == ["data"]
 

@@ -128,3 +128,18 @@ def test_samples_of_two_runs_of_one_model_do_not_overwrite_each_other(tmp_path: 
     (tmp_path / one).write_bytes(b"2")
     assert store.read_samples(one) is None, "other content than the name says"
     assert store.read_samples("samples/gone.parquet") is None
+
+
+def test_rankings_are_kept_by_key_and_the_newest_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    keys: list[dict[str, object]] = [{"fingerprint": "0123456789ab", "limit": limit} for limit in (None, 5)]
+    assert store.read_rankings(keys[0]) is None
+    for content in (b"first", b"second"):
+        store.write_rankings(keys[0], content)
+        assert store.read_rankings(keys[0]) == content
+    assert store.read_rankings(keys[1]) is None
+    (file,) = tmp_path.rglob("*.parquet")
+    file.write_bytes(b"secund")
+    assert store.read_rankings(keys[0]) is None
+    store.write_rankings(keys[0], b"second")
+    assert store.read_rankings(keys[0]) == b"second"

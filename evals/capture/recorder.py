@@ -10,6 +10,8 @@ import numpy as np
 
 from evals.capture.makers import MAKERS, Predicted
 from evals.capture.queries import make_queries
+from evals.config import SEARCHED
+from evals.rankings import Ranking
 from evals.samples import Samples, gather
 
 if TYPE_CHECKING:
@@ -45,23 +47,30 @@ class RecordingRandom(random.Random):
 
 
 class Capture:
-    """Collects what one task object predicts, by split and subset, instead of mteb's writing it to a file."""
+    """Collects what one task object predicts, by split and subset, instead of mteb's writing it to a file.
+
+    ``rankings`` are what a search found, where the task is to search.
+    """
 
     def __init__(self, task: "AbsTask") -> None:
         self.task = task
+        self.rankings: list[Ranking] = []
         self._predicted: list[Predicted] = []
         self._random = RecordingRandom(task.rng_state)
         task.rng_state = self._random
         task._save_task_predictions = self._keep  # type: ignore[method-assign,assignment]
 
     def _keep(self, predictions: Any, *_: Any, hf_split: str, hf_subset: str, **__: Any) -> None:
+        metadata = self.task.metadata
+        if metadata.type in SEARCHED:
+            self.rankings.append(Ranking.take(metadata.name, hf_split, hf_subset, predictions))
         parallel = getattr(self.task, "parallel_subsets", False)
         for subset, found in predictions.items() if parallel else [(hf_subset, predictions)]:
             predicted = Predicted(
                 task=self.task,
                 split=hf_split,
                 subset=subset,
-                metric=self.task.metadata.main_score,
+                metric=metadata.main_score,
                 found=found,
                 sampled=self._random.sampled,
                 drawn=self._random.drawn,

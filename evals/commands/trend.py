@@ -10,7 +10,7 @@ from typing import Any
 from evals.commands.parsing import parse_options
 from evals.errors import BaselineError, ConfigError, suggest
 from evals.history import Line, trace
-from evals.records import snake_case
+from evals.naming import snake_case
 from evals.report import render_trend
 from evals.runs import load_runs
 

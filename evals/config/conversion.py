@@ -13,7 +13,7 @@ import tomli_w
 from evals.config.evalscope import MAX_SEQ_LENGTH, TASK_NAMES, TOP_K, EvalScopeConfig, ModelEntry, read_evalscope
 from evals.config.models import check_models
 from evals.config.notes import notes_on_data, notes_on_model, notes_on_run
-from evals.config.specs import HUB_ID, CrossEncoderSpec, ModelSpec, PipelineSpec
+from evals.config.specs import HUB_ID, ModelSpec, PipelineSpec
 from evals.errors import ConfigError, suggest
 from evals.files import place
 
@@ -105,6 +105,8 @@ def _suite(config: EvalScopeConfig) -> Table:
         suite["limit"] = asked.limits
     if config.folder is not None:
         suite["store"] = config.folder
+    if config.eval_config.two_stages:
+        suite["stage_folders"] = True
     if asked.hub is not None:
         suite["source"] = {"kind": "hub" if asked.hub == "huggingface" else asked.hub}
     return suite
@@ -133,7 +135,7 @@ def _convert_model(
 
 def _known(alias: str, spec: ModelSpec, entry: ModelEntry, settings: Table, where: str) -> tuple[str, Table | None]:
     """Put what is said over a model of models.toml, under a name that says so."""
-    if isinstance(spec, PipelineSpec) or isinstance(spec, CrossEncoderSpec) != entry.is_cross_encoder:
+    if isinstance(spec, PipelineSpec) or spec.reranks != entry.is_cross_encoder:
         said = str(entry.is_cross_encoder).lower()
         raise ConfigError(f'{where} is_cross_encoder = {said}, but models.toml has "{alias}" as a {spec.kind} model')
     changed = {key: value for key, value in settings.items() if getattr(spec, key, _UNSAID.get(key)) != value}

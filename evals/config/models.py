@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.config.specs import HUB_ID, KINDS, CrossEncoderSpec, EncoderSpec, ModelSpec, PipelineSpec, WeightsSpec
+from evals.config.api import PREFIX, read_api
+from evals.config.specs import HUB_ID, KINDS, EncoderSpec, ModelSpec, PipelineSpec, WeightsSpec
 from evals.errors import ConfigError, suggest
 from evals.files import check, place, read_toml
 
@@ -21,12 +22,14 @@ class Model:
     """A specification under the alias that this run knows it by.
 
     ``text`` is what the user wrote, to be written again in a command. ``derived``: made with ``ALIAS@key=value``.
+    ``stages`` are a pipeline's two models, the retriever first.
     """
 
     alias: str
     spec: ModelSpec
     text: str
     derived: bool = False
+    stages: tuple["Model", ...] = ()
 
     @property
     def unmodified(self) -> bool:
@@ -36,7 +39,7 @@ class Model:
 
 _DERIVABLE = {
     "pooling", "padding_side", "max_seq_length", "normalize", "truncate_dim", "quantize", "dtype", "embed_dim", "top_k",
-    "trust_remote_code", "batch_size",
+    "trust_remote_code", "batch_size", "dimensions", "max_characters", "batch_characters", "concurrency",
 }  # fmt: skip
 # What makes another model of a published one, even where models.toml says it.
 _VARIANT = {"truncate_dim", "quantize", "dtype", "embed_dim", "loader_kwargs"}
@@ -110,8 +113,7 @@ def _check_pipeline(spec: PipelineSpec, models: Mapping[str, ModelSpec], where: 
     for key, alias in (("retriever", spec.retriever), ("reranker", spec.reranker)):
         if alias not in models:
             raise ConfigError(f'{where}: {key} = "{alias}" is not in models.toml{suggest(alias, models)}')
-        reranks = isinstance(models[alias], CrossEncoderSpec)
-        if isinstance(models[alias], PipelineSpec) or reranks != (key == "reranker"):
+        if isinstance(models[alias], PipelineSpec) or models[alias].reranks != (key == "reranker"):
             right = "a cross-encoder" if key == "reranker" else "an encoder"
             raise ConfigError(f'{where}: {key} = "{alias}" is of kind "{models[alias].kind}"; expected {right}')
 
@@ -123,7 +125,7 @@ def _relative_to(spec: ModelSpec, folder: Path) -> ModelSpec:
 
 
 def find_model(text: str, models: Mapping[str, ModelSpec], folder: Path, where: str) -> Model:
-    """Resolve ``ALIAS``, ``PATH[=name]`` or ``HUB-ID[=name]``, each with ``@key=value,…`` behind it.
+    """Resolve ``ALIAS``, ``PATH[=name]``, ``HUB-ID[=name]`` or ``api:URL#NAME[=name]``, with ``@key=value,…`` behind.
 
     Args:
         text: what the user wrote.
@@ -134,13 +136,21 @@ def find_model(text: str, models: Mapping[str, ModelSpec], folder: Path, where: 
     Raises:
         ConfigError: there is no such model, or an override is wrong.
     """
-    target, at, overrides = text.partition("@")
-    if at and not overrides:
-        raise ConfigError(f'{where} = "{text}" needs a setting behind the @, as in {target}@truncate_dim=256')
-    if target in models:
-        model = Model(alias=target, spec=models[target], text=target)
+    if text.startswith(PREFIX):
+        api = read_api(text, where)
+        _check_alias(api.alias, models, api.text, where, f"{PREFIX}URL#{api.spec.name}=NAME")
+        model, overrides = Model(alias=api.alias, spec=api.spec, text=api.text), api.overrides
     else:
-        model = _unnamed(target, models, folder, where)
+        target, at, overrides = text.partition("@")
+        if at and not overrides:
+            raise ConfigError(f'{where} = "{text}" needs a setting behind the @, as in {target}@truncate_dim=256')
+        if target in models:
+            spec = models[target]
+            named = (spec.retriever, spec.reranker) if isinstance(spec, PipelineSpec) else ()
+            stages = tuple(Model(alias=alias, spec=models[alias], text=alias) for alias in named)
+            model = Model(alias=target, spec=spec, text=target, stages=stages)
+        else:
+            model = _unnamed(target, models, folder, where)
     if not overrides:
         return model
     derived = _derive(model, overrides, where)
@@ -164,13 +174,16 @@ def _unnamed(target: str, models: Mapping[str, ModelSpec], folder: Path, where: 
         raise ConfigError(f'{where} = "{target}": there is no folder {path}')
     else:
         raise ConfigError(f'{where} = "{target}" is not in models.toml{suggest(where_it_is, models)}')
-    if not ALIAS.fullmatch(alias):
-        raise ConfigError(f'{where}: the name "{alias}" may hold only A-Z a-z 0-9 . _ + -; write {where_it_is}=NAME')
-    if alias in models:
-        raise ConfigError(
-            f'{where} = "{target}" would be called "{alias}", which models.toml has; write {where_it_is}=NAME'
-        )
+    _check_alias(alias, models, target, where, f"{where_it_is}=NAME")
     return Model(alias=alias, spec=spec, text=target)
+
+
+def _check_alias(alias: str, models: Mapping[str, ModelSpec], target: str, where: str, instead: str) -> None:
+    """Refuse a name that pytest cannot select, or that another model has."""
+    if not ALIAS.fullmatch(alias):
+        raise ConfigError(f'{where}: the name "{alias}" may hold only A-Z a-z 0-9 . _ + -; write {instead}')
+    if alias in models:
+        raise ConfigError(f'{where} = "{target}" would be called "{alias}", which models.toml has; write {instead}')
 
 
 def _derive(model: Model, overrides: str, where: str) -> Model:
@@ -189,7 +202,7 @@ def _derive(model: Model, overrides: str, where: str) -> Model:
         changes[key] = value
         alias += f"+{key}-{_slug(value)}"
     spec = check(type(spec), plain | changes, f"{where}: {alias}")
-    return Model(alias=alias, spec=spec, text=f"{model.text}@{overrides}", derived=True)
+    return dataclasses.replace(model, alias=alias, spec=spec, text=f"{model.text}@{overrides}", derived=True)
 
 
 def _slug(text: str) -> str:

@@ -37,7 +37,10 @@ def notes_on_run(config: EvalScopeConfig) -> Iterator[str]:
     if config.folder is not None:
         inside = "results, in mteb's layout," if asked.limits is None else "records of runs, and none in mteb's layout,"
         where = f"{config.folder}/{'results' if asked.limits is None else 'runs'}"
-        yield f"output_folder: {inside} are in {where} unless --store is typed"
+        apart = (
+            " and, model by model, in stage1 and stage2 beside it" if tool.two_stages and asked.limits is None else ""
+        )
+        yield f"output_folder: {inside} are in {where}{apart} unless --store is typed"
     if tool.two_stages and asked.top_k is None:
         yield f"eval.top_k is not said: {TOP_K[tool.key]}, EvalScope's default"
     if not tool.two_stages and asked.top_k is not None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -43,6 +44,8 @@ DEFAULTS: Mapping[str, Any] = {
     "alpha": None,
     "inconclusive": None,
     "device": "auto",
+    "reuse_api": False,
+    "run": None,
     "store": None,
     "reports": [],
     "command": ["pytest", "evals"],
@@ -79,7 +82,7 @@ class Options:
     """Every option of a run, checked. ``root`` is pytest's root directory, ``cwd`` where it was typed.
 
     A suite may name another ``store``, which counts unless ``store_typed``. ``job_summary`` is the file of
-    ``--report github``.
+    ``--report github``. ``run`` is another name for each run, the same in all its processes.
     """
 
     root: Path
@@ -99,6 +102,8 @@ class Options:
     alpha: float | None
     inconclusive: Literal["warn", "fail"]
     device: str
+    reuse_api: bool
+    run: str
     store: Path
     store_typed: bool
     reports: tuple[Path, ...]
@@ -147,6 +152,8 @@ class Options:
             alpha=_fraction("--alpha", typed["alpha"]),
             inconclusive=_one_of("--inconclusive", typed["inconclusive"] or "warn", ("warn", "fail")),
             device=_device(typed["device"]),
+            reuse_api=bool(typed["reuse_api"]),
+            run=typed["run"] or uuid.uuid4().hex,
             store=place(cwd, typed["store"] or ".evals"),
             store_typed=typed["store"] is not None,
             reports=tuple(report_path("--report", cwd, file) for file in typed["reports"] if file != GITHUB),
@@ -170,7 +177,7 @@ def _again(typed: Mapping[str, Any]) -> tuple[str, ...]:
     for option, key in AGAIN.items():
         values = typed[key] if isinstance(typed[key], list) else [typed[key]]
         words += [word for value in values if value not in (None, "auto") for word in (option, str(value))]
-    return tuple(words)
+    return tuple(words + ["--reuse-api"] * bool(typed["reuse_api"]))
 
 
 def _one_of(option: str, value: str, known: Sequence[str]) -> Any:

@@ -1,51 +1,20 @@
 """What ``models.toml`` may say of a model: one dataclass for each ``kind``."""
 
-import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from evals.config.api import ApiSpec
+from evals.config.base import RERANKED, SEARCHED, Spec, check_instruction, check_values
 from evals.files import NO_OTHER_KEYS, WholeNumber
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
-# What says where the weights are, or how fast they run; the weights themselves are hashed.
-WHERE_AND_HOW_FAST = {"id", "path", "package", "model", "name", "revision", "sha256", "hub", "batch_size"}
-# A library takes these inside its own arguments too, but one setting said in two places can say two things.
-BELONG_OUTSIDE = {
-    "model_kwargs": {"dtype": "dtype", "torch_dtype": "dtype", "revision": "revision",
-                     "trust_remote_code": "trust_remote_code"},
-    "config_kwargs": {"revision": "revision", "trust_remote_code": "trust_remote_code"},
-    "encode_kwargs": {"batch_size": "batch_size", "prompt": "prompts", "prompt_name": "prompts",
-                      "normalize_embeddings": "normalize", "truncate_dim": "truncate_dim"},
-    "loader_kwargs": {"revision": "revision", "embed_dim": "embed_dim", "trust_remote_code": "trust_remote_code"},
-}  # fmt: skip
-
-
-class _Spec:
-    """What every kind can be asked."""
-
-    __slots__ = ()
-
-    @property
-    def published(self) -> str | None:
-        """The name of the published model that this specification stands for, if it says so."""
-        return None
-
-    def changes(self) -> dict[str, Any]:
-        """Return the settings that can change a score and are not at their default, by name."""
-        kept: dict[str, Any] = {}
-        for item in dataclasses.fields(self):  # type: ignore[arg-type]  # every kind is a dataclass
-            default = item.default_factory() if callable(item.default_factory) else item.default
-            value = getattr(self, item.name)
-            if item.name not in WHERE_AND_HOW_FAST and value != default:
-                kept[item.name] = dict(value) if isinstance(value, Mapping) else value
-        return kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WeightsSpec(_Spec):
+class WeightsSpec(Spec):
     """Weights that are loaded here, and what every kind of such a model can be told.
 
     Exactly one place: ``id`` (of a hub), ``path`` (a folder), or ``package`` with ``path`` inside it. ``model``
@@ -71,7 +40,7 @@ class WeightsSpec(_Spec):
     batch_size: WholeNumber | None = None
 
     def __post_init__(self) -> None:
-        _check_values(self)
+        check_values(self)
         if self.path is not None and str(self.path) == ".":
             raise ValueError('path = ""; expected a folder')
         local = self.path is not None or self.package is not None
@@ -117,12 +86,7 @@ class EncoderSpec(WeightsSpec):
 
     def __post_init__(self) -> None:
         WeightsSpec.__post_init__(self)  # a dataclass with slots has no super() of no arguments
-        if self.instruction is None and self.instruct != "symmetric":
-            raise ValueError(f'instruct = "{self.instruct}" needs "instruction", the template that it is about')
-        if self.instruction is not None and self.instruction.count("{instruction}") != 1:
-            raise ValueError('instruction needs "{instruction}" once, where mteb\'s instruction of the task goes')
-        if self.instruction is not None and "{query}" in self.instruction.removesuffix("{query}"):
-            raise ValueError('instruction must end in "{query}" or leave it out; nothing can follow the input')
+        check_instruction(self.instruction, self.instruct)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,9 +96,14 @@ class CrossEncoderSpec(WeightsSpec):
     kind: Literal["cross-encoder"] = "cross-encoder"
     prompt: str | None = None
 
+    @property
+    def reranks(self) -> bool:
+        """Whether this scores pairs of texts: it does."""
+        return True
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrySpec(_Spec):
+class RegistrySpec(Spec):
     """A model that mteb knows by ``name`` and loads by code of its own.
 
     ``revision`` refuses an mteb that names another one; ``embed_dim`` and ``loader_kwargs`` are what
@@ -153,7 +122,7 @@ class RegistrySpec(_Spec):
     batch_size: WholeNumber = 32
 
     def __post_init__(self) -> None:
-        _check_values(self)
+        check_values(self)
 
     @property
     def published(self) -> str | None:
@@ -162,7 +131,7 @@ class RegistrySpec(_Spec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineSpec(_Spec):
+class PipelineSpec(Spec):
     """Two models of ``models.toml``: the retriever's best ``top_k`` documents are put in order by the reranker."""
 
     __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
@@ -173,27 +142,20 @@ class PipelineSpec(_Spec):
     top_k: WholeNumber = 100
 
     def __post_init__(self) -> None:
-        _check_values(self)
+        check_values(self)
+
+    def why_not(self, task_type: str) -> str | None:
+        """Say why a pipeline cannot run tasks of a type: its first stage searches, where that is what is asked."""
+        if task_type in RERANKED:
+            return "a pipeline finds its own candidates; its reranker alone can rerank given ones"
+        return None if task_type in SEARCHED else "a pipeline only retrieves"
 
 
-ModelSpec = EncoderSpec | RegistrySpec | CrossEncoderSpec | PipelineSpec
+ModelSpec = EncoderSpec | RegistrySpec | CrossEncoderSpec | PipelineSpec | ApiSpec
 KINDS: Mapping[str, type[ModelSpec]] = {
     "sentence-transformers": EncoderSpec,
     "registry": RegistrySpec,
     "cross-encoder": CrossEncoderSpec,
     "pipeline": PipelineSpec,
+    "api": ApiSpec,
 }
-
-
-def _check_values(spec: object) -> None:
-    for name in ("id", "package", "model", "name", "revision", "sha256", "retriever", "reranker"):
-        if getattr(spec, name, None) == "":
-            raise ValueError(f'{name} = ""; leave the key out, or give it a value')
-    for name in ("max_seq_length", "truncate_dim", "embed_dim", "top_k", "batch_size"):
-        value = getattr(spec, name, None)
-        if value is not None and value < 1:
-            raise ValueError(f"{name} = {value}: must be 1 or more")
-    for table, keys in BELONG_OUTSIDE.items():
-        for key in getattr(spec, table, {}):
-            if key in keys:
-                raise ValueError(f'{table} holds "{key}"; say it with {keys[key]}, beside {table}')

@@ -96,7 +96,8 @@ class Gate:
 class Suite:
     """A suite file. Paths are relative to the file's own folder.
 
-    ``limit`` and ``store`` are what ``--limit`` and ``--store`` are where nothing is typed.
+    ``limit`` and ``store`` are what ``--limit`` and ``--store`` are where nothing is typed. ``stage_folders``: results
+    of a pipeline's two models are also kept apart in the store, in ``stage1`` and ``stage2``, as EvalScope does.
     """
 
     __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
@@ -107,6 +108,7 @@ class Suite:
     source: Source | None = None
     limit: WholeNumber | None = None
     store: Path | None = None
+    stage_folders: bool = False
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:

@@ -9,8 +9,8 @@ from evals.files import check_json, place
 from evals.importing.entries import Note
 from evals.importing.names import choose_alias
 from evals.importing.request import Imported, Request
+from evals.naming import baseline_key
 from evals.recording import Record, Run
-from evals.records import baseline_key
 from evals.runs import newest_run
 from evals.store import Store
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evals.config import EncoderSpec, Model, RegistrySpec, WeightsSpec
+from evals.config import ApiSpec, Model, PipelineSpec, RegistrySpec, WeightsSpec
 from evals.errors import ModelError, first_line
 from evals.models.registry import find_in_registry
 from evals.modelscope import fetch_model
@@ -19,13 +19,16 @@ from evals.store import Store
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # What sentence-transformers does not read, and weights in formats that it does not pick.
 NOT_READ = ("README*", "LICENSE*", "*.md", ".git*", "train_script.py", "data_config.json", "*.h5", "*.ot", "*.msgpack")
-NOT_OF_VECTORS = {"prompts", "instruction", "instruct", "quantize"}
+NOT_OF_VECTORS = {"prompts", "instruction", "instruct", "quantize", "max_characters", "similarity"}
 NOT_READ_FOLDERS = {"onnx", "openvino", "coreml", ".git", ".cache", "__pycache__"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """Where weights are loaded from, a folder or a name, at which revision; and what they are, for a fingerprint."""
+    """Where weights are loaded from, a folder or a name, at which revision; and what they are, for a fingerprint.
+
+    Those behind an API are known by address and name only, and so by the run too, unless it is told to trust them.
+    """
 
     place: str
     revision: str | None
@@ -38,14 +41,23 @@ def identify(model: Model, store: Store) -> ModelIdentity:
     Raises:
         ModelError: the weights are not there, or are not the ones pinned.
     """
+    if isinstance(model.spec, PipelineSpec):
+        return _describe_pipeline(model, [identify(stage, store) for stage in model.stages], model.spec.top_k)
     return describe(model, locate(model, store))
+
+
+def _describe_pipeline(model: Model, stages: list[ModelIdentity], top_k: int) -> ModelIdentity:
+    """Return who a pipeline is: its two models, and how many documents go from one to the other."""
+    text = json.dumps({"stages": [stage.fingerprint for stage in stages], "top_k": top_k}, sort_keys=True)
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return ModelIdentity(name=f"local/{model.alias}", revision=None, unmodified=False, fingerprint=fingerprint)
 
 
 def describe(model: Model, weights: Weights) -> ModelIdentity:
     """Return who a model is whose weights were found."""
     spec = model.spec
     return ModelIdentity(
-        name=spec.published or f"local/{model.alias}",
+        name=f"api/{spec.name}" if isinstance(spec, ApiSpec) else spec.published or f"local/{model.alias}",
         revision=weights.revision,
         unmodified=model.unmodified and spec.published is not None,
         fingerprint=_digest(weights, spec.changes()),
@@ -70,15 +82,17 @@ def locate(model: Model, store: Store) -> Weights:
     """Find the weights of a model; those of ModelScope are fetched, for their files are what they are known by.
 
     Raises:
-        ModelError: they are not there, or are not the ones pinned, or this kind of model cannot be opened yet.
+        ModelError: they are not there, or are not the ones pinned, or this kind of model has none of its own.
     """
     spec = model.spec
     if isinstance(spec, RegistrySpec):
         meta = find_in_registry(spec, model.alias)
         are = {"registry": meta.name, "revision": meta.revision}
         return Weights(place=str(meta.name), revision=meta.revision, are=are)
-    if not isinstance(spec, EncoderSpec):
-        raise ModelError(f'{model.alias}: a model of kind "{spec.kind}" cannot be opened yet')
+    if isinstance(spec, ApiSpec):
+        return Weights(place=spec.address, revision=None, are={"api": spec.address, "name": spec.name} | _own(store))
+    if not isinstance(spec, WeightsSpec):
+        raise ModelError(f'{model.alias}: a model of kind "{spec.kind}" has no weights of its own')
     if spec.id is not None and spec.hub == "huggingface":
         commit = _resolve_commit(spec, model.alias)
         return Weights(place=spec.id, revision=commit, are={"id": spec.id, "commit": commit})
@@ -91,6 +105,10 @@ def locate(model: Model, store: Store) -> Weights:
     if spec.sha256 is not None and pinned != spec.sha256:
         raise ModelError(f"{model.alias}: model.safetensors of {folder} has sha256 {pinned}, not {spec.sha256}")
     return Weights(place=str(folder), revision=revision, are={"files": files})
+
+
+def _own(store: Store) -> dict[str, str]:
+    return {} if store.run_of_apis is None else {"run": store.run_of_apis}
 
 
 def _folder(spec: WeightsSpec, alias: str) -> tuple[Path, str | None]:

@@ -1,13 +1,16 @@
 """Load a sentence-transformers model exactly as its specification says, or not at all."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from evals.config import EncoderSpec
+from evals.config import EncoderSpec, WeightsSpec
 from evals.errors import ModelError, first_line
 from evals.models.identity import Weights
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+
+T = TypeVar("T")
 
 
 def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "SentenceTransformer":
@@ -17,9 +20,27 @@ def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "Sente
         ModelError: it cannot be loaded, needs Python that is not trusted, or has no pooling and is given none.
     """
     from sentence_transformers import SentenceTransformer
+
+    loaded = construct(SentenceTransformer, spec, alias, weights, device=device, truncate_dim=spec.truncate_dim)
+    _set_pooling(loaded, spec, alias, weights)
+    if spec.max_seq_length is not None:
+        loaded.max_seq_length = spec.max_seq_length
+    if spec.padding_side is not None:
+        if not hasattr(loaded.tokenizer, "padding_side"):  # that of static vectors pads nothing
+            raise ModelError(f'{alias}: padding_side = "{spec.padding_side}", but {weights.place} pads no texts')
+        loaded.tokenizer.padding_side = spec.padding_side
+    return loaded
+
+
+def construct(kind: Callable[..., T], spec: WeightsSpec, alias: str, weights: Weights, **more: Any) -> T:
+    """Make one of sentence-transformers' classes of a model, from its place and no other.
+
+    Raises:
+        ModelError: it cannot be loaded, or needs Python that is not trusted.
+    """
     from transformers.utils.logging import disable_progress_bar
 
-    disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of a tenth of a second, in the middle of a test's line
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of a tenth of a second, in a test's own line
     hub = weights.place == spec.id
     revision = weights.revision if hub else None
     if not spec.trust_remote_code:
@@ -28,26 +49,19 @@ def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "Sente
     if spec.dtype != "auto":
         model_kwargs["dtype"] = spec.dtype
     try:
-        loaded = SentenceTransformer(
+        return kind(
             weights.place,
-            device=device,
             revision=revision,
-            truncate_dim=spec.truncate_dim,
             trust_remote_code=spec.trust_remote_code,
             model_kwargs=model_kwargs,
             config_kwargs=dict(spec.config_kwargs),
             local_files_only=not hub,
+            **more,
         )
     except Exception as error:  # any library below may refuse, each in its own way
         if "trust_remote_code" in str(error) and not spec.trust_remote_code:
             raise ModelError(_needs_trust(alias, weights.place)) from error
         raise ModelError(f"{alias}: cannot be loaded from {weights.place}: {first_line(error)}") from error
-    _set_pooling(loaded, spec, alias, weights)
-    if spec.max_seq_length is not None:
-        loaded.max_seq_length = spec.max_seq_length
-    if spec.padding_side is not None:
-        loaded.tokenizer.padding_side = spec.padding_side
-    return loaded
 
 
 def pooling_of(loaded: "SentenceTransformer") -> str | None:

@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from torch.utils.data import DataLoader
 
+    from evals.api import ApiModel
     from evals.batching import BatchedModel
+    from evals.models.served import Served
 
 
 class PromptedEncoder:
-    """A sentence-transformers model as mteb calls it.
+    """A model as mteb calls it.
 
     mteb's own wrapper drops prompts whose name it does not know, and sentence-transformers puts in others where
     none is given; here every call says its prompt, also when that is none.
@@ -28,7 +30,10 @@ class PromptedEncoder:
     """
 
     def __init__(
-        self, model: "SentenceTransformer | BatchedModel", scored_by: "EncoderProtocol", prompting: Prompting
+        self,
+        model: "SentenceTransformer | BatchedModel | ApiModel",
+        scored_by: "EncoderProtocol | Served",
+        prompting: Prompting,
     ) -> None:
         self._model = model
         self._scored_by = scored_by

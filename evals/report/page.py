@@ -7,9 +7,9 @@ from statistics import fmean
 from markupsafe import Markup, escape
 
 from evals.history import Key, Line, trace
+from evals.naming import baseline_key
 from evals.points import points, signed_points
 from evals.recording import Record, Run, SuiteVerdict
-from evals.records import baseline_key
 from evals.report import charts
 from evals.report.summary import Summary, shorten, summarize, verdict_word, why, worst_first
 from evals.report.words import explain, facts

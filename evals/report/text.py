@@ -42,6 +42,9 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
     )
     for alias, records in summary.by_model.items():
         console.print(_table(alias, records), end="")
+        for record in records:
+            if record.stages:
+                console.print(Text(_stages(record)))
     for record in summary.look:
         if record.outcome in ("passed", "not measured"):
             console.print(Text(f"{record.case} {verdict_word(record)}: {why(record)}"))
@@ -109,3 +112,11 @@ def _cells(record: Record) -> list[str | Text]:
         "" if record.n is None else str(record.n),
         Text(word, style=STYLES.get(word, BAD)),
     ]
+
+
+def _stages(record: Record) -> str:
+    """Say what each stage of a pipeline came to."""
+    scores = [
+        f"{stage.alias} {points(stage.score)}{', found before' if stage.reused else ''}" for stage in record.stages
+    ]
+    return f"{record.case}: {record.metric} by stage: {' -> '.join(scores)}"

@@ -58,8 +58,10 @@ def facts(record: Record) -> list[str]:
     if record.texts is not None:
         texts = f"{record.texts} texts asked" + ("" if record.encoded is None else f", {record.encoded} encoded")
     seconds = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in (record.phases or {}).items())
+    stages = " → ".join(f"{stage.alias} {points(stage.score)}" for stage in record.stages)
     found = (
         None if record.baseline is None else f"baseline {points(record.baseline)}",
+        stages,
         None if record.chance is None else f"guessing gets {points(record.chance)}",
         None if record.n is None else f"{record.n} samples",
         ", ".join(record.languages),

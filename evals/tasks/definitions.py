@@ -1,5 +1,8 @@
 """What a task is today, by name: for numbers that were published under the name or definition of their time."""
 
+from collections.abc import Mapping
+from functools import cache
+
 from evals.records import TaskInfo
 from evals.tasks.catalog import describe, quiet_mteb
 
@@ -29,7 +32,8 @@ def define_task(name: str) -> TaskInfo | None:
             return None
 
 
-def find_aggregates() -> dict[str, tuple[str, ...]]:
+@cache  # mteb makes every task that there is, for each asking
+def find_aggregates() -> Mapping[str, tuple[str, ...]]:
     """Map each aggregate whose score is the plain mean of several tasks of one number each to those tasks' names.
 
     The tasks are in the order of their names.

@@ -49,6 +49,7 @@ def test_one_stage_becomes_a_model_of_its_own_and_a_suite(tmp_path: Path) -> Non
 def test_two_stages_become_a_pipeline_of_the_two_models(tmp_path: Path) -> None:
     found = converted(tmp_path, TWO_STAGES)
     assert found.suite["models"] == ["m3e-base+MiniCPM-Reranker"]
+    assert found.suite["stage_folders"] is True
     assert found.models == {
         "m3e-base": {
             "id": "AI-ModelScope/m3e-base", "hub": "modelscope", "max_seq_length": 512, "dtype": "auto",
@@ -68,10 +69,15 @@ def test_two_stages_become_a_pipeline_of_the_two_models(tmp_path: Path) -> None:
 def test_the_two_stages_are_specifications_like_those_of_a_models_file(tmp_path: Path) -> None:
     found = load_suite(str(write(tmp_path, TWO_STAGES)), tmp_path, KNOWN)
     assert found.suite.models == ("m3e-base+MiniCPM-Reranker",)
+    assert found.suite.stage_folders
     assert found.models == {
         "m3e-base": EncoderSpec(id="AI-ModelScope/m3e-base", hub="modelscope", max_seq_length=512, batch_size=64),
         "MiniCPM-Reranker": CrossEncoderSpec(
-            id="OpenBMB/MiniCPM-Reranker", hub="modelscope", max_seq_length=512, prompt="Find what answers this"
+            id="OpenBMB/MiniCPM-Reranker",
+            hub="modelscope",
+            max_seq_length=512,
+            batch_size=32,
+            prompt="Find what answers this",
         ),
         "m3e-base+MiniCPM-Reranker": PipelineSpec(retriever="m3e-base", reranker="MiniCPM-Reranker", top_k=5),
     }
@@ -207,7 +213,7 @@ def test_a_name_of_models_toml_is_had_by_the_same_model_and_another_is_called_by
     model = {"model_name_or_path": "org/short", "hub": "huggingface", "max_seq_length": 64, "prompt": "q: "}
     (spec,) = load_suite(str(write(tmp_path, one_stage(model))), tmp_path, KNOWN).models.values()
     assert isinstance(spec, EncoderSpec)
-    assert spec.batch_size == 32
+    assert spec.batch_size is None
     assert converted(tmp_path, one_stage({**model, "max_seq_length": 32})).suite["models"] == ["org-short"]
     taken = {**KNOWN, "org-short": KNOWN["minilm"]}
     file = write(tmp_path, one_stage({**model, "max_seq_length": 32}))

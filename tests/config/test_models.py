@@ -7,7 +7,7 @@ from evals.config import EncoderSpec, Model, ModelSpec, RegistrySpec, find_model
 from evals.errors import ConfigError
 
 HUB = '[x]\nid = "org/name"\n'
-KINDS = '"sentence-transformers", "registry", "cross-encoder", "pipeline"'
+KINDS = '"sentence-transformers", "registry", "cross-encoder", "pipeline", "api"'
 ONE_PLACE = 'needs one place to load from, "id", "path", or "package" with "path"; it names '
 NAMED: dict[str, ModelSpec] = {
     "minilm": EncoderSpec(id="org/minilm"),

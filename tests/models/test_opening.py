@@ -174,9 +174,9 @@ def test_no_two_models_share_a_name_in_the_results(store: Store, tiny: Path, tmp
         (PipelineSpec(retriever="a", reranker="b"), "pipeline"),
     ],
 )
-def test_kind_that_cannot_be_opened_yet_says_so(store: Store, spec: Any, kind: str | None) -> None:
+def test_kind_that_is_no_encoder_says_so(store: Store, spec: Any, kind: str | None) -> None:
     spec = load_models()["minicpm-reranker"] if kind is None else spec
-    with pytest.raises(ModelError, match=rf'^x: a model of kind "{kind or "cross-encoder"}" cannot be opened yet$'):
+    with pytest.raises(ModelError, match=rf'^x: a model of kind "{kind or "cross-encoder"}" is no encoder$'):
         open_model(Model(alias="x", spec=spec, text="x"), "cpu", store)
 
 
@@ -319,3 +319,21 @@ def test_prompts_that_mtebs_own_loaders_choose_are_seen(tiny: Path, tmp_path: Pa
         call()
         seen.append(used())
     assert seen == ["q: ", "", "p: ", "s: ", "now: "]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [({"pooling": "cls"}, "has no vectors of tokens to pool"), ({"padding_side": "left"}, "pads no texts")],
+)
+def test_setting_that_static_vectors_cannot_have_is_refused(
+    store: Store, tiny: Path, tmp_path: Path, settings: Any, expected: str
+) -> None:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
+
+    words: Any = Tokenizer.from_file(str(tiny / "tokenizer.json"))
+    SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=8)], device="cpu").save(str(tmp_path / "static"))
+    assert open_model(at(tmp_path / "static"), "cpu", store).settings.pooling is None
+    with pytest.raises(ModelError, match=rf"^tiny: .*{expected}$"):
+        open_model(at(tmp_path / "static", **settings), "cpu", store)

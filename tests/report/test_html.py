@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evals.recording import Record, Run
+from evals.records import Stage
 from evals.report import Board, Mean, render_html
 from tests.builders import make_row, make_run
 from tests.report.outline import outline
@@ -101,6 +102,16 @@ def test_a_case_says_why_it_was_undecided_in_plain_words() -> None:
 
     assert re.search(r"60 of 500 samples changed; the true change lies between −1\.80 and −0\.20 points", text)
     assert "only a loss of 1.20 points or more would be found, four times in five" in text
+
+
+def test_a_pipeline_shows_the_scores_of_both_its_stages() -> None:
+    stages = tuple(
+        Stage(alias=alias, model="m", fingerprint="f", metric="ndcg_at_10", score=score)
+        for alias, score in (("minilm", 0.9436), ("cross", 0.9712))
+    )
+    lines = outline(render_html(make_run(judged("NFCorpus", 0.1, "improved", stages=stages)))).lines
+
+    assert any("minilm 94.36 → cross 97.12" in line for line in lines)
 
 
 def test_a_run_made_of_others_is_no_point_beside_them() -> None:

@@ -13,9 +13,9 @@ RUN_FIELDS = {"schema", "suite", "started", "environment", "records", "suites", 
 RECORD_FIELDS = {"evidence", "recomputed", "samples", "command", "shown",
     "case", "alias", "model", "revision", "task", "type", "languages", "outcome", "metric", "limit", "score", "subsets",
     "n", "chance", "baseline", "delta", "verdict", "rule", "reason", "error", "seconds", "phases", "prompts",
-    "encoded", "texts", "dataset_revision", "data_sha256", "fingerprint", "settings", "device",
+    "encoded", "texts", "dataset_revision", "data_sha256", "fingerprint", "settings", "device", "stages",
 }  # fmt: skip
-SETTINGS_FIELDS = {"prompts", "pooling", "max_length", "dtype", "dimension", "quantize"}
+SETTINGS_FIELDS = {"prompts", "pooling", "max_length", "max_characters", "dtype", "dimension", "quantize"}
 
 FULL = make_row(
     "Tatoeba",

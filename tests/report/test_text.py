@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evals.recording import Record
-from evals.records import OutcomeWord, VerdictWord
+from evals.records import OutcomeWord, Stage, VerdictWord
 from evals.report import Board, Mean, render_board, render_summary, summarize
 from tests.builders import make_row
 
@@ -171,3 +171,11 @@ def test_models_side_by_side_are_a_column_each_under_the_means() -> None:
     )
 
     assert render_board(board, width=100) == BOARD
+
+
+def test_a_pipeline_shows_the_scores_of_both_its_stages() -> None:
+    first = Stage(alias="minilm", model="m", fingerprint="f", metric="ndcg_at_10", score=0.9436, reused=True)
+    last = Stage(alias="cross", model="x", fingerprint="g", metric="ndcg_at_10", score=0.9712)
+    row = make_row("NFCorpus", alias="both", metric="ndcg_at_10", score=0.9712, stages=(first, last))
+    lines = render_summary(summarize([row]), width=120, color=False).splitlines()
+    assert lines[3] == "both:NFCorpus: ndcg_at_10 by stage: minilm 94.36, found before -> cross 97.12"

@@ -1,0 +1,18 @@
+"""Names made of others: marks, keys of baselines, files."""
+
+
+def snake_case(type_name: str) -> str:
+    """Spell an mteb task type as a pytest mark: ``STS`` is ``sts``, ``BitextMining`` is ``bitext_mining``."""
+    if type_name.isupper():
+        return type_name.lower()
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in type_name).lstrip("_")
+
+
+def baseline_key(task: str, limit: int | None) -> str:
+    """Name an entry of a baseline file: ``NFCorpus`` or ``NFCorpus?limit=100``."""
+    return task if limit is None else f"{task}?limit={limit}"
+
+
+def samples_file(key: str) -> str:
+    """Name the file of a case's samples: a key may hold a question mark, which file systems may not."""
+    return f"{key.replace('?', '@')}.parquet"
