@@ -10,6 +10,7 @@ from evals.errors import EvalsError
 from evals.models import OpenModel, OpenReranker, device_of, identify, open_model, open_reranker
 from evals.records import Case, Outcome
 from evals.runner import Progress, measure
+from evals.samples import Samples
 from evals.stages import OpenPipeline, measure_pipeline
 from evals.store import Store
 
@@ -32,8 +33,8 @@ class LocalEngine:
         self._open: dict[str, AnyModel] = {}
         self._broken: dict[str, EvalsError] = {}
 
-    def measure(self, case: Case, progress: Progress) -> Outcome:
-        """Run one case.
+    def measure(self, case: Case, progress: Progress, reference: Samples | None = None) -> Outcome:
+        """Run one case; ``reference`` as for `evals.runner.measure`.
 
         Raises:
             EvalsError: it could not be measured.
@@ -42,9 +43,9 @@ class LocalEngine:
         model = self._get(case.alias, progress)
         loaded = time.perf_counter() - started
         if isinstance(model, OpenPipeline):
-            outcome = measure_pipeline(case, model, self._store, progress)
+            outcome = measure_pipeline(case, model, self._store, progress, reference)
         else:
-            outcome = measure(case, model, self._store, progress)
+            outcome = measure(case, model, self._store, progress, reference)
         loaded += outcome.phases.get("model", 0.0)  # a pipeline loads its retriever where it must
         return replace(outcome, phases={"model": loaded} | {**outcome.phases, "model": loaded})
 

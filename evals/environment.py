@@ -1,7 +1,9 @@
 """The libraries and the machine that a number was measured with."""
 
 import platform
+import subprocess
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 PACKAGES = ("touchstone-evals", "mteb", "sentence-transformers", "transformers", "torch", "datasets", "scikit-learn",
             "scipy", "numpy")  # fmt: skip
@@ -16,3 +18,13 @@ def describe_environment() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def find_commit(folder: Path) -> str | None:
+    """Return the commit checked out there, 12 hex digits and a plus where files differ from it; None without git."""
+    question = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
+    try:
+        answer = subprocess.run(question, cwd=folder, capture_output=True, check=False, text=True)
+    except OSError:
+        return None
+    return answer.stdout.strip() or None if answer.returncode == 0 else None

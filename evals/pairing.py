@@ -62,11 +62,11 @@ def pair(candidate: Samples, reference: Samples) -> Paired | str | None:
     Returns:
         The comparison; a sentence where the samples are not the same ones; None where the score has no paired test.
     """
-    reference = _restrict(reference, candidate)
+    reference = restrict(reference, candidate)
     if not (np.array_equal(candidate.id, reference.id) and np.array_equal(candidate.stratum, reference.stratum)):
         here, there = ({*zip(s.stratum.tolist(), s.id.tolist(), strict=True)} for s in (candidate, reference))
         return f"the samples are others: {len(here - there)} only here, {len(there - here)} only there"
-    before, after = _values(reference), _values(candidate)
+    before, after = own_scores(reference), own_scores(candidate)
     if before is not None and after is not None:
         return _pair_values(candidate, before, after, _experiments(reference, candidate))
     score = WEIGHTED.get((candidate.type, candidate.metric))
@@ -75,7 +75,7 @@ def pair(candidate: Samples, reference: Samples) -> Paired | str | None:
     return _pair_predictions(candidate, reference.prediction, candidate.prediction, score)
 
 
-def _restrict(reference: Samples, candidate: Samples) -> Samples:
+def restrict(reference: Samples, candidate: Samples) -> Samples:
     """Keep the strata that the candidate ran: a run of some subsets is compared with the same ones."""
     kept = np.isin(reference.stratum, np.unique(candidate.stratum))
     columns = {
@@ -83,10 +83,11 @@ def _restrict(reference: Samples, candidate: Samples) -> Samples:
         for name in ("stratum", "id", "value", "prediction", "gold")
         if getattr(reference, name) is not None
     }
-    return Samples(type=reference.type, metric=reference.metric, **columns)
+    top = None if reference.top is None else [reference.top[row] for row in np.flatnonzero(kept).tolist()]
+    return Samples(type=reference.type, metric=reference.metric, top=top, **columns)
 
 
-def _values(samples: Samples) -> Column | None:
+def own_scores(samples: Samples) -> Column | None:
     """Return each sample's own score, where the main score is their mean; an item's is its share of experiments."""
     if samples.value is not None:
         return samples.value

@@ -74,7 +74,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--on": {"default": "auto", "metavar": "auto|cpu|cuda[:N]|mps", "help": "the device (default: auto)"},
         "--store": {"metavar": "DIR", "help": "the folder for results and caches (default: the suite's, else .evals)"},
         "--report": many
-        | {"metavar": "FILE", "help": "write a report; the suffix says the format: .json (repeatable)"},
+        | {"metavar": "FILE", "help": "write a report; .html, .json or .md, or github: the job's summary (repeatable)"},
     }
     for name, settings in options.items():
         try:

@@ -15,6 +15,7 @@ from evals.records import (
     Verdict,
     VerdictWord,
 )
+from evals.shown import Shown
 
 SuiteWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
@@ -23,7 +24,8 @@ SuiteWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 class Record:
     """One case of a run, flat, as the run record holds it. Fields that were not reached are None.
 
-    ``samples`` is a path inside the store; ``prompts`` and ``stages`` as in `Outcome`.
+    ``samples`` is a path inside the store; ``prompts`` and ``stages`` as in `Outcome`; ``command`` runs and judges this
+    case alone; ``shown`` are the samples that changed most, kept where the verdict is not a plain pass.
     """
 
     case: str
@@ -59,6 +61,8 @@ class Record:
     fingerprint: str | None = None
     settings: Settings | None = None
     device: str | None = None
+    command: str | None = None
+    shown: Shown | None = None
     stages: tuple[Stage, ...] = ()
 
 
@@ -82,12 +86,16 @@ class SuiteVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A whole run, which is also what ``--report run.json`` writes. ``schema`` is the version of this shape."""
+    """A whole run, which is also what ``--report run.json`` writes. ``schema`` is the version of this shape.
+
+    ``commit`` is that of the project which ran it, with a plus where files differed from it; None where there is none.
+    """
 
     schema: Literal[1] = 1
     suite: str
     started: str
     environment: Mapping[str, str]
+    commit: str | None = None
     records: tuple[Record, ...]
     suites: tuple[SuiteVerdict, ...] = ()
 
@@ -122,6 +130,7 @@ def make_record(case: Case, outcome: Outcome | None, verdict: Verdict | None, er
             baseline=verdict.baseline,
             delta=verdict.delta,
             evidence=verdict.evidence,
+            shown=outcome.shown if outcome is not None and verdict.word != "pass" else None,
         )
     return record
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from evals.naming import baseline_key, snake_case
 from evals.samples import Samples
+from evals.shown import Shown
 
 VerdictWord = Literal["pass", "improved", "unresolved", "regressed", "drifted", "incomparable", "missing"]
 OK_VERDICTS: frozenset[VerdictWord] = frozenset({"pass", "improved", "unresolved"})
@@ -177,7 +178,8 @@ class Outcome:
     store. ``prompts`` are those really put before texts, by role (``query``, ``document``) or, for texts without one,
     by task type; ``""`` is none, and None means not known. ``texts`` were asked for, of which ``encoded`` were not
     known from before, None where that is not ours to know; a pair that is scored counts as one of both.
-    ``stages`` are a pipeline's; settings and prompts are then those of its reranker.
+    ``stages`` are a pipeline's; settings and prompts are then those of its reranker. ``shown`` are the samples that
+    changed most, if any are compared.
     """
 
     identity: ModelIdentity
@@ -192,6 +194,7 @@ class Outcome:
     prompts: Mapping[str, tuple[str, ...]] | None = None
     samples: Samples | None = None
     samples_file: str | None = None
+    shown: Shown | None = None
     stages: tuple[Stage, ...] = ()
 
 

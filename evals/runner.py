@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from evals.capture import Capture
+from evals.capture import Capture, Predicted, show
 from evals.encoder import WatchedEncoder
 from evals.environment import describe_environment
 from evals.errors import ModelError
@@ -18,6 +18,7 @@ from evals.records import Case, ModelIdentity, Outcome, Scores
 from evals.reranker import WatchedReranker
 from evals.rescore import rescore
 from evals.samples import Samples, gather
+from evals.shown import Shown
 from evals.store import Store
 from evals.tasks import OpenTask, columns_read_once, open_task
 
@@ -39,7 +40,13 @@ class _Batched(Protocol):
     def flush(self) -> None: ...
 
 
-def measure(case: Case, model: OpenModel | OpenReranker, store: Store, progress: Progress) -> Outcome:
+def measure(
+    case: Case,
+    model: OpenModel | OpenReranker,
+    store: Store,
+    progress: Progress,
+    reference: Samples | None = None,
+) -> Outcome:
     """Run one case.
 
     Args:
@@ -47,6 +54,7 @@ def measure(case: Case, model: OpenModel | OpenReranker, store: Store, progress:
         model: the loaded model, to be used again for the next case.
         store: keeps the result in mteb's layout.
         progress: told, in a few words, what is being done.
+        reference: samples to find those by that changed most, whose texts are kept while they are at hand.
 
     Raises:
         EvalsError: it could not be measured; the reason is the user's to fix.
@@ -55,7 +63,7 @@ def measure(case: Case, model: OpenModel | OpenReranker, store: Store, progress:
     progress("reading data")
     with columns_read_once(), open_task(case.task, case.source, store, limit=case.limit) as opened:
         loaded = time.perf_counter() - started
-        measured = measure_opened(case, opened, model, progress)
+        measured = measure_opened(case, opened, model, progress, reference)
         if case.limit is None:
             keep_result(measured.result, measured.meta, store)
         if measured.rankings:
@@ -78,8 +86,14 @@ class Measured:
     rankings: tuple[Ranking, ...] = ()
 
 
-def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker, progress: Progress) -> Measured:
-    """Run one model on data that is loaded, and write no result.
+def measure_opened(
+    case: Case,
+    opened: OpenTask,
+    model: OpenModel | OpenReranker,
+    progress: Progress,
+    reference: Samples | None = None,
+) -> Measured:
+    """Run one model on data that is loaded, and write no result; ``reference`` as for `measure`.
 
     Raises:
         EvalsError: it could not be measured.
@@ -91,7 +105,7 @@ def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker
         batched.progress, before = progress, batched.encoded
     try:
         kwargs = {"batch_size": model.batch_size, **model.encode_kwargs}
-        evaluated = evaluate(case, opened, _wrap(watched, model), kwargs)
+        evaluated = evaluate(case, opened, _wrap(watched, model), kwargs, reference)
     finally:
         if batched is not None:
             batched.flush()
@@ -109,6 +123,7 @@ def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker
         encoded=None if batched is None else batched.encoded - before,
         prompts=watched.prompts,
         samples=evaluated.samples,
+        shown=evaluated.shown,
     )
     found = evaluated.rankings if isinstance(model, OpenModel) else ()
     return Measured(outcome=outcome, result=evaluated.result, meta=watched.mteb_model_meta, rankings=found)
@@ -161,11 +176,14 @@ class Evaluated:
     result: "TaskResult"
     scores: Scores
     samples: Samples | None
+    shown: Shown | None
     rankings: tuple[Ranking, ...]
 
 
-def evaluate(case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, Any]) -> Evaluated:
-    """Evaluate what mteb takes for a model on data that is loaded.
+def evaluate(
+    case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, Any], reference: Samples | None = None
+) -> Evaluated:
+    """Evaluate what mteb takes for a model on data that is loaded; ``reference`` as for `measure`.
 
     Raises:
         EvalsError: there is no score to be had.
@@ -177,6 +195,7 @@ def evaluate(case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, 
         result=result,
         scores=_scores(case, result, captures, samples),
         samples=samples,
+        shown=None if samples is None or reference is None else show(samples, reference, _predicted(opened, captures)),
         rankings=tuple(ranking for capture in captures for ranking in capture.rankings),
     )
 
@@ -210,6 +229,13 @@ def _samples(opened: OpenTask, captures: list[Capture]) -> Samples | None:
     parts = [capture.samples(capture.task.metadata.name) for capture in captures]
     known = [part for part in parts if part is not None]
     return gather(known) if len(known) == len(parts) else None
+
+
+def _predicted(opened: OpenTask, captures: list[Capture]) -> dict[str, Predicted]:
+    """Return what was predicted, by the strata of the samples."""
+    if opened.parts[0] is opened.task:
+        return captures[0].predicted()
+    return {name: one for c in captures for name, one in c.predicted(c.task.metadata.name).items()}
 
 
 def _scores(case: Case, result: "TaskResult", captures: list[Capture], samples: Samples | None) -> Scores:

@@ -9,7 +9,7 @@ from evals.baselines import Baselines
 from evals.cases import Plan, find_cases
 from evals.config import Options
 from evals.engine import LocalEngine
-from evals.environment import describe_environment
+from evals.environment import describe_environment, find_commit
 from evals.errors import EvalsError
 from evals.files import write_atomically
 from evals.gate import Circumstances, expected_score, judge
@@ -19,9 +19,10 @@ from evals.pairing import pair
 from evals.points import points, signed_points
 from evals.recording import Record, Run, make_record, to_dict
 from evals.records import Case, Outcome, Reference, Verdict
-from evals.report import render_json
+from evals.report import render_annotations, render_markdown
+from evals.reporting import render_report
 from evals.runner import Progress
-from evals.samples import encode_samples
+from evals.samples import Samples, encode_samples
 from evals.store import Store
 
 
@@ -50,6 +51,7 @@ class Session:
         self.baselines = Baselines(options.baselines)
         self.engine = LocalEngine(plan.models, options.device, self.store)
         self.started = datetime.now(UTC)
+        self.commit = find_commit(options.root)
         self._cases = {case.id: case for case in plan.cases}
         self._expected: list[str] = []
         self._records: dict[str, Record] = {}
@@ -60,13 +62,24 @@ class Session:
         Raises:
             EvalsError: it could not be measured.
         """
-        outcome = self.engine.measure(case, progress)
+        outcome = self.engine.measure(case, progress, self._samples_to_show_by(case))
         if outcome.samples is not None:
             file = self.store.write_samples(
                 outcome.identity.fingerprint, samples_file(case.key), encode_samples(outcome.samples)
             )
             outcome = replace(outcome, samples_file=file)
         return outcome
+
+    def _samples_to_show_by(self, case: Case) -> Samples | None:
+        """Return the samples that a case will be compared with; damaged ones are told of when it is judged."""
+        try:
+            return self._reference_samples(case)
+        except EvalsError:
+            return None
+
+    def _reference_samples(self, case: Case) -> Samples | None:
+        reference = self.find_reference(case) if self.options.baseline in ("check", "record") else None
+        return None if reference is None else self.baselines.load_samples(reference)
 
     def find_reference(self, case: Case) -> Reference | None:
         """Return what a case is judged by."""
@@ -98,8 +111,7 @@ class Session:
             BaselineError: the samples of the baseline are not those recorded with it.
         """
         gated = sum(id_.partition(":")[0] == case.alias for id_ in self._expected) or 1
-        reference = self.find_reference(case) if self.options.baseline in ("check", "record") else None
-        samples = None if reference is None else self.baselines.load_samples(reference)
+        samples = self._reference_samples(case)
         paired = None if samples is None or outcome.samples is None else pair(outcome.samples, samples)
         return Circumstances(env=self.env, gated=gated, paired=paired)
 
@@ -124,7 +136,7 @@ class Session:
                 found.append(self._records[case.id])
             elif case.id in self._expected:
                 found.append(make_record(case, None, None, None))
-        return tuple(found)
+        return tuple(replace(record, command=self._how_to_repeat(self._cases[record.case])) for record in found)
 
     def finish(self) -> Finished:
         """Write baselines, the run record and reports. Nothing measured is lost: the run record comes first."""
@@ -133,6 +145,7 @@ class Session:
             suite=self.plan.suite,
             started=self.started.isoformat(timespec="seconds"),
             environment=self.env,
+            commit=self.commit,
             records=records,
             suites=() if self.options.baseline == "update" else judge_models(records),  # accepting is not judging
         )
@@ -158,9 +171,22 @@ class Session:
         return [f"wrote {path}" for path in self.baselines.write(measured, self.env, self.store)]
 
     def _write_reports(self, run: Run) -> list[str]:
+        notes: list[str] = []
         for path in self.options.reports:
-            write_atomically(path, render_json(run))
-        return [f"wrote {path}" for path in self.options.reports]
+            text, missing = render_report(run, path.suffix, self.store.folder)
+            write_atomically(path, text)
+            notes += [f"wrote {path}", *missing]
+        if self.options.job_summary is not None:
+            with self.options.job_summary.open("a", encoding="utf-8") as file:
+                file.write(render_markdown(run))  # the steps of a job share the file
+            notes += render_annotations(run.records)
+        return notes
+
+    def _how_to_repeat(self, case: Case) -> str:
+        """Return the command that runs and judges this case alone."""
+        options = self.options
+        words = [*options.command, "--model", self.plan.models[case.alias].text, "--task", case.task.name]
+        return shlex.join([*words, "--against", options.against] if options.against else words)
 
     def _how_to_record(self, case: Case) -> str:
         """Say what is missing and the command that records it."""

@@ -11,6 +11,7 @@ from evals.models import OpenModel, OpenReranker, make_meta
 from evals.rankings import Ranking, decode_rankings, encode_rankings
 from evals.records import Case, ModelIdentity, Outcome, Stage
 from evals.runner import Measured, Progress, evaluate, keep_result, measure_opened, rankings_key
+from evals.samples import Samples
 from evals.store import Store
 from evals.tasks import OpenTask, columns_read_once, open_task
 
@@ -51,7 +52,9 @@ class _Retrieved:
     phases: dict[str, float]
 
 
-def measure_pipeline(case: Case, model: OpenPipeline, store: Store, progress: Progress) -> Outcome:
+def measure_pipeline(
+    case: Case, model: OpenPipeline, store: Store, progress: Progress, reference: Samples | None = None
+) -> Outcome:
     """Run one case of a pipeline: both models on the same data.
 
     Args:
@@ -59,6 +62,7 @@ def measure_pipeline(case: Case, model: OpenPipeline, store: Store, progress: Pr
         model: the pipeline.
         store: keeps what the retriever found, for every later pipeline with it, and the results in mteb's layout.
         progress: told, in a few words, what is being done.
+        reference: samples of another measurement, to find those by that changed most.
 
     Raises:
         EvalsError: it could not be measured; the reason is the user's to fix.
@@ -70,7 +74,7 @@ def measure_pipeline(case: Case, model: OpenPipeline, store: Store, progress: Pr
         _refuse_more_than_is_retrieved(opened, model)
         first = _retrieve(case, opened, model, store, progress)
         _offer(opened, first, model.top_k)
-        second = measure_opened(case, opened, model.reranker, progress)
+        second = measure_opened(case, opened, model.reranker, progress, reference)
         if case.limit is None:
             _keep_results(case, model, first, second, store)
         outcome = second.outcome

@@ -1,15 +1,18 @@
 """Averages over baselines: what counts, what is missing, and which metric."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.averages import average, tasks_to_average
+from evals.averages import average, side_by_side, tasks_to_average
 from evals.errors import ConfigError
+from evals.recording import Record
 from evals.records import Baseline, Reference, TaskInfo
-from tests.builders import MODEL, make_baseline
+from evals.report import Board
+from tests.builders import MODEL, make_baseline, make_row, make_run
 
 STS = TaskInfo(name="STSBenchmark", type="STS", main_score="cosine_spearman")
 PAIRS = TaskInfo(name="TwitterURLCorpus", type="PairClassification", main_score="max_ap")
@@ -94,3 +97,64 @@ def test_a_benchmark_has_its_own_tasks_subsets_and_splits() -> None:
 def test_an_unknown_benchmark_is_one_sentence() -> None:
     with pytest.raises(ConfigError, match=r'^--benchmark: .*"MTEB\(eng, v7\)" is not a benchmark.*did you mean'):
         tasks_to_average({}, "MTEB(eng, v7)")
+
+
+def scored(task: str, *, score: float, **changes: Any) -> Record:
+    return make_row(task, score=score, subsets={"test/default": score}, **changes)
+
+
+def board(*rows: Record) -> Board:
+    found = side_by_side(make_run(*rows))
+    assert found is not None
+    return found
+
+
+def test_models_are_side_by_side_with_means_over_what_all_have() -> None:
+    found = board(
+        scored("STS13", score=0.8),
+        scored("STS16", score=0.6),
+        scored("NFCorpus", type="Retrieval", score=0.3),
+        scored("STS13", alias="jina", score=0.9),
+        scored("NFCorpus", alias="jina", type="Retrieval", score=0.5),
+    )
+
+    assert found.models == ("jina", "minilm")
+    assert list(found.scores) == ["NFCorpus", "STS13", "STS16"]
+    assert found.scores["STS16"] == {"minilm": 0.6}
+    assert found.shared == 2
+    assert found.means["minilm"].overall == pytest.approx((0.8 + 0.3) / 2)
+    assert found.means["jina"].by_types == pytest.approx((0.9 + 0.5) / 2)
+    assert found.means["minilm"].by_type == {"Retrieval": 0.3, "STS": 0.8}
+    assert (found.means["jina"].missing, found.means["minilm"].missing) == (("STS16",), ())
+
+
+def test_a_mean_over_types_weighs_each_type_alike() -> None:
+    rows = [scored(f"STS1{i}", alias=alias, score=0.9) for i in range(3) for alias in ("a", "b")]
+    rows += [scored("NFCorpus", type="Retrieval", alias=alias, score=0.3) for alias in ("a", "b")]
+    means = board(*rows).means["a"]
+
+    assert means.overall == pytest.approx((3 * 0.9 + 0.3) / 4)
+    assert means.by_types == pytest.approx((0.9 + 0.3) / 2)
+
+
+def test_a_task_that_averages_others_counts_instead_of_them() -> None:
+    names = {"CQADupstackRetrieval": 0.4, "CQADupstackTexRetrieval": 0.9, "NFCorpus": 0.3}
+    rows = [scored(n, type="Retrieval", alias=a, score=score) for n, score in names.items() for a in ("a", "b")]
+
+    assert board(*rows).means["a"].overall == pytest.approx((0.4 + 0.3) / 2)
+    assert board(*rows).shared == 2
+
+
+def test_models_without_a_common_task_have_no_mean_and_one_model_no_board() -> None:
+    found = board(scored("STS13", score=0.8), scored("STS16", alias="jina", score=0.7))
+
+    assert (found.shared, found.means["jina"].overall, found.means["jina"].by_types) == (0, None, None)
+    unmeasured = make_row("STS13", alias="jina", outcome="error", error="boom")
+    assert side_by_side(make_run(scored("STS13", score=0.8), unmeasured)) is None
+
+
+def test_another_limit_is_another_task() -> None:
+    found = board(scored("STS13", score=0.8, limit=5), scored("STS13", alias="jina", score=0.7))
+
+    assert set(found.scores) == {"STS13", "STS13?limit=5"}
+    assert found.shared == 0

@@ -1,12 +1,13 @@
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 import pytest
 
 import evals.environment
 from evals.baselines import ENV_KEPT
-from evals.environment import describe_environment
+from evals.environment import describe_environment, find_commit
 from evals.gate import CLUSTERING_ENV
 
 
@@ -44,3 +45,27 @@ def test_describing_the_environment_imports_none_of_it() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "set()"
+
+
+def test_a_project_is_at_a_commit_and_a_changed_file_adds_a_plus(tmp_path: Path) -> None:
+    def git(*arguments: str) -> str:
+        command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", *arguments]
+        return subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True).stdout.strip()
+
+    git("init", "-q")
+    assert find_commit(tmp_path) is None
+    (tmp_path / "a").write_text("1")
+    git("add", "a")
+    git("commit", "-q", "-m", "one")
+    assert find_commit(tmp_path) == git("rev-parse", "HEAD")[:12]
+    (tmp_path / "b").write_text("not known to git")
+    assert find_commit(tmp_path) == git("rev-parse", "HEAD")[:12]
+    (tmp_path / "a").write_text("2")
+    assert find_commit(tmp_path) == git("rev-parse", "HEAD")[:12] + "+"
+
+
+def test_no_repository_or_no_git_is_no_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert find_commit(tmp_path) is None
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_commit(Path(__file__).parent) is None

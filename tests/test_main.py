@@ -156,3 +156,91 @@ def test_prompt_that_no_text_would_get_is_refused_before_anything_runs(
     assert error.startswith('evals: [x] prompts.passages: "passages" is no task, task type or role of mteb')
     models.write_text('[x]\nid = "o/x"\nprompts = { SmokeRetrieval-query = "fine: ", STS = "fine: " }')
     assert run(capsys, "plan", "--models", str(models), "--model", "x")[0] == 0
+
+
+def test_trend_shows_the_scores_of_a_stores_runs(
+    capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    code, out, _ = run(capsys, "trend", "--task", "*Retrieval")
+    assert code == 0
+    lines = [line.split() for line in out.splitlines()]
+    assert [line[0] for line in lines[1:]] == ["minilm:SmokeRetrieval", "minilm+truncate_dim-64:SmokeRetrieval"]
+    assert lines[1][1:] == ["ndcg_at_10", "1", "▄", "66.03", "66.03"]
+    assert len(run(capsys, "trend", "--model", "minilm", "--type", "Reranking")[1].splitlines()) == 2
+    assert len(run(capsys, "trend", "--type", "retrieval", "--type", "reranking")[1].splitlines()) == 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("trend", "--model", "minlm"), 'evals: --model = "minlm" is in no run; did you mean "minilm"?'),
+        (("trend", "--type", "STS"), 'evals: --type = "sts" is in no run; known: reranking, retrieval'),
+        (("trend", "--task", "X*"), ".evals: no case of its 4 is of that model, task and type"),
+        (
+            ("trend", "--store", "nowhere"),
+            "nowhere: has no runs that measured anything; a run adds itself",
+        ),
+        (("report", "c.json"), "c.json: no such run record or store"),
+        (("report", "a.json", "--out", "a.pdf"), 'evals: --out = "a.pdf"; its suffix says the format, one of .html'),
+        (("report", "a.json", "--out", "github"), 'evals: --out = "github"; its suffix says the format, one of .html'),
+    ],
+)
+def test_what_history_does_not_have_is_one_sentence(
+    capsys: pytest.CaptureFixture[str],
+    runs: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(runs)
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (4, "")
+    assert sentence in err
+    assert len(err.splitlines()) == 1
+
+
+def test_report_renders_a_stored_run_again_as_it_was(
+    capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    assert run(capsys, "report", "a.json", "--out", "again.json")[:2] == (0, f"wrote {runs / 'again.json'}\n")
+    assert (runs / "again.json").read_bytes() == (runs / "a.json").read_bytes()
+    code, out, _ = run(capsys, "report", ".evals")
+    assert code == 0
+    assert "minilm+truncate_dim-64\n" in out
+    assert "mean over tasks" not in out
+
+
+def test_report_puts_the_models_of_several_runs_side_by_side(
+    capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    code, out, _ = run(capsys, "report", "a.json", "b.json", "a.json")
+    assert code == 0
+    table = {
+        line.split()[0]: line.split()[-2:] for line in out.partition("mean over tasks (2)")[2].splitlines() if line
+    }
+    scores = {task: [float(cell) for cell in table[task]] for task in ("SmokeRetrieval", "SmokeReranking")}
+    means = [float(cell) for cell in out.partition("mean over tasks (2)")[2].split()[:2]]
+    assert means == pytest.approx([sum(pair) / 2 for pair in zip(*scores.values(), strict=True)], abs=0.011)
+    assert scores["SmokeRetrieval"][0] == 66.03
+    assert "minilm:SmokeRetrieval: in two runs, taken from " in out
+    run(capsys, "report", "a.json", "b.json", "--out", "both.html")
+    page = (runs / "both.html").read_text()
+    assert "Models side by side" in page
+    assert page.count("<polyline") == 0, "each model ran once: there is no line yet"
+    run(capsys, "report", "a.json", "b.json", "--out", "both.md")
+    assert "All 4 cases" in (runs / "both.md").read_text()
+
+
+def test_a_page_with_a_damaged_past_says_so_and_is_written(
+    capsys: pytest.CaptureFixture[str], runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "2026.json").write_text("{")
+    code, out, _ = run(capsys, "report", "a.json", "--out", str(tmp_path / "x.html"), "--store", str(tmp_path))
+    assert code == 0
+    assert (tmp_path / "x.html").is_file()
+    assert out.splitlines()[1].startswith(f"no lines over past runs in the report: {tmp_path / 'runs' / '2026.json'}: ")

@@ -1,5 +1,6 @@
 """The plugin as a user meets it: `pytest --pyargs evals` in a project of one's own."""
 
+import html
 import json
 import shutil
 import xml.etree.ElementTree as ET
@@ -166,9 +167,14 @@ def test_foreign_project_gates_its_own_data_with_its_own_baseline(project: pytes
     assert updated["tasks"]["Mine"]["fingerprint"] == verdict["fingerprint"]
 
 
-def test_worse_model_is_judged_by_its_samples_and_the_suite_says_so(project: pytest.Pytester) -> None:
-    chosen = ("-m", "retrieval or reranking or sts")
-    result = run(project, "--model", "minilm@truncate_dim=64", "--against", "minilm", *chosen, "--report", "run.json")
+def test_worse_model_is_judged_by_its_samples_and_the_suite_says_so(
+    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.path / "step").write_text("what the step before wrote\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(project.path / "step"))
+    files = ("--report", "run.json", "--report", "r/s.md", "--report", "github", "--report", "report.html")
+    chosen = ("-m", "retrieval or reranking or sts", *files)
+    result = run(project, "--model", "minilm@truncate_dim=64", "--against", "minilm", *chosen)
     assert result.ret == pytest.ExitCode.TESTS_FAILED
     found = records(project.path / "run.json")
     retrieval = found["minilm+truncate_dim-64:SmokeRetrieval"]
@@ -180,6 +186,20 @@ def test_worse_model_is_judged_by_its_samples_and_the_suite_says_so(project: pyt
     assert suite["verdict"] == "FAIL"
     assert suite["interval"][0] < suite["delta"] < suite["interval"][1] < 0
     result.stdout.fnmatch_lines(["minilm+truncate_dim-64: FAIL: *worse than expected (mean Δ −*over 3 tasks)"])
+    command = "pytest --pyargs evals -p evals.plugin --on cpu --model minilm@truncate_dim=64 --task SmokeRetrieval"
+    assert retrieval["command"] == f"{command} --against minilm"
+    lost = retrieval["shown"]["lost"][0]
+    assert (lost["before"], lost["after"]) == (1.0, 0.0)
+    assert len(lost["texts"]["query"]) > 10
+    (relevant,) = [one for one in lost["documents"] if one["relevant"]]
+    assert (relevant["before"], relevant["after"]) == (1, None)
+    page = (project.path / "report.html").read_text()
+    assert lost["texts"]["query"] in html.unescape(page)
+    assert "relevant document at 1 before, not among the ten best now" in page
+    summary = (project.path / "r" / "s.md").read_text()
+    assert f"\n{retrieval['command']}\n" in summary
+    assert (project.path / "step").read_text() == f"what the step before wrote\n{summary}"
+    result.stdout.fnmatch_lines(["::error title=minilm+truncate_dim-64%3ASmokeRetrieval regressed::ndcg_at_10 *"])
 
 
 def test_undecided_suite_warns_or_fails_with_nine(project: pytest.Pytester) -> None:

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from evals.recording import Record, make_record, to_dict
 from evals.records import Outcome, OutcomeWord, Settings, Verdict, VerdictWord
 from tests.builders import FINGERPRINT, MODEL, REVISION, STRATUM, make_case, make_outcome
+from tests.report.suites import shown
 
 FAILED = Verdict(word="regressed", rule="threshold", reason="lost", baseline=0.85, delta=-0.03)
 PASSED = Verdict(word="pass", rule="reproduce", reason="same", baseline=0.82, delta=0.0)
@@ -76,6 +77,15 @@ def test_a_case_fails_exactly_when_its_verdict_is_not_ok(word: VerdictWord) -> N
     verdict = Verdict(word=word, reason="so")
 
     assert make_record(make_case(), make_outcome(), verdict, None).outcome == ("passed" if verdict.ok else "failed")
+
+
+@pytest.mark.parametrize("word", get_args(VerdictWord))
+def test_samples_that_changed_are_kept_for_all_but_a_plain_pass(word: VerdictWord) -> None:
+    outcome = make_outcome(shown=shown())
+    record = make_record(make_case(), outcome, Verdict(word=word, reason="so"), None)
+
+    assert record.shown == (None if word == "pass" else shown())
+    assert TypeAdapter(Record).validate_json(json.dumps(to_dict(record))) == record
 
 
 @given(

@@ -99,7 +99,7 @@ def _label_sets(of: Predicted) -> dict[str, Any]:
     from sklearn.preprocessing import MultiLabelBinarizer
 
     task = of.task
-    rows = _evaluated_rows(task, of.rows(), of.split, len(of.found[0]))
+    rows = evaluated_rows(task, of.rows(), of.split, len(of.found[0]))
     gold = MultiLabelBinarizer().fit_transform(rows[task.label_column_name])
     return {
         "id": text_ids(rows[task.input_column_name][:]),
@@ -185,7 +185,7 @@ def _folds(task: Any, of: Predicted, gold: Any) -> dict[str, Any]:
     return {"value": value}
 
 
-def _evaluated_rows(task: Any, rows: Any, split: str, count: int) -> Any:
+def evaluated_rows(task: Any, rows: Any, split: str, count: int) -> Any:
     """Return the test rows that were evaluated: mteb takes a seeded sample of large sets."""
     if len(rows) == count:
         return rows

@@ -88,6 +88,10 @@ class Capture:
             return None
         return gather([self._part(one, stratum or f"{one.split}/{one.subset}") for one in self._predicted])
 
+    def predicted(self, stratum: str | None = None) -> dict[str, Predicted]:
+        """Return what was predicted, by the names that `samples` gives its strata."""
+        return {stratum or f"{one.split}/{one.subset}": one for one in self._predicted}
+
     def _part(self, one: Predicted, stratum: str) -> Samples:
         type_name = self.task.metadata.type
         columns = one.columns() if type_name in MAKERS else make_queries(one)

@@ -4,7 +4,7 @@ from evals.config.api import ApiSpec
 from evals.config.base import SEARCHED
 from evals.config.conversion import render_suite_toml
 from evals.config.models import Model, find_model, load_models, make_spec
-from evals.config.options import Options, Project, load_project
+from evals.config.options import Options, Project, load_project, report_path
 from evals.config.specs import (
     CrossEncoderSpec,
     EncoderSpec,
@@ -39,4 +39,5 @@ __all__ = [
     "make_spec",
     "parse_source",
     "render_suite_toml",
+    "report_path",
 ]

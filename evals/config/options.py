@@ -1,5 +1,6 @@
 """What was typed and what the project's pyproject.toml says, checked and put together."""
 
+import os
 import re
 import uuid
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,9 @@ from evals.errors import ConfigError, suggest
 from evals.files import NO_OTHER_KEYS, check, place, read_toml
 from evals.records import BaselineMode, GateRule, Policy, Source
 
-REPORT_SUFFIXES = (".json",)
+REPORT_SUFFIXES = (".html", ".json", ".md")
+# What `--report github` writes to: GitHub Actions names the file of each step here.
+GITHUB, GITHUB_SUMMARY = "github", "GITHUB_STEP_SUMMARY"
 # What chooses what is measured and how it is judged, for the commands that we print.
 AGAIN = {
     "--suite": "suites",
@@ -78,8 +81,8 @@ def load_project(root: Path) -> Project:
 class Options:
     """Every option of a run, checked. ``root`` is pytest's root directory, ``cwd`` where it was typed.
 
-    A suite may name another ``store``, which counts unless ``store_typed``. ``run`` is another name for each run, the
-    same in all its processes.
+    A suite may name another ``store``, which counts unless ``store_typed``. ``job_summary`` is the file of
+    ``--report github``. ``run`` is another name for each run, the same in all its processes.
     """
 
     root: Path
@@ -104,6 +107,7 @@ class Options:
     store: Path
     store_typed: bool
     reports: tuple[Path, ...]
+    job_summary: Path | None
     command: tuple[str, ...]
 
     @classmethod
@@ -152,7 +156,8 @@ class Options:
             run=typed["run"] or uuid.uuid4().hex,
             store=place(cwd, typed["store"] or ".evals"),
             store_typed=typed["store"] is not None,
-            reports=tuple(_report(cwd, file) for file in typed["reports"]),
+            reports=tuple(report_path("--report", cwd, file) for file in typed["reports"] if file != GITHUB),
+            job_summary=_job_summary() if GITHUB in typed["reports"] else None,
             command=_again(typed),
         )
 
@@ -204,10 +209,22 @@ def _device(value: str) -> str:
     return value
 
 
-def _report(folder: Path, file: str) -> Path:
+def report_path(option: str, folder: Path, file: str) -> Path:
+    """Return where a report goes.
+
+    Raises:
+        ConfigError: its suffix names no format, or there is a folder in its place.
+    """
     path = place(folder, file)
     if path.suffix not in REPORT_SUFFIXES:
-        raise ConfigError(f'--report = "{file}"; its suffix says the format, one of {", ".join(REPORT_SUFFIXES)}')
+        raise ConfigError(f'{option} = "{file}"; its suffix says the format, one of {", ".join(REPORT_SUFFIXES)}')
     if path.is_dir():
-        raise ConfigError(f'--report = "{file}" is a folder')
+        raise ConfigError(f'{option} = "{file}" is a folder')
     return path
+
+
+def _job_summary() -> Path:
+    path = os.environ.get(GITHUB_SUMMARY)
+    if not path:
+        raise ConfigError(f"--report github needs a step of GitHub Actions, which sets {GITHUB_SUMMARY}; it is not set")
+    return Path(path)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from evals.baselines import take_record
 from evals.errors import BaselineError, ConfigError, suggest
@@ -12,6 +11,7 @@ from evals.importing.names import choose_alias
 from evals.importing.request import Imported, Request
 from evals.naming import baseline_key
 from evals.recording import Record, Run
+from evals.runs import newest_run
 from evals.store import Store
 
 NO_SAMPLES = "taken without samples, which are not in the store"
@@ -50,18 +50,6 @@ def split_alias(source: str) -> tuple[str, str | None]:
     """Split ``run.json:minilm`` into the file and the model."""
     file, colon, alias = source.partition(".json:")
     return (f"{file}.json", alias) if colon else (source, None)
-
-
-def newest_run(store: Path) -> Path:
-    """Return a store's newest run record: they are named by when they started.
-
-    Raises:
-        BaselineError: there is none.
-    """
-    runs = sorted((store / "runs").glob("*.json"))
-    if not runs:
-        raise BaselineError(f"{store}: has no run records; a store has them in its folder runs")
-    return runs[-1]
 
 
 def _import(alias: str, run: Run, request: Request, store: Store) -> Imported:

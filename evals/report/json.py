@@ -1,9 +1,27 @@
-"""The run record as JSON: the contract that other tools read."""
+"""The run record as JSON: the contract that other tools read, and the schema that says what is in it."""
+
+from importlib.resources import files
+from typing import Any
+
+from pydantic import TypeAdapter
 
 from evals.files import to_json
 from evals.recording import Run, to_dict
+
+SCHEMA = "run.schema.json"
 
 
 def render_json(run: Run) -> str:
     """Return the run as canonical JSON, scores in full precision."""
     return to_json(to_dict(run))
+
+
+def make_schema() -> dict[str, Any]:
+    """Work out the JSON Schema of a run record, draft 2020-12, from the classes that are one."""
+    found = TypeAdapter(Run).json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+
+
+def read_schema() -> str:
+    """Return the JSON Schema as it is shipped."""
+    return files("evals.report").joinpath(SCHEMA).read_text(encoding="utf-8")

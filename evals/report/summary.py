@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from evals.recording import Record
 from evals.records import OutcomeWord
 
+SEVERITY = ("regressed", "drifted", "error", "not measured", "incomparable", "missing", "unresolved", "improved",
+            "measured", "pass")  # fmt: skip
 ORDER: tuple[OutcomeWord, ...] = ("failed", "error", "not measured", "passed")
 
 
@@ -47,3 +49,39 @@ def summarize(records: Sequence[Record]) -> Summary:
         encoded=None if any(r.encoded is None for r in measured) else sum(r.encoded or 0 for r in measured),
         devices=sorted({record.device for record in ordered if record.device}),
     )
+
+
+def verdict_word(record: Record) -> str:
+    """Return one word for what became of a case: its verdict, or why it has none."""
+    if record.outcome in ("error", "not measured"):
+        return record.outcome
+    return record.verdict or "measured"
+
+
+def why(record: Record) -> str:
+    """Return the sentence that says why a case is what it is."""
+    if record.outcome == "not measured":
+        return record.reason or "no worker reported it"
+    return record.error or record.reason or ""
+
+
+def shorten(text: str, longest: int) -> str:
+    """Return text cut to so many characters, with an ellipsis where it was."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def worst_first(records: Sequence[Record]) -> list[Record]:
+    """Order what needs a look by how much it needs it: what is red before what is not, large losses first."""
+    return sorted(records, key=lambda r: (SEVERITY.index(verdict_word(r)), r.delta or 0.0, r.alias, r.type, r.case))
+
+
+def closing(summary: Summary) -> str:
+    """Return the counts, and where the time went."""
+    counts = ", ".join(f"{count} {word}" for word, count in summary.counts.items())
+    total = sum(summary.counts.values())
+    line = f"{total} case{'s' if total != 1 else ''}: {counts}."
+    if summary.texts and summary.seconds:
+        times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items())
+        encoded = "" if summary.encoded is None else f", {summary.encoded} encoded,"
+        line += f" {summary.texts} texts{encoded} on {' + '.join(summary.devices)}; {times}."
+    return line

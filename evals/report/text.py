@@ -9,7 +9,8 @@ from rich.text import Text
 
 from evals.points import points, signed_points
 from evals.recording import Record
-from evals.report.summary import Summary
+from evals.report.board import Board
+from evals.report.summary import Summary, closing, verdict_word, why
 
 STYLES = {
     "pass": "green",
@@ -46,16 +47,38 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
                 console.print(Text(_stages(record)))
     for record in summary.look:
         if record.outcome in ("passed", "not measured"):
-            console.print(Text(f"{record.case} {verdict_word(record)}: {record.reason or 'no worker reported it'}"))
-    console.print(Text(_closing(summary)))
+            console.print(Text(f"{record.case} {verdict_word(record)}: {why(record)}"))
+    console.print(Text(closing(summary)))
     return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
 
 
-def verdict_word(record: Record) -> str:
-    """Return one word for what became of a case: its verdict, or why it has none."""
-    if record.outcome in ("error", "not measured"):
-        return record.outcome
-    return record.verdict or "measured"
+def render_board(board: Board, *, width: int) -> str:
+    """Return models side by side: their means, and a row for each task under the mean of its type."""
+    out = StringIO()
+    console = Console(file=out, width=width, color_system=None, highlight=False, legacy_windows=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", overflow="fold")
+    for model in board.models:
+        table.add_column(Text(model), justify="right", overflow="fold")
+    means = [board.means[model] for model in board.models]
+    table.add_row(f"mean over tasks ({board.shared})", *(_mean(one.overall) for one in means))
+    table.add_row("mean over their types", *(_mean(one.by_types) for one in means))
+    for kind in dict.fromkeys(board.types.values()):
+        table.add_row(Text(kind), *(_mean(one.by_type.get(kind)) for one in means))
+        for task in (task for task, of in board.types.items() if of == kind):
+            table.add_row(Text(f"  {task}"), *(_mean(board.scores[task].get(model)) for model in board.models))
+    console.print(table, end="")
+    lines = [line.rstrip() for line in out.getvalue().splitlines()]
+    lines += [
+        f"{model} has no score for {len(mean.missing)} of the tasks, which are in no mean"
+        for model, mean in zip(board.models, means, strict=True)
+        if mean.missing
+    ]
+    return "\n".join(lines)
+
+
+def _mean(score: float | None) -> str:
+    return "-" if score is None else points(score)
 
 
 def _table(alias: str, records: Sequence[Record]) -> Table:
@@ -97,14 +120,3 @@ def _stages(record: Record) -> str:
         f"{stage.alias} {points(stage.score)}{', found before' if stage.reused else ''}" for stage in record.stages
     ]
     return f"{record.case}: {record.metric} by stage: {' -> '.join(scores)}"
-
-
-def _closing(summary: Summary) -> str:
-    counts = ", ".join(f"{count} {word}" for word, count in summary.counts.items())
-    total = sum(summary.counts.values())
-    line = f"{total} case{'s' if total != 1 else ''}: {counts}."
-    if summary.texts and summary.seconds:
-        times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items())
-        encoded = "" if summary.encoded is None else f", {summary.encoded} encoded,"
-        line += f" {summary.texts} texts{encoded} on {' + '.join(summary.devices)}; {times}."
-    return line

@@ -79,11 +79,30 @@ def test_a_source_is_the_hub_or_a_mirror_that_is_there(root: Path, value: str, r
     assert sentence(root, source=value) == f"--source{rest.format(cwd=root / 'sub')}"
 
 
-@pytest.mark.parametrize("file", ["run.html", "run", "run.json.gz"])
+@pytest.mark.parametrize("file", ["run.htm", "run", "run.json.gz", "GitHub"])
 def test_a_reports_suffix_must_say_a_format_that_there_is(root: Path, file: str) -> None:
     assert sentence(root, reports=["ok.json", file]) == (
-        f'--report = "{file}"; its suffix says the format, one of .json'
+        f'--report = "{file}"; its suffix says the format, one of .html, .json, .md'
     )  # fmt: skip
+
+
+def test_a_report_for_github_goes_to_the_file_of_the_step(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/tmp/step")
+    options = parse(root, reports=["github", "run.json"])
+    assert (options.reports, options.job_summary) == ((root / "sub" / "run.json",), Path("/tmp/step"))
+    assert parse(root, reports=["run.json"]).job_summary is None
+
+
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_report_for_github_outside_of_it_is_one_sentence(
+    root: Path, monkeypatch: pytest.MonkeyPatch, value: str | None
+) -> None:
+    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
+    if value is not None:
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", value)
+    assert sentence(root, reports=["github"]) == (
+        "--report github needs a step of GitHub Actions, which sets GITHUB_STEP_SUMMARY; it is not set"
+    )
 
 
 def test_a_report_cannot_be_a_folder(root: Path) -> None:

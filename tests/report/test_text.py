@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from evals.recording import Record
 from evals.records import OutcomeWord, Stage, VerdictWord
-from evals.report import render_summary, summarize
+from evals.report import Board, Mean, render_board, render_summary, summarize
 from tests.builders import make_row
 
 LONG = "CQADupstackProgrammersRetrieval"
@@ -145,6 +145,32 @@ def test_names_are_shown_as_they_are_and_never_read_as_markup(text: str, field: 
     row = make_row(**{"task": "STS13", "case": "c", field: text})
 
     assert text in render(row)
+
+
+BOARD = """\
+                        jina  minilm
+mean over tasks (1)    80.00   79.00
+mean over their types  80.00   79.00
+Retrieval                  -       -
+  NFCorpus                 -   70.00
+STS                    80.00   79.00
+  STS13                80.00   79.00
+jina has no score for 1 of the tasks, which are in no mean"""
+
+
+def test_models_side_by_side_are_a_column_each_under_the_means() -> None:
+    board = Board(
+        models=("jina", "minilm"),
+        types={"NFCorpus": "Retrieval", "STS13": "STS"},
+        scores={"NFCorpus": {"minilm": 0.7}, "STS13": {"minilm": 0.79, "jina": 0.8}},
+        means={
+            "jina": Mean(overall=0.8, by_types=0.8, by_type={"STS": 0.8}, missing=("NFCorpus",)),
+            "minilm": Mean(overall=0.79, by_types=0.79, by_type={"STS": 0.79}, missing=()),
+        },
+        shared=1,
+    )
+
+    assert render_board(board, width=100) == BOARD
 
 
 def test_a_pipeline_shows_the_scores_of_both_its_stages() -> None:

@@ -1,0 +1,51 @@
+"""A run as one HTML file that needs no network: styles and script inside, every text escaped."""
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Sequence
+from importlib.resources import files
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from evals.points import points, signed_points
+from evals.recording import Run
+from evals.report.board import Board
+from evals.report.page import make_page
+from evals.report.words import MEANING
+
+
+def render_html(run: Run, history: Sequence[Run] = (), board: Board | None = None) -> str:
+    """Return the page of a run.
+
+    Args:
+        run: what to show.
+        history: past runs, for lines of scores; the run itself may be among them.
+        board: models side by side, where there are several.
+    """
+    environment = Environment(
+        loader=PackageLoader("evals.report", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"points": points, "signed": signed_points}
+    style, script = _read("page.css"), _read("page.js")
+    return environment.get_template("page.html.jinja").render(
+        page=make_page(run, history),
+        board=board,
+        meaning=MEANING,
+        style=style,
+        script=script,
+        policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:",
+    )
+
+
+def _read(name: str) -> Markup:
+    return Markup(files("evals.report").joinpath("templates", name).read_text(encoding="utf-8").strip())
+
+
+def _hash(text: str) -> str:
+    """Return what a content security policy knows an inline element by: nothing else may run."""
+    return f"sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

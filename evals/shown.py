@@ -1,0 +1,47 @@
+"""Samples worth showing to a person: those that lost most and gained most, with their texts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A document of a query, with its places in the ranking before and after, from 1; None: not among the ten best."""
+
+    id: str
+    text: str
+    relevant: bool
+    before: int | None = None
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One sample that changed: its value before and after, as `Shown.measure` says.
+
+    ``texts`` are by role, such as ``query`` or ``sentence1``; empty where they could not be found. ``expected`` is the
+    gold label or score, ``was`` and ``now`` what was predicted, in words; None where that is not one thing.
+    """
+
+    id: str
+    stratum: str
+    before: float
+    after: float
+    texts: Mapping[str, str]
+    expected: str | None = None
+    was: str | None = None
+    now: str | None = None
+    documents: tuple[Document, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """The samples of a case that lost most and gained most, the most changed first.
+
+    ``measure`` says what a sample's value is, larger being better. ``note`` says what could not be found, and why.
+    """
+
+    measure: str
+    lost: tuple[Example, ...]
+    gained: tuple[Example, ...]
+    note: str | None = None

@@ -1,0 +1,113 @@
+"""Runs to render: one small with every kind of verdict, and one larger than any benchmark."""
+
+import random
+from dataclasses import replace
+from typing import Any
+
+from evals.overall import judge_models
+from evals.recording import Record, Run
+from evals.records import Evidence, Rule, VerdictWord
+from evals.shown import Document, Example, Shown
+from tests.builders import make_row, make_run
+
+TYPES = ("Retrieval", "STS", "Classification", "Clustering", "Reranking", "BitextMining")
+WORDS: tuple[VerdictWord, ...] = ("pass", "pass", "regressed", "unresolved", "improved", "drifted", "missing")
+
+
+def evidence(delta: float, *, error: float = 0.004, n: int = 500, changed: int = 60) -> Evidence:
+    return Evidence(
+        error=error,
+        degrees=n - 1.0,
+        interval=(delta - 2 * error, delta + 2 * error),
+        p=0.01,
+        n=n,
+        changed=changed,
+        detectable=3 * error,
+    )
+
+
+def judged(task: str, delta: float, word: VerdictWord, **changes: Any) -> Record:
+    """Make the record of a case that was compared by pairs."""
+    rule: Rule = "paired"
+    defaults: dict[str, Any] = {
+        "outcome": "passed" if word in ("pass", "improved", "unresolved") else "failed",
+        "score": 0.8 + delta,
+        "baseline": 0.8,
+        "delta": delta,
+        "n": 500,
+        "verdict": word,
+        "rule": rule,
+        "reason": f"ndcg_at_10 is what it is in {task}",
+        "evidence": evidence(delta),
+        "texts": 1000,
+        "encoded": 900,
+        "phases": {"model": 1.0, "encode": 2.5},
+        "device": "cpu",
+        "command": f"pytest evals --model minilm --task {task}",
+    }
+    return make_row(task, **defaults | changes)
+
+
+PLANTED = '<script>document.title = "planted"</script><img src="https://example.org/x.png" onerror="planted()">'
+
+
+def shown(lost: int = 2, gained: int = 1, *, length: int = 40) -> Shown:
+    """Make samples that changed, of a retrieval task; their texts try to be markup."""
+
+    def example(number: int, before: float, after: float) -> Example:
+        document = Document(id=f"d{number}", text=f"{PLANTED} {'d' * length}", relevant=True, before=1, after=None)
+        other = Document(id="other", text="another document", relevant=False, before=None, after=1)
+        texts = {"query": f"{PLANTED} {'q' * length}"}
+        return Example(
+            id=f"q{number}",
+            stratum="test/default",
+            before=before,
+            after=after,
+            texts=texts,
+            documents=(other, document),
+        )
+
+    return Shown(
+        measure="ndcg_at_10",
+        lost=tuple(example(i, 1.0, 0.25) for i in range(lost)),
+        gained=tuple(example(100 + i, 0.0, 0.5) for i in range(gained)),
+    )
+
+
+SMALL = (
+    judged("NFCorpus", -0.1, "regressed", type="Retrieval", metric="ndcg_at_10", shown=shown()),
+    judged("SciFact", 0.02, "improved", type="Retrieval", metric="ndcg_at_10", limit=100),
+    judged("STS13", -0.01, "unresolved"),
+    judged("STS16", 0.0, "pass", languages=("deu",)),
+    make_row("XNLI", type="PairClassification", metric="max_ap", outcome="error", error="CUDA | out of <memory>"),
+    make_row("Tatoeba", alias="jina", type="BitextMining", metric="f1", outcome="not measured"),
+)
+
+
+def small_run() -> Run:
+    return _judge(make_run(*SMALL))
+
+
+def large_run(cases: int = 1500, *, seed: int = 0, length: int = 40) -> Run:
+    """Make a run of so many cases, of three models, with texts of that many characters."""
+    chosen = random.Random(seed)
+    rows = []
+    for number in range(cases):
+        delta = chosen.gauss(0, 0.02)
+        alias = f"a-model-with-quite-a-long-name-{number % 3}"
+        rows.append(
+            judged(
+                f"SomeRatherLongTaskName{number:04}",
+                delta,
+                chosen.choice(WORDS),
+                alias=alias,
+                type=TYPES[number % len(TYPES)],
+                shown=shown(5, 5, length=length),
+                reason="ndcg_at_10 is not what it was | " + "because of this <b>and</b> that, " * 10,
+            )
+        )
+    return _judge(make_run(*rows))
+
+
+def _judge(run: Run) -> Run:
+    return replace(run, suites=judge_models(run.records), commit="0123456789ab")

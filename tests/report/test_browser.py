@@ -1,0 +1,168 @@
+"""The page in a real browser: it complains of nothing, asks nobody, and can be sorted, filtered and walked by keys."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evals.report import render_html
+from tests.browser import Tab, find_chromium, open_tab
+from tests.report.suites import large_run, small_run
+from tests.report.test_html import BOARD, past
+
+ROWS = "Array.from(document.querySelectorAll('#table tbody tr')).filter(row => !row.hidden)"
+FIRST = f"{ROWS}.map(row => row.cells[0].textContent)"
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("no Chromium on the path")
+    with open_tab(chromium, tmp_path_factory.mktemp("browser") / "profile") as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(tab: Tab, tmp_path: Path) -> Iterator[Tab]:
+    """A page that is open; whatever a test does there, it may not complain or ask the network."""
+    file = tmp_path / "report.html"
+    file.write_text(render_html(small_run(), past(small_run()), BOARD), encoding="utf-8")
+    tab.complaints.clear()
+    tab.asked.clear()
+    tab.look_like(1280, 900, scheme="light")
+    tab.open(file)
+    yield tab
+    tab.ask("new Promise(resolve => setTimeout(resolve, 50))")
+    assert tab.complaints == []
+    assert set(tab.asked) == {file.resolve().as_uri()}
+
+
+def sort(page: Tab, column: str) -> None:
+    buttons = "Array.from(document.querySelectorAll('#table thead button'))"
+    page.ask(f"{buttons}.find(one => one.textContent === '{column}').click()")
+
+
+def choose(page: Tab, **wanted: str) -> Any:
+    for name, value in wanted.items():
+        field = f"document.querySelector('#filters [name={name}]')"
+        page.ask(f"{field}.value = '{value}'; {field}.dispatchEvent(new Event('input', {{bubbles: true}}))")
+    return page.ask(FIRST)
+
+
+def test_a_planted_script_stays_text(page: Tab) -> None:
+    assert page.ask("document.title") == "evals: smoke"
+    assert page.ask("document.scripts.length") == 1
+    assert page.ask("document.images.length") == 0
+    assert 'document.title = "planted"' in page.ask("document.querySelector('.example q').textContent")
+
+
+def test_the_policy_lets_no_other_script_run(page: Tab) -> None:
+    page.ask(
+        "{const s = document.createElement('script'); s.textContent = 'document.title = 1'; document.body.append(s)}"
+    )
+
+    assert page.ask("document.title") == "evals: smoke"
+    (complaint,) = page.complaints
+    assert "Content Security Policy" in complaint["entry"]["text"]
+    page.complaints.clear()
+
+
+def test_a_column_sorts_both_ways_by_number_and_what_has_none_stays_last(page: Tab) -> None:
+    sort(page, "Δ")
+    upward = page.ask(FIRST)
+    sort(page, "Δ")
+    downward = page.ask(FIRST)
+
+    assert upward[:4] == ["NFCorpus", "STS13", "STS16", "SciFact (limit 100)"]
+    assert downward[:4] == upward[:4][::-1]
+    assert set(upward[4:]) == set(downward[4:]) == {"Tatoeba", "XNLI"}
+    assert page.ask("document.querySelectorAll('#table [aria-sort]').length") == 1
+    sort(page, "task")
+    assert page.ask(FIRST) == ["NFCorpus", "SciFact (limit 100)", "STS13", "STS16", "Tatoeba", "XNLI"]
+
+
+def test_filters_work_together_and_say_how_many_are_left(page: Tab) -> None:
+    assert choose(page, verdict="unresolved") == ["STS13"]
+    assert choose(page, verdict="", type="STS") == ["STS13", "STS16"]
+    assert choose(page, language="deu") == ["STS16"]
+    assert page.ask("document.querySelector('output').textContent") == "1 of 6"
+    assert choose(page, language="", type="", model="jina") == ["Tatoeba"]
+    assert choose(page, model="", text="sci") == ["SciFact (limit 100)"]
+    assert choose(page, text="no such thing") == []
+    assert len(choose(page, text="")) == 6
+
+
+def test_a_row_leads_to_its_detail_and_opens_it(page: Tab) -> None:
+    page.ask("document.querySelector('#table a[href=\"#case-5\"]').click()")
+    page.ask("new Promise(resolve => setTimeout(resolve, 100))")
+
+    assert page.ask("document.getElementById('case-5').open") is True
+    assert page.ask("document.querySelectorAll('details.case[open]').length") == 1
+    assert page.ask("document.activeElement.parentElement.id") == "case-5"
+    page.ask("document.getElementById('case-5').open = false")
+    page.ask("document.querySelector('#table a[href=\"#case-5\"]').click()")
+    assert page.ask("document.getElementById('case-5').open") is True
+
+
+def test_a_link_to_a_case_opens_it(page: Tab, tmp_path: Path) -> None:
+    page.open(tmp_path / "report.html", "#case-3")
+
+    assert page.ask("document.getElementById('case-3').open") is True
+    page.asked[:] = [url.partition("#")[0] for url in page.asked]
+
+
+def test_the_table_is_sorted_by_keys_alone(page: Tab) -> None:
+    page.ask("document.querySelector('#filters select').focus()")
+    for _ in range(30):
+        page.press("Tab")
+        if page.ask("document.activeElement.textContent") == "Δ":
+            break
+    page.press("Enter")
+
+    assert page.ask("document.activeElement.closest('th').getAttribute('aria-sort')") == "ascending"
+    assert page.ask(FIRST)[0] == "NFCorpus"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 800)])
+def test_nothing_sticks_out_and_text_can_be_read_on_any_screen(page: Tab, width: int, height: int, scheme: str) -> None:
+    page.look_like(width, height, scheme=scheme)
+    page.ask("document.querySelectorAll('details').forEach(one => one.open = true)")
+
+    assert page.ask("document.documentElement.scrollWidth") <= width
+    for element in ("body", ".badge.v-regressed", ".badge.v-unresolved", ".badge.v-improved", ".note", "a:not(.skip)"):
+        assert page.ask(CONTRAST.replace("ELEMENT", element)) >= 4.5, element
+
+
+# The ratio of WCAG 2.2, section 1.4.3, between a text and the nearest background behind it.
+CONTRAST = """(() => {
+  const rgb = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = (color) => rgb(color).slice(0, 3).map(c => c / 255)
+    .map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
+  const element = document.querySelector('ELEMENT');
+  let behind = element;
+  while ((rgb(getComputedStyle(behind).backgroundColor)[3] ?? 1) === 0) behind = behind.parentElement;
+  const [low, high] = [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor]
+    .map(light).sort((one, other) => one - other);
+  return (high + 0.05) / (low + 0.05);
+})()"""
+
+
+def test_the_largest_page_sorts_and_filters_without_a_wait(tab: Tab, tmp_path: Path) -> None:
+    file = tmp_path / "large.html"
+    file.write_text(render_html(large_run()), encoding="utf-8")
+    tab.complaints.clear()
+    tab.open(file)
+
+    took = tab.ask(
+        "(() => { const start = performance.now(); document.querySelectorAll('#table thead button')[4].click();"
+        " const field = document.querySelector('#filters [name=type]'); field.value = 'STS';"
+        " field.dispatchEvent(new Event('input', {bubbles: true})); return performance.now() - start; })()"
+    )
+
+    assert len(tab.ask(FIRST)) == 250
+    assert took < 2000
+    assert tab.complaints == []

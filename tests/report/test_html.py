@@ -1,0 +1,138 @@
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evals.recording import Record, Run
+from evals.records import Stage
+from evals.report import Board, Mean, render_html
+from tests.builders import make_row, make_run
+from tests.report.outline import outline
+from tests.report.suites import PLANTED, SMALL, judged, large_run, shown, small_run
+
+GOLDEN = Path(__file__).parent / "page.txt"
+BOARD = Board(
+    models=("jina", "minilm"),
+    types={"NFCorpus": "Retrieval", "STS13": "STS"},
+    scores={"NFCorpus": {"minilm": 0.7}, "STS13": {"minilm": 0.79, "jina": 0.8}},
+    means={
+        "jina": Mean(overall=0.8, by_types=0.8, by_type={"STS": 0.8}, missing=("NFCorpus",)),
+        "minilm": Mean(overall=0.79, by_types=0.79, by_type={"STS": 0.79}, missing=()),
+    },
+    shared=1,
+)
+
+
+def past(run: Run) -> list[Run]:
+    """Return two runs before that one, with other scores."""
+    runs = []
+    for day, change in ((19, 0.05), (20, 0.0)):
+        rows = [replace(r, score=r.score + change) if r.score is not None else r for r in run.records]
+        runs.append(replace(run, started=f"2026-11-{day}T12:00:00+00:00", records=tuple(rows)))
+    return runs
+
+
+def test_the_page_has_this_structure_and_these_words() -> None:
+    found = "\n".join(outline(render_html(small_run(), past(small_run()), BOARD)).lines) + "\n"
+
+    assert found == GOLDEN.read_text(), "if the new page is right, look at it and write it to tests/report/page.txt"
+
+
+@settings(max_examples=10)
+@given(st.permutations(SMALL), st.permutations(past(small_run())))
+def test_the_order_of_records_and_of_past_runs_does_not_matter(rows: list[Record], history: list[Run]) -> None:
+    run = small_run()
+
+    assert render_html(replace(run, records=tuple(rows)), history) == render_html(run, past(run))
+
+
+def test_a_page_asks_no_network_and_runs_its_own_script_only() -> None:
+    page = render_html(small_run(), past(small_run()), BOARD)
+
+    assert re.findall(r'(?:src|href)="(?!#|data:,"|\$)[^"]*"', page) == []
+    assert "url(" not in page
+    assert "@import" not in page
+    assert page.count("<script>") == page.count("<style>") == 1
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
+    assert policy is not None
+    assert policy[1].startswith("default-src &#39;none&#39;; ")
+    assert "unsafe" not in policy[1]
+
+
+@pytest.mark.parametrize("field", ["task", "alias", "reason", "command", "type", "metric", "device", "model"])
+def test_whatever_a_field_holds_it_stays_text(field: str) -> None:
+    changes = {"task": "STS13", "delta": -0.1, "word": "regressed", "type": "STS", field: PLANTED}
+    tags = outline(render_html(make_run(judged(**changes)))).tags  # type: ignore[arg-type]
+
+    assert tags.count("script") == 1
+    assert "img" not in tags
+
+
+def test_texts_of_data_sets_stay_text() -> None:
+    page = render_html(small_run())
+
+    assert outline(page).tags.count("script") == 1
+    assert PLANTED not in page
+    assert page.count("&lt;script&gt;document.title = &#34;planted&#34;&lt;/script&gt;") == 6
+
+
+def test_a_suite_larger_than_any_benchmark_renders_quickly_and_stays_small() -> None:
+    run = large_run(length=500)
+    past_runs = [replace(run, started=f"2026-11-{day:02}T12:00:00+00:00") for day in range(1, 11)]
+    started = time.process_time()
+    page = render_html(run, past_runs)
+    seconds = time.process_time() - started
+
+    assert seconds < 5
+    assert len(page.encode()) < 5_000_000
+    assert page.count('<tr data-language="') == 1500
+    assert page.count('<details class="case"') == 1500
+    assert "had no room on this page; the run record has their texts" in page
+    worst = min((r for r in run.records if r.verdict == "regressed"), key=lambda r: r.delta or 0)
+    details = page.partition('id="details"')[2]
+    assert details.index(worst.task) < 2000, "the worst come first, and are the ones with texts"
+
+
+def test_a_case_says_why_it_was_undecided_in_plain_words() -> None:
+    text = " ".join(outline(render_html(make_run(judged("STS13", -0.01, "unresolved")))).lines)
+
+    assert re.search(r"60 of 500 samples changed; the true change lies between −1\.80 and −0\.20 points", text)
+    assert "only a loss of 1.20 points or more would be found, four times in five" in text
+
+
+def test_a_pipeline_shows_the_scores_of_both_its_stages() -> None:
+    stages = tuple(
+        Stage(alias=alias, model="m", fingerprint="f", metric="ndcg_at_10", score=score)
+        for alias, score in (("minilm", 0.9436), ("cross", 0.9712))
+    )
+    lines = outline(render_html(make_run(judged("NFCorpus", 0.1, "improved", stages=stages)))).lines
+
+    assert any("minilm 94.36 → cross 97.12" in line for line in lines)
+
+
+def test_a_run_made_of_others_is_no_point_beside_them() -> None:
+    one, two = past(small_run())
+    merged = replace(small_run(), started=two.started)
+
+    assert render_html(merged, [one, two]).count("over 2 runs") == 4
+    assert render_html(small_run(), [one, two]).count("over 3 runs") == 4
+    assert render_html(small_run(), [one, two, small_run()]).count("over 3 runs") == 4
+
+
+def test_a_run_of_which_nothing_was_measured_or_judged_is_a_page_too() -> None:
+    page = outline(render_html(make_run(make_row(outcome="not measured", model=None, revision=None))))
+
+    assert any("Nothing was judged" in line for line in page.lines)
+    assert any("no worker reported it" in line for line in page.lines)
+    assert outline(render_html(make_run())).tags.count("table") == 1
+
+
+def test_texts_that_could_not_be_read_are_told_of() -> None:
+    found = replace(shown(1, 0), note="the texts could not be read: KeyError: 'x'")
+    lines = outline(render_html(make_run(judged("STS13", -0.1, "regressed", shown=found)))).lines
+
+    assert any("the texts could not be read: KeyError: 'x'" in line for line in lines)
