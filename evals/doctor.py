@@ -13,7 +13,8 @@ from evals.encoder import COLLAPSED
 from evals.models import OpenModel, PromptedEncoder, open_model, task_text
 from evals.prompts import check_names
 from evals.store import Store
-from evals.tasks.catalog import known_tasks, quiet_mteb
+from evals.tasks.catalog import known_tasks
+from evals.tasks.registry import quiet_mteb
 
 Vectors = NDArray[np.float32]
 # One task of each type stands for its type: label, task, role of the text.

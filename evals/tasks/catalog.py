@@ -1,20 +1,14 @@
 """Which tasks a suite selects, from mteb's registry and the suite's own folders. Reads no data."""
 
-import logging
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
 
 from evals.config import CustomTask, Selection
 from evals.errors import ConfigError, suggest
 from evals.records import TaskInfo
 from evals.tasks.custom import MAIN_SCORES
-
-if TYPE_CHECKING:
-    from mteb import AbsTask
+from evals.tasks.registry import Definition, Registry, load_registry
 
 
 def find_tasks(selection: Selection, where: str) -> tuple[TaskInfo, ...]:
@@ -39,25 +33,7 @@ def find_tasks(selection: Selection, where: str) -> tuple[TaskInfo, ...]:
 
 def known_tasks() -> dict[str, str]:
     """Map the name of every task of mteb's, superseded ones too, to its type."""
-    with quiet_mteb():
-        import mteb
-
-        tasks = mteb.get_tasks(exclude_superseded=False, exclude_private=False)
-        return {task.metadata.name: task.metadata.type for task in tasks}
-
-
-@contextmanager
-def quiet_mteb() -> Iterator[None]:
-    """Keep mteb's remarks about superseded and beta tasks out of the terminal: they repeat for every case."""
-    logger = logging.getLogger("mteb")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)
+    return {task.name: task.type for task in load_registry().tasks.values()}
 
 
 def _describe_custom(task: CustomTask) -> TaskInfo:
@@ -73,25 +49,22 @@ def _describe_custom(task: CustomTask) -> TaskInfo:
 
 
 def _find_in_mteb(selection: Selection, where: str) -> list[TaskInfo]:
-    with quiet_mteb():
-        import mteb
-
-        benchmarks = {benchmark.name: benchmark for benchmark in mteb.get_benchmarks()}
-        if selection.benchmark is not None and selection.benchmark not in benchmarks:
-            near = suggest(selection.benchmark, benchmarks)
-            raise ConfigError(f'{where}: [tasks] benchmark = "{selection.benchmark}" is not a benchmark of mteb{near}')
-        if selection.benchmark is not None:
-            pool = list(benchmarks[selection.benchmark].tasks)
-            in_pool = f'in "{selection.benchmark}"'
-        else:
-            pool = list(mteb.get_tasks())
-            in_pool = "a current task of mteb"
-        if selection.include:
-            pool = _include(pool, selection, where, in_pool)
-        pool = _exclude(pool, selection.exclude, where)
-        pool = _of_types(pool, selection.types, where)
-        membership = _membership(benchmarks)
-        infos = [describe(task, membership.get(task.metadata.name, ())) for task in pool]
+    registry = load_registry()
+    benchmarks = registry.benchmarks
+    if selection.benchmark is not None and selection.benchmark not in benchmarks:
+        near = suggest(selection.benchmark, benchmarks)
+        raise ConfigError(f'{where}: [tasks] benchmark = "{selection.benchmark}" is not a benchmark of mteb{near}')
+    if selection.benchmark is not None:
+        pool = [registry.take(part) for part in benchmarks[selection.benchmark]]
+        in_pool = f'in "{selection.benchmark}"'
+    else:
+        pool = [registry.tasks[name] for name in registry.current]
+        in_pool = "a current task of mteb"
+    if selection.include:
+        pool = _include(pool, registry, selection, where, in_pool)
+    pool = _exclude(pool, selection.exclude, where)
+    pool = _of_types(pool, registry, selection.types, where)
+    infos = [describe(task, registry.membership.get(task.name, ())) for task in pool]
     if selection.languages:
         infos = _in_languages(pool, infos, selection.languages, where)
     if not infos:
@@ -99,51 +72,48 @@ def _find_in_mteb(selection: Selection, where: str) -> list[TaskInfo]:
     return infos
 
 
-def _include(pool: list["AbsTask"], selection: Selection, where: str, in_pool: str) -> list["AbsTask"]:
+def _include(
+    pool: list[Definition], registry: Registry, selection: Selection, where: str, in_pool: str
+) -> list[Definition]:
     """Keep what an exact name or a glob asks for; without a benchmark an exact name may be a superseded task."""
-    import mteb
-
-    kept: dict[str, AbsTask] = {}
-    by_name = {task.metadata.name: task for task in pool}
+    kept: set[str] = set()
+    by_name = {task.name: task for task in pool}
     for pattern in selection.include:
         matches = [name for name in by_name if fnmatchcase(name, pattern)]
         if not matches and selection.benchmark is None and not _is_glob(pattern):
-            try:
-                by_name[pattern] = mteb.get_task(pattern)
-            except KeyError:
-                near = suggest(pattern, known_tasks())
-                raise ConfigError(f'{where}: [tasks] include: "{pattern}" is not a task of mteb{near}') from None
+            if pattern not in registry.tasks:
+                near = suggest(pattern, registry.tasks)
+                raise ConfigError(f'{where}: [tasks] include: "{pattern}" is not a task of mteb{near}')
+            by_name[pattern] = registry.tasks[pattern]
             matches = [pattern]
         if not matches:
             raise ConfigError(f'{where}: [tasks] include: "{pattern}" is not {in_pool}{suggest(pattern, by_name)}')
-        kept |= {name: by_name[name] for name in matches}
-    return [by_name[name] for name in by_name if name in kept]
+        kept |= set(matches)
+    return [task for name, task in by_name.items() if name in kept]
 
 
-def _exclude(pool: list["AbsTask"], patterns: Sequence[str], where: str) -> list["AbsTask"]:
+def _exclude(pool: list[Definition], patterns: Sequence[str], where: str) -> list[Definition]:
     """Leave tasks out; a pattern that names nothing at all is a misspelling, not a wish."""
     for pattern in patterns:
-        if not any(fnmatchcase(task.metadata.name, pattern) for task in pool):
+        if not any(fnmatchcase(task.name, pattern) for task in pool):
             names = known_tasks()
             if not any(fnmatchcase(name, pattern) for name in names):
                 near = suggest(pattern, names)
                 raise ConfigError(f'{where}: [tasks] exclude: "{pattern}" matches no task of mteb{near}')
-    return [t for t in pool if not any(fnmatchcase(t.metadata.name, pattern) for pattern in patterns)]
+    return [task for task in pool if not any(fnmatchcase(task.name, pattern) for pattern in patterns)]
 
 
-def _of_types(pool: list["AbsTask"], types: Sequence[str], where: str) -> list["AbsTask"]:
-    from typing import get_args
-
-    from mteb.abstasks.task_metadata import TaskType
-
+def _of_types(pool: list[Definition], registry: Registry, types: Sequence[str], where: str) -> list[Definition]:
     for name in types:
-        if name not in get_args(TaskType):
-            near = suggest(name, get_args(TaskType))
+        if name not in registry.types:
+            near = suggest(name, registry.types)
             raise ConfigError(f'{where}: [tasks] types: "{name}" is not a task type of mteb{near}')
-    return [task for task in pool if not types or task.metadata.type in types]
+    return [task for task in pool if not types or task.type in types]
 
 
-def _in_languages(pool: list["AbsTask"], infos: list[TaskInfo], languages: Sequence[str], where: str) -> list[TaskInfo]:
+def _in_languages(
+    pool: list[Definition], infos: list[TaskInfo], languages: Sequence[str], where: str
+) -> list[TaskInfo]:
     """Keep the subsets in which one of the languages occurs, and the tasks that still have one."""
     known = {language for info in infos for language in info.language_codes}
     for language in languages:
@@ -152,7 +122,7 @@ def _in_languages(pool: list["AbsTask"], infos: list[TaskInfo], languages: Seque
             raise ConfigError(f'{where}: [tasks] languages: "{language}" is in none of the tasks{near}')
     kept = []
     for task, info in zip(pool, infos, strict=True):
-        spoken = _languages_by_subset(task)
+        spoken = task.spoken
         subsets = tuple(
             name
             for name in info.subsets
@@ -184,10 +154,7 @@ def _narrow(infos: list[TaskInfo], wanted: Mapping[str, Sequence[str]], what: st
 def _keep(info: TaskInfo, what: str, values: tuple[str, ...]) -> TaskInfo:
     if what == "splits":
         return replace(info, splits=values)
-    with quiet_mteb():
-        import mteb
-
-        spoken = {} if info.folder else _languages_by_subset(mteb.get_task(info.name))
+    spoken = {} if info.folder else load_registry().tasks[info.name].spoken
     return replace(info, subsets=values, languages=_union(spoken, values, info.languages))
 
 
@@ -195,35 +162,20 @@ def _union(spoken: Mapping[str, Sequence[str]], subsets: Iterable[str], otherwis
     return tuple(sorted({language for name in subsets for language in spoken.get(name, otherwise)}))
 
 
-def _languages_by_subset(task: "AbsTask") -> Mapping[str, Sequence[str]]:
-    """Map each subset to its language codes with their scripts, such as ``deu-Latn``."""
-    return task.metadata.hf_subsets_to_langscripts
-
-
-def describe(task: "AbsTask", benchmarks: Sequence[str]) -> TaskInfo:
+def describe(task: Definition, benchmarks: Sequence[str]) -> TaskInfo:
     """Return what collecting needs to know of a task of mteb's, which is in the benchmarks given."""
-    spoken = _languages_by_subset(task)
-    # An aggregate's own score is one number over its children, under one name.
-    subsets = ("default",) if task.is_aggregate else tuple(task.hf_subsets)
+    # An aggregate's own score is one number over its parts, under one name.
+    subsets = ("default",) if task.parts else task.subsets
     return TaskInfo(
-        name=task.metadata.name,
-        type=task.metadata.type,
-        main_score=task.metadata.main_score,
-        splits=tuple(task.eval_splits),
+        name=task.name,
+        type=task.type,
+        main_score=task.main_score,
+        splits=task.splits,
         subsets=subsets,
-        languages=_union(spoken, spoken if task.is_aggregate else subsets, ()),
+        languages=_union(task.spoken, task.spoken if task.parts else subsets, ()),
         benchmarks=tuple(benchmarks),
-        modalities=tuple(task.metadata.modalities),
+        modalities=task.modalities,
     )
-
-
-def _membership(benchmarks: Mapping[str, object]) -> dict[str, tuple[str, ...]]:
-    """Map each task to the benchmarks that hold it."""
-    found: dict[str, list[str]] = {}
-    for name, benchmark in benchmarks.items():
-        for task in getattr(benchmark, "tasks", ()):
-            found.setdefault(task.metadata.name, []).append(name)
-    return {task: tuple(dict.fromkeys(names)) for task, names in found.items()}
 
 
 def _is_glob(pattern: str) -> bool:

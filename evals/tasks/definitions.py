@@ -1,10 +1,10 @@
 """What a task is today, by name: for numbers that were published under the name or definition of their time."""
 
 from collections.abc import Mapping
-from functools import cache
 
 from evals.records import TaskInfo
-from evals.tasks.catalog import describe, quiet_mteb
+from evals.tasks.catalog import describe
+from evals.tasks.registry import load_registry
 
 # mteb keeps the first five in a module that is not its interface, and the last where it does not act on it.
 RENAMED = {
@@ -23,28 +23,17 @@ def define_task(name: str) -> TaskInfo | None:
     Args:
         name: today's, or one that mteb has since changed.
     """
-    with quiet_mteb():
-        import mteb
-
-        try:
-            return describe(mteb.get_task(RENAMED.get(name, name)), ())
-        except KeyError:
-            return None
+    found = load_registry().tasks.get(RENAMED.get(name, name))
+    return None if found is None else describe(found, ())
 
 
-@cache  # mteb makes every task that there is, for each asking
 def find_aggregates() -> Mapping[str, tuple[str, ...]]:
     """Map each aggregate whose score is the plain mean of several tasks of one number each to those tasks' names.
 
     The tasks are in the order of their names.
     """
-    with quiet_mteb():
-        import mteb
-
-        found = {}
-        for task in mteb.get_tasks(exclude_superseded=False, exclude_private=False):
-            parts = task.metadata.tasks if task.is_aggregate else []  # type: ignore[attr-defined]  # an aggregate's has
-            single = all(len(part.eval_splits) == len(part.hf_subsets) == 1 for part in parts)
-            if single and len(parts) > 1:
-                found[task.metadata.name] = tuple(sorted(part.metadata.name for part in parts))
-        return found
+    return {
+        task.name: tuple(sorted(part.task for part in task.parts))
+        for task in load_registry().tasks.values()
+        if len(task.parts) > 1 and all(len(part.splits or ()) == len(part.subsets or ()) == 1 for part in task.parts)
+    }

@@ -9,9 +9,9 @@ from evals.errors import EvalsError, SourceError, first_line
 from evals.records import Source, TaskInfo
 from evals.sources import find_data, reading
 from evals.store import Store
-from evals.tasks.catalog import quiet_mteb
 from evals.tasks.custom import files_of, make_task
 from evals.tasks.limiting import limit_data
+from evals.tasks.registry import quiet_mteb
 
 if TYPE_CHECKING:
     from mteb import AbsTask

@@ -11,7 +11,8 @@ from evals.importing import Imported, Request, read_source
 from evals.importing.results import load_result
 from evals.records import Baseline, TaskInfo
 from evals.tasks import define_task
-from evals.tasks.catalog import describe, quiet_mteb
+from evals.tasks.catalog import describe
+from evals.tasks.registry import load_registry
 
 ROOT = Path(__file__).parent.parent.parent
 # The average over MTEB(eng, v1), then by type, as the cards' tables have them.
@@ -44,10 +45,8 @@ def results(mirror: Path) -> Path:
 @pytest.fixture(scope="module")
 def english() -> list[TaskInfo]:
     """The tasks of MTEB(eng, v1), each with the splits and subsets that the benchmark counts."""
-    with quiet_mteb():
-        import mteb
-
-        return [describe(task, ()) for task in mteb.get_benchmark("MTEB(eng, v1)").tasks]
+    registry = load_registry()
+    return [describe(registry.take(part), ()) for part in registry.benchmarks["MTEB(eng, v1)"]]
 
 
 def read(path: Path, **changes: str) -> Imported:
