@@ -153,7 +153,7 @@ def bootstrap_difference(observed: Sequence[float], resampled: Sequence[Resample
     )
 
 
-def _resample(generator: np.random.Generator, size: int, difference: Resampled) -> Vector:
+def _resample(generator: "np.random.Generator", size: int, difference: Resampled) -> Vector:
     """Draw the resamples a few at a time: all of them for 100 000 samples would be 1.6 GB."""
     at_once = max(1, min(RESAMPLES, AT_ONCE // size))
     found = []

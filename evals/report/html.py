@@ -4,15 +4,16 @@ import hashlib
 from base64 import b64encode
 from collections.abc import Sequence
 from importlib.resources import files
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from typing import TYPE_CHECKING
 
 from evals.points import points, signed_points
 from evals.recording import Run
 from evals.report.board import Board
 from evals.report.page import make_page
 from evals.report.words import MEANING
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 
 def render_html(run: Run, history: Sequence[Run] = (), board: Board | None = None) -> str:
@@ -23,6 +24,8 @@ def render_html(run: Run, history: Sequence[Run] = (), board: Board | None = Non
         history: past runs, for lines of scores; the run itself may be among them.
         board: models side by side, where there are several.
     """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
     environment = Environment(
         loader=PackageLoader("evals.report", "templates"),
         autoescape=True,
@@ -42,7 +45,9 @@ def render_html(run: Run, history: Sequence[Run] = (), board: Board | None = Non
     )
 
 
-def _read(name: str) -> Markup:
+def _read(name: str) -> "Markup":
+    from markupsafe import Markup
+
     return Markup(files("evals.report").joinpath("templates", name).read_text(encoding="utf-8").strip())
 
 

@@ -122,14 +122,13 @@ def _in_languages(
             raise ConfigError(f'{where}: [tasks] languages: "{language}" is in none of the tasks{near}')
     kept = []
     for task, info in zip(pool, infos, strict=True):
-        spoken = task.spoken
         subsets = tuple(
             name
             for name in info.subsets
-            if any(code.partition("-")[0] in languages for code in spoken.get(name, info.languages))
+            if any(code.partition("-")[0] in languages for code in _codes(task.spoken, name))
         )
         if subsets:
-            kept.append(replace(info, subsets=subsets, languages=_union(spoken, subsets, info.languages)))
+            kept.append(replace(info, subsets=subsets, languages=_union(task.spoken, subsets)))
     return kept
 
 
@@ -154,12 +153,17 @@ def _narrow(infos: list[TaskInfo], wanted: Mapping[str, Sequence[str]], what: st
 def _keep(info: TaskInfo, what: str, values: tuple[str, ...]) -> TaskInfo:
     if what == "splits":
         return replace(info, splits=values)
-    spoken = {} if info.folder else load_registry().tasks[info.name].spoken
-    return replace(info, subsets=values, languages=_union(spoken, values, info.languages))
+    spoken = None if info.folder else load_registry().tasks[info.name].spoken
+    languages = info.languages if spoken is None else _union(spoken, values)
+    return replace(info, subsets=values, languages=languages)
 
 
-def _union(spoken: Mapping[str, Sequence[str]], subsets: Iterable[str], otherwise: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(sorted({language for name in subsets for language in spoken.get(name, otherwise)}))
+def _union(spoken: Mapping[str, str], subsets: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({code for said in {spoken.get(name, "") for name in subsets} for code in said.split()}))
+
+
+def _codes(spoken: Mapping[str, str], subset: str) -> list[str]:
+    return spoken.get(subset, "").split()
 
 
 def describe(task: Definition, benchmarks: Sequence[str]) -> TaskInfo:
@@ -172,7 +176,7 @@ def describe(task: Definition, benchmarks: Sequence[str]) -> TaskInfo:
         main_score=task.main_score,
         splits=task.splits,
         subsets=subsets,
-        languages=_union(task.spoken, task.spoken if task.parts else subsets, ()),
+        languages=_union(task.spoken, task.spoken if task.parts else subsets),
         benchmarks=tuple(benchmarks),
         modalities=task.modalities,
     )

@@ -34,7 +34,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """A task of mteb's: ``spoken`` maps each subset to its language codes with their scripts, such as ``deu-Latn``.
+    """A task of mteb's: ``spoken`` maps each subset to its language codes with scripts, such as ``deu-Latn fra-Latn``.
 
     ``dataset`` and ``revision`` are on the hub; ``parts`` are those of an aggregate, whose score is theirs combined.
     """
@@ -44,7 +44,7 @@ class Definition:
     main_score: str
     splits: tuple[str, ...]
     subsets: tuple[str, ...]
-    spoken: Mapping[str, tuple[str, ...]]
+    spoken: Mapping[str, str]  # not lists: one task has 41 412 subsets, and reading the file would take thrice as long
     modalities: tuple[str, ...]
     dataset: str
     revision: str
@@ -150,7 +150,7 @@ def _define(task: "AbsTask") -> Definition:
         main_score=metadata.main_score,
         splits=tuple(task.eval_splits),
         subsets=tuple(task.hf_subsets),
-        spoken={name: tuple(codes) for name, codes in metadata.hf_subsets_to_langscripts.items()},
+        spoken={name: " ".join(codes) for name, codes in metadata.hf_subsets_to_langscripts.items()},
         modalities=tuple(metadata.modalities),
         dataset=metadata.dataset["path"],
         revision=metadata.revision,
