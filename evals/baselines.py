@@ -71,14 +71,22 @@ class Baselines:
         Raises:
             BaselineError: they are not there, or are not those that were recorded with it.
         """
+        self.check_samples(reference)
+        return None if reference.samples is None else read_samples(reference.samples)
+
+    def check_samples(self, reference: Reference) -> None:
+        """Refuse a baseline whose samples are not there, or are not those that were recorded with it.
+
+        Raises:
+            BaselineError: naming the file.
+        """
         path = reference.samples
         if path is None:
-            return None
+            return
         if not path.is_file():
             raise BaselineError(f"{path}: no such file, though {reference.alias}.json names it; {AGAIN}")
         if hashlib.sha256(path.read_bytes()).hexdigest() != reference.baseline.samples:
             raise BaselineError(f"{path}: is not the file recorded with {reference.alias}.json; {AGAIN}")
-        return read_samples(path)
 
     def entries(self, alias: str) -> dict[str, Reference]:
         """Return all that is expected of a model, by key, sorted."""

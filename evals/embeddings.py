@@ -50,10 +50,12 @@ class Embeddings:
 
     Args:
         folder: where the segments are; need not exist.
+        anew: know only what is put here, nothing that lies in the folder; both are known to the next.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, anew: bool = False) -> None:
         self.folder = folder
+        self._anew = anew
         self._segments: list[_Segment] = []
         self._known: set[str] = set()
         self._index: tuple[Keys, NDArray[np.int64]] | None = None
@@ -128,6 +130,8 @@ class Embeddings:
 
     def _load_new(self) -> None:
         """Take in segments that other processes have written since."""
+        if self._anew:
+            return
         for path in sorted(self.folder.glob(f"*{KEYS}")):
             name = path.name.removesuffix(KEYS)
             if name in self._known:

@@ -1,8 +1,9 @@
 """The libraries and the machine that a number was measured with."""
 
+import json
 import platform
 import subprocess
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
 from pathlib import Path
 
 PACKAGES = ("touchstone-evals", "mteb", "sentence-transformers", "transformers", "torch", "datasets", "scikit-learn",
@@ -18,6 +19,23 @@ def describe_environment() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def installed_for_good() -> bool:
+    """Say whether every library that can change a score is what its version says: one under development is not."""
+    for package in PACKAGES[1:]:
+        try:
+            if is_editable(distribution(package)):
+                return False
+        except PackageNotFoundError:
+            continue
+    return True
+
+
+def is_editable(package: Distribution) -> bool:
+    """Say whether a package is a checkout that may change at any time."""
+    said = package.read_text("direct_url.json")
+    return said is not None and bool(json.loads(said).get("dir_info", {}).get("editable"))
 
 
 def find_commit(folder: Path) -> str | None:

@@ -58,6 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
             "help": "where data sets are; replaces the suite's source",
         },
         "--offline": {"action": "store_true", "help": "promise no network call: models and data are on this machine"},
+        "--overwrite": {"action": "store_true", "help": "measure all anew, whatever the store knows from before"},
         "--reuse-api": {"action": "store_true", "help": "ask an API only what no run has asked it before"},
         "--baseline": {
             "default": "check",
@@ -251,6 +252,7 @@ def _start(config: pytest.Config) -> None:
         "inconclusive": option.evals_inconclusive,
         "device": option.evals_on,
         "reuse_api": option.evals_reuse_api,
+        "overwrite": option.evals_overwrite,
         "run": getattr(config, "workerinput", {}).get("evals_run"),
         "store": option.evals_store,
         "reports": option.evals_report,

@@ -25,7 +25,8 @@ class Record:
     """One case of a run, flat, as the run record holds it. Fields that were not reached are None.
 
     ``samples`` is a path inside the store; ``prompts`` and ``stages`` as in `Outcome`; ``command`` runs and judges this
-    case alone; ``shown`` are the samples that changed most, kept where the verdict is not a plain pass.
+    case alone; ``shown`` are the samples that changed most, kept where the verdict is not a plain pass. ``reused``: it
+    was measured by an earlier run, and nothing that decides it has changed; ``seconds`` are then 0.
     """
 
     case: str
@@ -64,6 +65,7 @@ class Record:
     command: str | None = None
     shown: Shown | None = None
     stages: tuple[Stage, ...] = ()
+    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +160,7 @@ def _with_outcome(record: Record, outcome: Outcome) -> Record:
         fingerprint=outcome.identity.fingerprint,
         settings=outcome.settings,
         device=outcome.device,
+        reused=outcome.reused,
         stages=outcome.stages,
     )
 

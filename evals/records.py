@@ -179,7 +179,7 @@ class Outcome:
     by task type; ``""`` is none, and None means not known. ``texts`` were asked for, of which ``encoded`` were not
     known from before, None where that is not ours to know; a pair that is scored counts as one of both.
     ``stages`` are a pipeline's; settings and prompts are then those of its reranker. ``shown`` are the samples that
-    changed most, if any are compared.
+    changed most, if any are compared. ``reused``: nothing was measured, all is known from an earlier run.
     """
 
     identity: ModelIdentity
@@ -196,6 +196,7 @@ class Outcome:
     samples_file: str | None = None
     shown: Shown | None = None
     stages: tuple[Stage, ...] = ()
+    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 from evals.baselines import Baselines
 from evals.cases import Plan, find_cases
@@ -13,11 +14,12 @@ from evals.environment import describe_environment, find_commit
 from evals.errors import EvalsError
 from evals.files import write_atomically
 from evals.gate import Circumstances, expected_score, judge
+from evals.known import Known, suites_key, verdict_key
 from evals.naming import samples_file
 from evals.overall import exit_code, judge_models
 from evals.pairing import pair
 from evals.points import points, signed_points
-from evals.recording import Record, Run, make_record, to_dict
+from evals.recording import Record, Run, SuiteVerdict, make_record, to_dict
 from evals.records import Case, Outcome, Reference, Verdict
 from evals.report import render_annotations, render_markdown
 from evals.reporting import render_report
@@ -47,39 +49,51 @@ class Session:
         self.options = options
         self.plan = plan
         self.env = describe_environment()
-        self.store = Store(plan.store, run=options.run, reuse_api=options.reuse_api)
+        self.store = Store(plan.store, run=options.run, reuse_api=options.reuse_api, overwrite=options.overwrite)
         self.baselines = Baselines(options.baselines)
         self.engine = LocalEngine(plan.models, options.device, self.store)
+        self.known = Known(plan.models, options.device, self.store)
         self.started = datetime.now(UTC)
         self.commit = find_commit(options.root)
         self._cases = {case.id: case for case in plan.cases}
         self._expected: list[str] = []
+        self._verdict_keys: dict[str, dict[str, Any]] = {}
+        self._decided: dict[str, Verdict] = {}
         self._records: dict[str, Record] = {}
 
     def measure(self, case: Case, progress: Progress) -> Outcome:
-        """Run one case.
+        """Run one case, or return what it gave before where nothing that decides it has changed.
 
         Raises:
             EvalsError: it could not be measured.
         """
-        outcome = self.engine.measure(case, progress, self._samples_to_show_by(case))
-        if outcome.samples is not None:
-            file = self.store.write_samples(
-                outcome.identity.fingerprint, samples_file(case.key), encode_samples(outcome.samples)
-            )
-            outcome = replace(outcome, samples_file=file)
+        reference = self._reference_to_pair(case)
+        known = self.known.find(case)
+        if known is not None and known.shows_against(reference):
+            return known.outcome
+        samples = self._samples_to_show_by(reference)
+        if known is not None:
+            outcome = self.known.show_again(known, samples)
+        else:
+            outcome = self._keep_samples(case, self.engine.measure(case, progress, samples))
+        self.known.keep(case, outcome, reference)
         return outcome
 
-    def _samples_to_show_by(self, case: Case) -> Samples | None:
+    def _keep_samples(self, case: Case, outcome: Outcome) -> Outcome:
+        if outcome.samples is None:
+            return outcome
+        name, content = samples_file(case.key), encode_samples(outcome.samples)
+        return replace(outcome, samples_file=self.store.write_samples(outcome.identity.fingerprint, name, content))
+
+    def _samples_to_show_by(self, reference: Reference | None) -> Samples | None:
         """Return the samples that a case will be compared with; damaged ones are told of when it is judged."""
         try:
-            return self._reference_samples(case)
+            return None if reference is None else self.baselines.load_samples(reference)
         except EvalsError:
             return None
 
-    def _reference_samples(self, case: Case) -> Samples | None:
-        reference = self.find_reference(case) if self.options.baseline in ("check", "record") else None
-        return None if reference is None else self.baselines.load_samples(reference)
+    def _reference_to_pair(self, case: Case) -> Reference | None:
+        return self.find_reference(case) if self.options.baseline in ("check", "record") else None
 
     def find_reference(self, case: Case) -> Reference | None:
         """Return what a case is judged by."""
@@ -95,7 +109,7 @@ class Session:
             return None
         if mode == "update":
             return _accept(outcome, reference)
-        verdict = judge(case, outcome, reference, circumstances)
+        verdict = self._decided.get(case.id) or self._decide(case, outcome, reference, circumstances)
         if verdict.word != "missing":
             return verdict
         if mode == "record":
@@ -104,16 +118,36 @@ class Session:
             return Verdict(word="missing", reason=reason)
         return Verdict(word="missing", reason=self._how_to_record(case))
 
+    def _decide(
+        self, case: Case, outcome: Outcome, reference: Reference | None, circumstances: Circumstances
+    ) -> Verdict:
+        verdict = judge(case, outcome, reference, circumstances)
+        if case.id in self._verdict_keys:
+            self.known.keep_verdict(self._verdict_keys[case.id], verdict)
+        return verdict
+
     def circumstances(self, case: Case, outcome: Outcome) -> Circumstances:
         """Pair the samples, and count the cases that share the error rate: those of this model that were collected.
+
+        A case that was judged before, with nothing changed that decides the verdict, needs no pairing.
 
         Raises:
             BaselineError: the samples of the baseline are not those recorded with it.
         """
         gated = sum(id_.partition(":")[0] == case.alias for id_ in self._expected) or 1
-        samples = self._reference_samples(case)
-        paired = None if samples is None or outcome.samples is None else pair(outcome.samples, samples)
-        return Circumstances(env=self.env, gated=gated, paired=paired)
+        circumstances = Circumstances(env=self.env, gated=gated)
+        reference = self._reference_to_pair(case)
+        if reference is None:
+            return circumstances
+        self.baselines.check_samples(reference)
+        key = verdict_key(case, outcome, reference, gated, self.env)
+        decided = self.known.find_verdict(key)
+        if decided is not None:
+            self._decided[case.id] = decided
+            return circumstances
+        self._verdict_keys[case.id] = key
+        samples, own = self.baselines.load_samples(reference), self.known.samples(outcome)
+        return replace(circumstances, paired=None if samples is None or own is None else pair(own, samples))
 
     def expect(self, case_ids: Iterable[str]) -> None:
         """Say which cases were collected: each must be reported."""
@@ -147,7 +181,7 @@ class Session:
             environment=self.env,
             commit=self.commit,
             records=records,
-            suites=() if self.options.baseline == "update" else judge_models(records),  # accepting is not judging
+            suites=() if self.options.baseline == "update" else self._judge_models(records),  # accepting is not judging
         )
         notes: list[str] = []
         code = exit_code(records, run.suites, self.options.inconclusive)
@@ -160,6 +194,14 @@ class Session:
                 notes.append(str(error))
                 code = 1
         return Finished(run=run, notes=tuple(notes), exit_code=code)
+
+    def _judge_models(self, records: tuple[Record, ...]) -> tuple[SuiteVerdict, ...]:
+        key = suites_key(records)
+        known = self.known.find_suites(key)
+        if known is None:
+            known = judge_models(records)
+            self.known.keep_suites(key, known)
+        return known
 
     def _write_baselines(self, run: Run) -> list[str]:
         mode = self.options.baseline

@@ -48,6 +48,18 @@ def find_data(source: Source, dataset: str, task: str) -> tuple[Path, str | None
     return folder.resolve(), None
 
 
+def find_content(source: Source, dataset: str, store: Store) -> str:
+    """Return the hash of all files of a data set in a mirror; nothing is fetched.
+
+    Raises:
+        SourceError: it is not there.
+    """
+    folder = (source.path or Path()) / dataset
+    if not folder.is_dir():
+        raise SourceError(f'{source} has no data set "{dataset}"')
+    return store.files_sha256(_files_in(folder.resolve()))
+
+
 def go_offline() -> None:
     """Forbid network calls: by the environment for what is not imported yet and for workers, else directly."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1"}
@@ -66,8 +78,7 @@ def reading(folder: Path, store: Store) -> Iterator[Reading]:
     import datasets
     import huggingface_hub.constants
 
-    everything = [(str(path.relative_to(folder)), path) for path in folder.rglob("*") if path.is_file()]
-    cache = store.data_cache(store.files_sha256(everything))
+    cache = store.data_cache(store.files_sha256(_files_in(folder)))
     seen = Reading(folder)
     prepare = datasets.DatasetBuilder.download_and_prepare
 
@@ -82,6 +93,10 @@ def reading(folder: Path, store: Store) -> Iterator[Reading]:
         _replaced(datasets.DatasetBuilder, "download_and_prepare", value=noting),
     ):
         yield seen
+
+
+def _files_in(folder: Path) -> list[tuple[str, Path]]:
+    return [(str(path.relative_to(folder)), path) for path in folder.rglob("*") if path.is_file()]
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from evals.files import to_json, write_atomically
 
 CHUNK = 1 << 20
 SPACE = "space.json"
-RANKINGS = "rankings"
+RANKINGS, OUTCOMES, VERDICTS = "rankings", "outcomes", "verdicts"
 # Size, modification time, change time and inode of a file, and the hash it had then.
 Seen = tuple[int, int, int, int, str]
 _MEMO = TypeAdapter(dict[str, Seen])
@@ -30,10 +30,14 @@ class Store:
         run: names this run in all that no other may read again, such as the vectors of an API, whose model may be
             another one tomorrow; the processes of one run say the same. None for a run of its own.
         reuse_api: let other runs read that too.
+        overwrite: give nothing away of what was kept before this process: all is measured anew.
     """
 
-    def __init__(self, folder: Path, *, run: str | None = None, reuse_api: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, run: str | None = None, reuse_api: bool = False, overwrite: bool = False
+    ) -> None:
         self.folder = folder
+        self.overwrite = overwrite
         self.run_of_apis = None if reuse_api else run or uuid.uuid4().hex
         self._hashes: dict[str, Seen] | None = None
         self._gathering = False
@@ -109,7 +113,7 @@ class Store:
         The name holds the content's hash: another run of the same model leaves this run's samples alone.
         """
         stem, _, suffix = name.rpartition(".")
-        file = f"samples/{fingerprint}/{stem}.{hashlib.sha256(content).hexdigest()[:12]}.{suffix}"
+        file = f"samples/{fingerprint}/{stem}.{_short_hash(content)}.{suffix}"
         write_atomically(self.folder / file, content)
         return file
 
@@ -117,7 +121,7 @@ class Store:
         """Return the bytes that `write_samples` kept; None where they are gone or are others."""
         path = self.folder / file
         content = path.read_bytes() if path.is_file() else b""
-        return content if f".{hashlib.sha256(content).hexdigest()[:12]}." in path.name else None
+        return content if f".{_short_hash(content)}." in path.name else None
 
     def write_rankings(self, key: Mapping[str, Any], content: bytes) -> None:
         """Keep what a model's searches found; what was kept under the same key goes.
@@ -126,8 +130,8 @@ class Store:
             key: all that decides what is found, the model's ``fingerprint`` among it.
             content: the rankings; the file's name holds its hash.
         """
-        stem = self._rankings_stem(key)
-        name = f"{stem.name}.{hashlib.sha256(content).hexdigest()[:12]}.parquet"
+        stem = self._stem(RANKINGS, key)
+        name = f"{stem.name}.{_short_hash(content)}.parquet"
         write_atomically(stem.with_name(name), content)
         for path in stem.parent.glob(f"{stem.name}.*.parquet"):
             if path.name != name:
@@ -135,17 +139,43 @@ class Store:
 
     def read_rankings(self, key: Mapping[str, Any]) -> bytes | None:
         """Return what `write_rankings` kept under a key; None where there is nothing, or it is damaged."""
-        stem = self._rankings_stem(key)
-        for path in sorted(stem.parent.glob(f"{stem.name}.*.parquet")):
+        stem = self._stem(RANKINGS, key)
+        for path in [] if self.overwrite else sorted(stem.parent.glob(f"{stem.name}.*.parquet")):
             content = path.read_bytes()
-            if f".{hashlib.sha256(content).hexdigest()[:12]}." in path.name:
+            if f".{_short_hash(content)}." in path.name:
                 os.utime(path)  # what nobody has read for long can be pruned
                 return content
         return None
 
-    def _rankings_stem(self, key: Mapping[str, Any]) -> Path:
+    def keep(self, kind: str, key: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+        """Keep what was worked out under a key; what was kept there before goes.
+
+        Args:
+            kind: names the folder: `OUTCOMES` or `VERDICTS`.
+            key: all that decides what comes out, the model's ``fingerprint`` among it; it is kept for people to read.
+            content: what came out, as plain data; the file's name holds the hash of all.
+        """
+        stem, data = self._stem(kind, key), to_json({"key": dict(key), "content": dict(content)}).encode()
+        name = f"{stem.name}.{_short_hash(data)}.json"
+        write_atomically(stem.with_name(name), data)
+        for path in stem.parent.glob(f"{stem.name}.*.json"):
+            if path.name != name:
+                path.unlink(missing_ok=True)
+
+    def kept(self, kind: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return what `keep` was given under a key; None where there is nothing, or it is damaged."""
+        stem = self._stem(kind, key)
+        for path in [] if self.overwrite else sorted(stem.parent.glob(f"{stem.name}.*.json")):
+            data = path.read_bytes()
+            if f".{_short_hash(data)}." in path.name:
+                os.utime(path)  # what nobody has read for long can be pruned
+                content: dict[str, Any] = json.loads(data)["content"]
+                return content
+        return None
+
+    def _stem(self, kind: str, key: Mapping[str, Any]) -> Path:
         digest = hashlib.sha256(to_json(dict(key)).encode()).hexdigest()[:16]
-        return self.folder / RANKINGS / str(key["fingerprint"]) / digest
+        return self.folder / kind / str(key["fingerprint"]) / digest
 
     def embeddings(self, space: Mapping[str, str]) -> Embeddings:
         """Open the vectors of one space: of one model, in one precision, by one set of libraries.
@@ -158,7 +188,7 @@ class Store:
         if not (folder / SPACE).is_file():
             write_atomically(folder / SPACE, text)
         os.utime(folder / SPACE)  # what nobody has opened for long can be pruned
-        return Embeddings(folder)
+        return Embeddings(folder, anew=self.overwrite)
 
     def write_run(self, name: str, run: dict[str, Any]) -> Path:
         """Keep a run record; every run is kept."""
@@ -181,3 +211,7 @@ class Store:
             except (OSError, ValueError):
                 self._hashes = {}  # a memo: what cannot be read is computed again
         return self._hashes
+
+
+def _short_hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:12]

@@ -42,6 +42,23 @@ def visible_devices(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(str(number) for number in range(count))
 
 
+def name_devices(environ: Mapping[str, str], system: str) -> str:
+    """Return what ``auto`` can choose among, for a key: another model of GPU computes other last digits.
+
+    Args:
+        environ: this process's.
+        system: as `platform.system` has it.
+    """
+    if not visible_devices(environ):
+        return "mps or cpu" if system == "Darwin" else "cpu"
+    tool = shutil.which("nvidia-smi")
+    if tool is None:
+        return "cuda"
+    asked = [tool, "--query-gpu=name", "--format=csv,noheader"]
+    listed = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=False)
+    return " + ".join(sorted(set(listed.stdout.splitlines()))) or "cuda"
+
+
 def device_of_worker(worker: str, devices: Sequence[str]) -> str | None:
     """Return the device of worker ``gw0``, ``gw1``, …: in turn, when there are more workers than devices."""
     digits = "".join(character for character in worker if character.isdigit())

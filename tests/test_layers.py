@@ -20,7 +20,7 @@ LAYERS = (
     {"api"},
     {"tasks", "models", "encoder", "reranker"},
     {"runner", "cases", "comparing", "averages", "differing", "importing", "doctor"},
-    {"stages", "reporting"},
+    {"stages", "reporting", "known"},
     {"engine"},
     {"session"},
     {"commands"},

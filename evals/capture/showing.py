@@ -15,6 +15,7 @@ from evals.shown import Document, Example, Shown
 
 PLACES = 5
 ELSEWHERE = 2
+NOT_READ = "the texts were not read again, as the case was measured before; --overwrite shows them"
 NUMBERS = frozenset({"STS", "PairClassification", "Regression"})
 
 
@@ -29,7 +30,7 @@ class _Stratum:
     documents: Mapping[str, str]
 
 
-def show(candidate: Samples, reference: Samples, predicted: Mapping[str, Predicted]) -> Shown | None:
+def show(candidate: Samples, reference: Samples, predicted: Mapping[str, Predicted] | None) -> Shown | None:
     """Make examples; None where nothing changed or samples have no values of their own.
 
     A data set whose texts cannot be found gives examples without texts, and a note: its score is measured all the same.
@@ -37,16 +38,17 @@ def show(candidate: Samples, reference: Samples, predicted: Mapping[str, Predict
     Args:
         candidate: what was measured.
         reference: what it is compared with.
-        predicted: of the candidate, by stratum, while its data is loaded.
+        predicted: of the candidate, by stratum, while its data is loaded; None where it is not.
     """
     changes = find_changes(candidate, reference)
     if changes is None or not changes.lost + changes.gained:
         return None
-    note = None
+    note = None if predicted is not None else NOT_READ
     strata: dict[str, _Stratum] = {}
+    changed = [] if predicted is None else candidate.stratum[list(changes.lost + changes.gained)].tolist()
     try:
-        for name in np.unique(candidate.stratum[list(changes.lost + changes.gained)]):
-            strata[str(name)] = _read(str(name), predicted[str(name)], candidate, changes)
+        for name in sorted(set(changed)):
+            strata[str(name)] = _read(str(name), (predicted or {})[str(name)], candidate, changes)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         note = f"the texts could not be read: {first_line(error)}"
     lost, gained = (

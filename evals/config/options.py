@@ -45,6 +45,7 @@ DEFAULTS: Mapping[str, Any] = {
     "inconclusive": None,
     "device": "auto",
     "reuse_api": False,
+    "overwrite": False,
     "run": None,
     "store": None,
     "reports": [],
@@ -103,6 +104,7 @@ class Options:
     inconclusive: Literal["warn", "fail"]
     device: str
     reuse_api: bool
+    overwrite: bool
     run: str
     store: Path
     store_typed: bool
@@ -153,6 +155,7 @@ class Options:
             inconclusive=_one_of("--inconclusive", typed["inconclusive"] or "warn", ("warn", "fail")),
             device=_device(typed["device"]),
             reuse_api=bool(typed["reuse_api"]),
+            overwrite=bool(typed["overwrite"]),
             run=typed["run"] or uuid.uuid4().hex,
             store=place(cwd, typed["store"] or ".evals"),
             store_typed=typed["store"] is not None,

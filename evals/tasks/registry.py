@@ -1,19 +1,19 @@
 """What mteb knows of its tasks, in one file for each version of it: importing mteb takes seconds, reading this none."""
 
 import hashlib
-import json
 import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from evals.environment import is_editable
 from evals.files import write_atomically
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def package_digest() -> str | None:
     except PackageNotFoundError:
         return None
     record = package.read_text("RECORD")
-    return None if record is None or _is_editable(package) else hashlib.sha256(record.encode()).hexdigest()
+    return None if record is None or is_editable(package) else hashlib.sha256(record.encode()).hexdigest()
 
 
 def read_mteb() -> Registry:
@@ -179,8 +179,3 @@ def _file() -> Path | None:
         return None
     name = f"mteb-{distribution('mteb').version}-{digest[:16]}-{FORMAT}.json"
     return Path(platformdirs.user_cache_dir("touchstone", appauthor=False)) / name
-
-
-def _is_editable(package: Distribution) -> bool:
-    said = package.read_text("direct_url.json")
-    return said is not None and bool(json.loads(said).get("dir_info", {}).get("editable"))

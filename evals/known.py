@@ -1,0 +1,279 @@
+"""What is known from before: a case's outcome and its verdict, under everything that decides them.
+
+Measured again is a case of which anything in `outcome_key` changed; judged again one of which anything in `verdict_key`
+did. What is found there costs no import of torch, mteb, scipy or scikit-learn.
+"""
+
+import hashlib
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from evals.capture import show
+from evals.config import ApiSpec, Model
+from evals.environment import describe_environment, installed_for_good
+from evals.models import identify
+from evals.recording import Record, SuiteVerdict, make_record, to_dict
+from evals.records import Case, ModelIdentity, Outcome, Reference, Scores, Verdict
+from evals.samples import Samples, decode_samples
+from evals.shown import Shown
+from evals.store import OUTCOMES, VERDICTS, Store
+from evals.tasks import identify_data, package_digest
+from evals.workers import name_devices
+
+T = TypeVar("T")
+HOME = Path(__file__).parent
+# Parts of this package that change no outcome; all others do, new ones too, until they are named here.
+ONLY_JUDGE = {"baselines", "gate", "merging", "overall", "pairing", "stats"}
+ONLY_SHOW = {
+    "__init__", "__main__", "averages", "cases", "commands", "comparing", "data", "differing", "doctor", "history",
+    "importing", "known", "plugin", "progress", "report", "reporting", "runs", "session", "stock", "suites",
+    "test_tasks", "workers",
+}  # fmt: skip
+# Of the environment, what computes. An interpreter's or a kernel's patch level does not.
+NOT_COMPUTING = {"python", "platform", "touchstone-evals"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """An outcome as it is kept: its record, the samples that it showed as changed most, and against which samples."""
+
+    record: Record
+    shown: Shown | None = None
+    against: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """An outcome of before, without its samples, and which samples of a baseline it was compared with then."""
+
+    outcome: Outcome
+    against: str | None
+
+    def shows_against(self, reference: Reference | None) -> bool:
+        """Say whether the samples that it shows are those that changed most against a reference."""
+        return reference is None or reference.baseline.samples in (None, self.against)
+
+
+class Known:
+    """What a store knows of the cases of a run.
+
+    Args:
+        models: by alias, what cases may name.
+        device: auto, cpu, cuda, cuda:N or mps.
+        store: where it is kept; one that overwrites knows nothing.
+    """
+
+    def __init__(self, models: Mapping[str, Model], device: str, store: Store) -> None:
+        self._models = models
+        self._device = device
+        self._store = store
+        self._keys: dict[str, dict[str, Any] | None] = {}
+
+    def find(self, case: Case) -> Found | None:
+        """Return what a case gave before, if nothing that decides it has changed since.
+
+        Raises:
+            ModelError: the model's weights are not there, or are not the ones pinned.
+        """
+        key = self._key(case)
+        kept = None if key is None else _read(Kept, self._store.kept(OUTCOMES, key))
+        if kept is None:
+            return None
+        if kept.record.samples is not None and self._store.read_samples(kept.record.samples) is None:
+            return None
+        identity = identify(self._models[case.alias], self._store)
+        return Found(outcome=_outcome(kept.record, identity, kept.shown), against=kept.against)
+
+    def show_again(self, found: Found, reference: Samples | None) -> Outcome:
+        """Return an outcome with the samples that changed most against others, without their texts."""
+        own = self.samples(found.outcome)
+        shown = None if own is None or reference is None else show(own, reference, None)
+        return replace(found.outcome, shown=shown)
+
+    def keep(self, case: Case, outcome: Outcome, reference: Reference | None = None) -> None:
+        """Remember what a case gave, and the samples of which baseline it was compared with."""
+        key = self._key(case)
+        if key is not None:
+            against = None if reference is None else reference.baseline.samples
+            kept = Kept(record=make_record(case, outcome, None, None), shown=outcome.shown, against=against)
+            self._store.keep(OUTCOMES, key, asdict(kept))
+
+    def samples(self, outcome: Outcome) -> Samples | None:
+        """Return the samples of an outcome, read from the store where they are not in memory."""
+        if outcome.samples is not None or outcome.samples_file is None:
+            return outcome.samples
+        content = self._store.read_samples(outcome.samples_file)
+        return None if content is None else decode_samples(content, outcome.samples_file)
+
+    def find_verdict(self, key: Mapping[str, Any]) -> Verdict | None:
+        """Return what was decided before under a `verdict_key`."""
+        return _read(Verdict, self._store.kept(VERDICTS, key))
+
+    def find_suites(self, key: Mapping[str, Any]) -> tuple[SuiteVerdict, ...] | None:
+        """Return what all cases came to before, under a `suites_key`."""
+        content = self._store.kept(VERDICTS, key)
+        return None if content is None else _read(tuple[SuiteVerdict, ...], content["suites"])
+
+    def keep_verdict(self, key: Mapping[str, Any], verdict: Verdict) -> None:
+        """Remember a decision."""
+        self._store.keep(VERDICTS, key, asdict(verdict))
+
+    def keep_suites(self, key: Mapping[str, Any], suites: tuple[SuiteVerdict, ...]) -> None:
+        """Remember what all cases came to."""
+        self._store.keep(VERDICTS, key, {"suites": [asdict(suite) for suite in suites]})
+
+    def _key(self, case: Case) -> dict[str, Any] | None:
+        if case.id not in self._keys:
+            self._keys[case.id] = self._make_key(case)
+        return self._keys[case.id]
+
+    def _make_key(self, case: Case) -> dict[str, Any] | None:
+        model = self._models[case.alias]
+        apis = any(isinstance(stage.spec, ApiSpec) for stage in (model, *model.stages))
+        if (apis and self._store.run_of_apis is not None) or not _installation()["known"]:
+            return None
+        data = identify_data(case.task, case.source, self._store)
+        if data is None:
+            return None
+        return outcome_key(case, identify(model, self._store), data, self._device)
+
+
+def outcome_key(case: Case, identity: ModelIdentity, data: str, device: str) -> dict[str, Any]:
+    """Say all that decides what measuring a case gives.
+
+    Args:
+        case: what is measured.
+        identity: of its model.
+        data: from `identify_data`.
+        device: as asked for.
+    """
+    task = case.task
+    return {
+        "fingerprint": identity.fingerprint,
+        "model": f"{identity.name} {identity.revision} {identity.unmodified}",
+        "task": [task.name, task.type, task.main_score, list(task.splits), list(task.subsets)],
+        "data": data,
+        "limit": case.limit,
+        "stage_folders": case.stage_folders,
+        "device": _name_device(device),
+        "code": measuring_code(),
+        "libraries": _installation()["libraries"],
+    }
+
+
+def verdict_key(
+    case: Case, outcome: Outcome, reference: Reference, gated: int, env: Mapping[str, str]
+) -> dict[str, Any]:
+    """Say all that decides the verdict on a measured case.
+
+    Args:
+        case: with its policy.
+        outcome: what was measured.
+        reference: what it is compared with.
+        gated: how many cases share the error rate.
+        env: the versions of the libraries that measured.
+    """
+    record = make_record(case, replace(outcome, phases={}, reused=False), None, None)
+    return {
+        "fingerprint": outcome.identity.fingerprint,
+        "unmodified": outcome.identity.unmodified,
+        "record": _digest(to_dict(replace(record, encoded=None))),
+        "reference": _digest([reference.alias, reference.model, reference.revision, asdict(reference.baseline)]),
+        "policy": asdict(case.policy),
+        "gated": gated,
+        "env": dict(env),
+        "code": judging_code(),
+    }
+
+
+def suites_key(records: tuple[Record, ...]) -> dict[str, Any]:
+    """Say all that decides what the cases of a run come to."""
+    decided = [
+        [r.case, r.alias, r.task, r.type, r.outcome, r.verdict, r.delta, r.evidence and asdict(r.evidence)]
+        for r in records
+    ]
+    return {"fingerprint": "suites", "records": _digest(decided), "code": judging_code()}
+
+
+@cache
+def measuring_code() -> str:
+    """Return the hash of all of this package that can change an outcome."""
+    return hash_code(HOME, ONLY_JUDGE | ONLY_SHOW)
+
+
+@cache
+def judging_code() -> str:
+    """Return the hash of all of this package that can change a verdict."""
+    return hash_code(HOME, ONLY_SHOW)
+
+
+def hash_code(folder: Path, without: set[str]) -> str:
+    """Return the hash of a package's Python files but for some of its modules and subpackages."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*.py")):
+        inside = path.relative_to(folder)
+        if Path(inside.parts[0]).stem not in without:
+            digest.update(f"{inside.as_posix()}\0{path.read_text(encoding='utf-8')}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _installation() -> dict[str, Any]:
+    """Return the versions of all that computes, and whether they say everything about it."""
+    versions = {name: value for name, value in describe_environment().items() if name not in NOT_COMPUTING}
+    package = package_digest()
+    return {"known": package is not None and installed_for_good(), "libraries": versions | {"mteb files": package}}
+
+
+@cache
+def _name_device(asked: str) -> str:
+    """Return what a device asked for is here, without importing torch."""
+    there = name_devices(os.environ, platform.system())
+    return f"cpu {platform.machine()}" if asked == "cpu" or there == "cpu" else f"{asked} of {there}"
+
+
+def _outcome(record: Record, identity: ModelIdentity, shown: Shown | None) -> Outcome:
+    """Undo `make_record`, as far as an outcome needs it; nothing of it took time now."""
+    return Outcome(
+        identity=identity,
+        scores=Scores(
+            metric=record.metric,
+            score=record.score or 0.0,
+            subsets=record.subsets or {},
+            n=record.n,
+            chance=record.chance,
+            recomputed=record.recomputed,
+        ),
+        settings=record.settings,  # type: ignore[arg-type]  # a measured case has them
+        device=record.device or "",
+        dataset_revision=record.dataset_revision,
+        data_sha256=record.data_sha256,
+        phases={},
+        texts=record.texts or 0,
+        encoded=None if record.encoded is None else 0,
+        prompts=record.prompts,
+        samples_file=record.samples,
+        shown=shown,
+        stages=record.stages,
+        reused=True,
+    )
+
+
+def _read(kind: type[T], content: Any) -> T | None:
+    try:
+        return None if content is None else TypeAdapter(kind).validate_python(content)
+    except ValidationError:
+        return None  # of another version of its shape
+
+
+def _digest(value: Any) -> str:
+    from evals.files import to_json
+
+    return hashlib.sha256(to_json(value).encode()).hexdigest()
