@@ -32,8 +32,8 @@ HOME = Path(__file__).parent
 # Parts of this package that change no outcome; all others do, new ones too, until they are named here.
 ONLY_JUDGE = {"baselines", "gate", "merging", "overall", "pairing", "stats"}
 ONLY_SHOW = {
-    "__init__", "__main__", "averages", "cases", "commands", "comparing", "data", "differing", "doctor", "history",
-    "importing", "known", "plugin", "progress", "report", "reporting", "runs", "session", "stock", "suites",
+    "__init__", "__main__", "averages", "cases", "changes", "commands", "comparing", "data", "differing", "doctor",
+    "history", "importing", "known", "plugin", "progress", "report", "reporting", "runs", "session", "stock", "suites",
     "test_tasks", "workers",
 }  # fmt: skip
 # Of the environment, what computes. An interpreter's or a kernel's patch level does not.

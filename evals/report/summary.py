@@ -17,6 +17,7 @@ class Summary:
     """A run in brief. ``look`` holds the records that are not a plain pass; seconds are by phase.
 
     ``texts`` were asked for, ``encoded`` of them not known from before; None where that is not known of every case.
+    ``reused`` cases count in neither: an earlier run measured them.
     """
 
     counts: Mapping[OutcomeWord, int]
@@ -26,6 +27,7 @@ class Summary:
     texts: int
     encoded: int | None
     devices: Sequence[str]
+    reused: int = 0
 
     @property
     def ok(self) -> bool:
@@ -36,7 +38,7 @@ class Summary:
 def summarize(records: Sequence[Record]) -> Summary:
     """Sum up records; their order does not matter."""
     ordered = sorted(records, key=lambda record: (record.alias, record.type, record.task, record.limit or 0))
-    measured = [record for record in ordered if record.texts is not None]
+    measured = [record for record in ordered if record.texts is not None and not record.reused]
     seconds: Counter[str] = Counter()
     for record in ordered:
         seconds.update(record.phases or {})
@@ -45,9 +47,10 @@ def summarize(records: Sequence[Record]) -> Summary:
         by_model={alias: [r for r in ordered if r.alias == alias] for alias in {r.alias: None for r in ordered}},
         look=[r for r in ordered if r.outcome != "passed" or r.verdict in ("improved", "unresolved")],
         seconds=dict(seconds),
-        texts=sum(record.texts or 0 for record in ordered),
+        texts=sum(record.texts or 0 for record in measured),
         encoded=None if any(r.encoded is None for r in measured) else sum(r.encoded or 0 for r in measured),
         devices=sorted({record.device for record in ordered if record.device}),
+        reused=sum(record.reused for record in ordered),
     )
 
 
@@ -84,4 +87,7 @@ def closing(summary: Summary) -> str:
         times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items())
         encoded = "" if summary.encoded is None else f", {summary.encoded} encoded,"
         line += f" {summary.texts} texts{encoded} on {' + '.join(summary.devices)}; {times}."
+    if summary.reused:
+        which = "all" if summary.reused == total else str(summary.reused)
+        line += f" Measured before and unchanged since: {which} (--overwrite measures again)."
     return line
