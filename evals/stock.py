@@ -9,10 +9,11 @@ from pathlib import Path
 
 from evals.embeddings import Embeddings
 from evals.errors import ConfigError
-from evals.store import RANKINGS, SPACE, Store
+from evals.store import OUTCOMES, RANKINGS, SPACE, VERDICTS, Store
 
 # Merging more segments than this makes opening a space faster.
 MANY = 8
+KNOWN = (OUTCOMES, VERDICTS, RANKINGS)
 DAY = 86_400
 
 
@@ -28,7 +29,7 @@ class Part:
 
 
 def take_stock(store: Store) -> tuple[Part, ...]:
-    """List the parts of a store: runs, samples, results, each data cache, and each model's rankings and vectors.
+    """List the parts of a store: runs, samples, results, each data cache, and what is known of each model.
 
     Raises:
         ConfigError: there is no such store.
@@ -60,8 +61,9 @@ def _parts(folder: Path) -> Iterator[tuple[str, Path]]:
             yield name, folder / name
     for data in sorted((folder / "data").glob("*")):
         yield f"data {data.name}", data
-    for model in sorted((folder / RANKINGS).glob("*")):
-        yield f"rankings {model.name}", model
+    for kind in KNOWN:
+        for model in sorted((folder / kind).glob("*")):
+            yield f"{kind} {model.name}", model
     for space in _spaces(folder):
         yield f"vectors {_describe(space)}", space
 
@@ -94,7 +96,7 @@ def _measure(name: str, folder: Path) -> Part:
 
 
 def _can_be_made_again(part: Part) -> bool:
-    return part.name.startswith(("data ", "rankings ", "vectors "))
+    return part.name.startswith(("data ", "vectors ", *KNOWN))
 
 
 def _remove_orphans(folder: Path, days: float) -> int:

@@ -60,7 +60,7 @@ class Project:
             self.did.append("measured")
             return measure(*args)
 
-        opened.engine.measure = watched  # type: ignore[method-assign]
+        opened.engine.measure = watched  # type: ignore[method-assign, assignment]
         return opened
 
     def run(self, **typed: Any) -> tuple[tuple[bool, bool], Outcome, Verdict | None]:

@@ -12,7 +12,7 @@ from evals.__main__ import main
 from evals.embeddings import KEYS, make_keys
 from evals.errors import ConfigError
 from evals.stock import prune, take_stock
-from evals.store import SPACE, Store
+from evals.store import OUTCOMES, SPACE, VERDICTS, Store
 
 FIRST = {"model": "local/a", "fingerprint": "0123456789ab", "dtype": "float32", "device": "cpu", "torch": "2.13.0"}
 
@@ -30,6 +30,8 @@ def store(tmp_path: Path) -> Store:
     cache.mkdir(parents=True)
     (cache / "rows.arrow").write_bytes(b"rows")
     store.write_rankings(FOUND_BY, b"found")
+    store.keep(OUTCOMES, FOUND_BY, {"score": 0.5})
+    store.keep(VERDICTS, FOUND_BY, {"word": "pass"})
     vectors = store.embeddings(FIRST)
     for number in range(12):
         vectors.put(make_keys([str(number)]), np.full((1, 4), number, np.float32))
@@ -50,6 +52,8 @@ def test_every_part_is_listed_with_its_size(store: Store) -> None:
         "runs",
         "samples",
         "data cccccccccccccccc",
+        "outcomes 0123456789ab",
+        "verdicts 0123456789ab",
         "rankings 0123456789ab",
         "vectors local/a 0123456789ab float32 cpu, torch 2.13.0",
     ]
@@ -72,14 +76,18 @@ def test_pruning_keeps_what_was_used_lately_and_every_run(store: Store) -> None:
 def test_pruning_removes_old_caches_and_vectors_alone(store: Store) -> None:
     age(store.folder, 40)
     gone, _ = prune(store, 30)
-    assert [part.name.partition(" ")[0] for part in gone] == ["data", "rankings", "vectors"]
+    assert [part.name.partition(" ")[0] for part in gone] == [
+        "data", "outcomes", "verdicts", "rankings", "vectors",
+    ]  # fmt: skip
     assert {part.name for part in take_stock(store)} == {"runs", "samples"}
 
 
-def test_opening_vectors_and_reading_rankings_keeps_them(store: Store) -> None:
+def test_using_what_is_known_keeps_it(store: Store) -> None:
     age(store.folder, 40)
     store.embeddings(FIRST)
     assert store.read_rankings(FOUND_BY) == b"found"
+    assert store.kept(OUTCOMES, FOUND_BY) == {"score": 0.5}
+    assert store.kept(VERDICTS, FOUND_BY) == {"word": "pass"}
     gone, _ = prune(store, 30)
     assert [part.name.partition(" ")[0] for part in gone] == ["data"]
 

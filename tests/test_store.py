@@ -1,11 +1,14 @@
 import hashlib
+import json
 import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from evals.store import Store
+from evals.embeddings import make_keys
+from evals.store import OUTCOMES, VERDICTS, Store
 
 
 def sha256(content: bytes) -> str:
@@ -143,3 +146,34 @@ def test_rankings_are_kept_by_key_and_the_newest_alone(tmp_path: Path) -> None:
     assert store.read_rankings(keys[0]) is None
     store.write_rankings(keys[0], b"second")
     assert store.read_rankings(keys[0]) == b"second"
+
+
+def test_what_is_kept_under_a_key_is_replaced_whole_and_never_given_damaged(tmp_path: Path) -> None:
+    store, key = Store(tmp_path), {"fingerprint": "0123456789ab", "task": "STS16"}
+    assert store.kept(OUTCOMES, key) is None
+    for score in (0.5, 0.6):
+        store.keep(OUTCOMES, key, {"score": score})
+        assert store.kept(OUTCOMES, key) == {"score": score}
+    (file,) = (tmp_path / OUTCOMES).rglob("*.json")
+    assert json.loads(file.read_text())["key"] == key
+    assert store.kept(OUTCOMES, key | {"task": "STS17"}) is None
+    assert store.kept(VERDICTS, key) is None
+    file.write_text(file.read_text().replace("0.6", "0.7"))
+    assert store.kept(OUTCOMES, key) is None
+
+
+def test_a_store_that_overwrites_gives_nothing_away_and_keeps_what_is_new(tmp_path: Path) -> None:
+    key = {"fingerprint": "0123456789ab"}
+    old, keys, vector = Store(tmp_path), make_keys(["text"]), np.ones((1, 4), np.float32)
+    old.keep(OUTCOMES, key, {"score": 0.5})
+    old.write_rankings(key, b"found")
+    old.embeddings(key).put(keys, vector)
+    anew = Store(tmp_path, overwrite=True)
+    assert anew.kept(OUTCOMES, key) is None
+    assert anew.read_rankings(key) is None
+    vectors = anew.embeddings(key)
+    assert not vectors.get(keys)[0].any()
+    vectors.put(keys, vector * 2)
+    assert vectors.get(keys)[0].all()
+    anew.keep(OUTCOMES, key, {"score": 0.6})
+    assert Store(tmp_path).kept(OUTCOMES, key) == {"score": 0.6}
