@@ -270,18 +270,19 @@ def main() -> None:
         asked.json.write_text(json.dumps(report, indent=2), encoding="utf-8")
 
 
-def start(asked: argparse.Namespace, row: str, side: str, folder: Path, **more: Any) -> dict[str, Any]:
-    """Run one side in a process of its own, once the machine has been quiet for a while.
-
-    The load average needs minutes to fall after work has ended, so it is waited for.
-    """
+def wait_for_quiet() -> None:
+    """Wait until nobody else computes: the load average needs minutes to fall after work has ended. Else stop."""
     for _ in range(PATIENCE):
         if os.getloadavg()[0] <= (os.cpu_count() or 1):
-            break
+            return
         time.sleep(10)
-    else:
-        load = f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-        sys.exit(f"the load average stays at {load}: no time measured now is worth it")
+    load = f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    sys.exit(f"the load average stays at {load}: no time measured now is worth it")
+
+
+def start(asked: argparse.Namespace, row: str, side: str, folder: Path, **more: Any) -> dict[str, Any]:
+    """Run one side in a process of its own."""
+    wait_for_quiet()
     command = [sys.executable, "-m", "tests.measure_speed", str(asked.mirror), "--side", side, "--row", row,
                "--folder", str(folder), "--tasks", *asked.tasks]  # fmt: skip
     for name, value in more.items():

@@ -79,7 +79,8 @@ def _include(
     kept: set[str] = set()
     by_name = {task.name: task for task in pool}
     for pattern in selection.include:
-        matches = [name for name in by_name if fnmatchcase(name, pattern)]
+        matches = [name for name in by_name if fnmatchcase(name, pattern)] if _is_glob(pattern) else [pattern]
+        matches = [name for name in matches if name in by_name]
         if not matches and selection.benchmark is None and not _is_glob(pattern):
             if pattern not in registry.tasks:
                 near = suggest(pattern, registry.tasks)
