@@ -430,3 +430,24 @@ def test_a_pipeline_has_a_baseline_of_its_own_and_a_broken_reranker_is_an_error(
     broken.assert_outcomes(errors=1)
     broken.stdout.fnmatch_lines(["*both:SmokeRetrieval: the model returned scores that are NaN or infinite; *"])
     broken.stdout.fnmatch_lines(["evals: 1 cases left out: a cross-encoder cannot search; *"])
+
+
+def test_a_run_in_which_nothing_changed_imports_none_of_what_measures(project: pytest.Pytester) -> None:
+    chosen = ("--task", "SmokeSTS", "--task", "SmokeClustering")
+    run(project, *chosen).assert_outcomes(passed=2)
+    project.makeconftest(
+        "import sys\n"
+        "def pytest_unconfigure():\n"
+        "    heavy = {'torch', 'mteb', 'sentence_transformers', 'transformers', 'datasets', 'scipy', 'sklearn'}\n"
+        "    print('imported:', sorted(heavy & set(sys.modules)))\n"
+    )
+    again = project.runpytest_subprocess(*EVALS, "-p", "no:randomly", *chosen, "-s", "--report", "run.json")
+    again.assert_outcomes(passed=2)
+    again.stdout.fnmatch_lines(
+        ["*Measured before and unchanged since: all (--overwrite measures again).", "imported: []"]
+    )
+    assert all(record["reused"] for record in records(project.path / "run.json").values())
+    anew = run(project, *chosen, "--overwrite", "--report", "run.json")
+    anew.assert_outcomes(passed=2)
+    assert not any(record["reused"] for record in records(project.path / "run.json").values())
+    assert all(record["encoded"] for record in records(project.path / "run.json").values())

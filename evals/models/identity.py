@@ -144,10 +144,10 @@ def _files_read(folder: Path, spec: WeightsSpec) -> dict[str, Path]:
 
 def _resolve_commit(spec: WeightsSpec, alias: str) -> str:
     """Return the commit that a hub id stands for now, from the cache when there is no network."""
-    import huggingface_hub
-
     if spec.revision is not None and COMMIT.fullmatch(spec.revision):
         return spec.revision
+    import huggingface_hub
+
     if not huggingface_hub.is_offline_mode():
         try:
             commit = huggingface_hub.HfApi().model_info(str(spec.id), revision=spec.revision).sha
