@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from io import StringIO
 
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +22,9 @@ STYLES = {
     "not measured": "yellow",
 }
 BAD = "bold red"
+# A bar of a difference: so many halves of a character to each side; a full one is at least a point.
+HALVES = 8
+POINT = 0.01
 
 
 def render_summary(summary: Summary, *, width: int, color: bool) -> str:
@@ -41,7 +45,10 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
         legacy_windows=False,
     )
     for alias, records in summary.by_model.items():
-        console.print(_table(alias, records), end="")
+        table = _table(alias, records, _bars(records) if color else [])
+        if Measurement.get(console, console.options.update(max_width=2 * width), table).maximum > width:
+            table = _table(alias, records, [])
+        console.print(table, end="")
         for record in records:
             if record.stages:
                 console.print(Text(_stages(record)))
@@ -81,7 +88,7 @@ def _mean(score: float | None) -> str:
     return "-" if score is None else points(score)
 
 
-def _table(alias: str, records: Sequence[Record]) -> Table:
+def _table(alias: str, records: Sequence[Record], bars: Sequence[str]) -> Table:
     table = Table(
         box=None,
         pad_edge=False,
@@ -95,9 +102,29 @@ def _table(alias: str, records: Sequence[Record]) -> Table:
     for name in ("score", "baseline", "Δ", "n"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
-    for record in records:
-        table.add_row(*_cells(record))
+    if bars:
+        table.add_column("", no_wrap=True)
+    for number, record in enumerate(records):
+        drawn = [Text(bars[number], style=_style(record))] if bars else []
+        table.add_row(*_cells(record), *drawn)
     return table
+
+
+def _bars(records: Sequence[Record]) -> list[str]:
+    """Draw the differences, losses to the left, all to one scale; nothing where none would be seen."""
+    largest = max([POINT, *(abs(record.delta) for record in records if record.delta is not None)])
+    bars = [_bar(record.delta, largest) for record in records]
+    return bars if any(bar.strip(" │") for bar in bars) else []
+
+
+def _bar(delta: float | None, largest: float) -> str:
+    if delta is None:
+        return ""
+    whole, half = divmod(round(HALVES * abs(delta) / largest), 2)
+    side = HALVES // 2
+    if delta < 0:
+        return ("▐" * half + "█" * whole).rjust(side) + "│" + " " * side
+    return " " * side + "│" + "█" * whole + "▌" * half
 
 
 def _cells(record: Record) -> list[str | Text]:
@@ -110,8 +137,12 @@ def _cells(record: Record) -> list[str | Text]:
         "" if record.baseline is None else points(record.baseline),
         "" if record.delta is None else signed_points(record.delta),
         "" if record.n is None else str(record.n),
-        Text(word, style=STYLES.get(word, BAD)),
+        Text(word, style=_style(record)),
     ]
+
+
+def _style(record: Record) -> str:
+    return STYLES.get(verdict_word(record), BAD)
 
 
 def _stages(record: Record) -> str:

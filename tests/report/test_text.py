@@ -62,9 +62,9 @@ of 1.00
 
 IN_COLOUR = """\
 <1mminilm<0m
-CQADupstackProgrammersRetrieval (limit 100)  ndcg_at_10       91.50     90.00   +1.50   100  <1;32mimproved <0m
-STS13                                        cosine_spearman  70.00     80.00  −10.00  1500  <1;31mregressed<0m
-STSBenchmark                                 cosine_spearman  82.03     82.03  +0.001  1379  <32mpass     <0m
+CQADupstackProgrammersRetrieval (limit 100)  ndcg_at_10       91.50     90.00   +1.50   100  <1;32mimproved <0m  <1;32m    │▌   <0m
+STS13                                        cosine_spearman  70.00     80.00  −10.00  1500  <1;31mregressed<0m  <1;31m████│    <0m
+STSBenchmark                                 cosine_spearman  82.03     82.03  +0.001  1379  <32mpass     <0m  <32m    │    <0m
 minilm:CQADupstackProgrammersRetrieval improved: ndcg_at_10 91.50, was 90.00 in minilm (Δ +1.50), more than the margin
 of 1.00
 3 cases: 1 failed, 2 passed. 2758 texts on cpu; model 1.0 s, data 0.1 s, encode 2.5 s.
@@ -88,12 +88,30 @@ def test_colour_marks_the_models_and_the_verdicts() -> None:
     assert [title.replace(" ", ""), *rest] == IN_COLOUR.splitlines()
 
 
+BAR = re.compile(r" +[▐█ ]{4}│[█▌]*$")
+
+
 @pytest.mark.parametrize("width", [80, 120])
-def test_colour_changes_nothing_but_colour(width: int) -> None:
+def test_colour_changes_nothing_but_colour_and_bars_where_there_is_room(width: int) -> None:
     plain, coloured = (render(*ROWS, width=width, color=color) for color in (False, True))
+    lines = [line.rstrip() for line in ESCAPE.sub("", coloured).splitlines()]
 
     assert "\x1b" not in plain
-    assert [line.rstrip() for line in ESCAPE.sub("", coloured).splitlines()] == plain.splitlines()
+    assert [BAR.sub("", line) for line in lines] == plain.splitlines()
+    assert any(map(BAR.search, lines)) == (width == 120)
+
+
+def test_bars_are_drawn_to_one_scale_losses_to_the_left() -> None:
+    deltas = {"A": -0.04, "B": 0.02, "C": 0.0, "D": -0.006, "E": None}
+    rows = [make_row(name, delta=delta, baseline=0.5) for name, delta in deltas.items()]
+    lines = ESCAPE.sub("", render(*rows, color=True)).splitlines()
+    drawn = {line.split()[0]: line.partition("measured")[2].strip() for line in lines if line.split()[0] in deltas}
+
+    assert drawn == {"A": "████│", "B": "│██", "C": "│", "D": "▐│", "E": ""}
+
+
+def test_differences_that_nobody_would_see_have_no_bars() -> None:
+    assert "│" not in render(make_row("A", delta=0.0005, baseline=0.5), color=True)
 
 
 @given(st.permutations(ROWS))
