@@ -58,6 +58,7 @@ class Embeddings:
         self._anew = anew
         self._segments: list[_Segment] = []
         self._known: set[str] = set()
+        self._listed: int | None = None
         self._index: tuple[Keys, NDArray[np.int64]] | None = None
         self._pending: list[_Segment] = []
 
@@ -128,10 +129,18 @@ class Embeddings:
         self._load_new()
         return sum(len(segment.keys) for segment in self._segments)
 
+    def _last_change(self) -> int:
+        """Return when a file was last added to the folder; within one tick of the clock a second one is not seen."""
+        try:
+            return self.folder.stat().st_mtime_ns
+        except OSError:
+            return 0
+
     def _load_new(self) -> None:
         """Take in segments that other processes have written since."""
-        if self._anew:
+        if self._anew or (listed := self._last_change()) == self._listed:
             return
+        self._listed = listed
         for path in sorted(self.folder.glob(f"*{KEYS}")):
             name = path.name.removesuffix(KEYS)
             if name in self._known:
