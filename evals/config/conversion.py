@@ -10,12 +10,13 @@ from typing import Any
 
 import tomli_w
 
-from evals.config.evalscope import MAX_SEQ_LENGTH, TASK_NAMES, TOP_K, EvalScopeConfig, ModelEntry, read_evalscope
+from evals.config.evalscope import MAX_SEQ_LENGTH, TOP_K, EvalScopeConfig, ModelEntry, read_evalscope
 from evals.config.models import check_models
 from evals.config.notes import notes_on_data, notes_on_model, notes_on_run
 from evals.config.specs import HUB_ID, ModelSpec, PipelineSpec
 from evals.errors import ConfigError, suggest
 from evals.files import place
+from evals.naming import RENAMED_TASKS
 
 Table = dict[str, Any]
 # What a kind of model that has no such setting does anyway.
@@ -97,7 +98,7 @@ def render_suite_toml(
 
 def _suite(config: EvalScopeConfig) -> Table:
     asked = config.eval_config.eval
-    suite: Table = {"tasks": {"include": list(dict.fromkeys(TASK_NAMES.get(name, name) for name in asked.names))}}
+    suite: Table = {"tasks": {"include": list(dict.fromkeys(RENAMED_TASKS.get(name, name) for name in asked.names))}}
     if not asked.names:
         chosen = {"types": asked.task_types, "languages": asked.languages}
         suite["tasks"] = {key: list(values) for key, values in chosen.items() if values}
@@ -172,7 +173,7 @@ def _settings(entry: ModelEntry, for_all: Mapping[str, Any], where: str) -> Tabl
         settings["pooling"] = entry.pooling_mode
         settings["normalize"] = encode_kwargs.pop("normalize_embeddings", None)
         settings["truncate_dim"] = encode_kwargs.pop("truncate_dim", None)
-        for_queries = {f"{TASK_NAMES.get(task, task)}-query": text for task, text in (entry.prompts or {}).items()}
+        for_queries = {f"{RENAMED_TASKS.get(task, task)}-query": text for task, text in (entry.prompts or {}).items()}
         settings["prompts"] = ({"query": entry.prompt} if entry.prompt else for_queries) or None
     tables = {"model_kwargs": model_kwargs, "config_kwargs": config_kwargs, "encode_kwargs": encode_kwargs}
     settings |= {name: table or None for name, table in tables.items()}

@@ -13,8 +13,6 @@ from evals.config.plain import read_plain
 from evals.files import NO_OTHER_KEYS, WholeNumber, check
 
 Hub = Literal["modelscope", "huggingface"]
-# Names of EvalScope's page that are others in mteb.
-TASK_NAMES = {"CMedQAv1": "CMedQAv1-reranking", "CMedQAv2": "CMedQAv2-reranking"}
 # How many candidates EvalScope reranks where nothing is said: its first schema's default, and today's.
 TOP_K = {"model": 5, "models": 10}
 MAX_SEQ_LENGTH = 512

@@ -2,15 +2,16 @@
 
 from collections.abc import Iterator, Mapping
 
-from evals.config.evalscope import MAX_SEQ_LENGTH, TASK_NAMES, TOP_K, EvalEntry, EvalScopeConfig, ModelEntry
+from evals.config.evalscope import MAX_SEQ_LENGTH, TOP_K, EvalEntry, EvalScopeConfig, ModelEntry
 from evals.config.specs import ModelSpec
+from evals.naming import RENAMED_TASKS
 
 
 def notes_on_data(asked: EvalEntry) -> Iterator[str]:
     """Say what of the choice of tasks and data means something else here, or nothing."""
     for name in asked.names:
-        if name in TASK_NAMES:
-            yield f"eval.tasks: {name} is {TASK_NAMES[name]} in mteb"
+        if name in RENAMED_TASKS:
+            yield f"eval.tasks: {name} is {RENAMED_TASKS[name]} in mteb"
     if asked.names and (asked.task_types or asked.languages):
         yield "eval.task_types and languages are not used: tasks are named"
     if asked.limits is not None:

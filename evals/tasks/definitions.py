@@ -2,19 +2,10 @@
 
 from collections.abc import Mapping
 
+from evals.naming import RENAMED_TASKS
 from evals.records import TaskInfo
 from evals.tasks.catalog import describe
 from evals.tasks.registry import load_registry
-
-# mteb keeps the first five in a module that is not its interface, and the last where it does not act on it.
-RENAMED = {
-    "8TagsClustering": "EightTagsClustering",
-    "CMedQAv1": "CMedQAv1-reranking",
-    "CMedQAv2": "CMedQAv2-reranking",
-    "NorwegianParliament": "NorwegianParliamentClassification",
-    "PPC": "PpcPC",
-    "PersianTextTone": "SynPerTextToneClassification",
-}
 
 
 def define_task(name: str) -> TaskInfo | None:
@@ -23,7 +14,7 @@ def define_task(name: str) -> TaskInfo | None:
     Args:
         name: today's, or one that mteb has since changed.
     """
-    found = load_registry().tasks.get(RENAMED.get(name, name))
+    found = load_registry().tasks.get(RENAMED_TASKS.get(name, name))
     return None if found is None else describe(found, ())
 
 

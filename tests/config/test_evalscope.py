@@ -11,8 +11,9 @@ import pytest
 from evals.cases import find_cases
 from evals.config import EncoderSpec, Options
 from evals.config.conversion import convert
-from evals.config.evalscope import TASK_NAMES, read_evalscope
+from evals.config.evalscope import read_evalscope
 from evals.errors import ConfigError
+from evals.naming import RENAMED_TASKS
 from evals.records import Source
 from evals.tasks import known_tasks
 from tests.config.configurations import (
@@ -57,8 +58,8 @@ def test_every_task_of_evalscopes_page_is_one_of_mtebs(page: str) -> None:
     names = re.findall(r"^\| \[([\w-]+)\]\(", page, re.M)
     assert len(names) > 25
     known = known_tasks()
-    assert [name for name in names if TASK_NAMES.get(name, name) not in known] == []
-    assert all(name not in known for name in TASK_NAMES)
+    assert [name for name in names if RENAMED_TASKS.get(name, name) not in known] == []
+    assert all(name not in known for name in RENAMED_TASKS)
 
 
 def changed(*path: str | int, value: Any, base: Mapping[str, Any] = ONE_STAGE) -> dict[str, Any]:

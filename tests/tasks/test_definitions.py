@@ -1,5 +1,5 @@
+from evals.naming import RENAMED_TASKS
 from evals.tasks import define_task, find_aggregates
-from evals.tasks.definitions import RENAMED
 
 
 def test_a_task_is_described_as_it_is_today() -> None:
@@ -15,8 +15,8 @@ def test_a_task_is_described_as_it_is_today() -> None:
 def test_every_name_that_mteb_has_changed_is_known() -> None:
     from mteb.results.task_result import renamed_tasks
 
-    assert renamed_tasks.items() <= RENAMED.items()
-    for old, new in RENAMED.items():
+    assert renamed_tasks.items() <= RENAMED_TASKS.items()
+    for old, new in RENAMED_TASKS.items():
         task = define_task(old)
         assert task is not None
         assert task.name == new
