@@ -45,8 +45,8 @@ class Timing:
 class Sight:
     """What there is to estimate from.
 
-    ``timings`` are of earlier runs, oldest first, ``workloads`` by case id. ``devices`` and ``reads`` are by alias: cpu,
-    cuda, mps or api, and what a model reads. ``fingerprints``, by alias, are of those models where they are known.
+    ``timings`` are of earlier runs, oldest first, ``workloads`` by case id. ``devices`` and ``reads`` are by alias:
+    cpu, cuda, mps or api, and what a model reads. ``fingerprints``, by alias, are of those models where they are known.
     ``known`` are the ids of cases whose outcome is in the store already.
     """
 

@@ -208,7 +208,10 @@ def time_left(
 
 
 def simulate(
-    jobs: Iterable[Job], workers: int, loading: Mapping[str, float], actual: Mapping[tuple[int, ...], float] | None = None
+    jobs: Iterable[Job],
+    workers: int,
+    loading: Mapping[str, float],
+    actual: Mapping[tuple[int, ...], float] | None = None,
 ) -> tuple[float, list[list[Job]]]:
     """Run a schedule without running anything.
 
