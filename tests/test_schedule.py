@@ -1,7 +1,7 @@
 """Longest first, as laws: each job once, never worse than theory allows, whatever the estimates are worth."""
 
 import math
-from itertools import permutations, product
+from itertools import pairwise, permutations, product
 
 import pytest
 from hypothesis import given
@@ -97,7 +97,7 @@ def test_a_worker_keeps_its_model_until_it_has_no_more_of_it() -> None:
     _, took = simulate(jobs_of(5, 5, 5, 5, 4, 4, 4, 4, models="abababab"), 2, loading)
     for share in took:
         models = [job.model for job in share]
-        assert sum(before != after for before, after in zip(models, models[1:], strict=False)) <= 1
+        assert sum(before != after for before, after in pairwise(models)) <= 1
 
 
 def test_a_case_that_would_end_the_run_goes_before_those_of_the_loaded_model() -> None:
