@@ -27,9 +27,9 @@ SECONDS_A_TEST = 0.1
 
 
 def case_of(nodeid: str) -> str | None:
-    """Return the case in a node id, None where it is none of ours; it may hold brackets no more than an alias may."""
+    """Return the case in a node id, None where there is none; it may hold brackets no more than an alias may."""
     place, _, rest = nodeid.partition("::")
-    return rest.partition("[")[2].removesuffix("]") if place.rpartition("/")[2] == OUR_FILE else None
+    return rest.partition("[")[2].removesuffix("]") or None if place.rpartition("/")[2] == OUR_FILE else None
 
 
 def show_progress(config: pytest.Config) -> CaseProgress:
@@ -45,10 +45,14 @@ class Schedule:
     def __init__(self, session: Session, config: pytest.Config) -> None:
         self._session = session
         self._config = config
-        self._line = TerminalLine.of(config)
         self._collected: tuple[str, ...] = ()
         self._begun: dict[str, float] = {}
         self._took: dict[str, float] = {}
+
+    @cached_property
+    def _line(self) -> TerminalLine:
+        """The line behind the dots; there is no terminal reporter yet when this object is made."""
+        return TerminalLine.of(self._config)
 
     @cached_property
     def forecast(self) -> Forecast:
@@ -73,11 +77,11 @@ class Schedule:
         """Make a job of each case, and one of the tests of each other file: they may share what is dear to set up."""
         estimates, jobs = self.forecast.estimates, []
         ids = enumerate(nodeids)
-        for file, found in groupby(ids, key=lambda item: case_of(item[1]) or item[1].partition("::")[0]):
+        for place, found in groupby(ids, key=lambda item: case_of(item[1]) or item[1].partition("::")[0]):
             items = tuple(number for number, _ in found)
-            known = estimates.get(file)
+            known = estimates.get(place)
             seconds = SECONDS_A_TEST * len(items) if known is None else known.seconds
-            jobs.append(Job(items=items, seconds=seconds, model=None if known is None else file.partition(":")[0]))
+            jobs.append(Job(items=items, seconds=seconds, model=None if known is None else place.partition(":")[0]))
         return jobs
 
     def words_left(self) -> str:
@@ -108,8 +112,9 @@ class Schedule:
         self._collect(ids)
 
     def _collect(self, nodeids: Sequence[str]) -> None:
-        cases = (case_of(nodeid) for nodeid in nodeids)
-        self._collected = tuple(case for case in cases if case is not None)
+        known = {case.id for case in self._session.plan.cases}
+        cases = map(case_of, nodeids)
+        self._collected = tuple(case for case in cases if case is not None and case in known)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Note when a case began."""
@@ -118,20 +123,24 @@ class Schedule:
             self._begun[case] = time.monotonic()
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self) -> None:
-        """Make room for what pytest writes."""
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Make room for what pytest writes; a case that its worker did not survive is told of by its report alone."""
         self._line.clear()
+        if report.when not in ("setup", "call", "teardown"):
+            self._finish(report.nodeid)
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Note how long a case took; with workers, whose own lines nobody sees, show how long the others will."""
-        case = case_of(nodeid)
-        if case not in self._begun:
-            return
-        self._took[case] = time.monotonic() - self._begun.pop(case)
-        if self._workers and self._line.shown:
+        self._finish(nodeid)
+        if self._workers and self._line.shown and self._collected:
             done = f"{len(self._took)} of {len(self._collected)} cases done"
             self._line.paint(f" {', '.join(filter(None, (done, self.words_left())))}")
+
+    def _finish(self, nodeid: str) -> None:
+        case = case_of(nodeid)
+        if case is not None and case in self._begun:
+            self._took[case] = time.monotonic() - self._begun.pop(case)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
