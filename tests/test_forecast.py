@@ -49,7 +49,7 @@ def test_kinds_of_models_read_different_things_in_different_places(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
     plan = plan_of(tmp_path, "minilm", "cross", "both", "there")
     auto, cpu = (make_forecast(plan, (), device).estimates for device in ("auto", "cpu"))
-    assert cpu["cross:AskUbuntuDupQuestions"].seconds > 5 * cpu["minilm:AskUbuntuDupQuestions"].seconds
+    assert cpu["cross:AskUbuntuDupQuestions"].seconds > 1.5 * cpu["minilm:AskUbuntuDupQuestions"].seconds
     assert cpu["both:NFCorpus"].seconds > 2 * cpu["minilm:NFCorpus"].seconds
     assert auto["minilm:NFCorpus"].seconds < cpu["minilm:NFCorpus"].seconds
     assert auto["there:NFCorpus"] == cpu["there:NFCorpus"]

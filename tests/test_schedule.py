@@ -47,7 +47,7 @@ def test_each_job_is_given_exactly_once_however_wrong_the_estimates_are(
     drawn: list[tuple[float, float, str | None]], workers: int
 ) -> None:
     jobs = [Job(items=(i,), seconds=seconds, model=model) for i, (seconds, _, model) in enumerate(drawn)]
-    actual = {(i,): seconds for i, (_, seconds, _) in enumerate(drawn)}
+    actual: dict[tuple[int, ...], float] = {(i,): seconds for i, (_, seconds, _) in enumerate(drawn)}
     end, took = simulate(jobs, workers, {"a": 5.0, "b": 50.0}, actual)
     assert sorted(job.items for share in took for job in share) == sorted(actual)
     assert end >= lower_bound(list(actual.values()), workers) * (1 - 1e-9)

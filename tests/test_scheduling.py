@@ -28,8 +28,6 @@ from evals.session import Session
 def measure(self, case, progress):
     began = time.time()
     time.sleep(float(case.task.name.partition("_")[2]) / 1000)
-    if os.environ.get("DIES") == case.task.name:
-        os._exit(9)
     who = os.environ.get("PYTEST_XDIST_WORKER", "alone")
     with Path("log").open("a") as log:
         log.write(f"{who} {case.task.name} {began} {time.time()}\\n")
@@ -92,17 +90,6 @@ def test_two_workers_take_the_longest_first_and_end_together(project: pytest.Pyt
     assert wall <= 1.05 * lower_bound(SECONDS, 2) + 2.0  # what a busy machine may take to start the second worker
 
 
-def test_a_worker_that_dies_in_the_longest_case_costs_that_case_only(
-    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DIES", name(8, 2.0))
-    result = run(project, "-n", "2", "--report", "run.json")
-    result.assert_outcomes(passed=len(SECONDS) - 1, failed=1)
-    records = {record["task"]: record for record in json.loads((project.path / "run.json").read_text())["records"]}
-    assert "crashed" in records[name(8, 2.0)]["error"]
-    assert sum(record["outcome"] == "passed" for record in records.values()) == len(SECONDS) - 1
-
-
 def test_tests_of_the_project_run_in_the_same_session(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_mine="import pytest\n@pytest.mark.parametrize('n', range(20))\ndef test_n(n): pass\n",
@@ -120,12 +107,6 @@ def test_stopping_at_the_first_failure_leaves_the_rest(project: pytest.Pytester)
     assert result.ret != 0
     ran = [task for tasks in log(project.path).values() for task, *_ in tasks]
     assert len(ran) < len(SECONDS) - 2
-
-
-def test_another_way_to_distribute_stays_what_was_asked_for(project: pytest.Pytester) -> None:
-    result = run(project, "-n", "2", "--dist", "loadfile", "-v")
-    result.stdout.fnmatch_lines(["scheduling tests via LoadFileScheduling"])
-    assert len(log(project.path)) == 1  # one file, one worker
 
 
 def test_alone_the_order_is_that_of_the_plan(project: pytest.Pytester) -> None:
@@ -267,6 +248,12 @@ def test_a_file_or_a_ci_gets_no_line(
     schedule.pytest_runtest_logfinish(nodeid("10"))
     assert terminal.text == ""
     assert schedule.words_left() == ""
+
+
+@pytest.mark.parametrize("asked", ["loadfile", "worksteal", "each", "no"])
+def test_another_way_to_distribute_stays_what_was_asked_for(tmp_path: Path, clock: Clock, asked: str) -> None:
+    config: Any = SimpleNamespace(getvalue={"dist": asked}.get)
+    assert scheduled(tmp_path, Terminal()).pytest_xdist_make_scheduler(config) is None
 
 
 def test_a_damaged_run_in_the_store_does_not_stop_a_run(tmp_path: Path, clock: Clock) -> None:
