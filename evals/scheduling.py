@@ -48,6 +48,7 @@ class Schedule:
         self._collected: tuple[str, ...] = ()
         self._begun: dict[str, float] = {}
         self._took: dict[str, float] = {}
+        self._lost: set[str] = set()
 
     @cached_property
     def _line(self) -> TerminalLine:
@@ -89,7 +90,7 @@ class Schedule:
         if not self._line.shown or len(self._collected) < 2:
             return ""
         now, estimates = time.monotonic(), self.forecast.estimates
-        costs = {id_: estimates[id_].seconds for id_ in self._collected if id_ in estimates}
+        costs = {id_: estimates[id_].seconds for id_ in self._collected if id_ not in self._lost}
         left = time_left(
             [(costs[id_], seconds) for id_, seconds in self._took.items() if id_ in costs],
             [(costs[id_], now - since) for id_, since in self._begun.items() if id_ in costs],
@@ -126,21 +127,20 @@ class Schedule:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Make room for what pytest writes; a case that its worker did not survive is told of by its report alone."""
         self._line.clear()
-        if report.when not in ("setup", "call", "teardown"):
-            self._finish(report.nodeid)
+        case = case_of(report.nodeid)
+        if case is not None and report.when not in ("setup", "call", "teardown"):
+            self._begun.pop(case, None)
+            self._lost.add(case)
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """Note how long a case took; with workers, whose own lines nobody sees, show how long the others will."""
-        self._finish(nodeid)
-        if self._workers and self._line.shown and self._collected:
-            done = f"{len(self._took)} of {len(self._collected)} cases done"
-            self._line.paint(f" {', '.join(filter(None, (done, self.words_left())))}")
-
-    def _finish(self, nodeid: str) -> None:
         case = case_of(nodeid)
         if case is not None and case in self._begun:
             self._took[case] = time.monotonic() - self._begun.pop(case)
+        if self._workers and self._line.shown and self._collected:
+            done = f"{len(self._took) + len(self._lost)} of {len(self._collected)} cases done"
+            self._line.paint(f" {', '.join(filter(None, (done, self.words_left())))}")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:

@@ -182,8 +182,8 @@ def test_a_new_worker_that_collected_other_tests_gets_none() -> None:
     worker: Any = FakeWorker("gw9")
     machine.scheduler.add_node(worker)
     machine.scheduler.add_node_collection(worker, ["other"])
-    machine.run()
     assert worker.shutting_down
+    machine.run()
     assert not worker.ran
     assert machine.ran == [0, 1, 2]
 

@@ -231,7 +231,7 @@ def test_with_workers_the_controller_shows_the_time_left_and_makes_room_for_pyte
 def test_a_case_that_its_worker_did_not_survive_is_not_waited_for(tmp_path: Path, clock: Clock) -> None:
     schedule = scheduled(tmp_path, Terminal(), workers=2)
     schedule.pytest_runtest_logstart(nodeid("30"))
-    clock.now = 1800.0
+    clock.now = 60.0
     report: Any = SimpleNamespace(when="???", nodeid=nodeid("30"))
     schedule.pytest_runtest_logreport(report)
     assert schedule.words_left() == "about 20 min left"
