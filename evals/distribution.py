@@ -52,8 +52,8 @@ class LongestFirst:
 
     @property
     def collection_is_completed(self) -> bool:
-        """Whether all workers of the start have collected."""
-        return len(self._collections) >= self._expected
+        """Whether all workers of the start have collected; they may be gone since."""
+        return self._collection is not None or len(self._collections) >= self._expected
 
     @property
     def tests_finished(self) -> bool:

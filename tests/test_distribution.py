@@ -49,6 +49,7 @@ class Machine:
         self.scheduler = LongestFirst(workers, self.jobs, {}, None, lambda: self.now)  # type: ignore[arg-type]
         self.workers: list[FakeWorker] = []
         self.crashed: list[str] = []
+        self.shutting_down = False
         self.most_promised = 0
         for number in range(workers):
             self.start(f"gw{number}")
@@ -72,6 +73,7 @@ class Machine:
         events: list[tuple[float, int]] = []
         end = 0.0
         while True:
+            self.end_workers()
             for number, worker in enumerate(self.workers):
                 if worker.can_begin:
                     worker.running = worker.queue.popleft()
@@ -89,16 +91,31 @@ class Machine:
                 dies_in = None
                 worker.queue.clear()
                 self.crashed += filter(None, [self.scheduler.remove_node(node)])
+                self.shutting_down = False
                 self.start(f"gw{len(self.workers)}")
                 continue
             worker.ran.append(item)
             end = self.now
             self.scheduler.mark_test_complete(node, item)
-            if self.scheduler.tests_finished:  # as xdist does then
-                for other in self.scheduler.nodes:
-                    if not other.shutting_down:
-                        other.shutdown()
+            self.look_whether_all_is_done()
         return end
+
+    def end_workers(self) -> None:
+        """Let those go that have read that there is no more; without any the session would break off."""
+        for worker in self.workers:
+            node: Any = worker
+            if worker.running is None and list(worker.queue)[:1] == [None] and node in self.scheduler.nodes:
+                assert self.scheduler.remove_node(node) is None
+                self.look_whether_all_is_done()
+        assert self.shutting_down or self.scheduler.nodes
+
+    def look_whether_all_is_done(self) -> None:
+        """Tell all workers to stop when the scheduler says so, as xdist does."""
+        if self.scheduler.tests_finished and not self.shutting_down:
+            self.shutting_down = True
+            for other in self.scheduler.nodes:
+                if not other.shutting_down:
+                    other.shutdown()
 
     @property
     def ran(self) -> list[int]:
