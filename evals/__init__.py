@@ -4,8 +4,8 @@ The map, lowest layer first; a module imports only from the layers below it:
 
 - ``errors`` ``points`` ``naming`` ``environment`` ``metrics``: sentences and names for the user, and formulas
 - ``files`` ``samples`` ``rankings`` ``embeddings`` ``shown`` ``records``: file boundaries, and the nouns as frozen data
-- ``config`` ``prompts`` ``modelscope`` ``recording`` ``rescore`` ``stats`` ``store`` ``workload`` ``schedule``: TOML and
-  options, checked; what is put before a text; a second hub; run records; scores again; intervals; the ``.evals``
+- ``config`` ``prompts`` ``modelscope`` ``recording`` ``rescore`` ``stats`` ``store`` ``workload`` ``schedule``: TOML
+  and options, checked; what is put before a text; a second hub; run records; scores again; intervals; the ``.evals``
   folder; how much text a case has; longest first
 - ``pairing`` ``overall`` ``merging`` ``history`` ``costs``: two models' samples; one verdict for a model; two baseline
   files; scores over runs; how long a case takes
