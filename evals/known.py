@@ -7,7 +7,7 @@ did. What is found there costs no import of torch, mteb, scipy or scikit-learn.
 import hashlib
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from evals.capture import show
 from evals.config import ApiSpec, Model
 from evals.environment import describe_environment, installed_for_good
+from evals.errors import EvalsError
 from evals.models import identify
 from evals.recording import Record, SuiteVerdict, make_record, to_dict
 from evals.records import Case, ModelIdentity, Outcome, Reference, Scores, Verdict
@@ -32,9 +33,9 @@ HOME = Path(__file__).parent
 # Parts of this package that change no outcome; all others do, new ones too, until they are named here.
 ONLY_JUDGE = {"baselines", "gate", "merging", "overall", "pairing", "stats"}
 ONLY_SHOW = {
-    "__init__", "__main__", "averages", "cases", "changes", "commands", "comparing", "data", "differing", "doctor",
-    "history", "importing", "known", "plugin", "progress", "report", "reporting", "runs", "session", "stock", "suites",
-    "test_tasks", "workers",
+    "__init__", "__main__", "averages", "cases", "changes", "commands", "comparing", "costs", "data", "differing",
+    "distribution", "doctor", "forecast", "history", "importing", "known", "plugin", "progress", "report", "reporting",
+    "runs", "schedule", "scheduling", "session", "stock", "suites", "test_tasks", "workers", "workload",
 }  # fmt: skip
 # Of the environment, what computes. An interpreter's or a kernel's patch level does not.
 NOT_COMPUTING = {"python", "platform", "touchstone-evals"}
@@ -90,6 +91,16 @@ class Known:
             return None
         identity = identify(self._models[case.alias], self._store)
         return Found(outcome=_outcome(kept.record, identity, kept.shown), against=kept.against)
+
+    def ids(self, cases: Iterable[Case]) -> frozenset[str]:
+        """Return which cases `find` would give; one whose model is not there is none of them."""
+        return frozenset(case.id for case in cases if self._has(case))
+
+    def _has(self, case: Case) -> bool:
+        try:
+            return self.find(case) is not None
+        except EvalsError:
+            return False
 
     def show_again(self, found: Found, reference: Samples | None) -> Outcome:
         """Return an outcome with the samples that changed most against others, without their texts."""

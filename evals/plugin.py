@@ -16,10 +16,10 @@ from pydantic import TypeAdapter
 from evals.config import Options
 from evals.errors import EvalsError
 from evals.overall import render_suite
-from evals.progress import CaseProgress
 from evals.recording import Record, make_record, to_dict
 from evals.records import Case, Outcome, Verdict
 from evals.report import render_summary, summarize
+from evals.scheduling import NAME, Schedule
 from evals.session import Finished, Session, open_session
 from evals.sources import go_offline
 from evals.workers import available_cores, device_of_worker, share_threads, visible_devices
@@ -214,12 +214,6 @@ class Controller:
             terminalreporter.write_line(note)
 
 
-def show_progress(config: pytest.Config) -> CaseProgress:
-    """Return the progress line of this session."""
-    manager = config.pluginmanager
-    return CaseProgress(manager.get_plugin("terminalreporter"), manager.get_plugin("capturemanager"))
-
-
 def _share_machine(config: pytest.Config) -> None:
     """Give each worker its cores and its device, in time: numpy and torch look when they are imported."""
     device = getattr(config, "workerinput", {}).get("evals_device")
@@ -262,6 +256,7 @@ def _start(config: pytest.Config) -> None:
     config.stash[SESSION] = session
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Controller(session), "evals-controller")
+        config.pluginmanager.register(Schedule(session, config), NAME)
 
 
 def _command(config: pytest.Config) -> list[str]:

@@ -7,8 +7,9 @@ import pytest
 
 from evals.errors import EvalsError
 from evals.gate import Circumstances
-from evals.plugin import OUTCOME, VERDICT, get_session, show_progress
+from evals.plugin import OUTCOME, VERDICT, get_session
 from evals.records import Case, Outcome
+from evals.scheduling import show_progress
 
 
 @pytest.fixture

@@ -13,17 +13,19 @@ LAYERS = (
     {"files", "strict_yaml", "naming"},
     {"samples", "embeddings", "rankings", "shown"},
     {"records"},
-    {"config", "modelscope", "prompts", "recording", "rescore", "stats", "store"},
-    {"pairing", "overall", "merging", "history"},
+    {"config", "modelscope", "prompts", "recording", "rescore", "stats", "store", "workload", "schedule"},
+    {"pairing", "overall", "merging", "history", "costs"},
     {"baselines", "changes", "gate", "report", "workers", "progress", "stock", "runs"},
     {"sources", "capture", "batching"},
     {"api"},
     {"tasks", "models", "encoder", "reranker"},
     {"runner", "cases", "comparing", "averages", "differing", "importing", "doctor"},
-    {"stages", "reporting", "known"},
+    {"stages", "reporting", "known", "forecast"},
     {"engine"},
     {"session"},
     {"commands"},
+    {"distribution"},
+    {"scheduling"},
     {"plugin", "__main__"},
     {"test_tasks"},
 )
@@ -31,7 +33,7 @@ HEAVY = {"mteb", "torch", "sentence_transformers", "datasets", "transformers", "
          "modelscope"}  # fmt: skip
 MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "modelscope", "encoder", "reranker", "batching", "capture", "sources",
                     "runner", "importing", "doctor", "stages"}  # fmt: skip
-PYTEST_STARTS_AT = "plugin"
+PYTEST_STARTS_AT = "distribution"
 
 
 def unit(module: str) -> str:

@@ -1,6 +1,7 @@
 """The `evals` command: what it prints, and the exit code."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,42 @@ def test_plan_lists_the_cases_of_the_default_suite(
     assert code == 0
     assert "minilm:SmokeRetrieval" in out
     assert out.strip().endswith("1 Classification, 1 Clustering, 1 PairClassification, 1 Reranking, 1 Retrieval, 1 STS")
+
+
+def test_plan_says_how_long_it_will_take_from_past_runs_and_from_the_amount_of_text(
+    capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    code, out, _ = run(capsys, "plan", "--workers", "3", "--workers", "1", "--on", "cpu")
+    assert code == 0
+    cases, types, workers, rest = (block.splitlines() for block in out.strip().split("\n\n"))
+    times = {line.split()[0]: line.split()[5] for line in cases}
+    assert times["case"] == "time"
+    assert {name for name, time in times.items() if time.startswith("~")} == {
+        f"minilm:Smoke{name}" for name in ("STS", "Classification", "PairClassification", "Clustering")
+    }
+    assert types[0].split() == ["type", "minilm"]
+    assert types[-1].startswith("all ")
+    assert [line.split()[0] for line in workers] == ["workers", "3", "1"]
+    assert rest[0] == "times: 2 timed here before; 4 by the amount of text, which can be wrong by a factor of 4"
+    code, out, err = run(capsys, "plan", "--workers", "none")
+    assert (code, err) == (4, 'evals: --workers = "none"; expected a whole number of 1 or more\n')
+
+
+def test_plan_puts_models_side_by_side_and_is_a_table_in_a_terminal(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    chosen = ("plan", "--model", "minilm", "--model", "minilm@truncate_dim=64", "--task", "SmokeS*", "--on", "cpu")
+    _, plain, _ = run(capsys, *chosen)
+    assert "type  minilm  minilm+truncate_dim-64  all" in plain.splitlines()
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    _, shown, _ = run(capsys, *chosen)
+    assert "\x1b[1m" in shown
+    assert "\x1b" not in plain
+    assert [line.split() for line in re.sub(r"\x1b\[\d*m", "", shown).splitlines()] == [
+        line.split() for line in plain.splitlines()
+    ]
 
 
 def test_mistake_is_one_sentence_and_exit_code_4(
