@@ -187,6 +187,7 @@ def scheduled(tmp_path: Path, terminal: Terminal, workers: int = 0) -> Schedule:
         plan=SimpleNamespace(cases=tuple(cases), models={}),
         store=SimpleNamespace(folder=tmp_path),
         options=SimpleNamespace(device="cpu"),
+        known=SimpleNamespace(ids=lambda _: frozenset()),
     )
     schedule = Schedule(session, terminal.config(workers))
     schedule.pytest_xdist_node_collection_finished([nodeid(case.task.name) for case in cases])

@@ -77,7 +77,7 @@ def test_limit_makes_a_case_smaller_and_never_larger() -> None:
 def test_aggregates_are_the_sum_of_their_parts_which_are_those_of_mteb() -> None:
     import mteb
 
-    from evals.tasks.catalog import quiet_mteb
+    from evals.tasks.registry import quiet_mteb
 
     with quiet_mteb():
         aggregates = {
