@@ -4,10 +4,12 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from evals.batching import BatchedModel
 from evals.capture import Capture, Predicted, show
 from evals.encoder import WatchedEncoder
 from evals.environment import describe_environment
@@ -17,6 +19,7 @@ from evals.rankings import FORMAT, Ranking, encode_rankings
 from evals.records import Case, ModelIdentity, Outcome, Scores
 from evals.reranker import WatchedReranker
 from evals.rescore import rescore
+from evals.retrieval import searched_in_arrays
 from evals.samples import Samples, gather
 from evals.shown import Shown
 from evals.store import Store
@@ -68,7 +71,8 @@ def measure(
             keep_result(measured.result, measured.meta, store)
         if measured.rankings:
             store.write_rankings(
-                rankings_key(case, opened, model.identity, model.device), encode_rankings(measured.rankings)
+                rankings_key(case, opened, model.identity, model.device),
+                partial(encode_rankings, measured.rankings),
             )
         return replace(measured.outcome, phases={"data": loaded, **measured.outcome.phases})
 
@@ -105,7 +109,7 @@ def measure_opened(
         batched.progress, before = progress, batched.encoded
     try:
         kwargs = {"batch_size": model.batch_size, **model.encode_kwargs}
-        evaluated = evaluate(case, opened, _wrap(watched, model), kwargs, reference)
+        evaluated = evaluate(case, opened, _wrap(watched, model), kwargs, reference, device=_search_device(model))
     finally:
         if batched is not None:
             batched.flush()
@@ -156,6 +160,11 @@ def _watch(
     return WatchedEncoder(model.encoder, module, progress, model.prompt_used), model.batched
 
 
+def _search_device(model: OpenModel | OpenReranker) -> str | None:
+    """Return where to search: with the model, where it is one of ours, whose vectors come as arrays."""
+    return model.device if isinstance(model, OpenModel) and isinstance(model.batched, BatchedModel) else None
+
+
 def _wrap(watched: WatchedEncoder | WatchedReranker, model: OpenModel | OpenReranker) -> Any:
     """Return what mteb is given: the model, or what quantizes its vectors."""
     if not isinstance(model, OpenModel) or model.quantize is None:
@@ -181,15 +190,23 @@ class Evaluated:
 
 
 def evaluate(
-    case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, Any], reference: Samples | None = None
+    case: Case,
+    opened: OpenTask,
+    model: Any,
+    encode_kwargs: dict[str, Any],
+    reference: Samples | None = None,
+    *,
+    device: str | None = None,
 ) -> Evaluated:
     """Evaluate what mteb takes for a model on data that is loaded; ``reference`` as for `measure`.
+
+    ``device`` is where to search, for embeddings that come as plain arrays; None to leave them where they are.
 
     Raises:
         EvalsError: there is no score to be had.
     """
     captures = [Capture(part) for part in opened.parts]
-    result = _evaluate(opened, model, encode_kwargs)
+    result = _evaluate(opened, model, encode_kwargs, device)
     samples = _samples(opened, captures)
     return Evaluated(
         result=result,
@@ -200,21 +217,22 @@ def evaluate(
     )
 
 
-def _evaluate(opened: OpenTask, model: Any, encode_kwargs: dict[str, Any]) -> "TaskResult":
+def _evaluate(opened: OpenTask, model: Any, encode_kwargs: dict[str, Any], device: str | None) -> "TaskResult":
     """Evaluate a task, or an aggregate's children and then their combination."""
     import mteb
 
     results = []
     for part in opened.parts:
-        outcome = mteb.evaluate(
-            model,
-            part,
-            cache=None,
-            encode_kwargs=cast(Any, {"show_progress_bar": False, **encode_kwargs}),
-            prediction_folder=Path("captured, not written"),
-            show_progress_bar=False,
-            co2_tracker=False,
-        )
+        with searched_in_arrays(part, device):
+            outcome = mteb.evaluate(
+                model,
+                part,
+                cache=None,
+                encode_kwargs=cast(Any, {"show_progress_bar": False, **encode_kwargs}),
+                prediction_folder=Path("captured, not written"),
+                show_progress_bar=False,
+                co2_tracker=False,
+            )
         results += outcome.task_results
     if len(opened.parts) == 1 and opened.parts[0] is opened.task:
         return results[0]

@@ -7,7 +7,8 @@ import argparse
 import json
 import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 DIMENSIONS = 384
 SIZES = ((10_000, 1_000), (100_000, 1_000))
 GROWTH = ((20_000, 1_000), (20_000, 10_000))
+SMALL = 200, 20
 JUDGED = 20
 SUITE = """
 models = ["minilm"]
@@ -61,25 +63,34 @@ def _unit(chosen: np.random.Generator, rows: int) -> Any:
 
 
 def run_retrieval(asked: argparse.Namespace, _: Any) -> dict[str, Any]:
-    """Judge one size by one side; ``asked.tasks`` is how many documents and queries."""
+    """Judge one size by one side; ``asked.tasks`` says how many documents and queries.
+
+    A small one goes before: what is imported and compiled on first use is no part of either side.
+    """
+    documents, queries = map(int, asked.tasks)
+    run_size(asked.side, asked.folder / "small", *SMALL)
+    return {f"{documents} x {queries}": run_size(asked.side, asked.folder / "made", documents, queries)}
+
+
+def run_size(side: str, folder: Path, documents: int, queries: int) -> dict[str, float]:
+    """Judge documents and queries by one side; return the score, CPU seconds, and the peak of this process's memory."""
     import mteb
-    import torch
     from mteb.models import ModelMeta
 
+    import evals.runner
     from evals.cases import find_cases
     from evals.config import Options
     from evals.models import OpenModel
     from evals.records import ModelIdentity, Settings
-    from evals.runner import measure
     from evals.store import Store
     from evals.tasks import open_task
 
-    documents, queries = map(int, asked.tasks)
-    write_folder(asked.folder / "made", documents, queries)
-    suite = asked.folder / "suite.toml"
-    suite.write_text(SUITE.format(folder=asked.folder / "made"), encoding="utf-8")
-    (case,) = find_cases(Options.parse({"suites": [str(suite)]}, root=asked.folder, cwd=asked.folder)).cases
-    store = Store(asked.folder / "store")
+    runner: Any = evals.runner
+    write_folder(folder, documents, queries)
+    suite = folder / "suite.toml"
+    suite.write_text(SUITE.format(folder=folder), encoding="utf-8")
+    (case,) = find_cases(Options.parse({"suites": [str(suite)]}, root=folder, cwd=folder)).cases
+    store = Store(folder / "store")
     encoder: Any = Given(ModelMeta.create_empty({"name": "given/vectors", "revision": "1"}), documents, queries)
     model = OpenModel(
         encoder=encoder,
@@ -91,10 +102,9 @@ def run_retrieval(asked: argparse.Namespace, _: Any) -> dict[str, Any]:
         batch_size=32,
         encode_kwargs={},
     )
-    torch.ones(2).topk(1)  # what the first call of all costs
     with open_task(case.task, case.source, store) as opened:
-        if asked.side == "mteb":
-            timed = time.process_time()
+        started = time.process_time()
+        if side == "mteb":
             result = mteb.evaluate(
                 encoder,
                 opened.task,
@@ -105,25 +115,16 @@ def run_retrieval(asked: argparse.Namespace, _: Any) -> dict[str, Any]:
             )
             score = float(result.task_results[0].get_score())
         else:
-            import evals.runner
-
-            evals.runner.open_task = _already(opened)  # type: ignore[assignment]  # reading data is not what is timed
-            timed = time.process_time()
-            score = measure(case, model, store, lambda _: None).scores.score
-        run = time.process_time() - timed - encoder.seconds
+            original, runner.open_task = runner.open_task, _opening(opened)  # reading data is not what is timed
+            score = runner.measure(case, model, store, lambda _: None).scores.score
+            runner.open_task = original
+        run = time.process_time() - started - encoder.seconds
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    entry = {"score": score, "run": run, "data": 0.0, "encode": encoder.seconds, "peak_kb": peak}
-    return {f"{documents} x {queries}": entry}
+    return {"score": score, "run": run, "data": 0.0, "encode": encoder.seconds, "peak_kb": peak}
 
 
-def _already(opened: Any) -> Any:
-    from contextlib import contextmanager
-
-    @contextmanager
-    def opening(*_: Any, **__: Any) -> Iterator[Any]:
-        yield opened
-
-    return opening
+def _opening(opened: Any) -> Any:
+    return lambda *_, **__: nullcontext(opened)
 
 
 def write_folder(folder: Path, documents: int, queries: int) -> None:

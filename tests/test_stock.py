@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Store:
     cache = store.data_cache("c" * 64)
     cache.mkdir(parents=True)
     (cache / "rows.arrow").write_bytes(b"rows")
-    store.write_rankings(FOUND_BY, b"found")
+    store.write_rankings(FOUND_BY, lambda file: file.write(b"found"))
     vectors = store.embeddings(FIRST)
     for number in range(12):
         vectors.put(make_keys([str(number)]), np.full((1, 4), number, np.float32))

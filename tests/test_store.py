@@ -1,7 +1,8 @@
 import hashlib
 import os
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 
@@ -10,6 +11,10 @@ from evals.store import Store
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def put(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
 
 
 @pytest.fixture
@@ -135,11 +140,11 @@ def test_rankings_are_kept_by_key_and_the_newest_alone(tmp_path: Path) -> None:
     keys: list[dict[str, object]] = [{"fingerprint": "0123456789ab", "limit": limit} for limit in (None, 5)]
     assert store.read_rankings(keys[0]) is None
     for content in (b"first", b"second"):
-        store.write_rankings(keys[0], content)
+        store.write_rankings(keys[0], partial(put, content))
         assert store.read_rankings(keys[0]) == content
     assert store.read_rankings(keys[1]) is None
     (file,) = tmp_path.rglob("*.parquet")
     file.write_bytes(b"secund")
     assert store.read_rankings(keys[0]) is None
-    store.write_rankings(keys[0], b"second")
+    store.write_rankings(keys[0], partial(put, b"second"))
     assert store.read_rankings(keys[0]) == b"second"
