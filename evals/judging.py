@@ -55,10 +55,10 @@ def judge(ranking: Ranking, judgements: Judgements, depth: int, *, itself: bool 
     rows = ranking.rows()
     while block := list(islice(rows, QUERIES_AT_ONCE)):
         if not itself:
-            block = [_without(numbers.get(query), query, *found) for query, *found in block]
+            block = [(query, *_without(numbers.get(query), documents, scores)) for query, documents, scores in block]
         judged = [{d: max(grade, 0) for d, grade in judgements[query].items()} for query, _, _ in block]
         exact = [documents[:depth] for _, documents, _ in block]
-        single = exact if ranking.scores.dtype == np.float32 else [_rounded(*found)[:depth] for _, *found in block]
+        single = exact if ranking.scores.dtype == np.float32 else [_rounded(d, s)[:depth] for _, d, s in block]
         ideal = _ideal(judged)
         ranked = Ranked(_gains(single, judged, numbers, grades, depth), ideal)
         yield Judged(
@@ -91,10 +91,10 @@ def confidences(judged: Judged) -> dict[str, Floats]:
 
 
 def _without(
-    number: int | None, query: str, documents: NDArray[np.int32], scores: NDArray[Any]
-) -> tuple[str, NDArray[np.int32], NDArray[Any]]:
+    number: int | None, documents: NDArray[np.int32], scores: NDArray[Any]
+) -> tuple[NDArray[np.int32], NDArray[Any]]:
     kept = documents != (-1 if number is None else number)
-    return query, documents[kept], scores[kept]
+    return documents[kept], scores[kept]
 
 
 def _rounded(documents: NDArray[np.int32], scores: NDArray[Any]) -> NDArray[np.int32]:

@@ -4,14 +4,14 @@ Only where a model's embeddings are searched for documents of a whole corpus. Wh
 documents found, it still does.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evals.judging import Judgements, all_metrics, confidences, judge
-from evals.metrics.resampling import Floats
 from evals.rankings import Ranking
 from evals.search import Search, in_order
 
@@ -19,37 +19,40 @@ if TYPE_CHECKING:
     from mteb import AbsTask
     from mteb.types import ScoresDict
 
+    from evals.metrics.resampling import Floats
+
 # What `make_score_dict` of mteb's calls the means over queries, and their names of one metric at one depth.
 NAMES = {"ndcg": "NDCG", "_map": "MAP", "recall": "Recall", "precision": "P", "mrr": "MRR", "hit_rate": "HitRate"}
 
 
 @contextmanager
-def searched_in_arrays(task: "AbsTask", device: str | None = None) -> Iterator[None]:
-    """Replace how one task object evaluates a split and subset, where it is an embedding search; nothing else.
+def searched_in_arrays(tasks: Sequence["AbsTask"], device: str | None = None) -> Iterator[None]:
+    """Replace how task objects evaluate a split and subset, where that is an embedding search; nothing else.
 
     Args:
-        task: any task of mteb's.
+        tasks: any tasks of mteb's.
         device: where to search, for embeddings that come as plain arrays; None to leave them where they are.
     """
     from mteb.abstasks import AbsTaskRetrieval
 
-    if not isinstance(task, AbsTaskRetrieval):
-        yield
-        return
-    original = task._evaluate_subset
-
-    def evaluate(model: Any, data_split: Any, **named: Any) -> Any:
-        if not _searches(task, model, data_split):
-            return original(model, data_split, **named)
-        asks = _asks_for_dictionaries(task)
-        arrays = _Arrays(model, device, as_dictionaries=asks)
-        return original(arrays.searcher, data_split, **named) if asks else _evaluate(task, arrays, data_split, **named)
-
-    task._evaluate_subset = evaluate  # type: ignore[method-assign]
+    replaced: list[Any] = [task for task in tasks if isinstance(task, AbsTaskRetrieval)]
+    for task in replaced:
+        task._evaluate_subset = partial(_evaluate_subset, task, task._evaluate_subset, device)
     try:
         yield
     finally:
-        del task._evaluate_subset
+        for task in replaced:
+            del task._evaluate_subset
+
+
+def _evaluate_subset(
+    task: Any, original: Callable[..., Any], device: str | None, model: Any, data_split: Any, **named: Any
+) -> Any:
+    if not _searches(task, model, data_split):
+        return original(model, data_split, **named)
+    if _asks_for_dictionaries(task):
+        return original(_Arrays(model, device, as_dictionaries=True).searcher, data_split, **named)
+    return _evaluate(task, _Arrays(model, device, as_dictionaries=False), data_split, **named)
 
 
 def _searches(task: Any, model: Any, data: Any) -> bool:
@@ -99,12 +102,10 @@ class _Arrays:
         *,
         query_idx_to_id: Mapping[int, str],
         query_embeddings: Any,
-        task_metadata: Any,
-        hf_subset: str,
-        hf_split: str,
         top_k: int,
         encode_kwargs: dict[str, Any],
         timer: Any,
+        **of: Any,
     ) -> dict[str, list[tuple[float, str]]]:
         """Search the corpus; return what mteb makes dictionaries of, or nothing where there shall be none."""
         from mteb.types import PromptType
@@ -116,24 +117,18 @@ class _Arrays:
         places[order] = np.arange(len(ids), dtype=np.int32)
         model: Any = self.searcher.model
         search = Search(model.similarity, query_embeddings, len(ids), top_k, device=self._device)
-        with timer("Searching corpus", split=hf_split, subset=hf_subset):
+        with timer("Searching corpus", split=of["hf_split"], subset=of["hf_subset"]):
             # The chunks are mteb's: a model that quantizes does so by the range of the numbers in each.
             for start in range(0, len(ids), self.searcher.corpus_chunk_size):
                 chunk = slice(start, min(start + self.searcher.corpus_chunk_size, len(ids)))
-                documents = model.encode(
-                    _load(corpus.select(range(chunk.start, chunk.stop)), task_metadata, encode_kwargs),
-                    task_metadata=task_metadata,
-                    hf_split=hf_split,
-                    hf_subset=hf_subset,
-                    prompt_type=PromptType.document,
-                    **encode_kwargs,
-                )
+                loader = _load(corpus.select(range(chunk.start, chunk.stop)), of["task_metadata"], encode_kwargs)
+                documents = model.encode(loader, prompt_type=PromptType.document, **of, **encode_kwargs)
                 search.add(documents, places[chunk])
                 del documents  # before the next chunk is encoded
         self.ranking = Ranking(
-            task=task_metadata.name,
-            split=hf_split,
-            subset=hf_subset,
+            task=of["task_metadata"].name,
+            split=of["hf_split"],
+            subset=of["hf_subset"],
             queries=list(query_idx_to_id.values()),
             counts=np.full(len(search.places), search.places.shape[1], dtype=np.int64),
             names=[ids[number] for number in order],
@@ -147,7 +142,7 @@ class _Arrays:
 
 
 def _load(documents: Any, task_metadata: Any, encode_kwargs: Mapping[str, Any]) -> Any:
-    """Return what mteb's `create_dataloader` does for documents; their texts are put together by columns, not by rows."""
+    """Return what mteb's `create_dataloader` does for documents; texts are put together by columns, not by rows."""
     from datasets import Dataset
     from mteb._create_dataloaders import _custom_collate_fn, create_dataloader
     from mteb.types import PromptType
@@ -172,12 +167,9 @@ def _evaluate(
     data: Any,
     *,
     encode_kwargs: Any,
-    hf_split: str,
-    hf_subset: str,
-    prediction_folder: Any = None,
-    num_proc: int | None = None,
     timer: Any,
-    **kwargs: Any,
+    prediction_folder: Any = None,
+    **named: Any,
 ) -> "ScoresDict":
     """Do what `AbsTaskRetrieval._evaluate_subset` does; the predictions that the task is told are a `Ranking`."""
     from mteb._evaluators import RetrievalEvaluator
@@ -185,25 +177,24 @@ def _evaluate(
     from mteb.abstasks.retrieval import _filter_queries_without_positives
 
     data["relevant_docs"], data["queries"] = _filter_queries_without_positives(data["relevant_docs"], data["queries"])
+    of = {"hf_split": named.pop("hf_split"), "hf_subset": named.pop("hf_subset")}
+    num_proc = named.pop("num_proc", None)
     evaluator = RetrievalEvaluator(
         corpus=data["corpus"],
         queries=data["queries"],
         task_metadata=task.metadata,
-        hf_split=hf_split,
-        hf_subset=hf_subset,
         top_ranked=None,
         top_k=task._top_k,
         timer=timer,
-        **kwargs,
+        **of,
+        **named,
     )
     evaluator(arrays.searcher, encode_kwargs=encode_kwargs, num_proc=num_proc)
     ranking = arrays.ranking
     assert ranking is not None
     if prediction_folder:
-        task._save_task_predictions(
-            ranking, arrays.searcher, prediction_folder, hf_subset=hf_subset, hf_split=hf_split
-        )
-    with timer("Scoring", split=hf_split, subset=hf_subset):
+        task._save_task_predictions(ranking, arrays.searcher, prediction_folder, **of)
+    with timer("Scoring", split=of["hf_split"], subset=of["hf_subset"]):
         scores = _score(task, ranking, data["relevant_docs"])
     found: ScoresDict = make_score_dict(
         **scores, task_scores={}, previous_results_model_meta=task._previous_results_model_meta

@@ -109,7 +109,8 @@ def measure_opened(
         batched.progress, before = progress, batched.encoded
     try:
         kwargs = {"batch_size": model.batch_size, **model.encode_kwargs}
-        evaluated = evaluate(case, opened, _wrap(watched, model), kwargs, reference, device=_search_device(model))
+        with searched_in_arrays(opened.parts, model.device if isinstance(batched, BatchedModel) else None):
+            evaluated = evaluate(case, opened, _wrap(watched, model), kwargs, reference)
     finally:
         if batched is not None:
             batched.flush()
@@ -160,11 +161,6 @@ def _watch(
     return WatchedEncoder(model.encoder, module, progress, model.prompt_used), model.batched
 
 
-def _search_device(model: OpenModel | OpenReranker) -> str | None:
-    """Return where to search: with the model, where it is one of ours, whose vectors come as arrays."""
-    return model.device if isinstance(model, OpenModel) and isinstance(model.batched, BatchedModel) else None
-
-
 def _wrap(watched: WatchedEncoder | WatchedReranker, model: OpenModel | OpenReranker) -> Any:
     """Return what mteb is given: the model, or what quantizes its vectors."""
     if not isinstance(model, OpenModel) or model.quantize is None:
@@ -190,23 +186,15 @@ class Evaluated:
 
 
 def evaluate(
-    case: Case,
-    opened: OpenTask,
-    model: Any,
-    encode_kwargs: dict[str, Any],
-    reference: Samples | None = None,
-    *,
-    device: str | None = None,
+    case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, Any], reference: Samples | None = None
 ) -> Evaluated:
     """Evaluate what mteb takes for a model on data that is loaded; ``reference`` as for `measure`.
-
-    ``device`` is where to search, for embeddings that come as plain arrays; None to leave them where they are.
 
     Raises:
         EvalsError: there is no score to be had.
     """
     captures = [Capture(part) for part in opened.parts]
-    result = _evaluate(opened, model, encode_kwargs, device)
+    result = _evaluate(opened, model, encode_kwargs)
     samples = _samples(opened, captures)
     return Evaluated(
         result=result,
@@ -217,22 +205,21 @@ def evaluate(
     )
 
 
-def _evaluate(opened: OpenTask, model: Any, encode_kwargs: dict[str, Any], device: str | None) -> "TaskResult":
+def _evaluate(opened: OpenTask, model: Any, encode_kwargs: dict[str, Any]) -> "TaskResult":
     """Evaluate a task, or an aggregate's children and then their combination."""
     import mteb
 
     results = []
     for part in opened.parts:
-        with searched_in_arrays(part, device):
-            outcome = mteb.evaluate(
-                model,
-                part,
-                cache=None,
-                encode_kwargs=cast(Any, {"show_progress_bar": False, **encode_kwargs}),
-                prediction_folder=Path("captured, not written"),
-                show_progress_bar=False,
-                co2_tracker=False,
-            )
+        outcome = mteb.evaluate(
+            model,
+            part,
+            cache=None,
+            encode_kwargs=cast(Any, {"show_progress_bar": False, **encode_kwargs}),
+            prediction_folder=Path("captured, not written"),
+            show_progress_bar=False,
+            co2_tracker=False,
+        )
         results += outcome.task_results
     if len(opened.parts) == 1 and opened.parts[0] is opened.task:
         return results[0]

@@ -20,7 +20,7 @@ Similarity = Callable[[Any, Any], Any]
 # Scores computed at once, by device. What fits is one call, as mteb makes it, so that sums round alike.
 BLOCK = {"cpu": 1 << 24, "mps": 1 << 26, "cuda": 1 << 28}
 QUERIES = 1024
-# Sums of a matrix product may round otherwise in a block whose width is no multiple of what the processor takes at once.
+# A matrix product may round otherwise in a block whose width is no multiple of what the processor takes at once.
 STEP = 64
 _SIGN = 0x7FFFFFFF
 
@@ -69,7 +69,7 @@ class Search:
             ModelError: a score is not a number.
         """
         placed = self._place(documents)
-        for rows, columns in self._blocks(len(self._queries), len(placed), _can_be_cut(self._queries, placed)):
+        for rows, columns in self._blocks(len(self._queries), len(placed), cut=_can_be_cut(self._queries, placed)):
             whole = rows == slice(0, len(self._queries)), columns == slice(0, len(placed))
             scores = self._score(
                 self._queries if whole[0] else self._queries[rows], placed if whole[1] else placed[columns]
@@ -77,7 +77,7 @@ class Search:
             self._keep(scores, places[columns], rows, self._seen + columns.start)
         self._seen += len(placed)
 
-    def _blocks(self, rows: int, columns: int, cut: bool) -> Iterator[tuple[slice, slice]]:
+    def _blocks(self, rows: int, columns: int, *, cut: bool) -> Iterator[tuple[slice, slice]]:
         """Cut a table of scores; what is kept of a row grows from left to right."""
         high, wide = rows, columns
         if cut and rows * columns > self._block:

@@ -116,7 +116,7 @@ class Store:
         content = path.read_bytes() if path.is_file() else b""
         return content if f".{hashlib.sha256(content).hexdigest()[:12]}." in path.name else None
 
-    def write_rankings(self, key: Mapping[str, Any], write: Callable[[BinaryIO], None]) -> None:
+    def write_rankings(self, key: Mapping[str, Any], write: Callable[[BinaryIO], object]) -> None:
         """Keep what a model's searches found; what was kept under the same key goes.
 
         Args:

@@ -7,7 +7,6 @@ import argparse
 import json
 import resource
 import time
-from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ DIMENSIONS = 384
 SIZES = ((10_000, 1_000), (100_000, 1_000))
 GROWTH = ((20_000, 1_000), (20_000, 10_000))
 SMALL = 200, 20
-JUDGED = 20
+JUDGED = 3
 SUITE = """
 models = ["minilm"]
 [tasks]
@@ -131,7 +130,7 @@ def write_folder(folder: Path, documents: int, queries: int) -> None:
     """Write a data set in the BEIR layout, with some judgements at random."""
     (folder / "qrels").mkdir(parents=True, exist_ok=True)
     chosen = np.random.default_rng(1)
-    files: dict[str, Sequence[dict[str, Any]]] = {
+    files: dict[str, list[dict[str, Any]]] = {
         "corpus": [{"_id": f"doc{i}", "text": f"document {i}"} for i in range(documents)],
         "queries": [{"_id": f"q{i}", "text": f"query {i}"} for i in range(queries)],
         "qrels/test": [
