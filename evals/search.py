@@ -49,7 +49,7 @@ class Search:
     ) -> None:
         self._similarity = similarity
         self._device = device
-        self._block = block or BLOCK[(device or "cpu").partition(":")[0]]
+        self._block = block or BLOCK.get((device or "cpu").partition(":")[0], BLOCK["cpu"])
         self._queries = self._place(queries)
         self._total = documents
         shape = len(queries), min(depth, documents)
