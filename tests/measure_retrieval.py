@@ -1,17 +1,23 @@
 """How fast a retrieval is judged where its embeddings are given, and what memory it takes: the rows of `measure_speed`.
 
-Random unit vectors, so that nothing but search, metrics and what we keep of them is left; the encoding is subtracted.
+Run as ``python -m tests.measure_speed MIRROR retrieval memory``. The vectors are random, of unit length, so that nothing
+but search, metrics and what we keep of them is left; the encoding is subtracted.
 """
 
 import argparse
 import json
 import resource
+import statistics
 import time
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+
+from tests.measure_speed import Stopwatch, compare, start
 
 DIMENSIONS = 384
 SIZES = ((10_000, 1_000), (100_000, 1_000))
@@ -61,8 +67,50 @@ def _unit(chosen: np.random.Generator, rows: int) -> Any:
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-def run_retrieval(asked: argparse.Namespace, _: Any) -> dict[str, Any]:
-    """Judge one size by one side; ``asked.tasks`` says how many documents and queries.
+def measure_retrieval(asked: argparse.Namespace) -> list[Any]:
+    """Compare search, metrics and what is kept of them; then the same with what makes texts ready to be encoded."""
+    pairs = measure_sizes(asked, SIZES)
+    compare("retrieval, embeddings given", pairs, "mteb", "touchstone")
+    ready = [{side: {**found, "tasks": {name: {**entry, "run": entry["run"] + entry["ready"]}
+                                        for name, entry in found["tasks"].items()}}
+              for side, found in pair.items()} for pair in pairs]  # fmt: skip
+    compare("the same, with the texts made ready to be encoded", ready, "mteb", "touchstone")
+    return pairs
+
+
+def measure_memory(asked: argparse.Namespace) -> list[Any]:
+    """Compare how much memory more queries take."""
+    pairs = measure_sizes(asked, GROWTH)
+    compare("retrieval for memory", pairs, "mteb", "touchstone")
+    few, many = (f"{documents} x {queries}" for documents, queries in GROWTH)
+    print(f"\npeak memory in MB, and growth a query in kB{'':8}{few:>16}{many:>16}{'growth':>8}   range")
+    for side in ("mteb", "touchstone"):
+        peaks = {size: [pair[side]["tasks"][size]["peak_kb"] for pair in pairs] for size in (few, many)}
+        growth = [(b - a) / (GROWTH[1][1] - GROWTH[0][1]) for a, b in zip(peaks[few], peaks[many], strict=True)]
+        shown = "".join(f"{statistics.median(peaks[size]) / 1024:16.0f}" for size in (few, many))
+        spread = f"{min(growth):.1f} to {max(growth):.1f}"
+        print(f"{side:50}{shown}{statistics.median(growth):8.1f}   {spread}", flush=True)
+    return pairs
+
+
+def measure_sizes(asked: argparse.Namespace, sizes: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
+    """Run both sides on each size, a process for each, and in turns."""
+    pairs = []
+    for number in range(asked.pairs):
+        pair: dict[str, Any] = {side: {"tasks": {}, "all": 0.0} for side in ("mteb", "touchstone")}
+        for documents, queries in sizes:
+            size = argparse.Namespace(**{**vars(asked), "tasks": [str(documents), str(queries)]})
+            for side in list(pair)[:: 1 if number % 2 == 0 else -1]:
+                with TemporaryDirectory() as scratch:
+                    found = start(size, "retrieval", side, Path(scratch))
+                pair[side]["tasks"] |= found["tasks"]
+                pair[side]["all"] += found["all"]
+        pairs.append(pair)
+    return pairs
+
+
+def run_retrieval(asked: argparse.Namespace) -> dict[str, Any]:
+    """Be one side for one size; ``asked.tasks`` says how many documents and queries.
 
     A small one goes before: what is imported and compiled on first use is no part of either side.
     """
@@ -85,6 +133,8 @@ def run_size(side: str, folder: Path, documents: int, queries: int) -> dict[str,
     from evals.tasks import open_task
 
     runner: Any = evals.runner
+    readying = Stopwatch()
+    _time_loaders(readying)
     write_folder(folder, documents, queries)
     suite = folder / "suite.toml"
     suite.write_text(SUITE.format(folder=folder), encoding="utf-8")
@@ -117,9 +167,32 @@ def run_size(side: str, folder: Path, documents: int, queries: int) -> dict[str,
             original, runner.open_task = runner.open_task, _opening(opened)  # reading data is not what is timed
             score = runner.measure(case, model, store, lambda _: None).scores.score
             runner.open_task = original
-        run = time.process_time() - started - encoder.seconds
+        ready = readying.seconds["ready"]
+        run = time.process_time() - started - encoder.seconds - ready
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"score": score, "run": run, "data": 0.0, "encode": encoder.seconds, "peak_kb": peak}
+    return {"score": score, "run": run, "ready": ready, "encode": encoder.seconds, "peak_kb": peak}
+
+
+def _time_loaders(watch: Stopwatch) -> None:
+    """Time what makes texts ready to be encoded: loaders of mteb's, and ours."""
+    from mteb.models import search_wrappers
+
+    import evals.retrieval
+
+    def timed(original: Any) -> Any:
+        def make(*given: Any, **named: Any) -> Any:
+            with watch("ready"):
+                return original(*given, **named)
+
+        return make
+
+    modules: tuple[tuple[Any, str], ...] = (evals.retrieval, "_load"), (search_wrappers, "create_dataloader")
+    for module, name in modules:
+        original = getattr(module, name)
+        original = getattr(original, "original", original)
+        replaced = timed(original)
+        replaced.original = original
+        setattr(module, name, replaced)
 
 
 def _opening(opened: Any) -> Any:

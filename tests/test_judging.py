@@ -92,7 +92,7 @@ def test_a_document_called_like_the_query_can_be_left_out(run: Run, gold: Gold) 
 @given(run=runs(SCORES))
 def test_confidences_are_mtebs(run: Run) -> None:
     ranking = best_first(run)
-    (judged,) = judge(ranking, dict.fromkeys(run, {"d0": 1}), 5)
+    (judged,) = judge(ranking, {query: {"d0": 1} for query in run}, 5)
     ours = confidences(judged)
     for row, scores in enumerate(ranking.found().values()):
         expected = confidence_scores(list(scores.values()))

@@ -122,7 +122,7 @@ def test_a_score_that_is_no_number_is_refused_wherever_it_is(block: int) -> None
     search = Search(dot, np.ones((2, 1), np.float32), 400, 3, block=block)
     search.add(documents, np.arange(200, dtype=np.int32))
     documents[150] = np.nan
-    with pytest.raises(ModelError, match="^the similarity of a query and a document is not a number$"):
+    with pytest.raises(ModelError, match=r"^the similarity of a query and a document is not a number$"):
         search.add(documents, np.arange(200, 400, dtype=np.int32))
 
 
@@ -142,7 +142,7 @@ def test_several_vectors_of_a_text_are_given_to_the_model_whole() -> None:
 
 @pytest.mark.parametrize(("device", "expected"), [(None, "ndarray"), ("cpu", "ndarray"), ("meta", "meta")])
 def test_arrays_go_to_the_device_and_other_embeddings_stay(device: str | None, expected: str) -> None:
-    where = set()
+    where: set[str] = set()
 
     def similarity(*sides: Any) -> Any:
         where.update(str(side.device.type) if isinstance(side, torch.Tensor) else type(side).__name__ for side in sides)
