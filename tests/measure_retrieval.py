@@ -1,6 +1,6 @@
 """How fast a retrieval is judged where its embeddings are given, and what memory it takes: the rows of `measure_speed`.
 
-Run as ``python -m tests.measure_speed MIRROR retrieval memory``. The vectors are random, of unit length, so that nothing
+Run as ``python -m tests.measure_speed MIRROR retrieval memory``. The vectors are random, of unit length: nothing
 but search, metrics and what we keep of them is left; the encoding is subtracted.
 """
 

@@ -134,9 +134,9 @@ def test_several_vectors_of_a_text_are_given_to_the_model_whole() -> None:
         seen.append((len(queries), len(documents)))
         return torch.tensor([[float(max(map(max, document))) for document in documents] for _ in queries])
 
-    search = Search(late, [[[1.0]], [[2.0], [1.0]]], 3, 2, block=1)
-    search.add([[[0.5]], [[0.75], [0.25]], [[0.5], [0.5]]], np.array([0, 1, 2], dtype=np.int32))
-    assert seen == [(2, 3)]
+    search = Search(late, [[[1.0]], [[2.0], [1.0]]], 70, 2, block=1)
+    search.add([[[0.5]], [[0.75], [0.25]], [[0.5], [0.5]]] + [[[0.1]]] * 67, np.arange(70, dtype=np.int32))
+    assert seen == [(2, 70)]
     assert search.places.tolist() == [[1, 2], [1, 2]]
 
 
