@@ -69,10 +69,11 @@ def test_it_is_a_sort_however_it_is_cut_and_in_whatever_order(
     assert found.scores.dtype == (np.float64 if queries.dtype == np.float64 else np.float32)
 
 
-def test_more_queries_than_are_searched_at_once() -> None:
+def test_more_queries_than_are_searched_at_once_and_all_scores_negative() -> None:
     chosen = np.random.default_rng(0)
     queries = chosen.integers(-3, 4, (QUERIES + 7, 4)).astype(np.float32)
     documents = chosen.integers(-3, 4, (300, 4)).astype(np.float32)
+    queries[:, 3], documents[:, 3] = 1, -100  # nothing that is no document has so low a score
     found = run(queries, documents, 9, chunk=130, block=1, order=np.arange(300))
     assert found.places.tolist() == naive(queries, documents, 9)[1]
 
