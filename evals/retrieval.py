@@ -149,10 +149,10 @@ def _load(documents: Any, task_metadata: Any, encode_kwargs: Mapping[str, Any]) 
     from torch.utils.data import DataLoader
 
     size = encode_kwargs.get("batch_size", 32)
-    columns = {name: documents[name][:] for name in documents.column_names}
+    text_alone = task_metadata.get_modalities(PromptType.document) == ["text"] and "text" in documents.column_names
+    columns = {name: documents[name][:] for name in documents.column_names} if text_alone else {}
     texts, titles = columns.get("text", [None]), columns.get("title", [""] * len(documents))
-    plain = all(isinstance(text, str) for side in (texts, titles) for text in side)
-    if task_metadata.get_modalities(PromptType.document) != ["text"] or not plain:
+    if not all(isinstance(text, str) for side in (texts, titles) for text in side):
         return create_dataloader(
             documents, task_metadata=task_metadata, prompt_type=PromptType.document, batch_size=size
         )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Similarity = Callable[[Any, Any], Any]
 # Scores computed at once, by device. What fits is one call, as mteb makes it, so that sums round alike.
-BLOCK = {"cpu": 1 << 24, "mps": 1 << 26, "cuda": 1 << 28}
+BLOCK = {"cpu": 1 << 24, "cuda": 1 << 28}
 QUERIES = 1024
 # A matrix product may round otherwise in a block whose width is no multiple of what the processor takes at once.
 STEP = 64
@@ -89,7 +89,8 @@ class Search:
 
     def _place(self, embeddings: Any) -> Any:
         """Put plain arrays where the model computes."""
-        if self._device is None or self._device == "cpu" or not _is_plain(embeddings):
+        # A search on mps has not been tried.
+        if self._device in (None, "cpu", "mps") or not _is_plain(embeddings):
             return embeddings
         import torch
 
