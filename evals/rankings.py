@@ -12,6 +12,8 @@ from evals.errors import EvalsError, first_line
 FORMAT = "2"
 # Queries written at once: what their scores and documents take while they are packed is all that is held beside them.
 WRITTEN_AT_ONCE = 1000
+# Bytes of names that documents are numbers into; with more, every document would be written as its name.
+NAMES_AT_MOST = 1 << 26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,14 @@ def encode_rankings(rankings: Sequence[Ranking], file: BinaryIO) -> None:
     )
     # Scores are noise to a general compressor, and the documents' numbers nearly so.
     coded = ["task", "split", "subset", "documents.list.element"]
-    with pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=coded, write_statistics=False) as writer:
+    with pq.ParquetWriter(
+        file,
+        schema,
+        compression="zstd",
+        use_dictionary=coded,
+        dictionary_pagesize_limit=NAMES_AT_MOST,
+        write_statistics=False,
+    ) as writer:
         for ranking in rankings:
             names = pa.array(ranking.names, pa.large_string())
             ends = np.concatenate([[0], np.cumsum(ranking.counts)])

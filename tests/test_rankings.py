@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import evals.rankings
 from evals.errors import EvalsError
 from evals.rankings import Ranking, decode_rankings, encode_rankings
 
@@ -23,10 +24,12 @@ def encoded(rankings: Sequence[Ranking]) -> bytes:
     return file.getvalue()
 
 
-@given(found=st.lists(FOUND, min_size=1, max_size=3))
-def test_rankings_come_back_as_they_were(found: list[dict[str, dict[str, float]]]) -> None:
+@given(found=st.lists(FOUND, min_size=1, max_size=3), at_once=st.integers(1, 3))
+def test_rankings_come_back_as_they_were(found: list[dict[str, dict[str, float]]], at_once: int) -> None:
     taken = [Ranking.take("Task", "test", f"subset {number}", one) for number, one in enumerate(found)]
-    read = decode_rankings(encoded(taken))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evals.rankings, "WRITTEN_AT_ONCE", at_once)
+        read = decode_rankings(encoded(taken))
     assert [(one.task, one.split, one.subset) for one in read] == [(one.task, one.split, one.subset) for one in taken]
     for was, now in zip(found, read, strict=True):
         assert now.found() == was

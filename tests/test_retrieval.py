@@ -299,6 +299,19 @@ def test_what_is_not_this_search_goes_mtebs_way(change: Any, model: Any) -> None
     assert_same(ours, evaluate(tasks[1], model, arrays=False)[0])
 
 
+def test_the_search_is_where_it_is_told_to_be() -> None:
+    where: set[str] = set()
+
+    def similarity(*sides: Any) -> Any:
+        where.update(str(side.device.type) for side in sides)
+        return torch.zeros(tuple(map(len, sides)))
+
+    task = made_task()
+    with searched_in_arrays([task], "meta"):
+        mteb.evaluate(Made(similarity=similarity), task, cache=None, show_progress_bar=False, co2_tracker=False)
+    assert where == {"meta"}
+
+
 def test_a_task_is_as_it_was_afterwards() -> None:
     task: Any = made_task()
     with searched_in_arrays([task, mocks.MockSTSTask()]):
