@@ -4,14 +4,15 @@ The map, lowest layer first; a module imports only from the layers below it:
 
 - ``errors`` ``points`` ``naming`` ``environment`` ``metrics``: sentences and names for the user, and formulas
 - ``files`` ``samples`` ``rankings`` ``embeddings`` ``shown`` ``records``: file boundaries, and the nouns as frozen data
-- ``config`` ``prompts`` ``modelscope`` ``recording`` ``rescore`` ``stats`` ``store`` ``workload`` ``schedule``: TOML
-  and options, checked; what is put before a text; a second hub; run records; scores again; intervals; the ``.evals``
-  folder; how much text a case has; longest first
+- ``config`` ``prompts`` ``modelscope`` ``recording`` ``rescore`` ``judging`` ``stats`` ``store`` ``workload``
+  ``schedule``: TOML and options, checked; what is put before a text; a second hub; run records; scores again; scores of
+  a search; intervals; the ``.evals`` folder; how much text a case has; longest first
 - ``pairing`` ``overall`` ``merging`` ``history`` ``costs``: two models' samples; one verdict for a model; two baseline
   files; scores over runs; how long a case takes
 - ``baselines`` ``changes`` ``gate`` ``report`` ``runs`` ``stock``: expectations; which samples changed most; the
   judgement (pure); renderings; stored runs; what a store holds
-- ``sources`` ``capture`` ``batching`` ``tasks`` ``models`` ``encoder`` ``reranker``: the adapters to mteb and torch
+- ``sources`` ``capture`` ``batching`` ``search`` ``tasks`` ``models`` ``encoder`` ``reranker`` ``retrieval``: the
+  adapters to mteb and torch
 - ``runner`` ``cases`` ``comparing`` ``averages`` ``differing`` ``importing`` ``doctor``: one case measured; which cases
   there are; stored numbers beside others, or from elsewhere; does a model do what its card says
 - ``stages`` ``forecast``: one case measured by two models, one after the other; what a plan costs

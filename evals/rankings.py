@@ -1,15 +1,19 @@
 """What a search found, kept so that a second stage can rerank it without searching again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evals.errors import EvalsError, first_line
 
-FORMAT = "1"
+FORMAT = "2"
+# Queries written at once: what their scores and documents take while they are packed is all that is held beside them.
+WRITTEN_AT_ONCE = 1000
+# Bytes of names that documents are numbers into; with more, every document would be written as its name.
+NAMES_AT_MOST = 1 << 26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +21,8 @@ class Ranking:
     """What one search of one task, split and subset found.
 
     ``documents`` and ``scores`` are those of all queries one after the other, in the order that the search gave,
-    which decides between equal scores; ``counts`` says how many of them are each query's.
+    which decides between equal scores; ``counts`` says how many of them are each query's. A document is a number into
+    ``names``.
     """
 
     task: str
@@ -25,33 +30,40 @@ class Ranking:
     subset: str
     queries: Sequence[str]
     counts: NDArray[np.int64]
-    documents: Sequence[str]
-    scores: NDArray[np.float64]
+    names: Sequence[str]
+    documents: NDArray[np.int32]
+    scores: NDArray[np.floating[Any]]
 
     @classmethod
     def take(cls, task: str, split: str, subset: str, found: Mapping[str, Mapping[str, float]]) -> "Ranking":
         """Copy what mteb has found: it may still take documents out of it."""
         total = sum(map(len, found.values()))
-        scores = (score for documents in found.values() for score in documents.values())
+        numbers: dict[str, int] = {}
+        documents = (numbers.setdefault(name, len(numbers)) for scored in found.values() for name in scored)
+        scores = (score for scored in found.values() for score in scored.values())
         return cls(
             task=task,
             split=split,
             subset=subset,
             queries=list(found),
-            counts=np.array([len(documents) for documents in found.values()], dtype=np.int64),
-            documents=[document for documents in found.values() for document in documents],
+            counts=np.array([len(scored) for scored in found.values()], dtype=np.int64),
+            documents=np.fromiter(documents, dtype=np.int32, count=total),
             scores=np.fromiter(scores, dtype=np.float64, count=total),
+            names=list(numbers),
         )
 
     def found(self) -> dict[str, dict[str, float]]:
-        """Return each query's documents with their scores, as mteb had them."""
-        ends = np.cumsum(self.counts).tolist()
-        starts = [0, *ends[:-1]]
-        scores = self.scores.tolist()
+        """Return each query's documents with their scores, as mteb has them."""
         return {
-            query: dict(zip(self.documents[start:end], scores[start:end], strict=True))
-            for query, start, end in zip(self.queries, starts, ends, strict=True)
+            query: {self.names[d]: s for d, s in zip(documents.tolist(), scores.tolist(), strict=True)}
+            for query, documents, scores in self.rows()
         }
+
+    def rows(self) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.floating[Any]]]]:
+        """Yield each query with its documents and their scores."""
+        ends = np.cumsum(self.counts).tolist()
+        for query, start, end in zip(self.queries, [0, *ends[:-1]], ends, strict=True):
+            yield query, self.documents[start:end], self.scores[start:end]
 
     def best(self, count: int) -> dict[str, list[str]]:
         """Return each query's best documents, best first; of equal ones, those that the search gave first.
@@ -59,34 +71,51 @@ class Ranking:
         The choice of `mteb.AbsTaskRetrieval.convert_to_reranking`.
         """
         return {
-            query: sorted(documents, key=lambda document: documents[document], reverse=True)[:count]
-            for query, documents in self.found().items()
+            query: [self.names[d] for d in documents[np.argsort(-scores, kind="stable")[:count]]]
+            for query, documents, scores in self.rows()
         }
 
 
-def encode_rankings(rankings: Sequence[Ranking]) -> bytes:
-    """Return rankings as Parquet, a row for each query."""
+def encode_rankings(rankings: Sequence[Ranking], file: BinaryIO) -> None:
+    """Write rankings as Parquet, a row for each query."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    ends = np.cumsum(np.concatenate([ranking.counts for ranking in rankings]))
-    offsets = pa.array(np.concatenate([[0], ends]), pa.int64())
-    documents = pa.array([name for ranking in rankings for name in ranking.documents], pa.large_string())
-    table = pa.table(
+    narrow = all(map(_is_single, rankings))
+    strings, floats = pa.dictionary(pa.int32(), pa.large_string()), pa.float32() if narrow else pa.float64()
+    schema = pa.schema(
         {
-            **{
-                name: [getattr(ranking, name) for ranking in rankings for _ in ranking.queries]
-                for name in ("task", "split", "subset")
-            },
-            "query": [query for ranking in rankings for query in ranking.queries],
-            "documents": pa.LargeListArray.from_arrays(offsets, documents),
-            "scores": pa.LargeListArray.from_arrays(offsets, _narrow(np.concatenate([r.scores for r in rankings]))),
+            **dict.fromkeys(("task", "split", "subset", "query"), pa.string()),
+            "documents": pa.large_list(strings),
+            "scores": pa.large_list(floats),
         }
     )
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", write_statistics=False)
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+    # Scores are noise to a general compressor, and the documents' numbers nearly so.
+    coded = ["task", "split", "subset", "documents.list.element"]
+    with pq.ParquetWriter(
+        file,
+        schema,
+        compression="zstd",
+        use_dictionary=coded,
+        dictionary_pagesize_limit=NAMES_AT_MOST,
+        write_statistics=False,
+    ) as writer:
+        for ranking in rankings:
+            names = pa.array(ranking.names, pa.large_string())
+            ends = np.concatenate([[0], np.cumsum(ranking.counts)])
+            for start in range(0, len(ranking.queries), WRITTEN_AT_ONCE):
+                queries = ranking.queries[start : start + WRITTEN_AT_ONCE]
+                here = slice(ends[start], ends[start + len(queries)])
+                offsets = pa.array(ends[start : start + len(queries) + 1] - ends[start], pa.int64())
+                documents = pa.DictionaryArray.from_arrays(pa.array(ranking.documents[here]), names)
+                scores = pa.array(ranking.scores[here], floats)
+                columns = [
+                    *(pa.array([name] * len(queries)) for name in (ranking.task, ranking.split, ranking.subset)),
+                    pa.array(queries, pa.string()),
+                    pa.LargeListArray.from_arrays(offsets, documents),
+                    pa.LargeListArray.from_arrays(offsets, scores),
+                ]
+                writer.write_table(pa.table(columns, schema=schema))
 
 
 def decode_rankings(content: bytes) -> list[Ranking]:
@@ -111,19 +140,23 @@ def decode_rankings(content: bytes) -> list[Ranking]:
 
 def _read(table: Any, task: str, split: str, subset: str) -> Ranking:
     documents, scores = (table[name].combine_chunks() for name in ("documents", "scores"))
+    coded = documents.flatten()
     return Ranking(
         task=task,
         split=split,
         subset=subset,
         queries=table["query"].to_pylist(),
         counts=documents.value_lengths().to_numpy().astype(np.int64),
-        documents=documents.flatten().to_pylist(),
-        scores=scores.flatten().to_numpy().astype(np.float64),
+        names=coded.dictionary.to_pylist(),
+        documents=coded.indices.to_numpy(),
+        scores=scores.flatten().to_numpy(),
     )
 
 
-def _narrow(scores: NDArray[np.float64]) -> NDArray[Any]:
-    """Return the scores in the narrowest type that holds each exactly: similarities are 32-bit to begin with."""
+def _is_single(ranking: Ranking) -> bool:
+    """Say whether single precision holds every score exactly: similarities are so to begin with."""
+    if ranking.scores.dtype == np.float32:
+        return True
     with np.errstate(over="ignore"):
-        narrow = scores.astype(np.float32)
-    return narrow if np.array_equal(narrow.astype(np.float64), scores, equal_nan=True) else scores
+        narrow = ranking.scores.astype(np.float32)
+    return np.array_equal(narrow.astype(np.float64), ranking.scores, equal_nan=True)

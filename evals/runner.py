@@ -4,10 +4,12 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from evals.batching import BatchedModel
 from evals.capture import Capture, Predicted, show
 from evals.encoder import WatchedEncoder
 from evals.environment import describe_environment
@@ -17,6 +19,7 @@ from evals.rankings import FORMAT, Ranking, encode_rankings
 from evals.records import Case, ModelIdentity, Outcome, Scores
 from evals.reranker import WatchedReranker
 from evals.rescore import rescore
+from evals.retrieval import searched_in_arrays
 from evals.samples import Samples, gather
 from evals.shown import Shown
 from evals.store import Store
@@ -68,7 +71,8 @@ def measure(
             keep_result(measured.result, measured.meta, store)
         if measured.rankings:
             store.write_rankings(
-                rankings_key(case, opened, model.identity, model.device), encode_rankings(measured.rankings)
+                rankings_key(case, opened, model.identity, model.device),
+                partial(encode_rankings, measured.rankings),
             )
         return replace(measured.outcome, phases={"data": loaded, **measured.outcome.phases})
 
@@ -105,7 +109,8 @@ def measure_opened(
         batched.progress, before = progress, batched.encoded
     try:
         kwargs = {"batch_size": model.batch_size, **model.encode_kwargs}
-        evaluated = evaluate(case, opened, _wrap(watched, model), kwargs, reference)
+        with searched_in_arrays(opened.parts, model.device if isinstance(batched, BatchedModel) else None):
+            evaluated = evaluate(case, opened, _wrap(watched, model), kwargs, reference)
     finally:
         if batched is not None:
             batched.flush()

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from evals.config import Model
@@ -120,7 +121,7 @@ def _retrieve(case: Case, opened: OpenTask, model: OpenPipeline, store: Store, p
     retriever = model.open_retriever()
     loaded = time.perf_counter() - started
     measured = measure_opened(case, opened, retriever, progress)
-    store.write_rankings(key, encode_rankings(measured.rankings))
+    store.write_rankings(key, partial(encode_rankings, measured.rankings))
     outcome = measured.outcome
     return _Retrieved(
         stage=_first(model, outcome.scores.metric, outcome.scores.score),

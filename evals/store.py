@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydantic import TypeAdapter
 
@@ -61,14 +61,11 @@ class Store:
         known = memo.get(name)
         if known is not None and known[:4] == seen:
             return known[4]
-        digest = hashlib.sha256()
-        with path.open("rb") as file:
-            while chunk := file.read(CHUNK):
-                digest.update(chunk)
-        memo[name] = (*seen, digest.hexdigest())
+        digest = _sha256(path)
+        memo[name] = (*seen, digest)
         if not self._gathering:
             self._write_hashes()
-        return digest.hexdigest()
+        return digest
 
     @contextmanager
     def one_write_of_hashes(self) -> Iterator[None]:
@@ -123,16 +120,25 @@ class Store:
         content = path.read_bytes() if path.is_file() else b""
         return content if f".{_short_hash(content)}." in path.name else None
 
-    def write_rankings(self, key: Mapping[str, Any], content: bytes) -> None:
+    def write_rankings(self, key: Mapping[str, Any], write: Callable[[BinaryIO], object]) -> None:
         """Keep what a model's searches found; what was kept under the same key goes.
 
         Args:
             key: all that decides what is found, the model's ``fingerprint`` among it.
-            content: the rankings; the file's name holds its hash.
+            write: writes the rankings to the file it is given; the file's name will hold the hash of its content.
         """
         stem = self._stem(RANKINGS, key)
-        name = f"{stem.name}.{_short_hash(content)}.parquet"
-        write_atomically(stem.with_name(name), content)
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        beside = stem.with_name(f".{stem.name}.{os.getpid()}")
+        try:
+            with beside.open("wb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            name = f"{stem.name}.{_sha256(beside)[:12]}.parquet"
+            beside.replace(stem.with_name(name))
+        finally:
+            beside.unlink(missing_ok=True)
         for path in stem.parent.glob(f"{stem.name}.*.parquet"):
             if path.name != name:
                 path.unlink(missing_ok=True)
@@ -215,3 +221,11 @@ class Store:
 
 def _short_hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

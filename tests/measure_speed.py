@@ -1,8 +1,8 @@
 """How fast: the same tasks by mteb and by Touchstone, side by side, in one run.
 
 Run by hand on a quiet machine: ``python -m tests.measure_speed MIRROR [--pairs N] [--json FILE] [ROW ...]``; rows are
-cold, classification, warm. Each side is a fresh process with one thread; sides take turns. CPU seconds are user and
-system time. A ratio counts only where the scores agree, to 1e-6, or 5e-6 where mteb rounds.
+cold, classification, warm, retrieval, memory. Each side is a fresh process with one thread; sides take turns. CPU
+seconds are user and system time. A ratio counts only where the scores agree, to 1e-6, or 5e-6 where mteb rounds.
 
 Of a process, *import* and *load* come before the first task; *data* is reading and preparing data, the same code on
 both sides; *run* is the evaluation, and for Touchstone all that it does besides: samples, the scores again, files.
@@ -237,12 +237,14 @@ def work(asked: argparse.Namespace) -> None:
 
     torch.set_num_threads(1)
     watch = Stopwatch()
-    run = (
-        {"mteb": run_mteb, "touchstone": run_touchstone}[asked.side]
-        if asked.row != "classification"
-        else run_classification
-    )
-    tasks = run(asked, watch)
+    if asked.row == "retrieval":
+        from tests.measure_retrieval import run_retrieval
+
+        tasks = run_retrieval(asked)
+    elif asked.row == "classification":
+        tasks = run_classification(asked, watch)
+    else:
+        tasks = {"mteb": run_mteb, "touchstone": run_touchstone}[asked.side](asked, watch)
     print("RESULT " + json.dumps({"tasks": tasks, **watch.seconds, "all": time.process_time()}))
 
 
@@ -263,9 +265,16 @@ def main() -> None:
     if asked.side:
         work(asked)
         return
-    report = {}
-    for row in asked.rows:
-        report[row] = {"cold": measure_cold, "warm": measure_warm, "classification": measure_classification}[row](asked)
+    from tests.measure_retrieval import measure_memory, measure_retrieval
+
+    rows = {
+        "cold": measure_cold,
+        "warm": measure_warm,
+        "classification": measure_classification,
+        "retrieval": measure_retrieval,
+        "memory": measure_memory,
+    }
+    report = {row: rows[row](asked) for row in asked.rows}
     if asked.json:
         asked.json.write_text(json.dumps(report, indent=2), encoding="utf-8")
 

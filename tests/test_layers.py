@@ -13,12 +13,12 @@ LAYERS = (
     {"files", "strict_yaml", "naming"},
     {"samples", "embeddings", "rankings", "shown"},
     {"records"},
-    {"config", "modelscope", "prompts", "recording", "rescore", "stats", "store", "workload", "schedule"},
+    {"config", "modelscope", "prompts", "recording", "rescore", "judging", "stats", "store", "workload", "schedule"},
     {"pairing", "overall", "merging", "history", "costs"},
     {"baselines", "changes", "gate", "report", "workers", "progress", "stock", "runs"},
-    {"sources", "capture", "batching"},
+    {"sources", "capture", "batching", "search"},
     {"api"},
-    {"tasks", "models", "encoder", "reranker"},
+    {"tasks", "models", "encoder", "reranker", "retrieval"},
     {"runner", "cases", "comparing", "averages", "differing", "importing", "doctor"},
     {"stages", "reporting", "known", "forecast"},
     {"engine"},
@@ -32,7 +32,7 @@ LAYERS = (
 HEAVY = {"mteb", "torch", "sentence_transformers", "datasets", "transformers", "sklearn", "scipy", "huggingface_hub",
          "modelscope"}  # fmt: skip
 MAY_IMPORT_HEAVY = {"stats", "tasks", "models", "modelscope", "encoder", "reranker", "batching", "capture", "sources",
-                    "runner", "importing", "doctor", "stages"}  # fmt: skip
+                    "runner", "importing", "doctor", "stages", "search", "retrieval"}  # fmt: skip
 PYTEST_STARTS_AT = "distribution"
 
 

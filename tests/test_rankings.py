@@ -1,5 +1,7 @@
 """What a search found comes back as it was: documents, scores, and the order between equals."""
 
+from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import evals.rankings
 from evals.errors import EvalsError
 from evals.rankings import Ranking, decode_rankings, encode_rankings
 
@@ -15,10 +18,18 @@ SCORES = st.floats(width=32, allow_nan=False) | st.floats(allow_nan=False)
 FOUND = st.dictionaries(st.text(max_size=4), st.dictionaries(st.text(max_size=3), SCORES, max_size=5), min_size=1)
 
 
-@given(found=st.lists(FOUND, min_size=1, max_size=3))
-def test_rankings_come_back_as_they_were(found: list[dict[str, dict[str, float]]]) -> None:
+def encoded(rankings: Sequence[Ranking]) -> bytes:
+    file = BytesIO()
+    encode_rankings(rankings, file)
+    return file.getvalue()
+
+
+@given(found=st.lists(FOUND, min_size=1, max_size=3), at_once=st.integers(1, 3))
+def test_rankings_come_back_as_they_were(found: list[dict[str, dict[str, float]]], at_once: int) -> None:
     taken = [Ranking.take("Task", "test", f"subset {number}", one) for number, one in enumerate(found)]
-    read = decode_rankings(encode_rankings(taken))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evals.rankings, "WRITTEN_AT_ONCE", at_once)
+        read = decode_rankings(encoded(taken))
     assert [(one.task, one.split, one.subset) for one in read] == [(one.task, one.split, one.subset) for one in taken]
     for was, now in zip(found, read, strict=True):
         assert now.found() == was

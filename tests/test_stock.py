@@ -29,7 +29,7 @@ def store(tmp_path: Path) -> Store:
     cache = store.data_cache("c" * 64)
     cache.mkdir(parents=True)
     (cache / "rows.arrow").write_bytes(b"rows")
-    store.write_rankings(FOUND_BY, b"found")
+    store.write_rankings(FOUND_BY, lambda file: file.write(b"found"))
     store.keep(OUTCOMES, FOUND_BY, {"score": 0.5})
     store.keep(VERDICTS, FOUND_BY, {"word": "pass"})
     vectors = store.embeddings(FIRST)

@@ -1,8 +1,9 @@
 import hashlib
 import json
 import os
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -13,6 +14,10 @@ from evals.store import OUTCOMES, VERDICTS, Store
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def put(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
 
 
 @pytest.fixture
@@ -138,13 +143,13 @@ def test_rankings_are_kept_by_key_and_the_newest_alone(tmp_path: Path) -> None:
     keys: list[dict[str, object]] = [{"fingerprint": "0123456789ab", "limit": limit} for limit in (None, 5)]
     assert store.read_rankings(keys[0]) is None
     for content in (b"first", b"second"):
-        store.write_rankings(keys[0], content)
+        store.write_rankings(keys[0], partial(put, content))
         assert store.read_rankings(keys[0]) == content
     assert store.read_rankings(keys[1]) is None
     (file,) = tmp_path.rglob("*.parquet")
     file.write_bytes(b"secund")
     assert store.read_rankings(keys[0]) is None
-    store.write_rankings(keys[0], b"second")
+    store.write_rankings(keys[0], partial(put, b"second"))
     assert store.read_rankings(keys[0]) == b"second"
 
 
@@ -166,7 +171,7 @@ def test_a_store_that_overwrites_gives_nothing_away_and_keeps_what_is_new(tmp_pa
     key = {"fingerprint": "0123456789ab"}
     old, keys, vector = Store(tmp_path), make_keys(["text"]), np.ones((1, 4), np.float32)
     old.keep(OUTCOMES, key, {"score": 0.5})
-    old.write_rankings(key, b"found")
+    old.write_rankings(key, lambda file: file.write(b"found"))
     old.embeddings(key).put(keys, vector)
     anew = Store(tmp_path, overwrite=True)
     assert anew.kept(OUTCOMES, key) is None

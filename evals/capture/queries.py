@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from evals.capture.makers import Predicted
+from evals.judging import judge
 from evals.metrics import ranking
+from evals.rankings import Ranking
 from evals.rescore import metric_at
 
 PER_QUERY = {
@@ -23,6 +25,8 @@ TOP = 10
 
 def make_queries(of: Predicted) -> dict[str, Any]:
     """Return the columns of one split and subset: each query's own score where the metric has one, and its best."""
+    if isinstance(of.found, Ranking):
+        return _make_from_arrays(of, of.found)
     task = of.task
     data = task.dataset[of.subset][of.split]
     judged = {query: data["relevant_docs"][query] for query in of.found if query in data["relevant_docs"]}
@@ -35,6 +39,22 @@ def make_queries(of: Predicted) -> dict[str, Any]:
     if at is not None:
         columns["value"] = PER_QUERY[at[0]](ranking.rank(results, judged, at[1]), at[1])
     return columns
+
+
+def _make_from_arrays(of: Predicted, found: Ranking) -> dict[str, Any]:
+    """Return the same of a search in arrays, whose documents are best first."""
+    task = of.task
+    gold = task.dataset[of.subset][of.split]["relevant_docs"]
+    at = metric_at(of.metric)
+    blocks = judge(found, gold, max(TOP, at[1] if at else 0), itself=not task.ignore_identical_ids)
+    top: list[list[str]] = []
+    values = []
+    for block in blocks:
+        top += [[found.names[number] for number in documents[:TOP]] for documents in block.documents]
+        if at is not None:
+            values.append(PER_QUERY[at[0]](block.exact if at[0] == "mrr" else block.ranked, at[1]))
+    columns: dict[str, Any] = {"id": np.array(list(found.queries)), "top": top}
+    return columns | ({"value": np.concatenate(values)} if values else {})
 
 
 def _allowed(query: str, documents: Mapping[str, float], task: Any) -> dict[str, float]:

@@ -63,7 +63,9 @@ class Capture:
     def _keep(self, predictions: Any, *_: Any, hf_split: str, hf_subset: str, **__: Any) -> None:
         metadata = self.task.metadata
         if metadata.type in SEARCHED:
-            self.rankings.append(Ranking.take(metadata.name, hf_split, hf_subset, predictions))
+            in_arrays = isinstance(predictions, Ranking)
+            taken = predictions if in_arrays else Ranking.take(metadata.name, hf_split, hf_subset, predictions)
+            self.rankings.append(taken)
         parallel = getattr(self.task, "parallel_subsets", False)
         for subset, found in predictions.items() if parallel else [(hf_subset, predictions)]:
             predicted = Predicted(

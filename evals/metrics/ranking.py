@@ -1,6 +1,7 @@
 """Metrics of ranked documents, one value per query; formulas as in trec_eval (github.com/usnistgov/trec_eval).
 
-A query without a relevant document has the value 0, as there. The mean over queries is the caller's.
+A query without a relevant document has the value 0, as there. The mean over queries is the caller's. Sums go from the
+first rank to the last, as there, so that the values are the same to the last bit.
 """
 
 from collections.abc import Mapping
@@ -60,7 +61,7 @@ def average_precision(ranked: Ranked, k: int) -> Floats:
     """Sum of the precisions at the relevant of the first k, over all relevant (q,): trec_eval's map_cut."""
     hits = _hits(ranked, k)
     precisions = np.cumsum(hits, axis=1) / np.arange(1, k + 1)
-    return ratio(np.asarray((precisions * hits).sum(axis=1)), _relevant(ranked))
+    return ratio(np.cumsum(precisions * hits, axis=1)[:, -1], _relevant(ranked))
 
 
 def reciprocal_rank(ranked: Ranked, k: int) -> Floats:
@@ -110,4 +111,6 @@ def _relevant(ranked: Ranked) -> Floats:
 
 
 def _discounted(gains: Floats) -> Floats:
-    return np.asarray(gains @ (1 / np.log2(np.arange(2, gains.shape[1] + 2))), dtype=np.float64)
+    if not gains.shape[1]:
+        return np.zeros(len(gains))
+    return np.asarray(np.cumsum(gains / np.log2(np.arange(2, gains.shape[1] + 2)), axis=1)[:, -1], dtype=np.float64)
