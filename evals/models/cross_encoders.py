@@ -15,8 +15,8 @@ from evals.errors import ModelError
 from evals.models.identity import Weights, describe, locate
 from evals.models.loading import construct
 from evals.models.opening import ELSEWHERE, make_meta, resolve_device
-from evals.models.prompted import read_texts
 from evals.models.served import ServedReranker
+from evals.models.texts import read_texts
 from evals.records import ModelIdentity, Settings
 from evals.store import Store
 

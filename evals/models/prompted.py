@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from evals.models.texts import read_texts
 from evals.prompts import Prompt, Prompting, Role, Text
 
 if TYPE_CHECKING:
@@ -84,14 +85,6 @@ class PromptedEncoder:
     def similarity_pairwise(self, embeddings1: "Array", embeddings2: "Array") -> "Array":
         """Return the model's own similarity, pair by pair."""
         return self._scored_by.similarity_pairwise(embeddings1, embeddings2)
-
-
-def read_texts(inputs: "DataLoader[BatchedInput]") -> list[str]:
-    """Return the texts of a call; a whole column at once costs a hundredth of what the loader's rows do."""
-    dataset: Any = inputs.dataset
-    if getattr(dataset, "format", {}).get("type", "none") is None:
-        return list(dataset["text"][:])
-    return [text for batch in inputs for text in batch["text"]]
 
 
 def task_text(task_metadata: "TaskMetadata", prompt_type: "PromptType | None") -> Text:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from evals.api import ApiClient, ApiReranker
 from evals.batching import CANARIES
-from evals.models.prompted import read_texts
+from evals.models.texts import read_texts
 
 if TYPE_CHECKING:
     from mteb.models import ModelMeta
