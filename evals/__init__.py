@@ -17,7 +17,8 @@ The map, lowest layer first; a module imports only from the layers below it:
   there are; stored numbers beside others, or from elsewhere; does a model do what its card says
 - ``stages`` ``forecast``: one case measured by two models, one after the other; what a plan costs
 - ``engine`` ``session``: where cases run; one run from its options to its files
-- ``commands`` ``distribution`` ``scheduling`` ``plugin`` ``__main__``: the ``evals`` command and the pytest hooks
+- ``commands`` ``distribution`` ``scheduling`` ``marks`` ``plugin`` ``__main__``: the ``evals`` command and the pytest
+  hooks
 """
 
 from evals.errors import BaselineError, ConfigError, EvalsError, ModelError, SourceError

@@ -34,8 +34,8 @@ HOME = Path(__file__).parent
 ONLY_JUDGE = {"baselines", "gate", "merging", "overall", "pairing", "stats"}
 ONLY_SHOW = {
     "__init__", "__main__", "averages", "cases", "changes", "commands", "comparing", "costs", "data", "differing",
-    "distribution", "doctor", "forecast", "history", "importing", "known", "plugin", "progress", "report", "reporting",
-    "runs", "schedule", "scheduling", "session", "stock", "suites", "test_tasks", "workers", "workload",
+    "distribution", "doctor", "forecast", "history", "importing", "known", "marks", "plugin", "progress", "report",
+    "reporting", "runs", "schedule", "scheduling", "session", "stock", "suites", "test_tasks", "workers", "workload",
 }  # fmt: skip
 # Of the environment, what computes. An interpreter's or a kernel's patch level does not.
 NOT_COMPUTING = {"python", "platform", "touchstone-evals"}

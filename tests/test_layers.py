@@ -25,7 +25,7 @@ LAYERS = (
     {"session"},
     {"commands"},
     {"distribution"},
-    {"scheduling"},
+    {"scheduling", "marks"},
     {"plugin", "__main__"},
     {"test_tasks"},
 )
