@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict
 from mteb import AbsTask
 from mteb.mocks.mock_tasks import (
     MockBitextMiningTask,
@@ -29,6 +29,7 @@ from mteb.mocks.mock_tasks import (
 from mteb.mocks.mock_tasks.clustering import MockClusteringTask
 
 from evals.capture import Capture, show
+from evals.capture.texts import label_names, read_documents
 from evals.samples import Samples
 from evals.shown import Shown
 from tests.test_capture import CrossValidated, UnevenPairsInOneRow, UnevenSplits, capture, kept
@@ -127,6 +128,38 @@ def test_labels_are_called_by_their_names_and_long_texts_are_cut() -> None:
         assert (example.before, example.after) == (0.0, 1.0)
 
 
+class Encoded(Labelled):
+    """Labels whose names are those of the column itself."""
+
+    def load_data(self, num_proc: int | None = None, **_: Any) -> None:
+        super().load_data()
+        self.dataset = DatasetDict(
+            {
+                split: rows.remove_columns("label_text").cast_column("label", ClassLabel(names=["no", "yes"]))
+                for split, rows in self.dataset.items()
+            }
+        )
+
+
+def test_a_column_of_labels_may_name_them_itself() -> None:
+    captured = capture(Encoded())
+    samples = kept(captured)
+    (of, *_) = captured.predicted().values()
+
+    assert label_names(of) == {"0": "no", "1": "yes"}
+    assert {one.expected for one in shown(captured, other(samples)).gained} <= {"no", "yes"}
+
+
+def test_relevant_documents_are_cut_later_than_others() -> None:
+    captured = capture(MockRetrievalTask())
+    (of, *_) = captured.predicted().values()
+    data = of.task.dataset[of.subset][of.split]
+    names = data["corpus"]["id"][:2]
+    data["corpus"] = Dataset.from_dict({"id": names, "text": ["x" * 2000] * 2})
+
+    assert [len(text) for text in read_documents(of, names, {names[1]}).values()] == [300, 1000]
+
+
 def test_a_query_shows_first_documents_of_both_sides_and_relevant_ones_wherever_they_are() -> None:
     captured = capture(MockRetrievalTask())
     samples = kept(captured)
@@ -205,4 +238,7 @@ def test_nothing_is_shown_where_nothing_changed_or_samples_are_draws() -> None:
     texts, draws = capture(MockSummarizationTask()), capture(MockClusteringTask())
 
     assert show(kept(texts), kept(texts), texts.predicted()) is None
-    assert shown(draws, replace(kept(draws), value=np.full(len(kept(draws)), 2.0))).lost[0].texts == {}
+    found = shown(draws, replace(kept(draws), value=np.full(len(kept(draws)), 2.0)))
+    assert found.lost[0].texts == {}
+    assert found.note is not None
+    assert "no text of its own" in found.note
