@@ -8,8 +8,8 @@ class Terms:
     """What a verdict rests on beside the two measurements.
 
     ``against`` is the alias of the reference and ``model`` its name. ``margin`` is the loss allowed, a fraction;
-    ``alpha`` is the rate of false alarms, shared among the ``gated`` cases of the model. ``differences`` say, a few words
-    each, which settings the reference had otherwise.
+    ``alpha`` is the rate of false alarms, shared among the ``gated`` cases of the model. ``differences`` say, a few
+    words each, which settings the reference had otherwise.
     """
 
     against: str
