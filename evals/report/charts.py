@@ -117,7 +117,7 @@ def _polyline(places: Sequence[tuple[float, float]]) -> Markup:
     inner = range(1, len(places) - 1)
     turns = [i for i, y in enumerate(heights) if i not in inner or not heights[i - 1] == y == heights[i + 1]]
     path = " ".join(f"{places[i][0]:.4g},{places[i][1]:.4g}" for i in turns)
-    return Markup('<polyline vector-effect="non-scaling-stroke" points="{}"/>').format(path)
+    return Markup('<polyline points="{}"/>').format(path)
 
 
 def _svg(kind: str, label: str, lines: Sequence[Markup]) -> Markup:

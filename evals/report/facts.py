@@ -43,9 +43,12 @@ def _samples(record: Record) -> str:
     if record.n is None or record.evidence is None:
         return "" if record.n is None else str(record.n)
     changed = f"{record.n}, {record.evidence.changed} changed"
-    if record.shown is None or record.shown.losers is None:
+    if record.shown is None or record.shown.losers is None or record.shown.gainers is None:
         return changed
-    return f"{changed} ({record.shown.losers} lost, {record.shown.gainers} gained)"
+    # A wrong answer may become another wrong one.
+    alike = record.evidence.changed - record.shown.losers - record.shown.gainers
+    others = f", {alike} worth the same" if alike > 0 else ""
+    return f"{changed}: {record.shown.losers} lost, {record.shown.gainers} gained{others}"
 
 
 def _measurement(record: Record) -> list[Fact]:

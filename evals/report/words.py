@@ -37,7 +37,7 @@ BY_RULE: Mapping[tuple[str, str], str] = {
     ("unresolved", "reproduce"): "The same model did not repeat its score, but other versions of the libraries may be "
     "why: record the baseline again with these, or measure with those.",
 }
-DRAWS = "Judged by its score alone, as its ten draws are too few to test: it lost {} the margin."
+DRAWS = "Judged by its score alone, as its {} draws are too few to test: it lost {} the margin."
 TOGETHER = "All together fail when a case is red, or when the mean lost {} or more and more than chance explains."
 
 
@@ -93,7 +93,7 @@ def explain(record: Record) -> list[str]:
     """Return sentences that say what the verdict rests on; fewer where less is known."""
     word, found = verdict_word(record), record.evidence
     if by_score(record) and record.type == "Clustering":
-        return [DRAWS.format("more than" if word == "regressed" else "no more than")]
+        return [DRAWS.format(record.n, "more than" if word == "regressed" else "no more than")]
     lines = [BY_RULE.get((word, record.rule or ""), sentence(MEANING[word]))]
     if found is None or by_score(record):
         return lines
