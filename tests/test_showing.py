@@ -133,11 +133,10 @@ class Encoded(Labelled):
 
     def load_data(self, num_proc: int | None = None, **_: Any) -> None:
         super().load_data()
+        names = ClassLabel(names=["no", "yes"])
+        loaded = dict(self.dataset or {})
         self.dataset = DatasetDict(
-            {
-                split: rows.remove_columns("label_text").cast_column("label", ClassLabel(names=["no", "yes"]))
-                for split, rows in self.dataset.items()
-            }
+            {split: rows.remove_columns("label_text").cast_column("label", names) for split, rows in loaded.items()}
         )
 
 
