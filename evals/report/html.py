@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from evals.overall import SUITE_MARGIN
 from evals.points import points, signed_points
 from evals.recording import Run
 from evals.report.board import Board
@@ -40,6 +41,7 @@ def render_html(run: Run, history: Sequence[Run] = (), board: Board | None = Non
         page=make_page(run, history),
         board=board,
         meaning=MEANING,
+        allowed=SUITE_MARGIN,
         style=style,
         script=script,
         policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:",
@@ -47,10 +49,10 @@ def render_html(run: Run, history: Sequence[Run] = (), board: Board | None = Non
 
 
 def breaks(text: str) -> "Markup":
-    """Let a long name break before a capital that follows a small letter, and after an underscore or a mark."""
+    """Let a long name break before a word that begins with a capital, and after an underscore or a mark."""
     from markupsafe import Markup, escape
 
-    return Markup(re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[_+:/])(?=[^\s_+:/])", "<wbr>", str(escape(text))))
+    return Markup(re.sub(r"(?<=[A-Za-z0-9]{2})(?=[A-Z][a-z])|(?<=[_+:/])(?=[^\s_+:/])", "<wbr>", str(escape(text))))
 
 
 def _read(name: str) -> "Markup":

@@ -178,4 +178,5 @@ def test_a_case_near_guessing_says_so_though_it_passes() -> None:
 
 def test_a_long_name_may_break_and_stays_text() -> None:
     assert breaks("TweetSentiment_v2+x:A") == "Tweet<wbr>Sentiment_<wbr>v2+<wbr>x:<wbr>A"
+    assert breaks("XQuADRetrieval SIB200Classification") == "XQuAD<wbr>Retrieval SIB200<wbr>Classification"
     assert breaks('a<b"C') == "a&lt;b&#34;C"
