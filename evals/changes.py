@@ -77,7 +77,7 @@ def _largest_losses(deltas: Column, samples: Samples) -> tuple[tuple[int, ...], 
     alike = lost[np.abs(deltas[lost] - least) <= NOTHING]
     taken = Counter(samples.stratum[surely].tolist())
     turns = []
-    for row in alike[np.lexsort((samples.id[alike], samples.stratum[alike]))].tolist():
+    for row in alike.tolist():
         stratum = str(samples.stratum[row])
         turns.append((taken[stratum], stratum, row))
         taken[stratum] += 1

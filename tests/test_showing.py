@@ -29,7 +29,7 @@ from mteb.mocks.mock_tasks import (
 from mteb.mocks.mock_tasks.clustering import MockClusteringTask
 
 from evals.capture import Capture, show
-from evals.capture.texts import label_names, read_documents
+from evals.capture.texts import label_names
 from evals.samples import Samples
 from evals.shown import Shown
 from tests.test_capture import CrossValidated, UnevenPairsInOneRow, UnevenSplits, capture, kept
@@ -151,12 +151,18 @@ def test_a_column_of_labels_may_name_them_itself() -> None:
 
 def test_relevant_documents_are_cut_later_than_others() -> None:
     captured = capture(MockRetrievalTask())
+    samples = kept(captured)
     (of, *_) = captured.predicted().values()
     data = of.task.dataset[of.subset][of.split]
-    names = data["corpus"]["id"][:2]
-    data["corpus"] = Dataset.from_dict({"id": names, "text": ["x" * 2000] * 2})
+    data["corpus"] = data["corpus"].map(lambda row: {"text": "x" * 2000})
+    first = np.where(np.arange(len(samples)) == 0, 1.0, 0.0)
 
-    assert [len(text) for text in read_documents(of, names, {names[1]}).values()] == [300, 1000]
+    found = shown(captured, replace(samples, value=np.asarray(samples.value) + first))
+
+    (example,) = found.lost
+    documents = example.documents
+    assert {one.relevant for one in documents} == {True, False}
+    assert all(len(one.text) == (1000 if one.relevant else 300) for one in documents)
 
 
 def test_a_query_shows_first_documents_of_both_sides_and_relevant_ones_wherever_they_are() -> None:
