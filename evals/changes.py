@@ -1,5 +1,6 @@
 """Which samples changed most between two measurements: each gets a value of its own, larger being better."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +16,8 @@ from evals.samples import Column, Samples
 class Changes:
     """Values of all samples before and after, and the rows of those that lost and gained most, the most changed first.
 
-    ``reference`` has the same rows as the candidate. ``measure`` says in words what a value is.
+    ``reference`` has the same rows as the candidate. ``measure`` says in words what a value is. The counts are those of
+    `evals.shown.Shown`.
     """
 
     measure: str
@@ -24,6 +26,10 @@ class Changes:
     after: Column
     lost: tuple[int, ...]
     gained: tuple[int, ...]
+    losers: int
+    gainers: int
+    lost_alike: int
+    gained_alike: int
 
 
 def find_changes(candidate: Samples, reference: Samples) -> Changes | None:
@@ -40,16 +46,43 @@ def find_changes(candidate: Samples, reference: Samples) -> Changes | None:
         before, after = _by_stratum(reference, value), _by_stratum(candidate, value)
     elif candidate.type in COUNTED:
         measure = RIGHT
-    order = np.argsort(after - before, kind="stable")
-    deltas = (after - before)[order]
+    deltas = after - before
+    lost, lost_alike = _largest_losses(deltas, candidate)
+    gained, gained_alike = _largest_losses(-deltas, candidate)
     return Changes(
         measure=measure,
         reference=reference,
         before=before,
         after=after,
-        lost=tuple(order[deltas < -NOTHING][:SHOWN].tolist()),
-        gained=tuple(order[deltas > NOTHING][::-1][:SHOWN].tolist()),
+        lost=lost,
+        gained=gained,
+        losers=int((deltas < -NOTHING).sum()),
+        gainers=int((deltas > NOTHING).sum()),
+        lost_alike=lost_alike,
+        gained_alike=gained_alike,
     )
+
+
+def _largest_losses(deltas: Column, samples: Samples) -> tuple[tuple[int, ...], int]:
+    """Return the rows that lost most, and how many lost at least as much as the last of them.
+
+    Where more lost alike than are shown, every stratum in turn gives one: the first by name would all be of one.
+    """
+    order = np.lexsort((samples.id, samples.stratum, deltas))
+    lost = order[deltas[order] < -NOTHING]
+    if len(lost) <= SHOWN:
+        return tuple(lost.tolist()), len(lost)
+    least = deltas[lost[SHOWN - 1]]
+    surely = [row for row in lost[:SHOWN].tolist() if deltas[row] < least - NOTHING]
+    alike = lost[np.abs(deltas[lost] - least) <= NOTHING]
+    taken = Counter(samples.stratum[surely].tolist())
+    turns = []
+    for row in alike.tolist():
+        stratum = str(samples.stratum[row])
+        turns.append((taken[stratum], stratum, row))
+        taken[stratum] += 1
+    chosen = [row for _, _, row in sorted(turns, key=lambda turn: turn[:2])[: SHOWN - len(surely)]]
+    return (*surely, *chosen), len(surely) + len(alike)
 
 
 def _by_stratum(samples: Samples, value: Callable[[Any, Any], Column]) -> Column:

@@ -9,6 +9,7 @@ from evals.pairing import Paired, shorten
 from evals.points import points, signed_points
 from evals.records import Baseline, Case, Evidence, Outcome, Policy, Reference, Settings, Verdict, VerdictWord
 from evals.stats import detectable, samples_to_settle, worst_loss
+from evals.terms import Terms
 
 # Re-run noise of published results, over years and versions: at most 2e-4 for what is deterministic,
 # 5e-3 where a classifier or a clustering is fitted; bf16 arithmetic adds its own rounding.
@@ -68,7 +69,16 @@ def judge(case: Case, outcome: Outcome, reference: Reference | None, circumstanc
     verdict = _at_chance(outcome, reference, expected) or _by_rule(case, outcome, reference, circumstances)
     if isinstance(circumstances.paired, Paired):
         verdict = replace(verdict, evidence=_evidence(case.policy, circumstances.paired, circumstances.gated))
-    return replace(verdict, reason="; ".join([verdict.reason, *_notes(outcome, reference.baseline)]))
+    terms = Terms(
+        against=reference.alias,
+        model=reference.model,
+        margin=case.policy.margin,
+        alpha=case.policy.alpha,
+        gated=circumstances.gated,
+        differences=tuple(_other_settings(outcome.settings, reference.baseline.settings)),
+    )
+    reason = "; ".join([verdict.reason, *terms.differences, *_notes(outcome, reference.baseline)])
+    return replace(verdict, reason=reason, terms=terms)
 
 
 def _by_rule(case: Case, outcome: Outcome, reference: Reference, circumstances: Circumstances) -> Verdict:
@@ -131,12 +141,10 @@ def _other_settings(here: Settings, there: Settings) -> list[str]:
 
 
 def _notes(outcome: Outcome, baseline: Baseline) -> list[str]:
-    """Say what differs and yet is judged: settings under another alias, the revision of published numbers."""
-    notes = _other_settings(outcome.settings, baseline.settings)
+    """Say what else differs and yet is judged: the revision of published numbers."""
     here, there = outcome.dataset_revision, baseline.dataset_revision
-    if baseline.fingerprint is None and here and there and here != there:
-        notes.append(f"the imported number names data set revision {there}, this run {here}")
-    return notes
+    differs = baseline.fingerprint is None and here and there and here != there
+    return [f"the imported number names data set revision {there}, this run {here}"] if differs else []
 
 
 def _known(value: object) -> str:
@@ -144,8 +152,7 @@ def _known(value: object) -> str:
 
 
 def _at_chance(outcome: Outcome, reference: Reference, expected: float) -> Verdict | None:
-    chance = outcome.scores.chance
-    score = outcome.scores.score
+    chance, score = outcome.scores.chance, outcome.scores.score
     if chance is None or score > chance + CHANCE_REACHED or expected <= chance + CHANCE_LEFT:
         return None
     return Verdict(
@@ -222,8 +229,7 @@ def _by_pairs(policy: Policy, outcome: Outcome, reference: Reference, paired: Pa
     """Judge by the samples: worse or better beyond the margin and beyond chance, surely within it, or undecided."""
     difference, margin, level = paired.difference, policy.margin, policy.alpha / gated
     expected = expected_score(outcome, reference.baseline)
-    facts = _facts(paired, policy, gated)
-    change = f"{_change(outcome, reference, expected)[:-1]}, {facts})"
+    change = f"{_change(outcome, reference, expected)[:-1]}, {_facts(paired, policy, gated)})"
     verdict = Verdict(word="pass", rule="paired", reason=change, baseline=expected, delta=difference.mean)
     if paired.changed == 0:
         return replace(verdict, reason=f"{_change(outcome, reference, expected)}: identical on {difference.n} samples")

@@ -16,6 +16,7 @@ from evals.records import (
     VerdictWord,
 )
 from evals.shown import Shown
+from evals.terms import Terms
 
 SuiteWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
@@ -51,6 +52,7 @@ class Record:
     rule: Rule | None = None
     reason: str | None = None
     evidence: Evidence | None = None
+    terms: Terms | None = None
     error: str | None = None
     seconds: float | None = None
     phases: Mapping[str, float] | None = None
@@ -132,6 +134,7 @@ def make_record(case: Case, outcome: Outcome | None, verdict: Verdict | None, er
             baseline=verdict.baseline,
             delta=verdict.delta,
             evidence=verdict.evidence,
+            terms=verdict.terms,
             shown=outcome.shown if outcome is not None and verdict.word != "pass" else None,
         )
     return record

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 from evals.naming import baseline_key, snake_case
 from evals.samples import Samples
 from evals.shown import Shown
+from evals.terms import Terms
 
 VerdictWord = Literal["pass", "improved", "unresolved", "regressed", "drifted", "incomparable", "missing"]
 OK_VERDICTS: frozenset[VerdictWord] = frozenset({"pass", "improved", "unresolved"})
@@ -287,6 +288,7 @@ class Verdict:
     baseline: float | None = None
     delta: float | None = None
     evidence: Evidence | None = None
+    terms: Terms | None = None
 
     @property
     def ok(self) -> bool:

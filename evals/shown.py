@@ -39,9 +39,15 @@ class Shown:
     """The samples of a case that lost most and gained most, the most changed first.
 
     ``measure`` says what a sample's value is, larger being better. ``note`` says what could not be found, and why.
+    ``losers`` and ``gainers`` count all samples that lost and gained; ``lost_alike`` and ``gained_alike`` those that
+    changed at least as much as the last one shown. None where that was not counted.
     """
 
     measure: str
     lost: tuple[Example, ...]
     gained: tuple[Example, ...]
     note: str | None = None
+    losers: int | None = None
+    gainers: int | None = None
+    lost_alike: int | None = None
+    gained_alike: int | None = None

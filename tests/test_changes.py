@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,54 @@ def test_no_more_than_five_of_each_are_chosen() -> None:
     assert found is not None
     assert (len(found.lost), len(found.gained)) == (5, 5)
     assert set(found.lost) <= set(range(10, 20))
+    assert (found.losers, found.lost_alike, found.gainers, found.gained_alike) == (10, 10, 10, 10)
+
+
+def make_strata(sizes: dict[str, int]) -> Samples:
+    names = [name for name, size in sizes.items() for _ in range(size)]
+    return Samples(
+        type="Retrieval",
+        metric="ndcg_at_10",
+        stratum=np.array(names),
+        id=np.array([f"s{i:02}" for i in range(len(names))]),
+        value=np.zeros(len(names)),
+    )
+
+
+def test_of_samples_that_changed_alike_every_stratum_gives_some() -> None:
+    reference = make_strata({"test/de": 10, "test/en": 10, "test/fr": 1})
+    losses = np.full(21, -0.5)
+    losses[[0, 1]] = -0.9
+
+    found = find_changes(replace(reference, value=losses), reference)
+    gained = find_changes(reference, replace(reference, value=losses))
+
+    assert found is not None
+    assert found.lost[:2] == (0, 1)
+    assert found.lost[2:] == (10, 20, 11), "two of de lost more, so that it is not its turn"
+    assert (found.losers, found.lost_alike, found.gainers, found.gained_alike) == (21, 21, 0, 0)
+    assert gained is not None
+    assert gained.gained == found.lost
+
+
+@given(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]), min_size=1, max_size=30), st.randoms())
+def test_which_samples_are_chosen_does_not_depend_on_their_order(deltas: list[float], chosen: Any) -> None:
+    reference = make_strata({"test/de": len(deltas) // 2, "test/en": len(deltas) - len(deltas) // 2})
+    candidate = replace(reference, value=np.array(deltas))
+    order = chosen.sample(range(len(deltas)), len(deltas))
+    turned = [
+        replace(one, stratum=one.stratum[order], id=one.id[order], value=one.value[order])  # type: ignore[index]
+        for one in (candidate, reference)
+    ]
+
+    found, again = find_changes(candidate, reference), find_changes(*turned)
+
+    assert found is not None
+    assert again is not None
+    assert [found.lost, found.gained] == [tuple(order[row] for row in rows) for rows in (again.lost, again.gained)]
+    worst = sorted(deltas)[:5]
+    assert sorted(deltas[row] for row in found.lost) == [delta for delta in worst if delta < 0]
+    assert found.lost_alike == sum(delta <= deltas[found.lost[-1]] for delta in deltas) if found.lost else True
 
 
 def test_other_samples_are_not_compared() -> None:

@@ -15,6 +15,7 @@ Constants are not mutated there; by hand, another SEED and another AT_ONCE survi
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from statistics import fmean
 from typing import Any, get_args
 
@@ -29,6 +30,7 @@ from evals.points import points
 from evals.recording import make_record
 from evals.records import Policy, Reference, Settings, Verdict, VerdictWord
 from evals.stats import Difference
+from evals.terms import Terms
 from tests.builders import (
     DATA_REVISION,
     ENV,
@@ -560,6 +562,24 @@ def test_the_evidence_is_what_the_reason_was_made_of() -> None:
     assert normal is not None
     assert normal.degrees is None
     assert by_pairs(compared(0.0, math.inf)).evidence is None
+
+
+def test_the_terms_of_a_verdict_are_kept_with_it() -> None:
+    reference = make_reference(0.8, settings=Settings(dimension=384))
+    here = replace(HERE, gated=4)
+    case = make_case(alias="short", policy=Policy(margin=0.02))
+    terms = judge(case, make_outcome(0.7, settings=Settings(dimension=128)), reference, here).terms
+
+    assert terms == Terms(
+        against=reference.alias,
+        model=reference.model,
+        margin=0.02,
+        alpha=0.05,
+        gated=4,
+        differences=("dimension is 128 here and 384 there",),
+    )
+    assert terms.level == 0.0125
+    assert judge(make_case(), make_outcome(), None, HERE).terms is None
 
 
 def test_evidence_is_kept_whatever_the_rule() -> None:

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "evals"
 LAYERS = (
     {"errors", "points", "environment", "metrics"},
     {"files", "strict_yaml", "naming"},
-    {"samples", "embeddings", "rankings", "shown"},
+    {"samples", "embeddings", "rankings", "shown", "terms"},
     {"records"},
     {"config", "modelscope", "prompts", "recording", "rescore", "judging", "stats", "store", "workload", "schedule"},
     {"pairing", "overall", "merging", "history", "costs"},

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from datasets import Dataset, DatasetDict
+from datasets import ClassLabel, Dataset, DatasetDict
 from mteb import AbsTask
 from mteb.mocks.mock_tasks import (
     MockBitextMiningTask,
@@ -29,6 +29,7 @@ from mteb.mocks.mock_tasks import (
 from mteb.mocks.mock_tasks.clustering import MockClusteringTask
 
 from evals.capture import Capture, show
+from evals.capture.texts import label_names
 from evals.samples import Samples
 from evals.shown import Shown
 from tests.test_capture import CrossValidated, UnevenPairsInOneRow, UnevenSplits, capture, kept
@@ -127,6 +128,43 @@ def test_labels_are_called_by_their_names_and_long_texts_are_cut() -> None:
         assert (example.before, example.after) == (0.0, 1.0)
 
 
+class Encoded(Labelled):
+    """Labels whose names are those of the column itself."""
+
+    def load_data(self, num_proc: int | None = None, **_: Any) -> None:
+        super().load_data()
+        names = ClassLabel(names=["no", "yes"])
+        loaded = dict(self.dataset or {})
+        self.dataset = DatasetDict(
+            {split: rows.remove_columns("label_text").cast_column("label", names) for split, rows in loaded.items()}
+        )
+
+
+def test_a_column_of_labels_may_name_them_itself() -> None:
+    captured = capture(Encoded())
+    samples = kept(captured)
+    (of, *_) = captured.predicted().values()
+
+    assert label_names(of) == {"0": "no", "1": "yes"}
+    assert {one.expected for one in shown(captured, other(samples)).gained} <= {"no", "yes"}
+
+
+def test_relevant_documents_are_cut_later_than_others() -> None:
+    captured = capture(MockRetrievalTask())
+    samples = kept(captured)
+    (of, *_) = captured.predicted().values()
+    data = of.task.dataset[of.subset][of.split]
+    data["corpus"] = data["corpus"].map(lambda row: {"text": "x" * 2000})
+    first = np.where(np.arange(len(samples)) == 0, 1.0, 0.0)
+
+    found = shown(captured, replace(samples, value=np.asarray(samples.value) + first))
+
+    (example,) = found.lost
+    documents = example.documents
+    assert {one.relevant for one in documents} == {True, False}
+    assert all(len(one.text) == (1000 if one.relevant else 300) for one in documents)
+
+
 def test_a_query_shows_first_documents_of_both_sides_and_relevant_ones_wherever_they_are() -> None:
     captured = capture(MockRetrievalTask())
     samples = kept(captured)
@@ -205,4 +243,7 @@ def test_nothing_is_shown_where_nothing_changed_or_samples_are_draws() -> None:
     texts, draws = capture(MockSummarizationTask()), capture(MockClusteringTask())
 
     assert show(kept(texts), kept(texts), texts.predicted()) is None
-    assert shown(draws, replace(kept(draws), value=np.full(len(kept(draws)), 2.0))).lost[0].texts == {}
+    found = shown(draws, replace(kept(draws), value=np.full(len(kept(draws)), 2.0)))
+    assert found.lost[0].texts == {}
+    assert found.note is not None
+    assert "no text of its own" in found.note

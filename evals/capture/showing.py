@@ -16,6 +16,7 @@ from evals.shown import Document, Example, Shown
 PLACES = 5
 ELSEWHERE = 2
 NOT_READ = "the texts were not read again, as the case was measured before; --overwrite shows them"
+DRAWS = "each is a draw of many texts that are clustered together: it has no text of its own"
 NUMBERS = frozenset({"STS", "PairClassification", "Regression"})
 
 
@@ -43,9 +44,9 @@ def show(candidate: Samples, reference: Samples, predicted: Mapping[str, Predict
     changes = find_changes(candidate, reference)
     if changes is None or not changes.lost + changes.gained:
         return None
-    note = None if predicted is not None else NOT_READ
+    note = DRAWS if candidate.type == "Clustering" else NOT_READ if predicted is None else None
     strata: dict[str, _Stratum] = {}
-    changed = [] if predicted is None else candidate.stratum[list(changes.lost + changes.gained)].tolist()
+    changed = [] if note is not None else candidate.stratum[list(changes.lost + changes.gained)].tolist()
     try:
         for name in sorted(set(changed)):
             strata[str(name)] = _read(str(name), (predicted or {})[str(name)], candidate, changes)
@@ -55,7 +56,16 @@ def show(candidate: Samples, reference: Samples, predicted: Mapping[str, Predict
         tuple(_example(candidate, changes, row, strata.get(str(candidate.stratum[row]))) for row in rows)
         for rows in (changes.lost, changes.gained)
     )
-    return Shown(measure=changes.measure, lost=lost, gained=gained, note=note)
+    return Shown(
+        measure=changes.measure,
+        lost=lost,
+        gained=gained,
+        note=note,
+        losers=changes.losers,
+        gainers=changes.gainers,
+        lost_alike=changes.lost_alike,
+        gained_alike=changes.gained_alike,
+    )
 
 
 def _read(name: str, of: Predicted, candidate: Samples, changes: Changes) -> _Stratum:
@@ -67,7 +77,7 @@ def _read(name: str, of: Predicted, candidate: Samples, changes: Changes) -> _St
         relevant = {id_: read_relevant(of, id_) for id_ in ids}
         rankings = [_rankings(candidate, changes, row) for row in rows]
         chosen = [_choose(*places, relevant[id_]) for places, id_ in zip(rankings, ids, strict=True)]
-        documents = read_documents(of, set().union(*chosen))
+        documents = read_documents(of, set().union(*chosen), set().union(*relevant.values()))
     return _Stratum(of=of, texts=read_texts(of, ids), labels=label_names(of), relevant=relevant, documents=documents)
 
 

@@ -7,6 +7,7 @@ from evals.capture.makers import Predicted, evaluated_rows, text_ids
 
 LONGEST_TEXT = 500
 LONGEST_DOCUMENT = 300
+LONGEST_RELEVANT = 1000
 
 
 def read_texts(of: Predicted, ids: Collection[str]) -> dict[str, dict[str, str]]:
@@ -15,15 +16,16 @@ def read_texts(of: Predicted, ids: Collection[str]) -> dict[str, dict[str, str]]
     return {id_: {role: cut(text) for role, text in texts.items()} for id_, texts in reader(of, set(ids)).items()}
 
 
-def read_documents(of: Predicted, ids: Collection[str]) -> dict[str, str]:
-    """Return the texts of documents, titles first; cut to `LONGEST_DOCUMENT`."""
+def read_documents(of: Predicted, ids: Collection[str], relevant: Collection[str]) -> dict[str, str]:
+    """Return the texts of documents, titles first; cut to `LONGEST_DOCUMENT`, the relevant ones less."""
     corpus = of.task.dataset[of.subset][of.split]["corpus"]
     rows = _rows_of(corpus["id"], set(ids))
     titles = corpus["title"] if "title" in corpus.column_names else None
     texts = {}
     for id_, row in rows.items():
         title = str(titles[row] or "") if titles is not None else ""
-        texts[id_] = cut(f"{title}. {corpus['text'][row]}" if title else str(corpus["text"][row]), LONGEST_DOCUMENT)
+        longest = LONGEST_RELEVANT if id_ in relevant else LONGEST_DOCUMENT
+        texts[id_] = cut(f"{title}. {corpus['text'][row]}" if title else str(corpus["text"][row]), longest)
     return texts
 
 
@@ -39,10 +41,10 @@ def label_names(of: Predicted) -> dict[str, str]:
     if of.task.metadata.type not in ("Classification", "ZeroShotClassification"):
         return {}
     rows = of.rows()
+    column = of.task.label_column_name
     if "label_text" not in rows.column_names:
-        return {}
-    names = zip(rows[of.task.label_column_name][:], rows["label_text"][:], strict=True)
-    return {str(label): str(name) for label, name in names}
+        return {str(label): name for label, name in enumerate(getattr(rows.features[column], "names", None) or ())}
+    return {str(label): str(name) for label, name in zip(rows[column][:], rows["label_text"][:], strict=True)}
 
 
 def translations(of: Predicted, places: Collection[int]) -> dict[int, str]:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from evals.points import points, signed_points
+
 HEIGHT = 18
 NICE = (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10)
 
@@ -18,19 +20,36 @@ def nice_reach(values: Sequence[float]) -> float:
     return next(factor * power for factor in NICE if factor * power >= largest * (1 - 1e-9))
 
 
-def forest_row(delta: float, interval: tuple[float, float] | None, reach: float, word: str, label: str) -> Markup:
-    """Draw one difference with its interval on an axis from -reach to +reach.
+def forest(
+    delta: float | None,
+    interval: tuple[float, float] | None,
+    reach: float,
+    word: str,
+    margin: float | None = None,
+    sides: tuple[float, float] | None = None,
+) -> Markup | None:
+    """Draw one difference with its interval on an axis from -reach to +reach; None where there is no difference.
 
     Args:
         delta: the difference.
         interval: its bounds; None where there are none, which is drawn as a hollow point.
         reach: where the axis ends; bounds beyond it end there.
         word: the verdict, which decides the colour.
-        label: what is read out.
+        margin: the loss allowed, a dashed line; None where there is no such.
+        sides: the baseline and the score, to be read out.
     """
+    if delta is None:
+        return None
     middle = _share(delta, -reach, reach)
     lines = [Markup('<line class="zero" x1="50%" y1="0" x2="50%" y2="18"/>')]
+    label = "" if sides is None else f"{points(sides[0])} → {points(sides[1])}, "
+    label += f"Δ {signed_points(delta)}"
+    if margin is not None:
+        lines.append(
+            Markup('<line class="margin" x1="{0}" y1="0" x2="{0}" y2="18"/>').format(_share(-margin, -reach, reach))
+        )
     if interval is not None:
+        label += f", 95 % from {signed_points(interval[0])} to {signed_points(interval[1])}"
         low, high = (_share(bound, -reach, reach) for bound in interval)
         lines.append(Markup('<line class="bar" x1="{}" y1="9" x2="{}" y2="9"/>').format(low, high))
     kind = "point" if interval is not None else "point hollow"
@@ -49,14 +68,14 @@ def forest_axis(reach: float) -> Markup:
 
 
 def dumbbell(baseline: float | None, score: float, label: str) -> Markup:
-    """Draw a score as a full point and its baseline as a hollow one, on an axis from 0 to 1 (from -1 if need be)."""
+    """Draw a score as a point and its baseline as an upright line, on an axis from 0 to 1 (from -1 if need be)."""
     lowest = 0.0 if min(score, score if baseline is None else baseline) >= 0 else -1.0
     here = _share(score, lowest, 1)
     lines = [Markup('<line class="rail" x1="0" y1="9" x2="100%" y2="9"/>')]
     if baseline is not None:
         there = _share(baseline, lowest, 1)
         lines.append(Markup('<line class="bar" x1="{}" y1="9" x2="{}" y2="9"/>').format(there, here))
-        lines.append(Markup('<circle class="point hollow" cx="{}" cy="9" r="4"/>').format(there))
+        lines.append(Markup('<line class="baseline" x1="{0}" y1="3" x2="{0}" y2="15"/>').format(there))
     lines.append(Markup('<circle class="point" cx="{}" cy="9" r="4"/>').format(here))
     return _svg("dumbbell", label, lines)
 
@@ -98,7 +117,7 @@ def _polyline(places: Sequence[tuple[float, float]]) -> Markup:
     inner = range(1, len(places) - 1)
     turns = [i for i, y in enumerate(heights) if i not in inner or not heights[i - 1] == y == heights[i + 1]]
     path = " ".join(f"{places[i][0]:.4g},{places[i][1]:.4g}" for i in turns)
-    return Markup('<polyline vector-effect="non-scaling-stroke" points="{}"/>').format(path)
+    return Markup('<polyline points="{}"/>').format(path)
 
 
 def _svg(kind: str, label: str, lines: Sequence[Markup]) -> Markup:

@@ -1,16 +1,18 @@
 """A run as one HTML file that needs no network: styles and script inside, every text escaped."""
 
 import hashlib
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from evals.overall import SUITE_MARGIN
 from evals.points import points, signed_points
 from evals.recording import Run
 from evals.report.board import Board
 from evals.report.page import make_page
-from evals.report.words import MEANING
+from evals.report.words import MEANING, sentence
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -33,16 +35,24 @@ def render_html(run: Run, history: Sequence[Run] = (), board: Board | None = Non
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"points": points, "signed": signed_points}
+    environment.filters |= {"points": points, "signed": signed_points, "breaks": breaks, "sentence": sentence}
     style, script = _read("page.css"), _read("page.js")
     return environment.get_template("page.html.jinja").render(
         page=make_page(run, history),
         board=board,
         meaning=MEANING,
+        allowed=SUITE_MARGIN,
         style=style,
         script=script,
         policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:",
     )
+
+
+def breaks(text: str) -> "Markup":
+    """Let a long name break before a word that begins with a capital, and after an underscore or a mark."""
+    from markupsafe import Markup, escape
+
+    return Markup(re.sub(r"(?<=[A-Za-z0-9]{2})(?=[A-Z][a-z])|(?<=[_+:/])(?=[^\s_+:/])", "<wbr>", str(escape(text))))
 
 
 def _read(name: str) -> "Markup":

@@ -8,22 +8,27 @@ from markupsafe import Markup, escape
 
 from evals.history import Key, Line, trace
 from evals.naming import baseline_key
-from evals.points import points, signed_points
+from evals.points import points
 from evals.recording import Record, Run, SuiteVerdict
 from evals.report import charts
+from evals.report.cards import Card, called, count_verdicts, make_card
+from evals.report.facts import Fact, facts
 from evals.report.summary import Summary, shorten, summarize, verdict_word, why, worst_first
-from evals.report.words import explain, facts
+from evals.report.words import by_score, clauses, explain, near_guessing
 from evals.shown import Example
 
 # A page of more bytes than these would be too large to be opened from a job: what its cases leave, their samples have.
-ROOM, CASE, LEAST = 4_700_000, 2_500, 300_000
+ROOM, CASE, LEAST = 4_700_000, 3_000, 300_000
 TAGS = 500
 LONGEST = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
-    """One case on the page. ``left_out``: its samples have texts for which there was no room."""
+    """One case on the page. ``guessing`` is how it stands to what guessing gets, where that is close.
+
+    ``left_out``: its samples have texts for which there was no room.
+    """
 
     anchor: str
     name: str
@@ -31,7 +36,8 @@ class Shot:
     word: str
     why: str
     explained: Sequence[str]
-    facts: Sequence[str]
+    guessing: str | None
+    facts: Sequence[Fact]
     forest: Markup | None
     line: Line | None
     history: Markup | None
@@ -41,24 +47,19 @@ class Shot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """The cases of one task type, and the mean of those that have a baseline, of one model."""
+    """The cases of one task type, and the mean of those that have a baseline, of one model.
+
+    ``interval`` is that of the mean difference; None where the cases were compared by their scores alone.
+    """
 
     type: str
     model: str
     cases: Sequence[Shot]
     score: float | None
     baseline: float | None
+    delta: float | None
     chart: Markup | None
-    interval: tuple[float, float, float] | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
-    """The verdict on a model, and what it rests on: cases by how they were compared."""
-
-    suite: SuiteVerdict
-    forest: Markup | None
-    rests: str
+    interval: tuple[float, float] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +72,20 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Everything that the template shows."""
+    """Everything that the template shows. ``called`` is what each alias stands for, where it is another text."""
 
     run: Run
     summary: Summary
-    judged: Sequence[Judged]
+    judged: Sequence[Card]
+    counts: Mapping[str, int]
+    called: Mapping[str, str | None]
     cases: Sequence[Shot]
     look: Sequence[Shot]
     rest: Sequence[Shot]
     groups: Sequence[Group]
     choices: Sequence[Choice]
     axis: Markup
+    marks: Mapping[str, bool]
     lines: int
 
 
@@ -103,13 +107,23 @@ def make_page(run: Run, history: Sequence[Run] = ()) -> Page:
     return Page(
         run=run,
         summary=summary,
-        judged=[_judged(suite, run.records, reach) for suite in sorted(run.suites, key=lambda suite: suite.model)],
+        judged=[
+            make_card(suite, summary.by_model.get(suite.model, ()), reach)
+            for suite in sorted(run.suites, key=lambda suite: suite.model)
+        ],
+        counts=count_verdicts(run.records),
+        called={alias: called(alias, found) for alias, found in summary.by_model.items()},
         cases=cases,
         look=look,
         rest=list(by_case.values()),
         groups=_groups(cases, run.suites),
         choices=_choices(cases),
         axis=charts.forest_axis(reach),
+        marks={
+            "margin": any(record.terms and record.rule in ("paired", "threshold") for record in run.records),
+            "hollow": any(shot.forest is not None and _interval(shot.record) is None for shot in cases),
+            "tested": any(record.rule == "paired" and record.evidence for record in run.records),
+        },
         lines=sum(shot.history is not None for shot in cases),
     )
 
@@ -117,7 +131,13 @@ def make_page(run: Run, history: Sequence[Run] = ()) -> Page:
 def _extent(record: Record) -> tuple[float, ...]:
     if record.delta is None:
         return ()
-    return (record.delta, *(record.evidence.interval if record.evidence else ()))
+    margin = () if record.terms is None else (record.terms.margin,)
+    return (record.delta, *margin, *(_interval(record) or ()))
+
+
+def _interval(record: Record) -> tuple[float, float] | None:
+    """Return the interval that the verdict rests on: that of a few draws decides nothing."""
+    return None if record.evidence is None or by_score(record) else record.evidence.interval
 
 
 def _room(look: Sequence[Record], limit: int) -> frozenset[str]:
@@ -148,10 +168,11 @@ def _shot(number: int, record: Record, lines: Mapping[Key, Line], reach: float, 
         name=f"{name} · {record.alias}" if several else name,
         record=record,
         word=word,
-        why=shorten(why(record), LONGEST),
+        why=shorten(why(record) if record.error or record.verdict is None else clauses(record), LONGEST),
         explained=explain(record),
+        guessing=near_guessing(record),
         facts=facts(record),
-        forest=_forest(record.delta, None if record.evidence is None else record.evidence.interval, reach, word),
+        forest=_forest(record, reach, word),
         line=line,
         history=_history(line),
         spark=None if line is None or len(line.points) < 2 else charts.sparkline([one.score for one in line.points]),
@@ -159,13 +180,10 @@ def _shot(number: int, record: Record, lines: Mapping[Key, Line], reach: float, 
     )
 
 
-def _forest(delta: float | None, interval: tuple[float, float] | None, reach: float, word: str) -> Markup | None:
-    if delta is None:
-        return None
-    label = f"Δ {signed_points(delta)}"
-    if interval is not None:
-        label += f", 95 % from {signed_points(interval[0])} to {signed_points(interval[1])}"
-    return charts.forest_row(delta, interval, reach, word, label)
+def _forest(record: Record, reach: float, word: str) -> Markup | None:
+    sides = None if record.score is None or record.baseline is None else (record.baseline, record.score)
+    margin = record.terms.margin if record.terms is not None and record.rule in ("paired", "threshold") else None
+    return charts.forest(record.delta, _interval(record), reach, word, margin, sides)
 
 
 def _history(line: Line | None) -> Markup | None:
@@ -176,24 +194,8 @@ def _history(line: Line | None) -> Markup | None:
     return charts.history(scores, line.moves, label)
 
 
-def _judged(suite: SuiteVerdict, records: Sequence[Record], reach: float) -> Judged:
-    own = [record for record in records if record.alias == suite.model]
-    ways = {
-        "compared sample by sample": sum(r.rule == "paired" for r in own),
-        "repeated the same measurement": sum(r.rule == "reproduce" for r in own),
-        "compared by score alone": sum(r.rule == "threshold" for r in own),
-        "at their floor or at chance": sum(r.rule in ("floor", "chance") for r in own),
-        "not compared": sum(r.rule is None for r in own),
-    }
-    return Judged(
-        suite=suite,
-        forest=_forest(suite.delta, suite.interval, reach, suite.verdict),
-        rests=", ".join(f"{count} {way}" for way, count in ways.items() if count),
-    )
-
-
 def _groups(cases: Sequence[Shot], suites: Sequence[SuiteVerdict]) -> list[Group]:
-    by_type = {suite.model: suite.by_type for suite in suites}
+    by_type = {(suite.model, name): found for suite in suites for name, found in suite.by_type.items()}
     names = sorted({(shot.record.type, shot.record.alias) for shot in cases})
     groups = []
     for name, alias in names:
@@ -202,6 +204,8 @@ def _groups(cases: Sequence[Shot], suites: Sequence[SuiteVerdict]) -> list[Group
         score, baseline = (
             fmean(getattr(record, side) for record in compared) if compared else None for side in ("score", "baseline")
         )
+        delta = None if score is None or baseline is None else score - baseline
+        interval = by_type.get((alias, name)) if not all(by_score(record) for record in compared) else None
         groups.append(
             Group(
                 type=name,
@@ -209,11 +213,18 @@ def _groups(cases: Sequence[Shot], suites: Sequence[SuiteVerdict]) -> list[Group
                 cases=sorted(found, key=lambda shot: (shot.record.delta is None, shot.record.delta or 0.0)),
                 score=score,
                 baseline=baseline,
-                chart=None if score is None else charts.dumbbell(baseline, score, f"{name} {points(score)}"),
-                interval=by_type.get(alias, {}).get(name),
+                delta=delta,
+                chart=None
+                if score is None
+                else charts.dumbbell(baseline, score, f"{name}: {_change(baseline, score)}"),
+                interval=None if interval is None else interval[1:],
             )
         )
-    return groups
+    return sorted(groups, key=lambda group: (group.delta is None, group.delta or 0.0))
+
+
+def _change(baseline: float | None, score: float) -> str:
+    return points(score) if baseline is None else f"{points(baseline)} → {points(score)}"
 
 
 def _choices(cases: Sequence[Shot]) -> list[Choice]:

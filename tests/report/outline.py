@@ -13,8 +13,12 @@ class Outline(HTMLParser):
         self.lines: list[str] = []
         self.tags: list[str] = []
         self.open: list[str] = []
+        self.broken = False
 
     def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        if tag == "wbr":  # a name goes on behind it
+            self.broken = True
+            return
         self.tags.append(tag)
         if "svg" not in self.open and tag not in SILENT | {"meta", "link"}:
             kept = "".join(f" {name}={value}" for name, value in attributes if name in KEPT)
@@ -27,7 +31,12 @@ class Outline(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.open and self.open[-1] not in SILENT and data.strip() and "svg" not in self.open:
-            self.lines.append(f"{'  ' * len(self.open)}{' '.join(data.split())}")
+            text = " ".join(data.split())
+            if self.broken:
+                self.lines[-1] += text
+            else:
+                self.lines.append(f"{'  ' * len(self.open)}{text}")
+        self.broken = False
 
 
 def outline(page: str) -> Outline:

@@ -8,18 +8,19 @@ from evals.overall import judge_models
 from evals.recording import Record, Run
 from evals.records import Evidence, Rule, VerdictWord
 from evals.shown import Document, Example, Shown
+from evals.terms import Terms
 from tests.builders import make_row, make_run
 
 TYPES = ("Retrieval", "STS", "Classification", "Clustering", "Reranking", "BitextMining")
 WORDS: tuple[VerdictWord, ...] = ("pass", "pass", "regressed", "unresolved", "improved", "drifted", "missing")
 
 
-def evidence(delta: float, *, error: float = 0.004, n: int = 500, changed: int = 60) -> Evidence:
+def evidence(delta: float, *, error: float = 0.004, n: int = 500, changed: int = 60, p: float = 0.02) -> Evidence:
     return Evidence(
         error=error,
         degrees=n - 1.0,
         interval=(delta - 2 * error, delta + 2 * error),
-        p=0.01,
+        p=p,
         n=n,
         changed=changed,
         detectable=3 * error,
@@ -38,7 +39,8 @@ def judged(task: str, delta: float, word: VerdictWord, **changes: Any) -> Record
         "verdict": word,
         "rule": rule,
         "reason": f"ndcg_at_10 is what it is in {task}",
-        "evidence": evidence(delta),
+        "evidence": evidence(delta, p=1e-4 if word == "regressed" else 0.02),
+        "terms": Terms(against="released", model="org/released", margin=0.01, alpha=0.05, gated=5),
         "texts": 1000,
         "encoded": 900,
         "phases": {"model": 1.0, "encode": 2.5},

@@ -8,7 +8,8 @@ import pytest
 
 from evals.report import render_html
 from tests.browser import Tab, find_chromium, open_tab
-from tests.report.suites import large_run, small_run
+from tests.builders import make_run
+from tests.report.suites import judged, large_run, shown, small_run
 from tests.report.test_html import BOARD, past
 
 ROWS = "Array.from(document.querySelectorAll('#table tbody tr')).filter(row => !row.hidden)"
@@ -113,6 +114,50 @@ def test_a_link_to_a_case_opens_it(page: Tab, tmp_path: Path) -> None:
     page.asked[:] = [url.partition("#")[0] for url in page.asked]
 
 
+def test_a_command_is_copied_or_else_selected(page: Tab) -> None:
+    page.ask("{const one = document.querySelector('.copy'); one.closest('details').open = true; one.click()}")
+    page.ask("new Promise(resolve => setTimeout(resolve, 300))")
+
+    said = page.ask("document.querySelector('.copy').textContent")
+    assert said in ("copied", "selected")
+    if said == "selected":
+        assert page.ask("getSelection().toString()").startswith("pytest evals --model minilm --task NFCorpus")
+
+
+def test_a_long_document_is_opened_by_keys_alone(tab: Tab, tmp_path: Path) -> None:
+    file = tmp_path / "long.html"
+    file.write_text(render_html(make_run(judged("A", -0.1, "regressed", shown=shown(1, 0, length=600)))))
+    tab.open(file)
+    tab.ask("document.querySelectorAll('.case, .example details:not(.more)').forEach(one => one.open = true)")
+    tab.ask("document.querySelector('.example summary').focus()")
+    tab.press("Tab")
+
+    assert tab.ask("document.activeElement.parentElement.className") == "more"
+    assert tab.ask("document.activeElement.parentElement.open") is False
+    tab.press("Enter")
+    assert tab.ask("document.activeElement.parentElement.open") is True
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_what_can_be_used_can_be_seen(page: Tab, scheme: str) -> None:
+    page.look_like(1280, 900, scheme=scheme)
+
+    for element in ("#filters input", "#filters select", ".copy"):
+        assert page.ask(CONTRAST.replace("ELEMENT", element).replace(").color,", ").borderTopColor,")) >= 3, element
+    arrow = CONTRAST.replace("ELEMENT", "#table thead button").replace("element).color", "element, '::after').color")
+    assert "::after" in arrow
+    assert page.ask(arrow) >= 3
+
+
+def test_the_table_on_a_phone_has_task_verdict_and_change_in_sight(page: Tab) -> None:
+    page.look_like(390, 800, scheme="light")
+
+    headers = page.ask("Array.from(document.querySelectorAll('#table thead button'), one => one.textContent)")
+    right = "Array.from(document.querySelectorAll('#table tr'), row => row.cells[2].getBoundingClientRect().right)"
+    assert headers[:3] == ["task", "verdict", "Δ"]
+    assert page.ask(f"Math.max(...{right})") <= 390
+
+
 def test_the_table_is_sorted_by_keys_alone(page: Tab) -> None:
     page.ask("document.querySelector('#filters select').focus()")
     for _ in range(30):
@@ -158,7 +203,7 @@ def test_the_largest_page_sorts_and_filters_without_a_wait(tab: Tab, tmp_path: P
     tab.open(file)
 
     took = tab.ask(
-        "(() => { const start = performance.now(); document.querySelectorAll('#table thead button')[4].click();"
+        "(() => { const start = performance.now(); document.querySelectorAll('#table thead button')[2].click();"
         " const field = document.querySelector('#filters [name=type]'); field.value = 'STS';"
         " field.dispatchEvent(new Event('input', {bubbles: true})); return performance.now() - start; })()"
     )

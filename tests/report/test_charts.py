@@ -1,10 +1,11 @@
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.report.charts import dumbbell, forest_axis, forest_row, history, nice_reach, sparkline
+from evals.report.charts import dumbbell, forest, forest_axis, history, nice_reach, sparkline
 
 FINITE = st.floats(-1, 1)
 
@@ -16,31 +17,47 @@ def places(svg: str, kind: str) -> list[tuple[str, ...]]:
     return [tuple(mark.get(name) or "" for name in names) for mark in marks]
 
 
+def draw(*args: Any, **named: Any) -> str:
+    svg = forest(*args, **named)
+    assert svg is not None
+    return svg
+
+
 def test_a_difference_lies_between_the_ends_of_its_interval() -> None:
-    svg = forest_row(-0.05, (-0.1, 0.0), 0.1, "not measured", 'Δ "−5"')
+    svg = draw(-0.05, (-0.1, 0.0), 0.1, "not measured", sides=(0.8, 0.75))
 
     assert places(svg, "point") == [("25%",)]
     assert places(svg, "bar") == [("0%", "50%")]
+    assert places(svg, "margin") == []
     root = ET.fromstring(svg)
     assert root.get("class") == "forest v-not-measured"
-    assert root.get("aria-label") == 'Δ "−5"'
+    assert root.get("aria-label") == "80.00 → 75.00, Δ −5.00, 95 % from −10.00 to +0.00"
 
 
 def test_a_difference_without_an_interval_is_a_hollow_point() -> None:
-    svg = forest_row(0.1, None, 0.1, "pass", "")
+    svg = draw(0.1, None, 0.1, "pass")
 
     assert places(svg, "hollow") == [("100%",)]
     assert places(svg, "bar") == []
+    assert forest(None, None, 0.1, "pass") is None
 
 
-@given(FINITE, FINITE, FINITE, st.floats(0.01, 1))
-def test_nothing_is_drawn_outside_of_the_axis(delta: float, low: float, high: float, reach: float) -> None:
-    svg = forest_row(delta, (min(low, high), max(low, high)), reach, "pass", "")
+def test_the_margin_is_a_line_on_the_side_of_losses() -> None:
+    assert places(draw(0.1, None, 0.1, "pass", 0.05), "margin") == [("25%", "25%")]
+
+
+@given(FINITE, FINITE, FINITE, st.floats(0.01, 1), st.floats(0, 1))
+def test_nothing_is_drawn_outside_of_the_axis(
+    delta: float, low: float, high: float, reach: float, margin: float
+) -> None:
+    svg = draw(delta, (min(low, high), max(low, high)), reach, "pass", margin)
 
     ((point,),) = places(svg, "point")
     ((left, right),) = places(svg, "bar")
+    ((line, _),) = places(svg, "margin")
     assert 0 <= float(left[:-1]) <= float(right[:-1]) <= 100
     assert 0 <= float(point[:-1]) <= 100
+    assert 0 <= float(line[:-1]) <= 50
 
 
 @given(st.lists(FINITE, max_size=5))
@@ -66,9 +83,10 @@ def test_the_axis_is_labelled_in_points() -> None:
 def test_a_score_and_its_baseline_share_an_axis_from_nought_to_one() -> None:
     svg = dumbbell(0.5, 0.25, "")
 
-    assert places(svg, "point") == [("50%",), ("25%",)]
-    assert places(svg, "hollow") == [("50%",)]
-    assert places(dumbbell(-0.5, 0.0, ""), "point") == [("25%",), ("50%",)]
+    assert places(svg, "point") == [("25%",)]
+    assert places(svg, "baseline") == [("50%", "50%")]
+    assert places(svg, "bar") == [("50%", "25%")]
+    assert places(dumbbell(-0.5, 0.0, ""), "baseline") == [("25%", "25%")]
     assert places(dumbbell(None, 0.3, ""), "point") == [("30%",)]
 
 
@@ -106,5 +124,7 @@ def test_every_run_has_a_place_inside(scores: list[float]) -> None:
 
 
 def test_a_label_is_text() -> None:
-    assert '"&gt;&lt;script' not in forest_row(0.0, None, 1, "pass", "")
-    assert ET.fromstring(forest_row(0.0, None, 1, "pass", '"><script>')).get("aria-label") == '"><script>'
+    svg = dumbbell(None, 0.5, '"><script>')
+
+    assert '"><script>' not in svg
+    assert ET.fromstring(svg).get("aria-label") == '"><script>'

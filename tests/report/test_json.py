@@ -10,7 +10,7 @@ from evals.report import render_json
 from tests.builders import ENV, make_row, make_run
 
 RUN_FIELDS = {"schema", "suite", "started", "environment", "records", "suites", "commit"}
-RECORD_FIELDS = {"evidence", "recomputed", "samples", "command", "shown", "reused",
+RECORD_FIELDS = {"evidence", "recomputed", "samples", "command", "shown", "reused", "terms",
     "case", "alias", "model", "revision", "task", "type", "languages", "outcome", "metric", "limit", "score", "subsets",
     "n", "chance", "baseline", "delta", "verdict", "rule", "reason", "error", "seconds", "phases", "prompts",
     "encoded", "texts", "dataset_revision", "data_sha256", "fingerprint", "settings", "device", "stages",

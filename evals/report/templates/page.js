@@ -53,6 +53,16 @@
     body.append(...keyed.map(([, row]) => row));
   });
 
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest(".copy");
+    if (!button) return;
+    const command = button.parentElement.querySelector("code");
+    navigator.clipboard?.writeText(command.textContent).then(
+      () => { button.textContent = "copied"; },
+      () => { getSelection().selectAllChildren(command); button.textContent = "selected"; },
+    );
+  });
+
   const open = () => {
     const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
     if (!target) return;
