@@ -29,6 +29,8 @@ def columns_read_once() -> Iterator[None]:
         return held
 
     def get_once(column: Any, key: Any) -> Any:
+        if type(key) is int and (held := column.__dict__.get("read_once")) is not None:
+            return held[key]
         if isinstance(key, str) or (values := read(column)) is None:
             return get(column, key)
         return _pick(values, key)
