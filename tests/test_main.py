@@ -79,6 +79,7 @@ def test_plan_puts_models_side_by_side_and_is_a_table_in_a_terminal(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "140")
     chosen = ("plan", "--model", "minilm", "--model", "minilm@truncate_dim=64", "--task", "SmokeS*", "--on", "cpu")
     _, plain, _ = run(capsys, *chosen)
     assert "type  minilm  minilm+truncate_dim-64  all" in plain.splitlines()

@@ -46,8 +46,9 @@ def name(number: int, seconds: float) -> str:
 
 
 @pytest.fixture
-def project(pytester: pytest.Pytester) -> pytest.Pytester:
+def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.Pytester:
     """A suite of cases of known length, timed in an earlier run."""
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # of the session that runs this test
     pytester.makeini("[pytest]\n")
     pytester.makeconftest(STAND_IN)
     names = [name(number, seconds) for number, seconds in enumerate(SECONDS)]
