@@ -2,7 +2,8 @@
 
 Run by hand: ``python -m tests.compare_scores MIRROR``. Every task of the mirror that takes under two minutes is run in
 four ways with all-MiniLM-L6-v2, one thread each; the table has each task's score and the largest difference to mteb's.
-Stops with an error where one exceeds 1e-6, or 5e-6 where mteb rounds.
+Stops with an error where one exceeds 1e-6, or 5e-6 where mteb rounds, or what mteb's own score moves by with the batch
+size where it does.
 """
 
 import argparse
@@ -31,6 +32,10 @@ TASKS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 WITHIN, ROUNDED = 1e-6, 5e-6
 MTEB_ROUNDS = {"XQuADRetrieval"}
+# 38 of 100 texts have two equal machine summaries. mteb encodes them in different batches, so that rounding decides
+# which is better, and its own score moves by up to 4e-4 with the batch size; here equal texts are equal.
+TIED = {"SummEval", "SummEvalSummarization.v2"}
+WITHIN_TIES = 5e-4
 
 
 def write_suite(mirror: Path, folder: Path) -> Path:
@@ -119,7 +124,8 @@ def compare(theirs: dict[str, float], ways: dict[str, dict[str, Any]]) -> None:
     wrong = []
     for task, score in theirs.items():
         apart = {way: abs(records[task]["score"] - score) for way, records in ways.items()}
-        wrong += [task for gap in apart.values() if gap > (ROUNDED if task in MTEB_ROUNDS else WITHIN)]
+        within = WITHIN_TIES if task in TIED else ROUNDED if task in MTEB_ROUNDS else WITHIN
+        wrong += [task for gap in apart.values() if gap > within]
         again = ways["vectors known"][task]["encoded"]
         print(f"{task:36}{score:10.6f}" + "".join(f"{gap:15.1e}" for gap in apart.values()) + f"   {again}")
     if wrong:
