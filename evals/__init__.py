@@ -3,8 +3,8 @@
 The map, lowest layer first; a module imports only from the layers below it:
 
 - ``errors`` ``points`` ``naming`` ``environment`` ``metrics``: sentences and names for the user, and formulas
-- ``files`` ``strict_yaml`` ``samples`` ``rankings`` ``embeddings`` ``shown`` ``terms`` ``records``: file boundaries, and
-  the nouns as frozen data
+- ``files`` ``strict_yaml`` ``samples`` ``rankings`` ``embeddings`` ``shown`` ``terms`` ``records``: file boundaries,
+  and the nouns as frozen data
 - ``config`` ``prompts`` ``modelscope`` ``recording`` ``rescore`` ``judging`` ``stats`` ``store`` ``workload``
   ``schedule``: TOML and options, checked; what is put before a text; a second hub; run records; scores again; scores of
   a search; intervals; the ``.evals`` folder; how much text a case has; longest first
@@ -12,8 +12,8 @@ The map, lowest layer first; a module imports only from the layers below it:
   files; scores over runs; how long a case takes
 - ``baselines`` ``changes`` ``gate`` ``report`` ``runs`` ``stock`` ``workers`` ``progress``: expectations; which samples
   changed most; the judgement (pure); renderings; stored runs; what a store holds; cores and devices; a terminal's line
-- ``sources`` ``capture`` ``batching`` ``search`` ``api`` ``tasks`` ``models`` ``encoder`` ``reranker`` ``retrieval``: the
-  adapters to mteb, torch and servers
+- ``sources`` ``capture`` ``batching`` ``search`` ``api`` ``tasks`` ``models`` ``encoder`` ``reranker`` ``retrieval``:
+  the adapters to mteb, torch and servers
 - ``runner`` ``cases`` ``comparing`` ``averages`` ``differing`` ``importing`` ``doctor``: one case measured; which cases
   there are; stored numbers beside others, or from elsewhere; does a model do what its card says
 - ``stages`` ``known`` ``reporting`` ``forecast``: one case measured by two models, one after the other; what is known
