@@ -42,7 +42,8 @@ def take_stock(store: Store) -> tuple[Part, ...]:
 def prune(store: Store, days: float) -> tuple[tuple[Part, ...], int]:
     """Remove what can be made again and was not used for so many days; merge what many runs wrote.
 
-    Run records, results and the samples that run records name stay.
+    Of what is known of a model each file counts for itself. Run records, results and the samples that run records name
+    stay.
 
     Returns:
         What was removed, and how many samples that no run names.
@@ -50,6 +51,9 @@ def prune(store: Store, days: float) -> tuple[tuple[Part, ...], int]:
     gone = [part for part in take_stock(store) if _can_be_made_again(part) and part.idle > days]
     for part in gone:
         shutil.rmtree(part.folder)
+    for path in [path for kind in KNOWN for path in (store.folder / kind).rglob("*.*")]:
+        if time.time() - path.stat().st_mtime > days * DAY:  # of a key that nothing has any more
+            path.unlink()
     for folder in _spaces(store.folder):
         Embeddings(folder).merge(MANY)
     return tuple(gone), _remove_orphans(store.folder, days)

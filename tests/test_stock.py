@@ -92,6 +92,15 @@ def test_using_what_is_known_keeps_it(store: Store) -> None:
     assert [part.name.partition(" ")[0] for part in gone] == ["data"]
 
 
+def test_what_nothing_asks_for_any_more_goes_from_beside_what_is_used(store: Store) -> None:
+    store.keep(OUTCOMES, FOUND_BY | {"code": "old"}, {"score": 0.4})
+    age(store.folder, 40)
+    assert store.kept(OUTCOMES, FOUND_BY) == {"score": 0.5}
+    prune(store, 30)
+    assert store.kept(OUTCOMES, FOUND_BY) == {"score": 0.5}
+    assert store.kept(OUTCOMES, FOUND_BY | {"code": "old"}) is None
+
+
 def test_pruning_merges_segments_and_loses_no_vector(store: Store) -> None:
     space = next((store.folder / "embeddings").iterdir())
     assert len(list(space.glob(f"*{KEYS}"))) == 12
