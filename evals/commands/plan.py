@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +19,7 @@ from evals.forecast import Forecast, make_forecast
 from evals.known import Known
 from evals.progress import render_duration
 from evals.records import Case
+from evals.report import drawn, open_console
 from evals.runs import load_runs
 from evals.store import Store
 
@@ -136,6 +136,5 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         table.add_row(*map(Text, row))
     out = StringIO()
     width = shutil.get_terminal_size((120, 24)).columns
-    console = Console(file=out, width=width, force_terminal=True, color_system="standard", highlight=False)
-    console.print(table, end="")
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    open_console(out, width=width, color=True).print(table, end="")
+    return "\n".join(drawn(out))

@@ -6,6 +6,7 @@ from evals.report.html import render_html
 from evals.report.json import make_schema, read_schema, render_json
 from evals.report.markdown import render_markdown
 from evals.report.summary import Summary, summarize
+from evals.report.terminal import drawn, open_console
 from evals.report.text import render_board, render_summary
 from evals.report.trend import render_trend
 
@@ -13,7 +14,9 @@ __all__ = [
     "Board",
     "Mean",
     "Summary",
+    "drawn",
     "make_schema",
+    "open_console",
     "read_schema",
     "render_annotations",
     "render_board",

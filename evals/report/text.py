@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from io import StringIO
 
-from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
@@ -12,6 +11,7 @@ from evals.points import points, signed_points
 from evals.recording import Record
 from evals.report.board import Board
 from evals.report.summary import Summary, closing, verdict_word, why
+from evals.report.terminal import drawn, open_console
 
 STYLES = {
     "pass": "green",
@@ -36,14 +36,7 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
         color: whether the terminal shows colours.
     """
     out = StringIO()
-    console = Console(
-        file=out,
-        width=width,
-        force_terminal=color,
-        color_system="standard" if color else None,
-        highlight=False,
-        legacy_windows=False,
-    )
+    console = open_console(out, width=width, color=color)
     for alias, records in summary.by_model.items():
         table = _table(alias, records, _bars(records) if color else [])
         if Measurement.get(console, console.options.update(max_width=2 * width), table).maximum > width:
@@ -56,13 +49,13 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
         if record.outcome in ("passed", "not measured"):
             console.print(Text(f"{record.case} {verdict_word(record)}: {why(record)}"))
     console.print(Text(closing(summary)))
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines()) + "\n"
+    return "\n".join(drawn(out)) + "\n"
 
 
 def render_board(board: Board, *, width: int) -> str:
     """Return models side by side: their means, and a row for each task under the mean of its type."""
     out = StringIO()
-    console = Console(file=out, width=width, color_system=None, highlight=False, legacy_windows=False)
+    console = open_console(out, width=width, color=False)
     table = Table(box=None, pad_edge=False)
     table.add_column("", overflow="fold")
     for model in board.models:
@@ -75,8 +68,7 @@ def render_board(board: Board, *, width: int) -> str:
         for task in (task for task, of in board.types.items() if of == kind):
             table.add_row(Text(f"  {task}"), *(_mean(board.scores[task].get(model)) for model in board.models))
     console.print(table, end="")
-    lines = [line.rstrip() for line in out.getvalue().splitlines()]
-    lines += [
+    lines = drawn(out) + [
         f"{model} has no score for {len(mean.missing)} of the tasks, which are in no mean"
         for model, mean in zip(board.models, means, strict=True)
         if mean.missing

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from io import StringIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from evals.history import MOVED, Line
 from evals.points import points, signed_points
+from evals.report.terminal import drawn, open_console
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SHOWN = 30
@@ -24,14 +24,7 @@ def render_trend(lines: Iterable[Line], *, width: int, color: bool) -> str:
         color: whether the terminal shows colours.
     """
     out = StringIO()
-    console = Console(
-        file=out,
-        width=width,
-        force_terminal=color,
-        color_system="standard" if color else None,
-        highlight=False,
-        legacy_windows=False,
-    )
+    console = open_console(out, width=width, color=color)
     found = list(lines)
     console.print(_table(found), end="")
     moved = [line for line in found if line.moves]
@@ -44,7 +37,7 @@ def render_trend(lines: Iterable[Line], *, width: int, color: bool) -> str:
             console.print(Text(f"  {left_out} earlier moves are left out"))
         for index in line.moves[-MOVES:]:
             console.print(_move(line, index))
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    return "\n".join(drawn(out))
 
 
 def blocks(scores: Sequence[float]) -> str:
