@@ -21,7 +21,7 @@ from evals.overall import render_suite
 from evals.recording import Record, make_record, to_dict
 from evals.records import Case, Outcome, Verdict
 from evals.report import render_summary, summarize
-from evals.scheduling import NAME, Schedule
+from evals.scheduling import NAME, Schedule, case_of, cases_of
 from evals.session import Finished, Session, open_session
 from evals.sources import go_offline
 from evals.workers import available_cores, device_of_worker, share_threads, visible_devices
@@ -122,7 +122,7 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Note what must be reported and judged together; xdist's controller has no items and hears it from a worker."""
     if session.items and SESSION in session.config.stash:
-        get_session(session.config).expect(_case_id(item.nodeid) for item in session.items)
+        get_session(session.config).expect(cases_of(item.nodeid for item in session.items))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -186,7 +186,7 @@ class Controller:
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Note what must be reported, from a worker's collection."""
-        self.session.expect(map(_case_id, ids))
+        self.session.expect(cases_of(ids))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in a record, or that a worker went away while it ran a case."""
@@ -194,7 +194,9 @@ class Controller:
         if found is not None:
             self.session.add(TypeAdapter(Record).validate_python(found))
         elif report.failed and report.when not in ("setup", "call", "teardown"):
-            self.session.add_crash(_case_id(report.nodeid), str(report.longrepr).strip().splitlines()[0])
+            self.session.add_crash(
+                case_of(report.nodeid) or report.nodeid, str(report.longrepr).strip().splitlines()[0]
+            )
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -284,8 +286,3 @@ def _collects_us(config: pytest.Config) -> bool:
         if path in (HOME, TEST_FILE) or path == HOME.parent == config.rootpath:
             return True
     return False
-
-
-def _case_id(nodeid: str) -> str:
-    """Return the parameter in a node id; it may itself hold brackets no more than an alias may."""
-    return nodeid.partition("[")[2].removesuffix("]")

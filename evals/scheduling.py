@@ -4,7 +4,7 @@ pytest-xdist's own schedulers keep collection order and send several tests at on
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from itertools import groupby
 
@@ -30,6 +30,11 @@ def case_of(nodeid: str) -> str | None:
     """Return the case in a node id, None where there is none; it may hold brackets no more than an alias may."""
     place, _, rest = nodeid.partition("::")
     return rest.partition("[")[2].removesuffix("]") or None if place.rpartition("/")[2] == OUR_FILE else None
+
+
+def cases_of(nodeids: Iterable[str]) -> list[str]:
+    """Return the cases in node ids, in their order; tests that are none of ours have none."""
+    return [case for case in map(case_of, nodeids) if case is not None]
 
 
 def show_progress(config: pytest.Config) -> CaseProgress:
@@ -114,8 +119,7 @@ class Schedule:
 
     def _collect(self, nodeids: Sequence[str]) -> None:
         known = {case.id for case in self._session.plan.cases}
-        cases = map(case_of, nodeids)
-        self._collected = tuple(case for case in cases if case is not None and case in known)
+        self._collected = tuple(case for case in cases_of(nodeids) if case in known)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Note when a case began."""
