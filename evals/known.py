@@ -19,6 +19,7 @@ from evals.capture import show
 from evals.config import ApiSpec, Model
 from evals.environment import describe_environment, installed_for_good
 from evals.errors import EvalsError
+from evals.files import to_json
 from evals.models import identify
 from evals.recording import Record, SuiteVerdict, make_record, to_dict
 from evals.records import Case, ModelIdentity, Outcome, Reference, Scores, Verdict
@@ -76,6 +77,7 @@ class Known:
         self._device = device
         self._store = store
         self._keys: dict[str, dict[str, Any] | None] = {}
+        self._identities: dict[str, ModelIdentity] = {}
 
     def find(self, case: Case) -> Found | None:
         """Return what a case gave before, if nothing that decides it has changed since.
@@ -89,8 +91,7 @@ class Known:
             return None
         if kept.record.samples is not None and self._store.read_samples(kept.record.samples) is None:
             return None
-        identity = identify(self._models[case.alias], self._store)
-        return Found(outcome=_outcome(kept.record, identity, kept.shown), against=kept.against)
+        return Found(outcome=_outcome(kept.record, self._identity(case.alias), kept.shown), against=kept.against)
 
     def ids(self, cases: Iterable[Case]) -> frozenset[str]:
         """Return which cases `find` would give; one whose model is not there is none of them."""
@@ -153,7 +154,13 @@ class Known:
         data = identify_data(case.task, case.source, self._store)
         if data is None:
             return None
-        return outcome_key(case, identify(model, self._store), data, self._device)
+        return outcome_key(case, self._identity(case.alias), data, self._device)
+
+    def _identity(self, alias: str) -> ModelIdentity:
+        """Return who a model is; its files are looked at once, not for each of its cases."""
+        if alias not in self._identities:
+            self._identities[alias] = identify(self._models[alias], self._store)
+        return self._identities[alias]
 
 
 def outcome_key(case: Case, identity: ModelIdentity, data: str, device: str) -> dict[str, Any]:
@@ -285,6 +292,4 @@ def _read(kind: type[T], content: Any) -> T | None:
 
 
 def _digest(value: Any) -> str:
-    from evals.files import to_json
-
     return hashlib.sha256(to_json(value).encode()).hexdigest()
