@@ -1,4 +1,4 @@
-"""Scores as people read them: fractions inside, points (percent) outside."""
+"""Scores as people read them: fractions inside, points (percent) outside; and texts no longer than can be read."""
 
 from decimal import Decimal
 
@@ -17,3 +17,8 @@ def signed_points(fraction: float) -> str:
     value = 100 * fraction if abs(fraction) >= NOTHING else 0.0
     text = f"{value:+.2f}" if abs(value) >= 0.01 or value == 0 else format(Decimal(f"{value:.1g}"), "+f")
     return text.replace("-", "−")
+
+
+def shorten(text: str, longest: int) -> str:
+    """Return text cut to so many characters, with an ellipsis where it was."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

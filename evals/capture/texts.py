@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from evals.capture.makers import Predicted, evaluated_rows, text_ids
+from evals.points import shorten
 
 LONGEST_TEXT = 500
 LONGEST_DOCUMENT = 300
@@ -13,7 +14,10 @@ LONGEST_RELEVANT = 1000
 def read_texts(of: Predicted, ids: Collection[str]) -> dict[str, dict[str, str]]:
     """Return the texts of some samples of one split and subset, by id and then by role; cut to `LONGEST_TEXT`."""
     reader = READERS.get(of.task.metadata.type, _queries)
-    return {id_: {role: cut(text) for role, text in texts.items()} for id_, texts in reader(of, set(ids)).items()}
+    return {
+        id_: {role: shorten(text, LONGEST_TEXT) for role, text in texts.items()}
+        for id_, texts in reader(of, set(ids)).items()
+    }
 
 
 def read_documents(of: Predicted, ids: Collection[str], relevant: Collection[str]) -> dict[str, str]:
@@ -25,7 +29,7 @@ def read_documents(of: Predicted, ids: Collection[str], relevant: Collection[str
     for id_, row in rows.items():
         title = str(titles[row] or "") if titles is not None else ""
         longest = LONGEST_RELEVANT if id_ in relevant else LONGEST_DOCUMENT
-        texts[id_] = cut(f"{title}. {corpus['text'][row]}" if title else str(corpus["text"][row]), longest)
+        texts[id_] = shorten(f"{title}. {corpus['text'][row]}" if title else str(corpus["text"][row]), longest)
     return texts
 
 
@@ -52,12 +56,7 @@ def translations(of: Predicted, places: Collection[int]) -> dict[int, str]:
     parallel = getattr(of.task, "parallel_subsets", False)
     rows = of.task.dataset[of.split] if parallel else of.rows()
     column = rows[of.subset.split("-")[1] if parallel else "sentence2"]
-    return {place: cut(str(column[place])) for place in places if place < len(column)}
-
-
-def cut(text: str, longest: int = LONGEST_TEXT) -> str:
-    """Return text no longer than that, with an ellipsis where it was cut."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return {place: shorten(str(column[place]), LONGEST_TEXT) for place in places if place < len(column)}
 
 
 def _rows_of(names: Any, wanted: set[str]) -> dict[str, int]:

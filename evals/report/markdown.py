@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterable, Sequence
 
 from evals.overall import render_suite
-from evals.points import points, signed_points
+from evals.points import points, shorten, signed_points
 from evals.recording import Record, Run, SuiteVerdict
-from evals.report.summary import closing, shorten, summarize, verdict_word, why, worst_first
+from evals.report.summary import closing, summarize, verdict_word, why, worst_first
 
 # GitHub cuts comments and check texts above 65 536; a summary of this size can be any of them.
 LIMIT = 65_000

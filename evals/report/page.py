@@ -8,12 +8,12 @@ from markupsafe import Markup, escape
 
 from evals.history import Key, Line, trace
 from evals.naming import baseline_key
-from evals.points import points
+from evals.points import points, shorten
 from evals.recording import Record, Run, SuiteVerdict
 from evals.report import charts
 from evals.report.cards import Card, called, count_verdicts, make_card
 from evals.report.facts import Fact, facts
-from evals.report.summary import Summary, shorten, summarize, verdict_word, why, worst_first
+from evals.report.summary import Summary, summarize, verdict_word, why, worst_first
 from evals.report.words import by_score, clauses, explain, near_guessing
 from evals.shown import Example
 

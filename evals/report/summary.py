@@ -68,11 +68,6 @@ def why(record: Record) -> str:
     return record.error or record.reason or ""
 
 
-def shorten(text: str, longest: int) -> str:
-    """Return text cut to so many characters, with an ellipsis where it was."""
-    return text if len(text) <= longest else f"{text[: longest - 1]}…"
-
-
 def worst_first(records: Sequence[Record]) -> list[Record]:
     """Order what needs a look by how much it needs it: what is red before what is not, large losses first."""
     return sorted(records, key=lambda r: (SEVERITY.index(verdict_word(r)), r.delta or 0.0, r.alias, r.type, r.case))
