@@ -1,3 +1,3 @@
 """Load the evaluation plugin for this checkout."""
 
-pytest_plugins = ("evals.plugin",)
+pytest_plugins = ("touchstone.plugin",)

@@ -1,41 +1,5 @@
-"""The one test: a model on a task. Measuring is its fixture, judging its body.
+"""Every model of the suite on each of its tasks, judged against its baseline."""
 
-So pytest itself tells *could not be measured* (an ERROR of the fixture) from *measured worse* (a FAILURE).
-"""
+from touchstone.test_tasks import circumstances, outcome, test_task
 
-import pytest
-
-from evals.errors import EvalsError
-from evals.gate import Circumstances
-from evals.plugin import OUTCOME, VERDICT, get_session
-from evals.records import Case, Outcome
-from evals.scheduling import show_progress
-
-
-@pytest.fixture
-def outcome(case: Case, request: pytest.FixtureRequest) -> Outcome:
-    """Measure the case; what the user can fix is one sentence, not a traceback."""
-    try:
-        with show_progress(request.config) as progress:
-            measured = get_session(request.config).measure(case, progress)
-    except EvalsError as error:
-        raise pytest.fail.Exception(f"{case.id}: {error}", pytrace=False) from None
-    request.node.stash[OUTCOME] = measured
-    return measured
-
-
-@pytest.fixture
-def circumstances(case: Case, outcome: Outcome, request: pytest.FixtureRequest) -> Circumstances:
-    """Read what is expected and pair its samples; a damaged baseline is no verdict either."""
-    try:
-        return get_session(request.config).circumstances(case, outcome)
-    except EvalsError as error:
-        raise pytest.fail.Exception(f"{case.id}: {error}", pytrace=False) from None
-
-
-def test_task(case: Case, outcome: Outcome, circumstances: Circumstances, request: pytest.FixtureRequest) -> None:
-    """Judge the case against its baseline."""
-    verdict = get_session(request.config).judge(case, outcome, circumstances)
-    request.node.stash[VERDICT] = verdict
-    if verdict is not None and not verdict.ok:
-        pytest.fail(f"{case.id} {verdict.word}: {verdict.reason}", pytrace=False)
+__all__ = ["circumstances", "outcome", "test_task"]

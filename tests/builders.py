@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evals.gate import Circumstances
-from evals.recording import Record, Run
-from evals.records import Baseline, BaselineFile, Case, ModelIdentity, Outcome, Reference, Scores, Settings, TaskInfo
+from touchstone.judging.gate import Circumstances
+from touchstone.records.baselines import Baseline, BaselineFile, Reference
+from touchstone.records.cases import Case, TaskInfo
+from touchstone.records.outcomes import ModelIdentity, Outcome, Scores, Settings
+from touchstone.records.runs import Record, Run
 
 if TYPE_CHECKING:
     from mteb.types import Array

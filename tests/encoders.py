@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import evals.engine
-from evals.config import Model
-from evals.models import OpenModel, open_model
-from evals.store import Store
+import touchstone.measuring.engines.local
+from touchstone.config.models import Model
+from touchstone.models.base import OpenModel
+from touchstone.models.kinds import open_model
+from touchstone.store.folder import Store
 
 Vectors = NDArray[np.float32]
 Fault = Callable[[Vectors], Vectors]
@@ -70,7 +71,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, faults: Mapping[str, Fault]) -> None:
         encoder: Any = Faulty(opened.encoder, faults)
         return dataclasses.replace(opened, encoder=encoder)
 
-    monkeypatch.setattr(evals.engine, "open_model", open_faulty)
+    monkeypatch.setattr(touchstone.measuring.engines.local, "open_model", open_faulty)
 
 
 def save_tiny_model(folder: Path, seed: int = 0, dimension: int = 32) -> Path:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-import evals.environment
-from evals.baselines import ENV_KEPT
-from evals.environment import describe_environment, find_commit
-from evals.gate import CLUSTERING_ENV
+import touchstone.environment
+from touchstone.baselines.files import ENV_KEPT
+from touchstone.environment import describe_environment, find_commit
+from touchstone.judging.gate import CLUSTERING_ENV
 
 
 def test_the_versions_are_those_of_the_installed_libraries() -> None:
@@ -29,7 +29,7 @@ def test_a_library_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyP
             raise PackageNotFoundError(package)
         return "1.0"
 
-    monkeypatch.setattr(evals.environment, "version", no_scipy)
+    monkeypatch.setattr(touchstone.environment, "version", no_scipy)
 
     found = describe_environment()
 
@@ -39,7 +39,8 @@ def test_a_library_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyP
 
 def test_describing_the_environment_imports_none_of_it() -> None:
     code = (
-        "import sys; from evals.environment import describe_environment; assert 'torch' in describe_environment(); "
+        "import sys; from touchstone.environment import describe_environment; "
+        "assert 'torch' in describe_environment(); "
         "print({'torch', 'mteb', 'sklearn', 'scipy', 'transformers'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -1,6 +1,6 @@
 import pytest
 
-from evals.errors import first_line, suggest
+from touchstone.errors import first_line, suggest
 
 TWELVE = [f"name{letter}" for letter in "abcdefghijkl"]
 

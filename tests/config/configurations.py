@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from evals.config import EncoderSpec, load_suite
-from evals.config.conversion import Converted, convert
-from evals.config.evalscope import read_evalscope
-from evals.errors import ConfigError
+from touchstone.config.evalscope.convert import Converted, convert
+from touchstone.config.evalscope.schema import read_evalscope
+from touchstone.config.specs import EncoderSpec
+from touchstone.config.suites import load_suite
+from touchstone.errors import ConfigError
 
 KNOWN = {
     "minilm": EncoderSpec(package="p", path=Path("model"), model="o/minilm"),

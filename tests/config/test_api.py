@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from evals.config import ApiSpec, EncoderSpec, Model, find_model, load_models
-from evals.errors import ConfigError
+from touchstone.config.api import ApiSpec
+from touchstone.config.models import Model, find_model, load_models
+from touchstone.config.specs import EncoderSpec
+from touchstone.errors import ConfigError
 
 URL = "http://127.0.0.1:8000/v1"
 API = f'[x]\nkind = "api"\nurl = "{URL}"\nname = "org/embed"\n'

@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
-from evals.config import EncoderSpec, Model, ModelSpec, RegistrySpec, find_model, load_models
-from evals.errors import ConfigError
+from touchstone.config.models import Model, find_model, load_models
+from touchstone.config.specs import EncoderSpec, ModelSpec, RegistrySpec
+from touchstone.errors import ConfigError
 
 HUB = '[x]\nid = "org/name"\n'
 KINDS = '"sentence-transformers", "registry", "cross-encoder", "pipeline", "api"'

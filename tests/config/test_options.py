@@ -3,9 +3,9 @@ from typing import Any
 
 import pytest
 
-from evals.config import Options, load_project
-from evals.errors import ConfigError
-from evals.records import Source
+from touchstone.config.options import Options, load_project
+from touchstone.errors import ConfigError
+from touchstone.records.cases import Source
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_a_limit_is_a_whole_number_of_1_or_more(root: Path, value: str) -> None:
     "value", ["gpu", "CPU", "", "cpu:0", "mps:1", "cuda:x", "cuda:-1", "cuda:1:2", "cuda:", "cpu:", "cuda:²"]
 )
 def test_a_device_is_one_that_torch_has(root: Path, value: str) -> None:
-    assert sentence(root, device=value) == f'--on = "{value}"; expected auto, cpu, cuda, cuda:N or mps'
+    assert sentence(root, device=value) == f'--device = "{value}"; expected auto, cpu, cuda, cuda:N or mps'
 
 
 @pytest.mark.parametrize("value", ["auto", "cpu", "cuda", "cuda:0", "cuda:12", "mps"])
@@ -77,32 +77,6 @@ def test_every_device_that_the_message_names_is_taken(root: Path, value: str) ->
 )
 def test_a_source_is_the_hub_or_a_mirror_that_is_there(root: Path, value: str, rest: str) -> None:
     assert sentence(root, source=value) == f"--source{rest.format(cwd=root / 'sub')}"
-
-
-@pytest.mark.parametrize("file", ["run.htm", "run", "run.json.gz", "GitHub"])
-def test_a_reports_suffix_must_say_a_format_that_there_is(root: Path, file: str) -> None:
-    assert sentence(root, reports=["ok.json", file]) == (
-        f'--report = "{file}"; its suffix says the format, one of .html, .json, .md'
-    )  # fmt: skip
-
-
-def test_a_report_for_github_goes_to_the_file_of_the_step(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "/tmp/step")
-    options = parse(root, reports=["github", "run.json"])
-    assert (options.reports, options.job_summary) == ((root / "sub" / "run.json",), Path("/tmp/step"))
-    assert parse(root, reports=["run.json"]).job_summary is None
-
-
-@pytest.mark.parametrize("value", [None, ""])
-def test_a_report_for_github_outside_of_it_is_one_sentence(
-    root: Path, monkeypatch: pytest.MonkeyPatch, value: str | None
-) -> None:
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-    if value is not None:
-        monkeypatch.setenv("GITHUB_STEP_SUMMARY", value)
-    assert sentence(root, reports=["github"]) == (
-        "--report github needs a step of GitHub Actions, which sets GITHUB_STEP_SUMMARY; it is not set"
-    )
 
 
 def test_a_report_cannot_be_a_folder(root: Path) -> None:
@@ -158,14 +132,11 @@ def test_a_project_that_says_nothing_runs_the_smoke_suite(root: Path, text: str 
 
 
 def test_paths_typed_are_relative_to_where_they_were_typed(root: Path) -> None:
-    options = parse(
-        root, source="mirror:hub", models_file="m.toml", baselines="b", store="s", reports=["r.json", "/tmp/x.json"]
-    )
+    options = parse(root, source="mirror:hub", models_files="m.toml", baselines="b", store="s")
     cwd = root / "sub"
     assert options.source == Source(kind="mirror", path=cwd / "hub")
     assert options.models_files == (cwd / "m.toml",)
     assert (options.baselines, options.store) == (cwd / "b", cwd / "s")
-    assert options.reports == (cwd / "r.json", Path("/tmp/x.json"))
 
 
 def test_paths_of_the_project_are_relative_to_its_root(root: Path) -> None:
@@ -184,7 +155,7 @@ def test_what_is_typed_goes_before_the_project_and_its_models_file_is_read_last(
     write_project(
         root, '[tool.touchstone]\nsuite = "english"\nmodels = "m.toml"\nsource = "mirror:nope"\nbaselines = "b"'
     )
-    options = parse(root, suites=["chinese", "smoke", "chinese"], source="hub", baselines="mine", models_file="n.toml")
+    options = parse(root, suites=["chinese", "smoke", "chinese"], source="hub", baselines="mine", models_files="n.toml")
     assert options.suites == ("chinese", "smoke")
     assert options.source == Source(kind="hub")
     assert options.baselines == root / "sub" / "mine"
@@ -196,9 +167,9 @@ def test_a_home_folder_is_found_though_the_shell_does_not_expand_it_behind_an_eq
 ) -> None:
     home = root / "home"
     monkeypatch.setenv("HOME", str(home))
-    options = parse(root, store="~/s", reports=["~/r.json"], baselines="~/b", models_file="~/m.toml")
+    options = parse(root, store="~/s", baselines="~/b", models_files="~/m.toml")
     assert (options.store, options.baselines) == (home / "s", home / "b")
-    assert (options.reports, options.models_files) == ((home / "r.json",), (home / "m.toml",))
+    assert options.models_files == (home / "m.toml",)
 
 
 def test_the_words_to_type_again_are_those_that_decide_what_is_measured(root: Path) -> None:

@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from evals.config import Suite, load_suite
-from evals.errors import ConfigError
-from evals.records import Policy, Source
+from touchstone.config.suites import Suite, load_suite
+from touchstone.errors import ConfigError
+from touchstone.records.cases import Policy, Source
 
 SELECTED = 'models = ["minilm"]\n[tasks]\ninclude = ["NFCorpus"]\n'
 CUSTOM = 'models = ["minilm"]\n[[tasks.custom]]\nname = "Mine"\ntype = "STS"\npath = "data"\n'

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.errors import BaselineError
-from evals.importing.cards import NO_SUBSET, NOT_MTEB, load_card
-from evals.importing.entries import NOT_A_TASK, Note, make_entries
 from tests.importing.documents import ACCURACY, NDCG, make_block, make_front, write_card
+from touchstone.errors import BaselineError
+from touchstone.importing.cards import NO_SUBSET, NOT_MTEB, load_card
+from touchstone.importing.entries import NOT_A_TASK, Note, make_entries
 
 
 def entries_of(folder: Path, *blocks: dict[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from evals.__main__ import main
-from evals.config import load_models, load_suite
-from evals.errors import ConfigError
-from evals.importing import Request
-from evals.importing.configurations import import_configuration
 from tests.config.configurations import ONE_STAGE
+from touchstone.__main__ import main
+from touchstone.config.models import load_models
+from touchstone.config.suites import load_suite
+from touchstone.errors import ConfigError
+from touchstone.importing.configurations import import_configuration
+from touchstone.importing.request import Request
 
 
 @pytest.fixture

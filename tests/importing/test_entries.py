@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from evals.errors import BaselineError
-from evals.importing.entries import (
+from touchstone.errors import BaselineError
+from touchstone.importing.entries import (
     IN_PART,
     NO_SCORE,
     NOT_A_NUMBER,
@@ -18,8 +18,8 @@ from evals.importing.entries import (
     make_entries,
     require_entries,
 )
-from evals.records import Baseline
-from evals.tasks import define_task, find_aggregates
+from touchstone.records.baselines import Baseline
+from touchstone.tasks.definitions import define_task, find_aggregates
 
 FORUMS = find_aggregates()["CQADupstackRetrieval"]
 

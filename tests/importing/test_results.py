@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from evals.errors import BaselineError
-from evals.importing.entries import NOT_A_TASK, NOT_TODAY, Note, make_entries
-from evals.importing.results import load_result
 from tests.importing.documents import make_result, make_row, write_results
+from touchstone.errors import BaselineError
+from touchstone.importing.entries import NOT_A_TASK, NOT_TODAY, Note, make_entries
+from touchstone.importing.results import load_result
 
 OLD = {
     "dataset_revision": None,

@@ -4,13 +4,13 @@ from typing import Any
 
 import pytest
 
-from evals.errors import BaselineError, ConfigError
-from evals.importing.entries import Note
-from evals.importing.request import Imported, Request
-from evals.importing.runs import FAILED, NO_SAMPLES, NOT_MEASURED, read_run
-from evals.recording import Record, to_dict
-from evals.store import Store
 from tests.builders import ENV, FINGERPRINT, MODEL, REVISION, make_row, make_run
+from touchstone.errors import BaselineError, ConfigError
+from touchstone.importing.entries import Note
+from touchstone.importing.request import Imported, Request
+from touchstone.importing.runs import FAILED, NO_SAMPLES, NOT_MEASURED, read_run
+from touchstone.records.runs import Record, to_dict
+from touchstone.store.folder import Store
 
 
 def measured(task: str = "STSBenchmark", score: float = 0.8, **changes: Any) -> Record:
@@ -28,10 +28,10 @@ def read(folder: Path, source: str, **changes: Any) -> tuple[Imported, ...]:
 
 
 def test_a_run_of_a_store_becomes_entries_with_their_samples(tmp_path: Path) -> None:
-    file = Store(tmp_path / ".evals").write_samples(FINGERPRINT, "STSBenchmark.parquet", b"samples")
+    file = Store(tmp_path / ".touchstone").write_samples(FINGERPRINT, "STSBenchmark.parquet", b"samples")
     rows = (measured(samples=file), measured("NFCorpus", 0.3, limit=100))
-    path = put(tmp_path / ".evals", *rows, started="2026-10-03T12:00:00+00:00")
-    (found,) = read(tmp_path, ".evals")
+    path = put(tmp_path / ".touchstone", *rows, started="2026-10-03T12:00:00+00:00")
+    (found,) = read(tmp_path, ".touchstone")
     assert (found.alias, found.model, found.revision) == ("minilm", MODEL, REVISION)
     assert set(found.entries) == {"STSBenchmark", "NFCorpus?limit=100"}
     entry = found.entries["STSBenchmark"]

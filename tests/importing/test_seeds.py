@@ -5,14 +5,16 @@ from statistics import fmean
 
 import pytest
 
-from evals.baselines import load_baseline_file
-from evals.errors import BaselineError
-from evals.importing import Imported, Request, read_source
-from evals.importing.results import load_result
-from evals.records import Baseline, TaskInfo
-from evals.tasks import define_task
-from evals.tasks.catalog import describe
-from evals.tasks.registry import load_registry
+from touchstone.baselines.files import load_baseline_file
+from touchstone.errors import BaselineError
+from touchstone.importing.reading import read_source
+from touchstone.importing.request import Imported, Request
+from touchstone.importing.results import load_result
+from touchstone.records.baselines import Baseline
+from touchstone.records.cases import TaskInfo
+from touchstone.tasks.catalog import describe
+from touchstone.tasks.definitions import define_task
+from touchstone.tasks.registry import load_registry
 
 ROOT = Path(__file__).parent.parent.parent
 # The average over MTEB(eng, v1), then by type, as the cards' tables have them.

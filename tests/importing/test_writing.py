@@ -10,12 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.__main__ import main
-from evals.baselines import Baselines, load_baseline_file, render_baseline_file
-from evals.errors import EvalsError
-from evals.importing import How, Request, import_baselines
-from evals.recording import to_dict
-from evals.store import Store
 from tests.builders import FINGERPRINT, make_baseline, make_baseline_file, make_row, make_run
 from tests.importing.documents import (
     make_block,
@@ -27,6 +21,13 @@ from tests.importing.documents import (
 from tests.importing.documents import (
     make_row as make_result_row,
 )
+from touchstone.__main__ import main
+from touchstone.baselines.files import Baselines, load_baseline_file, render_baseline_file
+from touchstone.errors import TouchstoneError
+from touchstone.importing.request import Request
+from touchstone.importing.writing import How, import_baselines
+from touchstone.records.runs import to_dict
+from touchstone.store.folder import Store
 
 MINILM = "all-MiniLM-L6-v2"
 FRONT = make_front(
@@ -111,28 +112,30 @@ def test_a_tree_of_results_becomes_a_baseline_of_its_revision(tmp_path: Path) ->
 
 
 def test_a_run_becomes_a_recorded_baseline_with_its_samples(tmp_path: Path) -> None:
-    store = Store(tmp_path / ".evals")
+    store = Store(tmp_path / ".touchstone")
     file = store.write_samples(FINGERPRINT, "STSBenchmark.parquet", b"samples")
     record = make_row(score=0.5, subsets={"test/default": 0.5}, fingerprint=FINGERPRINT, samples=file)
     store.write_run("1", to_dict(make_run(record)))
-    run(tmp_path, ".evals")
+    run(tmp_path, ".touchstone")
     entry = load_baseline_file(tmp_path / "own" / "minilm.json").tasks["STSBenchmark"]
     assert (entry.fingerprint, entry.source) == (FINGERPRINT, "run")
     assert (tmp_path / "own" / "samples" / "minilm" / "STSBenchmark.parquet").read_bytes() == b"samples"
     before = tree(tmp_path)
-    assert "1 same" in run(tmp_path, ".evals")
+    assert "1 same" in run(tmp_path, ".touchstone")
     assert tree(tmp_path) == before
 
 
 def test_nothing_is_written_of_several_models_when_one_is_refused(tmp_path: Path) -> None:
     fields: dict[str, Any] = {"score": 0.5, "subsets": {"test/default": 0.5}, "fingerprint": FINGERPRINT}
-    Store(tmp_path / ".evals").write_run("1", to_dict(make_run(make_row(**fields), make_row(alias="other", **fields))))
+    Store(tmp_path / ".touchstone").write_run(
+        "1", to_dict(make_run(make_row(**fields), make_row(alias="other", **fields)))
+    )
     path = tmp_path / "own" / "other.json"
     path.parent.mkdir()
     path.write_text(render_baseline_file(make_baseline_file({"A": make_baseline(imported=True)}, model="org/x")))
     before = tree(tmp_path)
-    with pytest.raises(EvalsError, match=r"A was imported for org/x"):
-        run(tmp_path, ".evals")
+    with pytest.raises(TouchstoneError, match=r"A was imported for org/x"):
+        run(tmp_path, ".touchstone")
     assert tree(tmp_path) == before
 
 
@@ -153,7 +156,7 @@ def test_what_cannot_be_imported_is_one_sentence(
     write_card(tmp_path, make_front(make_block("NoSuchTask")), name="none.md")
     (tmp_path / "scope.json").write_text('{"eval_backend": "RAGEval"}')
     before = tree(tmp_path)
-    with pytest.raises(EvalsError) as caught:
+    with pytest.raises(TouchstoneError) as caught:
         run(tmp_path, source, **changes)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -191,7 +194,7 @@ def put_a_string(holder: Any, key: Any) -> None:
 def refused(folder: Path, source: str) -> str:
     """Import what is damaged into a folder that must stay as it is; return the one sentence."""
     before = tree(folder)
-    with pytest.raises(EvalsError) as caught:
+    with pytest.raises(TouchstoneError) as caught:
         run(folder, source)
     assert tree(folder) == before
     assert "\n" not in str(caught.value)
@@ -272,4 +275,4 @@ def test_the_command_prints_and_writes_into_the_folder_it_is_given(
     assert capsys.readouterr().out.startswith("mine: ")
     assert (tmp_path / "there" / "mine.json").is_file()
     assert main(["baselines", "import", "gone.md"]) == 4
-    assert capsys.readouterr().err.startswith("evals: gone.md: no such file or folder")
+    assert capsys.readouterr().err.startswith("touchstone: gone.md: no such file or folder")

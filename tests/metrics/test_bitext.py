@@ -7,8 +7,8 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.metrics import bitext
 from tests.metrics.weighting import check_weights, samples
+from touchstone.metrics import bitext
 
 sentences = st.integers(0, 6)
 both = pytest.mark.parametrize("metric", [bitext.f1, bitext.accuracy])

@@ -6,9 +6,9 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.metrics import Undefined
-from evals.metrics.clustering import adjusted_mutual_information, completeness, homogeneity, v_measure
 from tests.metrics.weighting import samples
+from touchstone.metrics import Undefined
+from touchstone.metrics.clustering import adjusted_mutual_information, completeness, homogeneity, v_measure
 
 SKLEARN = {
     homogeneity: sklearn.metrics.homogeneity_score,

@@ -7,9 +7,9 @@ import scipy.stats
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from evals.metrics import Undefined
-from evals.metrics.correlation import kendall, pearson, spearman
 from tests.metrics.weighting import check_weights, samples, value
+from touchstone.metrics import Undefined
+from touchstone.metrics.correlation import kendall, pearson, spearman
 
 SCIPY = {pearson: scipy.stats.pearsonr, spearman: scipy.stats.spearmanr, kendall: scipy.stats.kendalltau}
 numbers = st.integers(-20, 20).map(float) | st.integers(0, 3).map(float)

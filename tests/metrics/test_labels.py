@@ -8,8 +8,8 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.metrics import Undefined, labels
 from tests.metrics.weighting import check_weights, samples, value
+from touchstone.metrics import Undefined, labels
 
 Average = Literal["macro", "weighted"]
 classes = st.integers(0, 3)

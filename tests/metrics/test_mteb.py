@@ -17,9 +17,9 @@ from mteb.abstasks.clustering import _evaluate_clustering_bootstrapped
 from mteb.abstasks.pair_classification import AbsTaskPairClassification
 from mteb.abstasks.text.bitext_mining import AbsTaskBitextMining
 
-from evals.metrics import bitext, labels, pairs, ranking
 from tests.metrics.test_ranking import DEPTH, judged, ks, runs
 from tests.metrics.weighting import samples
+from touchstone.metrics import bitext, labels, pairs, ranking
 
 binary = st.integers(0, 1)
 classes = st.integers(0, 3)

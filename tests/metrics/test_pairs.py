@@ -6,8 +6,8 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.metrics import labels, pairs
 from tests.metrics.weighting import check_weights, samples
+from touchstone.metrics import labels, pairs
 
 binary = st.integers(0, 1)
 scores = st.integers(-2, 2).map(float)

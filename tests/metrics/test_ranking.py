@@ -9,7 +9,7 @@ import pytrec_eval
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.metrics.ranking import (
+from touchstone.metrics.ranking import (
     Ranked,
     average_precision,
     capped_recall,

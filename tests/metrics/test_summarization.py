@@ -6,9 +6,9 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.metrics import Undefined
-from evals.metrics.correlation import kendall, pearson, spearman
-from evals.metrics.summarization import per_text
+from touchstone.metrics import Undefined
+from touchstone.metrics.correlation import kendall, pearson, spearman
+from touchstone.metrics.summarization import per_text
 
 SCIPY = {pearson: scipy.stats.pearsonr, spearman: scipy.stats.spearmanr, kendall: scipy.stats.kendalltau}
 pair = st.tuples(st.integers(0, 2).map(float), st.integers(0, 2).map(float))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from evals.metrics import Undefined
+from touchstone.metrics import Undefined
 
 Columns = tuple[Any, ...]
 

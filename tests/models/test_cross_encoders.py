@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 from mteb.models import ModelMeta
 from sentence_transformers import CrossEncoder
 
-from evals.config import CrossEncoderSpec, EncoderSpec, Model
-from evals.errors import ModelError
-from evals.models import BatchedReranker, OpenReranker, identify, open_reranker
-from evals.store import Store
 from tests.encoders import save_tiny_cross_encoder, save_tiny_model
+from touchstone.config.models import Model
+from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
+from touchstone.errors import ModelError
+from touchstone.models.base import OpenReranker
+from touchstone.models.cross_encoders import BatchedReranker
+from touchstone.models.identity import identify
+from touchstone.models.kinds import open_reranker
+from touchstone.store.folder import Store
 
 META = ModelMeta.create_empty({"name": "test/tiny", "revision": "1"})
 PAIRS = [("a b", "the quick brown fox"), ("a", "b"), ("a b", "x"), ("a", "b"), ("c " * 90, "d"), ("", "")]

@@ -13,12 +13,14 @@ from mteb.types import PromptType
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from evals.config import EncoderSpec, Model, load_models
-from evals.encoder import WatchedEncoder
-from evals.errors import ModelError
-from evals.models import OpenModel, open_model
-from evals.store import Store
 from tests.architectures import hidden_states, pool, save_bare, save_with_pooling, unit
+from touchstone.config.models import Model, load_models
+from touchstone.config.specs import EncoderSpec
+from touchstone.encoding.checks import WatchedEncoder
+from touchstone.errors import ModelError
+from touchstone.models.base import OpenModel
+from touchstone.models.kinds import open_model
+from touchstone.store.folder import Store
 
 QUERIES = ["How to bake a chocolate cake", "flu?", "Which of the two rivers is the longer one, and by how much", "x"]
 PASSAGES = [
@@ -61,7 +63,7 @@ def encode(
     opened: OpenModel, texts: Sequence[str], task: str, role: str | None, batch_size: int = 7
 ) -> NDArray[np.float32]:
     """Encode texts as mteb does for a task of its own."""
-    inputs: Any = DataLoader(cast(Any, Dataset.from_dict({"text": list(texts)})), batch_size=batch_size)
+    inputs: Any = DataLoader(cast("Any", Dataset.from_dict({"text": list(texts)})), batch_size=batch_size)
     vectors = opened.encoder.encode(
         inputs,
         task_metadata=mteb.get_task(task).metadata,
@@ -118,7 +120,7 @@ def test_last_token_with_an_instruction_whatever_side_is_padded(
     assert isinstance(named, EncoderSpec)
     opened = open_saved(store, bare["mistral"], saved_as, "lasttoken", instruction=named.instruction, padding_side=side)
     assert opened.module is not None
-    assert cast(Any, opened.module).tokenizer.padding_side == side
+    assert cast("Any", opened.module).tokenizer.padding_side == side
     card = partial(by_card, bare["mistral"], pooling="lasttoken", side=side)
     run = partial(encode, opened, batch_size=batch_size)
     retrieval = "Instruct: Given a question, retrieve relevant documents that best answer the question\nQuery: "
@@ -158,7 +160,7 @@ def test_run_tells_the_prompts_that_texts_really_got(store: Store, bare: dict[st
     watched = WatchedEncoder(opened.encoder, opened.module, lambda _: None, opened.prompt_used)
     asked: Any = {"hf_split": "test", "hf_subset": "default", "show_progress_bar": False}
     for task, role in ((RETRIEVAL, "query"), (RETRIEVAL, "document"), (RERANKING, "query"), (STS, None), (STS, None)):
-        inputs: Any = DataLoader(cast(Any, Dataset.from_dict({"text": QUERIES})), batch_size=4)
+        inputs: Any = DataLoader(cast("Any", Dataset.from_dict({"text": QUERIES})), batch_size=4)
         metadata = mteb.get_task(task).metadata
         prompt_type = None if role is None else PromptType(role)
         watched.encode(inputs, task_metadata=metadata, prompt_type=prompt_type, **asked)

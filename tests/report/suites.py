@@ -4,12 +4,11 @@ import random
 from dataclasses import replace
 from typing import Any
 
-from evals.overall import judge_models
-from evals.recording import Record, Run
-from evals.records import Evidence, Rule, VerdictWord
-from evals.shown import Document, Example, Shown
-from evals.terms import Terms
 from tests.builders import make_row, make_run
+from touchstone.judging.overall import judge_models
+from touchstone.records.examples import Document, Example, Shown
+from touchstone.records.runs import Record, Run
+from touchstone.records.verdicts import Evidence, Rule, Terms, VerdictWord
 
 TYPES = ("Retrieval", "STS", "Classification", "Clustering", "Reranking", "BitextMining")
 WORDS: tuple[VerdictWord, ...] = ("pass", "pass", "regressed", "unresolved", "improved", "drifted", "missing")

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from evals.report import render_html
 from tests.browser import Tab, find_chromium, open_tab
 from tests.builders import make_run
 from tests.report.suites import judged, large_run, shown, small_run
 from tests.report.test_html import BOARD, past
+from touchstone.report.html import render_html
 
 ROWS = "Array.from(document.querySelectorAll('#table tbody tr')).filter(row => !row.hidden)"
 FIRST = f"{ROWS}.map(row => row.cells[0].textContent)"
@@ -53,7 +53,7 @@ def choose(page: Tab, **wanted: str) -> Any:
 
 
 def test_a_planted_script_stays_text(page: Tab) -> None:
-    assert page.ask("document.title") == "evals: smoke"
+    assert page.ask("document.title") == "touchstone: smoke"
     assert page.ask("document.scripts.length") == 1
     assert page.ask("document.images.length") == 0
     assert 'document.title = "planted"' in page.ask("document.querySelector('.example q').textContent")
@@ -64,7 +64,7 @@ def test_the_policy_lets_no_other_script_run(page: Tab) -> None:
         "{const s = document.createElement('script'); s.textContent = 'document.title = 1'; document.body.append(s)}"
     )
 
-    assert page.ask("document.title") == "evals: smoke"
+    assert page.ask("document.title") == "touchstone: smoke"
     (complaint,) = page.complaints
     assert "Content Security Policy" in complaint["entry"]["text"]
     page.complaints.clear()

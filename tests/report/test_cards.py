@@ -1,11 +1,11 @@
 from dataclasses import replace
 
-from evals.overall import judge_models
-from evals.recording import Record
-from evals.report.cards import Card, called, count_verdicts, make_card
-from evals.terms import Terms
 from tests.builders import make_row
 from tests.report.suites import judged
+from touchstone.judging.overall import judge_models
+from touchstone.records.runs import Record
+from touchstone.records.verdicts import Terms
+from touchstone.report.cards import Card, called, count_verdicts, make_card
 
 TERMS = Terms(against="released", model="org/released", margin=0.01, alpha=0.05, gated=2)
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.report.charts import dumbbell, forest, forest_axis, history, nice_reach, sparkline
+from touchstone.report.charts import dumbbell, forest, forest_axis, history, nice_reach, sparkline
 
 FINITE = st.floats(-1, 1)
 

@@ -1,9 +1,9 @@
 from dataclasses import replace
 
-from evals.report.facts import facts
-from evals.terms import Terms
 from tests.builders import DATA_REVISION, make_row
 from tests.report.suites import evidence, judged, shown
+from touchstone.records.verdicts import Terms
+from touchstone.report.cards import facts
 
 TERMS = Terms(
     against="released",

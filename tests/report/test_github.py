@@ -1,6 +1,6 @@
-from evals.report import render_annotations
 from tests.builders import make_row
 from tests.report.suites import SMALL, judged
+from touchstone.report.github import render_annotations
 
 
 def test_what_is_red_is_an_error_and_what_is_open_a_warning() -> None:
@@ -25,7 +25,7 @@ def test_more_than_github_shows_are_counted() -> None:
 
     assert len(lines) == 10
     assert lines[0].startswith("::error title=minilm%3AT11 ")
-    assert lines[-1] == "::error title=evals::3 more cases are in the job summary"
+    assert lines[-1] == "::error title=touchstone::3 more cases are in the job summary"
     assert len(render_annotations([judged(f"T{i}", -0.1, "regressed") for i in range(10)])) == 10
 
 

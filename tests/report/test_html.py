@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evals.recording import Record, Run
-from evals.records import Stage
-from evals.report import Board, Mean, render_html
-from evals.report.html import breaks
 from tests.builders import make_row, make_run
 from tests.report.outline import outline
 from tests.report.suites import PLANTED, SMALL, judged, large_run, shown, small_run
+from touchstone.records.outcomes import Stage
+from touchstone.records.runs import Record, Run
+from touchstone.report.html import breaks, render_html
+from touchstone.report.leaderboard import Board, Mean
 
 GOLDEN = Path(__file__).parent / "page.txt"
 BOARD = Board(

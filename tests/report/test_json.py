@@ -4,10 +4,10 @@ import math
 import pytest
 from pydantic import TypeAdapter
 
-from evals.recording import Run
-from evals.records import Settings
-from evals.report import render_json
 from tests.builders import ENV, make_row, make_run
+from touchstone.records.outcomes import Settings
+from touchstone.records.runs import Run
+from touchstone.report.json import render_json
 
 RUN_FIELDS = {"schema", "suite", "started", "environment", "records", "suites", "commit"}
 RECORD_FIELDS = {"evidence", "recomputed", "samples", "command", "shown", "reused", "terms",

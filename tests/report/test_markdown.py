@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.recording import Record, Run
-from evals.report import render_markdown
-from evals.report.markdown import LIMIT, escape
 from tests.builders import make_row, make_run
 from tests.report.suites import SMALL, large_run, small_run
+from touchstone.records.runs import Record, Run
+from touchstone.report.markdown import LIMIT, escape, render_markdown
 
 GOLDEN = """\
-## evals: smoke
+## touchstone: smoke
 
 - 🟡 **jina: INCONCLUSIVE: not compared: Tatoeba**
 - 🔴 **minilm: FAIL: NFCorpus worse than expected (mean Δ −2.25, 95 % \\[−2.64, −1.86\\] over 4 tasks, \

@@ -2,12 +2,12 @@ from dataclasses import replace
 
 import pytest
 
-from evals.overall import judge_models
-from evals.recording import Record
-from evals.report.page import Page, make_page
-from evals.terms import Terms
 from tests.builders import make_run
 from tests.report.suites import evidence, judged
+from touchstone.judging.overall import judge_models
+from touchstone.records.runs import Record
+from touchstone.records.verdicts import Terms
+from touchstone.report.page import Page, make_page
 
 WIDE = Terms(against="released", model="org/released", margin=0.3, alpha=0.05)
 

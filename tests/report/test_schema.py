@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from evals.files import to_json
-from evals.recording import Run
-from evals.records import Settings
-from evals.report import make_schema, read_schema, render_json
 from tests.builders import make_row, make_run
 from tests.report.suites import large_run, small_run
+from touchstone.files.writing import to_json
+from touchstone.records.outcomes import Settings
+from touchstone.records.runs import Run
+from touchstone.report.json import make_schema, read_schema, render_json
 
 VALIDATOR = Draft202012Validator(json.loads(read_schema()))
 

@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.recording import Record
-from evals.records import OutcomeWord, VerdictWord
-from evals.report import summarize
 from tests.builders import make_row
+from touchstone.records.outcomes import OutcomeWord
+from touchstone.records.runs import Record
+from touchstone.records.verdicts import VerdictWord
+from touchstone.report.summary import summarize
 
 MIXED = [
     make_row("STS13", outcome="failed", verdict="regressed", texts=10, phases={"model": 1.0, "encode": 2.0}),

@@ -5,10 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.recording import Record
-from evals.records import OutcomeWord, Stage, VerdictWord
-from evals.report import Board, Mean, render_board, render_summary, summarize
 from tests.builders import make_row
+from touchstone.records.outcomes import OutcomeWord, Stage
+from touchstone.records.runs import Record
+from touchstone.records.verdicts import VerdictWord
+from touchstone.report.leaderboard import Board, Mean
+from touchstone.report.summary import summarize
+from touchstone.report.text import render_board, render_summary
 
 LONG = "CQADupstackProgrammersRetrieval"
 ROWS = [

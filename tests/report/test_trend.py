@@ -4,11 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.history import MOVED, trace
-from evals.recording import Run
-from evals.report import render_trend
-from evals.report.trend import blocks
 from tests.builders import make_row, make_run
+from touchstone.records.runs import Run
+from touchstone.report.trend import MOVED, blocks, render_trend, trace
 
 FORTNIGHT = [0.8, 0.8001, 0.8, 0.7, 0.7, 0.75]
 

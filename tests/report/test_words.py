@@ -2,11 +2,11 @@ from dataclasses import replace
 
 import pytest
 
-from evals.recording import Record
-from evals.report.words import clauses, explain, margins, near_guessing, rules, sentence, threshold
-from evals.terms import Terms
 from tests.builders import make_row
 from tests.report.suites import evidence, judged
+from touchstone.records.runs import Record
+from touchstone.records.verdicts import Terms
+from touchstone.report.words import clauses, explain, margins, near_guessing, rules, sentence, threshold
 
 TERMS = Terms(against="released", model="org/released", margin=0.01, alpha=0.05, gated=12)
 

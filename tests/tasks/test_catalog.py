@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from evals.config import CustomTask, Selection
-from evals.errors import ConfigError
-from evals.tasks import find_tasks
+from touchstone.config.suites import CustomTask, Selection
+from touchstone.errors import ConfigError
+from touchstone.tasks.catalog import find_tasks
 
 
 def names(**keys: object) -> list[str]:

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from evals.config import load_suite
-from evals.errors import SourceError
-from evals.records import TaskInfo
-from evals.tasks.catalog import find_tasks
-from evals.tasks.custom import MAIN_SCORES, files_of, make_task
-from evals.tasks.registry import quiet_mteb
+from touchstone.config.suites import load_suite
+from touchstone.errors import SourceError
+from touchstone.records.cases import TaskInfo
+from touchstone.tasks.catalog import find_tasks
+from touchstone.tasks.custom import MAIN_SCORES, files_of, make_task
+from touchstone.tasks.registry import quiet_mteb
 
 SHA256 = "0123456789abcdef" * 4
 RETRIEVAL: dict[str, list[dict[str, Any]]] = {

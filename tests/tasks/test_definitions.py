@@ -1,5 +1,5 @@
-from evals.naming import RENAMED_TASKS
-from evals.tasks import define_task, find_aggregates
+from touchstone.records.names import RENAMED_TASKS
+from touchstone.tasks.definitions import define_task, find_aggregates
 
 
 def test_a_task_is_described_as_it_is_today() -> None:

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evals.errors import SourceError
-from evals.tasks.folders import (
+from touchstone.errors import SourceError
+from touchstone.tasks.folders import (
     Document,
     RetrievalFolder,
     read_labelled_pairs,

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from evals.config import Selection
-from evals.errors import SourceError
-from evals.records import Source, TaskInfo
-from evals.store import Store
-from evals.tasks import find_tasks, open_task
+from touchstone.config.suites import Selection
+from touchstone.errors import SourceError
+from touchstone.records.cases import Source, TaskInfo
+from touchstone.store.folder import Store
+from touchstone.tasks.catalog import find_tasks
+from touchstone.tasks.opening import open_task
 
-ARTICLES = Path(__file__).parent.parent.parent / "evals" / "data" / "articles"
+ARTICLES = Path(__file__).parent.parent.parent / "evals" / "touchstone" / "data" / "articles"
 
 
 @pytest.fixture

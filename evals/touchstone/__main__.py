@@ -1,0 +1,36 @@
+"""The ``touchstone`` command, for what is not a test run."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from touchstone import __version__
+from touchstone.commands import find_commands
+from touchstone.errors import TouchstoneError
+
+USAGE = 4  # pytest's exit code for a usage error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return its exit code: 0, 4 for a mistake in what was typed, and for `compare` 1 or 9 too."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        text, code = parsed.run(parsed)
+    except TouchstoneError as error:
+        print(f"touchstone: {error}", file=sys.stderr)
+        return USAGE
+    print(text)
+    return int(code)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="touchstone", description="Look at what `pytest evals` would run and expect.")
+    parser.add_argument("--version", action="version", version=f"touchstone-evals {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add_command in find_commands():
+        add_command(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

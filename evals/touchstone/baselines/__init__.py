@@ -1,0 +1,1 @@
+"""Committed expectations: found, merged, compared."""

@@ -1,0 +1,135 @@
+"""Two sets of baselines side by side: models, folders, or the working tree against a commit."""
+
+import io
+import subprocess
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+
+from touchstone.baselines.files import Baselines
+from touchstone.errors import BaselineError, suggest
+from touchstone.records.baselines import Baseline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One entry on both sides, with its scores over the strata of both; ``note`` says what is not alike.
+
+    Without a common metric and stratum the scores are over all strata, and there is no delta.
+    """
+
+    name: str
+    before: Baseline
+    after: Baseline
+    scores: tuple[float, float]
+    delta: float | None = None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Differences:
+    """All entries of both sides, what changed most first, and the names that only one side has."""
+
+    rows: tuple[Row, ...]
+    only_before: tuple[str, ...]
+    only_after: tuple[str, ...]
+
+
+def load_sides(before: str, after: str | None, baselines: Baselines, root: Path) -> Differences:
+    """Compare two aliases, two folders, or a commit with the working tree.
+
+    Args:
+        before: an alias, a folder, or what git knows as a commit.
+        after: the same; None is the working tree.
+        baselines: the project's own.
+        root: the project's root, where git is asked.
+
+    Raises:
+        BaselineError: a side is none of these, or the two are not of one kind.
+    """
+    aliases = baselines.aliases()
+    if after is not None and before in aliases and after in aliases:
+        return differ(*({key: r.baseline for key, r in baselines.entries(name).items()} for name in (before, after)))
+    return differ(_folder(before, baselines, root), _folder(after, baselines, root))
+
+
+def differ(before: Mapping[str, Baseline], after: Mapping[str, Baseline]) -> Differences:
+    """Put entries side by side, over the strata that both have."""
+    rows = [_row(name, before[name], after[name]) for name in sorted(before.keys() & after.keys())]
+    return Differences(
+        rows=tuple(sorted(rows, key=lambda row: -1.0 if row.delta is None else -abs(row.delta))),
+        only_before=tuple(sorted(before.keys() - after.keys())),
+        only_after=tuple(sorted(after.keys() - before.keys())),
+    )
+
+
+def _row(name: str, before: Baseline, after: Baseline) -> Row:
+    alone = Row(name=name, before=before, after=after, scores=(before.score, after.score))
+    if before.metric != after.metric:
+        return replace(alone, note=f"{before.metric} against {after.metric}")
+    shared = [stratum for stratum in before.subsets if stratum in after.subsets]
+    if not shared:
+        return replace(alone, note="no split and subset in common")
+    scores = tuple(fmean(entry.subsets[stratum] for stratum in shared) for entry in (before, after))
+    notes = []
+    if len(shared) < max(len(before.subsets), len(after.subsets)):
+        notes.append(f"over {', '.join(shared)}")
+    revisions = before.dataset_revision, after.dataset_revision
+    if all(revisions) and revisions[0] != revisions[1]:
+        notes.append("other data revision")
+    return replace(alone, scores=(scores[0], scores[1]), delta=scores[1] - scores[0], note="; ".join(notes))
+
+
+def _folder(text: str | None, baselines: Baselines, root: Path) -> dict[str, Baseline]:
+    if text is None:
+        return _entries(Baselines(baselines.own, built_in=baselines.own))
+    folder = root / Path(text).expanduser()
+    if folder.is_dir():
+        return _entries(Baselines(folder, built_in=folder))
+    if text in baselines.aliases():
+        raise BaselineError(f'"{text}" is one model; compare it with another one, or two folders, or a commit')
+    return _at_commit(text, baselines, root)
+
+
+def _entries(baselines: Baselines) -> dict[str, Baseline]:
+    return {
+        f"{alias}:{key}": reference.baseline
+        for alias in baselines.aliases()
+        for key, reference in baselines.entries(alias).items()
+    }
+
+
+def _at_commit(revision: str, baselines: Baselines, root: Path) -> dict[str, Baseline]:
+    """Read the project's folder as a commit has it; without the samples, which no comparison of scores needs."""
+    if revision.startswith("-") or _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
+        near = suggest(revision, baselines.aliases())
+        raise BaselineError(f'"{revision}" is no model with baselines, no folder, and no commit of {root}{near}')
+    try:
+        inside = baselines.own.resolve().relative_to(_top(root)).as_posix()
+    except ValueError:
+        raise BaselineError(f"{baselines.own} is not in the repository of {root}") from None
+    archive = _git(root, "archive", "--format=tar", revision, f":(top,glob){inside}/*.json", cwd=_top(root))
+    if archive is None:
+        raise BaselineError(f"{revision} has no baselines in {inside}")
+    with TemporaryDirectory() as scratch:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+            tar.extractall(scratch, filter="data")
+        folder = Path(scratch) / inside
+        return _entries(Baselines(folder, built_in=folder))
+
+
+def _top(root: Path) -> Path:
+    found = _git(root, "rev-parse", "--show-toplevel")
+    return Path(found.decode().strip()) if found else root
+
+
+def _git(root: Path, *arguments: str, cwd: Path | None = None) -> bytes | None:
+    """Ask git; None where it refuses, or is not there."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=cwd or root, capture_output=True, check=False)
+    except OSError:
+        return None
+    return done.stdout if done.returncode == 0 else None

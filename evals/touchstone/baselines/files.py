@@ -1,0 +1,229 @@
+"""Committed expectations: read them, find the one for a case, and merge new ones in."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from touchstone.baselines.merging import Merge, merge_files
+from touchstone.errors import BaselineError, suggest
+from touchstone.files.validation import check_json
+from touchstone.files.writing import to_json, write_atomically
+from touchstone.records.baselines import Baseline, BaselineFile, Reference
+from touchstone.records.names import baseline_key, samples_file
+from touchstone.records.outcomes import Settings
+from touchstone.records.runs import Record
+from touchstone.records.samples import Samples, read_samples
+from touchstone.store.folder import Store
+
+AGAIN = "write it anew with --baseline update"
+# The versions that a recorded number depends on; the rest of the environment is in the run record.
+ENV_KEPT = ("mteb", "torch", "scikit-learn", "numpy")
+# Folder of the package, in a checkout below `evals/`.
+HOME = Path(__file__).parent.parent
+
+
+def built_in_folder() -> Path:
+    """Return the folder of the baselines that come with the package: in the wheel, or in a checkout."""
+    packaged = HOME / "data" / "baselines"
+    return packaged if packaged.is_dir() else HOME.parent.parent / "baselines"
+
+
+def load_baseline_file(path: Path) -> BaselineFile:
+    """Read one ``<alias>.json``.
+
+    Raises:
+        BaselineError: the file is not what a baseline file must be; names the file and the place.
+    """
+    return check_json(BaselineFile, path.read_bytes(), str(path), BaselineError)
+
+
+def render_baseline_file(content: BaselineFile) -> str:
+    """Return the file's text: the same bytes for the same content."""
+    return to_json(asdict(content))
+
+
+class Baselines:
+    """The baselines a project sees: its own folder over the built-in one, per alias and task.
+
+    Only the own folder is ever written. It need not exist.
+    """
+
+    def __init__(self, own: Path, built_in: Path | None = None) -> None:
+        self.own = own
+        self.built_in = built_in or built_in_folder()
+        self._files: dict[Path, BaselineFile | None] = {}
+
+    def aliases(self) -> list[str]:
+        """Name every model that has a baseline."""
+        return sorted({file.stem for folder in (self.own, self.built_in) for file in folder.glob("*.json")})
+
+    def find(self, alias: str, key: str) -> Reference | None:
+        """Return what is expected of a case, or None where nobody has recorded it."""
+        for folder in (self.own, self.built_in):
+            file = self._load(folder / f"{alias}.json")
+            if file is not None and key in file.tasks:
+                entry = file.tasks[key]
+                samples = folder / "samples" / alias / samples_file(key) if entry.samples else None
+                return Reference(alias=alias, model=file.model, revision=file.revision, baseline=entry, samples=samples)
+        return None
+
+    def load_samples(self, reference: Reference) -> Samples | None:
+        """Read the samples of a baseline; None where it has none.
+
+        Raises:
+            BaselineError: they are not there, or are not those that were recorded with it.
+        """
+        self.check_samples(reference)
+        return None if reference.samples is None else read_samples(reference.samples)
+
+    def check_samples(self, reference: Reference) -> None:
+        """Refuse a baseline whose samples are not there, or are not those that were recorded with it.
+
+        Raises:
+            BaselineError: naming the file.
+        """
+        path = reference.samples
+        if path is None:
+            return
+        if not path.is_file():
+            raise BaselineError(f"{path}: no such file, though {reference.alias}.json names it; {AGAIN}")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != reference.baseline.samples:
+            raise BaselineError(f"{path}: is not the file recorded with {reference.alias}.json; {AGAIN}")
+
+    def entries(self, alias: str) -> dict[str, Reference]:
+        """Return all that is expected of a model, by key, sorted."""
+        keys: set[str] = set()
+        for folder in (self.own, self.built_in):
+            file = self._load(folder / f"{alias}.json")
+            keys |= set(file.tasks) if file is not None else set()
+        return {key: found for key in sorted(keys) if (found := self.find(alias, key)) is not None}
+
+    def require_alias(self, alias: str, option: str) -> None:
+        """Refuse an alias that has no baseline at all.
+
+        Raises:
+            BaselineError: naming the nearest one that has.
+        """
+        if alias not in self.aliases():
+            raise BaselineError(f'{option} = "{alias}": no {alias}.json in {self.own}{suggest(alias, self.aliases())}')
+
+    def has_own(self, alias: str, key: str) -> bool:
+        """Say whether the project's own folder holds an entry, whatever the built-in one has."""
+        file = self._load(self.own / f"{alias}.json")
+        return file is not None and key in file.tasks
+
+    def write(self, records: Iterable[Record], env: Mapping[str, str], store: Store) -> list[Path]:
+        """Write measured records as baselines, each to its alias's file, leaving all other entries as they are.
+
+        Args:
+            records: of cases that were measured.
+            env: versions of the libraries that measured.
+            store: has the samples of the records; they are copied beside the baselines.
+
+        Returns:
+            The files whose content changed.
+        """
+        by_alias: dict[str, list[Record]] = {}
+        for record in records:
+            by_alias.setdefault(record.alias, []).append(record)
+        written = [self._merge(alias, group, env, store) for alias, group in by_alias.items()]
+        return [path for path in written if path is not None]
+
+    def _merge(self, alias: str, records: list[Record], env: Mapping[str, str], store: Store) -> Path | None:
+        entries: dict[str, Baseline] = {}
+        samples: dict[str, bytes] = {}
+        for record in records:
+            key = baseline_key(record.task, record.limit)
+            entries[key], content = take_record(record, env, store)
+            if content is not None:
+                samples[key] = content
+        first = records[0]
+        new = BaselineFile(model=first.model or alias, revision=first.revision, tasks=entries)
+        return self.commit(alias, self.merge(alias, new, replace_recorded=True), samples)
+
+    def merge(self, alias: str, new: BaselineFile, *, replace_recorded: bool) -> Merge:
+        """Work out what an alias's file becomes with new entries; write nothing.
+
+        Raises:
+            BaselineError: the file is damaged, or would pass one model's numbers off as another's.
+        """
+        path = self.own / f"{alias}.json"
+        return merge_files(self._load(path), new, str(path), replace_recorded=replace_recorded)
+
+    def commit(self, alias: str, merge: Merge, samples: Mapping[str, bytes]) -> Path | None:
+        """Write what `merge` worked out, and the samples of the entries that it takes.
+
+        Args:
+            alias: whose file.
+            merge: what it becomes.
+            samples: by key, of the new entries that have some.
+
+        Returns:
+            The file, where its content changed.
+        """
+        path = self.own / f"{alias}.json"
+        for key in merge.keys("new", "changed", "same"):
+            if key in samples:
+                write_atomically(self.own / "samples" / alias / samples_file(key), samples[key])
+        text = render_baseline_file(merge.content)
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            return None
+        write_atomically(path, text)
+        self._files[path] = merge.content
+        return path
+
+    def _load(self, path: Path) -> BaselineFile | None:
+        if path not in self._files:
+            self._files[path] = load_baseline_file(path) if path.is_file() else None
+        return self._files[path]
+
+
+def make_baseline(record: Record, env: Mapping[str, str]) -> Baseline:
+    """Turn a measured record into an entry.
+
+    Raises:
+        BaselineError: the record was not measured.
+    """
+    if record.score is None or record.subsets is None:
+        raise BaselineError(f"{record.case} was not measured and cannot become a baseline")
+    return Baseline(
+        metric=record.metric,
+        score=record.score,
+        subsets=dict(record.subsets),
+        source="run",
+        n=record.n,
+        limit=record.limit,
+        dataset_revision=record.dataset_revision,
+        data_sha256=record.data_sha256,
+        fingerprint=record.fingerprint,
+        settings=record.settings or Settings(),
+        env={name: env[name] for name in ENV_KEPT if name in env},
+        recorded=datetime.now(UTC).date().isoformat(),
+    )
+
+
+def take_record(record: Record, env: Mapping[str, str], store: Store) -> tuple[Baseline, bytes | None]:
+    """Turn a measured record into an entry and the content of its samples, where it has some.
+
+    Raises:
+        BaselineError: the record was not measured, or the store has lost its samples.
+    """
+    content = _samples_of(record, store)
+    digest = None if content is None else hashlib.sha256(content).hexdigest()
+    return replace(make_baseline(record, env), samples=digest), content
+
+
+def _samples_of(record: Record, store: Store) -> bytes | None:
+    """Return the samples of a record.
+
+    Raises:
+        BaselineError: the store has lost them.
+    """
+    if record.samples is None:
+        return None
+    content = store.read_samples(record.samples)
+    if content is None:
+        raise BaselineError(f"{record.case}: its samples {record.samples} are not in {store.folder} any more")
+    return content

@@ -1,0 +1,144 @@
+"""``touchstone baselines``: what is expected of which model, its averages, and what changed."""
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from touchstone.baselines.diff import Row, load_sides
+from touchstone.baselines.files import Baselines
+from touchstone.commands.importing import add_import
+from touchstone.commands.parsing import add_options, parse_options
+from touchstone.config.suites import Selection
+from touchstone.files.writing import to_json
+from touchstone.formatting import columns, points, signed_points
+from touchstone.records.baselines import Baseline, Reference
+from touchstone.records.cases import TaskInfo
+from touchstone.report.leaderboard import PUBLISHED, Average, average, without_children
+from touchstone.tasks.catalog import find_tasks, known_tasks
+
+SHOWN = 10
+
+
+def add_command(commands: Any) -> None:
+    """Add the parser and those of its actions."""
+    baselines = commands.add_parser("baselines", help="look at committed baselines")
+    actions = baselines.add_subparsers(required=True, metavar="ACTION")
+    show = actions.add_parser("show", help="print the scores of each model with where they are from, or its averages")
+    add_options(show, "--baselines")
+    show.add_argument("--alias", action="append", default=[], metavar="X", help="only this model (repeatable)")
+    show.add_argument("--benchmark", metavar="NAME", help='only the tasks of a benchmark, as in "MTEB(eng, v2)"')
+    show.add_argument("--by-type", action="store_true", help="averages over tasks, by type and overall")
+    show.add_argument(
+        "--metrics",
+        choices=("main", "published"),
+        default="main",
+        help="what --by-type averages: today's main scores, or what the original MTEB tables did",
+    )
+    show.add_argument("--json", action="store_true", help="print JSON, scores as fractions")
+    show.set_defaults(run=_show)
+    add_import(actions)
+    diff = actions.add_parser(
+        "diff",
+        help="print what changed between two models, two folders, or a commit and now",
+        description="Each side is a model with baselines, a folder of baselines, or a commit of git.",
+    )
+    add_options(diff, "--baselines")
+    diff.add_argument("before", metavar="A")
+    diff.add_argument("after", metavar="B", nargs="?", help="default: the project's folder as it is now")
+    diff.set_defaults(run=_diff)
+
+
+def _show(parsed: argparse.Namespace) -> tuple[str, int]:
+    baselines = Baselines(parse_options(parsed).baselines)
+    entries = {}
+    for alias in parsed.alias or baselines.aliases():
+        baselines.require_alias(alias, "--alias")
+        entries[alias] = baselines.entries(alias)
+    if parsed.by_type:
+        averages = {
+            alias: average(found, tasks_to_average(found, parsed.benchmark), parsed.metrics, whole=not parsed.benchmark)
+            for alias, found in entries.items()
+        }
+        return (_averages_json if parsed.json else _averages_table)(averages, parsed.metrics), 0
+    if parsed.benchmark:
+        kept = {task.name for task in tasks_to_average({}, parsed.benchmark)}
+        entries = {alias: {k: r for k, r in found.items() if k in kept} for alias, found in entries.items()}
+    if parsed.json:
+        return to_json({a: {k: asdict(r.baseline) for k, r in found.items()} for a, found in entries.items()}), 0
+    return "\n".join(columns(_rows(entries))), 0
+
+
+def _rows(entries: Mapping[str, Mapping[str, Reference]]) -> list[tuple[str, ...]]:
+    return [
+        (f"{alias}:{key}", reference.baseline.metric, points(reference.baseline.score), _origin(reference.baseline))
+        for alias, found in entries.items()
+        for key, reference in found.items()
+    ]
+
+
+def _origin(entry: Baseline) -> str:
+    return entry.source if entry.recorded is None else f"{entry.source} {entry.recorded}"
+
+
+def _averages_json(averages: Mapping[str, Average], _metrics: str) -> str:
+    return to_json({alias: asdict(found) for alias, found in averages.items()})
+
+
+def _averages_table(averages: Mapping[str, Average], metrics: str) -> str:
+    types = sorted({name for found in averages.values() for name in found.by_type})
+    rows = [("model", "tasks", "average", *types)]
+    for alias, found in averages.items():
+        means = [_cell(found.average), *(_cell(found.by_type.get(name)) for name in types)]
+        rows.append((alias, str(found.tasks), *means))
+    lines = columns(rows)
+    lines += [f"{alias} lacks {_some(found.missing)}" for alias, found in averages.items() if found.missing]
+    replaced = ", ".join(f"{metric} for {name}" for name, metric in PUBLISHED.items())
+    used = "today's main scores" if metrics == "main" else f"the original tables' metrics ({replaced})"
+    return "\n".join([*lines, f"averages of {used}, over tasks"])
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{len(names)}: {', '.join(names[:SHOWN])}{more}"
+
+
+def _cell(mean: float | None) -> str:
+    return "-" if mean is None else points(mean)
+
+
+def _diff(parsed: argparse.Namespace) -> tuple[str, int]:
+    options = parse_options(parsed)
+    found = load_sides(parsed.before, parsed.after, Baselines(options.baselines), options.root)
+    after = parsed.after or "now"
+    changed = [row for row in found.rows if row.delta is None or row.before != row.after]
+    header = ("task", parsed.before, after, "Δ", f"{parsed.before} from", f"{after} from", "")
+    lines = columns([header, *map(_diff_row, changed)]) if changed else []
+    same = len(found.rows) - len(changed)
+    lines.append(f"{len(changed)} of {len(found.rows)} in both differ" if changed else f"{same} in both, all the same")
+    if found.only_before:
+        lines.append(f"only in {parsed.before}, {_some(found.only_before)}")
+    if found.only_after:
+        lines.append(f"only in {after}, {_some(found.only_after)}")
+    return "\n".join(lines), 0
+
+
+def _diff_row(row: Row) -> tuple[str, ...]:
+    delta = "-" if row.delta is None else signed_points(round(row.delta, 6))
+    return (row.name, *map(points, row.scores), delta, _origin(row.before), _origin(row.after), row.note)
+
+
+def tasks_to_average(entries: Mapping[str, Reference], benchmark: str | None) -> tuple[TaskInfo, ...]:
+    """Return the tasks of a benchmark, or those of the entries, one that averages others instead of these.
+
+    Raises:
+        ConfigError: mteb has no such benchmark.
+    """
+    if benchmark is not None:
+        return find_tasks(Selection(benchmark=benchmark), "--benchmark")
+    types = known_tasks()
+    counted = without_children([name for name in entries if "?" not in name])
+    return tuple(
+        TaskInfo(name=name, type=types.get(name, "custom"), main_score=entries[name].baseline.metric)
+        for name in counted
+    )

@@ -1,0 +1,51 @@
+"""``touchstone compare``: one stored measurement judged by another."""
+
+import argparse
+import shutil
+import sys
+from typing import Any
+
+from touchstone.baselines.files import Baselines
+from touchstone.commands.parsing import add_options, parse_options
+from touchstone.judging.overall import exit_code, judge_models
+from touchstone.records.cases import Policy
+from touchstone.report.summary import summarize
+from touchstone.report.text import render_power, render_suite, render_summary
+from touchstone.session.compare import Side, compare, load_side
+
+
+def add_command(commands: Any) -> None:
+    """Add the parser."""
+    compare = commands.add_parser(
+        "compare",
+        help="judge stored scores of model B by those of A, without running anything",
+        description="Judge B by A: each an alias with baselines, or a run record (RUN.json, RUN.json:ALIAS).",
+    )
+    compare.add_argument("reference", metavar="A", help="what is expected")
+    compare.add_argument("candidate", metavar="B", help="what is judged")
+    add_options(compare, "--baselines", "--store", "--gate", "--margin", "--alpha", "--inconclusive")
+    compare.add_argument("--power", action="store_true", help="print the smallest loss that each task could detect")
+    compare.set_defaults(run=_compare)
+
+
+def _compare(parsed: argparse.Namespace) -> tuple[str, int]:
+    options = parse_options(parsed)
+    baselines = Baselines(options.baselines)
+    sides = [
+        load_side(text, options.cwd, baselines, options.store_folder) for text in (parsed.reference, parsed.candidate)
+    ]
+    records = compare(sides[0], sides[1], options.override(Policy()))
+    suites = judge_models(records)
+    lines = [render_power(records)] if parsed.power else []
+    if not parsed.power:
+        color = sys.stdout.isatty()
+        lines.append(render_summary(summarize(records), width=shutil.get_terminal_size((120, 24)).columns, color=color))
+        lines += [f"{r.task} {r.verdict}: {r.reason}" for r in records if r.outcome == "failed"]
+        lines += [render_suite(suite) for suite in suites]
+        lines += _only_one_side(sides[0], sides[1])
+    return "\n".join(lines), 0 if parsed.power else exit_code(records, suites, options.inconclusive)
+
+
+def _only_one_side(reference: Side, candidate: Side) -> list[str]:
+    alone = sorted(set(reference.measured) - set(candidate.measured))
+    return [f"only in {reference.name}, not compared: {', '.join(alone)}"] if alone else []

@@ -1,0 +1,24 @@
+"""Options of subcommands, from the option table."""
+
+import argparse
+from pathlib import Path
+
+from touchstone.config.options import OPTIONS, Options, typed_options
+
+BY_NAME = {row.name: row for row in OPTIONS}
+
+
+def add_options(parser: argparse.ArgumentParser, *names: str) -> None:
+    """Add options of ``pytest evals`` to a subcommand, by their names, such as ``--store``."""
+    for name in names:
+        parser.add_argument(name, **BY_NAME[name].settings())
+
+
+def parse_options(parsed: argparse.Namespace) -> Options:
+    """Parse what was typed against the project's defaults.
+
+    Raises:
+        ConfigError: naming the option and what it may be.
+    """
+    here = Path.cwd()
+    return Options.parse(typed_options(parsed), root=here, cwd=here)

@@ -1,0 +1,66 @@
+"""``touchstone report``: stored runs rendered again, several as one."""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+from touchstone.commands.parsing import add_options, parse_options
+from touchstone.errors import BaselineError
+from touchstone.files.writing import place
+from touchstone.records.runs import Run
+from touchstone.report.formats import find_target
+from touchstone.report.leaderboard import side_by_side
+from touchstone.report.summary import summarize
+from touchstone.report.text import render_board, render_suite, render_summary
+from touchstone.session.reports import write_report
+from touchstone.session.stored_runs import merge_runs
+from touchstone.store.runs import newest_run, read_run
+
+SHOWN = 10
+
+
+def add_command(commands: Any) -> None:
+    """Add the parser."""
+    report = commands.add_parser(
+        "report",
+        help="render stored runs again, several of them as one",
+        description="Render runs again: each a run record (RUN.json) or a store, of which its newest run is meant. A "
+        "case that is in two is taken from the newest. Several models are put side by side.",
+    )
+    report.add_argument("runs", nargs="+", metavar="RUN", help="a run record, or a store")
+    report.add_argument("--out", metavar="FILE", help="write a report; .html, .json or .md (default: print it)")
+    add_options(report, "--store")
+    report.set_defaults(run=_report)
+
+
+def _report(parsed: argparse.Namespace) -> tuple[str, int]:
+    options = parse_options(parsed)
+    target = None if parsed.out is None else find_target("--out", options.cwd, parsed.out)
+    files = [_file(place(options.cwd, text)) for text in parsed.runs]
+    runs = [read_run(file) for file in files]
+    run, taken = merge_runs(runs)
+    notes = taken if len(taken) <= SHOWN else (*taken[:SHOWN], f"and {len(taken) - SHOWN} more cases so")
+    if target is None:
+        return "\n".join([_text(run), *notes]), 0
+    newest = max(zip(runs, files, strict=True), key=lambda pair: pair[0].started)[1]
+    stored = newest.parent.name == "runs" and options.store is None
+    store = newest.parent.parent if stored else options.store_folder
+    return "\n".join([*notes, *write_report(target, run, store, runs)]), 0
+
+
+def _file(path: Path) -> Path:
+    if path.is_dir():
+        return newest_run(path)
+    if not path.is_file():
+        raise BaselineError(f"{path}: no such run record or store")
+    return path
+
+
+def _text(run: Run) -> str:
+    width, color = shutil.get_terminal_size((120, 24)).columns, sys.stdout.isatty()
+    lines = [render_summary(summarize(run.records), width=width, color=color).rstrip("\n")]
+    lines += [render_suite(suite) for suite in run.suites]
+    board = side_by_side(run)
+    return "\n".join(lines if board is None else [*lines, render_board(board, width=width)])

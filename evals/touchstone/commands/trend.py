@@ -1,0 +1,57 @@
+"""``touchstone trend``: scores over the runs of a store, and where they moved."""
+
+import argparse
+import shutil
+import sys
+from collections.abc import Collection, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from touchstone.commands.parsing import add_options, parse_options
+from touchstone.errors import BaselineError, ConfigError, suggest
+from touchstone.records.names import snake_case
+from touchstone.report.trend import Line, render_trend, trace
+from touchstone.store.runs import load_runs
+
+
+def add_command(commands: Any) -> None:
+    """Add the parser."""
+    trend = commands.add_parser(
+        "trend",
+        help="show scores over past runs, and at which commit they moved",
+        description="Show each case's scores over the runs of a store, oldest first.",
+    )
+    add_options(trend, "--store")
+    for name, metavar in (("model", "ALIAS"), ("task", "GLOB"), ("type", "TYPE")):
+        only: dict[str, Any] = {"action": "append", "default": [], "metavar": metavar}
+        trend.add_argument(f"--{name}", dest=f"of_{name}s", help=f"only such a {name} (repeatable)", **only)
+    trend.set_defaults(run=_trend)
+
+
+def _trend(parsed: argparse.Namespace) -> tuple[str, int]:
+    store = parse_options(parsed).store_folder
+    lines = list(trace(load_runs(store)).values())
+    if not lines:
+        raise BaselineError(f"{store}: has no runs that measured anything; a run adds itself to its store")
+    _check("--model", parsed.of_models, {line.alias for line in lines})
+    _check("--type", [snake_case(name) for name in parsed.of_types], {snake_case(line.type) for line in lines})
+    chosen = [line for line in lines if _wanted(line, parsed)]
+    if not chosen:
+        raise ConfigError(f"{store}: no case of its {len(lines)} is of that model, task and type")
+    width = shutil.get_terminal_size((120, 24)).columns
+    return render_trend(chosen, width=width, color=sys.stdout.isatty()), 0
+
+
+def _check(option: str, named: Sequence[str], known: Collection[str]) -> None:
+    for name in named:
+        if name not in known:
+            raise ConfigError(f'{option} = "{name}" is in no run{suggest(name, known)}')
+
+
+def _wanted(line: Line, parsed: argparse.Namespace) -> bool:
+    task = line.key.partition("?")[0]
+    return (
+        (not parsed.of_models or line.alias in parsed.of_models)
+        and (not parsed.of_tasks or any(fnmatchcase(task, pattern) for pattern in parsed.of_tasks))
+        and (not parsed.of_types or snake_case(line.type) in map(snake_case, parsed.of_types))
+    )

@@ -1,0 +1,144 @@
+"""Models behind an API: what ``models.toml`` may say of one, and how ``--model`` names one."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+from urllib.parse import urlsplit
+
+from touchstone.config.base import Spec, check_instruction, check_values
+from touchstone.errors import ConfigError
+from touchstone.files.validation import NO_OTHER_KEYS, Number, WholeNumber, check
+
+# Never the shape of a key: whoever puts the key itself where its name belongs is told so before it is shown anywhere.
+VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+# What a request says by other keys of the specification.
+SAID_ELSEWHERE = {
+    "model", "input", "dimensions", "encoding_format", "query", "documents", "top_n", "return_documents",
+}  # fmt: skip
+OF_EMBEDDINGS = {"dimensions", "similarity", "prompts", "instruction", "query_body", "document_body"}
+PREFIX = "api:"
+# A name may begin with @; what follows the last one is a setting where it reads like one.
+NAMED = re.compile(r"(?P<name>[^=]+?)(?P<equals>=(?P<alias>[^=@]*))?(@(?P<overrides>[a-z_]+=.*))?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSpec(Spec):
+    """A model behind an OpenAI-compatible API: ``url`` without the endpoint, and the ``name`` that the server knows.
+
+    ``endpoint`` is ``embeddings``, or ``rerank`` in the form of Jina and Cohere. ``api_key_env`` names the environment
+    variable of the key, which itself is said nowhere. ``dimensions`` are asked of the server, and checked.
+    ``max_characters`` cuts longer texts before they are sent, prompt included; what a server cuts it seldom tells.
+    ``prompts``, ``instruction`` and ``instruct`` are those of `EncoderSpec`. ``body`` is sent with each request,
+    ``query_body`` and ``document_body`` with those of that role, as in ``{ input_type = "query" }``.
+
+    A request has at most ``batch_size`` texts of ``batch_characters`` together, and ``concurrency`` are under way at
+    once. One fails after ``timeout`` seconds, is sent again ``retries`` times, and given up after ``patience`` seconds.
+    """
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    kind: Literal["api"] = "api"
+    url: str
+    name: str
+    endpoint: Literal["embeddings", "rerank"] = "embeddings"
+    api_key_env: str | None = None
+    dimensions: WholeNumber | None = None
+    max_characters: WholeNumber | None = None
+    encoding: Literal["float", "base64"] = "float"
+    similarity: Literal["cosine", "dot"] = "cosine"
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    instruction: str | None = None
+    instruct: Literal["queries", "symmetric", "all"] = "symmetric"
+    body: Mapping[str, Any] = field(default_factory=dict)
+    query_body: Mapping[str, Any] = field(default_factory=dict)
+    document_body: Mapping[str, Any] = field(default_factory=dict)
+    batch_size: WholeNumber = 32
+    batch_characters: WholeNumber = 100_000
+    concurrency: WholeNumber = 4
+    timeout: Number = 60.0
+    retries: WholeNumber = 5
+    patience: Number = 300.0
+
+    def __post_init__(self) -> None:
+        _check_url(self.url)
+        check_values(self)
+        check_instruction(self.instruction, self.instruct)
+        if not self.name.isprintable() or " " in self.name:
+            raise ValueError("name holds a space or a sign that cannot be printed; write it as the server spells it")
+        if self.api_key_env is not None and not VARIABLE.fullmatch(self.api_key_env):
+            raise ValueError(
+                "api_key_env needs the name of an environment variable, in capitals, as in OPENAI_API_KEY; "
+                "the key itself is written nowhere"
+            )
+        for table in ("body", "query_body", "document_body"):
+            if said := sorted(SAID_ELSEWHERE & set(getattr(self, table))):
+                raise ValueError(f'{table} holds "{said[0]}", which every request says by itself; leave it out')
+        if self.reranks and (said := sorted(OF_EMBEDDINGS & self.changes().keys())):
+            raise ValueError(f'{said[0]} is a setting of embeddings; leave it out, or set endpoint = "embeddings"')
+
+    @property
+    def reranks(self) -> bool:
+        """Whether this scores pairs of texts, and makes no vectors."""
+        return self.endpoint == "rerank"
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the server is on this machine."""
+        host = urlsplit(self.url).hostname or ""
+        return host in ("localhost", "::1") or re.fullmatch(r"127(\.[0-9]+){3}", host) is not None
+
+    @property
+    def address(self) -> str:
+        """Where requests go; it holds no key, user or password."""
+        return f"{self.url.rstrip('/')}/{self.endpoint}"
+
+
+def _check_url(url: str) -> None:
+    """Refuse an address that is none, or that may hold a secret; what may hold one is not repeated."""
+    if "@" in url or "?" in url:
+        raise ValueError(
+            "url holds a user, a password or a query, which would be written into records; "
+            "write it without, and name the environment variable of the key with api_key_env"
+        )
+    example = "expected an address such as http://127.0.0.1:8000/v1"
+    try:
+        parts = urlsplit(url)
+        said = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        said = None
+    if not said or not url.isprintable() or " " in url:
+        raise ValueError(f'url = "{url}"; {example}')
+    if parts.fragment or url.rstrip("/").endswith(("/embeddings", "/rerank")):
+        raise ValueError(f'url = "{url}"; leave out what follows the base, {example}')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedApi:
+    """What ``api:URL#NAME=alias@key=value`` says: ``text`` is all but the settings behind the @."""
+
+    spec: ApiSpec
+    alias: str
+    text: str
+    overrides: str
+
+
+def read_api(text: str, where: str) -> NamedApi:
+    """Read ``api:URL#NAME``, with ``=alias`` and ``@key=value,…`` behind it.
+
+    Args:
+        text: what the user wrote, which begins with `PREFIX`.
+        where: what wrote it, for errors.
+
+    Raises:
+        ConfigError: it is not that; what may be a secret is not repeated.
+    """
+    url, _, behind = text.removeprefix(PREFIX).partition("#")
+    found = NAMED.fullmatch(behind)
+    if not url or found is None or (found["equals"] and not found["alias"]):
+        example = f"{PREFIX}http://127.0.0.1:8000/v1#NAME=alias"
+        raise ConfigError(f"{where}: what follows {PREFIX} is an address, # and the server's name, as in {example}")
+    spec = check(ApiSpec, {"url": url, "name": found["name"]}, where)
+    alias = found["alias"] or re.sub(r"[^A-Za-z0-9._-]+", "-", spec.name.rpartition("/")[2]).strip("-")
+    said = f"={alias}" if found["alias"] else ""
+    return NamedApi(spec=spec, alias=alias, text=f"{PREFIX}{url}#{spec.name}{said}", overrides=found["overrides"] or "")

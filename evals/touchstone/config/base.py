@@ -1,0 +1,94 @@
+"""What every kind of model specification can be asked, and the checks that several kinds share."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from touchstone.records.cases import RERANKED, SEARCHED
+
+# What says where the weights are, or how fast they run; the weights themselves are hashed.
+WHERE_AND_HOW_FAST = {
+    "id", "path", "package", "model", "name", "revision", "sha256", "hub", "batch_size", "url", "api_key_env",
+    "encoding", "batch_characters", "concurrency", "timeout", "retries", "patience",
+}  # fmt: skip
+# A library takes these inside its own arguments too, but one setting said in two places can say two things.
+BELONG_OUTSIDE = {
+    "model_kwargs": {"dtype": "dtype", "torch_dtype": "dtype", "revision": "revision",
+                     "trust_remote_code": "trust_remote_code"},
+    "config_kwargs": {"revision": "revision", "trust_remote_code": "trust_remote_code"},
+    "encode_kwargs": {"batch_size": "batch_size", "prompt": "prompts", "prompt_name": "prompts",
+                      "normalize_embeddings": "normalize", "truncate_dim": "truncate_dim"},
+    "loader_kwargs": {"revision": "revision", "embed_dim": "embed_dim", "trust_remote_code": "trust_remote_code"},
+}  # fmt: skip
+
+
+class Spec:
+    """What every kind can be asked."""
+
+    __slots__ = ()
+
+    @property
+    def reranks(self) -> bool:
+        """Whether this scores pairs of texts, and makes no vectors."""
+        return False
+
+    def why_not(self, task_type: str) -> str | None:
+        """Say why this model cannot run tasks of a type of mteb's, if it cannot; encoders can do everything."""
+        if not self.reranks or task_type in RERANKED:
+            return None
+        if task_type in SEARCHED:
+            return "a cross-encoder cannot search; it can be the second stage of a pipeline"
+        return "a cross-encoder only reranks"
+
+    @property
+    def published(self) -> str | None:
+        """The name of the published model that this specification stands for, if it says so."""
+        return None
+
+    def changes(self) -> dict[str, Any]:
+        """Return the settings that can change a score and are not at their default, by name."""
+        kept: dict[str, Any] = {}
+        for item in dataclasses.fields(self):  # type: ignore[arg-type]  # every kind is a dataclass
+            default = item.default_factory() if callable(item.default_factory) else item.default
+            value = getattr(self, item.name)
+            if item.name not in WHERE_AND_HOW_FAST and value != default:
+                kept[item.name] = dict(value) if isinstance(value, Mapping) else value
+        return kept
+
+
+def check_values(spec: object) -> None:
+    """Refuse values that no kind can have: empty names, counts below one, settings said in the wrong table.
+
+    Raises:
+        ValueError: naming the key.
+    """
+    for name in ("id", "package", "model", "name", "revision", "sha256", "retriever", "reranker"):
+        if getattr(spec, name, None) == "":
+            raise ValueError(f'{name} = ""; leave the key out, or give it a value')
+    for name in ("max_seq_length", "truncate_dim", "embed_dim", "top_k", "batch_size", "dimensions", "max_characters",
+                 "batch_characters", "concurrency"):  # fmt: skip
+        value = getattr(spec, name, None)
+        if value is not None and value < 1:
+            raise ValueError(f"{name} = {value}: must be 1 or more")
+    for name, least in (("timeout", 0.0), ("patience", 0.0), ("retries", -1)):
+        value = getattr(spec, name, None)
+        if value is not None and not least < value < float("inf"):
+            raise ValueError(f"{name} = {value}: must be {'0 or more' if least < 0 else 'more than 0'}")
+    for table, keys in BELONG_OUTSIDE.items():
+        for key in getattr(spec, table, {}):
+            if key in keys:
+                raise ValueError(f'{table} holds "{key}"; say it with {keys[key]}, beside {table}')
+
+
+def check_instruction(instruction: str | None, instruct: str) -> None:
+    """Refuse a template that cannot be filled, or one that is missing.
+
+    Raises:
+        ValueError: naming the key.
+    """
+    if instruction is None and instruct != "symmetric":
+        raise ValueError(f'instruct = "{instruct}" needs "instruction", the template that it is about')
+    if instruction is not None and instruction.count("{instruction}") != 1:
+        raise ValueError('instruction needs "{instruction}" once, where mteb\'s instruction of the task goes')
+    if instruction is not None and "{query}" in instruction.removesuffix("{query}"):
+        raise ValueError('instruction must end in "{query}" or leave it out; nothing can follow the input')

@@ -1,0 +1,1 @@
+"""EvalScope configurations, read as suites."""

@@ -1,0 +1,321 @@
+"""Options of a run: one table that the pytest plugin, the commands and `Options` read.
+
+Each field of `Options` that `option` makes is one row: its name on the command line, its help, and how its value is
+parsed. A new option is one such field.
+"""
+
+import argparse
+import re
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, get_args
+
+from touchstone.config.suites import is_suite_file, parse_source
+from touchstone.errors import ConfigError, suggest
+from touchstone.files.validation import NO_OTHER_KEYS, check
+from touchstone.files.writing import place, read_toml
+from touchstone.records.cases import BaselineMode, GateRule, Policy, Source
+
+STORE = ".touchstone"
+DEST = "touchstone_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """``[tool.touchstone]`` of a project: its defaults. Paths are relative to ``folder``, the root directory."""
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    suite: str = "smoke"
+    models: str | None = None
+    source: str | None = None
+    baselines: str = "baselines"
+
+
+def load_project(root: Path) -> Project:
+    """Read ``[tool.touchstone]`` from the root's pyproject.toml; defaults where there is none.
+
+    Raises:
+        ConfigError: the table holds an unknown key or a wrong value.
+    """
+    file = root / "pyproject.toml"
+    tools = read_toml(file).get("tool", {}) if file.is_file() else {}
+    if not isinstance(tools, dict) or not isinstance(tools.get("touchstone", {}), dict):
+        raise ConfigError(f"{file}: [tool.touchstone] must be a table")
+    return check(Project, tools.get("touchstone", {}), f"{file}: [tool.touchstone]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What the value of an option is parsed against: the option's name, folders, and the project's defaults."""
+
+    name: str
+    root: Path
+    cwd: Path
+    project: Project
+
+
+Parse = Callable[[Any, Context], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """One row of the option table.
+
+    ``key`` is the field of `Options`; ``metavar`` is None for a flag. ``repeat``: may be typed several times.
+    ``decides``: part of the printed commands, because it decides what is measured or how it is judged.
+    """
+
+    name: str
+    key: str
+    help: str
+    metavar: str | None
+    repeat: bool
+    decides: bool
+    parse: Parse
+
+    @property
+    def dest(self) -> str:
+        """The attribute of a parsed command line that holds the value."""
+        return DEST + self.key
+
+    def settings(self) -> dict[str, Any]:
+        """Return the keyword arguments of ``add_argument``."""
+        kind: dict[str, Any] = {"action": "store_true"} if self.metavar is None else {"metavar": self.metavar}
+        if self.repeat:
+            kind |= {"action": "append", "default": []}
+        return kind | {"dest": self.dest, "help": self.help + (" (repeatable)" if self.repeat else "")}
+
+
+def option(
+    name: str, parse: Parse, metavar: str | None, help_: str, *, repeat: bool = False, decides: bool = False
+) -> Any:
+    """Return a dataclass field that is a row of the option table; arguments as in `Option`."""
+    row = {"name": name, "help": help_, "metavar": metavar, "repeat": repeat, "decides": decides, "parse": parse}
+    return field(metadata={"option": row})
+
+
+def _as_typed(value: Any, context: Context) -> Any:
+    del context
+    return tuple(value or ())
+
+
+def _text(value: str | None, context: Context) -> str | None:
+    del context
+    return value
+
+
+def _flag(value: Any, context: Context) -> bool:
+    del context
+    return bool(value)
+
+
+def _suites(value: Sequence[str] | None, context: Context) -> tuple[str, ...]:
+    named = context.project.suite
+    default = str(context.root / named) if is_suite_file(named) else named
+    return tuple(dict.fromkeys(value or [default]))
+
+
+def _models_files(value: str | None, context: Context) -> tuple[Path, ...]:
+    of_project = context.project.models
+    files = [place(context.root, of_project)] if of_project else []
+    return (*files, place(context.cwd, value)) if value else tuple(files)
+
+
+def _source(value: str | None, context: Context) -> Source | None:
+    if value is not None:
+        return parse_source(value, context.cwd, context.name)
+    of_project = context.project.source
+    return None if of_project is None else parse_source(of_project, context.root, "[tool.touchstone] source")
+
+
+def _baselines(value: str | None, context: Context) -> Path:
+    return place(context.cwd, value) if value else place(context.root, context.project.baselines)
+
+
+def _store(value: str | None, context: Context) -> Path | None:
+    return None if value is None else place(context.cwd, value)
+
+
+def _one_of(known: Sequence[str], default: str | None) -> Parse:
+    def parse(value: str | None, context: Context) -> str | None:
+        if value is not None and value not in known:
+            raise ConfigError(f'{context.name} = "{value}" is not one of its values{suggest(value, known)}')
+        return default if value is None else value
+
+    return parse
+
+
+def _positive(value: str | None, context: Context) -> int | None:
+    if value is None:
+        return None
+    if not re.fullmatch("0*[1-9][0-9]{0,8}", value):
+        raise ConfigError(f'{context.name} = "{value}"; expected a whole number of 1 or more')
+    return int(value)
+
+
+def _fraction(value: str | None, context: Context) -> float | None:
+    """Parse a margin or an error rate: a fraction, for 1 meaning one point is the mistake that everyone makes once."""
+    if value is None:
+        return None
+    if not re.fullmatch(r"[0-9]*\.?[0-9]+", value) or not 0 < float(value) < 0.5:
+        raise ConfigError(f'{context.name} = "{value}"; expected a fraction between 0 and 0.5; one point is 0.01')
+    return float(value)
+
+
+def _device(value: str | None, context: Context) -> str:
+    value = value or "auto"
+    if not re.fullmatch("auto|cpu|mps|cuda(:[0-9]+)?", value):
+        raise ConfigError(f'{context.name} = "{value}"; expected auto, cpu, cuda, cuda:N or mps')
+    return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Every option of a run, checked.
+
+    ``root`` is pytest's root directory, ``cwd`` where the command was typed, ``run`` the unique id of the run, shared
+    by its workers, and ``command`` the start of the commands that we print. ``store`` is None unless typed: a suite may
+    name another one.
+    """
+
+    suites: tuple[str, ...] = option(
+        "--suite", _suites, "NAME|PATH", "a suite by name, or a file, TOML or EvalScope's", repeat=True, decides=True
+    )
+    models: tuple[str, ...] = option(
+        "--model",
+        _as_typed,
+        "MODEL",
+        "ALIAS[@key=value], PATH[=name], hub id or api:URL#NAME; replaces the suite's",
+        repeat=True,
+    )
+    models_files: tuple[Path, ...] = option(
+        "--models", _models_files, "FILE", "a TOML file with more named models", decides=True
+    )
+    tasks: tuple[str, ...] = option("--task", _as_typed, "GLOB", "only these tasks of the suite", repeat=True)
+    source: Source | None = option(
+        "--source",
+        _source,
+        "hub|mirror:DIR|modelscope:DIR",
+        "where data sets are; replaces the suite's source",
+        decides=True,
+    )
+    offline: bool = option("--offline", _flag, None, "promise no network call: models and data are on this machine")
+    overwrite: bool = option("--overwrite", _flag, None, "measure everything again, whatever the store has cached")
+    reuse_api: bool = option(
+        "--reuse-api", _flag, None, "ask an API only what no run has asked it before", decides=True
+    )
+    baseline: BaselineMode = option(
+        "--baseline",
+        _one_of(get_args(BaselineMode), "check"),
+        "check|record|update|off",
+        "judge by the baselines (default), write the missing or all measured ones, or only measure",
+    )
+    baselines: Path = option(
+        "--baselines", _baselines, "DIR", "the project's folder of baselines (default: baselines)", decides=True
+    )
+    against: str | None = option("--against", _text, "ALIAS", "judge by another model's baselines")
+    gate: GateRule | None = option(
+        "--gate",
+        _one_of(get_args(GateRule), None),
+        "auto|reproduce|paired|threshold",
+        "the rule to judge by (default: auto)",
+        decides=True,
+    )
+    margin: float | None = option(
+        "--margin", _fraction, "FRACTION", "the loss a case may have (default: 0.01, one point)", decides=True
+    )
+    alpha: float | None = option(
+        "--alpha",
+        _fraction,
+        "FRACTION",
+        "the share of false alarms among a model's cases (default: 0.05)",
+        decides=True,
+    )
+    inconclusive: Literal["warn", "fail"] = option(
+        "--inconclusive", _one_of(("warn", "fail"), "warn"), "warn|fail", "whether an inconclusive suite fails: exit 9"
+    )
+    limit: int | None = option(
+        "--limit", _positive, "N", "at most N queries, rows or pairs of each split and subset", decides=True
+    )
+    device: str = option("--device", _device, "auto|cpu|cuda[:N]|mps", "the device (default: auto)", decides=True)
+    store: Path | None = option(
+        "--store", _store, "DIR", f"the folder for results and caches (default: the suite's, else {STORE})"
+    )
+    reports: tuple[str, ...] = option(
+        "--report",
+        _as_typed,
+        "FILE",
+        "write a report; .html, .json or .md, or github: the job's summary",
+        repeat=True,
+    )
+    root: Path
+    cwd: Path
+    run: str
+    command: tuple[str, ...]
+
+    @classmethod
+    def parse(
+        cls, typed: Mapping[str, Any], root: Path, cwd: Path, *, run: str | None = None,
+        command: Sequence[str] = ("pytest", "evals"),
+    ) -> "Options":  # fmt: skip
+        """Parse what was typed on the command line against the project's defaults.
+
+        Args:
+            typed: values by the field names of options; what is not there has its default.
+            root: where the project's pyproject.toml is.
+            cwd: what relative paths are relative to.
+            run: the id of a run that has begun.
+            command: how a run is started, without options.
+
+        Raises:
+            ConfigError: naming the option and what it may be.
+        """
+        project = load_project(root)
+        values = {
+            row.key: row.parse(typed.get(row.key), Context(name=row.name, root=root, cwd=cwd, project=project))
+            for row in OPTIONS
+        }
+        mode = values["baseline"]
+        if mode in ("record", "update") and values["against"]:
+            raise ConfigError(f"--baseline {mode} writes a model's own scores, --against judges by another's; drop one")
+        words = (*command, *_again(typed))
+        return cls(**values, root=root, cwd=cwd, run=run or uuid.uuid4().hex, command=words)
+
+    @property
+    def store_folder(self) -> Path:
+        """The store typed, else the default one."""
+        return self.store or self.cwd / STORE
+
+    def override(self, policy: Policy) -> Policy:
+        """Return a policy in which what was typed wins."""
+        return replace(
+            policy,
+            margin=policy.margin if self.margin is None else self.margin,
+            alpha=policy.alpha if self.alpha is None else self.alpha,
+            rule=policy.rule if self.gate is None else self.gate,
+        )
+
+
+OPTIONS: tuple[Option, ...] = tuple(
+    Option(key=each.name, **each.metadata["option"]) for each in fields(Options) if "option" in each.metadata
+)
+
+
+def typed_options(parsed: argparse.Namespace) -> dict[str, Any]:
+    """Return what a parsed command line has of our options, by field name."""
+    return {row.key: getattr(parsed, row.dest, None) for row in OPTIONS}
+
+
+def _again(typed: Mapping[str, Any]) -> list[str]:
+    """Return the options typed that decide what is measured and how, to be typed again for one case."""
+    words: list[str] = []
+    for row in OPTIONS:
+        given = typed.get(row.key)
+        if not row.decides or given in (None, False, "auto"):
+            continue
+        values = given if isinstance(given, list | tuple) else [given]
+        words += [row.name] if row.metavar is None else [word for value in values for word in (row.name, str(value))]
+    return words

@@ -1,0 +1,162 @@
+"""What ``models.toml`` may say of a model: one dataclass for each ``kind``."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from touchstone.config.api import ApiSpec
+from touchstone.config.base import Spec, check_instruction, check_values
+from touchstone.files.validation import NO_OTHER_KEYS, WholeNumber
+from touchstone.records.cases import RERANKED, SEARCHED
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsSpec(Spec):
+    """Weights that are loaded here, and what every kind of such a model can be told.
+
+    Exactly one place: ``id`` (of a hub), ``path`` (a folder), or ``package`` with ``path`` inside it. ``model``
+    and ``revision`` say which published model a folder's or package's weights stand for. ``sha256`` pins
+    ``model.safetensors``. ``batch_size`` is at most so many texts in a batch; None, as many as suit the device.
+    """
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    id: str | None = None
+    path: Path | None = None
+    package: str | None = None
+    model: str | None = None
+    revision: str | None = None
+    sha256: str | None = None
+    hub: Literal["huggingface", "modelscope"] = "huggingface"
+    max_seq_length: WholeNumber | None = None
+    dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    trust_remote_code: bool = False
+    model_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    config_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    batch_size: WholeNumber | None = None
+
+    def __post_init__(self) -> None:
+        check_values(self)
+        if self.path is not None and str(self.path) == ".":
+            raise ValueError('path = ""; expected a folder')
+        local = self.path is not None or self.package is not None
+        if (self.id is None) != local:
+            named = "names two" if local else "names none"
+            raise ValueError(f'needs one place to load from, "id", "path", or "package" with "path"; it {named}')
+        if self.id is not None and not HUB_ID.fullmatch(self.id):
+            raise ValueError(f'id = "{self.id}"; expected a name on the hub, as in "org/name"')
+        if self.package is not None and self.path is None:
+            raise ValueError('"package" needs "path", the folder inside the package')
+        if self.id is None and self.hub != "huggingface":
+            raise ValueError(f'hub = "{self.hub}" needs "id", the name of the model there')
+
+    @property
+    def published(self) -> str | None:
+        """The name of the published model that this specification stands for, if it says so."""
+        return self.model or self.id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EncoderSpec(WeightsSpec):
+    r"""A sentence-transformers model, with every setting that can change its vectors.
+
+    ``pooling`` replaces the model's own, or is that of a bare transformer, which has none. ``prompts`` map mteb's
+    prompt names (a task, a task type, ``query`` or ``document``, and ``NAME-query`` or ``NAME-document``) to the
+    text put before each input; any of them replaces all of the model's own.
+
+    ``instruction`` is a template that ends where the input begins, as in
+    ``"Instruct: {instruction}\nQuery: {query}"``, filled with mteb's instruction of the task where no prompt is
+    said. ``instruct`` says for which texts: ``queries`` alone, ``symmetric`` for all but documents (the texts of STS,
+    classification and so on are neither), or ``all``.
+    """
+
+    kind: Literal["sentence-transformers"] = "sentence-transformers"
+    pooling: Literal["cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "weightedmean"] | None = None
+    padding_side: Literal["left", "right"] | None = None
+    normalize: bool | None = None
+    truncate_dim: WholeNumber | None = None
+    quantize: Literal["int8", "binary"] | None = None
+    prompts: Mapping[str, str] = field(default_factory=dict)
+    instruction: str | None = None
+    instruct: Literal["queries", "symmetric", "all"] = "symmetric"
+
+    def __post_init__(self) -> None:
+        WeightsSpec.__post_init__(self)  # a dataclass with slots has no super() of no arguments
+        check_instruction(self.instruction, self.instruct)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossEncoderSpec(WeightsSpec):
+    """A cross-encoder, which scores a query and a document together. ``prompt`` is put before each query."""
+
+    kind: Literal["cross-encoder"] = "cross-encoder"
+    prompt: str | None = None
+
+    @property
+    def reranks(self) -> bool:
+        """Whether this scores pairs of texts: it does."""
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistrySpec(Spec):
+    """A model that mteb knows by ``name`` and loads by code of its own.
+
+    ``revision`` refuses an mteb that names another one; ``embed_dim`` and ``loader_kwargs`` are what
+    `mteb.get_model` takes beside them.
+    """
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    kind: Literal["registry"] = "registry"
+    name: str
+    revision: str | None = None
+    embed_dim: WholeNumber | None = None
+    trust_remote_code: bool = False
+    loader_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    batch_size: WholeNumber = 32
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+    @property
+    def published(self) -> str | None:
+        """The name of the published model that this specification stands for."""
+        return self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineSpec(Spec):
+    """Two models of ``models.toml``: the retriever's best ``top_k`` documents are put in order by the reranker."""
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    kind: Literal["pipeline"] = "pipeline"
+    retriever: str
+    reranker: str
+    top_k: WholeNumber = 100
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+    def why_not(self, task_type: str) -> str | None:
+        """Say why a pipeline cannot run tasks of a type: its first stage searches, where that is what is asked."""
+        if task_type in RERANKED:
+            return "a pipeline finds its own candidates; its reranker alone can rerank given ones"
+        return None if task_type in SEARCHED else "a pipeline only retrieves"
+
+
+ModelSpec = EncoderSpec | RegistrySpec | CrossEncoderSpec | PipelineSpec | ApiSpec
+KINDS: Mapping[str, type[ModelSpec]] = {
+    "sentence-transformers": EncoderSpec,
+    "registry": RegistrySpec,
+    "cross-encoder": CrossEncoderSpec,
+    "pipeline": PipelineSpec,
+    "api": ApiSpec,
+}

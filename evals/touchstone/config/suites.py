@@ -1,0 +1,226 @@
+"""Suites: which tasks on which models, where their data is, and how strictly they are judged."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, ClassVar, get_args, get_type_hints
+
+from touchstone.config.evalscope.convert import convert
+from touchstone.config.evalscope.schema import read_evalscope
+from touchstone.config.models import check_models
+from touchstone.config.specs import ModelSpec, PipelineSpec
+from touchstone.errors import ConfigError, suggest
+from touchstone.files import literals as plain
+from touchstone.files.validation import NO_OTHER_KEYS, Number, WholeNumber, check
+from touchstone.files.writing import place, read_toml
+from touchstone.records.cases import Policy, Source
+
+BUILT_IN = Path(__file__).parent.parent / "suites"
+CUSTOM_TYPES = ("Retrieval", "Reranking", "STS", "Classification", "PairClassification", "Clustering")
+TASK_NAME = re.compile(r"[A-Za-z0-9._+-]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CustomTask:
+    """A folder of JSON Lines that is run like a task of mteb's. ``language`` is a code of mteb's."""
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    name: str
+    type: str
+    path: Path
+    language: str = "eng-Latn"
+
+    def __post_init__(self) -> None:
+        if str(self.path) == ".":
+            raise ValueError('path = ""; expected the folder of the data')
+        if not TASK_NAME.fullmatch(self.name):
+            raise ValueError(f'name = "{self.name}" may hold only A-Z a-z 0-9 . _ + -')
+        if self.type not in CUSTOM_TYPES:
+            raise ValueError(f'type = "{self.type}"; expected one of {", ".join(CUSTOM_TYPES)}')
+        if not re.fullmatch(r"[a-z]{3}-[A-Z][a-z]{3}", self.language):
+            raise ValueError(f'language = "{self.language}"; expected a code such as "eng-Latn"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """The ``[tasks]`` table. All keys intersect; ``custom`` tasks are added.
+
+    ``include`` and ``exclude`` hold exact names and globs, ``languages`` codes such as ``eng``, ``types`` mteb's
+    spelling. ``subsets`` and ``splits`` keep, of a task named, only those.
+    """
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    benchmark: str | None = None
+    types: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    custom: tuple[CustomTask, ...] = ()
+
+    @property
+    def asks_mteb(self) -> bool:
+        """Whether any of mteb's own tasks are asked for."""
+        return bool(self.benchmark or self.types or self.languages or self.include)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """The ``[gate]`` table, all in fractions of 1: margin, margins by type, floors by task, error rate."""
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    margin: Number = 0.01
+    margins: Mapping[str, Number] = field(default_factory=dict)
+    floors: Mapping[str, Number] = field(default_factory=dict)
+    alpha: Number = 0.05
+
+    def __post_init__(self) -> None:
+        for name, margin in {"margin": self.margin, "alpha": self.alpha, **self.margins}.items():
+            if not 0 < margin < 0.5:
+                raise ValueError(f"{name} = {margin}; expected a fraction between 0 and 0.5; one point is 0.01")
+        for name, floor in self.floors.items():
+            if not -1 <= floor <= 1:
+                raise ValueError(f"floors.{name} = {floor}; expected a fraction of 1; 80 points are 0.80")
+
+    def policy(self, task: str, type_name: str) -> Policy:
+        """Return how a task is judged."""
+        margin = self.margins.get(type_name, self.margin)
+        return Policy(margin=margin, floor=self.floors.get(task), alpha=self.alpha)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suite:
+    """A suite file. Paths are relative to the file's own folder.
+
+    ``limit`` and ``store`` are what ``--limit`` and ``--store`` are where nothing is typed. ``stage_folders``: results
+    of a pipeline's two models are also kept apart in the store, in ``stage1`` and ``stage2``, as EvalScope does.
+    """
+
+    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
+
+    models: tuple[str, ...] = ()
+    tasks: Selection = Selection()
+    gate: Gate = Gate()
+    source: Source | None = None
+    limit: WholeNumber | None = None
+    store: Path | None = None
+    stage_folders: bool = False
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ValueError(f"limit = {self.limit}: must be 1 or more")
+        if self.store is not None and str(self.store) == ".":
+            raise ValueError('store = ""; expected a folder')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedSuite:
+    """A suite with where it came from: ``name`` for people, ``file`` for errors and relative paths.
+
+    ``models`` are those that it defines itself, by alias; ``notes`` say what of the file was not taken at its word.
+    """
+
+    name: str
+    file: Path
+    suite: Suite
+    models: Mapping[str, ModelSpec] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def is_suite_file(name: str) -> bool:
+    """Say whether a suite is named by its file rather than by a built-in name."""
+    return _split(name)[0].endswith((".toml", *plain.SUFFIXES))
+
+
+def load_suite(name: str, folder: Path, known: Mapping[str, ModelSpec] | None = None) -> NamedSuite:
+    """Read a suite by its name, or by its path.
+
+    Args:
+        name: a built-in name; a TOML file; or an EvalScope configuration, JSON, YAML or Python, the last as
+            ``FILE.py:NAME`` where it holds several.
+        folder: what a relative path is relative to.
+        known: the models of models.toml, for an EvalScope configuration to name.
+
+    Raises:
+        ConfigError: there is no such suite, or something in it is wrong.
+    """
+    built_in = {file.stem: file for file in BUILT_IN.glob("*.toml")}
+    path, inner = _split(name)
+    if is_suite_file(name) and not path.endswith(".toml"):
+        return _load_evalscope(place(folder, path), inner, known or {})
+    file = place(folder, name) if name.endswith(".toml") else built_in.get(name)
+    if file is None:
+        near = suggest(name, built_in)
+        raise ConfigError(f'--suite = "{name}" is neither a file (.toml, .json, .yaml, .py) nor a built-in suite{near}')
+    return NamedSuite(name=file.stem, file=file, suite=_check_suite(read_toml(file), str(file), file))
+
+
+def _load_evalscope(file: Path, inner: str | None, known: Mapping[str, ModelSpec]) -> NamedSuite:
+    converted = convert(read_evalscope(file, inner), file, known)
+    models = check_models(converted.models, f"{file}, read as models", file.parent, known)
+    for alias, spec in models.items():
+        if isinstance(spec, PipelineSpec) and known.get(alias, spec) != spec:
+            raise ConfigError(f'{file}: a model would be called "{alias}", as another is in models.toml')
+    return NamedSuite(
+        name=inner or file.stem,
+        file=file,
+        suite=_check_suite(converted.suite, f"{file}, read as a suite", file),
+        models=models,
+        notes=converted.notes,
+    )
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    """Part the name of a configuration from the Python file that holds several."""
+    path, _, inner = name.rpartition(".py:")
+    return (f"{path}.py", inner) if path and inner.isidentifier() else (name, None)
+
+
+def _check_suite(data: Mapping[str, Any], where: str, file: Path) -> Suite:
+    suite = check(Suite, data, where)
+    if not suite.models:
+        raise ConfigError(f'{file}: models must name at least one model, as in models = ["minilm"]')
+    if not (suite.tasks.asks_mteb or suite.tasks.custom):
+        raise ConfigError(f"{file}: [tasks] selects nothing; name a benchmark, types, languages, include or custom")
+    custom = tuple(replace(task, path=place(file.parent, task.path)) for task in suite.tasks.custom)
+    source = suite.source
+    if source is not None:
+        source = _check_source(source, file.parent, f"{where}: [source]", 'path = "DIR"')
+    store = None if suite.store is None else place(file.parent, suite.store)
+    return replace(suite, tasks=replace(suite.tasks, custom=custom), source=source, store=store)
+
+
+def parse_source(text: str, folder: Path, where: str) -> Source:
+    """Read ``hub``, ``mirror:DIR`` or ``modelscope:DIR``.
+
+    Raises:
+        ConfigError: it is neither, or there is no such directory.
+    """
+    kind, _, path = text.partition(":")
+    kinds = get_args(get_type_hints(Source)["kind"])
+    if kind not in kinds or (kind == "hub" and ":" in text):
+        right = '"hub", "mirror:DIR" or "modelscope:DIR"'
+        raise ConfigError(f'{where} = "{text}"; expected {right}{suggest(kind, kinds)}')
+    return _check_source(check(Source, {"kind": kind, "path": path or None}, where), folder, where, f"{kind}:DIR")
+
+
+def _check_source(source: Source, folder: Path, where: str, example: str) -> Source:
+    if source.kind == "hub":
+        if source.path is not None:
+            raise ConfigError(f"{where}: the hub takes no path; a directory is a mirror")
+        return source
+    if source.path is None or str(source.path) == ".":
+        raise ConfigError(
+            f"{where}: {'a mirror' if source.kind == 'mirror' else 'ModelScope'} needs a directory, as in {example}"
+        )
+    path = place(folder, source.path)
+    if path.exists() and not path.is_dir():
+        raise ConfigError(f"{where}: {path} is no directory")
+    if source.kind == "mirror" and not path.is_dir():  # one of ModelScope is made when something is fetched
+        raise ConfigError(f"{where}: there is no directory {path}")
+    return replace(source, path=path)

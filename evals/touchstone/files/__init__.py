@@ -1,0 +1,1 @@
+"""File boundaries: reading against a shape, writing whole."""

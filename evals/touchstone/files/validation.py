@@ -1,0 +1,124 @@
+"""Read files against the shape they must have, and write them so that nobody ever sees half of one."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+
+from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic_core import PydanticCustomError
+
+from touchstone.errors import ConfigError, TouchstoneError, suggest
+
+T = TypeVar("T")
+
+
+def _refuse_boolean(value: object) -> object:
+    """Python counts true as 1; whoever writes true where a number belongs has mixed up two keys."""
+    if isinstance(value, bool):
+        raise PydanticCustomError("int_type", "expected a number")
+    return value
+
+
+Number = Annotated[float, BeforeValidator(_refuse_boolean)]
+WholeNumber = Annotated[int, BeforeValidator(_refuse_boolean)]
+NO_OTHER_KEYS = ConfigDict(extra="forbid")
+
+
+def check(kind: type[T], data: Any, where: str, error: type[TouchstoneError] = ConfigError) -> T:
+    """Turn plain data into a dataclass.
+
+    Raises:
+        TouchstoneError: of the type given, naming ``where``, the key, and what would be right.
+    """
+    try:
+        return TypeAdapter(kind).validate_python(data)
+    except ValidationError as failure:
+        raise error(f"{where}: {_sentence(kind, failure)}") from None
+
+
+def check_json(kind: type[T], text: str | bytes, where: str, error: type[TouchstoneError] = ConfigError) -> T:
+    """Turn JSON text into a dataclass, like `check`."""
+    try:
+        return TypeAdapter(kind).validate_json(text, strict=True)
+    except ValidationError as failure:
+        raise error(f"{where}: {_sentence(kind, failure)}") from None
+
+
+def _sentence(kind: type[Any], failure: ValidationError) -> str:
+    """Say the first thing that is wrong, in the words of the file rather than of Python."""
+    first = failure.errors(include_url=False)[0]
+    parts = [part for part in first["loc"] if isinstance(part, int) or not _is_type_name(part)]
+    if first["type"] == "value_error":  # raised by a dataclass of ours about its own table
+        return f"{_table(parts)}{first['msg'].removeprefix('Value error, ')}"
+    *inside, last = parts or [""]
+    name, table = str(last), _table(inside)
+    if isinstance(last, int):
+        name, table = f"{inside[-1] if inside else ''}[{last}]", _table(inside[:-1])
+    match first["type"]:
+        case "unexpected_keyword_argument" | "extra_forbidden":
+            return f'{table}has an unknown key "{name}"{suggest(name, _keys(kind, inside))}'
+        case "missing" | "missing_argument":
+            return f'{table}needs a key "{name}"'
+        case "json_invalid":
+            return f"not JSON: {first.get('ctx', {}).get('error', first['msg'])}"
+        case "literal_error":
+            message = _one_of(first.get("ctx", {}).get("expected", ""))
+        case other:
+            message = WORDS.get(other, first["msg"].replace("Input should be", "expected").replace("valid ", ""))
+    return f"{table}{name} = {_show(first['input'])}; {message}" if name else message
+
+
+# What pydantic calls a tuple, a mapping or a path is a list, a table or a string to who writes the file.
+WORDS = {
+    "tuple_type": "expected a list",
+    "list_type": "expected a list",
+    "dict_type": "expected a table",
+    "mapping_type": "expected a table",
+    "dataclass_type": "expected a table",
+    "model_type": "expected a table",
+    "path_type": "expected a string",
+    "string_type": "expected a string",
+    "int_type": "expected a whole number",
+    "int_parsing": "expected a whole number",
+    "int_from_float": "expected a whole number",
+    "float_type": "expected a number",
+    "float_parsing": "expected a number",
+    "bool_type": "expected true or false",
+    "bool_parsing": "expected true or false",
+}
+
+
+def _is_type_name(part: str) -> bool:
+    """Say whether a part of pydantic's location names a member of a union rather than a key of the file."""
+    return part in ("str", "int", "float", "bool") or part.startswith(("function-", "constrained-"))
+
+
+def _table(parts: Sequence[int | str]) -> str:
+    return f"[{'.'.join(map(str, parts))}] " if parts else ""
+
+
+def _one_of(expected: str) -> str:
+    return f"expected one of {expected}".replace("'", '"').replace(" or ", ", ")
+
+
+def _keys(kind: Any, location: Sequence[int | str]) -> list[str]:
+    """Name the fields of the dataclass at a place inside another, through lists, tables and optional values."""
+    for part in location:
+        if isinstance(part, str) and dataclasses.is_dataclass(kind):
+            kind = get_type_hints(kind)[part]
+        else:  # an entry of a list or of a table of tables: the dataclass is the last type argument
+            kind = next((argument for argument in reversed(get_args(kind)) if argument is not Ellipsis), None)
+        while not dataclasses.is_dataclass(kind) and type(None) in get_args(kind):
+            kind = next(argument for argument in get_args(kind) if argument is not type(None))
+    return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+
+
+def _show(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        return f'"{value}"'
+    if isinstance(value, Mapping):
+        return "{…}"
+    text = str(value)
+    return text if len(text) <= 60 else text[:57] + "…"

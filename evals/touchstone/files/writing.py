@@ -1,0 +1,72 @@
+"""Read and write text files whole."""
+
+import json
+import os
+import tomllib
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+from touchstone.errors import ConfigError, TouchstoneError
+
+
+def place(folder: Path, path: str | Path) -> Path:
+    """Return where a path of the user's points: from the folder, unless it is absolute or begins with ``~``."""
+    return folder / Path(path).expanduser()
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a whole file or nothing: to a neighbour first, then renamed over the old one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    data = content.encode() if isinstance(content, str) else content
+    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        temporary = Path(file.name)
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # a temporary file is private; what it becomes is not
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def to_json(value: Any) -> str:
+    """Return canonical JSON: sorted keys, two spaces, a trailing newline, no NaN.
+
+    Raises:
+        ValueError: a number is NaN or infinite.
+    """
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def read_text(path: Path, error: type[TouchstoneError]) -> str:
+    """Read a text file of the user's; a byte-order mark is no part of it.
+
+    Raises:
+        TouchstoneError: of the type given; there is no such file, or it cannot be read as text.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise error(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise error(f"{path}: is a folder, not a file") from None
+    except UnicodeDecodeError as failure:
+        raise error(f"{path}: not UTF-8 at byte {failure.start}") from None
+    except OSError as failure:
+        raise error(f"{path}: cannot be read: {failure.strerror}") from None
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: there is no such file, or it is not TOML.
+    """
+    try:
+        return tomllib.loads(read_text(path, ConfigError))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None

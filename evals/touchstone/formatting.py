@@ -1,0 +1,38 @@
+"""Scores, durations and tables as people read them: fractions inside, points (percent) outside."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+# Rounding in other batches moves scores by less than this; a sample that moves no more has not changed.
+NOTHING = 1e-6
+
+
+def points(fraction: float) -> str:
+    """Render a score: 0.93257 is 93.26."""
+    text = f"{100 * fraction:.2f}"
+    return "0.00" if text == "-0.00" else text.replace("-", "−")
+
+
+def signed_points(fraction: float) -> str:
+    """Render a difference with its sign; a small one, unless it is rounding, keeps the digit that tells it from 0."""
+    value = 100 * fraction if abs(fraction) >= NOTHING else 0.0
+    text = f"{value:+.2f}" if abs(value) >= 0.01 or value == 0 else format(Decimal(f"{value:.1g}"), "+f")
+    return text.replace("-", "−")
+
+
+def shorten(text: str, longest: int) -> str:
+    """Return text cut to so many characters, with an ellipsis where it was."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def render_duration(seconds: float) -> str:
+    """Return a duration as one would say it: ``40 s``, ``12 min``, ``3.5 h``."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Align rows of cells."""
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

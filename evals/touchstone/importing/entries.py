@@ -1,0 +1,244 @@
+"""Published numbers, wherever they are from, become baseline entries by today's definition of each task."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from touchstone.errors import BaselineError
+from touchstone.records.baselines import Baseline
+from touchstone.records.cases import TaskInfo
+from touchstone.tasks.definitions import define_task, find_aggregates
+
+# Reranking ranked a whole candidate list before it was a cut-off; no list of mteb's has more than 1000.
+FORMERLY = {"map_at_1000": "map", "max_over_subqueries_map_at_1000": "map"}
+# What the published tables average for each type, whatever the main score of a task is today: for pairs, say, the AP
+# of the cosine, where mteb has since taken the best of all similarities.
+PUBLISHED = {
+    "BitextMining": "f1",
+    "Classification": "accuracy",
+    "Clustering": "v_measure",
+    "PairClassification": "cosine_ap",
+    "Reranking": "map_at_1000",
+    "Retrieval": "ndcg_at_10",
+    "STS": "cosine_spearman",
+    "Summarization": "cosine_spearman",
+}
+SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
+
+
+def rename(name: str) -> str:
+    """Spell a metric as mteb does today: ``cos_sim_spearman`` is ``cosine_spearman``."""
+    return f"cosine_{name.removeprefix('cos_sim_')}" if name.startswith("cos_sim_") else name
+
+
+def is_fraction(name: str) -> bool:
+    """Say whether a metric is bounded by 1: a threshold and a normalised area under a curve are not."""
+    return "threshold" not in name and not name.lower().startswith("nauc")
+
+
+def gather_metrics(pairs: Iterable[tuple[str, float]], where: str) -> dict[str, float]:
+    """Collect metrics, as fractions, under today's names.
+
+    Args:
+        pairs: name and value, in any order.
+        where: what they are of, for errors.
+
+    Raises:
+        BaselineError: one is given twice with two values, or is no fraction.
+    """
+    found: dict[str, float] = {}
+    for name, value in pairs:
+        if is_fraction(name) and abs(value) > 1:  # not so of NaN, which is no score but no wrong one either
+            raise BaselineError(f"{where}: {name} = {value:g}; expected a fraction, -1 to 1")
+        now = rename(name)
+        if now in found and found[now] != value and not (math.isnan(found[now]) and math.isnan(value)):
+            raise BaselineError(f"{where}: {name} is {found[now]:g} in one place and {value:g} in another")
+        found[now] = value
+    return found
+
+
+def find_score(task: TaskInfo, metrics: Mapping[str, float]) -> float | None:
+    """Return the value of today's main score, by its present or former name; None where it was not published.
+
+    Args:
+        task: as defined today.
+        metrics: from `gather_metrics`.
+    """
+    name = task.main_score
+    value = metrics.get(name, metrics.get(FORMERLY.get(name, name)))
+    if value is None and name.startswith("max_"):  # the best of all similarities, where each of them is known
+        each = [metrics.get(f"{similarity}_{name.removeprefix('max_')}") for similarity in SIMILARITIES]
+        known = [one for one in each if one is not None]
+        value = max(known) if len(known) == len(each) and not any(map(math.isnan, known)) else None
+    return value
+
+
+def find_published(task: TaskInfo, metrics: Mapping[str, float]) -> dict[str, float]:
+    """Return the metric that published tables average over tasks of this type, where it is not the main score."""
+    name = PUBLISHED.get(task.type, task.main_score)
+    if FORMERLY.get(task.main_score, task.main_score) == FORMERLY.get(name, name):
+        return {}
+    value = metrics.get(name, metrics.get(FORMERLY.get(name, name)))
+    return {name: value} if value is not None and math.isfinite(value) else {}
+
+
+# Tables round to a hundredth of a point, files to six digits.
+SAME = 1e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What was published of one task in one split and subset: fractions by metric, under the names they had.
+
+    ``where`` is the place they are from, for errors.
+    """
+
+    task: TaskInfo
+    split: str
+    subset: str
+    metrics: Sequence[tuple[str, float]]
+    where: str
+    dataset_revision: str | None = None
+    mteb: str | None = None
+
+    @property
+    def stratum(self) -> str:
+        """The ``split/subset`` name."""
+        return f"{self.split}/{self.subset}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Note:
+    """Something that was not taken, or not as it stood: why, and what."""
+
+    reason: str
+    what: str
+
+
+NOT_A_TASK = "not a task of mteb"
+NOT_TODAY = "not a split and subset of the task today"
+NO_SCORE = "without the task's main score of today"
+NOT_A_NUMBER = "the score is not a number"
+IN_PART = "taken in part, the task has more splits or subsets"
+TWO_REVISIONS = "of more than one data set revision, none noted"
+NOT_THE_MEAN = "taken as published, though it is not the mean of its parts"
+
+
+def known_revision(value: object) -> str | None:
+    """Return a revision that names something; "None", "external" and a bare "1" or "1.0" do not."""
+    text = str(value).strip()
+    if text.lower() in ("", "none", "null", "external", "no_revision_available"):
+        return None
+    return None if len(text) < 7 and text.replace(".", "").isdigit() else text
+
+
+def make_entries(rows: Iterable[Published], source: str) -> tuple[dict[str, Baseline], list[Note]]:
+    """Turn what was published into entries, by task name, and say what was left out.
+
+    An aggregate that has no number of its own gets the mean of its parts, where all of them are there.
+
+    Args:
+        rows: in any order.
+        source: where they are from, as an entry says it.
+
+    Raises:
+        BaselineError: a metric is given twice with two values, or is no fraction.
+    """
+    by_task: dict[str, list[Published]] = {}
+    for row in rows:
+        by_task.setdefault(row.task.name, []).append(row)
+    entries: dict[str, Baseline] = {}
+    notes: list[Note] = []
+    for name in sorted(by_task):
+        entry, about = _make_entry(by_task[name], source)
+        notes += about
+        if entry is not None:
+            entries[name] = entry
+    derived, about = _add_aggregates(entries, source)
+    return dict(sorted((entries | derived).items())), notes + about
+
+
+def _make_entry(rows: Sequence[Published], source: str) -> tuple[Baseline | None, list[Note]]:
+    task = rows[0].task
+    notes: list[Note] = []
+    subsets: dict[str, float] = {}
+    others: dict[str, dict[str, float]] = {}
+    for stratum, published in _by_stratum(rows).items():
+        metrics = gather_metrics((pair for row in published for pair in row.metrics), published[0].where)
+        score = find_score(task, metrics)
+        reason = _why_not(task, stratum, score)
+        if reason is not None or score is None:
+            notes.append(Note(reason=reason or NO_SCORE, what=f"{task.name} {stratum}"))
+            continue
+        subsets[stratum] = score
+        for name, value in find_published(task, metrics).items():
+            others.setdefault(name, {})[stratum] = value
+    if not subsets:
+        return None, notes
+    if len(subsets) < len(task.strata):
+        some = ", ".join(subsets) if len(subsets) <= 2 else str(len(subsets))
+        notes.append(Note(reason=IN_PART, what=f"{task.name} ({some} of {len(task.strata)})"))
+    used = [row for row in rows if row.stratum in subsets]
+    revisions = {row.dataset_revision for row in used}
+    if len(revisions) > 1:
+        notes.append(Note(reason=TWO_REVISIONS, what=task.name))
+    versions = {row.mteb for row in used if row.mteb is not None}
+    entry = Baseline(
+        metric=task.main_score,
+        score=fmean(subsets.values()),
+        subsets=dict(sorted(subsets.items())),
+        source=source,
+        metrics={name: dict(sorted(by.items())) for name, by in sorted(others.items()) if set(by) == set(subsets)},
+        dataset_revision=revisions.pop() if len(revisions) == 1 else None,
+        env={"mteb": versions.pop()} if len(versions) == 1 else {},
+    )
+    return entry, notes
+
+
+def _by_stratum(rows: Sequence[Published]) -> dict[str, list[Published]]:
+    found: dict[str, list[Published]] = {}
+    for row in sorted(rows, key=lambda row: row.stratum):
+        found.setdefault(row.stratum, []).append(row)
+    return found
+
+
+def _why_not(task: TaskInfo, stratum: str, score: float | None) -> str | None:
+    if stratum not in task.strata:
+        return NOT_TODAY
+    if score is None:
+        return f"{NO_SCORE} ({task.main_score})"
+    return None if math.isfinite(score) else NOT_A_NUMBER
+
+
+def _add_aggregates(entries: Mapping[str, Baseline], source: str) -> tuple[dict[str, Baseline], list[Note]]:
+    derived, notes = {}, []
+    for name, parts in find_aggregates().items() if len(entries) > 1 else ():
+        found = [entries[part] for part in parts if part in entries]
+        task = define_task(name)
+        if task is None or len(found) < len(parts) or len(task.strata) != 1:
+            continue
+        if {part.metric for part in found} != {task.main_score}:
+            continue
+        mean = fmean(part.score for part in found)
+        if name in entries:
+            if abs(entries[name].score - mean) > SAME:
+                notes.append(Note(reason=NOT_THE_MEAN, what=f"{name} ({entries[name].score:.4f}, the mean {mean:.4f})"))
+            continue
+        versions = {part.env.get("mteb") for part in found}
+        known = versions.pop() if len(versions) == 1 else None
+        subsets = dict.fromkeys(task.strata, mean)
+        env = {} if known is None else {"mteb": known}
+        derived[name] = Baseline(metric=task.main_score, score=mean, subsets=subsets, source=source, env=env)
+    return derived, notes
+
+
+def require_entries(entries: Mapping[str, Baseline], notes: Sequence[Note], where: str) -> None:
+    """Refuse a source that gives nothing.
+
+    Raises:
+        BaselineError: with the first reason why.
+    """
+    if not entries:
+        because = f": {notes[0].what}: {notes[0].reason}" if notes else ""
+        raise BaselineError(f"{where}: has no score of a task of mteb{because}")

@@ -1,0 +1,265 @@
+"""Result files of mteb: those of today, and those from before they had the key ``scores``."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+
+from touchstone.errors import BaselineError, suggest
+from touchstone.files.validation import check
+from touchstone.files.writing import read_text
+from touchstone.importing.entries import NOT_A_TASK, Note, Published, known_revision
+from touchstone.records.cases import TaskInfo
+from touchstone.tasks.definitions import define_task
+
+# What a row has beside its metrics.
+NO_METRIC = {"hf_subset", "languages", "mteb_version", "evaluation_time"}
+# What an old file has beside its splits.
+NO_SPLIT = {"dataset_revision", "mteb_dataset_name", "mteb_version", "evaluation_time"}
+# Tables of metrics in an old file; any other table there is a subset.
+OLD_TABLES = {"cos_sim", "dot", "euclidean", "manhattan", "max", "similarity", "v_measures"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResultFile:
+    """A result file. ``scores`` has the rows of each split, one row for each subset.
+
+    ``evaluation_time`` is in seconds and may be NaN or null; it is there to tell a whole file from a part of one.
+    """
+
+    dataset_revision: str | None
+    task_name: str
+    mteb_version: str | None
+    scores: Mapping[str, tuple[Mapping[str, Any], ...]]
+    evaluation_time: float | None
+
+
+def load_result(path: Path) -> tuple[list[Published], list[Note]]:
+    """Read one result file: a row for each split and subset.
+
+    Raises:
+        BaselineError: it is no result file, or something in it is wrong.
+    """
+    content = _load_json(path)
+    if "mteb_dataset_name" in content and "scores" not in content:
+        content = _from_old(content, path)
+    result = check(ResultFile, content, str(path), BaselineError)
+    task = define_task(result.task_name)
+    named = define_task(path.stem)
+    if task is None:
+        return [], [Note(reason=NOT_A_TASK, what=result.task_name)]
+    if named != task:
+        raise BaselineError(f'{path}: task_name = "{result.task_name}"; expected "{path.stem}", as the file is called')
+    rows = [
+        _publish(task, split, row, result, f"{path}: scores.{split}[{number}]")
+        for split, found in result.scores.items()
+        for number, row in enumerate(found)
+    ]
+    _refuse_twice(rows, path)
+    return rows, []
+
+
+def _load_json(path: Path) -> dict[str, Any]:
+    try:
+        content = from_json(read_text(path, BaselineError))  # takes the NaN that mteb writes
+    except ValueError as error:
+        raise BaselineError(f"{path}: not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise BaselineError(f"{path}: expected a table")
+    return content
+
+
+def _publish(task: TaskInfo, split: str, row: Mapping[str, Any], result: ResultFile, where: str) -> Published:
+    for key, kind in (("hf_subset", str), ("languages", list)):
+        if key not in row:
+            raise BaselineError(f'{where} needs a key "{key}"')
+        if not isinstance(row[key], kind):
+            expected = "a string" if kind is str else "a list"
+            raise BaselineError(f"{where}: {key} = {row[key]}; expected {expected}")
+    if "main_score" not in row:
+        raise BaselineError(f'{where} needs a key "main_score"')
+    return Published(
+        task=task,
+        split=split,
+        subset=row["hf_subset"],
+        metrics=list(_read_metrics(row, where)),
+        where=where,
+        dataset_revision=known_revision(result.dataset_revision),
+        mteb=row.get("mteb_version") or result.mteb_version,
+    )
+
+
+def _read_metrics(row: Mapping[str, Any], where: str) -> Iterator[tuple[str, float]]:
+    """Yield the numbers of a row; lists hold what single experiments got, null what was not computed."""
+    for name, value in row.items():
+        if isinstance(value, bool | str) and name not in NO_METRIC:
+            shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
+            raise BaselineError(f"{where}: {name} = {shown}; expected a number")
+        if isinstance(value, int | float) and name not in NO_METRIC:
+            yield name, float(value)
+
+
+def _refuse_twice(rows: Sequence[Published], path: Path) -> None:
+    strata = [row.stratum for row in rows]
+    for stratum in strata:
+        if strata.count(stratum) > 1:
+            raise BaselineError(f"{path}: scores has {stratum} {strata.count(stratum)} times; expected it once")
+
+
+def _from_old(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Give a file from before mteb 1.11 the shape of today: splits at the top, subsets or metrics under them."""
+    scores = {}
+    for split, table in content.items():
+        if split not in NO_SPLIT:
+            if not isinstance(table, dict):
+                raise BaselineError(f"{path}: {split} = {table}; expected a table")
+            subsets = {key: sub for key, sub in table.items() if isinstance(sub, dict) and key not in OLD_TABLES}
+            rows = subsets or {"default": table}
+            scores[split] = tuple(_flatten(subset, row) for subset, row in rows.items())
+    for key in ("dataset_revision", "mteb_version"):
+        if key not in content:
+            raise BaselineError(f'{path}: needs a key "{key}"')
+    return {
+        "task_name": content["mteb_dataset_name"],
+        "dataset_revision": content["dataset_revision"],
+        "mteb_version": content["mteb_version"],
+        "scores": scores,
+        "evaluation_time": None,
+    }
+
+
+def _flatten(subset: str, table: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn ``{"cos_sim": {"ap": …}}`` into ``{"cos_sim_ap": …}``; the main score is looked for by its name."""
+    row: dict[str, Any] = {"hf_subset": subset, "languages": [], "main_score": None}
+    for key, value in table.items():
+        row |= {f"{key}_{name}": one for name, one in value.items()} if isinstance(value, dict) else {key: value}
+    return row
+
+
+EXTERNAL = "external"
+META = "model_meta.json"
+NAMED = 12  # sets of results in an error; the rest are counted
+SHORTEST = 7  # characters of a commit that name it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """The result files of one model at one revision, as the folders are called."""
+
+    path: Path
+    files: tuple[Path, ...]
+
+    @property
+    def revision(self) -> str:
+        """The revision, or a word in its place."""
+        return self.path.name
+
+    @property
+    def model(self) -> str:
+        """The model's name, in which a folder has two underscores for the slash."""
+        return self.path.parent.name.replace("__", "/", 1)
+
+    @property
+    def external(self) -> bool:
+        """Whether this is a copy of a model card."""
+        return self.path.name == EXTERNAL
+
+    def __str__(self) -> str:
+        files = "1 file" if len(self.files) == 1 else f"{len(self.files)} files"
+        return f"{self.model} at {self.revision} ({files})"
+
+
+def find_folder(path: Path, revision: str | None, *, include_external: bool) -> Folder:
+    """Find the one folder of result files that is meant.
+
+    Args:
+        path: the public repository or a cache of mteb's, its ``results``, a model's folder, or a revision's.
+        revision: which one to take, in full or its first seven characters or more; None where there is but one.
+        include_external: whether a copy of a card counts.
+
+    Raises:
+        BaselineError: there is none or more than one; names them with how many files they have.
+    """
+    folders = _find_folders(path)
+    if not folders:
+        raise BaselineError(f"{path}: has no result files of mteb, as in <model>/<revision>/<Task>.json")
+    wanted = folders if revision is None else [one for one in folders if _is(one.revision, revision)]
+    if revision is not None and not wanted:
+        near = suggest(revision, {one.revision for one in folders})
+        raise BaselineError(f'{path}: --revision = "{revision}" is not there{near}')
+    taken = [one for one in wanted if include_external or not one.external]
+    if not taken:
+        raise BaselineError(
+            f"{path}: {wanted[0]} is a copy of a model card, not measured by mteb; "
+            "import the card, or take the copy with --include-external"
+        )
+    if len(taken) > 1:
+        models = {one.model for one in taken}
+        how = "name one with --revision" if len(models) == 1 else "give the folder of one model"
+        shown = "; ".join(str(one) for one in taken[:NAMED])
+        rest = f" and {len(taken) - NAMED} more" if len(taken) > NAMED else ""
+        raise BaselineError(f"{path}: has {len(taken)} sets of results: {shown}{rest}; {how}")
+    return taken[0]
+
+
+def load_folder(folder: Folder) -> tuple[list[Published], list[Note]]:
+    """Read all files of a folder.
+
+    Raises:
+        BaselineError: one of them is damaged.
+    """
+    rows: list[Published] = []
+    notes: list[Note] = []
+    for file in folder.files:
+        found, about = load_result(file)
+        rows += found
+        notes += about
+    return rows, notes
+
+
+def name_source(folder: Folder) -> str:
+    """Say where the numbers are from, whatever the place on this machine.
+
+    That is the commit of the public repository where it is a clone, else the model's revision.
+    """
+    commit = _commit(folder.path.parents[2]) if len(folder.path.parents) > 2 else None
+    short = folder.revision[:8] if known_revision(folder.revision) else folder.revision
+    return f"results-repo@{commit[:8] if commit else short}{'/external' if commit and folder.external else ''}"
+
+
+def _find_folders(path: Path) -> list[Folder]:
+    """Find folders that hold result files, at the depth at which the tree has them."""
+    if path.is_file():
+        return [Folder(path=path.resolve().parent, files=(path,))]
+    for pattern in ("results/*/*", ".", "*", "*/*"):
+        places = [path] if pattern == "." else sorted(path.glob(pattern))
+        found = [Folder(path=one.resolve(), files=_files(one)) for one in places if one.is_dir()]
+        if found := [one for one in found if one.files]:
+            return found
+    return []
+
+
+def _files(folder: Path) -> tuple[Path, ...]:
+    return tuple(file for file in sorted(folder.glob("*.json")) if file.name != META)
+
+
+def _is(revision: str, asked: str) -> bool:
+    return revision == asked or (len(asked) >= SHORTEST and revision.startswith(asked))
+
+
+def _commit(root: Path) -> str | None:
+    """Return the commit that a clone has checked out."""
+    head = root / ".git" / "HEAD"
+    if not head.is_file():
+        return None
+    text = head.read_text(encoding="utf-8").strip()
+    ref = text.removeprefix("ref: ")
+    if ref == text:
+        return text
+    loose, packed = root / ".git" / ref, root / ".git" / "packed-refs"
+    if loose.is_file():
+        return loose.read_text(encoding="utf-8").strip()
+    lines = packed.read_text(encoding="utf-8").splitlines() if packed.is_file() else []
+    return next((line.partition(" ")[0] for line in lines if line.endswith(f" {ref}")), None)

@@ -1,0 +1,81 @@
+"""Run records of ours: the measured cases of one run become baselines, with their samples."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from touchstone.baselines.files import take_record
+from touchstone.errors import BaselineError, ConfigError, suggest
+from touchstone.files.validation import check_json
+from touchstone.files.writing import place
+from touchstone.importing.entries import Note
+from touchstone.importing.request import Imported, Request, choose_alias
+from touchstone.records.names import baseline_key
+from touchstone.records.runs import Record, Run
+from touchstone.store.folder import Store
+from touchstone.store.runs import newest_run
+
+NO_SAMPLES = "taken without samples, which are not in the store"
+NOT_MEASURED = "not measured in that run"
+FAILED = "taken, though that run judged it worse than what it was compared with"
+
+
+def read_run(request: Request) -> tuple[Imported, ...]:
+    """Read a run record, ``FILE.json`` or ``FILE.json:ALIAS``, or the newest run of a store; one for each model.
+
+    Raises:
+        TouchstoneError: there is no such record, it is damaged, or its samples are gone.
+    """
+    if request.revision is not None:
+        raise ConfigError("--revision is not for a run record: it says itself what was measured")
+    text, chosen = split_alias(request.source)
+    path = place(request.folder, text)
+    file = newest_run(path) if path.is_dir() else path
+    if not file.is_file():
+        raise ConfigError(f"{file}: no such file")
+    run = check_json(Run, file.read_bytes(), str(file), BaselineError)
+    aliases = list(dict.fromkeys(record.alias for record in run.records if record.score is not None))
+    if not aliases:
+        raise BaselineError(f"{file}: measured nothing")
+    if chosen is not None and chosen not in aliases:
+        raise ConfigError(f'{file}: has no model "{chosen}"{suggest(chosen, aliases)}')
+    taken = aliases if chosen is None else [chosen]
+    if request.alias is not None and len(taken) > 1:
+        raise ConfigError(f"{file}: has {len(taken)} models; name one for --alias: {file.name}:{taken[0]}")
+    # A record beside others in a store has its samples there; one written elsewhere left them in the run's store.
+    store = Store(file.parent.parent if file.parent.name == "runs" else place(request.folder, ".touchstone"))
+    return tuple(_import(alias, run, request, store) for alias in taken)
+
+
+def split_alias(source: str) -> tuple[str, str | None]:
+    """Split ``run.json:minilm`` into the file and the model."""
+    file, colon, alias = source.partition(".json:")
+    return (f"{file}.json", alias) if colon else (source, None)
+
+
+def _import(alias: str, run: Run, request: Request, store: Store) -> Imported:
+    records = [record for record in run.records if record.alias == alias]
+    measured = [record for record in records if record.score is not None]
+    _need_one_model(measured, alias)
+    entries, samples = {}, {}
+    lost: list[Note] = []
+    for record in measured:
+        gone = record.samples is not None and store.read_samples(record.samples) is None
+        if gone:
+            lost.append(Note(reason=f"{NO_SAMPLES} {store.folder}", what=record.task))
+        entry, content = take_record(replace(record, samples=None) if gone else record, run.environment, store)
+        key = baseline_key(record.task, record.limit)
+        entries[key] = replace(entry, recorded=run.started[:10])
+        if content is not None:
+            samples[key] = content
+    notes = [Note(reason=NOT_MEASURED, what=record.task) for record in records if record.score is None]
+    notes += [Note(reason=FAILED, what=record.task) for record in measured if record.outcome == "failed"]
+    name = request.alias and choose_alias(request, alias)
+    return Imported(alias=name or alias, model=measured[0].model or alias, revision=measured[0].revision,
+                    source=f"run of {run.started}", entries=entries, samples=samples,
+                    notes=(*notes, *lost))  # fmt: skip
+
+
+def _need_one_model(records: Sequence[Record], alias: str) -> None:
+    whose = sorted({f"{record.model} at {record.revision or 'no revision'}" for record in records})
+    if len(whose) > 1:
+        raise BaselineError(f"{alias} is more than one model in that run: {', '.join(whose)}")

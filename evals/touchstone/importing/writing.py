@@ -1,0 +1,78 @@
+"""Put what was imported into baseline files, all of it or nothing, and say what became of each number."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from touchstone.baselines.files import Baselines
+from touchstone.baselines.merging import Merge
+from touchstone.formatting import points
+from touchstone.importing.configurations import import_configuration
+from touchstone.importing.entries import Note
+from touchstone.importing.reading import find_kind, read_source
+from touchstone.importing.request import Imported, Request
+from touchstone.records.baselines import BaselineFile
+
+NAMED = 6  # of a long list; the rest are counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class How:
+    """How to write: whether recorded entries give way, and whether anything is written at all."""
+
+    replace_recorded: bool = False
+    dry_run: bool = False
+
+
+def import_baselines(request: Request, baselines: Baselines, how: How) -> str:
+    """Read a source and merge it into the project's baselines; return what to print.
+
+    Raises:
+        TouchstoneError: something is wrong; then nothing was written.
+    """
+    if find_kind(request) == "evalscope":
+        return import_configuration(request, overwrite=how.replace_recorded, dry_run=how.dry_run)
+    found = read_source(request)
+    merges = [
+        baselines.merge(
+            one.alias,
+            BaselineFile(model=one.model, revision=one.revision, tasks=one.entries),
+            replace_recorded=how.replace_recorded,
+        )
+        for one in found
+    ]
+    lines: list[str] = []
+    for one, merge in zip(found, merges, strict=True):
+        path = baselines.own / f"{one.alias}.json"
+        shown = path.relative_to(request.folder) if path.is_relative_to(request.folder) else path
+        written = None if how.dry_run else baselines.commit(one.alias, merge, one.samples)
+        lines += _render(one, merge, how)
+        lines.append(f"{'would write' if how.dry_run else 'wrote' if written else 'already in'} {shown}")
+    return "\n".join(lines)
+
+
+def _render(one: Imported, merge: Merge, how: How) -> list[str]:
+    lines = [f"{one.alias}: {one.model}{f' at {one.revision}' if one.revision else ''}, from {one.source}"]
+    if how.dry_run:
+        for key in merge.keys("new", "changed", "kept"):
+            entry = one.entries[key]
+            lines.append(f"  {merge.fates[key]:7} {key} {entry.metric} {points(entry.score)}")
+    counts = ", ".join(f"{len(keys)} {fate}" for fate in ("new", "changed", "same") if (keys := merge.keys(fate)))
+    total = "1 entry" if len(one.entries) == 1 else f"{len(one.entries)} entries"
+    lines.append(f"  {total}: {counts or 'none taken'}")
+    kept = merge.keys("kept")
+    if kept:
+        lines.append(f"  recorded by a run and kept, --replace overwrites them: {_name(kept)}")
+    return lines + [f"  {line}" for line in render_notes(one.notes)]
+
+
+def render_notes(notes: Sequence[Note]) -> list[str]:
+    """Say what was left out and why, a line for each reason."""
+    by_reason: dict[str, list[str]] = {}
+    for note in notes:
+        by_reason.setdefault(note.reason, []).append(note.what)
+    return [f"{reason}: {_name(whats)}" for reason, whats in by_reason.items()]
+
+
+def _name(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:NAMED])
+    return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown

@@ -1,0 +1,1 @@
+"""An outcome becomes a verdict. Pure: no file, no library of models."""

@@ -1,0 +1,302 @@
+"""Judge a measured case against what is expected of it. Pure: no files, no clock, no randomness."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from statistics import fmean
+
+from touchstone.formatting import points, signed_points
+from touchstone.judging.pairing import Paired, shorten
+from touchstone.judging.statistics import detectable, samples_to_settle, worst_loss
+from touchstone.records.baselines import Baseline, Reference
+from touchstone.records.cases import Case, Policy
+from touchstone.records.outcomes import Outcome, Settings
+from touchstone.records.verdicts import Evidence, Terms, Verdict, VerdictWord
+
+# Re-run noise of published results, over years and versions: at most 2e-4 for what is deterministic,
+# 5e-3 where a classifier or a clustering is fitted; bf16 arithmetic adds its own rounding.
+TOLERANCE = 5e-4
+TOLERANCE_BF16 = 1e-3
+TOLERANCE_FITTED = 5e-3
+CLASSIFIED = frozenset({"Classification", "MultilabelClassification"})
+CLUSTERED = frozenset({"Clustering"})
+# MiniBatchKMeans gives other clusters under other versions of these.
+CLUSTERING_ENV = ("scikit-learn", "numpy", "mteb")
+# 0.82 - 0.8205 is not -0.0005 in binary: a score exactly at a bound is within it.
+ROUNDING = 1e-9
+# A pass needs this many samples; with fewer than FEW_CHANGED changed a t bound is not to be trusted: simulated, it
+# passes wrongly in 12 to 36 of 100 cases.
+ENOUGH = 100
+FEW_CHANGED = 10
+LARGEST_LOSS = 1.0
+CHANCE_REACHED = 0.01
+CHANCE_LEFT = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """What a judgement depends on beside the two measurements.
+
+    ``env`` has the versions of the libraries that measured. ``gated`` counts this model's cases in the run: the error
+    rate is shared among them. ``paired`` compares the samples, or says why they cannot be; None without samples.
+    """
+
+    env: Mapping[str, str]
+    gated: int = 1
+    paired: Paired | str | None = None
+
+
+def judge(case: Case, outcome: Outcome, reference: Reference | None, circumstances: Circumstances) -> Verdict:
+    """Decide about one measured case.
+
+    Args:
+        case: the case, with its policy.
+        outcome: what was measured.
+        reference: what is expected; None when there is no baseline.
+        circumstances: what else matters.
+
+    Returns:
+        The verdict; a case without a reference is ``missing`` unless it fell below its floor.
+    """
+    floor = case.policy.floor
+    if floor is not None and outcome.scores.score < floor:
+        reason = f"{outcome.scores.metric} {points(outcome.scores.score)} is below the suite's floor {points(floor)}"
+        return Verdict(word="regressed", rule="floor", reason=reason)
+    if reference is None:
+        return Verdict(word="missing", reason=f"no baseline for {case.id}")
+    stranger = _incomparable(case, outcome, reference)
+    if stranger is not None:
+        return Verdict(word="incomparable", reason=f"not comparable with {reference.alias}: {stranger}")
+    expected = expected_score(outcome, reference.baseline)
+    verdict = _at_chance(outcome, reference, expected) or _by_rule(case, outcome, reference, circumstances)
+    if isinstance(circumstances.paired, Paired):
+        verdict = replace(verdict, evidence=_evidence(case.policy, circumstances.paired, circumstances.gated))
+    terms = Terms(
+        against=reference.alias,
+        model=reference.model,
+        margin=case.policy.margin,
+        alpha=case.policy.alpha,
+        gated=circumstances.gated,
+        differences=tuple(_other_settings(outcome.settings, reference.baseline.settings)),
+    )
+    reason = "; ".join([verdict.reason, *terms.differences, *_notes(outcome, reference.baseline)])
+    return replace(verdict, reason=reason, terms=terms)
+
+
+def _by_rule(case: Case, outcome: Outcome, reference: Reference, circumstances: Circumstances) -> Verdict:
+    """Judge by the rule named, or by the strictest that applies."""
+    rule, paired = case.policy.rule, circumstances.paired
+    if rule == "reproduce" or (rule == "auto" and _is_repetition(outcome, reference)):
+        return _by_reproduction(case, outcome, reference, circumstances)
+    clustered = case.task.type in CLUSTERED
+    if isinstance(paired, Paired) and rule != "threshold" and not clustered:
+        return _by_pairs(case.policy, outcome, reference, paired, circumstances.gated)
+    if isinstance(paired, str) and rule != "threshold":
+        return Verdict(word="incomparable", reason=f"not comparable with {reference.alias}: {paired}")
+    if rule == "paired" and not clustered:
+        return Verdict(word="incomparable", reason=f"{reference.alias} has no samples that could be paired")
+    return _by_threshold(case.policy, outcome, reference, clustered=clustered)
+
+
+def expected_score(outcome: Outcome, baseline: Baseline) -> float:
+    """Return the baseline's score over the strata that ran; all of them must be in the baseline."""
+    return fmean(baseline.subsets[stratum] for stratum in outcome.scores.subsets)
+
+
+def _incomparable(case: Case, outcome: Outcome, reference: Reference) -> str | None:
+    """Say what makes the two numbers measurements of different things, if anything does."""
+    baseline = reference.baseline
+    checks = (
+        ("metric", outcome.scores.metric, baseline.metric),
+        ("limit", case.limit, baseline.limit),
+    )
+    for name, here, there in checks:
+        if here != there:
+            return f"{name} is {_known(here)} here and {_known(there)} there"
+    absent = [stratum for stratum in outcome.scores.subsets if stratum not in baseline.subsets]
+    if absent:
+        return f"it has no score for {', '.join(absent)}"
+    data = _other_data(outcome, baseline)
+    if data is None and reference.alias == case.alias:
+        differences = _other_settings(outcome.settings, baseline.settings)
+        return differences[0] if differences else None
+    return data
+
+
+def _other_data(outcome: Outcome, baseline: Baseline) -> str | None:
+    if outcome.data_sha256 and baseline.data_sha256:
+        if outcome.data_sha256 == baseline.data_sha256:
+            return None
+        return f"the data files are {outcome.data_sha256[:12]} here and {baseline.data_sha256[:12]} there"
+    # A published file may carry the old revision of data that has not changed; a recorded one says what it read.
+    recorded = baseline.fingerprint is not None
+    if recorded and baseline.data_sha256 is None and outcome.dataset_revision != baseline.dataset_revision:
+        here, there = _known(outcome.dataset_revision), _known(baseline.dataset_revision)
+        return f"the data set revision is {here} here and {there} there"
+    return None
+
+
+def _other_settings(here: Settings, there: Settings) -> list[str]:
+    """Say what both sides know and one has otherwise."""
+    pairs = [(item.name, getattr(here, item.name), getattr(there, item.name)) for item in fields(Settings)]
+    return [f"{name} is {a} here and {b} there" for name, a, b in pairs if a is not None and b is not None and a != b]
+
+
+def _notes(outcome: Outcome, baseline: Baseline) -> list[str]:
+    """Say what else differs and yet is judged: the revision of published numbers."""
+    here, there = outcome.dataset_revision, baseline.dataset_revision
+    differs = baseline.fingerprint is None and here and there and here != there
+    return [f"the imported number names data set revision {there}, this run {here}"] if differs else []
+
+
+def _known(value: object) -> str:
+    return "not set" if value is None else str(value)
+
+
+def _at_chance(outcome: Outcome, reference: Reference, expected: float) -> Verdict | None:
+    chance, score = outcome.scores.chance, outcome.scores.score
+    if chance is None or score > chance + CHANCE_REACHED or expected <= chance + CHANCE_LEFT:
+        return None
+    return Verdict(
+        word="regressed",
+        rule="chance",
+        baseline=expected,
+        delta=score - expected,
+        reason=f"{_change(outcome, reference, expected)}: at chance ({points(chance)}): "
+        "check pooling, prompts, weights first",
+    )
+
+
+def _by_reproduction(case: Case, outcome: Outcome, reference: Reference, circumstances: Circumstances) -> Verdict:
+    """Judge a repetition of the same measurement by tolerance."""
+    expected = expected_score(outcome, reference.baseline)
+    delta = outcome.scores.score - expected
+    tolerance = _tolerance(case, outcome, reference.baseline)
+    change = _change(outcome, reference, expected)
+    clustered = case.task.type in CLUSTERED
+    other = _other_environment(reference.baseline, circumstances.env) if clustered else None
+    word: VerdictWord
+    if abs(delta) <= tolerance + ROUNDING:
+        word, why = "pass", f", within {points(tolerance)}"
+    elif other is not None:
+        word, why = "unresolved", f": other environment ({other})"
+    else:
+        word, why = "drifted", f", the same model may move by {points(tolerance)}"
+    if isinstance(circumstances.paired, Paired):
+        why += f", {circumstances.paired.changed} of {circumstances.paired.difference.n} samples changed"
+    return Verdict(word=word, rule="reproduce", baseline=expected, delta=delta, reason=change + why)
+
+
+def _is_repetition(outcome: Outcome, reference: Reference) -> bool:
+    identity, fingerprint = outcome.identity, reference.baseline.fingerprint
+    if fingerprint is not None:
+        return identity.fingerprint == fingerprint
+    same_model = (identity.name, identity.revision) == (reference.model, reference.revision)
+    return identity.unmodified and identity.revision is not None and same_model
+
+
+def _tolerance(case: Case, outcome: Outcome, baseline: Baseline) -> float:
+    if case.task.type in CLASSIFIED | CLUSTERED:
+        return TOLERANCE_FITTED
+    return TOLERANCE_BF16 if "bfloat16" in (outcome.settings.dtype, baseline.settings.dtype) else TOLERANCE
+
+
+def _other_environment(baseline: Baseline, env: Mapping[str, str]) -> str | None:
+    for name in CLUSTERING_ENV:
+        there = baseline.env.get(name)
+        if there is None:
+            return f"{name} of the baseline is not known"
+        if there != env.get(name):
+            return f"{name} {_known(env.get(name))}, was {there}"
+    return None
+
+
+def _by_threshold(policy: Policy, outcome: Outcome, reference: Reference, *, clustered: bool) -> Verdict:
+    expected = expected_score(outcome, reference.baseline)
+    delta = outcome.scores.score - expected
+    change = _change(outcome, reference, expected)
+    kept = delta >= -policy.margin - ROUNDING
+    how = "within" if kept else "beyond"
+    return Verdict(
+        word="pass" if kept else "regressed",
+        rule="threshold",
+        baseline=expected,
+        delta=delta,
+        reason=f"{change}, {how} the margin of {points(policy.margin)}"
+        + (f"; {outcome.scores.n} draws tell little" if clustered else ""),
+    )
+
+
+def _by_pairs(policy: Policy, outcome: Outcome, reference: Reference, paired: Paired, gated: int) -> Verdict:
+    """Judge by the samples: worse or better beyond the margin and beyond chance, surely within it, or undecided."""
+    difference, margin, level = paired.difference, policy.margin, policy.alpha / gated
+    expected = expected_score(outcome, reference.baseline)
+    change = f"{_change(outcome, reference, expected)[:-1]}, {_facts(paired, policy, gated)})"
+    verdict = Verdict(word="pass", rule="paired", reason=change, baseline=expected, delta=difference.mean)
+    if paired.changed == 0:
+        return replace(verdict, reason=f"{_change(outcome, reference, expected)}: identical on {difference.n} samples")
+    if difference.mean <= -margin + ROUNDING and paired.p_loss < level:
+        worst = f"; worst: {shorten(paired.worst)}" if paired.worst else ""
+        return replace(verdict, word="regressed", reason=change + worst)
+    if difference.mean >= margin - ROUNDING and paired.p_gain < level:
+        return replace(verdict, word="improved")
+    if difference.n >= ENOUGH and _lower_bound(paired) > -margin:
+        return verdict
+    return replace(verdict, word="unresolved", reason=change + _settling(paired, margin, level))
+
+
+def _lower_bound(paired: Paired) -> float:
+    """Return how low the true difference may be; of a handful of changed samples, the worst they can stand for."""
+    if paired.decomposable and paired.changed < FEW_CHANGED:
+        # Strata count alike whatever their size, so each is bounded by itself.
+        return -fmean(worst_loss(changed, n, LARGEST_LOSS) for changed, n in paired.strata)
+    return paired.difference.lower_bound()
+
+
+def _settling(paired: Paired, margin: float, level: float) -> str:
+    """Say how many samples would decide; too few to trust any bound is another answer than too wide a bound."""
+    if paired.difference.n < ENOUGH:
+        return f"; a pass needs {ENOUGH} samples"
+    if not math.isfinite(paired.difference.error):
+        return "; its splits and subsets have too few samples to judge by"
+    needed = samples_to_settle(paired.difference, margin, level)
+    if needed <= paired.difference.n:
+        return f"; so few changed samples could stand for a loss of {points(-_lower_bound(paired))}"
+    if paired.by_experiments:
+        return "; its experiments differ too much, which more samples would not settle"
+    return f"; about {needed} samples would settle it"
+
+
+def _facts(paired: Paired, policy: Policy, gated: int) -> str:
+    difference = paired.difference
+    low, high = difference.interval()
+    p, level = min(paired.p_loss, paired.p_gain), policy.alpha / gated
+    shared = f"{policy.alpha:g}" + (f"/{gated}" if gated > 1 else "")
+    found = detectable(difference, policy.margin, level)
+    return (
+        f"95 % [{signed_points(low)}, {signed_points(high)}], p = {p:.2g} {'<' if p < level else '≥'} {shared}, "
+        f"{difference.n} samples, {paired.changed} changed, could detect {signed_points(-found)}"
+    )
+
+
+def _evidence(policy: Policy, paired: Paired, gated: int) -> Evidence | None:
+    difference = paired.difference
+    if not math.isfinite(difference.error):
+        return None
+    return Evidence(
+        error=difference.error,
+        degrees=difference.degrees if math.isfinite(difference.degrees) else None,
+        interval=difference.interval(),
+        p=paired.p_loss,
+        n=difference.n,
+        changed=paired.changed,
+        detectable=detectable(difference, policy.margin, policy.alpha / gated),
+    )
+
+
+def _change(outcome: Outcome, reference: Reference, expected: float) -> str:
+    score = outcome.scores.score
+    return (
+        f"{outcome.scores.metric} {points(score)}, was {points(expected)} in {reference.alias} "
+        f"(Δ {signed_points(score - expected)})"
+    )

@@ -1,0 +1,304 @@
+"""Measure one case: the only caller of `mteb.evaluate`."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from touchstone import seams
+from touchstone.encoding.batching import BatchedModel
+from touchstone.encoding.checks import WatchedEncoder, WatchedReranker
+from touchstone.environment import describe_environment
+from touchstone.errors import ModelError
+from touchstone.measuring.capture import Capture
+from touchstone.measuring.examples import show
+from touchstone.measuring.retrieval import searched_in_arrays
+from touchstone.models.base import OpenModel, OpenReranker
+from touchstone.models.devices import computed_by
+from touchstone.records.cases import Case
+from touchstone.records.examples import Shown
+from touchstone.records.outcomes import ModelIdentity, Outcome, Scores
+from touchstone.records.rankings import FORMAT, Ranking, encode_rankings
+from touchstone.records.samples import Samples, gather
+from touchstone.store.folder import Store
+from touchstone.task_types.base import Predicted
+from touchstone.task_types.registry import rescore
+from touchstone.tasks.opening import OpenTask, open_task
+
+if TYPE_CHECKING:
+    from mteb.models import ModelMeta
+    from mteb.results import TaskResult
+
+
+Progress = Callable[[str], None]
+# mteb rounds retrieval scores to five decimals.
+RECOMPUTED_WITHIN = 1e-5
+
+
+class _Batched(Protocol):
+    """What makes batches: it tells how far it is, counts what it computes, and may have something to write."""
+
+    progress: Progress
+    encoded: int
+
+    def flush(self) -> None: ...
+
+
+def measure(
+    case: Case,
+    model: OpenModel | OpenReranker,
+    store: Store,
+    progress: Progress,
+    reference: Samples | None = None,
+) -> Outcome:
+    """Run one case.
+
+    Args:
+        case: what to run.
+        model: the loaded model, to be used again for the next case.
+        store: keeps the result in mteb's layout.
+        progress: told, in a few words, what is being done.
+        reference: samples to find those by that changed most, whose texts are kept while they are at hand.
+
+    Raises:
+        TouchstoneError: it could not be measured; the reason is the user's to fix.
+    """
+    started = time.perf_counter()
+    progress("reading data")
+    with seams.columns_read_once(), open_task(case.task, case.source, store, limit=case.limit) as opened:
+        loaded = time.perf_counter() - started
+        measured = measure_opened(case, opened, model, progress, reference)
+        if case.limit is None:
+            keep_result(measured.result, measured.meta, store)
+        if measured.rankings:
+            store.write_rankings(
+                rankings_key(case, opened, model.identity, model.device),
+                partial(encode_rankings, measured.rankings),
+            )
+        return replace(measured.outcome, phases={"data": loaded, **measured.outcome.phases})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What measuring one model on a task's data gave: also mteb's own result, and its metadata of the model.
+
+    ``rankings`` are what the model found, where it was to search.
+    """
+
+    outcome: Outcome
+    result: "TaskResult"
+    meta: "ModelMeta"
+    rankings: tuple[Ranking, ...] = ()
+
+
+def measure_opened(
+    case: Case,
+    opened: OpenTask,
+    model: OpenModel | OpenReranker,
+    progress: Progress,
+    reference: Samples | None = None,
+) -> Measured:
+    """Run one model on data that is loaded, and write no result; ``reference`` as for `measure`.
+
+    Raises:
+        TouchstoneError: it could not be measured.
+    """
+    started = time.perf_counter()
+    watched, batched = _watch(model, progress)
+    before = 0
+    if batched is not None:
+        batched.progress, before = progress, batched.encoded
+    try:
+        kwargs = {"batch_size": model.batch_size, **model.encode_kwargs}
+        with searched_in_arrays(opened.parts, model.device if isinstance(batched, BatchedModel) else None):
+            evaluated = evaluate(case, opened, _wrap(watched, model), kwargs, reference)
+    finally:
+        if batched is not None:
+            batched.flush()
+    watched.check_spread()
+    computing = "encode" if isinstance(model, OpenModel) else "rerank"
+    outcome = Outcome(
+        identity=model.identity,
+        scores=evaluated.scores,
+        settings=model.settings,
+        device=model.device,
+        dataset_revision=opened.dataset_revision,
+        data_sha256=opened.data_sha256,
+        phases={computing: watched.seconds, "score": time.perf_counter() - started - watched.seconds},
+        texts=watched.texts,
+        encoded=None if batched is None else batched.encoded - before,
+        prompts=watched.prompts,
+        samples=evaluated.samples,
+        shown=evaluated.shown,
+    )
+    found = evaluated.rankings if isinstance(model, OpenModel) else ()
+    return Measured(outcome=outcome, result=evaluated.result, meta=watched.mteb_model_meta, rankings=found)
+
+
+def rankings_key(case: Case, opened: OpenTask, identity: ModelIdentity, device: str) -> dict[str, Any]:
+    """Say all that decides what a model finds in a case's task, for the store."""
+    return {
+        "format": FORMAT,
+        "fingerprint": identity.fingerprint,
+        **computed_by(device),
+        "mteb": describe_environment().get("mteb"),
+        "task": case.task.name,
+        "type": case.task.type,
+        "splits": list(case.task.splits),
+        "subsets": list(case.task.subsets),
+        "revision": opened.dataset_revision,
+        "data": opened.data_sha256,
+        "limit": case.limit,
+    }
+
+
+def _watch(
+    model: OpenModel | OpenReranker, progress: Progress
+) -> tuple[WatchedEncoder | WatchedReranker, _Batched | None]:
+    """Put between a model and mteb what does not trust it; return also what batches, where that is ours."""
+    if isinstance(model, OpenReranker):
+        return WatchedReranker(model.reranker, progress, model.prompt), model.batched
+    module = None if model.batched else model.module
+    return WatchedEncoder(model.encoder, module, progress, model.prompt_used), model.batched
+
+
+def _wrap(watched: WatchedEncoder | WatchedReranker, model: OpenModel | OpenReranker) -> Any:
+    """Return what mteb is given: the model, or what quantizes its vectors."""
+    if not isinstance(model, OpenModel) or model.quantize is None:
+        return watched
+    from mteb.models import CompressionWrapper
+    from mteb.types import OutputDType
+
+    name = watched.mteb_model_meta
+    encoder = CompressionWrapper(cast("Any", watched), OutputDType(model.quantize))
+    watched.mteb_model_meta = name  # type: ignore[misc]  # our name tells a derived model apart already
+    return encoder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """What mteb made of a model, and what we make of the same predictions."""
+
+    result: "TaskResult"
+    scores: Scores
+    samples: Samples | None
+    shown: Shown | None
+    rankings: tuple[Ranking, ...]
+
+
+def evaluate(
+    case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, Any], reference: Samples | None = None
+) -> Evaluated:
+    """Evaluate what mteb takes for a model on data that is loaded; ``reference`` as for `measure`.
+
+    Raises:
+        TouchstoneError: there is no score to be had.
+    """
+    captures = [Capture(part) for part in opened.parts]
+    result = _evaluate(opened, model, encode_kwargs)
+    samples = _samples(opened, captures)
+    return Evaluated(
+        result=result,
+        scores=_scores(case, result, captures, samples),
+        samples=samples,
+        shown=None if samples is None or reference is None else show(samples, reference, _predicted(opened, captures)),
+        rankings=tuple(ranking for capture in captures for ranking in capture.rankings),
+    )
+
+
+def _evaluate(opened: OpenTask, model: Any, encode_kwargs: dict[str, Any]) -> "TaskResult":
+    """Evaluate a task, or an aggregate's children and then their combination."""
+    import mteb
+
+    seams.check_seams()
+    results = []
+    for part in opened.parts:
+        outcome = mteb.evaluate(
+            model,
+            part,
+            cache=None,
+            encode_kwargs=cast("Any", {"show_progress_bar": False, **encode_kwargs}),
+            prediction_folder=Path("captured, not written"),
+            show_progress_bar=False,
+            co2_tracker=False,
+        )
+        results += outcome.task_results
+    if len(opened.parts) == 1 and opened.parts[0] is opened.task:
+        return results[0]
+    combined: TaskResult = opened.task.combine_task_results(results)  # type: ignore[attr-defined]
+    return combined
+
+
+def _samples(opened: OpenTask, captures: list[Capture]) -> Samples | None:
+    """Make the samples of a case; those of an aggregate's children lie under the children's names."""
+    if opened.parts[0] is opened.task:
+        return captures[0].samples()
+    parts = [capture.samples(capture.task.metadata.name) for capture in captures]
+    known = [part for part in parts if part is not None]
+    return gather(known) if len(known) == len(parts) else None
+
+
+def _predicted(opened: OpenTask, captures: list[Capture]) -> dict[str, Predicted]:
+    """Return what was predicted, by the strata of the samples."""
+    if opened.parts[0] is opened.task:
+        return captures[0].predicted()
+    return {name: one for c in captures for name, one in c.predicted(c.task.metadata.name).items()}
+
+
+def _scores(case: Case, result: "TaskResult", captures: list[Capture], samples: Samples | None) -> Scores:
+    """Take the main score of every stratum asked for out of mteb's result, and compute them again.
+
+    Raises:
+        ModelError: one of them is not there, is not a number, or is not what the predictions say.
+    """
+    found = {
+        f"{split}/{entry['hf_subset']}": entry.get("main_score")
+        for split, entries in result.scores.items()
+        for entry in entries
+    }
+    subsets = {}
+    for stratum in case.task.strata:
+        score = found.get(stratum)
+        if score is None or not math.isfinite(score):
+            raise ModelError(f"{case.task.main_score} of {stratum} is {'missing' if score is None else score}")
+        subsets[stratum] = float(score)
+    levels = [capture.chance(capture.task.metadata.main_score) for capture in captures]
+    known = [level for level in levels if level is not None]
+    again = None if samples is None else rescore(samples)
+    if again is not None:
+        _compare(case, subsets, again)
+    return Scores(
+        metric=case.task.main_score,
+        score=fmean(subsets.values()),
+        subsets=subsets,
+        n=None if samples is None else len(samples),
+        recomputed=None if again is None else fmean(again.values()),
+        chance=fmean(known) if known and len(known) == len(levels) else None,
+    )
+
+
+def _compare(case: Case, subsets: dict[str, float], again: dict[str, float]) -> None:
+    """Refuse a score that the captured predictions do not bear out: one of the two computations is wrong."""
+    pairs = [(stratum, subsets[stratum], again[stratum]) for stratum in subsets if stratum in again]
+    pairs = pairs or [("the mean", fmean(subsets.values()), fmean(again.values()))]
+    for stratum, theirs, ours in pairs:
+        if abs(theirs - ours) > RECOMPUTED_WITHIN:
+            raise ModelError(
+                f"{case.task.main_score} of {stratum} is {theirs:.6f} by mteb, {ours:.6f} from the predictions it gave"
+            )
+
+
+def keep_result(result: "TaskResult", meta: Any, store: Store, *, inside: str = "results") -> None:
+    """Write what `mteb.ResultCache(cache_path=…).load_results()` reads; no score is ever read back from it.
+
+    Other subsets and splits of the same task, measured before with the same mteb and data, stay in the file.
+    """
+    path = store.result_path(meta.model_name_as_path(), meta.revision, result.task_name, inside=inside)
+    if path.is_file():
+        old = type(result).from_disk(path)
+        result = old.merge(result) if old.is_mergeable(result) else result
+    store.write_result(path, result.to_disk, meta.to_dict())

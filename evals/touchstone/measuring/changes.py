@@ -1,0 +1,95 @@
+"""Which samples changed most between two measurements: each gets a value of its own, larger being better."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from touchstone.formatting import NOTHING
+from touchstone.records.samples import SHOWN, Column, Samples, restrict
+from touchstone.task_types.registry import COUNTED, RIGHT, VALUES, own_scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """Values of all samples before and after, and the rows of those that lost and gained most, the most changed first.
+
+    ``reference`` has the same rows as the candidate. ``measure`` says in words what a value is. The counts are those of
+    `touchstone.records.examples.Shown`.
+    """
+
+    measure: str
+    reference: Samples
+    before: Column
+    after: Column
+    lost: tuple[int, ...]
+    gained: tuple[int, ...]
+    losers: int
+    gainers: int
+    lost_alike: int
+    gained_alike: int
+
+
+def find_changes(candidate: Samples, reference: Samples) -> Changes | None:
+    """Compare sample by sample; None where the samples are not the same ones, or have no values of their own."""
+    reference = restrict(reference, candidate)
+    if not (np.array_equal(candidate.id, reference.id) and np.array_equal(candidate.stratum, reference.stratum)):
+        return None
+    before, after = own_scores(reference), own_scores(candidate)
+    measure = candidate.metric
+    if before is None or after is None:
+        if candidate.type not in VALUES or candidate.prediction is None or reference.prediction is None:
+            return None
+        measure, value = VALUES[candidate.type]
+        before, after = _by_stratum(reference, value), _by_stratum(candidate, value)
+    elif candidate.type in COUNTED:
+        measure = RIGHT
+    deltas = after - before
+    lost, lost_alike = _largest_losses(deltas, candidate)
+    gained, gained_alike = _largest_losses(-deltas, candidate)
+    return Changes(
+        measure=measure,
+        reference=reference,
+        before=before,
+        after=after,
+        lost=lost,
+        gained=gained,
+        losers=int((deltas < -NOTHING).sum()),
+        gainers=int((deltas > NOTHING).sum()),
+        lost_alike=lost_alike,
+        gained_alike=gained_alike,
+    )
+
+
+def _largest_losses(deltas: Column, samples: Samples) -> tuple[tuple[int, ...], int]:
+    """Return the rows that lost most, and how many lost at least as much as the last of them.
+
+    Where more lost alike than are shown, every stratum in turn gives one: the first by name would all be of one.
+    """
+    order = np.lexsort((samples.id, samples.stratum, deltas))
+    lost = order[deltas[order] < -NOTHING]
+    if len(lost) <= SHOWN:
+        return tuple(lost.tolist()), len(lost)
+    least = deltas[lost[SHOWN - 1]]
+    surely = [row for row in lost[:SHOWN].tolist() if deltas[row] < least - NOTHING]
+    alike = lost[np.abs(deltas[lost] - least) <= NOTHING]
+    taken = Counter(samples.stratum[surely].tolist())
+    turns = []
+    for row in alike.tolist():
+        stratum = str(samples.stratum[row])
+        turns.append((taken[stratum], stratum, row))
+        taken[stratum] += 1
+    chosen = [row for _, _, row in sorted(turns, key=lambda turn: turn[:2])[: SHOWN - len(surely)]]
+    return (*surely, *chosen), len(surely) + len(alike)
+
+
+def _by_stratum(samples: Samples, value: Callable[[Any, Any], Column]) -> Column:
+    """Value the samples of each stratum by themselves, as they are scored."""
+    gold, prediction = samples.gold, samples.prediction
+    values = np.zeros(len(samples))
+    if gold is not None and prediction is not None:
+        for rows in samples.by_stratum().values():
+            values[rows] = value(gold[rows], prediction[rows])
+    return values

@@ -1,0 +1,148 @@
+"""Make examples of the samples that changed most: values, texts, and what was predicted before and after."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from touchstone.errors import first_line
+from touchstone.measuring.changes import Changes, find_changes
+from touchstone.records.examples import Document, Example, Shown
+from touchstone.records.samples import Samples
+from touchstone.task_types.base import Predicted
+from touchstone.task_types.registry import read_texts
+from touchstone.task_types.retrieval import read_documents, read_relevant
+from touchstone.task_types.texts import label_names, translations
+
+PLACES = 5
+ELSEWHERE = 2
+NOT_READ = "the texts were not read again, as the case was measured before; --overwrite shows them"
+DRAWS = "each is a draw of many texts that are clustered together: it has no text of its own"
+NUMBERS = frozenset({"STS", "PairClassification", "Regression"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Stratum:
+    """What can be known of some samples of one split and subset only from its data; each thing is read once."""
+
+    of: Predicted
+    texts: Mapping[str, Mapping[str, str]]
+    labels: Mapping[str, str]
+    relevant: Mapping[str, frozenset[str]]
+    documents: Mapping[str, str]
+
+
+def show(candidate: Samples, reference: Samples, predicted: Mapping[str, Predicted] | None) -> Shown | None:
+    """Make examples; None where nothing changed or samples have no values of their own.
+
+    A data set whose texts cannot be found gives examples without texts, and a note: its score is measured all the same.
+
+    Args:
+        candidate: what was measured.
+        reference: what it is compared with.
+        predicted: of the candidate, by stratum, while its data is loaded; None where it is not.
+    """
+    changes = find_changes(candidate, reference)
+    if changes is None or not changes.lost + changes.gained:
+        return None
+    note = DRAWS if candidate.type == "Clustering" else NOT_READ if predicted is None else None
+    strata: dict[str, _Stratum] = {}
+    changed = [] if note is not None else candidate.stratum[list(changes.lost + changes.gained)].tolist()
+    try:
+        for name in sorted(set(changed)):
+            strata[str(name)] = _read(str(name), (predicted or {})[str(name)], candidate, changes)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        note = f"the texts could not be read: {first_line(error)}"
+    lost, gained = (
+        tuple(_example(candidate, changes, row, strata.get(str(candidate.stratum[row]))) for row in rows)
+        for rows in (changes.lost, changes.gained)
+    )
+    return Shown(
+        measure=changes.measure,
+        lost=lost,
+        gained=gained,
+        note=note,
+        losers=changes.losers,
+        gainers=changes.gainers,
+        lost_alike=changes.lost_alike,
+        gained_alike=changes.gained_alike,
+    )
+
+
+def _read(name: str, of: Predicted, candidate: Samples, changes: Changes) -> _Stratum:
+    rows = [row for row in changes.lost + changes.gained if candidate.stratum[row] == name]
+    ids = [str(candidate.id[row]) for row in rows]
+    relevant: dict[str, frozenset[str]] = {}
+    documents: dict[str, str] = {}
+    if candidate.top is not None:
+        relevant = {id_: read_relevant(of, id_) for id_ in ids}
+        rankings = [_rankings(candidate, changes, row) for row in rows]
+        chosen = [_choose(*places, relevant[id_]) for places, id_ in zip(rankings, ids, strict=True)]
+        documents = read_documents(of, set().union(*chosen), set().union(*relevant.values()))
+    return _Stratum(of=of, texts=read_texts(of, ids), labels=label_names(of), relevant=relevant, documents=documents)
+
+
+def _example(candidate: Samples, changes: Changes, row: int, known: _Stratum | None) -> Example:
+    id_ = str(candidate.id[row])
+    example = Example(
+        id=id_,
+        stratum=str(candidate.stratum[row]),
+        before=float(changes.before[row]),
+        after=float(changes.after[row]),
+        texts={},
+    )
+    if known is None:
+        return example
+    example = replace(example, texts=known.texts.get(id_, {}))
+    if candidate.top is not None:
+        return replace(example, documents=_documents(*_rankings(candidate, changes, row), known, id_))
+    was, now, gold = changes.reference.prediction, candidate.prediction, candidate.gold
+    if was is None or now is None or gold is None:
+        return example
+    expected, was, now = np.atleast_1d(gold[row]), was[row], now[row]
+    if candidate.type == "BitextMining":
+        there = translations(known.of, [int(one[0]) for one in (expected, was, now)])
+        said = [there.get(int(one[0])) for one in (expected, was, now)]
+    elif candidate.type in NUMBERS:
+        said = [f"{float(np.mean(one)):.4g}" for one in (expected, was, now)]
+    else:
+        said = [_label(one, known.labels) for one in (expected, was, now)]
+    return replace(example, expected=said[0], was=said[1], now=said[2])
+
+
+def _label(predictions: Any, names: Mapping[str, str]) -> str:
+    """Say which label was given most often, and how often."""
+    labels, counts = np.unique(predictions, return_counts=True)
+    label = str(labels[np.argmax(counts)])
+    often = "" if len(predictions) == 1 else f" ({counts.max()} of {len(predictions)} times)"
+    return f"{names.get(label, label)}{often}"
+
+
+def _rankings(candidate: Samples, changes: Changes, row: int) -> tuple[dict[str, int], dict[str, int]]:
+    """Return the places of documents before and after."""
+    before, after = (_places(samples.top, row) for samples in (changes.reference, candidate))
+    return before, after
+
+
+def _places(top: Sequence[Sequence[str]] | None, row: int) -> dict[str, int]:
+    return {} if top is None else {document: place for place, document in enumerate(top[row], start=1)}
+
+
+def _choose(before: Mapping[str, int], after: Mapping[str, int], relevant: frozenset[str]) -> set[str]:
+    """Choose the first documents before and after, and the relevant ones: at any place, and a few that are at none."""
+    chosen = {d for places in (before, after) for d, place in places.items() if place <= PLACES or d in relevant}
+    return chosen | set(sorted(relevant - chosen)[:ELSEWHERE])
+
+
+def _documents(
+    before: Mapping[str, int], after: Mapping[str, int], known: _Stratum, query: str
+) -> tuple[Document, ...]:
+    relevant = known.relevant.get(query, frozenset())
+    documents = [
+        Document(
+            id=d, text=known.documents.get(d, ""), relevant=d in relevant, before=before.get(d), after=after.get(d)
+        )
+        for d in sorted(_choose(before, after, relevant))
+    ]
+    return tuple(sorted(documents, key=lambda one: (one.after or 99, one.before or 99)))

@@ -1,0 +1,207 @@
+"""Measure a pipeline: a retriever's best documents, put in order by a reranker."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from touchstone import seams
+from touchstone.config.models import Model
+from touchstone.errors import ModelError
+from touchstone.measuring.case import Measured, Progress, evaluate, keep_result, measure_opened, rankings_key
+from touchstone.models.base import OpenModel, OpenReranker, make_meta
+from touchstone.records.cases import Case
+from touchstone.records.outcomes import ModelIdentity, Outcome, Stage
+from touchstone.records.rankings import Ranking, decode_rankings, encode_rankings
+from touchstone.records.samples import Samples
+from touchstone.store.folder import Store
+from touchstone.tasks.opening import OpenTask, open_task
+
+if TYPE_CHECKING:
+    from mteb.models import ModelMeta
+    from mteb.results import TaskResult
+
+
+STAGES = ("stage1", "stage2")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPipeline:
+    """Two models, the second loaded; the first is loaded when it is needed, which is not where it ran before.
+
+    ``models`` are the specifications of the pipeline, the retriever and the reranker, ``retriever`` the identity of
+    the first of them, and ``retriever_device`` where it computes.
+    """
+
+    identity: ModelIdentity
+    models: tuple[Model, Model, Model]
+    retriever: ModelIdentity
+    retriever_device: str
+    open_retriever: Callable[[], OpenModel]
+    reranker: OpenReranker
+    top_k: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Retrieved:
+    """What the first stage gave: its score and result, the documents found, and what it took."""
+
+    stage: Stage
+    result: "TaskResult"
+    meta: "ModelMeta"
+    rankings: Sequence[Ranking]
+    texts: int
+    encoded: int | None
+    phases: dict[str, float]
+
+
+def measure_pipeline(
+    case: Case, model: OpenPipeline, store: Store, progress: Progress, reference: Samples | None = None
+) -> Outcome:
+    """Run one case of a pipeline: both models on the same data.
+
+    Args:
+        case: what to run.
+        model: the pipeline.
+        store: keeps what the retriever found, for every later pipeline with it, and the results in mteb's layout.
+        progress: told, in a few words, what is being done.
+        reference: samples of another measurement, to find those by that changed most.
+
+    Raises:
+        TouchstoneError: it could not be measured; the reason is the user's to fix.
+    """
+    started = time.perf_counter()
+    progress("reading data")
+    with seams.columns_read_once(), open_task(case.task, case.source, store, limit=case.limit) as opened:
+        loaded = time.perf_counter() - started
+        _refuse_more_than_is_retrieved(opened, model)
+        first = _retrieve(case, opened, model, store, progress)
+        _offer(opened, first, model.top_k)
+        second = measure_opened(case, opened, model.reranker, progress, reference)
+        if case.limit is None:
+            _keep_results(case, model, first, second, store)
+        outcome = second.outcome
+        _, _, reranker = model.models
+        phases = {name: first.phases.get(name, 0.0) + outcome.phases.get(name, 0.0)
+                  for name in ("model", "encode", "rerank", "score")}  # fmt: skip
+        last = Stage(
+            alias=reranker.alias,
+            model=outcome.identity.name,
+            fingerprint=outcome.identity.fingerprint,
+            metric=outcome.scores.metric,
+            score=outcome.scores.score,
+        )
+        known = first.encoded is not None and outcome.encoded is not None
+        return replace(
+            outcome,
+            identity=model.identity,
+            phases={"data": loaded, **phases},
+            texts=first.texts + outcome.texts,
+            encoded=(first.encoded or 0) + (outcome.encoded or 0) if known else None,
+            stages=(first.stage, last),
+        )
+
+
+def _refuse_more_than_is_retrieved(opened: OpenTask, model: OpenPipeline) -> None:
+    for part in opened.parts:
+        most = seams.top_k_of(part)
+        if model.top_k > most:
+            raise ModelError(
+                f"{model.models[0].alias}: top_k = {model.top_k}, but mteb keeps at most {most} documents for a query "
+                f"of {part.metadata.name}"
+            )
+
+
+def _retrieve(case: Case, opened: OpenTask, model: OpenPipeline, store: Store, progress: Progress) -> _Retrieved:
+    """Return what the retriever finds: what it found before on the same data, or anew."""
+    key = rankings_key(case, opened, model.retriever, model.retriever_device)
+    known = store.read_rankings(key)
+    if known is not None:
+        return _score_again(case, opened, model, decode_rankings(known))
+    progress("loading the retriever")
+    started = time.perf_counter()
+    retriever = model.open_retriever()
+    loaded = time.perf_counter() - started
+    measured = measure_opened(case, opened, retriever, progress)
+    store.write_rankings(key, partial(encode_rankings, measured.rankings))
+    outcome = measured.outcome
+    return _Retrieved(
+        stage=_first(model, outcome.scores.metric, outcome.scores.score),
+        result=measured.result,
+        meta=measured.meta,
+        rankings=measured.rankings,
+        texts=outcome.texts,
+        encoded=outcome.encoded,
+        phases={"model": loaded, **outcome.phases},
+    )
+
+
+def _score_again(case: Case, opened: OpenTask, model: OpenPipeline, rankings: Sequence[Ranking]) -> _Retrieved:
+    """Let mteb score what was found before, as if it were found now: no score is taken from a file."""
+    from mteb.models import ModelMeta
+
+    started = time.perf_counter()
+    _, retriever, _ = model.models
+    named = ModelMeta.create_empty({"name": model.retriever.name, "revision": model.retriever.revision})
+    meta = make_meta(named, model.retriever, retriever)
+    evaluated = evaluate(case, opened, _Found(rankings, meta), {})
+    scores = evaluated.scores
+    return _Retrieved(
+        stage=replace(_first(model, scores.metric, scores.score), reused=True),
+        result=evaluated.result,
+        meta=meta,
+        rankings=rankings,
+        texts=0,
+        encoded=0,
+        phases={"score": time.perf_counter() - started},
+    )
+
+
+def _first(model: OpenPipeline, metric: str, score: float) -> Stage:
+    identity = model.retriever
+    alias = model.models[1].alias
+    return Stage(alias=alias, model=identity.name, fingerprint=identity.fingerprint, metric=metric, score=score)
+
+
+class _Found:
+    """Stands in for a search of mteb's, and gives what another one found."""
+
+    def __init__(self, rankings: Sequence[Ranking], meta: "ModelMeta") -> None:
+        self.mteb_model_meta = meta
+        self._rankings = {(ranking.task, ranking.split, ranking.subset): ranking for ranking in rankings}
+
+    def index(self, corpus: Any, **_: Any) -> None:
+        """Take the documents that there are: they are not needed."""
+
+    def search(
+        self, queries: Any, *, task_metadata: Any, hf_split: str, hf_subset: str, **_: Any
+    ) -> dict[str, dict[str, float]]:
+        """Return the documents found for each query, with their scores."""
+        found = self._rankings[task_metadata.name, hf_split, hf_subset].found()
+        return {query: found[query] for query in queries["id"]}
+
+
+def _offer(opened: OpenTask, first: _Retrieved, top_k: int) -> None:
+    """Make the first stage's best documents the candidates that the second is given.
+
+    As `mteb.AbsTaskRetrieval.convert_to_reranking` does with predictions that it reads from a file.
+    """
+    parts: dict[str, Any] = {part.metadata.name: part for part in opened.parts}
+    for ranking in first.rankings:
+        part = parts[ranking.task]
+        part.dataset[ranking.subset][ranking.split]["top_ranked"] = ranking.best(top_k)
+        seams.rerank_of(part, top_k, first.meta.name, first.meta.revision)
+
+
+def _keep_results(case: Case, model: OpenPipeline, first: _Retrieved, second: Measured, store: Store) -> None:
+    """Write both results in mteb's layout, each under its own name; a reused one is there already, or was removed."""
+    meta: Any = first.meta
+    path = store.result_path(meta.model_name_as_path(), meta.revision, first.result.task_name)
+    if not first.stage.reused or not path.is_file():
+        keep_result(first.result, meta, store)
+    pipeline = make_meta(second.meta, model.identity, model.models[0])
+    keep_result(second.result, pipeline, store)
+    if case.stage_folders:
+        for inside, result, its_meta in zip(STAGES, (first.result, second.result), (meta, second.meta), strict=True):
+            keep_result(result, its_meta, store, inside=inside)

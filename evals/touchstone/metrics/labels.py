@@ -1,0 +1,144 @@
+"""Metrics of predicted classes; conventions as in scikit-learn (scikit-learn.org, sklearn.metrics).
+
+Everywhere `weights` says how often each sample counts: (n,) gives a float, (r, n) an array (r,), None counts each once.
+"""
+
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from touchstone.metrics import Undefined
+from touchstone.metrics.resampling import Floats, Value, codes, indicators, mean, numbers, over_resamples, ratio
+
+Average: TypeAlias = Literal["macro", "weighted"]
+# Of each class: correctly predicted, gold, and predicted samples to its value.
+_OfClasses: TypeAlias = Callable[[Floats, Floats, Floats], Floats]
+
+
+def accuracy(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None) -> Value:
+    """Share of samples whose predicted class is the gold one."""
+    _, (truth, guess) = codes(gold, predicted)
+    return mean(truth == guess, weights)
+
+
+def f1(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None, *, average: Average) -> Value:
+    """F1 of each class, averaged: 2 correct / (gold + predicted)."""
+    return _by_class(gold, predicted, weights, average, _f1)
+
+
+def precision(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None, *, average: Average) -> Value:
+    """Precision of each class, averaged; 0 for a class that is never predicted."""
+    return _by_class(gold, predicted, weights, average, lambda right, _, of_guess: ratio(right, of_guess))
+
+
+def recall(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None, *, average: Average) -> Value:
+    """Recall of each class, averaged; 0 for a class without gold samples."""
+    return _by_class(gold, predicted, weights, average, lambda right, of_truth, _: ratio(right, of_truth))
+
+
+def average_precision(gold01: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Value:
+    """Sum over the distinct scores, descending, of (R_n - R_{n-1}) P_n; scikit-learn's, without interpolation.
+
+    Args:
+        gold01: (n,), 1 for a positive sample.
+        scores: (n,), higher for what is more likely positive.
+        weights: see the module.
+
+    Raises:
+        Undefined: no positive has a weight.
+    """
+    at_thresholds = cumulated(gold01, scores)
+
+    def one(count: Floats) -> float:
+        positives, samples = at_thresholds(count)
+        if positives[-1] == 0:
+            raise Undefined("average precision without a positive")
+        return float(np.diff(positives, prepend=0) @ ratio(positives, samples) / positives[-1])
+
+    return over_resamples(one, len(np.asarray(scores)), weights)
+
+
+def cumulated(gold01: ArrayLike, scores: ArrayLike) -> Callable[[Floats], tuple[Floats, Floats]]:
+    """Prepare to count what a threshold lets through.
+
+    Returns:
+        A function of weights (n,) to the positives and the samples at or above each distinct score, in descending
+        order of it: (t,) each. Equal scores cannot be separated.
+    """
+    gold, values = indicators(gold01), numbers(gold01, scores)[1]
+    order = np.argsort(-values, kind="stable")
+    falling = values[order]
+    last = np.append(np.flatnonzero(falling[1:] != falling[:-1]), len(values) - 1)
+
+    def at_thresholds(count: Floats) -> tuple[Floats, Floats]:
+        return np.cumsum((count * gold)[order])[last], np.cumsum(count[order])[last]
+
+    return at_thresholds
+
+
+def subset_accuracy(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None) -> Value:
+    """Share of samples all of whose labels (n, l) of 0 and 1 are predicted."""
+    truth, guess = numbers(gold, predicted, ndim=2)
+    return mean((truth == guess).all(axis=1), weights)
+
+
+def multilabel_f1(
+    gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None, *, average: Average
+) -> Value:
+    """F1 of each label (n, l) of 0 and 1, averaged over all l; 0 for a label that is neither gold nor predicted."""
+    truth, guess = (indicators(column, ndim=2) for column in numbers(gold, predicted, ndim=2))
+    both = truth * guess
+
+    def one(count: Floats) -> float:
+        of_truth = count @ truth
+        values = _f1(count @ both, of_truth, count @ guess)
+        return _averaged(values, of_truth, np.ones_like(of_truth), average)
+
+    return over_resamples(one, len(truth), weights)
+
+
+def label_ranking_average_precision(gold: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Value:
+    """Mean over samples and their gold labels of (gold labels ranked as high / labels ranked as high).
+
+    A sample of whose labels (n, l) none or all are gold has the value 1, as in scikit-learn.
+    """
+    values = numbers(gold, scores, ndim=2)[1]
+    truth = indicators(gold, ndim=2)
+    total = np.zeros(len(truth))
+    for label in range(truth.shape[1]):
+        as_high = values >= values[:, [label]]
+        total += truth[:, label] * (as_high * truth).sum(axis=1) / as_high.sum(axis=1)
+    of_sample = truth.sum(axis=1)
+    return mean(np.where(of_sample > 0, ratio(total, of_sample), 1), weights)
+
+
+def _f1(right: Floats, of_truth: Floats, of_guess: Floats) -> Floats:
+    return ratio(2 * right, of_truth + of_guess)
+
+
+def _by_class(
+    gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None, average: Average, of_classes: _OfClasses
+) -> Value:
+    """Average over the classes that occur, gold or predicted, in the samples with a weight."""
+    classes, (truth, guess) = codes(gold, predicted)
+    right = truth == guess
+
+    def one(count: Floats) -> float:
+        columns = ((truth, count * right), (truth, count), (guess, count))
+        correct, of_truth, of_guess = (
+            np.bincount(column, weight, classes).astype(np.float64, copy=False) for column, weight in columns
+        )
+        values = of_classes(correct, of_truth, of_guess)
+        return _averaged(values, of_truth, (of_truth + of_guess > 0).astype(np.float64), average)
+
+    return over_resamples(one, len(truth), weights)
+
+
+def _averaged(values: Floats, support: Floats, occurs: Floats, average: Average) -> float:
+    """Average over classes: by gold samples when weighted (0 where there are none), else over those that occur."""
+    if average not in ("macro", "weighted"):
+        raise ValueError(f"average is {average!r}, not macro or weighted")
+    share = support if average == "weighted" else occurs
+    return float(values @ share / max(share.sum(), np.finfo(np.float64).tiny))

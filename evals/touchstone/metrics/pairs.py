@@ -1,0 +1,48 @@
+"""Metrics of pair classification over the thresholds of a similarity, as mteb computes them.
+
+mteb tries only thresholds between two neighbouring distinct scores: neither "all pairs are positive" nor "none is",
+so the best accuracy may be below the majority's share, and is 0 where all scores are equal. That is kept here, so that
+numbers compare. A distance is negated by the caller: high is similar.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from touchstone.metrics.labels import average_precision, cumulated
+from touchstone.metrics.resampling import Floats, Value, over_resamples, ratio
+
+__all__ = ["average_precision", "best_accuracy", "best_f1"]
+
+
+def best_accuracy(gold01: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Value:
+    """Best accuracy over the thresholds; mteb's _find_best_acc_and_threshold.
+
+    Args:
+        gold01: (n,), 1 for a pair that belongs together.
+        scores: (n,), higher for what is more similar.
+        weights: how often each pair counts: (n,) gives a float, (r, n) an array (r,), None counts each once.
+    """
+    at_thresholds = cumulated(gold01, scores)
+
+    def one(count: Floats) -> float:
+        positives, samples = at_thresholds(count)
+        negatives_below = (samples[-1] - positives[-1]) - (samples - positives)
+        return _best((positives + negatives_below) / samples[-1], samples)
+
+    return over_resamples(one, len(np.asarray(scores)), weights)
+
+
+def best_f1(gold01: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Value:
+    """Best F1 of the positives over the thresholds; mteb's _find_best_f1_and_threshold, arguments as above."""
+    at_thresholds = cumulated(gold01, scores)
+
+    def one(count: Floats) -> float:
+        positives, samples = at_thresholds(count)
+        return _best(ratio(2 * positives, samples + positives[-1]), samples)
+
+    return over_resamples(one, len(np.asarray(scores)), weights)
+
+
+def _best(values: Floats, samples: Floats) -> float:
+    """Return the highest value at a threshold that has samples on both sides; 0 without one."""
+    return float(np.max(values, initial=0, where=(samples > 0) & (samples < samples[-1])))

@@ -1,0 +1,162 @@
+"""A model behind an embeddings endpoint: each distinct text is asked for once, and every answer is checked."""
+
+import json
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from touchstone.encoding.batching import CANARIES
+from touchstone.encoding.keys import Keys, make_keys
+from touchstone.errors import ModelError
+from touchstone.models.api.answers import Vectors, read_vectors
+from touchstone.models.api.batches import Batch, ask_batches, make_batches
+from touchstone.models.api.client import ApiClient
+from touchstone.store.vectors import Embeddings
+
+# How far a vector may move between two requests, relative to its length: servers compute in half precision, in batches.
+WITHIN = 5e-2
+
+
+class ApiModel:
+    """Encodes texts by asking for them; vectors are as the server gives them.
+
+    Args:
+        client: of an embeddings endpoint.
+        embeddings: what is known already, and keeps what is new; None to remember for this object's life only.
+    """
+
+    def __init__(self, client: ApiClient, embeddings: Embeddings | None = None) -> None:
+        self._client = client
+        self._spec = client.spec
+        self._embeddings = self._forgetful() if embeddings is None else embeddings
+        self._batch_size = client.spec.batch_size
+        self.progress: Callable[[str], None] = lambda _: None
+        self.encoded = 0
+        self.dimension: int | None = None
+
+    def encode(self, inputs: Sequence[str], *, prompt: str | None = None, **_: Any) -> Vectors:
+        """Encode texts; shape (texts, dimensions).
+
+        Raises:
+            ModelError: the server did not give a vector for each.
+        """
+        return self._encode(inputs, prompt, {})
+
+    def encode_query(self, inputs: Sequence[str], *, prompt: str | None = None, **_: Any) -> Vectors:
+        """Encode texts as queries, like `encode`."""
+        return self._encode(inputs, prompt, self._spec.query_body)
+
+    def encode_document(self, inputs: Sequence[str], *, prompt: str | None = None, **_: Any) -> Vectors:
+        """Encode texts as documents, like `encode`."""
+        return self._encode(inputs, prompt, self._spec.document_body)
+
+    def flush(self) -> None:
+        """Write new vectors to the store."""
+        self._embeddings.flush()
+
+    @contextmanager
+    def encoding_anew(self, texts_at_once: int) -> Iterator[None]:
+        """Ask for everything again, keep nothing, and make requests of at most so many texts."""
+        kept = self._embeddings, self._batch_size
+        self._embeddings, self._batch_size = self._forgetful(), min(texts_at_once, self._spec.batch_size)
+        try:
+            yield
+        finally:
+            self._embeddings, self._batch_size = kept
+
+    def check(self) -> None:
+        """Ask for a few texts, together and alone: whether the server answers, in order, and as it did before.
+
+        Raises:
+            ModelError: it does not answer, puts vectors in another order than it says, or serves another model than
+                the one whose vectors are in the store.
+        """
+        texts = list(CANARIES[: self._spec.batch_size])
+        together = self._ask(texts, {})
+        self._check_dimension(together)
+        for place in (0, len(texts) - 1):
+            if not _alike(together[[place]], self._ask([texts[place]], {})):
+                raise self._client.failure("gives a text another vector alone than among others; check its order")
+        keys = _keys(texts, {})
+        known, stored = self._embeddings.get(keys)
+        if known.any() and not _alike(stored, together[known]):
+            raise self._client.failure(
+                "no longer gives the vectors that it gave before, so they are of another model; "
+                "leave out --reuse-api, or take another --store"
+            )
+        self._embeddings.put(keys[~known], together[~known])
+
+    def _encode(self, inputs: Sequence[str], prompt: str | None, body: Mapping[str, Any]) -> Vectors:
+        places: dict[str, int] = {}
+        sent = [((prompt or "") + text)[: self._spec.max_characters] for text in inputs]
+        order = np.array([places.setdefault(text, len(places)) for text in sent], dtype=np.int64)
+        texts = list(places)
+        keys = _keys(texts, body)
+        known, _ = self._embeddings.get(keys)
+        self._fetch([texts[place] for place in np.flatnonzero(~known)], keys[~known], body)
+        known, vectors = self._embeddings.get(keys)
+        if not known.all():
+            raise ModelError(f"{self._client.alias}: vectors were lost from {self._embeddings.folder}; run again")
+        return vectors[order]
+
+    def _fetch(self, texts: list[str], keys: Keys, body: Mapping[str, Any]) -> None:
+        """Ask for texts, and keep each answer as it comes."""
+        done = 0
+
+        def ask(batch: Batch) -> Vectors:
+            return self._ask([texts[place] for place in batch], body)
+
+        def keep(batch: Batch, vectors: Vectors) -> None:
+            nonlocal done
+            self._check_dimension(vectors)
+            self._embeddings.put(keys[batch], vectors)
+            self.encoded += len(batch)
+            done += len(batch)
+            self.progress(f"encoding, {done} of {len(texts)} texts")
+
+        spec = self._spec
+        batches = make_batches([len(text) for text in texts], most=self._batch_size, characters=spec.batch_characters)
+        ask_batches(batches, ask, keep, at_once=spec.concurrency, stop=self._client.stop)
+
+    def _ask(self, texts: Sequence[str], body: Mapping[str, Any]) -> Vectors:
+        request = {**self._spec.body, **body, "model": self._spec.name, "input": list(texts)}
+        request["encoding_format"] = self._spec.encoding
+        if self._spec.dimensions is not None:
+            request["dimensions"] = self._spec.dimensions
+        answer = self._client.ask(request)
+        try:
+            return read_vectors(answer, len(texts))
+        except ValueError as error:
+            raise self._client.failure(str(error)) from None
+
+    def _check_dimension(self, vectors: Vectors) -> None:
+        given, asked = vectors.shape[1], self._spec.dimensions
+        if asked is not None and given != asked:
+            raise self._client.failure(f"gave {given} dimensions, and dimensions = {asked} were asked for")
+        if self.dimension is not None and given != self.dimension:
+            raise self._client.failure(f"gave {given} dimensions, and {self.dimension} before")
+        self.dimension = given
+
+    def _forgetful(self) -> Embeddings:
+        """Make a place for vectors that goes with this object: a corpus may not fit the memory."""
+        folder = tempfile.mkdtemp(prefix="touchstone-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Embeddings(Path(folder))
+
+
+def _keys(texts: Sequence[str], body: Mapping[str, Any]) -> Keys:
+    meaning = json.dumps(dict(body), sort_keys=True, default=str)
+    return make_keys([f"{meaning}\0{text}" for text in texts])
+
+
+def _alike(one: Vectors, other: Vectors) -> bool:
+    if one.shape != other.shape:
+        return False
+    scale = float(np.linalg.norm(one, axis=1).max()) or 1.0
+    return float(np.linalg.norm(one - other, axis=1).max()) / scale <= WITHIN

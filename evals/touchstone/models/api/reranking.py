@@ -1,0 +1,57 @@
+"""A model behind a rerank endpoint, in the form of Jina and Cohere: how well documents answer a query."""
+
+from collections.abc import Sequence
+
+from touchstone.models.api.answers import read_scores
+from touchstone.models.api.batches import Batch, ask_batches, make_batches
+from touchstone.models.api.client import ApiClient
+
+
+class ApiReranker:
+    """Scores documents by asking for them. A document's score is taken to depend on it and the query alone.
+
+    Args:
+        client: of a rerank endpoint.
+    """
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+
+    def score(self, query: str, documents: Sequence[str]) -> list[float]:
+        """Return a score for each document, in their order; more is better. Equal documents are asked for once.
+
+        Raises:
+            ModelError: the server did not give a score for each.
+        """
+        spec = self._client.spec
+        sent = [document[: spec.max_characters] for document in documents]
+        distinct = list(dict.fromkeys(sent))
+        scores: dict[str, float] = {}
+
+        def ask(batch: Batch) -> list[float]:
+            return self._ask(query, [distinct[place] for place in batch])
+
+        def keep(batch: Batch, given: list[float]) -> None:
+            scores.update((distinct[place], score) for place, score in zip(batch, given, strict=True))
+
+        lengths = [len(document) for document in distinct]
+        batches = make_batches(lengths, most=spec.batch_size, characters=spec.batch_characters)
+        ask_batches(batches, ask, keep, at_once=spec.concurrency, stop=self._client.stop)
+        return [scores[document] for document in sent]
+
+    def _ask(self, query: str, documents: list[str]) -> list[float]:
+        spec = self._client.spec
+        answer = self._client.ask(
+            {
+                **spec.body,
+                "model": spec.name,
+                "query": query[: spec.max_characters],
+                "documents": documents,
+                "top_n": len(documents),
+                "return_documents": False,
+            }
+        )
+        try:
+            return read_scores(answer, len(documents))
+        except ValueError as error:
+            raise self._client.failure(str(error)) from None

@@ -1,0 +1,165 @@
+"""Cross-encoders: load one exactly as its specification says, and score pairs with it as mteb asks."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from touchstone.config.specs import CrossEncoderSpec
+from touchstone.encoding.batching import CANARIES, WITHIN
+from touchstone.encoding.texts import read_texts
+from touchstone.encoding.token_batches import TokenBatches, count_tokens
+from touchstone.errors import ModelError
+from touchstone.models.identity import Weights
+from touchstone.models.loading import construct
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mteb.models import ModelMeta
+    from mteb.types import BatchedInput
+    from sentence_transformers import CrossEncoder
+    from torch.utils.data import DataLoader
+
+
+Scores = NDArray[np.float32]
+# What a specification may ask of `predict` without the scores becoming something else.
+PASSED_ON = frozenset({"processing_kwargs"})
+IGNORED = frozenset({"batch_size", "show_progress_bar"})
+
+
+class BatchedReranker:
+    """A cross-encoder as mteb calls it: the library's own scores, each distinct pair once, in batches by tokens.
+
+    Args:
+        model: the cross-encoder.
+        meta: mteb's metadata of it.
+        prompt: put before each query.
+        tokens: of a batch, padding included; None for what suits the device.
+        pairs_at_once: at most so many pairs in a batch; None for no limit but the tokens.
+    """
+
+    def __init__(
+        self,
+        model: "CrossEncoder",
+        meta: "ModelMeta",
+        *,
+        prompt: str = "",
+        tokens: int | None = None,
+        pairs_at_once: int | None = None,
+    ) -> None:
+        self.mteb_model_meta = meta
+        self._model = model
+        self._prompt = prompt
+        self._batches = TokenBatches(model.device, tokens=tokens, at_once=pairs_at_once, what="pair")
+        self.progress: Callable[[str], None] = lambda _: None
+        self.encoded = 0
+
+    def predict(
+        self,
+        inputs1: "DataLoader[BatchedInput]",
+        inputs2: "DataLoader[BatchedInput]",
+        *,
+        task_metadata: Any,  # noqa: ARG002  # mteb passes where the texts are from
+        hf_split: str,  # noqa: ARG002
+        hf_subset: str,  # noqa: ARG002
+        prompt_type: Any = None,  # noqa: ARG002
+        **kwargs: Any,
+    ) -> Scores:
+        """Score queries with documents, pair by pair; shape (pairs,)."""
+        options = {name: value for name, value in kwargs.items() if name not in IGNORED}
+        if unknown := sorted(set(options) - PASSED_ON):
+            raise ModelError(f"encode_kwargs.{unknown[0]}: is not for an evaluation, which needs one score for a pair")
+        queries = [self._prompt + query for query in read_texts(inputs1)]
+        return self.score(list(zip(queries, read_texts(inputs2), strict=True)), **options)
+
+    def score(self, pairs: list[tuple[str, str]], **options: Any) -> Scores:
+        """Score pairs of texts; shape (pairs,)."""
+        places: dict[tuple[str, str], int] = {}
+        order = np.array([places.setdefault(pair, len(places)) for pair in pairs], dtype=np.int64)
+        distinct = list(places)
+
+        def predict(rows: list[int]) -> Scores:
+            batch = [distinct[row] for row in rows]
+            found: Any = self._model.predict(batch, batch_size=len(batch), show_progress_bar=False, **options)
+            return np.asarray(found, dtype=np.float32)
+
+        scores = self._batches.run(
+            self._count_tokens(distinct),
+            predict,
+            lambda done: self.progress(f"reranking, {done} of {len(distinct)} pairs"),
+        )
+        self.encoded += len(distinct)
+        return np.empty(0, np.float32) if scores is None else scores[order]
+
+    def check(self) -> None:
+        """Compare with the model's own score of one pair at a time.
+
+        Raises:
+            ModelError: the scores differ by more than rounding.
+        """
+        pairs = [(query, document) for query in CANARIES[:2] for document in CANARIES]
+        own = np.concatenate([np.atleast_1d(self._model.predict([pair], show_progress_bar=False)) for pair in pairs])
+        apart = float(np.abs(own - self.score(pairs)).max()) / max(1.0, float(np.abs(own).max()))
+        self.encoded = 0
+        dtype = dtype_of(self._model)
+        # What is not a number is a matter for whoever looks at the scores of a task.
+        if apart > WITHIN.get(dtype, max(WITHIN.values())):
+            raise ModelError(
+                f"the model's scores depend on what else is in a batch: {apart:.2g} apart from those of one pair at a "
+                f"time in {dtype}; check its padding"
+            )
+
+    def flush(self) -> None:
+        """Write what is only in memory: nothing, scores are not kept."""
+
+    def _count_tokens(self, pairs: list[tuple[str, str]]) -> NDArray[np.int64]:
+        """Return about how many tokens each pair has: those of its texts, counted once for each distinct text."""
+        texts = list(dict.fromkeys(text for pair in pairs for text in pair))
+        most = max_length_of(self._model)
+        count = dict(zip(texts, count_tokens(self._model.tokenizer, texts, most).tolist(), strict=True))
+        lengths = np.array([count[query] + count[document] for query, document in pairs], dtype=np.int64)
+        return lengths if most is None else np.minimum(lengths, most)
+
+
+def load_cross_encoder(spec: CrossEncoderSpec, alias: str, weights: Weights, device: str) -> "CrossEncoder":
+    """Load a cross-encoder; its head must come from its files."""
+    from sentence_transformers import CrossEncoder
+
+    loaded: CrossEncoder = construct(CrossEncoder, spec, alias, weights, device=device)
+    _refuse_new_head(loaded, alias, weights.place)
+    if loaded.num_labels != 1:
+        raise ModelError(
+            f"{alias}: {weights.place} gives {loaded.num_labels} numbers for a pair; a reranker gives one, its score"
+        )
+    if spec.max_seq_length is not None:
+        # sentence-transformers 6 renamed the property
+        name = "max_seq_length" if hasattr(type(loaded), "max_seq_length") else "max_length"
+        setattr(loaded, name, spec.max_seq_length)
+    return loaded
+
+
+def _refuse_new_head(loaded: "CrossEncoder", alias: str, place: str) -> None:
+    """Refuse a model without a layer for scores: the library adds one of random numbers, with a line in its log."""
+    import transformers
+
+    inside: Any = loaded.model
+    named = list(getattr(inside.config, "architectures", None) or [])
+    headless = all(hasattr(transformers, name) and not name.endswith("ForSequenceClassification") for name in named)
+    if type(inside).__name__.endswith("ForSequenceClassification") and named and headless:
+        raise ModelError(
+            f"{alias}: {place} is a {named[0]}, which has no layer that scores a pair; it was not trained as a "
+            "cross-encoder"
+        )
+
+
+def max_length_of(loaded: "CrossEncoder") -> int | None:
+    """Return the longest pair in tokens, None where there is no limit."""
+    length = getattr(loaded, "max_seq_length", None) or getattr(loaded, "max_length", None)
+    # A tokenizer without a limit says so by a number of thirty digits.
+    return int(length) if length is not None and length < 1 << 30 else None
+
+
+def dtype_of(loaded: "CrossEncoder") -> str:
+    """Return the data type of the weights, such as ``float32``."""
+    return str(next(loaded.parameters()).dtype).removeprefix("torch.")

@@ -1,0 +1,53 @@
+"""Devices of models: found, named, and what else decides the rounding of a vector."""
+
+from touchstone.config.api import ApiSpec
+from touchstone.config.models import Model
+from touchstone.environment import describe_environment
+from touchstone.errors import ModelError
+
+# The device of a model behind an API.
+ELSEWHERE = "api"
+
+
+def device_of(model: Model, device: str) -> str:
+    """Return where a model computes: `ELSEWHERE`, or what the device asked for is here.
+
+    Raises:
+        ModelError: this machine has no such device.
+    """
+    return ELSEWHERE if isinstance(model.spec, ApiSpec) else resolve_device(device)
+
+
+def resolve_device(device: str) -> str:
+    """Return the device that ``auto`` stands for here.
+
+    Raises:
+        ModelError: this machine has no such device.
+    """
+    import torch
+
+    if device == "auto":
+        if torch.cuda.is_available():
+            return "cuda"
+        return "mps" if torch.backends.mps.is_available() else "cpu"
+    name, _, number = device.partition(":")
+    if name == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise ModelError(
+            f"--device {device}: this machine has {torch.cuda.device_count()} such devices; use --device auto"
+        )
+    if name == "mps" and not torch.backends.mps.is_available():
+        raise ModelError("--device mps: this machine has no such device; use --device auto")
+    return device
+
+
+def computed_by(device: str) -> dict[str, str]:
+    """Return what decides the rounding of a vector beside its model: a device's kind, and the libraries' versions."""
+    import torch
+
+    versions = describe_environment()
+    kind = device.partition(":")[0]
+    libraries = ["torch", "transformers", "sentence-transformers"]
+    return {
+        "device": torch.cuda.get_device_name(device) if kind == "cuda" else kind,
+        **{name: versions[name] for name in libraries if name in versions},
+    }

@@ -1,0 +1,266 @@
+"""Examination of a model: how it would be run, and whether a few of its vectors look sane."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from touchstone.config.api import ApiSpec
+from touchstone.config.models import Model
+from touchstone.config.specs import EncoderSpec
+from touchstone.encoding.checks import COLLAPSED
+from touchstone.encoding.prompted import PromptedEncoder, task_text
+from touchstone.encoding.prompts import check_names
+from touchstone.models.base import OpenModel
+from touchstone.models.kinds import open_model
+from touchstone.store.folder import Store
+from touchstone.tasks.catalog import known_tasks
+from touchstone.tasks.registry import quiet_mteb
+
+Vectors = NDArray[np.float32]
+# One task of each type stands for its type: label, task, role of the text.
+TEXTS = (
+    ("retrieval query", "NFCorpus", "query"),
+    ("retrieval passage", "NFCorpus", "document"),
+    ("reranking query", "AskUbuntuDupQuestions", "query"),
+    ("reranking passage", "AskUbuntuDupQuestions", "document"),
+    ("STS", "STSBenchmark", None),
+    ("classification", "Banking77Classification", None),
+    ("pair classification", "TwitterSemEval2015", None),
+    ("clustering", "TwentyNewsgroupsClustering.v2", None),
+    ("bitext mining", "Tatoeba", None),
+    ("summarization", "SummEvalSummarization.v2", None),
+)
+# Two ways to say each of some things that have nothing to do with each other, of different lengths.
+PAIRS = (
+    ("A man is playing a guitar.", "Someone plays the guitar."),
+    ("The stock market fell sharply on Monday.", "On Monday the stock market dropped sharply."),
+    ("How do I reset my password?", "What can I do to reset my password, which I have forgotten?"),
+    ("The cat sleeps on the sofa.", "A cat is asleep on the couch, as it is every afternoon of the week."),
+    ("Water boils at one hundred degrees Celsius.", "The boiling point of water is one hundred degrees Celsius."),
+    ("The train to Berlin was two hours late.", "The Berlin train arrived with a delay of two hours."),
+    ("She planted tomatoes in her garden.", "In her garden she has planted tomatoes."),
+    ("The parliament passed the new tax law.", "The new tax law was passed by the parliament."),
+)
+BATCH_SIZES = (1, 7)
+# How far the cosine of a text's vectors at two batch sizes may be from 1: padding moves the last bits of numbers.
+SAME_WITHIN = {"float32": 1e-5, "float64": 1e-5}
+SAME_WITHIN_HALF = 1e-2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One thing that decides a model's vectors, and who says so."""
+
+    name: str
+    value: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One thing that vectors should do, and what they did."""
+
+    name: str
+    ok: bool
+    found: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """What `examine` saw. ``notes`` are remarks that make no model unhealthy."""
+
+    title: str
+    pipeline: tuple[Row, ...]
+    prompts: tuple[Row, ...]
+    notes: tuple[str, ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether all checks are well."""
+        return all(check.ok for check in self.checks)
+
+
+def examine(model: Model, device: str, store: Store) -> Examination:
+    """Load a model, describe it, and encode a few texts as those of an STS task.
+
+    Raises:
+        ModelError: it cannot be loaded.
+    """
+    opened = open_model(model, device, store)
+    identity = opened.identity
+    revision = "no revision" if identity.revision is None else f"revision {identity.revision}"
+    said = "as published" if identity.unmodified else "modified or not published"
+    vectors = {size: _encode(opened, size) for size in BATCH_SIZES}
+    return Examination(
+        title=f"{model.alias}: {identity.name}, {revision}, fingerprint {identity.fingerprint}, {said}",
+        pipeline=tuple(_pipeline(model, opened, device)),
+        prompts=tuple(_prompts(opened)),
+        notes=tuple(_notes(opened)),
+        checks=tuple(check_vectors(vectors, opened.settings.dtype)),
+    )
+
+
+def render(examination: Examination) -> str:
+    """Return an examination as plain text."""
+    lines = [examination.title, "", *_table(examination.pipeline), "", "before each text of"]
+    lines += [f"  {line}" for line in _table(examination.prompts)] or ["  not known"]
+    lines += [f"note: {note}" for note in examination.notes]
+    lines += ["", *(f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.found}" for check in examination.checks)]
+    return "\n".join([*lines, "healthy" if examination.healthy else "not healthy"])
+
+
+def check_vectors(vectors: Mapping[int, Vectors], dtype: str | None) -> Iterator[Check]:
+    """Look at the vectors of `PAIRS`, the first texts of all pairs and then the second ones.
+
+    Args:
+        vectors: by batch size; each of shape (twice the pairs, dimensions).
+        dtype: of the model's weights.
+    """
+    first, second = (vectors[size] for size in BATCH_SIZES)
+    finite = all(np.isfinite(each).all() for each in (first, second))
+    yield Check(name="every number is finite", ok=finite, found="yes" if finite else "NaN or infinity is among them")
+    lengths = np.linalg.norm(first, axis=1)
+    if not finite or not lengths.all():
+        yield Check(name="no vector is zero", ok=bool(lengths.all()), found=f"{int((lengths == 0).sum())} are")
+        return
+    cosines = _cosines(first, first)
+    count = len(PAIRS)
+    pairs = np.diagonal(cosines[:count, count:])
+    unrelated = cosines[:count, count:][~np.eye(count, dtype=bool)]
+    mean = float(unrelated.mean())
+    yield Check(
+        name="texts are told apart", ok=mean <= COLLAPSED, found=f"unrelated ones have a mean cosine of {mean:.3f}"
+    )
+    nearest = int((cosines[:count, count:].argmax(axis=1) == np.arange(count)).sum())
+    yield Check(
+        name="similar texts are closer than unrelated ones",
+        ok=nearest >= count - 1,
+        found=f"mean cosine {float(pairs.mean()):.3f} against {mean:.3f}; {nearest} of {count} texts are nearest to "
+        "their like",
+    )
+    away = float(np.max(1 - np.diagonal(_cosines(first, second))))
+    within = SAME_WITHIN.get(dtype or "float32", SAME_WITHIN_HALF)
+    sizes = " and ".join(map(str, BATCH_SIZES))
+    yield Check(
+        name=f"vectors are the same at batch sizes {sizes}", ok=away <= within, found=f"cosine 1 − {max(away, 0):.1e}"
+    )
+
+
+def _cosines(left: Vectors, right: Vectors) -> NDArray[np.float64]:
+    units = [each.astype(np.float64) / np.linalg.norm(each, axis=1, keepdims=True) for each in (left, right)]
+    return np.asarray(units[0] @ units[1].T)
+
+
+def _encode(opened: OpenModel, batch_size: int) -> Vectors:
+    """Encode the canary texts as mteb would those of an STS task; shape (twice the pairs, dimensions)."""
+    from datasets import Dataset
+    from torch.utils.data import DataLoader
+
+    texts = [text for side in zip(*PAIRS, strict=True) for text in side]
+    inputs: Any = DataLoader(cast("Any", Dataset.from_dict({"text": texts})), batch_size=batch_size)
+    anew = nullcontext() if opened.batched is None else opened.batched.encoding_anew(batch_size)
+    with quiet_mteb(), anew:
+        import mteb
+
+        vectors: Any = opened.encoder.encode(
+            inputs,
+            task_metadata=mteb.get_task("STSBenchmark").metadata,
+            hf_split="test",
+            hf_subset="default",
+            **{"show_progress_bar": False, **opened.encode_kwargs, "batch_size": batch_size},
+        )
+    plain = vectors.detach().float().cpu() if hasattr(vectors, "detach") else vectors
+    return np.asarray(plain, dtype=np.float32)
+
+
+def _pipeline(model: Model, opened: OpenModel, device: str) -> Iterator[Row]:
+    spec, settings, loaded = model.spec, opened.settings, cast("Any", opened.module)
+    named = spec.changes()
+
+    rest = "the server" if isinstance(spec, ApiSpec) else "the model's files"
+
+    def row(name: str, value: Any, key: str = "", otherwise: str = rest) -> Row:
+        return Row(name=name, value="not known" if value is None else str(value),
+                   source="the specification" if key in named else otherwise)  # fmt: skip
+
+    if loaded is not None:
+        yield row("modules", " > ".join(_name(module) for module in loaded))
+        yield row("parameters", f"{sum(each.numel() for each in loaded.parameters()) / 1e6:.1f} million")
+        if hasattr(loaded.tokenizer, "padding_side"):  # that of static vectors pads nothing
+            yield row("padding side", loaded.tokenizer.padding_side, "padding_side")
+    yield row("pooling", settings.pooling, "pooling")
+    yield row("longest text", settings.max_length and f"{settings.max_length} tokens", "max_seq_length")
+    yield row("dimensions", settings.dimension, "truncate_dim")
+    if isinstance(spec, EncoderSpec):
+        yield row("length 1", _normalizes(spec, loaded), "normalize")
+        yield row("quantize", settings.quantize or "no", "quantize", "default")
+        yield row("remote code", "yes" if spec.trust_remote_code else "no", "trust_remote_code", "default")
+    yield row("dtype", settings.dtype, "dtype")
+    if loaded is not None and (attention := _attention(loaded)) is not None:
+        yield Row(name="attention", value=attention, source="model_kwargs, or what transformers found best here")
+    yield row("device", opened.device, otherwise="--device auto" if device == "auto" else "--device")
+    said = getattr(spec, "batch_size", None)
+    yield Row(
+        name="batch",
+        value="as many tokens as suit the device" if said is None else f"at most {said} texts",
+        source="default" if said is None else "the specification",
+    )
+
+
+def _normalizes(spec: EncoderSpec, loaded: Any) -> str:
+    by_module = any(type(module).__name__ == "Normalize" for module in loaded)
+    return "yes" if spec.normalize or by_module else "no"
+
+
+def _attention(loaded: Any) -> str | None:
+    """Name the attention that transformers chose; sentence-transformers drops all padding where it is a flash one."""
+    chosen = getattr(getattr(_inner(loaded[0]), "config", None), "_attn_implementation", None)
+    unpadded = getattr(loaded, "_can_flatten_inputs", lambda: False)()
+    return None if chosen is None else f"{chosen}{', without padding' if unpadded else ''}"
+
+
+def _inner(module: Any) -> Any:
+    return getattr(module, "model", None) or getattr(module, "auto_model", None)
+
+
+def _name(module: Any) -> str:
+    inner = _inner(module)
+    return type(module).__name__ + (f"({type(inner).__name__})" if inner is not None else "")
+
+
+def _prompts(opened: OpenModel) -> Iterator[Row]:
+    if not isinstance(opened.encoder, PromptedEncoder):
+        return
+    with quiet_mteb():
+        import mteb
+        from mteb.types import PromptType
+
+        for label, task, role in TEXTS:
+            text = task_text(mteb.get_task(task).metadata, None if role is None else PromptType(role))
+            prompt = opened.encoder.prompting.find(text)
+            yield Row(name=label, value=quote(prompt.text) if prompt.text else "nothing", source=prompt.source)
+
+
+def quote(text: str) -> str:
+    """Return a text on one line, between quotation marks that show where it ends."""
+    return '"' + text.replace("\\", "\\\\").replace("\n", "\\n") + '"'
+
+
+def _notes(opened: OpenModel) -> Iterator[str]:
+    if not isinstance(opened.encoder, PromptedEncoder):
+        return
+    prompting, tasks = opened.encoder.prompting, known_tasks()
+    for name, text in prompting.prompts.items():
+        if text and check_names({name: text}, tasks):
+            yield f"no text gets prompts.{name} of {prompting.said_by}, {quote(text)}: mteb has nothing of that name"
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    cells = [(row.name, row.value, row.source) for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(2)] if cells else []
+    return [f"{name:<{widths[0]}}  {value:<{widths[1]}}  {source}" for name, value, source in cells]

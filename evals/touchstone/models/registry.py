@@ -1,0 +1,80 @@
+"""Models that mteb knows by name and loads by code of its own."""
+
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from touchstone.config.specs import RegistrySpec
+from touchstone.errors import ModelError, first_line, suggest
+from touchstone.seams import find
+
+if TYPE_CHECKING:
+    from mteb import EncoderProtocol
+    from mteb.models import ModelMeta
+
+
+def find_in_registry(spec: RegistrySpec, alias: str) -> "ModelMeta":
+    """Return mteb's metadata of a model, without loading it.
+
+    Raises:
+        ModelError: mteb does not know it, knows another revision, or would run code that the specification does
+            not trust.
+    """
+    import mteb
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # a renamed model is told below
+            meta = mteb.get_model_meta(spec.name)
+    except KeyError:
+        near = suggest(spec.name, find("mteb.models.model_implementations:MODEL_REGISTRY"))
+        raise ModelError(f'{alias}: name = "{spec.name}" is not a model that mteb knows{near}') from None
+    if meta.name != spec.name:
+        raise ModelError(f'{alias}: mteb has renamed "{spec.name}"; write name = "{meta.name}"')
+    if spec.revision is not None and spec.revision != meta.revision:
+        raise ModelError(
+            f'{alias}: revision = "{spec.revision}"; the installed mteb loads {spec.name} at "{meta.revision}"'
+        )
+    if meta.loader_kwargs.get("trust_remote_code") and not spec.trust_remote_code:
+        raise ModelError(
+            f"{alias}: mteb loads {spec.name} with Python that its publisher wrote; "
+            "set trust_remote_code = true to let that run"
+        )
+    return meta
+
+
+def load_from_registry(spec: RegistrySpec, alias: str, device: str) -> "EncoderProtocol":
+    """Load a model by mteb's own loader.
+
+    Raises:
+        ModelError: it cannot be loaded, or it is no encoder of texts.
+    """
+    import mteb
+    from mteb import EncoderProtocol
+
+    kwargs: dict[str, Any] = dict(spec.loader_kwargs)
+    if spec.trust_remote_code:
+        kwargs["trust_remote_code"] = True
+    try:
+        model = mteb.get_model(spec.name, device=device, embed_dim=spec.embed_dim, **kwargs)
+    except Exception as error:  # each loader of mteb's refuses in its own way
+        raise ModelError(f"{alias}: mteb cannot load {spec.name}: {first_line(error)}") from error
+    if not isinstance(model, EncoderProtocol):
+        kind = type(model).__name__
+        raise ModelError(f"{alias}: {spec.name} is a {kind} of mteb's, which is no encoder; only encoders can run yet")
+    return model
+
+
+def watch_prompts(module: Any) -> Callable[[], str | None]:
+    """Note the prompt of every call that reaches a sentence-transformers model, whoever chose it; tell the last."""
+    last: str | None = None
+    encode = module.encode
+
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        nonlocal last
+        prompt, name = kwargs.get("prompt"), kwargs.get("prompt_name") or module.default_prompt_name
+        last = prompt if prompt is not None else module.prompts.get(name) or ""
+        return encode(*args, **kwargs)
+
+    module.encode = noting
+    return lambda: last

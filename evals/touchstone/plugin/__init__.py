@@ -1,0 +1,161 @@
+"""The pytest side: options, parameters, marks, records on their way to the controller. Decides nothing itself.
+
+Loaded by ``-p touchstone.plugin`` or a root conftest's ``pytest_plugins``; does nothing in a session that does not
+collect `touchstone.test_tasks.test_task`.
+"""
+
+import argparse
+import gc
+import os
+from collections.abc import Generator
+from typing import Any
+
+import pytest
+
+from touchstone.config.options import OPTIONS, Options, typed_options
+from touchstone.errors import TouchstoneError
+from touchstone.plugin.arguments import collects_us, command_of
+from touchstone.plugin.controller import NAME, Controller
+from touchstone.plugin.marks import TYPE_MARKS, describe_marks, marks_of
+from touchstone.plugin.nodeids import TEST_MODULE, cases_of
+from touchstone.records.cases import Case
+from touchstone.records.outcomes import Outcome
+from touchstone.records.runs import make_record, to_dict
+from touchstone.records.verdicts import Verdict
+from touchstone.schedule.devices import available_cores, device_of_worker, share_threads, visible_devices
+from touchstone.session.session import Session, open_session
+from touchstone.tasks.sources import go_offline
+
+SESSION = pytest.StashKey[Session]()
+OUTCOME = pytest.StashKey[Outcome]()
+VERDICT = pytest.StashKey[Verdict | None]()
+
+
+def get_session(config: pytest.Config) -> Session:
+    """Return the run that this pytest session is."""
+    return config.stash[SESSION]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options, all in one group."""
+    group = parser.getgroup("touchstone", "embedding evaluation (pytest evals)")
+    for option in OPTIONS:
+        try:
+            group.addoption(option.name, **option.settings())
+        except (ValueError, argparse.ArgumentError):
+            raise pytest.UsageError(
+                f"touchstone.plugin: another plugin has the option {option.name} already; disable one"
+            ) from None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marks; when our test is to be collected, check everything the user wrote before anything runs."""
+    for line in describe_marks():
+        config.addinivalue_line("markers", line)
+    if not config.option.help and collects_us(config):
+        _share_machine(config)
+        try:
+            _start(config)
+        except TouchstoneError as error:
+            raise pytest.UsageError(str(error)) from None
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a parameter, with its marks, of each case."""
+    if not _is_ours(metafunc.function):
+        return
+    if SESSION not in metafunc.config.stash:
+        _start(metafunc.config)
+    cases = get_session(metafunc.config).plan.cases
+    for mark in {case.task.mark for case in cases} - set(TYPE_MARKS):
+        metafunc.config.addinivalue_line("markers", f"{mark}: cases of that task type")
+    metafunc.parametrize("case", [pytest.param(case, id=case.id, marks=marks_of(case)) for case in cases])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Disable the garbage collector during collection: all cases stay, and looking took a fifth of the time."""
+    if SESSION not in session.config.stash or not gc.isenabled():
+        return (yield)
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Note, in a worker too, what must be judged together."""
+    if session.items and SESSION in session.config.stash:
+        get_session(session.config).expect(cases_of(item.nodeid for item in session.items))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Take as many workers as there are devices for ``-n auto``; xdist decides where there are none."""
+    return len(visible_devices(os.environ)) or None if collects_us(config) else None
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker which run it is part of, and its device."""
+    if SESSION not in node.config.stash:
+        return
+    options = get_session(node.config).options
+    node.workerinput["touchstone_run"] = options.run
+    if options.device in ("auto", "cuda"):
+        node.workerinput["touchstone_device"] = device_of_worker(node.gateway.id, visible_devices(os.environ))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Put the case's record on the report that decides it, and its figures where JUnit finds them."""
+    if not isinstance(item, pytest.Function) or not _is_ours(item.function):
+        return (yield)
+    if call.when == "teardown" or (call.when == "setup" and call.excinfo is None):
+        return (yield)
+    case = item.callspec.params["case"]
+    assert isinstance(case, Case)
+    outcome, verdict = item.stash.get(OUTCOME, None), item.stash.get(VERDICT, None)
+    error = None
+    if call.excinfo is not None and verdict is None:
+        error = str(call.excinfo.value).removeprefix(f"{case.id}: ") or call.excinfo.typename
+    record = make_record(case, outcome, verdict, error)
+    for name in ("score", "baseline", "delta", "verdict"):
+        item.user_properties.append((name, getattr(record, name)))
+    report = yield
+    if call.excinfo is not None and call.excinfo.errisinstance(pytest.fail.Exception):
+        report.sections.clear()  # one sentence says it all; the progress bars of libraries do not help
+    report.touchstone_record = to_dict(record)  # type: ignore[attr-defined]  # reports may carry what plugins add
+    return report
+
+
+def _is_ours(function: object) -> bool:
+    return getattr(function, "__module__", None) == TEST_MODULE
+
+
+def _share_machine(config: pytest.Config) -> None:
+    """Give each worker its cores and its device, in time: numpy and torch look when they are imported."""
+    device = getattr(config, "workerinput", {}).get("touchstone_device")
+    if device is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = device
+    workers = getattr(config.option, "tx", None) or []
+    if len(workers) > 1:
+        os.environ |= share_threads(len(workers), available_cores(), os.environ)
+
+
+def _start(config: pytest.Config) -> None:
+    """Check the options and find the cases."""
+    typed = typed_options(config.option)
+    if typed["offline"]:
+        go_offline()
+    run = getattr(config, "workerinput", {}).get("touchstone_run")
+    folder = config.invocation_params.dir
+    options = Options.parse(typed, config.rootpath, folder, run=run, command=command_of(config))
+    session = open_session(options)
+    config.stash[SESSION] = session
+    if not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Controller(session, config), NAME)

@@ -1,0 +1,166 @@
+"""The process that owns a run: the only one, or the controller of pytest-xdist's workers."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import TypeAdapter
+
+from touchstone.errors import TouchstoneError
+from touchstone.plugin.nodeids import case_of, cases_of
+from touchstone.plugin.progress import Progress
+from touchstone.plugin.terminal_line import CaseProgress, TerminalLine
+from touchstone.records.runs import Record
+from touchstone.report.summary import summarize
+from touchstone.report.text import render_suite, render_summary
+from touchstone.session.forecast import Forecast, make_forecast
+from touchstone.session.session import Finished, Session
+from touchstone.store.runs import load_runs
+
+if TYPE_CHECKING:
+    from touchstone.plugin.xdist import LongestFirst
+
+NAME = "touchstone-controller"
+SUITE_COLORS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
+PHASES = ("setup", "call", "teardown")
+# Of a store with many runs, the newest say enough of how long things take.
+NEWEST = 20
+
+
+def show_progress(config: pytest.Config) -> CaseProgress:
+    """Return the progress line of a case; in the process that owns the run it also shows the time left."""
+    controller = config.pluginmanager.get_plugin(NAME)
+    line = TerminalLine.of(config)
+    return CaseProgress(line, controller.render_left) if isinstance(controller, Controller) else CaseProgress(line)
+
+
+class Controller:
+    """The hooks of the process that owns the run; it collects records, shows progress and writes everything.
+
+    Args:
+        session: the run.
+        config: pytest's.
+    """
+
+    def __init__(self, session: Session, config: pytest.Config) -> None:
+        self.session = session
+        self.finished: Finished | None = None
+        self._config = config
+        self._workers = len(config.getoption("tx", None) or ())
+        self._progress = Progress(self._costs, self._workers)
+
+    @cached_property
+    def _line(self) -> TerminalLine:
+        """The line behind the dots; there is no terminal reporter yet when this object is made."""
+        return TerminalLine.of(self._config)
+
+    @cached_property
+    def forecast(self) -> Forecast:
+        """The estimates of this run's cases; a damaged record in the store is no reason to run nothing."""
+        session = self.session
+        try:
+            runs = load_runs(session.store.folder, NEWEST)
+        except TouchstoneError:
+            runs = ()
+        return make_forecast(session.plan, runs, session.options.device, session.known.ids(session.plan.cases))
+
+    def _costs(self) -> dict[str, float]:
+        return {case: estimate.seconds for case, estimate in self.forecast.estimates.items()}
+
+    def render_left(self) -> str:
+        """Return how long the run will take; ``""`` where nobody sees it."""
+        return self._progress.render_left() if self._line.shown else ""
+
+    def pytest_report_header(self) -> list[str]:
+        """Say what is about to run."""
+        plan, options = self.session.plan, self.session.options
+        models = ", ".join(dict.fromkeys(case.alias for case in plan.cases)) or "none"
+        sources = " + ".join(sorted({"folder" if case.task.folder else str(case.source) for case in plan.cases}))
+        judged = f"{options.baseline} against {options.against}" if options.against else options.baseline
+        lines = [
+            f"suite {plan.suite}: {len(plan.cases)} cases; models: {models}",
+            f"data: {sources}; baseline: {judged}; device: {options.device}",
+            *(f"{count} cases left out: {reason}" for reason, count in plan.left_out.items()),
+            *plan.notes,
+            *self.session.warnings,
+        ]
+        return [f"touchstone: {line}" for line in lines]
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> "LongestFirst | None":
+        """Take the place of xdist's default; another ``--dist`` was asked for."""
+        if config.getvalue("dist") != "load":
+            return None
+        from touchstone.plugin.xdist import LongestFirst, make_jobs
+
+        forecast = self.forecast
+        return LongestFirst(config, lambda ids: make_jobs(ids, forecast.estimates), forecast.loading)
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note the cases; xdist's controller has no items and hears of them from a worker."""
+        if session.items:
+            self._expect([item.nodeid for item in session.items])
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: Sequence[str]) -> None:
+        """Note the cases, from a worker's collection."""
+        self._expect(ids)
+
+    def _expect(self, nodeids: Sequence[str]) -> None:
+        self._progress.collect(self.session.expect(cases_of(nodeids)))
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """Note when a case began."""
+        case = case_of(nodeid)
+        if case is not None:
+            self._progress.begin(case)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in a record, or that a worker went away while it ran a case; make room for what pytest writes."""
+        self._line.clear()
+        case = case_of(report.nodeid)
+        lost = report.when not in PHASES
+        if case is not None and lost:
+            self._progress.lose(case)
+        found = getattr(report, "touchstone_record", None)
+        if found is not None:
+            self.session.add(TypeAdapter(Record).validate_python(found))
+        elif report.failed and lost:
+            self.session.add_crash(case or report.nodeid, str(report.longrepr).strip().splitlines()[0])
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Note how long a case took; with workers, whose own lines nobody sees, show how long the others will."""
+        case = case_of(nodeid)
+        if case is not None:
+            self._progress.end(case)
+        if self._workers and self._line.shown:
+            words = ", ".join(filter(None, (self._progress.render_done(), self.render_left())))
+            self._line.paint(f" {words}" if words else "")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write everything; a case that nobody reported fails the run."""
+        self._line.clear()  # leave the terminal as it was
+        if session.config.option.collectonly:
+            return
+        self.finished = self.session.finish()
+        if session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = self.finished.exit_code
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Show the table."""
+        if self.finished is None or not self.finished.run.records:
+            return
+        writer = terminalreporter._tw
+        # A log file has no width: its lines must not be folded at the 80 columns that pytest assumes.
+        width = writer.fullwidth if writer.hasmarkup else max(writer.fullwidth, 120)
+        text = render_summary(summarize(self.finished.run.records), width=width, color=writer.hasmarkup)
+        terminalreporter.section(f"touchstone: {self.finished.run.suite}")
+        terminalreporter.write(text)
+        for suite in self.finished.run.suites:
+            terminalreporter.write_line(render_suite(suite), bold=True, **{SUITE_COLORS[suite.verdict]: True})
+        for note in self.finished.notes:
+            terminalreporter.write_line(note)

@@ -1,0 +1,70 @@
+"""Baselines: committed expectations, one file for each alias."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any, ClassVar, Literal
+
+from touchstone.records.outcomes import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """One entry of a baseline file. A *recorded* entry has a fingerprint; an *imported* one has none.
+
+    ``source`` says where the number is from, ``recorded`` on which day, ``env`` with which library versions;
+    ``samples`` is the sha256 of its file of samples. ``metrics`` has, by name and stratum, other metrics that published
+    tables average, such as ``cosine_ap``.
+    """
+
+    metric: str
+    score: float
+    subsets: Mapping[str, float]
+    source: str
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    n: int | None = None
+    limit: int | None = None
+    dataset_revision: str | None = None
+    data_sha256: str | None = None
+    fingerprint: str | None = None
+    settings: Settings = field(default_factory=Settings)
+    env: Mapping[str, str] = field(default_factory=dict)
+    recorded: str | None = None
+    samples: str | None = None
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    def __post_init__(self) -> None:
+        for name, score in {"score": self.score, **self.subsets}.items():
+            if not -1 <= score <= 1:
+                hint = f"; {score} percent are {score / 100:g}" if 1 < abs(score) <= 100 else ""
+                raise ValueError(f"{name} = {score} is not a fraction{hint}")
+        if self.subsets and abs(fmean(self.subsets.values()) - self.score) > 1e-9:
+            raise ValueError(f"score = {self.score} is not the mean of its subsets, {fmean(self.subsets.values())}")
+        for name, values in self.metrics.items():
+            if set(values) != set(self.subsets) or not all(-1 <= value <= 1 for value in values.values()):
+                raise ValueError(f"metrics.{name} needs a fraction for each of {', '.join(self.subsets)}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineFile:
+    """A whole ``<alias>.json``: the model that the numbers belong to, and its entries by `Case.key`."""
+
+    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
+
+    schema: Literal[1] = 1
+    model: str
+    revision: str | None = None
+    tasks: Mapping[str, Baseline] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What a case is judged by: an entry, whose it is, and the file of its samples where it has one."""
+
+    alias: str
+    model: str
+    revision: str | None
+    baseline: Baseline
+    samples: Path | None = None

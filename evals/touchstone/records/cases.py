@@ -1,0 +1,101 @@
+"""Cases: one model on one task, from a source, judged by a policy."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from touchstone.records.names import baseline_key, snake_case
+
+# mteb's types by who finds the documents to rank: the model among all of them, or the data set, a few for each query.
+SEARCHED = frozenset({"Retrieval", "InstructionRetrieval"})
+RERANKED = frozenset({"Reranking", "InstructionReranking"})
+GateRule = Literal["auto", "reproduce", "paired", "threshold"]
+BaselineMode = Literal["check", "record", "update", "off"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """Where the bytes of a data set are.
+
+    ``path`` is the root of a mirror, laid out as ``<path>/<org>/<name>/``; None for the hub. ``modelscope`` is a mirror
+    that fetches from ModelScope what it lacks.
+    """
+
+    kind: Literal["hub", "mirror", "modelscope"] = "hub"
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        return self.kind if self.path is None else f"{self.kind}:{self.path}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskInfo:
+    """What collecting needs to know of a task: no data, no library object.
+
+    ``type`` is mteb's spelling. ``subsets`` and ``splits`` are those selected. ``languages`` are the codes of
+    the selected subsets, such as ``deu-Latn``. ``folder`` is set for a custom task only.
+    """
+
+    name: str
+    type: str
+    main_score: str
+    splits: tuple[str, ...] = ("test",)
+    subsets: tuple[str, ...] = ("default",)
+    languages: tuple[str, ...] = ()
+    benchmarks: tuple[str, ...] = ()
+    modalities: tuple[str, ...] = ("text",)
+    folder: Path | None = None
+
+    @property
+    def mark(self) -> str:
+        """The pytest mark of the type: ``PairClassification`` is ``pair_classification``."""
+        return snake_case(self.type)
+
+    @property
+    def language_codes(self) -> tuple[str, ...]:
+        """The languages without their scripts: ``deu-Latn`` is ``deu``."""
+        return tuple(dict.fromkeys(language.partition("-")[0] for language in self.languages))
+
+    @property
+    def strata(self) -> tuple[str, ...]:
+        """The ``split/subset`` names whose scores are averaged."""
+        return tuple(f"{split}/{subset}" for split in self.splits for subset in self.subsets)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """How a case is judged. ``margin``, ``floor`` and ``alpha`` are fractions, not points.
+
+    ``rule`` names the rule to judge by; auto takes the strictest that the baseline allows.
+    """
+
+    margin: float = 0.01
+    floor: float | None = None
+    alpha: float = 0.05
+    rule: GateRule = "auto"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One model on one task: one pytest item. ``limit`` keeps that many queries, rows or pairs.
+
+    ``stage_folders``: the results of a pipeline's two models are also kept apart, in ``stage1`` and ``stage2``.
+    """
+
+    alias: str
+    task: TaskInfo
+    suite: str
+    source: Source = Source()
+    policy: Policy = Policy()
+    limit: int | None = None
+    stage_folders: bool = False
+
+    @property
+    def id(self) -> str:
+        """``alias:task``, the pytest id; an alias holds no colon."""
+        return f"{self.alias}:{self.task.name}"
+
+    @property
+    def key(self) -> str:
+        """The case's name in a baseline file: another limit is another entry."""
+        return baseline_key(self.task.name, self.limit)

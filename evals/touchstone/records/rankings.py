@@ -1,0 +1,162 @@
+"""What a search found, kept so that a second stage can rerank it without searching again."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from touchstone.errors import TouchstoneError, first_line
+
+FORMAT = "2"
+# Queries written at once: what their scores and documents take while they are packed is all that is held beside them.
+WRITTEN_AT_ONCE = 1000
+# Bytes of names that documents are numbers into; with more, every document would be written as its name.
+NAMES_AT_MOST = 1 << 26
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """What one search of one task, split and subset found.
+
+    ``documents`` and ``scores`` are those of all queries one after the other, in the order that the search gave,
+    which decides between equal scores; ``counts`` says how many of them are each query's. A document is a number into
+    ``names``.
+    """
+
+    task: str
+    split: str
+    subset: str
+    queries: Sequence[str]
+    counts: NDArray[np.int64]
+    names: Sequence[str]
+    documents: NDArray[np.int32]
+    scores: NDArray[np.floating[Any]]
+
+    @classmethod
+    def take(cls, task: str, split: str, subset: str, found: Mapping[str, Mapping[str, float]]) -> "Ranking":
+        """Copy what mteb has found: it may still take documents out of it."""
+        total = sum(map(len, found.values()))
+        numbers: dict[str, int] = {}
+        documents = (numbers.setdefault(name, len(numbers)) for scored in found.values() for name in scored)
+        scores = (score for scored in found.values() for score in scored.values())
+        return cls(
+            task=task,
+            split=split,
+            subset=subset,
+            queries=list(found),
+            counts=np.array([len(scored) for scored in found.values()], dtype=np.int64),
+            documents=np.fromiter(documents, dtype=np.int32, count=total),
+            scores=np.fromiter(scores, dtype=np.float64, count=total),
+            names=list(numbers),
+        )
+
+    def found(self) -> dict[str, dict[str, float]]:
+        """Return each query's documents with their scores, as mteb has them."""
+        return {
+            query: {self.names[d]: s for d, s in zip(documents.tolist(), scores.tolist(), strict=True)}
+            for query, documents, scores in self.rows()
+        }
+
+    def rows(self) -> Iterator[tuple[str, NDArray[np.int32], NDArray[np.floating[Any]]]]:
+        """Yield each query with its documents and their scores."""
+        ends = np.cumsum(self.counts).tolist()
+        for query, start, end in zip(self.queries, [0, *ends[:-1]], ends, strict=True):
+            yield query, self.documents[start:end], self.scores[start:end]
+
+    def best(self, count: int) -> dict[str, list[str]]:
+        """Return each query's best documents, best first; of equal ones, those that the search gave first.
+
+        The choice of `mteb.AbsTaskRetrieval.convert_to_reranking`.
+        """
+        return {
+            query: [self.names[d] for d in documents[np.argsort(-scores, kind="stable")[:count]]]
+            for query, documents, scores in self.rows()
+        }
+
+
+def encode_rankings(rankings: Sequence[Ranking], file: BinaryIO) -> None:
+    """Write rankings as Parquet, a row for each query."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    narrow = all(map(_is_single, rankings))
+    strings, floats = pa.dictionary(pa.int32(), pa.large_string()), pa.float32() if narrow else pa.float64()
+    schema = pa.schema(
+        {
+            **dict.fromkeys(("task", "split", "subset", "query"), pa.string()),
+            "documents": pa.large_list(strings),
+            "scores": pa.large_list(floats),
+        }
+    )
+    # Scores are noise to a general compressor, and the documents' numbers nearly so.
+    coded = ["task", "split", "subset", "documents.list.element"]
+    with pq.ParquetWriter(
+        file,
+        schema,
+        compression="zstd",
+        use_dictionary=coded,
+        dictionary_pagesize_limit=NAMES_AT_MOST,
+        write_statistics=False,
+    ) as writer:
+        for ranking in rankings:
+            names = pa.array(ranking.names, pa.large_string())
+            ends = np.concatenate([[0], np.cumsum(ranking.counts)])
+            for start in range(0, len(ranking.queries), WRITTEN_AT_ONCE):
+                queries = ranking.queries[start : start + WRITTEN_AT_ONCE]
+                here = slice(ends[start], ends[start + len(queries)])
+                offsets = pa.array(ends[start : start + len(queries) + 1] - ends[start], pa.int64())
+                documents = pa.DictionaryArray.from_arrays(pa.array(ranking.documents[here]), names)
+                scores = pa.array(ranking.scores[here], floats)
+                columns = [
+                    *(pa.array([name] * len(queries)) for name in (ranking.task, ranking.split, ranking.subset)),
+                    pa.array(queries, pa.string()),
+                    pa.LargeListArray.from_arrays(offsets, documents),
+                    pa.LargeListArray.from_arrays(offsets, scores),
+                ]
+                writer.write_table(pa.table(columns, schema=schema))
+
+
+def decode_rankings(content: bytes) -> list[Ranking]:
+    """Read what `encode_rankings` returned.
+
+    Raises:
+        TouchstoneError: it is something else.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table = pq.read_table(pa.BufferReader(content)).combine_chunks()
+        places = list(zip(*(table[name].to_pylist() for name in ("task", "split", "subset")), strict=True))
+        rows: dict[tuple[str, str, str], list[int]] = {}
+        for row, place in enumerate(places):
+            rows.setdefault(place, []).append(row)
+        return [_read(table.take(numbers), *place) for place, numbers in rows.items()]
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise TouchstoneError(f"not a file of rankings: {first_line(error)}") from None
+
+
+def _read(table: Any, task: str, split: str, subset: str) -> Ranking:
+    documents, scores = (table[name].combine_chunks() for name in ("documents", "scores"))
+    coded = documents.flatten()
+    return Ranking(
+        task=task,
+        split=split,
+        subset=subset,
+        queries=table["query"].to_pylist(),
+        counts=documents.value_lengths().to_numpy().astype(np.int64),
+        names=coded.dictionary.to_pylist(),
+        documents=coded.indices.to_numpy(),
+        scores=scores.flatten().to_numpy(),
+    )
+
+
+def _is_single(ranking: Ranking) -> bool:
+    """Say whether single precision holds every score exactly: similarities are so to begin with."""
+    if ranking.scores.dtype == np.float32:
+        return True
+    with np.errstate(over="ignore"):
+        narrow = ranking.scores.astype(np.float32)
+    return np.array_equal(narrow.astype(np.float64), ranking.scores, equal_nan=True)

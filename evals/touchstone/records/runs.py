@@ -1,0 +1,164 @@
+"""What is reported of a run: one flat record for each case, and a verdict for each model."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from touchstone.records.cases import Case
+from touchstone.records.examples import Shown
+from touchstone.records.outcomes import Outcome, OutcomeWord, Settings, Stage
+from touchstone.records.verdicts import Evidence, Rule, Terms, Verdict, VerdictWord
+
+SuiteWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One case of a run, flat, as the run record holds it. Fields that were not reached are None.
+
+    ``samples`` is a path inside the store; ``prompts`` and ``stages`` as in `Outcome`; ``command`` runs and judges this
+    case alone; ``shown`` are the samples that changed most, kept where the verdict is not a plain pass. ``reused``: it
+    was measured by an earlier run, and nothing that decides it has changed; ``seconds`` are then 0.
+    """
+
+    case: str
+    alias: str
+    model: str | None
+    revision: str | None
+    task: str
+    type: str
+    languages: tuple[str, ...]
+    outcome: OutcomeWord
+    metric: str
+    limit: int | None = None
+    score: float | None = None
+    subsets: Mapping[str, float] | None = None
+    n: int | None = None
+    chance: float | None = None
+    recomputed: float | None = None
+    samples: str | None = None
+    baseline: float | None = None
+    delta: float | None = None
+    verdict: VerdictWord | None = None
+    rule: Rule | None = None
+    reason: str | None = None
+    evidence: Evidence | None = None
+    terms: Terms | None = None
+    error: str | None = None
+    seconds: float | None = None
+    phases: Mapping[str, float] | None = None
+    texts: int | None = None
+    encoded: int | None = None
+    prompts: Mapping[str, tuple[str, ...]] | None = None
+    dataset_revision: str | None = None
+    data_sha256: str | None = None
+    fingerprint: str | None = None
+    settings: Settings | None = None
+    device: str | None = None
+    command: str | None = None
+    shown: Shown | None = None
+    stages: tuple[Stage, ...] = ()
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuiteVerdict:
+    """What all cases of one model come to.
+
+    ``delta`` and ``interval`` (95 %) are of the mean over the ``paired`` cases with samples, None with fewer than two;
+    ``by_type`` has the same for each task type.
+    """
+
+    model: str
+    verdict: SuiteWord
+    reason: str
+    delta: float | None
+    interval: tuple[float, float] | None
+    paired: int
+    cases: int
+    by_type: Mapping[str, tuple[float, float, float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """A whole run, which is also what ``--report run.json`` writes. ``schema`` is the version of this shape.
+
+    ``commit`` is that of the project which ran it, with a plus where files differed from it; None where there is none.
+    """
+
+    schema: Literal[1] = 1
+    suite: str
+    started: str
+    environment: Mapping[str, str]
+    commit: str | None = None
+    records: tuple[Record, ...]
+    suites: tuple[SuiteVerdict, ...] = ()
+
+
+def make_record(case: Case, outcome: Outcome | None, verdict: Verdict | None, error: str | None) -> Record:
+    """Flatten a case and what became of it, as far as it came.
+
+    An error wins over a verdict; no outcome and no error is a case that was not measured.
+    """
+    record = Record(
+        case=case.id,
+        alias=case.alias,
+        model=None,
+        revision=None,
+        task=case.task.name,
+        type=case.task.type,
+        languages=case.task.language_codes,
+        outcome="error" if error else "not measured",
+        metric=case.task.main_score,
+        limit=case.limit,
+        error=error,
+    )
+    if outcome is not None:
+        record = _with_outcome(record, outcome)
+    if verdict is not None:
+        record = replace(
+            record,
+            outcome="error" if error else "passed" if verdict.ok else "failed",
+            verdict=verdict.word,
+            rule=verdict.rule,
+            reason=verdict.reason,
+            baseline=verdict.baseline,
+            delta=verdict.delta,
+            evidence=verdict.evidence,
+            terms=verdict.terms,
+            shown=outcome.shown if outcome is not None and verdict.word != "pass" else None,
+        )
+    return record
+
+
+def _with_outcome(record: Record, outcome: Outcome) -> Record:
+    return replace(
+        record,
+        outcome="error" if record.error else "passed",
+        model=outcome.identity.name,
+        revision=outcome.identity.revision,
+        metric=outcome.scores.metric,
+        score=outcome.scores.score,
+        subsets=dict(outcome.scores.subsets),
+        n=outcome.scores.n,
+        chance=outcome.scores.chance,
+        recomputed=outcome.scores.recomputed,
+        samples=outcome.samples_file,
+        seconds=round(sum(outcome.phases.values()), 3),
+        phases={name: round(seconds, 3) for name, seconds in outcome.phases.items()},
+        texts=outcome.texts,
+        encoded=outcome.encoded,
+        prompts=outcome.prompts,
+        dataset_revision=outcome.dataset_revision,
+        data_sha256=outcome.data_sha256,
+        fingerprint=outcome.identity.fingerprint,
+        settings=outcome.settings,
+        device=outcome.device,
+        reused=outcome.reused,
+        stages=outcome.stages,
+    )
+
+
+def to_dict(record: Record | Run) -> dict[str, Any]:
+    """Turn a record or a run into plain data, as JSON and pytest reports carry it."""
+    return asdict(record)

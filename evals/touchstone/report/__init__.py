@@ -1,0 +1,1 @@
+"""Records in, text out. Nothing here measures, judges or writes a file."""

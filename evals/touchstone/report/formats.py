@@ -1,0 +1,97 @@
+"""Report formats, by the suffix of a file or by a word, and where a report goes.
+
+A format is one module of this package with a constant ``FORMAT``, listed in `BUILT_IN`; another package registers a
+`ReportFormat` in the entry-point group ``touchstone.reports``.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+from touchstone.errors import ConfigError
+from touchstone.extensions import load_extensions
+from touchstone.files.writing import place, write_atomically
+from touchstone.records.runs import Run
+
+BUILT_IN = ("html", "json", "markdown", "github")
+GROUP = "touchstone.reports"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportFormat:
+    """A way to write a run down.
+
+    Args:
+        name: a suffix such as ``.html``, or a word that is typed in the place of a file.
+        render: returns the report of a run; the second argument are earlier runs, oldest first.
+        history: whether earlier runs are shown, so that they must be read.
+        find_file: returns the file that a word stands for, and is appended to.
+        print: returns lines for the terminal beside the report.
+    """
+
+    name: str
+    render: Callable[[Run, Sequence[Run]], str]
+    history: bool = False
+    find_file: Callable[[], Path] | None = None
+    print: Callable[[Run], Sequence[str]] = lambda _: ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A report that was asked for: its format and its file."""
+
+    format: ReportFormat
+    path: Path
+
+    def write(self, run: Run, history: Sequence[Run]) -> tuple[str, ...]:
+        """Write the report; return the lines to print.
+
+        Raises:
+            OSError: the file cannot be written.
+        """
+        text = self.format.render(run, history)
+        if self.format.find_file is None:
+            write_atomically(self.path, text)
+            return (f"wrote {self.path}", *self.format.print(run))
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(text)  # the steps of a job share the file
+        return tuple(self.format.print(run))
+
+
+def load_formats() -> Mapping[str, ReportFormat]:
+    """Return all report formats by name, those of other packages last.
+
+    Raises:
+        ConfigError: another package registers something else, or a name that is taken.
+    """
+    formats = {(found := import_module(f"touchstone.report.{name}").FORMAT).name: found for name in BUILT_IN}
+    for name, found in load_extensions(GROUP).items():
+        if not isinstance(found, ReportFormat) or found.name in formats:
+            raise ConfigError(f"{GROUP}: {name} must be a ReportFormat with a name of its own")
+        formats[found.name] = found
+    return formats
+
+
+def find_target(option: str, folder: Path, text: str) -> Target:
+    """Return the report that was typed.
+
+    Args:
+        option: that it was typed for.
+        folder: what a path is relative to.
+        text: a file, or the word of a format.
+
+    Raises:
+        ConfigError: no format has this suffix, or there is a folder in the file's place.
+    """
+    formats = load_formats()
+    word = formats.get(text)
+    if word is not None and word.find_file is not None:
+        return Target(format=word, path=word.find_file())
+    path = place(folder, text)
+    suffixes = [name for name, one in formats.items() if one.find_file is None]
+    if path.suffix not in suffixes:
+        raise ConfigError(f'{option} = "{text}"; its suffix says the format, one of {", ".join(suffixes)}')
+    if path.is_dir():
+        raise ConfigError(f'{option} = "{text}" is a folder')
+    return Target(format=formats[path.suffix], path=path)

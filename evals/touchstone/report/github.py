@@ -1,0 +1,59 @@
+"""The job summary and the annotations of GitHub Actions, which its pages show beside the job."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from touchstone.errors import ConfigError
+from touchstone.records.runs import Record
+from touchstone.report.formats import ReportFormat
+from touchstone.report.markdown import render_markdown
+from touchstone.report.summary import summarize, verdict_word, why, worst_first
+
+# GitHub Actions names the file of each step here.
+SUMMARY = "GITHUB_STEP_SUMMARY"
+# GitHub shows ten errors and ten warnings of a step.
+SHOWN = 10
+
+
+def render_annotations(records: Sequence[Record]) -> tuple[str, ...]:
+    """Return an ``::error`` for each case that failed and a ``::warning`` for each that is undecided."""
+    look = worst_first(summarize(records).look)
+    red = [record for record in look if record.outcome != "passed"]
+    open_ = [record for record in look if record.verdict == "unresolved" and record.outcome == "passed"]
+    return (*_annotate("error", red), *_annotate("warning", open_))
+
+
+def _find_summary() -> Path:
+    path = os.environ.get(SUMMARY)
+    if not path:
+        raise ConfigError(f"--report github needs a step of GitHub Actions, which sets {SUMMARY}; it is not set")
+    return Path(path)
+
+
+FORMAT = ReportFormat(
+    name="github",
+    render=lambda run, _: render_markdown(run),
+    find_file=_find_summary,
+    print=lambda run: render_annotations(run.records),
+)
+
+
+def _annotate(level: str, records: Sequence[Record]) -> list[str]:
+    kept = records if len(records) <= SHOWN else records[: SHOWN - 1]
+    lines = [f"::{level} title={_property(f'{r.case} {verdict_word(r)}')}::{_message(_text(r))}" for r in kept]
+    if len(kept) < len(records):
+        lines.append(f"::{level} title=touchstone::{len(records) - len(kept)} more cases are in the job summary")
+    return lines
+
+
+def _text(record: Record) -> str:
+    return f"{why(record)}\n{record.command}" if record.command else why(record)
+
+
+def _message(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _message(text).replace(":", "%3A").replace(",", "%2C")

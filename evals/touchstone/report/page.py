@@ -1,0 +1,236 @@
+"""A run as the page shows it: cases with their charts, grouped and ordered. The template only writes it down."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from markupsafe import Markup, escape
+
+from touchstone.formatting import points, shorten
+from touchstone.records.examples import Example
+from touchstone.records.names import baseline_key
+from touchstone.records.runs import Record, Run, SuiteVerdict
+from touchstone.report import charts
+from touchstone.report.cards import Card, Fact, called, count_verdicts, facts, make_card
+from touchstone.report.summary import Summary, summarize, verdict_word, why, worst_first
+from touchstone.report.trend import Key, Line, trace
+from touchstone.report.words import by_score, clauses, explain, near_guessing
+
+# A page of more bytes than these would be too large to be opened from a job: what its cases leave, their samples have.
+ROOM, CASE, LEAST = 4_700_000, 3_000, 300_000
+TAGS = 500
+LONGEST = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shot:
+    """One case on the page. ``guessing`` is how it stands to what guessing gets, where that is close.
+
+    ``left_out``: its samples have texts for which there was no room.
+    """
+
+    anchor: str
+    name: str
+    record: Record
+    word: str
+    why: str
+    explained: Sequence[str]
+    guessing: str | None
+    facts: Sequence[Fact]
+    forest: Markup | None
+    line: Line | None
+    history: Markup | None
+    spark: Markup | None
+    left_out: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """The cases of one task type, and the mean of those that have a baseline, of one model.
+
+    ``interval`` is that of the mean difference; None where the cases were compared by their scores alone.
+    """
+
+    type: str
+    model: str
+    cases: Sequence[Shot]
+    score: float | None
+    baseline: float | None
+    delta: float | None
+    chart: Markup | None
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What a filter of the table offers."""
+
+    name: str
+    values: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Everything that the template shows. ``called`` is what each alias stands for, where it is another text."""
+
+    run: Run
+    summary: Summary
+    judged: Sequence[Card]
+    counts: Mapping[str, int]
+    called: Mapping[str, str | None]
+    cases: Sequence[Shot]
+    look: Sequence[Shot]
+    rest: Sequence[Shot]
+    groups: Sequence[Group]
+    choices: Sequence[Choice]
+    axis: Markup
+    marks: Mapping[str, bool]
+    lines: int
+
+
+def make_page(run: Run, history: Sequence[Run] = ()) -> Page:
+    """Work out the page of a run; the order of records and of past runs does not matter."""
+    summary = summarize(run.records)
+    # A run that was merged of others is no measurement of its own beside them.
+    lines = trace(history if run.started in {past.started for past in history} else (*history, run))
+    reach = charts.nice_reach([bound for record in run.records for bound in _extent(record)])
+    room = _room(worst_first(summary.look), max(ROOM - CASE * len(run.records), LEAST))
+    records = [record for found in summary.by_model.values() for record in found]
+    several = len(summary.by_model) > 1
+    cases = [
+        _shot(number, record, lines, reach, several=several, fits=record.case in room)
+        for number, record in enumerate(records, start=1)
+    ]
+    by_case = {(shot.record.case, shot.record.limit): shot for shot in cases}
+    look = [by_case.pop((record.case, record.limit)) for record in worst_first(summary.look)]
+    return Page(
+        run=run,
+        summary=summary,
+        judged=[
+            make_card(suite, summary.by_model.get(suite.model, ()), reach)
+            for suite in sorted(run.suites, key=lambda suite: suite.model)
+        ],
+        counts=count_verdicts(run.records),
+        called={alias: called(alias, found) for alias, found in summary.by_model.items()},
+        cases=cases,
+        look=look,
+        rest=list(by_case.values()),
+        groups=_groups(cases, run.suites),
+        choices=_choices(cases),
+        axis=charts.forest_axis(reach),
+        marks={
+            "margin": any(record.terms and record.rule in ("paired", "threshold") for record in run.records),
+            "hollow": any(shot.forest is not None and _interval(shot.record) is None for shot in cases),
+            "tested": any(record.rule == "paired" and record.evidence for record in run.records),
+        },
+        lines=sum(shot.history is not None for shot in cases),
+    )
+
+
+def _extent(record: Record) -> tuple[float, ...]:
+    if record.delta is None:
+        return ()
+    margin = () if record.terms is None else (record.terms.margin,)
+    return (record.delta, *margin, *(_interval(record) or ()))
+
+
+def _interval(record: Record) -> tuple[float, float] | None:
+    """Return the interval that the verdict rests on: that of a few draws decides nothing."""
+    return None if record.evidence is None or by_score(record) else record.evidence.interval
+
+
+def _room(look: Sequence[Record], limit: int) -> frozenset[str]:
+    """Choose the cases whose texts have room, the worst first."""
+    chosen, used = set(), 0
+    for record in look:
+        shown = record.shown
+        if shown is None:
+            continue
+        used += sum(map(_size, (*shown.lost, *shown.gained)))
+        if used > limit:
+            break
+        chosen.add(record.case)
+    return frozenset(chosen)
+
+
+def _size(example: Example) -> int:
+    texts = [*example.texts.values(), *(document.text for document in example.documents)]
+    return TAGS + sum(len(escape(text).encode()) for text in texts) + TAGS * len(example.documents) // 4
+
+
+def _shot(number: int, record: Record, lines: Mapping[Key, Line], reach: float, *, several: bool, fits: bool) -> Shot:
+    line = lines.get((record.alias, baseline_key(record.task, record.limit), record.metric))
+    word = verdict_word(record)
+    name = record.task if record.limit is None else f"{record.task} (limit {record.limit})"
+    return Shot(
+        anchor=f"case-{number}",
+        name=f"{name} · {record.alias}" if several else name,
+        record=record,
+        word=word,
+        why=shorten(why(record) if record.error or record.verdict is None else clauses(record), LONGEST),
+        explained=explain(record),
+        guessing=near_guessing(record),
+        facts=facts(record),
+        forest=_forest(record, reach, word),
+        line=line,
+        history=_history(line),
+        spark=None if line is None or len(line.points) < 2 else charts.sparkline([one.score for one in line.points]),
+        left_out=record.shown is not None and not fits,
+    )
+
+
+def _forest(record: Record, reach: float, word: str) -> Markup | None:
+    sides = None if record.score is None or record.baseline is None else (record.baseline, record.score)
+    margin = record.terms.margin if record.terms is not None and record.rule in ("paired", "threshold") else None
+    return charts.forest(record.delta, _interval(record), reach, word, margin, sides)
+
+
+def _history(line: Line | None) -> Markup | None:
+    if line is None or len(line.points) < 2:
+        return None
+    scores = [point.score for point in line.points]
+    label = f"{len(scores)} runs, from {points(scores[0])} to {points(scores[-1])}"
+    return charts.history(scores, line.moves, label)
+
+
+def _groups(cases: Sequence[Shot], suites: Sequence[SuiteVerdict]) -> list[Group]:
+    by_type = {(suite.model, name): found for suite in suites for name, found in suite.by_type.items()}
+    names = sorted({(shot.record.type, shot.record.alias) for shot in cases})
+    groups = []
+    for name, alias in names:
+        found = [shot for shot in cases if (shot.record.type, shot.record.alias) == (name, alias)]
+        compared = [shot.record for shot in found if shot.record.score is not None and shot.record.baseline is not None]
+        score, baseline = (
+            fmean(getattr(record, side) for record in compared) if compared else None for side in ("score", "baseline")
+        )
+        delta = None if score is None or baseline is None else score - baseline
+        interval = by_type.get((alias, name)) if not all(by_score(record) for record in compared) else None
+        groups.append(
+            Group(
+                type=name,
+                model=alias,
+                cases=sorted(found, key=lambda shot: (shot.record.delta is None, shot.record.delta or 0.0)),
+                score=score,
+                baseline=baseline,
+                delta=delta,
+                chart=None
+                if score is None
+                else charts.dumbbell(baseline, score, f"{name}: {_change(baseline, score)}"),
+                interval=None if interval is None else interval[1:],
+            )
+        )
+    return sorted(groups, key=lambda group: (group.delta is None, group.delta or 0.0))
+
+
+def _change(baseline: float | None, score: float) -> str:
+    return points(score) if baseline is None else f"{points(baseline)} → {points(score)}"
+
+
+def _choices(cases: Sequence[Shot]) -> list[Choice]:
+    columns = {
+        "verdict": [shot.word for shot in cases],
+        "type": [shot.record.type for shot in cases],
+        "language": [code for shot in cases for code in shot.record.languages],
+        "model": [shot.record.alias for shot in cases],
+    }
+    return [Choice(name=name, values=sorted(set(values))) for name, values in columns.items()]

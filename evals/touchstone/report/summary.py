@@ -1,0 +1,88 @@
+"""What a run comes down to: counts, rows, and where the time went."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from touchstone.records.outcomes import OutcomeWord
+from touchstone.records.runs import Record
+
+SEVERITY = ("regressed", "drifted", "error", "not measured", "incomparable", "missing", "unresolved", "improved",
+            "measured", "pass")  # fmt: skip
+ORDER: tuple[OutcomeWord, ...] = ("failed", "error", "not measured", "passed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """A run in brief. ``look`` holds the records that are not a plain pass; seconds are by phase.
+
+    ``texts`` were asked for, ``encoded`` of them not known from before; None where that is not known of every case.
+    ``reused`` cases count in neither: an earlier run measured them.
+    """
+
+    counts: Mapping[OutcomeWord, int]
+    by_model: Mapping[str, Sequence[Record]]
+    look: Sequence[Record]
+    seconds: Mapping[str, float]
+    texts: int
+    encoded: int | None
+    devices: Sequence[str]
+    reused: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether every case was measured and passed."""
+        return self.counts.get("passed", 0) == sum(self.counts.values())
+
+
+def summarize(records: Sequence[Record]) -> Summary:
+    """Sum up records; their order does not matter."""
+    ordered = sorted(records, key=lambda record: (record.alias, record.type, record.task, record.limit or 0))
+    measured = [record for record in ordered if record.texts is not None and not record.reused]
+    seconds: Counter[str] = Counter()
+    for record in ordered:
+        seconds.update(record.phases or {})
+    return Summary(
+        counts={word: count for word in ORDER if (count := sum(r.outcome == word for r in ordered))},
+        by_model={alias: [r for r in ordered if r.alias == alias] for alias in {r.alias: None for r in ordered}},
+        look=[r for r in ordered if r.outcome != "passed" or r.verdict in ("improved", "unresolved")],
+        seconds=dict(seconds),
+        texts=sum(record.texts or 0 for record in measured),
+        encoded=None if any(r.encoded is None for r in measured) else sum(r.encoded or 0 for r in measured),
+        devices=sorted({record.device for record in ordered if record.device}),
+        reused=sum(record.reused for record in ordered),
+    )
+
+
+def verdict_word(record: Record) -> str:
+    """Return one word for what became of a case: its verdict, or why it has none."""
+    if record.outcome in ("error", "not measured"):
+        return record.outcome
+    return record.verdict or "measured"
+
+
+def why(record: Record) -> str:
+    """Return the sentence that says why a case is what it is."""
+    if record.outcome == "not measured":
+        return record.reason or "no worker reported it"
+    return record.error or record.reason or ""
+
+
+def worst_first(records: Sequence[Record]) -> list[Record]:
+    """Order what needs a look by how much it needs it: what is red before what is not, large losses first."""
+    return sorted(records, key=lambda r: (SEVERITY.index(verdict_word(r)), r.delta or 0.0, r.alias, r.type, r.case))
+
+
+def closing(summary: Summary) -> str:
+    """Return the counts, and where the time went."""
+    counts = ", ".join(f"{count} {word}" for word, count in summary.counts.items())
+    total = sum(summary.counts.values())
+    line = f"{total} case{'s' if total != 1 else ''}: {counts}."
+    if summary.texts and summary.seconds:
+        times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items())
+        encoded = "" if summary.encoded is None else f", {summary.encoded} encoded,"
+        line += f" {summary.texts} texts{encoded} on {' + '.join(summary.devices)}; {times}."
+    if summary.reused:
+        which = "all" if summary.reused == total else str(summary.reused)
+        line += f" Measured before and unchanged since: {which} (--overwrite measures again)."
+    return line

@@ -1,0 +1,201 @@
+"""The end of a run in the terminal: a table per model, and where the time went."""
+
+from collections.abc import Sequence
+from io import StringIO
+
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from touchstone.formatting import points, signed_points
+from touchstone.judging.overall import SUITE_MARGIN, difference_of
+from touchstone.judging.statistics import CONFIDENCE, detectable, over_tasks
+from touchstone.records.runs import Record, SuiteVerdict
+from touchstone.report.leaderboard import Board
+from touchstone.report.summary import Summary, closing, verdict_word, why
+
+
+def open_console(out: StringIO, *, width: int, color: bool) -> Console:
+    """Return what draws on ``out``, as many columns wide."""
+    return Console(
+        file=out,
+        width=width,
+        force_terminal=color,
+        color_system="standard" if color else None,
+        highlight=False,
+        legacy_windows=False,
+    )
+
+
+def drawn(out: StringIO) -> list[str]:
+    """Return the lines that were drawn, without the blanks that fill them up."""
+    return [line.rstrip() for line in out.getvalue().splitlines()]
+
+
+STYLES = {
+    "pass": "green",
+    "measured": "green",
+    "improved": "bold green",
+    "unresolved": "yellow",
+    "missing": "yellow",
+    "not measured": "yellow",
+}
+BAD = "bold red"
+# A bar of a difference: so many halves of a character to each side; a full one is at least a point.
+HALVES = 8
+POINT = 0.01
+
+
+def render_summary(summary: Summary, *, width: int, color: bool) -> str:
+    """Return the tables and the closing lines.
+
+    Args:
+        summary: of a run.
+        width: of the terminal, in columns.
+        color: whether the terminal shows colours.
+    """
+    out = StringIO()
+    console = open_console(out, width=width, color=color)
+    for alias, records in summary.by_model.items():
+        table = _table(alias, records, _bars(records) if color else [])
+        if Measurement.get(console, console.options.update(max_width=2 * width), table).maximum > width:
+            table = _table(alias, records, [])
+        console.print(table, end="")
+        for record in records:
+            if record.stages:
+                console.print(Text(_stages(record)))
+    for record in summary.look:
+        if record.outcome in ("passed", "not measured"):
+            console.print(Text(f"{record.case} {verdict_word(record)}: {why(record)}"))
+    console.print(Text(closing(summary)))
+    return "\n".join(drawn(out)) + "\n"
+
+
+def render_board(board: Board, *, width: int) -> str:
+    """Return models side by side: their means, and a row for each task under the mean of its type."""
+    out = StringIO()
+    console = open_console(out, width=width, color=False)
+    table = Table(box=None, pad_edge=False)
+    table.add_column("", overflow="fold")
+    for model in board.models:
+        table.add_column(Text(model), justify="right", overflow="fold")
+    means = [board.means[model] for model in board.models]
+    table.add_row(f"mean over tasks ({board.shared})", *(_mean(one.overall) for one in means))
+    table.add_row("mean over their types", *(_mean(one.by_types) for one in means))
+    for kind in dict.fromkeys(board.types.values()):
+        table.add_row(Text(kind), *(_mean(one.by_type.get(kind)) for one in means))
+        for task in (task for task, of in board.types.items() if of == kind):
+            table.add_row(Text(f"  {task}"), *(_mean(board.scores[task].get(model)) for model in board.models))
+    console.print(table, end="")
+    lines = drawn(out) + [
+        f"{model} has no score for {len(mean.missing)} of the tasks, which are in no mean"
+        for model, mean in zip(board.models, means, strict=True)
+        if mean.missing
+    ]
+    return "\n".join(lines)
+
+
+def _mean(score: float | None) -> str:
+    return "-" if score is None else points(score)
+
+
+def _table(alias: str, records: Sequence[Record], bars: Sequence[str]) -> Table:
+    table = Table(
+        box=None,
+        pad_edge=False,
+        title=Text(alias, style="bold"),
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+    )
+    for name in ("task", "metric"):
+        table.add_column(name, overflow="fold")
+    for name in ("score", "baseline", "Δ", "n"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    if bars:
+        table.add_column("", no_wrap=True)
+    for number, record in enumerate(records):
+        drawn = [Text(bars[number], style=_style(record))] if bars else []
+        table.add_row(*_cells(record), *drawn)
+    return table
+
+
+def _bars(records: Sequence[Record]) -> list[str]:
+    """Draw the differences, losses to the left, all to one scale; nothing where none would be seen."""
+    largest = max([POINT, *(abs(record.delta) for record in records if record.delta is not None)])
+    bars = [_bar(record.delta, largest) for record in records]
+    return bars if any(bar.strip(" │") for bar in bars) else []
+
+
+def _bar(delta: float | None, largest: float) -> str:
+    if delta is None:
+        return ""
+    whole, half = divmod(round(HALVES * abs(delta) / largest), 2)
+    side = HALVES // 2
+    if delta < 0:
+        return ("▐" * half + "█" * whole).rjust(side) + "│" + " " * side
+    return " " * side + "│" + "█" * whole + "▌" * half
+
+
+def _cells(record: Record) -> list[str | Text]:
+    word = verdict_word(record)
+    name = record.task if record.limit is None else f"{record.task} (limit {record.limit})"
+    return [
+        Text(name),
+        Text(record.metric),
+        "" if record.score is None else points(record.score),
+        "" if record.baseline is None else points(record.baseline),
+        "" if record.delta is None else signed_points(record.delta),
+        "" if record.n is None else str(record.n),
+        Text(word, style=_style(record)),
+    ]
+
+
+def _style(record: Record) -> str:
+    return STYLES.get(verdict_word(record), BAD)
+
+
+def _stages(record: Record) -> str:
+    """Say what each stage of a pipeline came to."""
+    scores = [
+        f"{stage.alias} {points(stage.score)}{', found before' if stage.reused else ''}" for stage in record.stages
+    ]
+    return f"{record.case}: {record.metric} by stage: {' -> '.join(scores)}"
+
+
+def render_suite(suite: SuiteVerdict) -> str:
+    """Return the verdict, with mean differences in points and their intervals, overall and by type."""
+    if suite.delta is None or suite.interval is None:
+        return f"{suite.model}: {suite.verdict}: {suite.reason}"
+    low, high = (signed_points(bound) for bound in suite.interval)
+    others = f", {suite.cases - suite.paired} without samples" if suite.cases > suite.paired else ""
+    mean = f"mean Δ {signed_points(suite.delta)}, 95 % [{low}, {high}] over {suite.paired} tasks{others}"
+    if suite.interval == (0.0, 0.0):
+        return f"{suite.model}: {suite.verdict}: {suite.reason} ({mean})"
+    types = "; ".join(
+        f"{name} {signed_points(mean)} [{signed_points(low)}, {signed_points(high)}]"
+        for name, (mean, low, high) in suite.by_type.items()
+    )
+    return f"{suite.model}: {suite.verdict}: {suite.reason} ({mean})\nby type: {types}"
+
+
+def render_power(records: Sequence[Record]) -> str:
+    """Return what each task, and the mean over all, could detect with samples like these: losses found 4 times in 5."""
+    lines = []
+    differences = []
+    for record in records:
+        found, difference = record.evidence, difference_of(record)
+        if found is None or difference is None:
+            lines.append(f"{record.task}: no samples on both sides")
+            continue
+        differences.append(difference)
+        lines.append(
+            f"{record.task}: {signed_points(-found.detectable)} with {found.n} samples "
+            f"(standard error {100 * found.error:.2f}, {found.changed} changed)"
+        )
+    if len(differences) >= 2:
+        reach = detectable(over_tasks(differences), SUITE_MARGIN, 1 - CONFIDENCE)
+        lines.append(f"the mean over {len(differences)} tasks: {signed_points(-reach)}")
+    return "\n".join(lines)

@@ -1,0 +1,221 @@
+"""How long a case will take: by earlier runs, by other models, by the text it has. Pure."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
+from typing import Literal
+
+from touchstone.records.cases import Case
+from touchstone.records.runs import Record, Run
+from touchstone.schedule.workload import Workload
+
+Basis = Literal["in the store", "timed", "other model", "text statistics", "unknown"]
+Reads = Literal["texts", "pairs", "both"]
+# Seconds a character where this machine has measured nothing: all-MiniLM-L6-v2 took 6e-5 to 1e-4 on one CPU core. Those
+# of other devices are guesses.
+SECONDS_A_CHARACTER: Mapping[str, float] = {"cpu": 7e-5, "cuda": 1e-6, "mps": 1e-5, "api": 1e-5}
+# What a text costs beside its characters: special tokens, padding, its place in the cache and in the score.
+EACH_TEXT = 40.0
+# A case of which nothing at all is known, where nothing else is known either.
+UNKNOWN_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """The seconds of a case without loading its model, and what they rest on."""
+
+    seconds: float
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """How long a case took once, without loading its model, and how much of its text was new then."""
+
+    alias: str
+    fingerprint: str | None
+    task: str
+    limit: int | None
+    device: str
+    seconds: float
+    encoded: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What there is to estimate from.
+
+    ``timings`` are of earlier runs, oldest first, ``workloads`` by case id. ``devices`` and ``reads`` are by alias:
+    cpu, cuda, mps or api, and what a model reads. ``fingerprints``, by alias, are of those models where they are known.
+    ``known`` are the ids of cases whose outcome is in the store already.
+    """
+
+    timings: Sequence[Timing] = ()
+    workloads: Mapping[str, Workload | None]
+    devices: Mapping[str, str]
+    reads: Mapping[str, Reads]
+    fingerprints: Mapping[str, str]
+    known: Collection[str] = frozenset()
+
+
+def find_timings(runs: Iterable[Run]) -> tuple[Timing, ...]:
+    """Return what earlier runs took for the cases that they measured, in the order of the runs."""
+    records = (record for run in runs for record in run.records)
+    return tuple(_timing(record) for record in records if record.score is not None and not record.reused)
+
+
+def find_loading(runs: Iterable[Run]) -> dict[str, float]:
+    """Return the seconds to load each model, by alias: the median of the times that it was loaded."""
+    found: dict[str, list[float]] = {}
+    for record in (record for run in runs for record in run.records):
+        seconds = (record.phases or {}).get("model", 0.0)
+        if seconds > 0.01:  # less is to find that it is loaded
+            found.setdefault(record.alias, []).append(seconds)
+    return {alias: median(seconds) for alias, seconds in found.items()}
+
+
+def estimate(cases: Sequence[Case], sight: Sight) -> dict[str, Estimate]:
+    """Return the estimated seconds of each case, by id.
+
+    The first that is known of: the case's own timings; those of other models on its task, by how much faster this one
+    is on tasks that both ran; the amount of its text, at the speed of its model here; the mean of its task type.
+    """
+    by_task = _by_task(sight.timings)
+    timed = {case.id: own for case in cases if (own := _own(case, sight, by_task)) is not None}
+    speeds = _speeds(cases, sight, timed)
+    factors = _factors(sight.timings)
+    found: dict[str, Estimate] = {}
+    for case in cases:
+        other = _by_others(case, sight, by_task, factors)
+        amount = _amount(case, sight)
+        if case.id in sight.known:
+            found[case.id] = Estimate(seconds=0.0, basis="in the store")
+        elif case.id in timed:
+            found[case.id] = Estimate(seconds=timed[case.id], basis="timed")
+        elif other is not None:
+            found[case.id] = Estimate(seconds=other, basis="other model")
+        elif amount is not None:
+            found[case.id] = Estimate(seconds=amount * speeds[case.alias], basis="text statistics")
+    return {case.id: found.get(case.id) or _unknown(case, cases, found) for case in cases}
+
+
+def device_kind(device: str) -> str:
+    """Return the kind of a device: ``cuda:1`` is ``cuda``."""
+    return device.partition(":")[0]
+
+
+def _timing(record: Record) -> Timing:
+    phases = record.phases or {}
+    return Timing(
+        alias=record.alias,
+        fingerprint=record.fingerprint,
+        task=record.task,
+        limit=record.limit,
+        device=device_kind(record.device or "cpu"),
+        seconds=max(0.0, (record.seconds or 0.0) - phases.get("model", 0.0)),
+        encoded=record.encoded,
+    )
+
+
+Place = tuple[str, int | None, str]
+
+
+def _by_task(timings: Iterable[Timing]) -> dict[Place, dict[str, list[Timing]]]:
+    """Sort timings by task, limit and device, and then by alias."""
+    found: dict[Place, dict[str, list[Timing]]] = {}
+    for timing in timings:
+        place = (timing.task, timing.limit, timing.device)
+        found.setdefault(place, {}).setdefault(timing.alias, []).append(timing)
+    return found
+
+
+def _place(case: Case, sight: Sight) -> Place:
+    return case.task.name, case.limit, sight.devices.get(case.alias, "cpu")
+
+
+def _own(case: Case, sight: Sight, by_task: Mapping[Place, Mapping[str, Sequence[Timing]]]) -> float | None:
+    """Return the median over the same weights; of other weights under the same alias the longest.
+
+    What a run encodes is kept for the next one of the same weights: only the first of these was slow.
+    """
+    timings = by_task.get(_place(case, sight), {}).get(case.alias, ())
+    if not timings:
+        return None
+    now = sight.fingerprints.get(case.alias, timings[-1].fingerprint)
+    same = [timing.seconds for timing in timings if timing.fingerprint == now]
+    return median(same) if same else max(timing.seconds for timing in timings)
+
+
+def _factors(timings: Sequence[Timing]) -> dict[tuple[str, str, str], float]:
+    """Return how much longer one model takes than another on the same device: the median over tasks that both ran."""
+    ratios: dict[tuple[str, str, str], list[float]] = {}
+    for (_, _, device), by_alias in _by_task(timings).items():
+        longest = {alias: max(timing.seconds for timing in found) for alias, found in by_alias.items()}
+        for one, seconds in longest.items():
+            for other, base in longest.items():
+                if one != other and base > 0:
+                    ratios.setdefault((one, other, device), []).append(seconds / base)
+    return {pair: median(found) for pair, found in ratios.items()}
+
+
+def _by_others(
+    case: Case,
+    sight: Sight,
+    by_task: Mapping[Place, Mapping[str, Sequence[Timing]]],
+    factors: Mapping[tuple[str, str, str], float],
+) -> float | None:
+    """Return the median over what other models took at their longest, when nothing of it was known; None without any.
+
+    A model of which no task is shared counts as fast as this one.
+    """
+    place = _place(case, sight)
+    found = [
+        max(timing.seconds for timing in timings) * factors.get((case.alias, alias, place[2]), 1.0)
+        for alias, timings in by_task.get(place, {}).items()
+        if alias != case.alias
+    ]
+    return median(found) if found else None
+
+
+def _amount(case: Case, sight: Sight) -> float | None:
+    """Return how much a case has to read, in characters."""
+    load = sight.workloads.get(case.id)
+    if load is None:
+        return None
+    texts = load.characters + EACH_TEXT * load.texts
+    pairs = load.pair_characters + EACH_TEXT * load.pairs
+    return {"texts": texts, "pairs": pairs, "both": texts + pairs}[sight.reads.get(case.alias, "texts")]
+
+
+def _speeds(cases: Sequence[Case], sight: Sight, timed: Mapping[str, float]) -> dict[str, float]:
+    """Return each model's seconds a character: as measured, else that of the others here, else the default."""
+    measured: dict[str, tuple[float, float]] = {}
+    for case in cases:
+        amount, load = _amount(case, sight), sight.workloads.get(case.id)
+        if case.id not in timed or not amount or load is None:
+            continue
+        cold = [t for t in sight.timings if _is_cold(t, case, load, sight)]
+        if cold:
+            seconds, read = measured.get(case.alias, (0.0, 0.0))
+            measured[case.alias] = (seconds + max(timing.seconds for timing in cold), read + amount)
+    own = {alias: seconds / read for alias, (seconds, read) in measured.items() if seconds > 0}
+    found = {}
+    for alias in {case.alias for case in cases}:
+        device = sight.devices.get(alias, "cpu")
+        others = [speed for one, speed in own.items() if sight.devices.get(one, "cpu") == device]
+        default = median(others) if others else SECONDS_A_CHARACTER.get(device, SECONDS_A_CHARACTER["cpu"])
+        found[alias] = own.get(alias, default)
+    return found
+
+
+def _is_cold(timing: Timing, case: Case, load: Workload, sight: Sight) -> bool:
+    """Say whether a timing is of this case with at least half of its texts new."""
+    same = timing.alias == case.alias and (timing.task, timing.limit, timing.device) == _place(case, sight)
+    return same and (timing.encoded is None or timing.encoded * 2 >= load.texts)
+
+
+def _unknown(case: Case, cases: Sequence[Case], found: Mapping[str, Estimate]) -> Estimate:
+    """Return the mean of the case's task type, else of all cases, in this run."""
+    known = [(one.task.type, found[one.id].seconds) for one in cases if one.id in found and found[one.id].seconds > 0]
+    alike = [seconds for type_name, seconds in known if type_name == case.task.type] or [s for _, s in known]
+    return Estimate(seconds=fmean(alike) if alike else UNKNOWN_SECONDS, basis="unknown")

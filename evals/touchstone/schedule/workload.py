@@ -1,0 +1,141 @@
+"""How much text a case has, from the statistics that mteb ships and from the files of a folder. Imports no library."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from touchstone.records.cases import Case, TaskInfo
+
+# Models cut what is longer: about 512 tokens.
+LONGEST = 2_000.0
+# A classifier is fitted ten times on eight texts of each label, which are drawn anew.
+DRAWN_PER_LABEL = 80
+# What a pipeline reranks where the statistics name no candidates.
+CANDIDATES = 100
+# With a limit, retrieval keeps the judged documents and so many others for each query.
+DISTRACTORS = 100
+# The tasks that an aggregate is made of, which alone have statistics.
+PARTS: Mapping[str, str] = {
+    "CQADupstackRetrieval": "CQADupstack*Retrieval",
+    "CQADupstackRetrieval-Fa": "CQADupstack*Retrieval-Fa",
+    "CQADupstackRetrieval-PL": "CQADupstack-*-PL",
+    "CQADupstack-NL": "CQADupstack*-NL",
+    "SynPerChatbotConvSAClassification": "SynPerChatbotConvSA[!T]*",
+}
+# Of these mteb encodes a share drawn at random, and its statistics count all.
+DRAWN_SHARE = 0.04
+DRAWN = frozenset({
+    "BiorxivClusteringP2P.v2", "BiorxivClusteringS2S.v2", "MedrxivClusteringP2P.v2", "MedrxivClusteringS2S.v2",
+    "RedditClusteringP2P.v2", "StackExchangeClusteringP2P.v2", "TwentyNewsgroupsClustering.v2",
+})  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workload:
+    """Distinct texts to encode and candidates to rerank, each with their characters as far as a model reads."""
+
+    texts: float = 0.0
+    characters: float = 0.0
+    pairs: float = 0.0
+    pair_characters: float = 0.0
+
+    def __add__(self, other: "Workload") -> "Workload":
+        return Workload(
+            texts=self.texts + other.texts,
+            characters=self.characters + other.characters,
+            pairs=self.pairs + other.pairs,
+            pair_characters=self.pair_characters + other.pair_characters,
+        )
+
+
+def statistics_folder() -> Path | None:
+    """Return where mteb's descriptive statistics are, one file for each task; None where it is not installed."""
+    found = find_spec("mteb")  # which does not import it
+    places = None if found is None else found.submodule_search_locations
+    return None if not places else Path(places[0]) / "descriptive_stats"
+
+
+def find_workload(case: Case, statistics: Path | None) -> Workload | None:
+    """Return how much text a case has; None where nothing is known of its task."""
+    task = case.task
+    if task.folder is not None:
+        return _of_folder(task.folder, case.limit)
+    if statistics is None:
+        return None
+    folder = statistics / task.type
+    files = sorted(folder.glob(f"{PARTS[task.name]}.json")) if task.name in PARTS else [folder / f"{task.name}.json"]
+    parts = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+    # The splits and subsets of an aggregate are its own, one number each; its parts have theirs.
+    loads = [load for part in parts for load in _of_task(task, part, case.limit)]
+    return sum(loads, Workload()) if loads else None
+
+
+def _of_task(task: TaskInfo, statistics: Mapping[str, Any], limit: int | None) -> Iterator[Workload]:
+    """Yield the work of each split and subset that is evaluated, and of what a classifier is fitted on."""
+    for split in task.splits:
+        for block in _blocks(statistics.get(split), task.subsets):
+            yield _of_search(block, limit) if "documents_text_statistics" in block else _of_rows(task, block, limit)
+    if "samples_in_train" in statistics.get(task.splits[0], {}) and "train" not in task.splits:
+        for block in _blocks(statistics.get("train"), task.subsets):
+            texts, characters = _side(block, "text_statistics")
+            labels = (block.get("label_statistics") or {}).get("unique_labels", 0)
+            share = min(1.0, DRAWN_PER_LABEL * labels / texts) if texts and labels else 1.0
+            yield Workload(texts=share * texts, characters=share * characters)
+
+
+def _blocks(split: Mapping[str, Any] | None, subsets: tuple[str, ...]) -> list[Mapping[str, Any]]:
+    """Return the statistics of each subset, or those of the split where they are not told apart."""
+    if split is None:
+        return []
+    apart = split.get("hf_subset_descriptive_stats") or {}
+    return [apart[subset] for subset in subsets if subset in apart] or [split]
+
+
+def _of_rows(task: TaskInfo, block: Mapping[str, Any], limit: int | None) -> Workload:
+    """Return the work of rows, pairs or summaries: every distinct text once."""
+    share = DRAWN_SHARE if task.name in DRAWN else 1.0
+    if limit is not None and block.get("num_samples"):
+        share *= min(1.0, limit / block["num_samples"])
+    sides = [_side(block, name) for name in block if name.endswith("_statistics")]
+    return Workload(texts=share * sum(n for n, _ in sides), characters=share * sum(length for _, length in sides))
+
+
+def _of_search(block: Mapping[str, Any], limit: int | None) -> Workload:
+    """Return the work of queries and documents."""
+    queries, asked = _side(block, "queries_text_statistics")
+    documents, read = _side(block, "documents_text_statistics")
+    each = (block.get("top_ranked_statistics") or {}).get("average_top_ranked_per_query", min(CANDIDATES, documents))
+    if not queries or not documents:
+        return Workload(texts=queries + documents, characters=asked + read)
+    query, document = asked / queries, read / documents
+    if limit is not None and limit < queries:
+        judged = (block.get("relevant_docs_statistics") or {}).get("average_relevant_docs_per_query", 1.0)
+        queries, documents = limit, min(documents, limit * (judged + DISTRACTORS))
+    return Workload(
+        texts=queries + documents,
+        characters=queries * query + documents * document,
+        pairs=queries * each,
+        pair_characters=queries * each * (query + document),
+    )
+
+
+def _side(block: Mapping[str, Any], name: str) -> tuple[float, float]:
+    """Return the number of distinct texts and their characters, cut where models cut; none where these are no texts."""
+    found = block.get(name) or {}
+    texts, length = found.get("unique_texts"), found.get("average_text_length")
+    return (0.0, 0.0) if texts is None or length is None else (float(texts), texts * min(length, LONGEST))
+
+
+def _of_folder(folder: Path, limit: int | None) -> Workload:
+    """Return the work of a custom task by the size of its files: a byte is about a character."""
+    sizes = {file.stem: float(file.stat().st_size) for file in sorted(folder.glob("*.jsonl"))}
+    ranked = sizes.pop("top_ranked", 0.0)
+    if limit is not None:
+        kept = {"corpus": limit * DISTRACTORS, "train": float("inf")}
+        sizes = {name: min(size, kept.get(name, limit) * LONGEST) for name, size in sizes.items()}
+    total = sum(sizes.values())
+    reranked = total if ranked else sizes.get("queries", 0.0) * CANDIDATES
+    return Workload(characters=total, pair_characters=reranked)

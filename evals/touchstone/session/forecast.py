@@ -1,0 +1,98 @@
+"""What a plan will cost: its cases with what earlier runs of the store took and with the text they have."""
+
+import os
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import get_args
+
+from touchstone.config.api import ApiSpec
+from touchstone.config.models import Model
+from touchstone.config.specs import PipelineSpec
+from touchstone.records.cases import Case
+from touchstone.records.runs import Run
+from touchstone.schedule.devices import visible_devices
+from touchstone.schedule.dispatch import Job, lower_bound, simulate
+from touchstone.schedule.estimates import (
+    Basis,
+    Estimate,
+    Reads,
+    Sight,
+    device_kind,
+    estimate,
+    find_loading,
+    find_timings,
+)
+from touchstone.schedule.workload import find_workload, statistics_folder
+from touchstone.session.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forecast:
+    """The estimates of a plan's cases, by id, and the seconds to load its models, by alias."""
+
+    cases: tuple[Case, ...]
+    estimates: Mapping[str, Estimate]
+    loading: Mapping[str, float]
+
+    @property
+    def jobs(self) -> list[Job]:
+        """The cases as the schedule takes them, by their place in the plan."""
+        return [
+            Job(items=(number,), seconds=self.estimates[case.id].seconds, model=case.alias)
+            for number, case in enumerate(self.cases)
+        ]
+
+    @property
+    def bases(self) -> dict[Basis, int]:
+        """How many estimates rest on what."""
+        counts = Counter(one.basis for one in self.estimates.values())
+        return {basis: counts[basis] for basis in get_args(Basis) if counts[basis]}
+
+    def seconds(self, cases: Iterable[Case]) -> float:
+        """Return the seconds of some of the cases, one after the other."""
+        return sum(self.estimates[case.id].seconds for case in cases)
+
+    def makespan(self, workers: int) -> tuple[float, float]:
+        """Return when so many workers have done all cases, and the time below which no order can bring it."""
+        jobs = self.jobs
+        # A case that is in the store needs no model.
+        needed = {job.model for job in jobs if job.seconds}
+        loading = {alias: seconds for alias, seconds in self.loading.items() if alias in needed}
+        end, _ = simulate([job for job in jobs if job.seconds], workers, loading)
+        return end, lower_bound([job.seconds for job in jobs], workers)
+
+
+def make_forecast(
+    plan: Plan,
+    runs: Sequence[Run],
+    device: str,
+    known: Collection[str] = frozenset(),
+    fingerprints: Mapping[str, str] | None = None,
+) -> Forecast:
+    """Estimate the cases of a plan.
+
+    Args:
+        plan: of a run.
+        runs: of the store, oldest first.
+        device: as typed; auto is the GPU where the driver or the environment says that there is one.
+        known: the ids of cases whose outcome is in the store already: they take no time.
+        fingerprints: of the models, by alias, as far as they are known.
+    """
+    statistics = statistics_folder()
+    place = device_kind(device) if device != "auto" else "cuda" if visible_devices(os.environ) else "cpu"
+    sight = Sight(
+        timings=find_timings(runs),
+        workloads={case.id: None if case.id in known else find_workload(case, statistics) for case in plan.cases},
+        devices={alias: "api" if isinstance(model.spec, ApiSpec) else place for alias, model in plan.models.items()},
+        reads={alias: _reads(model) for alias, model in plan.models.items()},
+        fingerprints=fingerprints or {},
+        known=known,
+    )
+    return Forecast(cases=plan.cases, estimates=estimate(plan.cases, sight), loading=find_loading(runs))
+
+
+def _reads(model: Model) -> Reads:
+    if isinstance(model.spec, PipelineSpec):
+        return "both"
+    return "pairs" if model.spec.reranks else "texts"

@@ -1,0 +1,201 @@
+"""Which cases a run has: every model of every suite on every task, and what was left out because it cannot work."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import cast
+
+from touchstone.baselines.files import Baselines
+from touchstone.config.api import ApiSpec
+from touchstone.config.models import Model, find_model, load_models
+from touchstone.config.options import Options
+from touchstone.config.specs import EncoderSpec, ModelSpec
+from touchstone.config.suites import NamedSuite, load_suite
+from touchstone.encoding.prompts import check_names
+from touchstone.errors import ConfigError, suggest
+from touchstone.records.cases import Case, Policy, Source, TaskInfo
+from touchstone.tasks.catalog import find_tasks, known_tasks
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The cases of a run, the models they need, and the pairs that were not made, counted by reason.
+
+    ``store`` is the folder for results; ``notes`` say what of a suite's file was not taken at its word, and why.
+    """
+
+    suite: str
+    cases: tuple[Case, ...]
+    models: Mapping[str, Model]
+    left_out: Mapping[str, int]
+    store: Path
+    notes: tuple[str, ...] = ()
+
+
+def find_cases(options: Options) -> Plan:
+    """Work out the cases of a run, model by model, each in the order of its suite.
+
+    Raises:
+        ConfigError: a suite, model, task or gate value is not one that there is.
+        BaselineError: ``--against`` names a model without baselines.
+    """
+    if options.against is not None:
+        Baselines(options.baselines).require_alias(options.against, "--against")
+    known = load_models(*options.models_files)
+    suites = [load_suite(name, options.cwd, known) for name in options.suites]
+    models = _find_models(options, suites, known)
+    cases: dict[str, Case] = {}
+    left_out: dict[str, int] = {}
+    matched: set[str] = set()
+    offered: set[str] = set()
+    for suite in suites:
+        tasks = find_tasks(suite.suite.tasks, str(suite.file))
+        _check_gate(suite, tasks)
+        offered |= {task.name for task in tasks}
+        for task in _pick(tasks, options.tasks, matched):
+            for alias, model in models[suite.name].items():
+                reason = _why_not(task, model)
+                if reason is None:
+                    _add(cases, _make_case(alias, task, suite, options))
+                else:
+                    left_out[reason] = left_out.get(reason, 0) + 1
+    _refuse_unmatched(options.tasks, matched, suites, offered)
+    by_alias = {alias: model for chosen in models.values() for alias, model in chosen.items()}
+    _check_prompts(by_alias.values(), cases.values())
+    if options.offline:
+        _refuse_network(by_alias.values())
+    order = list(by_alias)
+    return Plan(
+        suite=" + ".join(suite.name for suite in suites),
+        cases=tuple(sorted(cases.values(), key=lambda case: order.index(case.alias))),
+        models=by_alias,
+        left_out=left_out,
+        store=_store(options, suites),
+        notes=tuple(f"{suite.file.name}: {note}" for suite in suites for note in suite.notes),
+    )
+
+
+def _store(options: Options, suites: Sequence[NamedSuite]) -> Path:
+    """Return the folder for results: the one typed, else the suites' own, else the default."""
+    named = list(dict.fromkeys(suite.suite.store for suite in suites if suite.suite.store is not None))
+    if options.store is not None or not named:
+        return options.store_folder
+    if len(named) > 1:
+        raise ConfigError(f"the suites name two stores, {named[0]} and {named[1]}; say one with --store")
+    return named[0]
+
+
+def _find_models(
+    options: Options, suites: Sequence[NamedSuite], known: Mapping[str, ModelSpec]
+) -> dict[str, dict[str, Model]]:
+    """Resolve each suite's models, or those of ``--model`` for all of them; suites may define some themselves."""
+    known = {**known, **_defined(suites)}
+    found: dict[str, dict[str, Model]] = {}
+    for suite in suites:
+        if options.models:
+            models = [find_model(text, known, options.cwd, "--model") for text in options.models]
+        else:
+            where = f"{suite.file}: models"
+            models = [find_model(text, known, suite.file.parent, where) for text in suite.suite.models]
+        found[suite.name] = {}
+        for model in models:
+            if found[suite.name].setdefault(model.alias, model) != model:
+                raise ConfigError(f'two models are called "{model.alias}"; name one of them: --model PATH=NAME')
+    return found
+
+
+def _defined(suites: Sequence[NamedSuite]) -> dict[str, ModelSpec]:
+    models: dict[str, ModelSpec] = {}
+    for suite in suites:
+        for alias, spec in suite.models.items():
+            if models.setdefault(alias, spec) != spec:
+                raise ConfigError(
+                    f'{suite.file}: another suite of this run has another model "{alias}"; run one by one'
+                )
+    return models
+
+
+def _pick(tasks: Sequence[TaskInfo], patterns: Sequence[str], matched: set[str]) -> list[TaskInfo]:
+    picked = []
+    for task in tasks:
+        hits = [pattern for pattern in patterns if fnmatchcase(task.name, pattern)]
+        matched.update(hits)
+        if hits or not patterns:
+            picked.append(task)
+    return picked
+
+
+def _refuse_unmatched(
+    patterns: Sequence[str], matched: set[str], suites: Sequence[NamedSuite], offered: set[str]
+) -> None:
+    for pattern in patterns:
+        if pattern in matched:
+            continue
+        names = known_tasks()
+        inside = " + ".join(suite.name for suite in suites)
+        if any(fnmatchcase(name, pattern) for name in names):
+            raise ConfigError(f'--task = "{pattern}" is not in suite {inside}; name a suite that has it with --suite')
+        near = suggest(pattern, offered) or suggest(pattern, names)
+        raise ConfigError(f'--task = "{pattern}" is no task of suite {inside} or of mteb{near}')
+
+
+def _check_prompts(models: Iterable[Model], cases: Iterable[Case]) -> None:
+    """Refuse a prompt that no text would ever get: its model would be measured without it."""
+    prompted = [model for model in models if isinstance(model.spec, EncoderSpec | ApiSpec) and model.spec.prompts]
+    if not prompted:
+        return
+    known = known_tasks() | {case.task.name: case.task.type for case in cases}
+    for model in prompted:
+        wrong = check_names(cast("EncoderSpec | ApiSpec", model.spec).prompts, known)
+        if wrong is not None:
+            raise ConfigError(f"[{model.alias}] {wrong}")
+
+
+def _refuse_network(models: Iterable[Model]) -> None:
+    for model in (stage for chosen in models for stage in (chosen, *chosen.stages)):
+        if isinstance(model.spec, ApiSpec) and not model.spec.is_local:
+            raise ConfigError(f"--offline promises no network call, and {model.alias} is at {model.spec.address}")
+
+
+def _check_gate(suite: NamedSuite, tasks: Sequence[TaskInfo]) -> None:
+    """Refuse a margin or floor for what the suite does not have: it would silently guard nothing."""
+    names, types = {task.name for task in tasks}, {task.type for task in tasks}
+    for name in suite.suite.gate.floors:
+        if name not in names:
+            raise ConfigError(f'{suite.file}: [gate] floors: "{name}" is not in this suite{suggest(name, names)}')
+    for name in suite.suite.gate.margins:
+        if name not in types:
+            raise ConfigError(f'{suite.file}: [gate] margins: no task here has the type "{name}"{suggest(name, types)}')
+
+
+def _why_not(task: TaskInfo, model: Model) -> str | None:
+    """Say why a model cannot run a task, if it cannot."""
+    return model.spec.why_not(task.type) if set(task.modalities) == {"text"} else "not text only"
+
+
+def _make_case(alias: str, task: TaskInfo, suite: NamedSuite, options: Options) -> Case:
+    return Case(
+        alias=alias,
+        task=task,
+        suite=suite.name,
+        source=options.source or suite.suite.source or Source(),
+        policy=_policy(task, suite, options),
+        limit=suite.suite.limit if options.limit is None else options.limit,
+        stage_folders=suite.suite.stage_folders,
+    )
+
+
+def _policy(task: TaskInfo, suite: NamedSuite, options: Options) -> Policy:
+    """Return how a task is judged: what was typed wins over what the suite says."""
+    return options.override(suite.suite.gate.policy(task.name, task.type))
+
+
+def _add(cases: dict[str, Case], case: Case) -> None:
+    """Add a case; the same one from a second suite is one case, a differing one is a contradiction."""
+    known = cases.setdefault(case.id, case)
+    if replace(known, suite=case.suite) != case:
+        raise ConfigError(
+            f"suites {known.suite} and {case.suite} both have {case.id}, with other subsets, splits, source, margin or "
+            "limit; run them one after the other"
+        )

@@ -1,0 +1,265 @@
+"""One run from its options to its files. Knows nothing of pytest; the plugin calls it."""
+
+import shlex
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from touchstone.baselines.files import Baselines
+from touchstone.config.options import Options
+from touchstone.environment import describe_environment, find_commit
+from touchstone.errors import TouchstoneError
+from touchstone.formatting import points, signed_points
+from touchstone.judging.gate import Circumstances, expected_score, judge
+from touchstone.judging.overall import exit_code, judge_models
+from touchstone.judging.pairing import pair
+from touchstone.measuring.case import Progress
+from touchstone.measuring.engines.local import LocalEngine
+from touchstone.records.baselines import Reference
+from touchstone.records.cases import Case
+from touchstone.records.names import samples_file
+from touchstone.records.outcomes import Outcome
+from touchstone.records.runs import Record, Run, SuiteVerdict, make_record, to_dict
+from touchstone.records.samples import Samples, encode_samples
+from touchstone.records.verdicts import Verdict
+from touchstone.report.formats import find_target
+from touchstone.seams import TRIED, untried_mteb
+from touchstone.session.plan import Plan, find_cases
+from touchstone.session.reports import write_report
+from touchstone.session.reuse import Known, suites_key, verdict_key
+from touchstone.store.folder import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What a run left: its record, what to tell the user, and the exit code that all of it asks for."""
+
+    run: Run
+    notes: tuple[str, ...]
+    exit_code: int
+
+
+class Session:
+    """A run in progress: measures and judges cases, collects records, writes everything at the end.
+
+    Args:
+        options: checked.
+        plan: the cases of these options.
+    """
+
+    def __init__(self, options: Options, plan: Plan) -> None:
+        self.options = options
+        self.plan = plan
+        self.env = describe_environment()
+        self.store = Store(plan.store, run=options.run, reuse_api=options.reuse_api, overwrite=options.overwrite)
+        self.baselines = Baselines(options.baselines)
+        self.engine = LocalEngine(plan.models, options.device, self.store)
+        self.known = Known(plan.models, options.device, self.store)
+        self.started = datetime.now(UTC)
+        self.targets = [find_target("--report", options.cwd, text) for text in options.reports]
+        self.commit = find_commit(options.root)
+        self._cases = {case.id: case for case in plan.cases}
+        self._expected: tuple[str, ...] = ()
+        self._verdict_keys: dict[str, dict[str, Any]] = {}
+        self._decided: dict[str, Verdict] = {}
+        self._records: dict[str, Record] = {}
+
+    def measure(self, case: Case, progress: Progress) -> Outcome:
+        """Run one case, or return what it gave before where nothing that decides it has changed.
+
+        Raises:
+            TouchstoneError: it could not be measured.
+        """
+        reference = self._reference_to_pair(case)
+        known = self.known.find(case)
+        if known is not None and known.shows_against(reference):
+            return known.outcome
+        samples = self._samples_to_show_by(reference)
+        if known is not None:
+            outcome = self.known.show_again(known, samples)
+        else:
+            outcome = self._keep_samples(case, self.engine.measure(case, progress, samples))
+        self.known.keep(case, outcome, reference)
+        return outcome
+
+    def _keep_samples(self, case: Case, outcome: Outcome) -> Outcome:
+        if outcome.samples is None:
+            return outcome
+        name, content = samples_file(case.key), encode_samples(outcome.samples)
+        return replace(outcome, samples_file=self.store.write_samples(outcome.identity.fingerprint, name, content))
+
+    def _samples_to_show_by(self, reference: Reference | None) -> Samples | None:
+        """Return the samples that a case will be compared with; damaged ones are told of when it is judged."""
+        try:
+            return None if reference is None else self.baselines.load_samples(reference)
+        except TouchstoneError:
+            return None
+
+    def _reference_to_pair(self, case: Case) -> Reference | None:
+        return self.find_reference(case) if self.options.baseline in ("check", "record") else None
+
+    def find_reference(self, case: Case) -> Reference | None:
+        """Return what a case is judged by."""
+        if self.options.baseline in ("record", "update") and not self.baselines.has_own(case.alias, case.key):
+            return None
+        return self.baselines.find(self.options.against or case.alias, case.key)
+
+    def judge(self, case: Case, outcome: Outcome, circumstances: Circumstances) -> Verdict | None:
+        """Decide about a measured case, as the baseline mode has it; None when nothing is judged."""
+        mode = self.options.baseline
+        reference = self.find_reference(case)
+        if mode == "off":
+            return None
+        if mode == "update":
+            return _accept(outcome, reference)
+        verdict = self._decided.get(case.id) or self._decide(case, outcome, reference, circumstances)
+        if verdict.word != "missing":
+            return verdict
+        if mode == "record":
+            file = self.options.baselines / f"{case.alias}.json"
+            reason = f"no baseline until now; recorded {points(outcome.scores.score)} in {file}: review and commit it"
+            return Verdict(word="missing", reason=reason)
+        return Verdict(word="missing", reason=self._how_to_record(case))
+
+    def _decide(
+        self, case: Case, outcome: Outcome, reference: Reference | None, circumstances: Circumstances
+    ) -> Verdict:
+        verdict = judge(case, outcome, reference, circumstances)
+        if case.id in self._verdict_keys:
+            self.known.keep_verdict(self._verdict_keys[case.id], verdict)
+        return verdict
+
+    def circumstances(self, case: Case, outcome: Outcome) -> Circumstances:
+        """Pair the samples, and count the cases that share the error rate: those of this model that were collected.
+
+        A case that was judged before, with nothing changed that decides the verdict, needs no pairing.
+
+        Raises:
+            BaselineError: the samples of the baseline are not those recorded with it.
+        """
+        gated = sum(id_.partition(":")[0] == case.alias for id_ in self._expected) or 1
+        circumstances = Circumstances(env=self.env, gated=gated)
+        reference = self._reference_to_pair(case)
+        if reference is None:
+            return circumstances
+        self.baselines.check_samples(reference)
+        key = verdict_key(case, outcome, reference, gated, self.env)
+        decided = self.known.find_verdict(key)
+        if decided is not None:
+            self._decided[case.id] = decided
+            return circumstances
+        self._verdict_keys[case.id] = key
+        samples, own = self.baselines.load_samples(reference), self.known.samples(outcome)
+        return replace(circumstances, paired=None if samples is None or own is None else pair(own, samples))
+
+    def expect(self, case_ids: Iterable[str]) -> tuple[str, ...]:
+        """Note the cases that were collected, and return them: each must be reported."""
+        self._expected = tuple(dict.fromkeys(id_ for id_ in case_ids if id_ in self._cases))
+        return self._expected
+
+    def add(self, record: Record) -> None:
+        """Take in what became of a case."""
+        self._records[record.case] = record
+
+    def add_crash(self, case_id: str, error: str) -> None:
+        """Take in a case whose worker went away; what it reported before stays."""
+        if case_id in self._cases and case_id not in self._records:
+            self._records[case_id] = make_record(self._cases[case_id], None, None, error)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What was never tried with this version."""
+        installed = untried_mteb()
+        return () if installed is None else (f"mteb {installed} is newer than what was tried, {', '.join(TRIED)}",)
+
+    def records(self) -> tuple[Record, ...]:
+        """Return a record of every case collected, in the order of the plan; unreported ones are not measured."""
+        found = []
+        for case in self.plan.cases:
+            if case.id in self._records:
+                found.append(self._records[case.id])
+            elif case.id in self._expected:
+                found.append(make_record(case, None, None, None))
+        return tuple(replace(record, command=self._how_to_repeat(self._cases[record.case])) for record in found)
+
+    def finish(self) -> Finished:
+        """Write baselines, the run record and reports. Nothing measured is lost: the run record comes first."""
+        records = self.records()
+        run = Run(
+            suite=self.plan.suite,
+            started=self.started.isoformat(timespec="seconds"),
+            environment=self.env,
+            commit=self.commit,
+            records=records,
+            suites=() if self.options.baseline == "update" else self._judge_models(records),  # accepting is not judging
+        )
+        notes: list[str] = []
+        code = exit_code(records, run.suites, self.options.inconclusive)
+        if any(record.score is not None or record.error for record in records):
+            self.store.write_run(self.started.strftime("%Y%m%dT%H%M%S.%fZ"), to_dict(run))
+        for write in (self._write_baselines, self._write_reports):
+            try:
+                notes += write(run)
+            except (TouchstoneError, OSError) as error:
+                notes.append(str(error))
+                code = 1
+        return Finished(run=run, notes=tuple(notes), exit_code=code)
+
+    def _judge_models(self, records: tuple[Record, ...]) -> tuple[SuiteVerdict, ...]:
+        key = suites_key(records)
+        known = self.known.find_suites(key)
+        if known is None:
+            known = judge_models(records)
+            self.known.keep_suites(key, known)
+        return known
+
+    def _write_baselines(self, run: Run) -> list[str]:
+        mode = self.options.baseline
+        if mode not in ("record", "update"):
+            return []
+        measured = [r for r in run.records if r.score is not None and r.error is None]
+        if mode == "record":
+            measured = [r for r in measured if r.verdict == "missing"]
+        return [f"wrote {path}" for path in self.baselines.write(measured, self.env, self.store)]
+
+    def _write_reports(self, run: Run) -> list[str]:
+        notes: list[str] = []
+        for target in self.targets:
+            notes += write_report(target, run, self.store.folder)
+        return notes
+
+    def _how_to_repeat(self, case: Case) -> str:
+        """Return the command that runs and judges this case alone."""
+        options = self.options
+        words = [*options.command, "--model", self.plan.models[case.alias].text, "--task", case.task.name]
+        return shlex.join([*words, "--against", options.against] if options.against else words)
+
+    def _how_to_record(self, case: Case) -> str:
+        """Say what is missing and the command that records it."""
+        options = self.options
+        alias = options.against or case.alias
+        text = options.against or self.plan.models[case.alias].text
+        words = [*options.command, "--model", text, "--task", case.task.name]
+        command = shlex.join([*words, "--baseline", "record"])
+        return f"no baseline for {alias}:{case.key}; record one with: {command}"
+
+
+def open_session(options: Options) -> Session:
+    """Find the cases of a run and get ready for them.
+
+    Raises:
+        TouchstoneError: something in the options, suites, models or baselines is wrong.
+    """
+    return Session(options, find_cases(options))
+
+
+def _accept(outcome: Outcome, reference: Reference | None) -> Verdict:
+    """Pass a case whose score becomes the baseline, and say what it was before."""
+    score = outcome.scores.score
+    known = reference is not None and set(outcome.scores.subsets) <= set(reference.baseline.subsets)
+    if reference is None or not known:
+        return Verdict(word="pass", reason=f"recorded {points(score)}")
+    was = expected_score(outcome, reference.baseline)
+    change = f"recorded {points(score)}, was {points(was)} (Δ {signed_points(score - was)})"
+    return Verdict(word="pass", reason=change, baseline=was, delta=score - was)

@@ -1,0 +1,1 @@
+"""The store folder: hashes, vectors, cached outcomes, results, runs."""

@@ -1,0 +1,42 @@
+"""Stored run records: read them, and make one of several."""
+
+from pathlib import Path
+
+from touchstone.errors import BaselineError
+from touchstone.files.validation import check_json
+from touchstone.records.runs import Run
+
+
+def read_run(path: Path) -> Run:
+    """Read one run record.
+
+    Raises:
+        BaselineError: there is no such file, or it is no run record.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise BaselineError(f"{path}: cannot be read: {error.strerror}") from None
+    return check_json(Run, content, str(path), BaselineError)
+
+
+def load_runs(store: Path, newest: int | None = None) -> tuple[Run, ...]:
+    """Read the run records of a store, oldest first; only so many of the newest where that is said.
+
+    Raises:
+        BaselineError: one of them is damaged.
+    """
+    files = sorted((store / "runs").glob("*.json"))  # they are named by when they started
+    return tuple(read_run(file) for file in (files if newest is None else files[-newest:]))
+
+
+def newest_run(store: Path) -> Path:
+    """Return a store's newest run record: they are named by when they started.
+
+    Raises:
+        BaselineError: there is none.
+    """
+    runs = sorted((store / "runs").glob("*.json"))
+    if not runs:
+        raise BaselineError(f"{store}: has no run records; a store has them in its folder runs")
+    return runs[-1]

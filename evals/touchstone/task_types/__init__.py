@@ -1,0 +1,1 @@
+"""What each task type means: its samples, formulas and texts."""

@@ -1,0 +1,36 @@
+"""Clustering: a v-measure for each draw."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from touchstone.metrics import clustering
+from touchstone.task_types.base import Predicted
+
+
+def collect(of: Predicted) -> dict[str, Any]:
+    """Return the v-measure of each draw."""
+    task = of.task
+    rows = of.rows()
+    score = clustering.adjusted_mutual_information if of.metric == "ami" else clustering.v_measure
+    if not isinstance(of.found, Mapping):
+        return _legacy_clusters(rows[task.label_column_name][:], of.found, score)
+    labels = rows[task.label_column_name][:]
+    labels = [labels[index] for index in of.sampled[0]] if of.sampled else labels
+    levels = [label if isinstance(label, list) else [label] for label in labels]
+    ids, values = [], []
+    draws = iter(of.drawn)
+    for number, assignments in enumerate(of.found.values()):
+        at_level = [label[number] for label in levels if len(label) > number and label[number] != -1]
+        for draw, clusters in enumerate(assignments):
+            ids.append(f"level {number}, draw {draw:02}")
+            values.append(score(np.array([at_level[index] for index in next(draws)]), np.array(clusters)))
+    return {"id": np.array(ids), "value": np.array(values)}
+
+
+def _legacy_clusters(labels: Sequence[Sequence[Any]], found: Sequence[Sequence[int]], score: Any) -> dict[str, Any]:
+    """Give each set of texts its score; a set of one class is not clustered and counts 1, as mteb has it."""
+    clusters = iter(found)
+    values = [score(np.array(gold), np.array(next(clusters))) if len(set(gold)) > 1 else 1.0 for gold in labels]
+    return {"id": np.array([f"set {number:04}" for number in range(len(values))]), "value": np.array(values)}

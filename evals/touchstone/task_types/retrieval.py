@@ -1,0 +1,129 @@
+"""Retrieval and reranking: one score for each query, from ranked documents."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from touchstone.formatting import shorten
+from touchstone.metrics import ranking
+from touchstone.metrics.ranking import metric_at
+from touchstone.records.rankings import Ranking
+from touchstone.task_types.base import LONGEST_DOCUMENT, LONGEST_RELEVANT, Predicted
+from touchstone.task_types.query_scores import judge
+from touchstone.task_types.texts import rows_of
+
+PER_QUERY = {
+    "ndcg": ranking.ndcg,
+    "map": ranking.average_precision,
+    "mrr": ranking.reciprocal_rank,
+    "recall": ranking.recall,
+    "precision": ranking.precision,
+    "hit_rate": ranking.hit_rate,
+}
+TOP = 10
+
+
+def make_queries(of: Predicted) -> dict[str, Any]:
+    """Return the columns of one split and subset: each query's own score where the metric has one, and its best."""
+    if isinstance(of.found, Ranking):
+        return _make_from_arrays(of, of.found)
+    task = of.task
+    data = task.dataset[of.subset][of.split]
+    judged = {query: data["relevant_docs"][query] for query in of.found if query in data["relevant_docs"]}
+    results = {query: _allowed(query, of.found[query], task) for query in judged}
+    name = of.metric.removeprefix("max_over_subqueries_")
+    if name != of.metric:
+        judged, results = _over_subqueries(judged, results)
+    columns: dict[str, Any] = {"id": np.array(list(judged)), "top": [_best(results[query]) for query in judged]}
+    at = metric_at(name)
+    if at is not None:
+        columns["value"] = PER_QUERY[at[0]](ranking.rank(results, judged, at[1]), at[1])
+    return columns
+
+
+def _make_from_arrays(of: Predicted, found: Ranking) -> dict[str, Any]:
+    """Return the same of a search in arrays, whose documents are best first."""
+    task = of.task
+    gold = task.dataset[of.subset][of.split]["relevant_docs"]
+    at = metric_at(of.metric)
+    blocks = judge(found, gold, max(TOP, at[1] if at else 0), itself=not task.ignore_identical_ids)
+    top: list[list[str]] = []
+    values = []
+    for block in blocks:
+        top += [[found.names[number] for number in documents[:TOP]] for documents in block.documents]
+        if at is not None:
+            values.append(PER_QUERY[at[0]](block.exact if at[0] == "mrr" else block.ranked, at[1]))
+    columns: dict[str, Any] = {"id": np.array(list(found.queries)), "top": top}
+    return columns | ({"value": np.concatenate(values)} if values else {})
+
+
+def _allowed(query: str, documents: Mapping[str, float], task: Any) -> dict[str, float]:
+    """Leave out what the task does not count: the query itself, or whatever comes first."""
+    kept = {d: s for d, s in documents.items() if not (task.ignore_identical_ids and d == query)}
+    if task.skip_first_result:
+        kept = dict(sorted(kept.items(), key=lambda item: item[1], reverse=True)[1:])
+    return kept
+
+
+def _best(documents: Mapping[str, float]) -> list[str]:
+    ordered = sorted(documents.items(), key=lambda item: (item[1], item[0]), reverse=True)
+    return [document for document, _ in ordered[:TOP]]
+
+
+def _over_subqueries(
+    judged: Mapping[str, Mapping[str, int]], results: Mapping[str, Mapping[str, float]]
+) -> tuple[dict[str, Mapping[str, int]], dict[str, dict[str, float]]]:
+    """Merge the queries ``<name>_<number>`` of one name: each document keeps its best score."""
+    merged: defaultdict[str, dict[str, float]] = defaultdict(dict)
+    gold: dict[str, Mapping[str, int]] = {}
+    for query in judged:
+        name = "_".join(query.split("_")[:-1])
+        gold[name] = judged[query]
+        for document, score in results[query].items():
+            merged[name][document] = max(score, merged[name].get(document, score))
+    return gold, dict(merged)
+
+
+def read_documents(of: Predicted, ids: Collection[str], relevant: Collection[str]) -> dict[str, str]:
+    """Return the texts of documents, titles first; cut to `LONGEST_DOCUMENT`, the relevant ones less."""
+    corpus = of.task.dataset[of.subset][of.split]["corpus"]
+    rows = rows_of(corpus["id"], set(ids))
+    titles = corpus["title"] if "title" in corpus.column_names else None
+    texts = {}
+    for id_, row in rows.items():
+        title = str(titles[row] or "") if titles is not None else ""
+        longest = LONGEST_RELEVANT if id_ in relevant else LONGEST_DOCUMENT
+        texts[id_] = shorten(f"{title}. {corpus['text'][row]}" if title else str(corpus["text"][row]), longest)
+    return texts
+
+
+def read_relevant(of: Predicted, query: str) -> frozenset[str]:
+    """Return the documents that are relevant for a query."""
+    judged = of.task.dataset[of.subset][of.split]["relevant_docs"]
+    found = [judged[name] for name in _named(judged, query)]
+    return frozenset(document for documents in found for document, grade in documents.items() if grade > 0)
+
+
+def read_queries(of: Predicted, wanted: set[str]) -> dict[str, dict[str, str]]:
+    """Return the texts of some queries, by id and then by role."""
+    queries = of.task.dataset[of.subset][of.split]["queries"]
+    ids = queries["id"][:]
+    names = {name: id_ for id_ in wanted for name in _named(ids, id_)[:1]}
+    texts = queries["text"]
+    return {names[name]: {"query": _spoken(texts[row])} for name, row in rows_of(ids, set(names)).items()}
+
+
+def _named(ids: Collection[str], query: str) -> list[str]:
+    """Return the query of that name, or those called ``<name>_<number>``, whose documents mteb merges."""
+    if query in ids:
+        return [query]
+    return sorted(id_ for id_ in ids if id_.rpartition("_")[0] == query)
+
+
+def _spoken(text: Any) -> str:
+    """Return a query as text: one of a dialogue is a list of turns."""
+    if not isinstance(text, list):
+        return str(text)
+    return "\n".join(f"{turn['role']}: {turn['content']}" if isinstance(turn, dict) else str(turn) for turn in text)

@@ -1,0 +1,187 @@
+"""Which tasks a suite selects, from mteb's registry and the suite's own folders. Reads no data."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from fnmatch import fnmatchcase
+
+from touchstone.config.suites import CustomTask, Selection
+from touchstone.errors import ConfigError, suggest
+from touchstone.records.cases import TaskInfo
+from touchstone.tasks.custom import MAIN_SCORES
+from touchstone.tasks.registry import Definition, Registry, load_registry
+
+
+def find_tasks(selection: Selection, where: str) -> tuple[TaskInfo, ...]:
+    """Find the tasks of a ``[tasks]`` table, mteb's in mteb's order, then the custom ones.
+
+    Args:
+        selection: the table.
+        where: the file it is in, for errors.
+
+    Raises:
+        ConfigError: a name, type, language, subset or split is not one that there is.
+    """
+    infos = _find_in_mteb(selection, where) if selection.asks_mteb else []
+    infos += [_describe_custom(task) for task in selection.custom]
+    names = [info.name for info in infos]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f'{where}: two tasks are called "{name}"')
+    infos = _narrow(infos, selection.subsets, "subsets", where)
+    return tuple(_narrow(infos, selection.splits, "splits", where))
+
+
+def known_tasks() -> dict[str, str]:
+    """Map the name of every task of mteb's, superseded ones too, to its type."""
+    return {task.name: task.type for task in load_registry().tasks.values()}
+
+
+def _describe_custom(task: CustomTask) -> TaskInfo:
+    if not task.path.is_dir():
+        raise ConfigError(f"[[tasks.custom]] {task.name}: there is no folder {task.path}")
+    return TaskInfo(
+        name=task.name,
+        type=task.type,
+        main_score=MAIN_SCORES[task.type],
+        languages=(task.language,),
+        folder=task.path.resolve(),
+    )
+
+
+def _find_in_mteb(selection: Selection, where: str) -> list[TaskInfo]:
+    registry = load_registry()
+    benchmarks = registry.benchmarks
+    if selection.benchmark is not None and selection.benchmark not in benchmarks:
+        near = suggest(selection.benchmark, benchmarks)
+        raise ConfigError(f'{where}: [tasks] benchmark = "{selection.benchmark}" is not a benchmark of mteb{near}')
+    if selection.benchmark is not None:
+        pool = [registry.take(part) for part in benchmarks[selection.benchmark]]
+        in_pool = f'in "{selection.benchmark}"'
+    else:
+        pool = [registry.tasks[name] for name in registry.current]
+        in_pool = "a current task of mteb"
+    if selection.include:
+        pool = _include(pool, registry, selection, where, in_pool)
+    pool = _exclude(pool, selection.exclude, where)
+    pool = _of_types(pool, registry, selection.types, where)
+    infos = [describe(task, registry.membership.get(task.name, ())) for task in pool]
+    if selection.languages:
+        infos = _in_languages(pool, infos, selection.languages, where)
+    if not infos:
+        raise ConfigError(f"{where}: [tasks] no task of mteb meets all the keys at once")
+    return infos
+
+
+def _include(
+    pool: list[Definition], registry: Registry, selection: Selection, where: str, in_pool: str
+) -> list[Definition]:
+    """Keep what an exact name or a glob asks for; without a benchmark an exact name may be a superseded task."""
+    kept: set[str] = set()
+    by_name = {task.name: task for task in pool}
+    for pattern in selection.include:
+        matches = [name for name in by_name if fnmatchcase(name, pattern)] if _is_glob(pattern) else [pattern]
+        matches = [name for name in matches if name in by_name]
+        if not matches and selection.benchmark is None and not _is_glob(pattern):
+            if pattern not in registry.tasks:
+                near = suggest(pattern, registry.tasks)
+                raise ConfigError(f'{where}: [tasks] include: "{pattern}" is not a task of mteb{near}')
+            by_name[pattern] = registry.tasks[pattern]
+            matches = [pattern]
+        if not matches:
+            raise ConfigError(f'{where}: [tasks] include: "{pattern}" is not {in_pool}{suggest(pattern, by_name)}')
+        kept |= set(matches)
+    return [task for name, task in by_name.items() if name in kept]
+
+
+def _exclude(pool: list[Definition], patterns: Sequence[str], where: str) -> list[Definition]:
+    """Leave tasks out; a pattern that names nothing at all is a misspelling, not a wish."""
+    for pattern in patterns:
+        if not any(fnmatchcase(task.name, pattern) for task in pool):
+            names = known_tasks()
+            if not any(fnmatchcase(name, pattern) for name in names):
+                near = suggest(pattern, names)
+                raise ConfigError(f'{where}: [tasks] exclude: "{pattern}" matches no task of mteb{near}')
+    return [task for task in pool if not any(fnmatchcase(task.name, pattern) for pattern in patterns)]
+
+
+def _of_types(pool: list[Definition], registry: Registry, types: Sequence[str], where: str) -> list[Definition]:
+    for name in types:
+        if name not in registry.types:
+            near = suggest(name, registry.types)
+            raise ConfigError(f'{where}: [tasks] types: "{name}" is not a task type of mteb{near}')
+    return [task for task in pool if not types or task.type in types]
+
+
+def _in_languages(
+    pool: list[Definition], infos: list[TaskInfo], languages: Sequence[str], where: str
+) -> list[TaskInfo]:
+    """Keep the subsets in which one of the languages occurs, and the tasks that still have one."""
+    known = {language for info in infos for language in info.language_codes}
+    for language in languages:
+        if language not in known:
+            near = suggest(language, known)
+            raise ConfigError(f'{where}: [tasks] languages: "{language}" is in none of the tasks{near}')
+    kept = []
+    for task, info in zip(pool, infos, strict=True):
+        subsets = tuple(
+            name
+            for name in info.subsets
+            if any(code.partition("-")[0] in languages for code in _codes(task.spoken, name))
+        )
+        if subsets:
+            kept.append(replace(info, subsets=subsets, languages=_union(task.spoken, subsets)))
+    return kept
+
+
+def _narrow(infos: list[TaskInfo], wanted: Mapping[str, Sequence[str]], what: str, where: str) -> list[TaskInfo]:
+    """Keep only the subsets or splits asked for, of the tasks named."""
+    by_name = {info.name: info for info in infos}
+    for name, values in wanted.items():
+        if name not in by_name:
+            near = suggest(name, by_name)
+            raise ConfigError(f'{where}: [tasks] {what}: "{name}" is not selected by this suite{near}')
+        offered = getattr(by_name[name], what)
+        for value in values:
+            if value not in offered:
+                near = suggest(value, offered)
+                raise ConfigError(f'{where}: [tasks] {what}: {name} has no {what[:-1]} "{value}"{near}')
+        if not values:
+            raise ConfigError(f"{where}: [tasks] {what}: {name} keeps none")
+        by_name[name] = _keep(by_name[name], what, tuple(value for value in offered if value in values))
+    return [by_name[info.name] for info in infos]
+
+
+def _keep(info: TaskInfo, what: str, values: tuple[str, ...]) -> TaskInfo:
+    if what == "splits":
+        return replace(info, splits=values)
+    spoken = None if info.folder else load_registry().tasks[info.name].spoken
+    languages = info.languages if spoken is None else _union(spoken, values)
+    return replace(info, subsets=values, languages=languages)
+
+
+def _union(spoken: Mapping[str, str], subsets: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted({code for said in {spoken.get(name, "") for name in subsets} for code in said.split()}))
+
+
+def _codes(spoken: Mapping[str, str], subset: str) -> list[str]:
+    return spoken.get(subset, "").split()
+
+
+def describe(task: Definition, benchmarks: Sequence[str]) -> TaskInfo:
+    """Return what collecting needs to know of a task of mteb's, which is in the benchmarks given."""
+    # An aggregate's own score is one number over its parts, under one name.
+    subsets = ("default",) if task.parts else task.subsets
+    return TaskInfo(
+        name=task.name,
+        type=task.type,
+        main_score=task.main_score,
+        splits=task.splits,
+        subsets=subsets,
+        languages=_union(task.spoken, task.spoken if task.parts else subsets),
+        benchmarks=tuple(benchmarks),
+        modalities=task.modalities,
+    )
+
+
+def _is_glob(pattern: str) -> bool:
+    return any(character in pattern for character in "*?[")

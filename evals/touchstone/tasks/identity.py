@@ -1,0 +1,26 @@
+"""What a task's data is known by, before it is read: the key of what was measured on it."""
+
+from touchstone.errors import TouchstoneError
+from touchstone.records.cases import Source, TaskInfo
+from touchstone.store.folder import Store
+from touchstone.tasks.custom import files_of
+from touchstone.tasks.registry import load_registry
+from touchstone.tasks.sources import find_content
+
+
+def identify_data(info: TaskInfo, source: Source, store: Store) -> str | None:
+    """Return what changes when a task's data does; None where it is not there.
+
+    Of a folder it is the hash of all its files; of the hub the name and revision that mteb asks for.
+    """
+    if info.folder is not None:
+        return store.files_sha256(files_of(info))
+    registry = load_registry()
+    task = registry.tasks[info.name]
+    sets = [registry.tasks[part.task] for part in task.parts] or [task]
+    if source.kind == "hub":
+        return "\n".join(f"{one.dataset}@{one.revision}" for one in sets)
+    try:
+        return "\n".join(find_content(source, one.dataset, store) for one in sets)
+    except TouchstoneError:
+        return None  # measuring says what is missing

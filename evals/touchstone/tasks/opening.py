@@ -1,0 +1,135 @@
+"""Open a task: a fresh object with its data loaded from the source, and only from there."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from touchstone.errors import SourceError, TouchstoneError, first_line
+from touchstone.records.cases import Source, TaskInfo
+from touchstone.seams import eval_splits_of
+from touchstone.store.folder import Store
+from touchstone.tasks.custom import files_of, make_task
+from touchstone.tasks.limiting import limit_data
+from touchstone.tasks.registry import quiet_mteb
+from touchstone.tasks.sources import find_data, reading
+
+if TYPE_CHECKING:
+    from mteb import AbsTask
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenTask:
+    """A task with its data: one object to evaluate, or an aggregate's children."""
+
+    task: "AbsTask"
+    parts: tuple["AbsTask", ...]
+    dataset_revision: str | None
+    data_sha256: str | None
+
+
+@contextmanager
+def open_task(info: TaskInfo, source: Source, store: Store, *, limit: int | None = None) -> Iterator[OpenTask]:
+    """Load a task's data, at most ``limit`` samples of each split and subset; free it afterwards.
+
+    A fresh object each time: a clustering task evaluated twice gives two scores, its generator has moved on.
+
+    Raises:
+        SourceError: the data is not there or cannot be read.
+    """
+    with quiet_mteb():
+        opened = _open_custom(info, store) if info.folder else _open_mteb(info, source, store)
+        if limit is not None:
+            for part in opened.parts:
+                limit_data(part, info, limit)
+        try:
+            yield opened
+        finally:
+            for part in opened.parts:
+                part.dataset = None
+
+
+def _open_custom(info: TaskInfo, store: Store) -> OpenTask:
+    sha256 = store.files_sha256(files_of(info))
+    task = make_task(info, sha256)
+    task.load_data()
+    return OpenTask(task=task, parts=(task,), dataset_revision=None, data_sha256=sha256)
+
+
+def _open_mteb(info: TaskInfo, source: Source, store: Store) -> OpenTask:
+    import mteb
+
+    if mteb.get_task(info.name).is_aggregate:
+        return _open_aggregate(info, source, store)
+    task = mteb.get_task(info.name, hf_subsets=list(info.subsets))
+    task.filter_eval_splits(list(info.splits))
+    sha256, revision = _load(task, source, store)
+    _need_all(task, info)
+    return OpenTask(task=task, parts=(task,), dataset_revision=revision, data_sha256=sha256)
+
+
+def _open_aggregate(info: TaskInfo, source: Source, store: Store) -> OpenTask:
+    """Open each child with our source: mteb would load them itself, from the hub."""
+    import mteb
+
+    task = mteb.get_task(info.name)
+    children = tuple(map(_fresh, task.metadata.tasks))  # type: ignore[attr-defined]  # an aggregate's metadata has them
+    hashes, revisions = zip(*(_load(child, source, store) for child in children), strict=True)
+    return OpenTask(
+        task=task,
+        parts=children,
+        dataset_revision=_digest(revisions),
+        data_sha256=_digest(hashes),
+    )
+
+
+def _fresh(child: "AbsTask") -> "AbsTask":
+    """Make a child anew: those of an aggregate's metadata are shared by every object of it and keep their state."""
+    fresh = type(child)()
+    fresh.hf_subsets = child.hf_subsets
+    return fresh.filter_eval_splits(eval_splits_of(child))
+
+
+def _digest(values: Sequence[str | None]) -> str | None:
+    """Return one identity for an aggregate's children; unknown when one of theirs is."""
+    import hashlib
+
+    known = [value for value in values if value is not None]
+    return hashlib.sha256("\n".join(known).encode()).hexdigest() if len(known) == len(values) else None
+
+
+def _load(task: "AbsTask", source: Source, store: Store) -> tuple[str | None, str | None]:
+    """Load a task's data from the source; return the hash of the files read, where they are ours, and the revision."""
+    name = task.metadata.dataset["path"]
+    try:
+        if source.kind == "hub":
+            task.load_data()
+            return None, task.metadata.revision
+        folder, revision = find_data(source, name, task.metadata.name)
+        dataset = {**task.metadata.dataset, "path": str(folder)}
+        task.metadata = task.metadata.model_copy(update={"dataset": dataset})
+        with reading(folder, store) as seen:
+            task.load_data()
+        return store.files_sha256(seen.files.items()), revision or task.metadata.revision
+    except TouchstoneError:
+        raise
+    except Exception as error:  # every loader of mteb's and datasets' has errors of its own
+        where = "the hub gave" if source.kind == "hub" else f"{source} has"
+        sentence = f'{where} no readable data set "{name}" for {task.metadata.name}: {first_line(error)}'
+        raise SourceError(sentence) from error
+
+
+def _need_all(task: "AbsTask", info: TaskInfo) -> None:
+    """Refuse data that lacks a split or subset: a score over fewer of them is another score."""
+    loaded = task.dataset or {}
+    for subset in info.subsets:
+        # Data sets of one language lie directly under their splits, except retrieval's.
+        splits = loaded if subset == "default" and subset not in loaded else loaded.get(subset, {})
+        for split in info.splits:
+            if split not in splits and not _is_parallel(task):
+                raise SourceError(f'the data set of {info.name} has no split "{split}" for its subset "{subset}"')
+
+
+def _is_parallel(task: "AbsTask") -> bool:
+    """Say whether all language pairs are columns of one table, so that no subset exists by itself."""
+    return bool(getattr(task, "parallel_subsets", False))

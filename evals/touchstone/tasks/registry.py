@@ -1,0 +1,182 @@
+"""What mteb knows of its tasks, in one file for each version of it: importing mteb takes seconds, reading this none."""
+
+import hashlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
+
+from touchstone.environment import is_editable
+from touchstone.files.writing import write_atomically
+
+if TYPE_CHECKING:
+    from mteb import AbsTask
+
+
+# Of the file's shape: another number is another file.
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A task as a benchmark or an aggregate has it: None is all of its splits or subsets."""
+
+    task: str
+    splits: tuple[str, ...] | None = None
+    subsets: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """A task of mteb's: ``spoken`` maps each subset to its language codes with scripts, such as ``deu-Latn fra-Latn``.
+
+    ``dataset`` and ``revision`` are on the hub; ``parts`` are those of an aggregate, whose score is theirs combined.
+    """
+
+    name: str
+    type: str
+    main_score: str
+    splits: tuple[str, ...]
+    subsets: tuple[str, ...]
+    spoken: Mapping[str, str]  # not lists: one task has 41 412 subsets, and reading the file would take thrice as long
+    modalities: tuple[str, ...]
+    dataset: str
+    revision: str
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registry:
+    """All of mteb's tasks by name, superseded ones too, the names of the current ones, and what benchmarks hold."""
+
+    tasks: Mapping[str, Definition]
+    current: tuple[str, ...]
+    types: tuple[str, ...]
+    benchmarks: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
+
+    def take(self, part: Part) -> Definition:
+        """Return a task with the splits and subsets that a benchmark has of it."""
+        task = self.tasks[part.task]
+        splits = task.splits if part.splits is None else part.splits
+        return replace(task, splits=splits, subsets=task.subsets if part.subsets is None else part.subsets)
+
+    @cached_property
+    def membership(self) -> Mapping[str, tuple[str, ...]]:
+        """The benchmarks that hold each task."""
+        found: dict[str, dict[str, None]] = {}
+        for name, parts in self.benchmarks.items():
+            for part in parts:
+                found.setdefault(part.task, {})[name] = None
+        return {task: tuple(names) for task, names in found.items()}
+
+
+@cache
+def load_registry() -> Registry:
+    """Return what the installed mteb knows of its tasks: from the file made of it once, or by asking it.
+
+    The file's name holds the hash of all of the installed package's files, as its installer wrote them down; where
+    there is no such list, as for a checkout under development, mteb is asked each time.
+    """
+    file, shape = _file(), TypeAdapter(Registry)
+    if file is not None:
+        try:
+            return shape.validate_json(file.read_bytes())
+        except (OSError, ValueError):
+            pass  # not made yet, or damaged
+    registry = read_mteb()
+    if file is not None:
+        with suppress(OSError):  # a home that cannot be written costs time, nothing else
+            write_atomically(file, shape.dump_json(registry))
+    return registry
+
+
+def package_digest() -> str | None:
+    """Return the hash of the installed mteb; None where its files may change at any time."""
+    try:
+        package = distribution("mteb")
+    except PackageNotFoundError:
+        return None
+    record = package.read_text("RECORD")
+    return None if record is None or is_editable(package) else hashlib.sha256(record.encode()).hexdigest()
+
+
+def read_mteb() -> Registry:
+    """Ask mteb itself."""
+    from typing import get_args
+
+    with quiet_mteb():
+        import mteb
+        from mteb.abstasks.task_metadata import TaskType
+
+        tasks = mteb.get_tasks(exclude_superseded=False, exclude_private=False, exclude_beta=False)
+        known = {task.metadata.name: _define(task) for task in tasks}
+        return Registry(
+            tasks=known,
+            current=tuple(task.metadata.name for task in mteb.get_tasks()),
+            types=tuple(get_args(TaskType)),
+            benchmarks={
+                benchmark.name: tuple(_part(task, known) for task in benchmark.tasks)
+                for benchmark in mteb.get_benchmarks()
+            },
+        )
+
+
+@contextmanager
+def quiet_mteb() -> Iterator[None]:
+    """Keep mteb's remarks about superseded and beta tasks out of the terminal: they repeat for every case."""
+    logger = logging.getLogger("mteb")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _define(task: "AbsTask") -> Definition:
+    metadata = task.metadata
+    parts: Any = metadata.tasks if task.is_aggregate else []  # type: ignore[attr-defined]  # an aggregate's metadata has
+    return Definition(
+        name=metadata.name,
+        type=metadata.type,
+        main_score=metadata.main_score,
+        splits=tuple(task.eval_splits),
+        subsets=tuple(task.hf_subsets),
+        spoken={name: " ".join(codes) for name, codes in metadata.hf_subsets_to_langscripts.items()},
+        modalities=tuple(metadata.modalities),
+        dataset=metadata.dataset["path"],
+        revision=metadata.revision,
+        parts=tuple(
+            Part(task=part.metadata.name, splits=tuple(part.eval_splits), subsets=tuple(part.hf_subsets))
+            for part in parts
+        ),
+    )
+
+
+def _part(task: "AbsTask", known: Mapping[str, Definition]) -> Part:
+    name, splits, subsets = task.metadata.name, tuple(task.eval_splits), tuple(task.hf_subsets)
+    whole = known[name]
+    return Part(
+        task=name,
+        splits=None if splits == whole.splits else splits,
+        subsets=None if subsets == whole.subsets else subsets,
+    )
+
+
+def _file() -> Path | None:
+    import platformdirs
+
+    digest = package_digest()
+    if digest is None:
+        return None
+    name = f"mteb-{distribution('mteb').version}-{digest[:16]}-{FORMAT}.json"
+    return Path(platformdirs.user_cache_dir("touchstone", appauthor=False)) / name

@@ -1,0 +1,119 @@
+"""Baselines side by side: aliases, folders, and commits of a real repository."""
+
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.builders import make_baseline, make_baseline_file
+from touchstone.baselines.diff import differ, load_sides
+from touchstone.baselines.files import Baselines, render_baseline_file
+from touchstone.errors import BaselineError
+from touchstone.records.baselines import Baseline
+
+
+def put(folder: Path, alias: str, tasks: Mapping[str, Baseline]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    text = render_baseline_file(make_baseline_file(tasks))
+    (folder / f"{alias}.json").write_text(text, encoding="utf-8")
+
+
+def git(folder: Path, *arguments: str) -> None:
+    identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
+    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A project whose committed baseline has since changed, in a sub-folder of its repository."""
+    project = tmp_path / "project"
+    put(project / "baselines", "a", {"STS16": make_baseline(0.7), "Gone": make_baseline(0.5)})
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    put(project / "baselines", "a", {"STS16": make_baseline(0.8), "New": make_baseline(0.5)})
+    return project
+
+
+def own(folder: Path) -> Baselines:
+    return Baselines(folder / "baselines", built_in=folder / "nothing built in")
+
+
+def test_a_commit_against_the_working_tree(repository: Path) -> None:
+    found = load_sides("HEAD", None, own(repository), repository)
+    assert [(row.name, row.before.score, row.after.score) for row in found.rows] == [("a:STS16", 0.7, 0.8)]
+    assert found.rows[0].delta == pytest.approx(0.1)
+    assert (found.only_before, found.only_after) == (("a:Gone",), ("a:New",))
+
+
+def test_two_folders(tmp_path: Path) -> None:
+    put(tmp_path / "x", "a", {"STS16": make_baseline(0.7)})
+    put(tmp_path / "y", "a", {"STS16": make_baseline(0.6)})
+    assert load_sides("x", "y", own(tmp_path), tmp_path).rows[0].delta == pytest.approx(-0.1)
+
+
+def test_two_models(tmp_path: Path) -> None:
+    put(tmp_path / "baselines", "a", {"STS16": make_baseline(0.7)})
+    put(tmp_path / "baselines", "b", {"STS16": make_baseline(0.6), "STS13": make_baseline(0.5)})
+    found = load_sides("a", "b", own(tmp_path), tmp_path)
+    assert [row.name for row in found.rows] == ["STS16"]
+    assert found.only_after == ("STS13",)
+
+
+@pytest.mark.parametrize(
+    ("before", "message"),
+    [
+        ("a", r'^"a" is one model; compare it with another one, or two folders, or a commit$'),
+        ("HEAD~99", r'^"HEAD~99" is no model with baselines, no folder, and no commit of '),
+        ("aa", r'did you mean "a"\?$|known: a$'),
+        ("--help", r'^"--help" is no model'),
+    ],
+)
+def test_a_side_that_is_nothing_is_one_sentence(repository: Path, before: str, message: str) -> None:
+    with pytest.raises(BaselineError, match=message):
+        load_sides(before, None, own(repository), repository)
+
+
+def test_a_commit_without_baselines_says_so(tmp_path: Path) -> None:
+    (tmp_path / "README").write_text("x", encoding="utf-8")
+    git(tmp_path, "init", "-q")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-q", "-m", "first")
+    put(tmp_path / "baselines", "a", {"STS16": make_baseline(0.7)})
+    with pytest.raises(BaselineError, match=r"^HEAD has no baselines in baselines$"):
+        load_sides("HEAD", None, own(tmp_path), tmp_path)
+
+
+def test_scores_are_compared_over_the_strata_that_both_have() -> None:
+    before = {"STS17": make_baseline({"test/en-en": 0.9, "test/ko-ko": 0.1})}
+    row = differ(before, {"STS17": make_baseline({"test/en-en": 0.8})}).rows[0]
+    assert row.delta == pytest.approx(-0.1)
+    assert (row.scores, row.note) == ((0.9, 0.8), "over test/en-en")
+
+
+def test_what_cannot_be_compared_comes_first_and_says_why() -> None:
+    before = {"A": make_baseline(0.9), "B": make_baseline(0.5), "C": make_baseline({"dev/default": 0.5})}
+    after = {"A": make_baseline(0.2), "B": make_baseline(0.5, metric="max_ap"), "C": make_baseline(0.5)}
+    rows = {row.name: row for row in differ(before, after).rows}
+    assert list(rows)[-1] == "A"
+    assert (rows["B"].delta, rows["B"].note) == (None, "cosine_spearman against max_ap")
+    assert (rows["C"].delta, rows["C"].note) == (None, "no split and subset in common")
+
+
+def test_another_data_revision_is_told() -> None:
+    row = differ({"A": make_baseline(0.5)}, {"A": make_baseline(0.5, dataset_revision="other")}).rows[0]
+    assert row.note == "other data revision"
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), max_size=8))
+def test_what_changed_most_comes_first_and_turning_round_turns_the_sign(scores: list[tuple[float, float]]) -> None:
+    before = {f"T{i}": make_baseline(a) for i, (a, _) in enumerate(scores)}
+    after = {f"T{i}": make_baseline(b) for i, (_, b) in enumerate(scores)}
+    sizes = [abs(row.delta or 0) for row in differ(before, after).rows]
+    assert sizes == sorted(sizes, reverse=True)
+    there = {row.name: row.delta for row in differ(before, after).rows}
+    back = {row.name: row.delta for row in differ(after, before).rows}
+    assert {name: -(delta or 0) for name, delta in back.items()} == pytest.approx(there)

@@ -1,0 +1,168 @@
+"""Samples: canonical bytes, exact numbers, ids that survive reordering, and the score from the file alone."""
+
+import random
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.encoders import save_tiny_model
+from touchstone.config.models import find_model, load_models
+from touchstone.config.suites import Selection
+from touchstone.errors import TouchstoneError
+from touchstone.files.writing import to_json
+from touchstone.measuring.case import measure
+from touchstone.models.kinds import open_model
+from touchstone.records.cases import Case, Source
+from touchstone.records.samples import Samples, gather, read_samples, write_samples
+from touchstone.store.folder import Store
+from touchstone.task_types.base import text_ids
+from touchstone.task_types.registry import rescore
+from touchstone.tasks.catalog import find_tasks
+
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=64)
+
+
+def same(one: Samples, two: Samples) -> bool:
+    columns = ("stratum", "id", "value", "prediction", "gold")
+    pairs = [(getattr(one, name), getattr(two, name)) for name in columns]
+    return (
+        (one.type, one.metric, one.top) == (two.type, two.metric, two.top)
+        and all((a is None) == (b is None) for a, b in pairs)
+        and all(np.array_equal(a, b) for a, b in pairs if a is not None)
+    )
+
+
+@st.composite
+def samples(draw: st.DrawFn) -> Samples:
+    n = draw(st.integers(1, 12))
+    column = st.lists(NUMBERS, min_size=n, max_size=n)
+    kind = draw(st.sampled_from(["value", "prediction", "labels", "top"]))
+    ids = np.array([f"{number:03}" for number in range(n)])
+    strata = np.array(sorted(draw(st.lists(st.sampled_from(["dev/a", "test/b"]), min_size=n, max_size=n))))
+    columns: dict[str, Any] = {}
+    if kind == "value":
+        columns["value"] = np.array(draw(column))
+    elif kind == "prediction":
+        columns["prediction"] = np.array([draw(column), draw(column)]).T
+        columns["gold"] = np.array(draw(column))
+    elif kind == "labels":
+        columns["gold"] = np.array(draw(st.lists(st.integers(-300, 70_000), min_size=n, max_size=n)))
+        columns["prediction"] = np.array(draw(st.lists(st.integers(0, 5), min_size=n, max_size=n)))[:, None]
+    else:
+        columns["top"] = draw(st.lists(st.lists(st.text(max_size=4), max_size=3), min_size=n, max_size=n))
+    return Samples(type="STS", metric="m", stratum=strata, id=ids, **columns)
+
+
+@given(samples())
+def test_what_was_written_is_read_back_exactly_and_gives_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory, written: Samples
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "samples.parquet"
+    write_samples(path, written)
+    first = path.read_bytes()
+    again = read_samples(path)
+    assert same(again, written)
+    write_samples(path, again)
+    assert path.read_bytes() == first
+
+
+@given(samples(), st.randoms(use_true_random=False))
+def test_order_of_rows_and_strata_does_not_matter(written: Samples, shuffler: random.Random) -> None:
+    order = list(range(len(written)))
+    shuffler.shuffle(order)
+    shuffled = Samples(
+        type=written.type,
+        metric=written.metric,
+        **{
+            name: getattr(written, name)[order]
+            for name in ("stratum", "id", "value", "prediction", "gold")
+            if getattr(written, name) is not None
+        },
+        top=None if written.top is None else [written.top[index] for index in order],
+    )
+    assert same(gather([shuffled]), gather([written]))
+
+
+def test_equal_texts_get_different_ids_and_different_texts_too() -> None:
+    ids = text_ids(["a", "b", "a", "a"], ["x", "y", "x", "z"])
+    assert len(set(ids)) == 4
+    assert ids[2] == f"{ids[0]}#1"
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"not parquet at all"])
+def test_damaged_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "x.parquet"
+    path.write_bytes(content)
+    with pytest.raises(TouchstoneError, match=r"x\.parquet: not a file of samples: "):
+        read_samples(path)
+
+
+def test_truncated_file_is_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    ids = np.array([f"{number:05}" for number in range(500)])
+    kept = Samples(type="STS", metric="m", stratum=np.full(500, "s"), id=ids, value=np.linspace(0, 1, 500))
+    write_samples(path, kept)
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(TouchstoneError, match="not a file of samples: "):
+        read_samples(path)
+
+
+NARROWED: dict[str, tuple[str, ...]] = {
+    "STSBenchmark": (),
+    "BIOSSES": (),
+    "STS13": (),
+    "STS16": (),
+    "SICK-R": (),
+    "FarsTail": (),
+    "Banking77Classification": (),
+    "AmazonCounterfactualClassification": ("en",),
+    "RTE3": ("en",),
+    "SIB200Classification": ("eng_Latn",),
+    "TweetSentimentClassification": ("english",),
+    "XQuADRetrieval": ("en",),
+    "Tatoeba": ("deu-eng",),
+    "SIB200ClusteringS2S": ("eng_Latn",),
+    "MasakhaNEWSClusteringS2S": ("eng",),
+    "SummEval": (),
+    "SummEvalSummarization.v2": (),
+}
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    folder = save_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
+    model = find_model(f"{folder}=tiny", load_models(), Path.cwd(), "--model")
+    return open_model(model, "cpu", Store(tmp_path_factory.mktemp("store")))
+
+
+@pytest.mark.parametrize("name", NARROWED)
+def test_stored_file_alone_gives_the_score_and_is_small(name: str, mirror: Path, tiny: Any, tmp_path: Path) -> None:
+    (info,) = find_tasks(Selection(include=(name,)), "test")
+    info = replace(info, subsets=NARROWED[name] or info.subsets, splits=info.splits[-1:])
+    case = Case(alias="tiny", task=info, suite="test", source=Source(kind="mirror", path=mirror))
+    outcome = measure(case, tiny, Store(tmp_path), lambda _: None)
+    assert outcome.samples is not None
+    path = tmp_path / "samples.parquet"
+    write_samples(path, outcome.samples)
+    again = read_samples(path)
+    assert rescore(again) == pytest.approx(outcome.scores.subsets, abs=1e-5)
+    if len(again) >= 200:
+        assert path.stat().st_size <= len(as_json(again)) / 10
+
+
+def as_json(kept: Samples) -> str:
+    """Write samples as this project writes JSON."""
+    rows = []
+    for i in range(len(kept)):
+        row: dict[str, Any] = {"stratum": str(kept.stratum[i]), "id": str(kept.id[i])}
+        row |= {
+            n: getattr(kept, n)[i].tolist() for n in ("value", "prediction", "gold") if getattr(kept, n) is not None
+        }
+        row |= {} if kept.top is None else {"top": list(kept.top[i])}
+        rows.append(row)
+    return to_json(rows)

@@ -1,0 +1,176 @@
+"""`pytest evals` on a model behind an API, as a user meets it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.models.api.server import NAME, Answer, Server, serving, with_change, with_status
+from tests.plugin.test_plugin import EVALS
+from touchstone.config.options import Options
+from touchstone.encoding.batching import CANARIES
+from touchstone.session.session import open_session
+
+KEY = "sk-9f8e7d6c5b4a39281706"
+TASK = "SmokeSTS"
+
+
+@pytest.fixture(scope="module")
+def libraries(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Import all that a run imports: pytester forgets what its runs import, and torch cannot be imported twice."""
+    folder = tmp_path_factory.mktemp("libraries")
+    with serving() as server:
+        typed = {"models": [f"api:{server.url}#{NAME}=served"], "tasks": [TASK, "SmokeRetrieval"], "limit": "20"}
+        session = open_session(Options.parse(typed, root=folder, cwd=folder))
+        for case in session.plan.cases:
+            session.measure(case, lambda _: None)
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester, libraries: None) -> pytest.Pytester:
+    pytester.makeini("[pytest]\n")
+    return pytester
+
+
+def run(project: pytest.Pytester, *arguments: str) -> pytest.RunResult:
+    chosen = () if "--task" in arguments else ("--task", TASK)
+    return project.runpytest_inprocess(
+        *EVALS, "-p", "no:randomly", *chosen, "--report", "run.json", "--baselines", "own", *arguments
+    )
+
+
+def record(project: pytest.Pytester) -> Any:
+    (found,) = json.loads((project.path / "run.json").read_text())["records"]
+    return found
+
+
+def texts(server: Server) -> set[str]:
+    return set(server.inputs) - set(CANARIES)
+
+
+def everything(folder: Path) -> bytes:
+    return b"".join(path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file())
+
+
+def test_a_served_model_is_measured_and_nothing_of_it_is_reused(project: pytest.Pytester, server: Server) -> None:
+    model = ("--model", f"api:{server.url}#{NAME}=served")
+    run(project, *model, "--baseline", "record")
+    first = record(project)
+    asked = texts(server)
+    assert first["score"] > 0.3
+    assert (first["model"], first["revision"], first["device"]) == (f"api/{NAME}", None, "api")
+    assert first["encoded"] == len(asked)
+    assert sorted(server.inputs) == sorted([*asked, *CANARIES, CANARIES[0], CANARIES[-1]]), "each text once"
+    server.requests.clear()
+    result = run(project, *model)
+    result.assert_outcomes(passed=1)
+    second = record(project)
+    assert texts(server) == asked, "all is asked again"
+    assert second["score"] == first["score"]
+    assert second["fingerprint"] != first["fingerprint"]
+    assert second["rule"] == "paired", "another run's numbers are another model's"
+    assert not list((project.path / ".touchstone").glob("embeddings/*"))
+
+
+def test_a_trusted_model_is_asked_once(project: pytest.Pytester, server: Server) -> None:
+    model = ("--model", f"api:{server.url}#{NAME}=served", "--reuse-api")
+    run(project, *model, "--baseline", "record")
+    first = record(project)
+    server.requests.clear()
+    result = run(project, *model)
+    result.assert_outcomes(passed=1)
+    second = record(project)
+    assert not texts(server)
+    assert second["encoded"] == 0
+    assert second["fingerprint"] == first["fingerprint"]
+    assert second["rule"] == "reproduce"
+
+
+def test_a_baseline_says_where_texts_were_cut(project: pytest.Pytester, server: Server) -> None:
+    run(project, "--model", f"api:{server.url}#{NAME}=served@max_characters=30", "--baseline", "record")
+    (file,) = (project.path / "own").glob("*.json")
+    (entry,) = json.loads(file.read_text())["tasks"].values()
+    assert entry["settings"]["max_characters"] == 30
+    assert max(len(text) for text in texts(server)) == 30
+    run(project, "--model", f"api:{server.url}#{NAME}=served", "--against", file.stem)
+    assert "max_characters is" not in record(project)["reason"], "what is not known here is not compared"
+
+
+def break_one(answer: Answer) -> None:
+    answer["data"][-1]["embedding"][0] = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "expected"),
+    [
+        (with_change(break_one), "gave NaN or infinite numbers"),
+        (with_status(500), "answered 500 (internal server error), 2 times in "),
+    ],
+)
+def test_a_server_that_fails_is_an_error_and_no_failure(
+    project: pytest.Pytester, server: Server, behaviour: Any, expected: str
+) -> None:
+    models = f'[served]\nkind = "api"\nurl = "{server.url}"\nname = "{NAME}"\nretries = 1\n'
+    (project.path / "m.toml").write_text(models)
+    healthy = server.always
+    server.next = [healthy, healthy, healthy]  # it answers when the model is opened
+    server.always = behaviour
+    result = run(project, "--models", "m.toml", "--model", "served", "--baseline", "record")
+    result.assert_outcomes(errors=1)
+    found = record(project)
+    assert (found["outcome"], found["score"], found["verdict"]) == ("error", None, None)
+    assert found["error"].startswith(f"{server.url}/embeddings {expected}") or found["error"].startswith(
+        f"served: {server.url}/embeddings {expected}"
+    )
+    assert not (project.path / "own").exists()
+
+
+@pytest.mark.parametrize("trouble", [None, with_status(400, {"error": f"what is {KEY}?"}), with_status(401)])
+def test_the_key_is_in_nothing_that_is_written_or_shown(
+    project: pytest.Pytester, server: Server, monkeypatch: pytest.MonkeyPatch, trouble: Any
+) -> None:
+    monkeypatch.setenv("EMBED_KEY", KEY)
+    models = f'[served]\nkind = "api"\nurl = "{server.url}"\nname = "{NAME}"\napi_key_env = "EMBED_KEY"\n'
+    (project.path / "m.toml").write_text(models)
+    server.always = trouble or server.always
+    result = run(
+        project, "--models", "m.toml", "--model", "served", "--baseline", "record", "--reuse-api", "-vv", "-l",
+        "--log-level", "DEBUG", "--junitxml", "junit.xml", "--tb", "long",
+    )  # fmt: skip
+    assert server.requests[0].headers["Authorization"] == f"Bearer {KEY}"
+    result.assert_outcomes(**({"failed": 1} if trouble is None else {"errors": 1}))
+    shown = result.stdout.str() + result.stderr.str()
+    assert TASK in shown
+    assert KEY not in shown
+    assert KEY.encode() not in everything(project.path)
+
+
+def test_both_stages_may_be_served(project: pytest.Pytester, server: Server) -> None:
+    """The server's reranker scores as its encoder does, so both stages rank alike."""
+    common = f'kind = "api"\nurl = "{server.url}"\nname = "{NAME}"\n'
+    (project.path / "m.toml").write_text(
+        f'[find]\n{common}[order]\n{common}endpoint = "rerank"\n'
+        '[both]\nkind = "pipeline"\nretriever = "find"\nreranker = "order"\ntop_k = 20\n'
+    )
+    arguments = ("--models", "m.toml", "--task", "SmokeRetrieval", "--task", "SmokeReranking", "--limit", "20")
+    result = run(project, *arguments, "--model", "both", "--model", "order", "--model", "find", "--baseline", "off")
+    result.assert_outcomes(passed=4)
+    found = {one["case"]: one for one in json.loads((project.path / "run.json").read_text())["records"]}
+    retrieval = found["both:SmokeRetrieval"]
+    first, second = retrieval["stages"]
+    assert (first["alias"], second["alias"], retrieval["score"]) == ("find", "order", second["score"])
+    assert first["score"] == pytest.approx(second["score"], abs=0.02)
+    assert found["order:SmokeReranking"]["score"] == pytest.approx(found["find:SmokeReranking"]["score"], abs=1e-4)
+    server.requests.clear()
+    server.always = with_status(501)
+    result = run(project, *arguments, "--model", "both", "--baseline", "off")
+    result.assert_outcomes(errors=1)
+
+
+def test_offline_is_a_promise(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = run(project, "--model", "api:https://api.example.com/v1#embed=served", "--offline")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*--offline promises no network call, and served is at https://api.example.com/v1/embeddings"]
+    )

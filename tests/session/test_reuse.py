@@ -1,0 +1,336 @@
+"""What is measured again and what is judged again when something changes: a row of the README's table each."""
+
+import json
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.builders import make_case, make_identity, write_retrieval
+from tests.encoders import save_tiny_model
+from touchstone.config.options import Options
+from touchstone.environment import describe_environment
+from touchstone.errors import BaselineError
+from touchstone.judging.gate import judge
+from touchstone.records.outcomes import Outcome
+from touchstone.records.runs import make_record
+from touchstone.records.verdicts import Verdict
+from touchstone.schedule.devices import name_devices
+from touchstone.session import code_version
+from touchstone.session import reuse as known
+from touchstone.session.code_version import JUDGE, RUN, hash_code
+from touchstone.session.reuse import outcome_key
+from touchstone.session.session import Session, open_session
+
+SUITE = """
+models = ["tiny"]
+[[tasks.custom]]
+name = "Tickets"
+type = "Retrieval"
+path = "data"
+"""
+MODEL = '[tiny]\npath = "model"\n'
+SAME, JUDGED, MEASURED = (False, False), (False, True), (True, True)
+
+
+@dataclass
+class Project:
+    """A suite of one case in a folder, and what its runs did."""
+
+    folder: Path
+    did: list[str] = field(default_factory=list)
+
+    def open(self, **typed: Any) -> Session:
+        known._installation.cache_clear()
+        code_version.measuring_code.cache_clear()
+        code_version.judging_code.cache_clear()
+        options = {
+            "suites": [str(self.folder / "suite.toml")],
+            "device": "cpu",
+            "store": "store",
+            "models_file": "models.toml",
+        } | typed
+        opened = open_session(Options.parse(options, root=self.folder, cwd=self.folder))
+        measure = opened.engine.measure
+
+        def watched(*args: Any) -> Outcome:
+            self.did.append("measured")
+            return measure(*args)
+
+        opened.engine.measure = watched  # type: ignore[method-assign, assignment]
+        return opened
+
+    def run(self, **typed: Any) -> tuple[tuple[bool, bool], Outcome, Verdict | None]:
+        """Run the case; say whether it was measured and judged, and what came out."""
+        self.did.clear()
+        opened = self.open(**typed)
+        (case,) = opened.plan.cases
+        opened.expect([case.id])
+        outcome = opened.measure(case, lambda _: None)
+        verdict = opened.judge(case, outcome, opened.circumstances(case, outcome))
+        return ("measured" in self.did, "judged" in self.did), outcome, verdict
+
+    def record(self) -> None:
+        opened = self.open(baseline="update")
+        (case,) = opened.plan.cases
+        outcome = opened.measure(case, lambda _: None)
+        opened.baselines.write([make_record(case, outcome, None, None)], opened.env, opened.store)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a project whose case was measured and judged once."""
+    folder = tmp_path_factory.mktemp("project")
+    save_tiny_model(folder / "model", seed=1)
+    write_retrieval(folder / "data", 20, seed=1)
+    (folder / "data" / "qrels").mkdir()
+    (folder / "data" / "qrels.jsonl").rename(folder / "data" / "qrels" / "test.jsonl")
+    (folder / "suite.toml").write_text(SUITE)
+    (folder / "models.toml").write_text(MODEL)
+    project = Project(folder)
+    project.record()
+    project.run()
+    return folder
+
+
+@pytest.fixture
+def project(measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of it: nothing that is known names a place."""
+    found = Project(shutil.copytree(measured, tmp_path / "project"))
+
+    def watched(*args: Any) -> Verdict:
+        found.did.append("judged")
+        return judge(*args)
+
+    monkeypatch.setattr("touchstone.session.session.judge", watched)
+    return found
+
+
+def test_nothing_changed_nothing_done(project: Project) -> None:
+    did, outcome, verdict = project.run()
+    assert did == SAME
+    assert outcome.reused
+    assert outcome.samples is None
+    assert verdict is not None
+    assert verdict.word == "pass"
+
+
+def test_what_is_known_is_what_was_measured(project: Project) -> None:
+    _, again, verdict = project.run()
+    _, anew, judged = project.run(overwrite=True)
+    assert verdict == judged
+    for name in ("identity", "scores", "settings", "device", "data_sha256", "texts", "prompts", "samples_file"):
+        assert getattr(again, name) == getattr(anew, name), name
+
+
+def change_weights(project: Project, seed: int = 2) -> None:
+    for name in ("model", "model-bare"):
+        shutil.rmtree(project.folder / name)
+    save_tiny_model(project.folder / "model", seed=seed)
+
+
+def change_prompt(project: Project) -> None:
+    (project.folder / "models.toml").write_text(MODEL + 'prompts = { query = "find: " }\n')
+
+
+def change_data(project: Project) -> None:
+    file = project.folder / "data" / "corpus.jsonl"
+    lines = file.read_text().splitlines()
+    changed = {**json.loads(lines[0]), "text": "another text altogether"}
+    file.write_text("\n".join([json.dumps(changed), *lines[1:]]) + "\n")
+
+
+def change_baseline(project: Project) -> None:
+    file = project.folder / "baselines" / "tiny.json"
+    content = json.loads(file.read_text())
+    content["tasks"]["Tickets"]["score"] -= 0.01
+    content["tasks"]["Tickets"]["subsets"]["test/default"] -= 0.01
+    file.write_text(json.dumps(content))
+
+
+def change_report(project: Project) -> None:
+    (project.folder / "report.html").touch()
+
+
+def spoil_samples(project: Project) -> None:
+    for file in (project.folder / "store" / "samples").rglob("*.parquet"):
+        file.write_bytes(file.read_bytes()[:-1])
+
+
+def spoil_outcomes(project: Project) -> None:
+    for file in (project.folder / "store" / "outcomes").rglob("*.json"):
+        file.write_text(file.read_text().replace('"score": 0.', '"score": 0.1'))
+
+
+def spoil_verdicts(project: Project) -> None:
+    for file in (project.folder / "store" / "verdicts").rglob("*.json"):
+        file.write_text(file.read_text().replace('"pass"', '"improved"'))
+
+
+@pytest.mark.parametrize(("change", "does"), [
+    (change_weights, MEASURED),
+    (change_prompt, MEASURED),
+    (change_data, MEASURED),
+    (change_baseline, JUDGED),
+    (change_report, SAME),
+    (spoil_samples, MEASURED),
+    (spoil_outcomes, MEASURED),
+    (spoil_verdicts, JUDGED),
+])  # fmt: skip
+def test_a_changed_file_is_noticed(
+    project: Project, change: Callable[[Project], None], does: tuple[bool, bool]
+) -> None:
+    change(project)
+    did, *_ = project.run()
+    # A case that is measured again may come out the same to the last digit, and then has its verdict.
+    assert did[0] == does[0]
+    assert did == does or (change in (spoil_samples, spoil_outcomes) and not did[1])
+    assert project.run()[0] == SAME
+
+
+@pytest.mark.parametrize(("typed", "does"), [
+    ({"limit": "10"}, MEASURED),
+    ({"margin": "0.02"}, JUDGED),
+    ({"alpha": "0.01"}, JUDGED),
+    ({"gate": "threshold"}, JUDGED),
+    ({"baseline": "off"}, SAME),
+    ({"device": "auto"}, SAME),
+    ({"overwrite": True}, MEASURED),
+])  # fmt: skip
+def test_a_changed_option_is_noticed(project: Project, typed: dict[str, Any], does: tuple[bool, bool]) -> None:
+    if typed == {"device": "auto"} and name_devices(os.environ, platform.system()) != "cpu":
+        pytest.skip("this machine has a GPU, which auto would take")
+    assert project.run(**typed)[0] == does
+
+
+@pytest.mark.parametrize("library", ["mteb", "torch", "sentence-transformers", "transformers", "scikit-learn"])
+def test_another_version_of_what_computes_is_measured_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch, library: str
+) -> None:
+    there = describe_environment()
+    monkeypatch.setattr("touchstone.session.reuse.describe_environment", lambda: there | {library: "99"})
+    assert project.run()[0][0]
+
+
+def test_another_interpreter_or_kernel_is_judged_by_what_is_there(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = describe_environment()
+    monkeypatch.setattr(
+        "touchstone.session.reuse.describe_environment", lambda: there | {"python": "3.99", "platform": "other"}
+    )
+    assert not project.run()[0][0]
+
+
+def test_a_library_under_development_is_never_known(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(known, "installed_for_good", lambda: False)
+    assert project.run()[0][0]
+    assert project.run()[0][0]
+
+
+@pytest.mark.parametrize(("module", "does"), [
+    ("measuring/case.py", MEASURED),
+    ("metrics/ranking.py", MEASURED),
+    ("tasks/new.py", MEASURED),
+    ("seams.py", MEASURED),
+    ("new_room/new.py", MEASURED),
+    ("judging/gate.py", JUDGED),
+    ("judging/statistics.py", JUDGED),
+    ("formatting.py", JUDGED),
+    ("report/html.py", SAME),
+    ("plugin/marks.py", SAME),
+])  # fmt: skip
+def test_changed_code_is_noticed(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, does: tuple[bool, bool]
+) -> None:
+    package = tmp_path / "package"
+    for path in code_version.HOME.rglob("*.py"):
+        there = package / path.relative_to(code_version.HOME)
+        there.parent.mkdir(parents=True, exist_ok=True)
+        there.write_text(path.read_text())
+    monkeypatch.setattr(code_version, "HOME", package)
+    assert project.run()[0] == SAME  # the same code in another place
+    (package / module).parent.mkdir(exist_ok=True)
+    with (package / module).open("a") as file:
+        file.write("# changed\n")
+    did, *_ = project.run()
+    assert did == does
+
+
+def test_another_number_of_cases_is_judged_again(project: Project) -> None:
+    opened = project.open()
+    (case,) = opened.plan.cases
+    opened.expect([case.id])
+    project.did.clear()
+    outcome = opened.measure(case, lambda _: None)
+    opened._expected = (*opened._expected, "tiny:Another")
+    opened.judge(case, outcome, opened.circumstances(case, outcome))
+    assert project.did == ["judged"]
+
+
+def test_other_samples_to_compare_with_are_shown_without_texts_and_then_known(project: Project) -> None:
+    change_weights(project, seed=2)
+    (first,) = project.run()[1:2]
+    assert first.shown is not None
+    assert first.shown.lost[0].texts
+    change_weights(project, seed=3)
+    project.record()
+    change_weights(project, seed=2)
+    did, outcome, verdict = project.run()
+    assert did == JUDGED
+    assert verdict is not None
+    assert outcome.shown is not None
+    assert outcome.shown.note is not None
+    assert "--overwrite" in outcome.shown.note
+    assert not outcome.shown.lost[0].texts
+    again = project.run()
+    assert again[0] == SAME
+    assert again[1].shown == outcome.shown
+
+
+def test_an_api_without_leave_to_reuse_is_never_known(project: Project) -> None:
+    (project.folder / "models.toml").write_text('[tiny]\nkind = "api"\nurl = "http://127.0.0.1:9/v1"\nname = "x"\n')
+    opened = project.open()
+    (case,) = opened.plan.cases
+    assert opened.known._key(case) is None
+    allowed = project.open(reuse_api=True)
+    assert allowed.known._key(case) is not None
+
+
+def test_a_damaged_baseline_is_an_error_also_where_the_verdict_is_known(project: Project) -> None:
+    assert project.run()[0] == SAME
+    (file,) = (project.folder / "baselines" / "samples").rglob("*.parquet")
+    file.write_bytes(b"")
+    with pytest.raises(BaselineError, match="is not the file recorded"):
+        project.run()
+
+
+def test_the_key_of_a_case_names_everything(tmp_path: Path) -> None:
+    case, identity = make_case(), make_identity()
+    keys = [
+        outcome_key(case, identity, "data", "cpu"),
+        outcome_key(make_case(limit=3), identity, "data", "cpu"),
+        outcome_key(case, make_identity(fingerprint="0" * 12), "data", "cpu"),
+        outcome_key(case, identity, "other data", "cpu"),
+        outcome_key(make_case(name="STS16"), identity, "data", "cpu"),
+    ]
+    assert len({json.dumps(key, sort_keys=True) for key in keys}) == len(keys)
+
+
+def test_every_name_left_out_of_a_key_is_there() -> None:
+    there = {path.stem for path in code_version.HOME.iterdir()}
+    assert there >= JUDGE | RUN
+
+
+def test_the_hash_of_code_is_of_names_and_content(tmp_path: Path) -> None:
+    (tmp_path / "a.py").write_text("x = 1")
+    one = hash_code(tmp_path, set())
+    assert hash_code(tmp_path, {"b"}) == one
+    (tmp_path / "a.py").rename(tmp_path / "b.py")
+    assert hash_code(tmp_path, set()) != one
+    assert hash_code(tmp_path, {"b"}) == hash_code(tmp_path / "nothing", set())

@@ -1,0 +1,184 @@
+import hashlib
+import json
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import pytest
+
+from touchstone.encoding.keys import make_keys
+from touchstone.store.folder import OUTCOMES, VERDICTS, Store
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def put(content: bytes, file: BinaryIO) -> None:
+    file.write(content)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"weights")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "store"
+
+
+def rewrite_in_place(path: Path, content: bytes) -> None:
+    """Change a file's content and nothing else that can be set by hand."""
+    before = path.stat()
+    with path.open("r+b") as handle:
+        handle.write(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    after = path.stat()
+    assert (after.st_size, after.st_mtime_ns, after.st_ino) == (before.st_size, before.st_mtime_ns, before.st_ino)
+
+
+def test_a_file_rewritten_in_place_with_its_old_size_and_time_has_the_new_hash(file: Path, folder: Path) -> None:
+    store = Store(folder)
+    assert store.file_sha256(file) == sha256(b"weights")
+
+    rewrite_in_place(file, b"retrain")
+
+    assert store.file_sha256(file) == sha256(b"retrain")
+    assert Store(folder).file_sha256(file) == sha256(b"retrain")
+
+
+def test_a_file_replaced_under_its_name_has_the_new_hash(file: Path, folder: Path, tmp_path: Path) -> None:
+    store = Store(folder)
+    store.file_sha256(file)
+    other = tmp_path / "other"
+    other.write_bytes(b"retrain")
+    before = file.stat()
+    os.utime(other, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+    other.replace(file)
+
+    assert store.file_sha256(file) == sha256(b"retrain")
+
+
+def test_an_unchanged_file_is_not_read_again_by_a_later_process(
+    file: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Store(folder).file_sha256(file)
+    really_open = Path.open
+
+    def refuse(path: Path, *args: Any, **kwargs: Any) -> Any:
+        assert path != file, "the file was read again"
+        return really_open(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refuse)
+
+    assert Store(folder).file_sha256(file) == sha256(b"weights")
+
+
+def test_two_stores_on_one_folder_agree_after_each_has_written(file: Path, folder: Path, tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    second.write_bytes(b"tokenizer")
+    one, two = Store(folder), Store(folder)
+
+    assert (one.file_sha256(file), two.file_sha256(second)) == (sha256(b"weights"), sha256(b"tokenizer"))
+    rewrite_in_place(file, b"retrain")
+
+    assert two.file_sha256(file) == one.file_sha256(file) == sha256(b"retrain")
+    assert one.file_sha256(second) == sha256(b"tokenizer")
+
+
+@pytest.mark.parametrize(
+    "memo", [b"", b"{", b"\xff\xfe", b"[]", b"null", b"3", b'{"FILE": 3}', b'{"FILE": null}', b'{"FILE": [7]}']
+)
+def test_a_corrupt_memo_is_computed_again(memo: bytes, file: Path, folder: Path) -> None:
+    Store(folder).file_sha256(file)
+    (written,) = (path for path in folder.iterdir() if path.is_file())
+    written.write_bytes(memo.replace(b"FILE", str(file).encode()))
+
+    assert Store(folder).file_sha256(file) == sha256(b"weights")
+    assert Store(folder).file_sha256(file) == sha256(b"weights")
+
+
+def write_files(folder: Path, contents: dict[str, str]) -> list[tuple[str, Path]]:
+    folder.mkdir()
+    for name, content in contents.items():
+        (folder / name).write_text(content)
+    return [(name, folder / name) for name in contents]
+
+
+def test_the_hash_of_files_depends_on_neither_their_order_nor_their_place(folder: Path, tmp_path: Path) -> None:
+    store = Store(folder)
+    here = write_files(tmp_path / "here", {"a": "1", "b": "2"})
+    there = write_files(tmp_path / "there", {"b": "2", "a": "1"})
+
+    assert store.files_sha256(here) == store.files_sha256(reversed(here)) == store.files_sha256(there)
+
+
+def test_the_hash_of_files_depends_on_names_contents_and_which_belongs_to_which(folder: Path, tmp_path: Path) -> None:
+    variants = [{"a": "1", "b": "2"}, {"a": "1", "c": "2"}, {"a": "1", "b": "3"}, {"a": "2", "b": "1"}, {"a": "1"}]
+    store = Store(folder)
+
+    hashes = [store.files_sha256(write_files(tmp_path / str(i), content)) for i, content in enumerate(variants)]
+
+    assert len(set(hashes)) == len(variants)
+
+
+def test_samples_of_two_runs_of_one_model_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    one, two = (store.write_samples("0123456789ab", "STS22.v2@limit=5.parquet", content) for content in (b"1", b"2"))
+    assert one != two
+    assert (store.read_samples(one), store.read_samples(two)) == (b"1", b"2")
+    (tmp_path / one).write_bytes(b"2")
+    assert store.read_samples(one) is None, "other content than the name says"
+    assert store.read_samples("samples/gone.parquet") is None
+
+
+def test_rankings_are_kept_by_key_and_the_newest_alone(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    keys: list[dict[str, object]] = [{"fingerprint": "0123456789ab", "limit": limit} for limit in (None, 5)]
+    assert store.read_rankings(keys[0]) is None
+    for content in (b"first", b"second"):
+        store.write_rankings(keys[0], partial(put, content))
+        assert store.read_rankings(keys[0]) == content
+    assert store.read_rankings(keys[1]) is None
+    (file,) = tmp_path.rglob("*.parquet")
+    file.write_bytes(b"secund")
+    assert store.read_rankings(keys[0]) is None
+    store.write_rankings(keys[0], partial(put, b"second"))
+    assert store.read_rankings(keys[0]) == b"second"
+
+
+def test_what_is_kept_under_a_key_is_replaced_whole_and_never_given_damaged(tmp_path: Path) -> None:
+    store, key = Store(tmp_path), {"fingerprint": "0123456789ab", "task": "STS16"}
+    assert store.kept(OUTCOMES, key) is None
+    for score in (0.5, 0.6):
+        store.keep(OUTCOMES, key, {"score": score})
+        assert store.kept(OUTCOMES, key) == {"score": score}
+    (file,) = (tmp_path / OUTCOMES).rglob("*.json")
+    assert json.loads(file.read_text())["key"] == key
+    assert store.kept(OUTCOMES, key | {"task": "STS17"}) is None
+    assert store.kept(VERDICTS, key) is None
+    file.write_text(file.read_text().replace("0.6", "0.7"))
+    assert store.kept(OUTCOMES, key) is None
+
+
+def test_a_store_that_overwrites_gives_nothing_away_and_keeps_what_is_new(tmp_path: Path) -> None:
+    key = {"fingerprint": "0123456789ab"}
+    old, keys, vector = Store(tmp_path), make_keys(["text"]), np.ones((1, 4), np.float32)
+    old.keep(OUTCOMES, key, {"score": 0.5})
+    old.write_rankings(key, lambda file: file.write(b"found"))
+    old.embeddings(key).put(keys, vector)
+    anew = Store(tmp_path, overwrite=True)
+    assert anew.kept(OUTCOMES, key) is None
+    assert anew.read_rankings(key) is None
+    vectors = anew.embeddings(key)
+    assert not vectors.get(keys)[0].any()
+    vectors.put(keys, vector * 2)
+    assert vectors.get(keys)[0].all()
+    anew.keep(OUTCOMES, key, {"score": 0.6})
+    assert Store(tmp_path).kept(OUTCOMES, key) == {"score": 0.6}
