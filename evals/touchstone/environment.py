@@ -40,9 +40,14 @@ def is_editable(package: Distribution) -> bool:
 
 def find_commit(folder: Path) -> str | None:
     """Return the commit checked out there, 12 hex digits and a plus where files differ from it; None without git."""
-    question = ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
+    found = ask_git(folder, "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+")
+    return found.decode().strip() or None if found else None
+
+
+def ask_git(folder: Path, *arguments: str) -> bytes | None:
+    """Return what git prints in a folder; None where it refuses, or is not there."""
     try:
-        answer = subprocess.run(question, cwd=folder, capture_output=True, check=False, text=True)
+        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)
     except OSError:
         return None
-    return answer.stdout.strip() or None if answer.returncode == 0 else None
+    return done.stdout if done.returncode == 0 else None

@@ -85,13 +85,13 @@ def verdicts(one: Samples, two: Samples, rounds: int, margin: float) -> Mapping[
         assert isinstance(paired, Paired)
         outcome = make_outcome(0.5 + paired.difference.mean)
         counts[judge(case, outcome, make_reference(0.5), Circumstances(env=ENV, paired=paired)).word] += 1
-    return {word: counts[word] / rounds for word in ("pass", "unresolved", "improved", "regressed")}
+    return {word: counts[word] / rounds for word in ("pass", "inconclusive", "improved", "regressed")}
 
 
 def main(mirror: Path, rounds: int) -> None:
     """Print the table."""
     print(f"{CANDIDATE} against {REFERENCE}, {rounds} rounds of random signs, in percent, alpha 5")
-    words = ("pass", "unresolved", "improved", "regressed")
+    words = ("pass", "inconclusive", "improved", "regressed")
     print(f"{'task':26}{'n':>6}{'changed':>9}{'margin':>8}{''.join(f'{word:>12}' for word in words)}")
     with TemporaryDirectory() as folder:
         for name in TASKS:

@@ -7,12 +7,11 @@ Every verdict makes a claim: a FAIL, that something was lost; a PASS under a thr
 It is called wrong where the 95 % interval of the paired difference does not bear the claim out: a FAIL is *unfounded*
 when zero lies in the interval or below it, so that nothing need be lost; a PASS *let through* a loss when the whole
 interval is below zero and reaches beyond the threshold, so that the loss is real and nothing shows it to be tolerable.
-Wrong to claim is not the same as untrue: the model with a layer less surely is worse where a FAIL is unfounded. A loss
-that is real but surely within the threshold is what a threshold allows: passing it is right. A PASS whose interval
+Wrong to claim is not the same as untrue: the model with a layer less is worse where a FAIL is unfounded. A loss
+that is real but within the threshold is what a threshold allows: passing it is right. A PASS whose interval
 reaches both beyond the threshold and above zero is *unproven*: other samples might have failed it.
 
-The gate's own verdicts are held to the same words at its margin of one point. ``unresolved`` makes neither claim and
-counts as undecided; it *left open* a loss where a PASS would have let it through. The intervals are two-sided, one per
+The gate's own verdicts are held to the same words at its margin of one point. ``inconclusive`` makes neither claim; it *left open* a loss where a PASS would have let it through. The intervals are two-sided, one per
 case, not widened for their number as the gate's p-values are: of 100 some 5 miss the truth.
 """
 
@@ -72,10 +71,10 @@ CLAIMS: Mapping[str | None, "Claim"] = {
     "drifted": "FAIL",
     "pass": "PASS",
     "improved": "PASS",
-    "unresolved": "undecided",
+    "inconclusive": "inconclusive",
 }
 
-Claim = Literal["FAIL", "PASS", "undecided"]
+Claim = Literal["FAIL", "PASS", "inconclusive"]
 Fault = Literal["unfounded", "let through", "unproven", "left open"]
 
 
@@ -100,7 +99,7 @@ def find_fault(claim: Claim, interval: tuple[float, float], threshold: float) ->
         return "unfounded" if high >= 0 else None
     if low >= -threshold:
         return None
-    if claim == "undecided":
+    if claim == "inconclusive":
         return "left open" if high < 0 else None
     return "let through" if high < 0 else "unproven"
 
@@ -143,7 +142,7 @@ def render_counts(runs: Mapping[str, Run]) -> Iterator[str]:
     for run in runs.values():
         for one in (judged for record in run.records for judged in judge_thrice(record)):
             counts.setdefault(one.rule, Counter()).update([one.claim, *([one.fault] if one.fault else [])])
-    columns = ("FAIL", "unfounded", "PASS", "let through", "unproven", "undecided", "left open")
+    columns = ("FAIL", "unfounded", "PASS", "let through", "unproven", "inconclusive", "left open")
     rows = ([rule, *(str(found[column]) for column in columns)] for rule, found in counts.items())
     yield from _table(["rule", *columns], rows)
 

@@ -33,14 +33,14 @@ def row(task: str, delta: float, low: float, high: float, verdict: str, **change
         ("FAIL", -0.02, -0.001, None),
         ("FAIL", -0.02, 0.0, "unfounded"),
         ("FAIL", -0.02, 0.004, "unfounded"),
-        ("PASS", -0.009, -0.001, None),  # real, and surely within the point
+        ("PASS", -0.009, -0.001, None),  # real, and within the point
         ("PASS", -0.01, -0.001, None),
         ("PASS", -0.011, -0.001, "let through"),
         ("PASS", -0.011, 0.0, "unproven"),
         ("PASS", 0.0, 0.0, None),
-        ("undecided", -0.05, -0.001, "left open"),
-        ("undecided", -0.05, 0.0, None),
-        ("undecided", -0.009, -0.001, None),
+        ("inconclusive", -0.05, -0.001, "left open"),
+        ("inconclusive", -0.05, 0.0, None),
+        ("inconclusive", -0.009, -0.001, None),
     ],
 )
 def test_what_the_interval_has_against_a_claim(claim: Claim, low: float, high: float, fault: Fault | None) -> None:
@@ -52,9 +52,9 @@ def test_a_fixed_threshold_looks_at_the_difference_alone() -> None:
 
 
 def test_each_rule_is_held_against_the_interval_by_its_own_threshold() -> None:
-    judged = judge_thrice(row("RTE3", -0.007, -0.012, -0.002, "unresolved"))
+    judged = judge_thrice(row("RTE3", -0.007, -0.012, -0.002, "inconclusive"))
     assert [(one.rule, one.claim, one.fault) for one in judged] == [
-        ("touchstone", "undecided", "left open"),
+        ("touchstone", "inconclusive", "left open"),
         ("fixed 0.5", "FAIL", None),
         ("fixed 1", "PASS", "let through"),
     ]
@@ -64,20 +64,20 @@ def test_each_rule_is_held_against_the_interval_by_its_own_threshold() -> None:
 def test_the_tables() -> None:
     runs = {
         "a": make_run(
-            row("RTE3", -0.007, -0.012, -0.002, "unresolved"), row("STS16", -0.03, -0.04, -0.02, "regressed")
+            row("RTE3", -0.007, -0.012, -0.002, "inconclusive"), row("STS16", -0.03, -0.04, -0.02, "regressed")
         ),
         "b": make_run(row("RTE3", -0.012, -0.026, 0.002, "pass")),
     }
     matrix = list(render_matrix(runs))
-    assert matrix[2] == "| RTE3 | −0.70 [−1.20, −0.20] unresolved | −1.20 [−2.60, +0.20] pass |"
+    assert matrix[2] == "| RTE3 | −0.70 [−1.20, −0.20] inconclusive | −1.20 [−2.60, +0.20] pass |"
     assert matrix[3] == "| STS16 | −3.00 [−4.00, −2.00] regressed | not measured |"
     assert list(render_cases(runs))[2:] == [
-        "| a | RTE3 | −0.70 | [−1.20, −0.20] | unresolved: left open | FAIL | PASS: let through |",
+        "| a | RTE3 | −0.70 | [−1.20, −0.20] | inconclusive: left open | FAIL | PASS: let through |",
         "| a | STS16 | −3.00 | [−4.00, −2.00] | regressed | FAIL | FAIL |",
         "| b | RTE3 | −1.20 | [−2.60, +0.20] | pass: unproven | FAIL: unfounded | FAIL: unfounded |",
     ]
     assert list(render_counts(runs)) == [
-        "| rule | FAIL | unfounded | PASS | let through | unproven | undecided | left open |",
+        "| rule | FAIL | unfounded | PASS | let through | unproven | inconclusive | left open |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
         "| touchstone | 1 | 0 | 1 | 0 | 1 | 1 | 1 |",
         "| fixed 0.5 | 3 | 1 | 0 | 0 | 0 | 0 | 0 |",

@@ -228,10 +228,7 @@ def test_trend_shows_the_scores_of_a_stores_runs(
             ("report", "a.json", "--out", "a.pdf"),
             'touchstone: --out = "a.pdf"; its suffix says the format, one of .html',
         ),
-        (
-            ("report", "a.json", "--out", "github"),
-            'touchstone: --out = "github"; its suffix says the format, one of .html',
-        ),
+        (("report", "a.json", "--out", "github"), "touchstone: --report github needs a step of GitHub Actions"),
     ],
 )
 def test_what_history_does_not_have_is_one_sentence(

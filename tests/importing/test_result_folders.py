@@ -81,17 +81,20 @@ def test_a_folder_without_results_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_clone_of_the_repository_is_named_by_its_commit(tree: Path, packed: bool) -> None:
-    git = tree / ".git"
-    (git / "refs" / "heads").mkdir(parents=True)
-    (git / "HEAD").write_text("ref: refs/heads/main\n")
-    if packed:
-        (git / "packed-refs").write_text(f"# pack-refs\n{'0' * 40} refs/heads/other\n{COMMIT} refs/heads/main\n")
-    else:
-        (git / "refs" / "heads" / "main").write_text(f"{COMMIT}\n")
-    assert name_source(find_folder(tree, A, include_external=False)) == "results-repo@f4cc6c8b"
-    assert name_source(find_folder(tree, "external", include_external=True)) == "results-repo@f4cc6c8b/external"
-    (git / "HEAD").write_text(f"{COMMIT}\n")
-    assert name_source(find_folder(tree, A, include_external=False)) == "results-repo@f4cc6c8b"
+    who = ("-c", "user.name=x", "-c", "user.email=x@x")
+    for words in (
+        ("init", "-q"),
+        (*who, "commit", "-q", "--allow-empty", "-m", "x"),
+        *[("pack-refs", "--all")] * packed,
+    ):
+        subprocess.run(["git", *words], cwd=tree, check=True)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=tree, check=True, capture_output=True, text=True).stdout[
+        :8
+    ]
+    assert name_source(find_folder(tree, A, include_external=False)) == f"results-repo@{commit}"
+    assert name_source(find_folder(tree, "external", include_external=True)) == f"results-repo@{commit}/external"
+    subprocess.run(["git", "checkout", "-q", "--detach"], cwd=tree, check=True)
+    assert name_source(find_folder(tree, A, include_external=False)) == f"results-repo@{commit}"
 
 
 @pytest.mark.parametrize(

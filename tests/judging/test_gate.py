@@ -108,7 +108,7 @@ def test_a_clustering_from_another_or_an_unknown_environment_is_unresolved(
 ) -> None:
     verdict = repeated(-0.006, "Clustering", env=env)
 
-    assert (verdict.word, verdict.rule, verdict.ok) == ("unresolved", "reproduce", True)
+    assert (verdict.word, verdict.rule, verdict.ok) == ("inconclusive", "reproduce", True)
     assert "other environment" in verdict.reason
     assert all(part in verdict.reason for part in told)
     assert repeated(0.0, "Clustering", env=env).ok
@@ -321,7 +321,7 @@ def test_without_a_baseline_a_case_is_missing_and_fails() -> None:
 def test_exactly_pass_improved_and_unresolved_let_a_case_pass() -> None:
     passing = {word for word in get_args(VerdictWord) if Verdict(word=word, reason="").ok}
 
-    assert passing == {"pass", "improved", "unresolved"}
+    assert passing == {"pass", "improved", "inconclusive"}
 
 
 @given(fractions, fractions, st.none() | st.floats(0, 1), st.floats(0, 0.5), st.floats(0, 0.5))
@@ -442,8 +442,8 @@ def test_a_difference_must_be_beyond_chance_shared_among_the_cases(
     loss = by_pairs(compared(-0.02, 0.02, p_loss=p, p_gain=1 - p), gated, alpha=alpha)
     gain = by_pairs(compared(0.02, 0.02, p_loss=1 - p, p_gain=p), gated, alpha=alpha)
 
-    assert loss.word == ("regressed" if beyond else "unresolved")
-    assert gain.word == ("improved" if beyond else "unresolved")
+    assert loss.word == ("regressed" if beyond else "inconclusive")
+    assert gain.word == ("improved" if beyond else "inconclusive")
     shared = f"{alpha:g}" + (f"/{gated}" if gated > 1 else "")
     told = f"p = {p:.2g} {'<' if beyond else '≥'} {shared}, "
     assert told in loss.reason
@@ -455,9 +455,9 @@ def test_a_pass_needs_a_hundred_samples_and_a_bound_within_the_margin() -> None:
     assert by_pairs(compared(0.0, n=99)).reason.endswith("; a pass needs 100 samples")
     # 1.645 errors below the mean: 0.5 point less 0.4934, or 0.5099.
     assert by_pairs(compared(-0.005, 0.0030)).word == "pass"
-    assert by_pairs(compared(-0.005, 0.0031)).word == "unresolved"
+    assert by_pairs(compared(-0.005, 0.0031)).word == "inconclusive"
     # A bound exactly at the margin is not within it.
-    assert by_pairs(compared(-0.25, 0.0, p_loss=0.5), margin=0.25).word == "unresolved"
+    assert by_pairs(compared(-0.25, 0.0, p_loss=0.5), margin=0.25).word == "inconclusive"
 
 
 def test_from_ten_changed_samples_on_the_t_bound_counts() -> None:
@@ -465,13 +465,13 @@ def test_from_ten_changed_samples_on_the_t_bound_counts() -> None:
     small: dict[str, Any] = {"error": 1e-5, "n": 300}
 
     assert by_pairs(compared(0.0, **small, changed=10, strata=((10, 300),))).word == "pass"
-    assert by_pairs(compared(0.0, **small, changed=9, strata=((9, 300),))).word == "unresolved"
-    assert by_pairs(compared(0.0, **small, changed=9, strata=((9, 300),)), margin=0.05).word == "unresolved"
+    assert by_pairs(compared(0.0, **small, changed=9, strata=((9, 300),))).word == "inconclusive"
+    assert by_pairs(compared(0.0, **small, changed=9, strata=((9, 300),)), margin=0.05).word == "inconclusive"
     assert by_pairs(compared(0.0, **small, changed=9, strata=((9, 300),)), margin=0.053).word == "pass"
     assert by_pairs(compared(0.0, **small, changed=9, decomposable=False)).word == "pass"
     # Where the score is no mean over samples, a wide bound counts however few changed and however many there are.
-    assert by_pairs(compared(0.0, 0.01, changed=9, decomposable=False)).word == "unresolved"
-    assert by_pairs(compared(0.0, 0.01)).word == "unresolved"
+    assert by_pairs(compared(0.0, 0.01, changed=9, decomposable=False)).word == "inconclusive"
+    assert by_pairs(compared(0.0, 0.01)).word == "inconclusive"
 
 
 @pytest.mark.parametrize(
@@ -500,12 +500,12 @@ def test_from_ten_changed_samples_on_the_t_bound_counts() -> None:
         ),
     ],
 )
-def test_the_reason_of_an_undecided_pair_tells_all_numbers_and_what_would_settle_it(
+def test_the_reason_of_an_inconclusive_pair_tells_all_numbers_and_what_would_settle_it(
     mean: float, gated: int, reason: str
 ) -> None:
     verdict = by_pairs(compared(mean, 0.2 / math.sqrt(99), n=100, degrees=99), gated)
 
-    assert (verdict.word, verdict.rule, verdict.baseline, verdict.delta) == ("unresolved", "paired", 0.5, mean)
+    assert (verdict.word, verdict.rule, verdict.baseline, verdict.delta) == ("inconclusive", "paired", 0.5, mean)
     assert verdict.reason == reason
 
 
@@ -547,7 +547,7 @@ def test_identical_samples_pass_and_say_so() -> None:
 def test_what_no_number_of_samples_like_these_would_settle_is_told_otherwise(paired: Paired, end: str) -> None:
     verdict = by_pairs(paired)
 
-    assert verdict.word == "unresolved"
+    assert verdict.word == "inconclusive"
     assert verdict.reason.endswith(end), verdict.reason
 
 

@@ -47,7 +47,7 @@ MISSING: dict[str, Any] = {"outcome": "failed", "verdict": "missing"}
     [
         ([record("A"), record("B")], "PASS", 0),
         ([record("A", None), record("B", None)], "PASS", 0),
-        ([record("A", verdict="unresolved")], "INCONCLUSIVE", 0),
+        ([record("A", verdict="inconclusive")], "INCONCLUSIVE", 0),
         ([record("A"), record("B", **FAILED)], "FAIL", 1),
         ([record("A"), record("B", **DRIFTED)], "FAIL", 1),
         ([record("A", -0.007, 0.0005), record("B", -0.007, 0.0005)], "FAIL", 1),
@@ -68,7 +68,7 @@ def test_verdict_and_exit_code(records: list[Record], verdict: str, code: int) -
     assert exit_code(records, [suite], "warn") == code
 
 
-def test_undecided_fails_with_nine_where_that_was_asked_for_and_one_wins() -> None:
+def test_inconclusive_fails_with_nine_where_that_was_asked_for_and_one_wins() -> None:
     wide = [record("A", 0.0, 0.02), record("B", 0.0, 0.02)]
     assert exit_code(wide, judge_models(wide), "fail") == 9
     worse = [*wide, record("C", **FAILED)]
@@ -119,7 +119,7 @@ def test_few_degrees_of_freedom_widen_the_interval() -> None:
         ([record("A", -0.001, evidence=None), record("B")], "m: PASS: scores only"),
         (
             [record("A", 0.0, 0.0), record("B", 0.0, 0.0)],
-            "m: PASS: surely lost less than 0.5 point (mean Δ +0.00, 95 % [+0.00, +0.00] over 2 tasks)",
+            "m: PASS: 95 % confident that it lost less than 0.5 point (mean Δ +0.00, 95 % [+0.00, +0.00] over 2 tasks)",
         ),
     ],
 )

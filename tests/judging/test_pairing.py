@@ -90,11 +90,11 @@ def test_a_pass_needs_a_hundred_samples() -> None:
     generator = np.random.default_rng(0)
     before = generator.uniform(0.3, 0.7, 99)
     verdict = verdict_of(before, before + generator.normal(0.01, 0.001, 99), margin=0.1)
-    assert verdict.word == "unresolved"
+    assert verdict.word == "inconclusive"
     assert "a pass needs 100 samples" in verdict.reason
 
 
-@pytest.mark.parametrize(("changed", "n", "word"), [(5, 1185, "pass"), (3, 300, "unresolved")])
+@pytest.mark.parametrize(("changed", "n", "word"), [(5, 1185, "pass"), (3, 300, "inconclusive")])
 def test_a_handful_of_changed_samples_is_judged_by_the_worst_they_can_stand_for(
     changed: int, n: int, word: str
 ) -> None:
@@ -182,7 +182,7 @@ def test_experiments_that_disagree_are_not_settled_by_more_samples() -> None:
     assert isinstance(paired, Paired)
     circumstances = Circumstances(env=ENV, gated=10, paired=paired)
     verdict = judge(make_case("Classification"), make_outcome(0.925), make_reference(1.0), circumstances)
-    assert verdict.word == "unresolved"
+    assert verdict.word == "inconclusive"
     assert verdict.reason.endswith("its experiments differ too much, which more samples would not settle")
 
 
@@ -220,7 +220,7 @@ def test_scores_that_are_no_means_are_resampled(type_name: str, metric: str) -> 
     assert worse == pair(Samples(**make, prediction=after[:, None]), Samples(**make, prediction=before[:, None]))
 
 
-def test_so_few_pairs_that_a_resample_has_no_positive_are_undecided_and_not_a_crash() -> None:
+def test_so_few_pairs_that_a_resample_has_no_positive_are_inconclusive_and_not_a_crash() -> None:
     ids = np.array(["a", "b", "c"])
     make: dict[str, Any] = {"type": "PairClassification", "metric": "max_ap", "stratum": np.full(3, "t/d"), "id": ids}
     one, two = (
@@ -231,7 +231,7 @@ def test_so_few_pairs_that_a_resample_has_no_positive_are_undecided_and_not_a_cr
     assert isinstance(paired, Paired)
     case = make_case("PairClassification")
     verdict = judge(case, make_outcome(1.0), make_reference(0.5), Circumstances(env=ENV, paired=paired))
-    assert verdict.word == "unresolved"
+    assert verdict.word == "inconclusive"
     assert verdict.evidence is None
 
 
@@ -555,7 +555,7 @@ def test_few_changed_samples_that_could_stand_for_more_say_how_much() -> None:
     after[:3] -= 0.01
     circumstances = Circumstances(env=ENV, paired=pair(values(after), values(before)))
     verdict = judge(make_case("Retrieval"), make_outcome(0.8999), make_reference(0.9), circumstances)
-    assert verdict.word == "unresolved"
+    assert verdict.word == "inconclusive"
     assert verdict.reason.endswith("; so few changed samples could stand for a loss of 2.56")
 
 

@@ -45,7 +45,10 @@ class Made(FakeEncoder):
 
 
 def made_task(seed: int = 0, *, queries: int = 20, documents: int = 60) -> Any:
-    """Make a task with equal documents, documents called like queries, and queries that nothing is relevant for."""
+    """Make a task with equal documents, documents called like queries, and queries that nothing is relevant for.
+
+    No two queries have one text: whether their scores are equal to the last bit depends on the processor.
+    """
     chosen = np.random.default_rng(seed)
     texts = [f"text {chosen.integers(documents // 2)}" for _ in range(documents)]
     ids = [f"d{number}" for number in chosen.permutation(documents)]
@@ -62,7 +65,8 @@ def made_task(seed: int = 0, *, queries: int = 20, documents: int = 60) -> Any:
     task.dataset["default"]["test"] = {
         "corpus": Dataset.from_dict({"id": ids, "title": [["", "title"][n % 2] for n in range(documents)],
                                      "text": texts}),
-        "queries": Dataset.from_dict({"id": names, "text": [f"text {chosen.integers(99)}" for _ in names]}),
+        "queries": Dataset.from_dict({"id": names, "text": [f"text {n}" for n in
+                                                            chosen.choice(99, queries, replace=False)]}),
         "relevant_docs": gold,
         "top_ranked": None,
     }  # fmt: skip

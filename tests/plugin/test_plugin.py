@@ -205,7 +205,7 @@ def test_worse_model_is_judged_by_its_samples_and_the_suite_says_so(
     result.stdout.fnmatch_lines(["::error title=minilm+truncate_dim-64%3ASmokeRetrieval regressed::ndcg_at_10 *"])
 
 
-def test_undecided_suite_warns_or_fails_with_nine(project: pytest.Pytester) -> None:
+def test_inconclusive_suite_warns_or_fails_with_nine(project: pytest.Pytester) -> None:
     chosen = ("--model", "minilm@truncate_dim=320", "--against", "minilm", "--margin", "0.3", "-m", "sts or reranking")
     for mode, code in (("warn", 0), ("fail", 9)):
         result = run(project, *chosen, "--inconclusive", mode)

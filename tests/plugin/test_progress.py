@@ -12,6 +12,7 @@ from tests.builders import make_case, make_row, make_run
 from touchstone.formatting import render_duration
 from touchstone.plugin.controller import NAME, Controller, show_progress
 from touchstone.plugin.nodeids import case_of
+from touchstone.plugin.progress import Progress
 from touchstone.records.runs import to_dict
 from touchstone.schedule.dispatch import lower_bound
 
@@ -34,7 +35,7 @@ STAND_IN = """
 import os
 import time
 from pathlib import Path
-from touchstone.records.cases import ModelIdentity, Outcome, Scores, Settings
+from touchstone.records.outcomes import ModelIdentity, Outcome, Scores, Settings
 from touchstone.session.session import Session
 
 def measure(self, case, progress):
@@ -181,7 +182,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("touchstone.plugin.progress.time", clock)
+    monkeypatch.setattr(Progress.__init__, "__defaults__", (clock.monotonic,))
     monkeypatch.setattr("touchstone.plugin.terminal_line.time", clock)
     monkeypatch.delenv("CI", raising=False)
     return clock

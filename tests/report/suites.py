@@ -11,7 +11,7 @@ from touchstone.records.runs import Record, Run
 from touchstone.records.verdicts import Evidence, Rule, Terms, VerdictWord
 
 TYPES = ("Retrieval", "STS", "Classification", "Clustering", "Reranking", "BitextMining")
-WORDS: tuple[VerdictWord, ...] = ("pass", "pass", "regressed", "unresolved", "improved", "drifted", "missing")
+WORDS: tuple[VerdictWord, ...] = ("pass", "pass", "regressed", "inconclusive", "improved", "drifted", "missing")
 
 
 def evidence(delta: float, *, error: float = 0.004, n: int = 500, changed: int = 60, p: float = 0.02) -> Evidence:
@@ -30,7 +30,7 @@ def judged(task: str, delta: float, word: VerdictWord, **changes: Any) -> Record
     """Make the record of a case that was compared by pairs."""
     rule: Rule = "paired"
     defaults: dict[str, Any] = {
-        "outcome": "passed" if word in ("pass", "improved", "unresolved") else "failed",
+        "outcome": "passed" if word in ("pass", "improved", "inconclusive") else "failed",
         "score": 0.8 + delta,
         "baseline": 0.8,
         "delta": delta,
@@ -78,7 +78,7 @@ def shown(lost: int = 2, gained: int = 1, *, length: int = 40) -> Shown:
 SMALL = (
     judged("NFCorpus", -0.1, "regressed", type="Retrieval", metric="ndcg_at_10", shown=shown()),
     judged("SciFact", 0.02, "improved", type="Retrieval", metric="ndcg_at_10", limit=100),
-    judged("STS13", -0.01, "unresolved"),
+    judged("STS13", -0.01, "inconclusive"),
     judged("STS16", 0.0, "pass", languages=("deu",)),
     make_row("XNLI", type="PairClassification", metric="max_ap", outcome="error", error="CUDA | out of <memory>"),
     make_row("Tatoeba", alias="jina", type="BitextMining", metric="f1", outcome="not measured"),

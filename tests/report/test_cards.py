@@ -46,13 +46,13 @@ def test_a_card_of_a_run_from_before_terms_were_kept_has_no_rule() -> None:
 def test_verdicts_are_counted_and_the_worst_come_first() -> None:
     rows = [
         judged("a", 0.0, "pass"),
-        judged("b", 0.0, "unresolved"),
+        judged("b", 0.0, "inconclusive"),
         judged("c", 0.0, "regressed"),
-        judged("d", 0.0, "unresolved"),
+        judged("d", 0.0, "inconclusive"),
         make_row(outcome="error"),
     ]
 
-    assert list(count_verdicts(rows).items()) == [("regressed", 1), ("error", 1), ("unresolved", 2), ("pass", 1)]
+    assert list(count_verdicts(rows).items()) == [("regressed", 1), ("error", 1), ("inconclusive", 2), ("pass", 1)]
 
 
 def test_an_alias_is_told_from_the_option_that_it_stands_for() -> None:

@@ -98,8 +98,8 @@ def test_a_suite_larger_than_any_benchmark_renders_quickly_and_stays_small() -> 
     assert details.index(breaks(worst.task)) < 2000, "the worst come first, and are the ones with texts"
 
 
-def test_a_case_says_why_it_was_undecided_in_plain_words() -> None:
-    text = " ".join(outline(render_html(make_run(judged("STS13", -0.01, "unresolved")))).lines)
+def test_a_case_says_why_it_was_inconclusive_in_plain_words() -> None:
+    text = " ".join(outline(render_html(make_run(judged("STS13", -0.01, "inconclusive")))).lines)
 
     assert re.search(r"60 of 500 samples changed; the true change lies between −1\.80 and −0\.20 points", text)
     assert "only a loss of 1.20 points or more would be found, four times in five" in text

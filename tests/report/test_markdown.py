@@ -27,7 +27,7 @@ GOLDEN = """\
 | regressed | minilm:NFCorpus | ndcg\\_at\\_10 | −10.00 | ndcg\\_at\\_10 is what it is in NFCorpus |
 | error | minilm:XNLI | max\\_ap |  | CUDA \\| out of &lt;memory&gt; |
 | not measured | jina:Tatoeba | f1 |  | no worker reported it |
-| unresolved | minilm:STS13 | cosine\\_spearman | −1.00 | ndcg\\_at\\_10 is what it is in STS13 |
+| inconclusive | minilm:STS13 | cosine\\_spearman | −1.00 | ndcg\\_at\\_10 is what it is in STS13 |
 | improved | minilm:SciFact | ndcg\\_at\\_10, limit 100 | +2.00 | ndcg\\_at\\_10 is what it is in SciFact |
 
 Each of them again, by itself:
@@ -44,7 +44,7 @@ pytest evals --model minilm --task NFCorpus
 | minilm:XNLI | max\\_ap |  |  |  |  | error |
 | minilm:NFCorpus | ndcg\\_at\\_10 | 70.00 | 80.00 | −10.00 | 500 | regressed |
 | minilm:SciFact | ndcg\\_at\\_10, limit 100 | 82.00 | 80.00 | +2.00 | 500 | improved |
-| minilm:STS13 | cosine\\_spearman | 79.00 | 80.00 | −1.00 | 500 | unresolved |
+| minilm:STS13 | cosine\\_spearman | 79.00 | 80.00 | −1.00 | 500 | inconclusive |
 | minilm:STS16 | cosine\\_spearman | 80.00 | 80.00 | +0.00 | 500 | pass |
 
 </details>

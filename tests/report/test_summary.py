@@ -14,7 +14,7 @@ MIXED = [
     make_row("STS13", outcome="failed", verdict="regressed", texts=10, phases={"model": 1.0, "encode": 2.0}),
     make_row("STS16", verdict="pass", texts=5, phases={"data": 0.5, "encode": 1.0}, device="cuda:1"),
     make_row("NFCorpus", type="Retrieval", verdict="improved", device="cuda:0"),
-    make_row("NFCorpus", type="Retrieval", verdict="unresolved", limit=100, device="cuda:0"),
+    make_row("NFCorpus", type="Retrieval", verdict="inconclusive", limit=100, device="cuda:0"),
     make_row("STS13", alias="jina"),
     make_row("STS16", alias="jina", outcome="error", error="boom"),
     make_row("STS17", alias="jina", outcome="not measured"),
@@ -68,7 +68,7 @@ def test_sums_of_seconds_are_the_same_to_the_last_bit_in_any_order() -> None:
     [
         ("passed", "pass", True),
         ("passed", None, True),
-        ("passed", "unresolved", True),
+        ("passed", "inconclusive", True),
         ("failed", "regressed", False),
         ("error", None, False),
         ("not measured", None, False),

@@ -147,14 +147,14 @@ def test_every_outcome_is_counted_in_the_closing_line(outcome: OutcomeWord) -> N
 def test_what_deserves_a_look_but_is_not_red_is_explained() -> None:
     text = render(
         make_row("A", verdict="improved", reason="better than ever"),
-        make_row("B", verdict="unresolved", reason="other environment"),
+        make_row("B", verdict="inconclusive", reason="other environment"),
         make_row("C", outcome="not measured"),
         make_row("D", verdict="pass", reason="nothing to see"),
         make_row("E", outcome="failed", verdict="regressed", reason="pytest has said so"),
     )
 
     assert "minilm:A improved: better than ever\n" in text
-    assert "minilm:B unresolved: other environment\n" in text
+    assert "minilm:B inconclusive: other environment\n" in text
     assert "minilm:C not measured: no worker reported it\n" in text
     assert "nothing to see" not in text
     assert "pytest has said so" not in text

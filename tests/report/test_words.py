@@ -11,9 +11,9 @@ from touchstone.report.words import clauses, explain, margins, near_guessing, ru
 TERMS = Terms(against="released", model="org/released", margin=0.01, alpha=0.05, gated=12)
 
 
-def undecided(delta: float, p: float, *, error: float = 0.004, reason: str = "f1 what it was") -> Record:
+def inconclusive(delta: float, p: float, *, error: float = 0.004, reason: str = "f1 what it was") -> Record:
     found = evidence(delta, error=error, p=p)
-    return judged("Tatoeba", delta, "unresolved", evidence=found, terms=TERMS, reason=reason)
+    return judged("Tatoeba", delta, "inconclusive", evidence=found, terms=TERMS, reason=reason)
 
 
 def test_the_rule_is_told_with_the_numbers_of_the_run() -> None:
@@ -40,15 +40,15 @@ def test_margins_are_told_by_type_where_they_differ() -> None:
 
 
 def test_a_loss_that_only_the_number_of_cases_excuses_is_told_so() -> None:
-    text = " ".join(explain(undecided(-0.04, 0.0055, error=0.01)))
+    text = " ".join(explain(inconclusive(-0.04, 0.0055, error=0.01)))
 
     assert "Alone it would count as a loss; among 12 cases chance could explain it" in text
     assert "p = 0.0055 is not below 0.0042 (0.05 shared among 12 cases)" in text
 
 
 @pytest.mark.parametrize(("delta", "p", "error"), [(-0.04, 0.06, 0.03), (-0.009, 0.0055, 0.003), (-0.04, 0.004, 0.01)])
-def test_other_undecided_cases_are_not_called_a_loss(delta: float, p: float, error: float) -> None:
-    text = " ".join(explain(undecided(delta, p, error=error)))
+def test_other_inconclusive_cases_are_not_called_a_loss(delta: float, p: float, error: float) -> None:
+    text = " ".join(explain(inconclusive(delta, p, error=error)))
 
     assert "Alone it would" not in text
     assert "can be neither shown nor ruled out" in text
@@ -56,11 +56,11 @@ def test_other_undecided_cases_are_not_called_a_loss(delta: float, p: float, err
     assert ("It lost something;" in text) == (delta + 2 * error < 0)
 
 
-def test_an_undecided_case_ends_with_what_can_be_done() -> None:
-    few = explain(undecided(-0.01, 0.2, reason="f1; about 335 samples would settle it"))[-1]
-    fitted = explain(undecided(-0.01, 0.2, reason="f1; its experiments differ, which more samples would not settle"))[
-        -1
-    ]
+def test_an_inconclusive_case_ends_with_what_can_be_done() -> None:
+    few = explain(inconclusive(-0.01, 0.2, reason="f1; about 335 samples would settle it"))[-1]
+    fitted = explain(
+        inconclusive(-0.01, 0.2, reason="f1; its experiments differ, which more samples would not settle")
+    )[-1]
 
     assert few.startswith("What to do: add a larger or a second data set of this kind, allow STS a wider margin")
     assert fitted.startswith("What to do: add a second data set of this kind, ")
@@ -105,7 +105,7 @@ def test_of_a_reason_only_what_the_facts_do_not_say_is_left() -> None:
         "f1 4.82, was 6.76; worst: q1 1.00 -> 0.00; about 335 samples would settle it; dimension is 1 here and 2 there"
     )
     terms = replace(TERMS, differences=("dimension is 1 here and 2 there",))
-    row = judged("Tatoeba", -0.1, "unresolved", reason=reason, terms=terms)
+    row = judged("Tatoeba", -0.1, "inconclusive", reason=reason, terms=terms)
 
     assert clauses(row) == "About 335 samples would settle it."
     drifted = judged("Tatoeba", -0.1, "drifted", rule="reproduce", reason="f1 4.82, the same model may move by 0.05")

@@ -20,7 +20,7 @@ def plan_of(tmp_path: Path, *models: str) -> Plan:
         '[both]\nkind = "pipeline"\nretriever = "minilm"\nreranker = "cross"\n'
     )
     (tmp_path / "cross").mkdir()
-    typed = {"suites": ["my.toml"], "models": list(models), "models_file": "models.toml"}
+    typed = {"suites": ["my.toml"], "models": list(models), "models_files": "models.toml"}
     return find_cases(Options.parse(typed, root=tmp_path, cwd=tmp_path))
 
 

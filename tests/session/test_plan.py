@@ -26,7 +26,7 @@ GIVEN = "a pipeline finds its own candidates; its reranker alone can rerank give
 
 def plan_of(folder: Path, *models: str) -> Plan:
     (folder / "models.toml").write_text(MODELS)
-    typed = {"models": list(models), "models_file": "models.toml"}
+    typed = {"models": list(models), "models_files": "models.toml"}
     return find_cases(Options.parse(typed, root=folder, cwd=folder))
 
 

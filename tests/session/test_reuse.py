@@ -53,7 +53,7 @@ class Project:
             "suites": [str(self.folder / "suite.toml")],
             "device": "cpu",
             "store": "store",
-            "models_file": "models.toml",
+            "models_files": "models.toml",
         } | typed
         opened = open_session(Options.parse(options, root=self.folder, cwd=self.folder))
         measure = opened.engine.measure

@@ -97,8 +97,7 @@ def test_two_stores_on_one_folder_agree_after_each_has_written(file: Path, folde
 )
 def test_a_corrupt_memo_is_computed_again(memo: bytes, file: Path, folder: Path) -> None:
     Store(folder).file_sha256(file)
-    (written,) = (path for path in folder.iterdir() if path.is_file())
-    written.write_bytes(memo.replace(b"FILE", str(file).encode()))
+    (folder / "hashes.json").write_bytes(memo.replace(b"FILE", str(file).encode()))
 
     assert Store(folder).file_sha256(file) == sha256(b"weights")
     assert Store(folder).file_sha256(file) == sha256(b"weights")
@@ -182,3 +181,12 @@ def test_a_store_that_overwrites_gives_nothing_away_and_keeps_what_is_new(tmp_pa
     assert vectors.get(keys)[0].all()
     anew.keep(OUTCOMES, key, {"score": 0.6})
     assert Store(tmp_path).kept(OUTCOMES, key) == {"score": 0.6}
+
+
+def test_a_store_says_what_it_is_and_keeps_out_of_git(file: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "new")
+    assert store.read_samples("samples/x/y.parquet") is None
+    assert not store.folder.exists(), "reading makes nothing"
+    store.file_sha256(file)
+    assert (store.folder / ".gitignore").read_text() == "*\n"
+    assert json.loads((store.folder / "store.json").read_text()) == {"touchstone store": 1}

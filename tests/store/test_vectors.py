@@ -124,7 +124,8 @@ def test_a_damaged_vector_takes_its_segment_with_it(tmp_path: Path) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from touchstone.store.vectors import Embeddings, make_keys
+from touchstone.encoding.keys import make_keys
+from touchstone.store.vectors import Embeddings
 from tests.store.test_vectors import vectors_of
 store = Embeddings(Path(sys.argv[1]))
 print("ready", flush=True)

@@ -101,7 +101,7 @@ def test_a_benchmark_has_its_own_splits_and_subsets(asked: Registry) -> None:
 def test_collecting_imports_neither_mteb_nor_what_it_needs(tmp_path: Path) -> None:
     load_registry()
     code = (
-        "import sys\nfrom touchstone.config import Options\nfrom touchstone.session.plan import find_cases\n"
+        "import sys\nfrom touchstone.config.options import Options\nfrom touchstone.session.plan import find_cases\n"
         "from pathlib import Path\nhere = Path.cwd()\n"
         "plan = find_cases(Options.parse({'suites': ['all.toml']}, root=here, cwd=here))\n"
         "assert len(plan.cases) > 900, len(plan.cases)\n"

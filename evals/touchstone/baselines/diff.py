@@ -1,17 +1,15 @@
 """Two sets of baselines side by side: models, folders, or the working tree against a commit."""
 
-import io
-import subprocess
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
-from tempfile import TemporaryDirectory
 
 from touchstone.baselines.files import Baselines
+from touchstone.environment import ask_git
 from touchstone.errors import BaselineError, suggest
-from touchstone.records.baselines import Baseline
+from touchstone.files.validation import check_json
+from touchstone.records.baselines import Baseline, BaselineFile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,32 +102,24 @@ def _entries(baselines: Baselines) -> dict[str, Baseline]:
 
 def _at_commit(revision: str, baselines: Baselines, root: Path) -> dict[str, Baseline]:
     """Read the project's folder as a commit has it; without the samples, which no comparison of scores needs."""
-    if revision.startswith("-") or _git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
+    if revision.startswith("-") or ask_git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
         near = suggest(revision, baselines.aliases())
         raise BaselineError(f'"{revision}" is no model with baselines, no folder, and no commit of {root}{near}')
     try:
         inside = baselines.own.resolve().relative_to(_top(root)).as_posix()
     except ValueError:
         raise BaselineError(f"{baselines.own} is not in the repository of {root}") from None
-    archive = _git(root, "archive", "--format=tar", revision, f":(top,glob){inside}/*.json", cwd=_top(root))
-    if archive is None:
+    names = ask_git(root, "ls-tree", "-z", "--name-only", "--full-name", "--full-tree", revision, f"{inside}/") or b""
+    found: dict[str, Baseline] = {}
+    for name in filter(lambda name: name.endswith(".json"), names.decode().split("\0")):
+        content = ask_git(root, "show", f"{revision}:{name}") or b""
+        file = check_json(BaselineFile, content, f"{revision}:{name}", BaselineError)
+        found |= {f"{Path(name).stem}:{key}": entry for key, entry in file.tasks.items()}
+    if not found:
         raise BaselineError(f"{revision} has no baselines in {inside}")
-    with TemporaryDirectory() as scratch:
-        with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
-            tar.extractall(scratch, filter="data")
-        folder = Path(scratch) / inside
-        return _entries(Baselines(folder, built_in=folder))
+    return found
 
 
 def _top(root: Path) -> Path:
-    found = _git(root, "rev-parse", "--show-toplevel")
+    found = ask_git(root, "rev-parse", "--show-toplevel")
     return Path(found.decode().strip()) if found else root
-
-
-def _git(root: Path, *arguments: str, cwd: Path | None = None) -> bytes | None:
-    """Ask git; None where it refuses, or is not there."""
-    try:
-        done = subprocess.run(["git", *arguments], cwd=cwd or root, capture_output=True, check=False)
-    except OSError:
-        return None
-    return done.stdout if done.returncode == 0 else None

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from touchstone.config.base import Spec, check_instruction, check_values
 from touchstone.errors import ConfigError
 from touchstone.files.validation import NO_OTHER_KEYS, Number, WholeNumber, check
+from touchstone.records.names import slug
 
 # Never the shape of a key: whoever puts the key itself where its name belongs is told so before it is shown anywhere.
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -139,6 +140,6 @@ def read_api(text: str, where: str) -> NamedApi:
         example = f"{PREFIX}http://127.0.0.1:8000/v1#NAME=alias"
         raise ConfigError(f"{where}: what follows {PREFIX} is an address, # and the server's name, as in {example}")
     spec = check(ApiSpec, {"url": url, "name": found["name"]}, where)
-    alias = found["alias"] or re.sub(r"[^A-Za-z0-9._-]+", "-", spec.name.rpartition("/")[2]).strip("-")
+    alias = found["alias"] or slug(spec.name.rpartition("/")[2])
     said = f"={alias}" if found["alias"] else ""
     return NamedApi(spec=spec, alias=alias, text=f"{PREFIX}{url}#{spec.name}{said}", overrides=found["overrides"] or "")

@@ -13,6 +13,7 @@ from touchstone.config.specs import HUB_ID, KINDS, EncoderSpec, ModelSpec, Pipel
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.validation import check
 from touchstone.files.writing import place, read_toml
+from touchstone.records.names import slug
 
 ALIAS = re.compile(r"[A-Za-z0-9._+-]+")
 BUILT_IN = Path(__file__).parent.parent / "models.toml"
@@ -167,10 +168,10 @@ def _unnamed(target: str, models: Mapping[str, ModelSpec], folder: Path, where: 
         raise ConfigError(f'{where} = "{target}" needs a name behind the =, as in {where_it_is}=NAME')
     if where_it_is and path.is_dir():
         spec = EncoderSpec(path=path)
-        alias = name or _slug(path.resolve().name)
+        alias = name or slug(path.resolve().name)
     elif HUB_ID.fullmatch(where_it_is):
         spec = EncoderSpec(id=where_it_is)
-        alias = name or _slug(where_it_is.rpartition("/")[2])
+        alias = name or slug(where_it_is.rpartition("/")[2])
     elif where_it_is.startswith((".", "/", "~")):
         raise ConfigError(f'{where} = "{target}": there is no folder {path}')
     else:
@@ -201,10 +202,6 @@ def _derive(model: Model, overrides: str, where: str) -> Model:
         if not value:
             raise ConfigError(f'{where}: "@{key}" needs a value, as in {model.alias}@truncate_dim=256')
         changes[key] = value
-        alias += f"+{key}-{_slug(value)}"
+        alias += f"+{key}-{slug(value)}"
     spec = check(type(spec), plain | changes, f"{where}: {alias}")
     return dataclasses.replace(model, alias=alias, spec=spec, text=f"{model.text}@{overrides}", derived=True)
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")

@@ -166,7 +166,7 @@ def _fraction(value: str | None, context: Context) -> float | None:
 
 
 def _device(value: str | None, context: Context) -> str:
-    value = value or "auto"
+    value = "auto" if value is None else value
     if not re.fullmatch("auto|cpu|mps|cuda(:[0-9]+)?", value):
         raise ConfigError(f'{context.name} = "{value}"; expected auto, cpu, cuda, cuda:N or mps')
     return value
@@ -273,6 +273,8 @@ class Options:
         Raises:
             ConfigError: naming the option and what it may be.
         """
+        if unknown := typed.keys() - {row.key for row in OPTIONS}:
+            raise TypeError(f"no option sets {', '.join(sorted(unknown))}")
         project = load_project(root)
         values = {
             row.key: row.parse(typed.get(row.key), Context(name=row.name, root=root, cwd=cwd, project=project))

@@ -1,9 +1,9 @@
 """Read a source of whatever kind: what it says of each model in it."""
 
 import json
-import re
 from pathlib import Path
 
+from touchstone.config.specs import HUB_ID
 from touchstone.errors import BaselineError, ConfigError, suggest
 from touchstone.files.writing import place, read_text
 from touchstone.importing.cards import fetch_card, load_card
@@ -12,8 +12,6 @@ from touchstone.importing.request import Imported, Kind, Request, choose_alias, 
 from touchstone.importing.results import find_folder, load_folder, name_source
 from touchstone.importing.runs import read_run, split_alias
 
-# As find_model takes it: who, and what.
-HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 # What only a configuration of EvalScope's MTEB back end has.
 EVALSCOPE = {"eval_backend", "eval_config"}
 
@@ -36,7 +34,7 @@ def find_kind(request: Request) -> Kind:
         return _kind_of_folder(path)
     if path.is_file():
         return _kind_of_file(path)
-    if HUB_ID.fullmatch(request.source) and not request.source.startswith((".", "~")) and path.suffix not in KINDS:
+    if HUB_ID.fullmatch(request.source) and path.suffix not in KINDS:
         return "card"
     here = [str(Path(request.source).parent / name) for name in _beside(path)]
     raise ConfigError(f"{request.source}: no such file or folder{suggest(request.source, here)}")

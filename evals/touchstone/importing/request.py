@@ -1,6 +1,5 @@
 """What was asked for, and what a source gave: the nouns of an import."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from touchstone.config.models import ALIAS
 from touchstone.errors import ConfigError
 from touchstone.importing.entries import Note
 from touchstone.records.baselines import Baseline
+from touchstone.records.names import slug
 
 Kind = Literal["card", "results", "run", "evalscope"]
 
@@ -51,7 +51,7 @@ def choose_alias(request: Request, model: str) -> str:
     Raises:
         ConfigError: it is not one that a case can have.
     """
-    alias = request.alias or re.sub(r"[^A-Za-z0-9._-]+", "-", model.rpartition("/")[2]).strip("-")
+    alias = request.alias or slug(model.rpartition("/")[2])
     if not ALIAS.fullmatch(alias):
         raise ConfigError(f'--alias = "{alias}" is not a name that pytest -k can select; use A-Z a-z 0-9 . _ + -')
     return alias

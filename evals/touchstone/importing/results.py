@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from touchstone.environment import ask_git
 from touchstone.errors import BaselineError, suggest
 from touchstone.files.validation import check
 from touchstone.files.writing import read_text
@@ -251,15 +252,5 @@ def _is(revision: str, asked: str) -> bool:
 
 def _commit(root: Path) -> str | None:
     """Return the commit that a clone has checked out."""
-    head = root / ".git" / "HEAD"
-    if not head.is_file():
-        return None
-    text = head.read_text(encoding="utf-8").strip()
-    ref = text.removeprefix("ref: ")
-    if ref == text:
-        return text
-    loose, packed = root / ".git" / ref, root / ".git" / "packed-refs"
-    if loose.is_file():
-        return loose.read_text(encoding="utf-8").strip()
-    lines = packed.read_text(encoding="utf-8").splitlines() if packed.is_file() else []
-    return next((line.partition(" ")[0] for line in lines if line.endswith(f" {ref}")), None)
+    found = ask_git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
+    return None if found is None else found.decode().strip()

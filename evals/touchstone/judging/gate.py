@@ -179,7 +179,7 @@ def _by_reproduction(case: Case, outcome: Outcome, reference: Reference, circums
     if abs(delta) <= tolerance + ROUNDING:
         word, why = "pass", f", within {points(tolerance)}"
     elif other is not None:
-        word, why = "unresolved", f": other environment ({other})"
+        word, why = "inconclusive", f": other environment ({other})"
     else:
         word, why = "drifted", f", the same model may move by {points(tolerance)}"
     if isinstance(circumstances.paired, Paired):
@@ -228,7 +228,7 @@ def _by_threshold(policy: Policy, outcome: Outcome, reference: Reference, *, clu
 
 
 def _by_pairs(policy: Policy, outcome: Outcome, reference: Reference, paired: Paired, gated: int) -> Verdict:
-    """Judge by the samples: worse or better beyond the margin and beyond chance, surely within it, or undecided."""
+    """Judge by the samples: worse or better beyond margin and chance, within the margin at 95 %, or inconclusive."""
     difference, margin, level = paired.difference, policy.margin, policy.alpha / gated
     expected = expected_score(outcome, reference.baseline)
     change = f"{_change(outcome, reference, expected)[:-1]}, {_facts(paired, policy, gated)})"
@@ -242,7 +242,7 @@ def _by_pairs(policy: Policy, outcome: Outcome, reference: Reference, paired: Pa
         return replace(verdict, word="improved")
     if difference.n >= ENOUGH and _lower_bound(paired) > -margin:
         return verdict
-    return replace(verdict, word="unresolved", reason=change + _settling(paired, margin, level))
+    return replace(verdict, word="inconclusive", reason=change + _settling(paired, margin, level))
 
 
 def _lower_bound(paired: Paired) -> float:

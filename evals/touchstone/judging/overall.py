@@ -49,10 +49,10 @@ def _decide(records: Sequence[Record], overall: Difference | None) -> tuple[Suit
     if unknown:
         return "INCONCLUSIVE", f"not compared: {', '.join(unknown)}"
     if overall is None:
-        undecided = [record.task for record in records if record.verdict == "unresolved"]
-        return ("INCONCLUSIVE", f"undecided: {', '.join(undecided)}") if undecided else ("PASS", "scores only")
+        inconclusive = [record.task for record in records if record.verdict == "inconclusive"]
+        return ("INCONCLUSIVE", f"inconclusive: {', '.join(inconclusive)}") if inconclusive else ("PASS", "scores only")
     if overall.lower_bound() > -SUITE_MARGIN:
-        return "PASS", f"surely lost less than {100 * SUITE_MARGIN:g} point"
+        return "PASS", f"95 % confident that it lost less than {100 * SUITE_MARGIN:g} point"
     return "INCONCLUSIVE", f"a mean loss of {100 * SUITE_MARGIN:g} point cannot be ruled out"
 
 
@@ -72,7 +72,7 @@ def _of_type(differences: Iterable[Difference]) -> tuple[float, float, float]:
 
 
 def exit_code(records: Sequence[Record], suites: Sequence[SuiteVerdict], inconclusive: str) -> int:
-    """Return 1 where something failed or could not be compared, 9 where being undecided is to fail, else 0."""
+    """Return 1 where something failed or could not be compared, 9 where being inconclusive is to fail, else 0."""
     if any(record.outcome != "passed" for record in records) or any(s.verdict == "FAIL" for s in suites):
         return 1
     return 9 if inconclusive == "fail" and any(s.verdict == "INCONCLUSIVE" for s in suites) else 0

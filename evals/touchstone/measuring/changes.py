@@ -73,16 +73,16 @@ def _largest_losses(deltas: Column, samples: Samples) -> tuple[tuple[int, ...], 
     if len(lost) <= SHOWN:
         return tuple(lost.tolist()), len(lost)
     least = deltas[lost[SHOWN - 1]]
-    surely = [row for row in lost[:SHOWN].tolist() if deltas[row] < least - NOTHING]
+    certain = [row for row in lost[:SHOWN].tolist() if deltas[row] < least - NOTHING]
     alike = lost[np.abs(deltas[lost] - least) <= NOTHING]
-    taken = Counter(samples.stratum[surely].tolist())
+    taken = Counter(samples.stratum[certain].tolist())
     turns = []
     for row in alike.tolist():
         stratum = str(samples.stratum[row])
         turns.append((taken[stratum], stratum, row))
         taken[stratum] += 1
-    chosen = [row for _, _, row in sorted(turns, key=lambda turn: turn[:2])[: SHOWN - len(surely)]]
-    return (*surely, *chosen), len(surely) + len(alike)
+    chosen = [row for _, _, row in sorted(turns, key=lambda turn: turn[:2])[: SHOWN - len(certain)]]
+    return (*certain, *chosen), len(certain) + len(alike)
 
 
 def _by_stratum(samples: Samples, value: Callable[[Any, Any], Column]) -> Column:

@@ -14,6 +14,7 @@ from touchstone.config.specs import EncoderSpec
 from touchstone.encoding.checks import COLLAPSED
 from touchstone.encoding.prompted import PromptedEncoder, task_text
 from touchstone.encoding.prompts import check_names
+from touchstone.formatting import columns
 from touchstone.models.base import OpenModel
 from touchstone.models.kinds import open_model
 from touchstone.store.folder import Store
@@ -261,6 +262,4 @@ def _notes(opened: OpenModel) -> Iterator[str]:
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
-    cells = [(row.name, row.value, row.source) for row in rows]
-    widths = [max(len(row[column]) for row in cells) for column in range(2)] if cells else []
-    return [f"{name:<{widths[0]}}  {value:<{widths[1]}}  {source}" for name, value, source in cells]
+    return columns([(row.name, row.value, row.source) for row in rows])

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 from pathlib import Path
 
@@ -24,12 +25,24 @@ def collects_us(config: pytest.Config) -> bool:
 
 def command_of(config: pytest.Config) -> tuple[str, ...]:
     """Return how this run was started, without options: the start of the commands that we print."""
-    started = ["python", "-m", "pytest"] if Path(sys.argv[0]).name == "__main__.py" else ["pytest"]
+    started = _pytest_from_here(config.invocation_params.dir)
     ours = list(dict.fromkeys(_ours(config)))
     if not config.option.pyargs:
         return (*started, *([_from_here(one, config) for one in ours] or ["evals"]))
     loaded = ["-p", "touchstone.plugin"] if "touchstone.plugin" in config.invocation_params.args else []
     return (*started, *loaded, "--pyargs", *(ours or [PACKAGE]))
+
+
+def _pytest_from_here(folder: Path) -> list[str]:
+    """Return how pytest of this environment is started: by its name only where that finds this environment's."""
+    scripts = Path(sys.executable).parent
+    found = shutil.which("pytest")
+    if found is not None and Path(found).parent == scripts:
+        return ["pytest"]
+    script = scripts / "pytest"
+    if not script.is_file():
+        return [sys.executable, "-m", "pytest"]
+    return [str(script.relative_to(folder)) if script.is_relative_to(folder) else str(script)]
 
 
 def _ours(config: pytest.Config) -> list[str]:

@@ -1,5 +1,7 @@
 """Names made of others: marks, keys of baselines, files; and names that tasks had before."""
 
+import re
+
 # mteb keeps the first five in a module that is not its interface, and the last where it does not act on it.
 RENAMED_TASKS = {
     "8TagsClustering": "EightTagsClustering",
@@ -9,6 +11,11 @@ RENAMED_TASKS = {
     "PPC": "PpcPC",
     "PersianTextTone": "SynPerTextToneClassification",
 }
+
+
+def slug(text: str, *, also: str = "") -> str:
+    """Return text as a part of an alias: what aliases cannot hold becomes a dash; ``also`` is kept too."""
+    return re.sub(rf"[^A-Za-z0-9._{re.escape(also)}-]+", "-", text).strip("-")
 
 
 def snake_case(type_name: str) -> str:

@@ -26,8 +26,8 @@ class Terms:
         return self.alpha / self.gated
 
 
-VerdictWord = Literal["pass", "improved", "unresolved", "regressed", "drifted", "incomparable", "missing"]
-OK_VERDICTS: frozenset[VerdictWord] = frozenset({"pass", "improved", "unresolved"})
+VerdictWord = Literal["pass", "improved", "inconclusive", "regressed", "drifted", "incomparable", "missing"]
+OK_VERDICTS: frozenset[VerdictWord] = frozenset({"pass", "improved", "inconclusive"})
 Rule = Literal["reproduce", "paired", "threshold", "floor", "chance"]
 
 

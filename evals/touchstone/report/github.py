@@ -17,10 +17,10 @@ SHOWN = 10
 
 
 def render_annotations(records: Sequence[Record]) -> tuple[str, ...]:
-    """Return an ``::error`` for each case that failed and a ``::warning`` for each that is undecided."""
+    """Return an ``::error`` for each case that failed and a ``::warning`` for each that is inconclusive."""
     look = worst_first(summarize(records).look)
     red = [record for record in look if record.outcome != "passed"]
-    open_ = [record for record in look if record.verdict == "unresolved" and record.outcome == "passed"]
+    open_ = [record for record in look if record.verdict == "inconclusive" and record.outcome == "passed"]
     return (*_annotate("error", red), *_annotate("warning", open_))
 
 

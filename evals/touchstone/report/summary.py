@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from touchstone.records.outcomes import OutcomeWord
 from touchstone.records.runs import Record
 
-SEVERITY = ("regressed", "drifted", "error", "not measured", "incomparable", "missing", "unresolved", "improved",
+SEVERITY = ("regressed", "drifted", "error", "not measured", "incomparable", "missing", "inconclusive", "improved",
             "measured", "pass")  # fmt: skip
 ORDER: tuple[OutcomeWord, ...] = ("failed", "error", "not measured", "passed")
 
@@ -45,7 +45,7 @@ def summarize(records: Sequence[Record]) -> Summary:
     return Summary(
         counts={word: count for word in ORDER if (count := sum(r.outcome == word for r in ordered))},
         by_model={alias: [r for r in ordered if r.alias == alias] for alias in {r.alias: None for r in ordered}},
-        look=[r for r in ordered if r.outcome != "passed" or r.verdict in ("improved", "unresolved")],
+        look=[r for r in ordered if r.outcome != "passed" or r.verdict in ("improved", "inconclusive")],
         seconds=dict(seconds),
         texts=sum(record.texts or 0 for record in measured),
         encoded=None if any(r.encoded is None for r in measured) else sum(r.encoded or 0 for r in measured),

@@ -37,7 +37,7 @@ STYLES = {
     "pass": "green",
     "measured": "green",
     "improved": "bold green",
-    "unresolved": "yellow",
+    "inconclusive": "yellow",
     "missing": "yellow",
     "not measured": "yellow",
 }

@@ -16,7 +16,7 @@ MEANING: Mapping[str, str] = {
     "not measured": "nobody reported it: its worker died or the run was interrupted",
     "incomparable": "the two numbers measure different things",
     "missing": "there is no baseline to judge it by",
-    "unresolved": "too little evidence to say whether it lost the margin",
+    "inconclusive": "too little evidence to say whether it lost the margin",
     "improved": "better: it gained at least the margin, and more than chance explains",
     "measured": "measured, and not judged",
     "pass": "within the margin of its baseline, or the same",
@@ -33,7 +33,10 @@ BY_RULE: Mapping[tuple[str, str], str] = {
     ("improved", "paired"): "It gained at least the margin, and more than chance explains.",
     ("drifted", "reproduce"): "The same model should repeat its score, and did not: other data, another library or "
     "another device are the first things to look at.",
-    ("unresolved", "reproduce"): "The same model did not repeat its score, but other versions of the libraries may be "
+    (
+        "inconclusive",
+        "reproduce",
+    ): "The same model did not repeat its score, but other versions of the libraries may be "
     "why: record the baseline again with these, or measure with those.",
 }
 DRAWS = "Judged by its score alone, as its {} draws are too few to test: it lost {} the margin."
@@ -49,7 +52,7 @@ def rules(records: Sequence[Record]) -> list[str]:
         lines.append(
             f"A case regressed when it lost the margin ({margins(records)}) or more and p, the probability that chance "
             f"alone loses as much, is below {' or '.join(sorted(levels))}. It passes when its loss is within the "
-            "margin with 95 % confidence; in between it is unresolved."
+            "margin with 95 % confidence; in between it is inconclusive."
         )
     if "threshold" in found:
         lines.append(
@@ -101,12 +104,12 @@ def explain(record: Record) -> list[str]:
         f"{found.changed} of {found.n} samples changed; the true change lies between {low} and {high} points, with "
         "95 % confidence."
     )
-    if word == "unresolved" and record.rule != "reproduce":
-        lines += [*_undecided(record, found), _next_step(record)]
+    if word == "inconclusive" and record.rule != "reproduce":
+        lines += [*_inconclusive(record, found), _next_step(record)]
     return lines
 
 
-def _undecided(record: Record, found: Evidence) -> list[str]:
+def _inconclusive(record: Record, found: Evidence) -> list[str]:
     terms, delta = record.terms, record.delta or 0.0
     if terms is not None and delta <= -terms.margin and terms.level <= found.p < terms.alpha:
         opening = (
@@ -129,7 +132,7 @@ def _next_step(record: Record) -> str:
     data = "a second" if "more samples would not settle" in (record.reason or "") else "a larger or a second"
     return (
         f"What to do: add {data} data set of this kind, allow {record.type} a wider margin (margins under [gate] in "
-        "the suite), or accept it as undecided."
+        "the suite), or accept it as inconclusive."
     )
 
 

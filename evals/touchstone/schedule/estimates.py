@@ -117,6 +117,8 @@ def _timing(record: Record) -> Timing:
     )
 
 
+# What took less, in seconds, says nothing about how fast a model is.
+SHORTEST = 1e-3
 Place = tuple[str, int | None, str]
 
 
@@ -153,7 +155,7 @@ def _factors(timings: Sequence[Timing]) -> dict[tuple[str, str, str], float]:
         longest = {alias: max(timing.seconds for timing in found) for alias, found in by_alias.items()}
         for one, seconds in longest.items():
             for other, base in longest.items():
-                if one != other and base > 0:
+                if one != other and base >= SHORTEST:
                     ratios.setdefault((one, other, device), []).append(seconds / base)
     return {pair: median(found) for pair, found in ratios.items()}
 

@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -15,8 +16,10 @@ from touchstone.files.writing import to_json, write_atomically
 from touchstone.store.vectors import Embeddings
 
 CHUNK = 1 << 20
-SPACE = "space.json"
+SPACE, HASHES = "space.json", "hashes.json"
 RANKINGS, OUTCOMES, VERDICTS = "rankings", "outcomes", "verdicts"
+# A folder with this file is a store; the other keeps what is in it out of git.
+MARKER, IGNORE = "store.json", ".gitignore"
 # Size, modification time, change time and inode of a file, and the hash it had then.
 Seen = tuple[int, int, int, int, str]
 _MEMO = TypeAdapter(dict[str, Seen])
@@ -42,6 +45,14 @@ class Store:
         self._hashes: dict[str, Seen] | None = None
         self._gathering = False
 
+    @cached_property
+    def _made(self) -> Path:
+        """The folder, made where it is not there yet, with what says that it is a store."""
+        for name, content in ((MARKER, to_json({"touchstone store": 1})), (IGNORE, "*\n")):
+            if not (self.folder / name).is_file():
+                write_atomically(self.folder / name, content)
+        return self.folder
+
     @property
     def results(self) -> Path:
         """Where `mteb.ResultCache(cache_path=store.folder)` looks for results."""
@@ -49,7 +60,7 @@ class Store:
 
     def data_cache(self, content: str) -> Path:
         """Return the cache folder for data of that content; other content is another folder."""
-        return self.folder / "data" / content[:16]
+        return self._made / "data" / content[:16]
 
     def file_sha256(self, path: Path) -> str:
         """Return the sha256 of a file, remembered for as long as size, times and inode stay the same."""
@@ -88,7 +99,7 @@ class Store:
 
     def result_path(self, model: str, revision: str, task: str, *, inside: str = "results") -> Path:
         """Name the file of one result in mteb's layout, inside a folder of the store."""
-        return self.folder / inside / model / revision / f"{task}.json"
+        return self._made / inside / model / revision / f"{task}.json"
 
     def write_result(self, path: Path, write: Callable[[Path], None], meta: dict[str, Any]) -> None:
         """Keep a result in mteb's layout, with mteb's metadata of the model beside it.
@@ -111,7 +122,7 @@ class Store:
         """
         stem, _, suffix = name.rpartition(".")
         file = f"samples/{fingerprint}/{stem}.{_short_hash(content)}.{suffix}"
-        write_atomically(self.folder / file, content)
+        write_atomically(self._made / file, content)
         return file
 
     def read_samples(self, file: str) -> bytes | None:
@@ -190,7 +201,7 @@ class Store:
             space: all that decides a text's vector, and names for people; beside the vectors it says what they are.
         """
         text = to_json(dict(space))
-        folder = self.folder / "embeddings" / hashlib.sha256(text.encode()).hexdigest()[:16]
+        folder = self._made / "embeddings" / hashlib.sha256(text.encode()).hexdigest()[:16]
         if not (folder / SPACE).is_file():
             write_atomically(folder / SPACE, text)
         os.utime(folder / SPACE)  # what nobody has opened for long can be pruned
@@ -198,22 +209,18 @@ class Store:
 
     def write_run(self, name: str, run: dict[str, Any]) -> Path:
         """Keep a run record; every run is kept."""
-        path = self.folder / "runs" / f"{name}.json"
+        path = self._made / "runs" / f"{name}.json"
         write_atomically(path, to_json(run))
         return path
 
-    @property
-    def _hash_file(self) -> Path:
-        return self.folder / "hashes.json"
-
     def _write_hashes(self) -> None:
         # Another process's entries may be lost here; they are hashed again, never wrong.
-        write_atomically(self._hash_file, json.dumps(self._load_hashes(), sort_keys=True))
+        write_atomically(self._made / HASHES, json.dumps(self._load_hashes(), sort_keys=True))
 
     def _load_hashes(self) -> dict[str, Seen]:
         if self._hashes is None:
             try:
-                self._hashes = _MEMO.validate_json(self._hash_file.read_bytes())
+                self._hashes = _MEMO.validate_json((self.folder / HASHES).read_bytes())
             except (OSError, ValueError):
                 self._hashes = {}  # a memo: what cannot be read is computed again
         return self._hashes

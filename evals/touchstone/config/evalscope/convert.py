@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from touchstone.config.models import check_models
 from touchstone.config.specs import HUB_ID, ModelSpec, PipelineSpec
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.writing import place
-from touchstone.records.names import RENAMED_TASKS
+from touchstone.records.names import RENAMED_TASKS, slug
 
 Table = dict[str, Any]
 # What a kind of model that has no such setting does anyway.
@@ -150,7 +149,7 @@ def _known(alias: str, spec: ModelSpec, entry: ModelEntry, settings: Table, wher
             table[item.name] = str(value) if isinstance(value, Path) else value
     for key, value in changed.items():
         if key != "batch_size":
-            alias += f"+{key}" if isinstance(value, Mapping) else f"+{key}-{_slug(str(value))}"
+            alias += f"+{key}" if isinstance(value, Mapping) else f"+{key}-{slug(str(value), also='+')}"
     return alias, table | changed
 
 
@@ -190,8 +189,8 @@ def _take(tables: tuple[Table, ...], names: tuple[str, ...], where: str) -> Any:
 
 def _aliases(entries: list[tuple[str, Table | None]], file: Path, known: Mapping[str, ModelSpec]) -> list[str]:
     """Call models by the last part of their names, or by the whole where that is what another is called."""
-    short = [_slug(name.rpartition("/")[2]) for name, _ in entries]
-    whole = [_slug(name) for name, _ in entries]
+    short = [slug(name.rpartition("/")[2], also="+") for name, _ in entries]
+    whole = [slug(name, also="+") for name, _ in entries]
     aliases = [
         long if short.count(alias) > 1 or _is_anothers(alias, table, file, known) else alias
         for alias, long, (_, table) in zip(short, whole, entries, strict=True)
@@ -219,7 +218,3 @@ def _refuse_null(value: Any, where: str) -> None:
     pairs = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for key, item in pairs:
         _refuse_null(item, f"{where}.{key}")
-
-
-def _slug(text: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._+-]+", "-", text).strip("-")

@@ -4,11 +4,10 @@ import json
 import os
 import random
 import re
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
 from threading import Event
@@ -223,16 +222,14 @@ def _backoff(failures: int) -> float:
 
 
 def _retry_after(said: str | None) -> float:
-    """Read ``Retry-After``, seconds or a date; 0 for none or what is neither."""
-    said = (said or "").strip()
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", said):
-        return float(said)
+    """Return the seconds that ``Retry-After`` says, as a number or a date; 0 for none or what is neither."""
+    from urllib3.exceptions import InvalidHeader
+    from urllib3.util import Retry
+
     try:
-        then = parsedate_to_datetime(said)
-    except (TypeError, ValueError):
+        return Retry(retry_after_max=sys.maxsize).parse_retry_after((said or "0").strip())
+    except (InvalidHeader, ValueError, OverflowError):  # the last two for dates that no calendar has
         return 0.0
-    # A date without a zone is in GMT, as all dates of HTTP.
-    return max(0.0, (then.replace(tzinfo=then.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _phrase(status: int) -> str:
