@@ -1,6 +1,7 @@
 """What all tests share: no network, reproducible property tests, and the mirror of real data."""
 
 import os
+import sys
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -12,6 +13,8 @@ pytest_plugins = ("pytester",)
 
 settings.register_profile("default", deadline=None, derandomize=True)
 settings.load_profile("default")
+# Commands that are printed begin with pytest only where that is the one of this environment.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 ROOT = Path(__file__).parent.parent
 

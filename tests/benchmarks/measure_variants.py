@@ -11,7 +11,8 @@ Wrong to claim is not the same as untrue: the model with a layer less is worse w
 that is real but within the threshold is what a threshold allows: passing it is right. A PASS whose interval
 reaches both beyond the threshold and above zero is *unproven*: other samples might have failed it.
 
-The gate's own verdicts are held to the same words at its margin of one point. ``inconclusive`` makes neither claim; it *left open* a loss where a PASS would have let it through. The intervals are two-sided, one per
+The gate's own verdicts are held to the same words at its margin of one point. ``inconclusive`` makes neither claim; it
+*left open* a loss where a PASS would have let it through. The intervals are two-sided, one per
 case, not widened for their number as the gate's p-values are: of 100 some 5 miss the truth.
 """
 

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from tests.metrics.weighting import check_weights, samples, value
 from touchstone.metrics import Undefined
-from touchstone.metrics.correlation import kendall, pearson, spearman
+from touchstone.metrics.correlation import kendall, spearman
 
-SCIPY = {pearson: scipy.stats.pearsonr, spearman: scipy.stats.spearmanr, kendall: scipy.stats.kendalltau}
+SCIPY = {spearman: scipy.stats.spearmanr, kendall: scipy.stats.kendalltau}
 numbers = st.integers(-20, 20).map(float) | st.integers(0, 3).map(float)
 every_metric = pytest.mark.parametrize("metric", list(SCIPY))
-by_order = pytest.mark.parametrize("metric", [spearman, kendall])
 
 
 def varied(*columns: Any) -> bool:
@@ -78,18 +77,11 @@ def test_turning_a_side_turns_the_sign(metric: Any, drawn: Any) -> None:
     assert turned == (None if straight is None else pytest.approx(-straight, abs=1e-12))
 
 
-@by_order
+@every_metric
 @given(samples(numbers, numbers))
 def test_correlations_of_order_are_invariant_under_monotone_maps(metric: Any, drawn: Any) -> None:
     x, y = drawn[0]
     assert value(metric, np.exp(x / 10), y**3) == value(metric, x, y)
-
-
-@given(samples(numbers, numbers), st.sampled_from([0.25, 3.0, 1e-200, 1e200]), numbers)
-def test_pearson_is_invariant_under_affine_maps(drawn: Any, scale: float, shift: float) -> None:
-    x, y = drawn[0]
-    mapped, straight = value(pearson, scale * (x + shift), y), value(pearson, x, y)
-    assert mapped == (None if straight is None else pytest.approx(straight, abs=1e-9))
 
 
 @every_metric
@@ -99,12 +91,11 @@ def test_a_column_correlates_with_itself(metric: Any, drawn: Any) -> None:
     assert value(metric, x, x) == (pytest.approx(1) if varied(x) else None)
 
 
-@pytest.mark.parametrize("scale", [0.1, 0.3, 0.7])
-def test_pearson_stays_within_its_bounds(scale: float) -> None:
-    random = np.random.default_rng(0)
-    for _ in range(100):
-        x = random.normal(size=7)
-        assert -1 <= pearson(x, -scale * x) <= pearson(x, scale * x) <= 1
+@every_metric
+def test_correlations_stay_within_their_bounds(metric: Any) -> None:
+    for size in range(2, 100):
+        x = np.arange(size)
+        assert -1 <= metric(x, -x) <= metric(x, x) <= 1
 
 
 @every_metric

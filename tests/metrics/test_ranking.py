@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from touchstone.metrics.ranking import (
     Ranked,
     average_precision,
-    capped_recall,
     hit_rate,
     ndcg,
     precision,
@@ -22,7 +21,7 @@ from touchstone.metrics.ranking import (
 )
 
 Metric = Callable[[Ranked, int], Any]
-METRICS: list[Metric] = [ndcg, average_precision, reciprocal_rank, recall, precision, hit_rate, capped_recall]
+METRICS: list[Metric] = [ndcg, average_precision, reciprocal_rank, recall, precision, hit_rate]
 DEPTH = 10
 TREC = {
     "ndcg_cut": ndcg,
@@ -48,7 +47,7 @@ def test_a_value_lies_between_0_and_1(metric: Metric, run: Any, qrels: Any, k: i
     assert ((values >= 0) & (values <= 1 + 1e-12)).all()
 
 
-@pytest.mark.parametrize("metric", [ndcg, reciprocal_rank, hit_rate, capped_recall])
+@pytest.mark.parametrize("metric", [ndcg, reciprocal_rank, hit_rate])
 @given(judged, ks)
 def test_the_ideal_order_has_the_value_1(metric: Metric, qrels: Any, k: int) -> None:
     values = metric(rank(qrels, qrels, DEPTH), k)
@@ -107,14 +106,6 @@ def test_reciprocal_rank_beyond_k_is_0(run: Any, qrels: Any, k: int) -> None:
     ranked = rank(run, qrels, 30)
     uncut = reciprocal_rank(ranked, 30)
     assert reciprocal_rank(ranked, k) == pytest.approx(np.where(uncut >= 1 / k, uncut, 0))
-
-
-@given(runs, judged, ks)
-def test_capped_recall_is_recall_or_precision_whichever_is_higher(run: Any, qrels: Any, k: int) -> None:
-    ranked = rank(run, qrels, DEPTH)
-    any_relevant = ranked.ideal.any(axis=1)
-    higher = np.maximum(recall(ranked, k), precision(ranked, k))
-    assert capped_recall(ranked, k) == pytest.approx(np.where(any_relevant, higher, 0))
 
 
 @every_metric

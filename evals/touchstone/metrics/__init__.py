@@ -2,12 +2,11 @@
 
 Map:
     ranking: nDCG, average precision, reciprocal rank, recall, precision, hit rate of ranked documents.
-    labels: accuracy, F1, precision, recall of classes; average precision; metrics of several labels per sample.
-    pairs: best accuracy and best F1 over the thresholds of a similarity.
-    correlation: Pearson, Spearman, Kendall.
+    labels: accuracy and F1 of classes; average precision; F1 of several labels per sample.
+    pairs: best accuracy over the thresholds of a similarity.
+    correlation: Spearman, Kendall.
     clustering: homogeneity, completeness, V-measure, adjusted mutual information.
-    bitext: accuracy and F1 of matched sentences.
-    summarization: one correlation for each text.
+    bitext: F1 of matched sentences.
     resampling: what the others share: checked input, and one value for each vector of weights.
 """
 

@@ -1,4 +1,4 @@
-"""Metrics of matched sentences: the number of the right sentence, and the number of the one found, (n,) each."""
+"""The metric of matched sentences: the number of the right sentence, and the number of the one found, (n,) each."""
 
 from numpy.typing import ArrayLike
 
@@ -6,11 +6,9 @@ from touchstone.metrics import labels
 from touchstone.metrics.resampling import Value
 
 
-def accuracy(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None) -> Value:
-    """Share of sentences matched; `weights` as in `touchstone.metrics.labels`."""
-    return labels.accuracy(gold, predicted, weights)
-
-
 def f1(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None) -> Value:
-    """F1 with each sentence number as a class, weighted by its gold count: what mteb reports."""
+    """F1 with each sentence number as a class, weighted by its gold count: what mteb reports.
+
+    ``weights`` are those of `touchstone.metrics.labels`.
+    """
     return labels.f1(gold, predicted, weights, average="weighted")

@@ -16,19 +16,8 @@ from touchstone.metrics.resampling import Floats, Value, numbers, over_resamples
 _Indices: TypeAlias = NDArray[np.intp]
 
 
-def pearson(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Value:
-    """Product-moment correlation: covariance over the product of the standard deviations."""
-    first, second = numbers(x, y)
-
-    def one(count: Floats) -> float:
-        counted = count > 0
-        return _pearson(first[counted], second[counted], count[counted])
-
-    return over_resamples(one, len(first), weights)
-
-
 def spearman(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Value:
-    """Pearson's correlation of the ranks; equal numbers share the mean of their ranks."""
+    """Product-moment correlation of the ranks; equal numbers share the mean of their ranks."""
     first, second = (_ranks(column) for column in numbers(x, y))
     return over_resamples(lambda count: _pearson(first(count), second(count), count), len(np.asarray(x)), weights)
 
@@ -54,15 +43,9 @@ def kendall(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Val
 
 
 def _pearson(x: Floats, y: Floats, count: Floats) -> float:
-    """Correlate; each side is scaled to a maximum of 1, so that no square under- or overflows."""
-    sides = []
-    for column in (x, y):
-        apart = column - count @ column / count.sum()
-        widest = np.abs(apart).max()
-        if (column == column[0]).all() or widest == 0:
-            raise Undefined("correlation with a constant")
-        sides.append(apart / widest)
-    a, b = sides
+    """Covariance over the product of the standard deviations, of columns that are not constant."""
+    a, b = (column - count @ column / count.sum() for column in (x, y))
+    a, b = a / np.abs(a).max(), b / np.abs(b).max()  # so that the squares stay small
     weighted = a * count
     return _bounded(weighted @ b / np.sqrt(weighted @ a) / np.sqrt((b * count) @ b))
 

@@ -13,8 +13,6 @@ from touchstone.metrics import Undefined
 from touchstone.metrics.resampling import Floats, Value, codes, indicators, mean, numbers, over_resamples, ratio
 
 Average: TypeAlias = Literal["macro", "weighted"]
-# Of each class: correctly predicted, gold, and predicted samples to its value.
-_OfClasses: TypeAlias = Callable[[Floats, Floats, Floats], Floats]
 
 
 def accuracy(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None) -> Value:
@@ -24,18 +22,19 @@ def accuracy(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = 
 
 
 def f1(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None, *, average: Average) -> Value:
-    """F1 of each class, averaged: 2 correct / (gold + predicted)."""
-    return _by_class(gold, predicted, weights, average, _f1)
+    """F1 of each class, averaged over those that occur, gold or predicted: 2 correct / (gold + predicted)."""
+    classes, (truth, guess) = codes(gold, predicted)
+    right = truth == guess
 
+    def one(count: Floats) -> float:
+        columns = ((truth, count * right), (truth, count), (guess, count))
+        correct, of_truth, of_guess = (
+            np.bincount(column, weight, classes).astype(np.float64, copy=False) for column, weight in columns
+        )
+        values = _f1(correct, of_truth, of_guess)
+        return _averaged(values, of_truth, (of_truth + of_guess > 0).astype(np.float64), average)
 
-def precision(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None, *, average: Average) -> Value:
-    """Precision of each class, averaged; 0 for a class that is never predicted."""
-    return _by_class(gold, predicted, weights, average, lambda right, _, of_guess: ratio(right, of_guess))
-
-
-def recall(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None, *, average: Average) -> Value:
-    """Recall of each class, averaged; 0 for a class without gold samples."""
-    return _by_class(gold, predicted, weights, average, lambda right, of_truth, _: ratio(right, of_truth))
+    return over_resamples(one, len(truth), weights)
 
 
 def average_precision(gold01: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Value:
@@ -78,12 +77,6 @@ def cumulated(gold01: ArrayLike, scores: ArrayLike) -> Callable[[Floats], tuple[
     return at_thresholds
 
 
-def subset_accuracy(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None) -> Value:
-    """Share of samples all of whose labels (n, l) of 0 and 1 are predicted."""
-    truth, guess = numbers(gold, predicted, ndim=2)
-    return mean((truth == guess).all(axis=1), weights)
-
-
 def multilabel_f1(
     gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None, *, average: Average
 ) -> Value:
@@ -99,41 +92,8 @@ def multilabel_f1(
     return over_resamples(one, len(truth), weights)
 
 
-def label_ranking_average_precision(gold: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Value:
-    """Mean over samples and their gold labels of (gold labels ranked as high / labels ranked as high).
-
-    A sample of whose labels (n, l) none or all are gold has the value 1, as in scikit-learn.
-    """
-    values = numbers(gold, scores, ndim=2)[1]
-    truth = indicators(gold, ndim=2)
-    total = np.zeros(len(truth))
-    for label in range(truth.shape[1]):
-        as_high = values >= values[:, [label]]
-        total += truth[:, label] * (as_high * truth).sum(axis=1) / as_high.sum(axis=1)
-    of_sample = truth.sum(axis=1)
-    return mean(np.where(of_sample > 0, ratio(total, of_sample), 1), weights)
-
-
 def _f1(right: Floats, of_truth: Floats, of_guess: Floats) -> Floats:
     return ratio(2 * right, of_truth + of_guess)
-
-
-def _by_class(
-    gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None, average: Average, of_classes: _OfClasses
-) -> Value:
-    """Average over the classes that occur, gold or predicted, in the samples with a weight."""
-    classes, (truth, guess) = codes(gold, predicted)
-    right = truth == guess
-
-    def one(count: Floats) -> float:
-        columns = ((truth, count * right), (truth, count), (guess, count))
-        correct, of_truth, of_guess = (
-            np.bincount(column, weight, classes).astype(np.float64, copy=False) for column, weight in columns
-        )
-        values = of_classes(correct, of_truth, of_guess)
-        return _averaged(values, of_truth, (of_truth + of_guess > 0).astype(np.float64), average)
-
-    return over_resamples(one, len(truth), weights)
 
 
 def _averaged(values: Floats, support: Floats, occurs: Floats, average: Average) -> float:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from touchstone.metrics.labels import average_precision, cumulated
-from touchstone.metrics.resampling import Floats, Value, over_resamples, ratio
+from touchstone.metrics.resampling import Floats, Value, over_resamples
 
-__all__ = ["average_precision", "best_accuracy", "best_f1"]
+__all__ = ["average_precision", "best_accuracy"]
 
 
 def best_accuracy(gold01: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Value:
@@ -27,22 +27,7 @@ def best_accuracy(gold01: ArrayLike, scores: ArrayLike, weights: ArrayLike | Non
     def one(count: Floats) -> float:
         positives, samples = at_thresholds(count)
         negatives_below = (samples[-1] - positives[-1]) - (samples - positives)
-        return _best((positives + negatives_below) / samples[-1], samples)
+        right = (positives + negatives_below) / samples[-1]
+        return float(np.max(right, initial=0, where=(samples > 0) & (samples < samples[-1])))
 
     return over_resamples(one, len(np.asarray(scores)), weights)
-
-
-def best_f1(gold01: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Value:
-    """Best F1 of the positives over the thresholds; mteb's _find_best_f1_and_threshold, arguments as above."""
-    at_thresholds = cumulated(gold01, scores)
-
-    def one(count: Floats) -> float:
-        positives, samples = at_thresholds(count)
-        return _best(ratio(2 * positives, samples + positives[-1]), samples)
-
-    return over_resamples(one, len(np.asarray(scores)), weights)
-
-
-def _best(values: Floats, samples: Floats) -> float:
-    """Return the highest value at a threshold that has samples on both sides; 0 without one."""
-    return float(np.max(values, initial=0, where=(samples > 0) & (samples < samples[-1])))

@@ -86,11 +86,6 @@ def hit_rate(ranked: Ranked, k: int) -> Floats:
     return np.asarray(_hits(ranked, k).any(axis=1), dtype=np.float64)
 
 
-def capped_recall(ranked: Ranked, k: int) -> Floats:
-    """Relevant among the first k over as many as fit there (q,): BEIR's R_cap."""
-    return ratio(_found(ranked, k), np.minimum(_relevant(ranked), k))
-
-
 def _top(ranked: Ranked, k: int) -> Floats:
     """Return the gains (q, k); beyond the depth nothing is known, so asking for it is an error."""
     depth = ranked.gains.shape[1]

@@ -4,6 +4,8 @@ import os
 import re
 import shutil
 import sys
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,6 @@ import pytest
 from touchstone.plugin.nodeids import TEST_MODULE
 
 PACKAGE = "touchstone"
-# Where a folder that was typed has our test file; `touchstone.test_tasks` imported into another file is found too, but
-# only when that file is typed, or while tests are collected.
-USUAL = ("test_tasks.py", "evals/test_tasks.py")
 IMPORTS = re.compile(rf"^\s*from\s+{re.escape(TEST_MODULE)}\s+import\b", re.MULTILINE)
 HOME = Path(__file__).parent.parent
 
@@ -52,12 +51,22 @@ def _ours(config: pytest.Config) -> list[str]:
         named = [place for place in places if place in (PACKAGE, TEST_MODULE)]
         if named:
             return named
-    return [place for place in places if _leads_to_us(config.invocation_params.dir / place)]
+    return [place for place in places if _leads_to_us(config.invocation_params.dir / place, config)]
 
 
-def _leads_to_us(path: Path) -> bool:
-    files = [path] if path.is_file() else [path / usual for usual in USUAL]
-    return path in (HOME, HOME / "test_tasks.py") or any(_imports_us(file) for file in files)
+def _leads_to_us(path: Path, config: pytest.Config) -> bool:
+    if path in (HOME, HOME / "test_tasks.py"):
+        return True
+    return any(map(_imports_us, [path] if path.is_file() else _test_files(path, config)))
+
+
+def _test_files(folder: Path, config: pytest.Config) -> Iterator[Path]:
+    """Yield the files that pytest would collect in a folder: it is asked before it does."""
+    names, skipped = config.getini("python_files"), (*config.getini("norecursedirs"), "__pycache__")
+    for place, inside, files in os.walk(folder):
+        here = Path(place)
+        inside[:] = sorted(name for name in inside if not any((here / name).match(pattern) for pattern in skipped))
+        yield from (here / name for name in sorted(files) if any(fnmatchcase(name, pattern) for pattern in names))
 
 
 def _imports_us(file: Path) -> bool:
