@@ -4,16 +4,17 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from touchstone.judging.gate import Circumstances
+from touchstone.judging.gate import Comparison
 from touchstone.records.baselines import Baseline, BaselineFile, Reference
 from touchstone.records.cases import Case, TaskInfo
-from touchstone.records.outcomes import ModelIdentity, Outcome, Scores, Settings
+from touchstone.records.outcomes import Measurement, ModelIdentity, Outcome
 from touchstone.records.runs import Record, Run
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ OTHER_FINGERPRINT = "ba9876543210"
 DATA_REVISION = "b0fddb56ed78048fa8b90373c8a3cfc37b684831"
 STRATUM = "test/default"
 ENV = {"mteb": "2.26.1", "torch": "2.9.0", "scikit-learn": "1.7.2", "numpy": "2.3.5"}
-HERE = Circumstances(env=ENV)
 
 
 def make_case(type_name: str = "STS", *, name: str = "STSBenchmark", alias: str = ALIAS, **changes: Any) -> Case:
@@ -36,29 +36,29 @@ def make_case(type_name: str = "STS", *, name: str = "STSBenchmark", alias: str 
     return Case(alias=alias, task=task, suite="smoke", **changes)
 
 
-def make_outcome(
-    score: float | Mapping[str, float] = 0.82,
-    *,
-    chance: float | None = None,
-    settings: Settings | None = None,
-    identity: ModelIdentity | None = None,
-    metric: str = "cosine_spearman",
-    **changes: Any,
-) -> Outcome:
+PARTS = {item.name for item in fields(Measurement)}
+
+
+def make_measurement(score: float | Mapping[str, float] = 0.82, **changes: Any) -> Measurement:
     subsets = dict(score) if isinstance(score, Mapping) else {STRATUM: score}
+    defaults: dict[str, Any] = {"metric": "cosine_spearman", "score": fmean(subsets.values()), "subsets": subsets}
+    return Measurement(**defaults | changes)
+
+
+def make_outcome(
+    score: float | Mapping[str, float] = 0.82, *, identity: ModelIdentity | None = None, **changes: Any
+) -> Outcome:
+    """Make what a case gave; what is changed may be of its measurement too."""
+    identity = identity or make_identity()
+    inside: dict[str, Any] = {"n": 1379, "dataset_revision": DATA_REVISION, "fingerprint": identity.fingerprint}
     defaults: dict[str, Any] = {
         "device": "cpu",
-        "dataset_revision": DATA_REVISION,
-        "data_sha256": None,
         "phases": {"model": 1.25, "data": 0.5, "encode": 2.0, "score": 0.25},
         "texts": 2758,
     }
-    return Outcome(
-        identity=identity or make_identity(),
-        scores=Scores(metric=metric, score=fmean(subsets.values()), subsets=subsets, n=1379, chance=chance),
-        settings=settings or Settings(),
-        **defaults | changes,
-    )
+    inside |= {name: changes.pop(name) for name in PARTS & changes.keys() if changes[name] is not None}
+    changes = {name: value for name, value in changes.items() if name not in PARTS}
+    return Outcome(identity=identity, measurement=make_measurement(score, **inside), **defaults | changes)
 
 
 def make_identity(**changes: Any) -> ModelIdentity:
@@ -67,16 +67,14 @@ def make_identity(**changes: Any) -> ModelIdentity:
 
 
 def make_baseline(score: float | Mapping[str, float] = 0.82, *, imported: bool = False, **changes: Any) -> Baseline:
-    """Make an entry that another model recorded, or that was imported."""
-    subsets = dict(score) if isinstance(score, Mapping) else {STRATUM: score}
-    defaults: dict[str, Any] = {
-        "metric": "cosine_spearman",
+    """Make an entry that another model recorded, or that was imported; what is changed may be of its measurement."""
+    inside: dict[str, Any] = {
         "dataset_revision": DATA_REVISION,
         "fingerprint": None if imported else OTHER_FINGERPRINT,
-        "env": ENV,
-        "source": "results-repo@f4cc6c8b" if imported else "run",
     }
-    return Baseline(score=fmean(subsets.values()), subsets=subsets, **defaults | changes)
+    inside |= {name: changes.pop(name) for name in PARTS & changes.keys()}
+    defaults: dict[str, Any] = {"env": ENV, "source": "results-repo@f4cc6c8b" if imported else "run"}
+    return Baseline(measurement=make_measurement(score, **inside), **defaults | changes)
 
 
 def make_reference(
@@ -94,8 +92,14 @@ def make_baseline_file(tasks: Mapping[str, Baseline], **changes: Any) -> Baselin
     return BaselineFile(**{"model": MODEL, "revision": REVISION, "tasks": tasks} | changes)
 
 
-def make_row(task: str = "STSBenchmark", *, alias: str = ALIAS, **changes: Any) -> Record:
-    """Make the record of a case that was not judged."""
+def make_row(task: str = "STSBenchmark", *, alias: str = ALIAS, score: float | None = None, **changes: Any) -> Record:
+    """Make the record of a case that was not judged; what is changed may be of its measurement, if it has a score."""
+    metric = changes.pop("metric", "cosine_spearman")
+    inside = {name: changes.pop(name) for name in PARTS & changes.keys()}
+    limit = inside.get("limit")
+    if score is not None:
+        inside = {"subsets": {STRATUM: score}} | {name: value for name, value in inside.items() if value is not None}
+        changes["measurement"] = Measurement(score=score, metric=metric, **inside)
     defaults: dict[str, Any] = {
         "case": f"{alias}:{task}",
         "model": MODEL,
@@ -103,9 +107,15 @@ def make_row(task: str = "STSBenchmark", *, alias: str = ALIAS, **changes: Any) 
         "type": "STS",
         "languages": ("eng",),
         "outcome": "passed",
-        "metric": "cosine_spearman",
+        "metric": metric,
+        "limit": limit,
     }
     return Record(alias=alias, task=task, **defaults | changes)
+
+
+def compared(reference: Reference | None, **changes: Any) -> Comparison:
+    """Make what a case is judged by, with the libraries of `ENV`."""
+    return Comparison(reference=reference, **{"env": ENV} | changes)
 
 
 def make_run(*records: Record) -> Run:

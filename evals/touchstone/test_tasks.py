@@ -3,40 +3,48 @@
 So pytest itself tells *could not be measured* (an ERROR of the fixture) from *measured worse* (a FAILURE).
 """
 
+from collections.abc import Iterator
+from contextlib import ExitStack
+
 import pytest
 
 from touchstone.errors import TouchstoneError
-from touchstone.judging.gate import Circumstances
-from touchstone.plugin import OUTCOME, VERDICT, get_session
+from touchstone.judging.gate import Comparison
+from touchstone.plugin import COMPARISON, OUTCOME, VERDICT, get_session
 from touchstone.plugin.controller import show_progress
 from touchstone.records.cases import Case
-from touchstone.records.outcomes import Outcome
+from touchstone.session.session import MeasuredCase
+
+__all__ = ["comparison", "measured", "test_task"]
 
 
 @pytest.fixture
-def outcome(case: Case, request: pytest.FixtureRequest) -> Outcome:
-    """Measure the case; what the user can fix is one sentence, not a traceback."""
-    try:
-        with show_progress(request.config) as progress:
-            measured = get_session(request.config).measure(case, progress)
-    except TouchstoneError as error:
-        raise pytest.fail.Exception(f"{case.id}: {error}", pytrace=False) from None
-    request.node.stash[OUTCOME] = measured
-    return measured
+def measured(case: Case, request: pytest.FixtureRequest) -> Iterator[MeasuredCase]:
+    """Measure the case, with its data open until the test ends; what the user can fix is one sentence."""
+    with ExitStack() as stack:
+        try:
+            with show_progress(request.config) as progress:
+                opened = stack.enter_context(get_session(request.config).measure(case, progress))
+        except TouchstoneError as error:
+            raise pytest.fail.Exception(f"{case.id}: {error}", pytrace=False) from None
+        request.node.stash[OUTCOME] = opened.outcome
+        yield opened
 
 
 @pytest.fixture
-def circumstances(case: Case, outcome: Outcome, request: pytest.FixtureRequest) -> Circumstances:
+def comparison(case: Case, measured: MeasuredCase, request: pytest.FixtureRequest) -> Comparison:
     """Read what is expected and pair its samples; a damaged baseline is no verdict either."""
     try:
-        return get_session(request.config).circumstances(case, outcome)
+        found = get_session(request.config).compare(case, measured)
     except TouchstoneError as error:
         raise pytest.fail.Exception(f"{case.id}: {error}", pytrace=False) from None
+    request.node.stash[COMPARISON] = found
+    return found
 
 
-def test_task(case: Case, outcome: Outcome, circumstances: Circumstances, request: pytest.FixtureRequest) -> None:
+def test_task(case: Case, measured: MeasuredCase, comparison: Comparison, request: pytest.FixtureRequest) -> None:
     """Judge the case against its baseline."""
-    verdict = get_session(request.config).judge(case, outcome, circumstances)
+    verdict = get_session(request.config).judge(case, measured.outcome, comparison)
     request.node.stash[VERDICT] = verdict
     if verdict is not None and not verdict.ok:
         pytest.fail(f"{case.id} {verdict.word}: {verdict.reason}", pytrace=False)

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 import touchstone.baselines.files
 from tests.builders import (
     ENV,
-    HERE,
     MODEL,
     REVISION,
     make_baseline_file,
@@ -158,7 +157,7 @@ def test_what_is_written_is_found_again_and_its_own_measurement_passes(own: Path
     assert reference is not None
     assert (reference.alias, reference.model, reference.revision) == ("minilm", MODEL, REVISION)
     assert reference.baseline == replace(make_baseline(record, ENV), recorded=reference.baseline.recorded)
-    assert judge(case, outcome, reference, HERE).delta == 0
+    assert judge(case, outcome, compared(reference)).delta == 0
 
 
 def test_an_entry_says_the_day_it_was_recorded_in_universal_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,7 +332,7 @@ def test_the_built_in_baselines_judge_a_project_without_its_own(own: Path) -> No
     reference = Baselines(own).find("minilm", "STSBenchmark")
 
     assert reference is not None
-    assert judge(make_case(), make_outcome(0.8203, identity=make_identity()), reference, HERE).word == "pass"
+    assert judge(make_case(), make_outcome(0.8203, identity=make_identity()), compared(reference)).word == "pass"
 
 
 def test_a_refused_write_leaves_the_samples_of_the_old_entry_alone(tmp_path: Path) -> None:

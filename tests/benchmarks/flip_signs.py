@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from tests.builders import ENV, make_case, make_outcome, make_reference
+from tests.builders import make_case, make_outcome, make_reference
 from touchstone.config.models import find_model, load_models
 from touchstone.config.suites import Selection
-from touchstone.judging.gate import Circumstances, judge
+from touchstone.judging.gate import judge
 from touchstone.judging.pairing import Paired, pair
 from touchstone.measuring.case import measure
 from touchstone.models.kinds import open_model
@@ -84,7 +84,7 @@ def verdicts(one: Samples, two: Samples, rounds: int, margin: float) -> Mapping[
         paired = pair(*flip(one, two, generator.random(len(one)) < 0.5))
         assert isinstance(paired, Paired)
         outcome = make_outcome(0.5 + paired.difference.mean)
-        counts[judge(case, outcome, make_reference(0.5), Circumstances(env=ENV, paired=paired)).word] += 1
+        counts[judge(case, outcome, compared(make_reference(0.5), paired=paired)).word] += 1
     return {word: counts[word] / rounds for word in ("pass", "inconclusive", "improved", "regressed")}
 
 

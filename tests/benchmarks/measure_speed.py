@@ -178,7 +178,7 @@ def run_touchstone(asked: argparse.Namespace, watch: Stopwatch) -> dict[str, Any
             outcome = runner.measure(case, model, store, lambda _: None)
         runner.open_task = opening.original
         found[case.task.name] = {
-            "score": outcome.scores.score,
+            "score": outcome.measurement.score,
             "asked": outcome.texts,
             "encoded": outcome.encoded,
             "data": timer.seconds["data"],

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.builders import ENV, make_case, make_outcome, make_reference
-from touchstone.judging.gate import Circumstances, judge
+from tests.builders import make_case, make_outcome, make_reference
+from touchstone.judging.gate import judge
 from touchstone.judging.overall import judge_models
 from touchstone.judging.pairing import Paired, pair
 from touchstone.records.runs import Record, make_record
@@ -64,7 +64,7 @@ def _judge(number: int, deltas: Any) -> Record:
     case = make_case("Retrieval", name=f"Task{number}")
     outcome = make_outcome(0.5 + float(deltas.mean()), metric="ndcg_at_10")
     reference = make_reference(0.5, metric="ndcg_at_10")
-    verdict = judge(case, outcome, reference, Circumstances(env=ENV, gated=TASKS, paired=paired))
+    verdict = judge(case, outcome, compared(reference, gated=TASKS, paired=paired))
     return make_record(case, outcome, verdict, None)
 
 

@@ -9,7 +9,7 @@ from touchstone.errors import BaselineError, ConfigError
 from touchstone.importing.entries import Note
 from touchstone.importing.request import Imported, Request
 from touchstone.importing.runs import FAILED, NO_SAMPLES, NOT_MEASURED, read_run
-from touchstone.records.runs import Record, to_dict
+from touchstone.records.runs import Record
 from touchstone.store.folder import Store
 
 
@@ -20,7 +20,7 @@ def measured(task: str = "STSBenchmark", score: float = 0.8, **changes: Any) -> 
 
 def put(folder: Path, *records: Record, name: str = "20261121T120000", started: str | None = None) -> Path:
     run = make_run(*records)
-    return Store(folder).write_run(name, to_dict(run if started is None else replace(run, started=started)))
+    return Store(folder).write_run(name, flatten(run if started is None else replace(run, started=started)))
 
 
 def read(folder: Path, source: str, **changes: Any) -> tuple[Imported, ...]:

@@ -26,7 +26,7 @@ from touchstone.baselines.files import Baselines, load_baseline_file, render_bas
 from touchstone.errors import TouchstoneError
 from touchstone.importing.request import Request
 from touchstone.importing.writing import How, import_baselines
-from touchstone.records.runs import to_dict
+from touchstone.records.flat import flatten
 from touchstone.store.folder import Store
 
 MINILM = "all-MiniLM-L6-v2"
@@ -115,7 +115,7 @@ def test_a_run_becomes_a_recorded_baseline_with_its_samples(tmp_path: Path) -> N
     store = Store(tmp_path / ".touchstone")
     file = store.write_samples(FINGERPRINT, "STSBenchmark.parquet", b"samples")
     record = make_row(score=0.5, subsets={"test/default": 0.5}, fingerprint=FINGERPRINT, samples=file)
-    store.write_run("1", to_dict(make_run(record)))
+    store.write_run("1", flatten(make_run(record)))
     run(tmp_path, ".touchstone")
     entry = load_baseline_file(tmp_path / "own" / "minilm.json").tasks["STSBenchmark"]
     assert (entry.fingerprint, entry.source) == (FINGERPRINT, "run")
@@ -128,7 +128,7 @@ def test_a_run_becomes_a_recorded_baseline_with_its_samples(tmp_path: Path) -> N
 def test_nothing_is_written_of_several_models_when_one_is_refused(tmp_path: Path) -> None:
     fields: dict[str, Any] = {"score": 0.5, "subsets": {"test/default": 0.5}, "fingerprint": FINGERPRINT}
     Store(tmp_path / ".touchstone").write_run(
-        "1", to_dict(make_run(make_row(**fields), make_row(alias="other", **fields)))
+        "1", flatten(make_run(make_row(**fields), make_row(alias="other", **fields)))
     )
     path = tmp_path / "own" / "other.json"
     path.parent.mkdir()

@@ -57,7 +57,7 @@ def repeated(
     """Judge a repetition of a measurement of 0.5 that came out `delta` away from it."""
     outcome = make_outcome(0.5 + delta, settings=Settings(dtype=here))
     reference = make_reference(0.5, alias="other", fingerprint=FINGERPRINT, settings=Settings(dtype=there), **entry)
-    return judge(make_case(type_name), outcome, reference, HERE)
+    return judge(make_case(type_name), outcome, compared(reference))
 
 
 TOLERANCES = [
@@ -88,7 +88,7 @@ def test_a_repetition_may_move_by_its_tolerance_and_no_more(
 
 @pytest.mark.parametrize(("was", "now"), [(0.66027, 0.66077), (0.82, 0.8205), (0.3, 0.2995), (0.1, 0.0995)])
 def test_a_repetition_exactly_at_the_tolerance_passes_in_decimals_as_people_read_them(was: float, now: float) -> None:
-    verdict = judge(make_case(), make_outcome(now), make_reference(was, fingerprint=FINGERPRINT), HERE)
+    verdict = judge(make_case(), make_outcome(now), compared(make_reference(was, fingerprint=FINGERPRINT)))
 
     assert (verdict.word, verdict.rule) == ("pass", "reproduce"), verdict.reason
 
@@ -143,7 +143,7 @@ def test_only_the_same_weights_or_the_published_model_itself_repeat_a_measuremen
     entry: dict[str, Any], who: dict[str, Any], whose: dict[str, Any], rule: str
 ) -> None:
     outcome = make_outcome(0.815, identity=make_identity(**who))
-    verdict = judge(make_case(), outcome, make_reference(0.82, **whose, **entry), HERE)
+    verdict = judge(make_case(), outcome, compared(make_reference(0.82, **whose, **entry)))
 
     assert verdict.rule == rule
     assert verdict.word == ("drifted" if rule == "reproduce" else "pass")
@@ -164,20 +164,20 @@ def test_only_the_same_weights_or_the_published_model_itself_repeat_a_measuremen
     ],
 )
 def test_another_model_may_lose_the_margin_and_no_more(was: float, now: float, margin: float, word: str) -> None:
-    verdict = judge(make_case(policy=Policy(margin=margin)), make_outcome(now), make_reference(was), HERE)
+    verdict = judge(make_case(policy=Policy(margin=margin)), make_outcome(now), compared(make_reference(was)))
 
     assert (verdict.word, verdict.rule) == (word, "threshold"), verdict.reason
 
 
 def test_the_reason_of_a_threshold_names_metric_scores_difference_margin_and_baseline() -> None:
-    verdict = judge(make_case(), make_outcome(0.8), make_reference(0.8203, alias="other"), HERE)
+    verdict = judge(make_case(), make_outcome(0.8), compared(make_reference(0.8203, alias="other")))
 
     assert verdict.reason == "cosine_spearman 80.00, was 82.03 in other (Δ −2.03), beyond the margin of 1.00"
 
 
 @pytest.mark.parametrize(("score", "word"), [(0.7999, "regressed"), (0.8, "pass"), (0.8001, "pass")])
 def test_a_floor_is_absolute(score: float, word: str) -> None:
-    verdict = judge(make_case(policy=Policy(floor=0.8)), make_outcome(score), make_reference(score), HERE)
+    verdict = judge(make_case(policy=Policy(floor=0.8)), make_outcome(score), compared(make_reference(score)))
 
     assert verdict.word == word
 
@@ -188,7 +188,7 @@ def test_a_floor_is_absolute(score: float, word: str) -> None:
     ids=["no baseline", "improved", "reproduced", "incomparable"],
 )
 def test_below_the_floor_nothing_else_counts(reference: Reference | None) -> None:
-    verdict = judge(make_case(policy=Policy(floor=0.8)), make_outcome(0.7), reference, HERE)
+    verdict = judge(make_case(policy=Policy(floor=0.8)), make_outcome(0.7), compared(reference))
 
     assert (verdict.word, verdict.rule) == ("regressed", "floor")
     assert "70.00" in verdict.reason
@@ -214,7 +214,7 @@ def test_a_score_at_chance_is_a_broken_model_whatever_the_rule_and_the_margin(
     chance: float | None, was: float, now: float, caught: bool, entry: dict[str, Any]
 ) -> None:
     case = make_case(policy=Policy(margin=0.49))
-    verdict = judge(case, make_outcome(now, chance=chance), make_reference(was, **entry), HERE)
+    verdict = judge(case, make_outcome(now, chance=chance), compared(make_reference(was, **entry)))
 
     assert (verdict.rule == "chance") == caught
     if caught:
@@ -259,7 +259,7 @@ INCOMPARABLE: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any], li
 @pytest.mark.parametrize("name", INCOMPARABLE)
 def test_measurements_of_different_things_are_incomparable_and_both_values_are_told(name: str) -> None:
     case, outcome, entry, told = INCOMPARABLE[name]
-    verdict = judge(make_case(**case), make_outcome(**outcome), make_reference(**entry), HERE)
+    verdict = judge(make_case(**case), make_outcome(**outcome), compared(make_reference(**entry)))
 
     assert (verdict.word, verdict.ok, verdict.delta) == ("incomparable", False, None)
     assert all(part in verdict.reason for part in told), verdict.reason
@@ -281,12 +281,12 @@ def test_measurements_of_different_things_are_incomparable_and_both_values_are_t
 def test_what_only_one_side_knows_and_old_revisions_of_published_numbers_stop_no_comparison(
     outcome: dict[str, Any], entry: dict[str, Any]
 ) -> None:
-    assert judge(make_case(), make_outcome(**outcome), make_reference(**entry), HERE).word == "pass"
+    assert judge(make_case(), make_outcome(**outcome), compared(make_reference(**entry))).word == "pass"
 
 
 def test_another_revision_of_an_imported_entry_is_noted() -> None:
     reference = make_reference(imported=True, dataset_revision="abc")
-    verdict = judge(make_case(), make_outcome(), reference, HERE)
+    verdict = judge(make_case(), make_outcome(), compared(reference))
 
     assert "abc" in verdict.reason
     assert DATA_REVISION[:7] in verdict.reason
@@ -296,7 +296,7 @@ def test_another_revision_of_an_imported_entry_is_noted() -> None:
 def test_against_another_alias_settings_are_judged_and_listed_as_differences(entry: dict[str, Any]) -> None:
     outcome = make_outcome(settings=Settings(pooling="cls", dimension=128))
     reference = make_reference(alias="other", settings=Settings(pooling="mean", dimension=384), **entry)
-    verdict = judge(make_case(), outcome, reference, HERE)
+    verdict = judge(make_case(), outcome, compared(reference))
 
     assert verdict.word == "pass"
     assert all(part in verdict.reason for part in ("pooling", "cls", "mean", "dimension", "128", "384"))
@@ -304,7 +304,7 @@ def test_against_another_alias_settings_are_judged_and_listed_as_differences(ent
 
 def test_a_run_of_fewer_strata_is_compared_with_the_same_strata() -> None:
     reference = make_reference({"test/en": 0.9, "test/de": 0.5, "dev/en": 0.1})
-    verdict = judge(make_case(), make_outcome({"test/de": 0.495, "test/en": 0.895}), reference, HERE)
+    verdict = judge(make_case(), make_outcome({"test/de": 0.495, "test/en": 0.895}), compared(reference))
 
     assert verdict.word == "pass"
     assert verdict.baseline == pytest.approx(0.7)
@@ -312,7 +312,7 @@ def test_a_run_of_fewer_strata_is_compared_with_the_same_strata() -> None:
 
 
 def test_without_a_baseline_a_case_is_missing_and_fails() -> None:
-    verdict = judge(make_case(), make_outcome(), None, HERE)
+    verdict = judge(make_case(), make_outcome(), compared(None))
 
     assert (verdict.word, verdict.ok) == ("missing", False)
     assert "minilm:STSBenchmark" in verdict.reason
@@ -329,12 +329,7 @@ def test_a_wider_margin_never_turns_ok_into_regressed(
     was: float, now: float, chance: float | None, margin: float, more: float
 ) -> None:
     narrow, wide = (
-        judge(
-            make_case(policy=Policy(margin=m)),
-            make_outcome(now, chance=chance),
-            make_reference(was),
-            HERE,
-        )
+        judge(make_case(policy=Policy(margin=m)), make_outcome(now, chance=chance), compared(make_reference(was)))
         for m in (margin, margin + more)
     )
 
@@ -347,7 +342,7 @@ def test_a_higher_score_never_turns_ok_into_regressed(
 ) -> None:
     case = make_case(policy=Policy(floor=floor))
     low, high = (
-        judge(case, make_outcome(score, chance=chance), make_reference(was), HERE) for score in (now, now + gain)
+        judge(case, make_outcome(score, chance=chance), compared(make_reference(was))) for score in (now, now + gain)
     )
 
     assert low.rule in ("threshold", "chance", "floor")
@@ -364,7 +359,7 @@ def test_a_measurement_recorded_as_a_baseline_reproduces_itself(
     entry = touchstone.baselines.files.make_baseline(make_record(case, outcome, None, None), ENV)
     reference = Reference(alias=case.alias, model=MODEL, revision=REVISION, baseline=entry)
 
-    verdict = judge(case, outcome, reference, HERE)
+    verdict = judge(case, outcome, compared(reference))
 
     assert (verdict.word, verdict.rule, verdict.delta) == ("pass", "reproduce", 0)
 
@@ -376,11 +371,11 @@ def test_the_delta_is_the_score_minus_what_was_expected_of_the_same_strata(
     outcome = make_outcome(now, chance=chance)
     reference = make_reference({**now, **was}, fingerprint=FINGERPRINT if same else "f" * 12)
 
-    verdict = judge(make_case(type_name), outcome, reference, HERE)
+    verdict = judge(make_case(type_name), outcome, compared(reference))
 
     assert verdict.baseline == fmean({**now, **was}[stratum] for stratum in now)
     assert verdict.baseline == expected_score(outcome, reference.baseline)
-    assert verdict.delta == outcome.scores.score - verdict.baseline
+    assert verdict.delta == outcome.measurement.score - verdict.baseline
 
 
 def compared(mean: float, error: float = 0.002, n: int = 400, **changes: Any) -> Paired:
@@ -581,7 +576,7 @@ def test_the_terms_of_a_verdict_are_kept_with_it() -> None:
         differences=("dimension is 128 here and 384 there",),
     )
     assert terms.level == 0.0125
-    assert judge(make_case(), make_outcome(), None, HERE).terms is None
+    assert judge(make_case(), make_outcome(), compared(None)).terms is None
 
 
 def test_evidence_is_kept_whatever_the_rule() -> None:
@@ -592,7 +587,7 @@ def test_evidence_is_kept_whatever_the_rule() -> None:
 def test_a_repetition_tells_how_many_samples_changed() -> None:
     paired = compared(0.0003, n=200, changed=3)
     reference = make_reference(0.5, fingerprint=FINGERPRINT)
-    verdict = judge(make_case(), make_outcome(0.5003), reference, Circumstances(env=ENV, paired=paired))
+    verdict = judge(make_case(), make_outcome(0.5003), compared(reference, paired=paired))
 
     assert verdict.reason == (
         "cosine_spearman 50.03, was 50.00 in minilm (Δ +0.03), within 0.05, 3 of 200 samples changed"
@@ -622,7 +617,7 @@ def test_clusterings_are_judged_by_the_margin_whatever_their_draws_show() -> Non
 def test_the_reason_of_an_incomparable_case_is_one_sentence(
     outcome: dict[str, Any], entry: dict[str, Any], reason: str
 ) -> None:
-    verdict = judge(make_case(), make_outcome(**outcome), make_reference(**entry), HERE)
+    verdict = judge(make_case(), make_outcome(**outcome), compared(make_reference(**entry)))
 
     assert verdict.reason == f"not comparable with minilm: {reason}"
 
@@ -650,14 +645,14 @@ def test_samples_that_cannot_be_paired_are_told_where_pairs_are_asked_for() -> N
 )
 def test_only_another_revision_that_both_name_is_noted(here: str | None, entry: dict[str, Any], noted: bool) -> None:
     outcome = make_outcome(0.5, dataset_revision=here, data_sha256=OURS)
-    verdict = judge(make_case(policy=Policy(rule="threshold")), outcome, make_reference(0.5, **entry), HERE)
+    verdict = judge(make_case(policy=Policy(rule="threshold")), outcome, compared(make_reference(0.5, **entry)))
 
     note = "; the imported number names data set revision abc, this run def" if noted else ""
     assert verdict.reason == (f"cosine_spearman 50.00, was 50.00 in minilm (Δ +0.00), within the margin of 1.00{note}")
 
 
 def test_what_is_not_known_is_called_not_set() -> None:
-    verdict = judge(make_case(limit=50), make_outcome(), make_reference(), HERE)
+    verdict = judge(make_case(limit=50), make_outcome(), compared(make_reference()))
 
     assert verdict.reason == "not comparable with minilm: limit is 50 here and not set there"
 
@@ -665,7 +660,7 @@ def test_what_is_not_known_is_called_not_set() -> None:
 def test_notes_follow_the_reason_one_by_one() -> None:
     outcome = make_outcome(0.5, settings=Settings(pooling="cls", dimension=128))
     reference = make_reference(0.5, alias="other", settings=Settings(pooling="mean", dimension=384))
-    verdict = judge(make_case(), outcome, reference, HERE)
+    verdict = judge(make_case(), outcome, compared(reference))
 
     assert verdict.reason == (
         "cosine_spearman 50.00, was 50.00 in other (Δ +0.00), within the margin of 1.00; pooling is cls here and mean "

@@ -32,7 +32,7 @@ def verdict_of(before: Any, after: Any, gated: int = 1, **policy: Any) -> Verdic
     case = make_case("Retrieval", policy=Policy(**policy))
     outcome = make_outcome(float(np.mean(after)))
     reference = make_reference(float(np.mean(before)))
-    return judge(case, outcome, reference, Circumstances(env=ENV, gated=gated, paired=paired))
+    return judge(case, outcome, compared(reference, gated=gated, paired=paired))
 
 
 @st.composite
@@ -132,10 +132,10 @@ def test_other_samples_are_counted_and_not_judged() -> None:
     other = replace(one, id=np.array([f"x{n}" if n < 3 else str(id_) for n, id_ in enumerate(one.id)]))
     told = pair(one, other)
     assert told == "the samples are others: 3 only here, 3 only there"
-    verdict = judge(make_case("Retrieval"), make_outcome(), make_reference(), Circumstances(env=ENV, paired=told))
+    verdict = judge(make_case("Retrieval"), make_outcome(), compared(make_reference(), paired=told))
     assert (verdict.word, verdict.ok) == ("incomparable", False)
     case = make_case("Retrieval", policy=Policy(rule="threshold"))
-    verdict = judge(case, make_outcome(), make_reference(), Circumstances(env=ENV, paired=told))
+    verdict = judge(case, make_outcome(), compared(make_reference(), paired=told))
     assert (verdict.word, verdict.rule) == ("pass", "threshold"), "asked to look at the scores alone"
 
 
@@ -230,7 +230,7 @@ def test_so_few_pairs_that_a_resample_has_no_positive_are_inconclusive_and_not_a
     paired = pair(one, two)
     assert isinstance(paired, Paired)
     case = make_case("PairClassification")
-    verdict = judge(case, make_outcome(1.0), make_reference(0.5), Circumstances(env=ENV, paired=paired))
+    verdict = judge(case, make_outcome(1.0), compared(make_reference(0.5), paired=paired))
     assert verdict.word == "inconclusive"
     assert verdict.evidence is None
 
@@ -502,7 +502,7 @@ def test_recorded_samples_are_identical_with_themselves(kind: str, tmp_path: Pat
     assert isinstance(paired, Paired)
     assert (paired.changed, paired.difference.mean, paired.difference.error) == (0, 0.0, 0.0)
     case = make_case(one.type, policy=Policy(rule="paired"))
-    verdict = judge(case, make_outcome(0.5), make_reference(0.5), Circumstances(env=ENV, paired=paired))
+    verdict = judge(case, make_outcome(0.5), compared(make_reference(0.5), paired=paired))
     assert (verdict.word, verdict.delta) == ("pass", 0.0)
 
 
@@ -527,11 +527,11 @@ def test_forced_rules_win() -> None:
     paired = pair(values(before - 0.02), values(before))
     for rule, expected in (("threshold", "threshold"), ("reproduce", "reproduce"), ("auto", "paired")):
         case = make_case("Retrieval", policy=Policy(rule=rule))  # type: ignore[arg-type]
-        verdict = judge(case, make_outcome(0.48), make_reference(0.5), Circumstances(env=ENV, paired=paired))
+        verdict = judge(case, make_outcome(0.48), compared(make_reference(0.5), paired=paired))
         assert verdict.rule == expected
         assert verdict.word not in OK_VERDICTS
     case = make_case("Retrieval", policy=Policy(rule="paired"))
-    verdict = judge(case, make_outcome(0.5), make_reference(0.5), Circumstances(env=ENV))
+    verdict = judge(case, make_outcome(0.5), compared(make_reference(0.5)))
     assert verdict.word == "incomparable"
 
 

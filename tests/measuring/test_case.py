@@ -74,8 +74,8 @@ def test_real_model_on_real_data_gets_the_published_score(
         subsets=tuple(subset for subset in info.subsets if subset in subsets),
     )
     outcome = measure(case_of(info, Source(kind="mirror", path=mirror)), minilm, store, quiet)
-    assert outcome.scores.subsets == pytest.approx(expected, abs=1e-5)
-    assert outcome.scores.score == pytest.approx(sum(expected.values()) / len(expected), abs=1e-5)
+    assert outcome.measurement.subsets == pytest.approx(expected, abs=1e-5)
+    assert outcome.measurement.score == pytest.approx(sum(expected.values()) / len(expected), abs=1e-5)
 
 
 def test_results_are_readable_by_mteb_and_other_subsets_stay(mirror: Path, tiny: OpenModel, store: Store) -> None:
@@ -86,7 +86,7 @@ def test_results_are_readable_by_mteb_and_other_subsets_stay(mirror: Path, tiny:
     scores = {}
     for subset in ("en", "de"):
         outcome = measure(case_of(replace(info, subsets=(subset,)), source), tiny, store, quiet)
-        scores[subset] = outcome.scores.score
+        scores[subset] = outcome.measurement.score
     custom = TaskInfo(
         name="MyOwn", type="STS", main_score="cosine_spearman", languages=("eng-Latn",),
         folder=Path(__file__).parent.parent.parent / "evals" / "touchstone" / "data" / "similarity",
@@ -97,14 +97,14 @@ def test_results_are_readable_by_mteb_and_other_subsets_stay(mirror: Path, tiny:
     results = {result.task_name: result for result in model.task_results}
     read = {entry["hf_subset"]: entry["main_score"] for entry in results["RTE3"].scores["test"]}
     assert read == pytest.approx(scores, abs=1e-6)
-    assert results["MyOwn"].get_score() == pytest.approx(mine.scores.score, abs=1e-6)
+    assert results["MyOwn"].get_score() == pytest.approx(mine.measurement.score, abs=1e-6)
 
 
 def test_limited_run_is_not_filed_as_a_whole_one(mirror: Path, tiny: OpenModel, tmp_path: Path) -> None:
     (info,) = find_tasks(Selection(include=("BIOSSES",)), "test")
     store = Store(tmp_path)
     outcome = measure(case_of(info, Source(kind="mirror", path=mirror), limit=30), tiny, store, quiet)
-    assert outcome.scores.n == 30
+    assert outcome.measurement.n == 30
     assert not store.results.exists()
 
 
@@ -187,9 +187,9 @@ def assert_scores_what_mteb_does(
 
     monkeypatch.setattr(mteb, "get_task", get_task)
     outcome = measure(case_of(info, Source()), model, store, quiet)
-    assert outcome.scores.subsets == pytest.approx(expected, abs=1e-9)
-    assert outcome.scores.n is not None
-    assert outcome.scores.n > 0
+    assert outcome.measurement.subsets == pytest.approx(expected, abs=1e-9)
+    assert outcome.measurement.n is not None
+    assert outcome.measurement.n > 0
 
 
 def test_missing_stratum_of_a_result_is_an_error(tiny: OpenModel, store: Store) -> None:
@@ -216,6 +216,6 @@ def test_aggregate_opens_its_children_with_our_source(tiny: OpenModel, store: St
         (info,) = find_tasks(Selection(include=(child.metadata.name,)), "test")
         parts.append(measure(case_of(info, source), tiny, store, quiet).scores)
     assert len(parts) == 12
-    assert outcome.scores.score == pytest.approx(sum(part.score for part in parts) / 12, abs=1e-9)
-    assert outcome.scores.n == sum(part.n or 0 for part in parts)
+    assert outcome.measurement.score == pytest.approx(sum(part.score for part in parts) / 12, abs=1e-9)
+    assert outcome.measurement.n == sum(part.n or 0 for part in parts)
     assert outcome.data_sha256 is not None

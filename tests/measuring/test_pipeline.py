@@ -152,8 +152,8 @@ def test_both_stages_score_what_mtebs_own_recipe_scores(
     outcome = measure(xquad, pipe(minilm, cross, 5), store)
     first, second = outcome.stages
     assert [first.score, second.score] == pytest.approx(by_hand.scores, abs=1e-6)
-    assert outcome.scores.score == second.score
-    assert outcome.scores.recomputed == pytest.approx(second.score, abs=1e-5)
+    assert outcome.measurement.score == second.score
+    assert outcome.measurement.recomputed == pytest.approx(second.score, abs=1e-5)
     assert first.score > second.score + 0.2, "a reranker with random weights makes it worse"
     assert (first.alias, second.alias) == ("minilm", "cross")
     assert first.fingerprint == identify(minilm, store).fingerprint
@@ -172,7 +172,9 @@ def test_a_perfect_reranker_gets_what_the_candidates_allow(
         best = {query: sorted(found, key=found.__getitem__)[-top_k:] for query, found in by_hand.found.items()}
         # One relevant document for each query: first where it is a candidate, else nowhere.
         allowed[top_k] = float(np.mean([bool(set(best[query]) & set(judged[query])) for query in judged]))
-        assert measure(xquad, pipe(minilm, cross, top_k), store).scores.score == pytest.approx(allowed[top_k], abs=1e-5)
+        assert measure(xquad, pipe(minilm, cross, top_k), store).measurement.score == pytest.approx(
+            allowed[top_k], abs=1e-5
+        )
     assert allowed[1] < allowed[5]
 
 
@@ -209,7 +211,7 @@ def test_the_first_stage_is_not_computed_again_where_the_retriever_ran(
     first = measure(articles, pipe(weak, cross, 10), store)
     other = measure(articles, pipe(weak, cross, 3), store)
     assert retrievers_opened == ["weak"]
-    assert [outcome.stages[0].score for outcome in (first, other)] == [alone.scores.score] * 2
+    assert [outcome.stages[0].score for outcome in (first, other)] == [alone.measurement.score] * 2
     assert first.stages[0].reused
     assert (first.texts, first.encoded) == (10 * LIMIT, 10 * LIMIT)
 

@@ -150,7 +150,7 @@ def test_stored_file_alone_gives_the_score_and_is_small(name: str, mirror: Path,
     path = tmp_path / "samples.parquet"
     write_samples(path, outcome.samples)
     again = read_samples(path)
-    assert rescore(again) == pytest.approx(outcome.scores.subsets, abs=1e-5)
+    assert rescore(again) == pytest.approx(outcome.measurement.subsets, abs=1e-5)
     if len(again) >= 200:
         assert path.stat().st_size <= len(as_json(again)) / 10
 

@@ -13,7 +13,7 @@ from touchstone.formatting import render_duration
 from touchstone.plugin.controller import NAME, Controller, show_progress
 from touchstone.plugin.nodeids import case_of
 from touchstone.plugin.progress import Progress
-from touchstone.records.runs import to_dict
+from touchstone.records.flat import flatten
 from touchstone.schedule.dispatch import lower_bound
 
 EVALS = (
@@ -75,7 +75,7 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
     ]
     runs = pytester.path / ".touchstone" / "runs"
     runs.mkdir(parents=True)
-    (runs / "20260101T000000.000000Z.json").write_text(json.dumps(to_dict(make_run(*rows))))
+    (runs / "20260101T000000.000000Z.json").write_text(json.dumps(flatten(make_run(*rows))))
     return pytester
 
 
@@ -196,7 +196,7 @@ def scheduled(tmp_path: Path, terminal: Terminal, workers: int = 0) -> Controlle
         for case in cases
     ]
     (tmp_path / "runs").mkdir()
-    (tmp_path / "runs" / "1.json").write_text(json.dumps(to_dict(make_run(*rows))))
+    (tmp_path / "runs" / "1.json").write_text(json.dumps(flatten(make_run(*rows))))
     session: Any = SimpleNamespace(
         plan=SimpleNamespace(cases=tuple(cases), models={}),
         store=SimpleNamespace(folder=tmp_path),

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 from tests.builders import FINGERPRINT, MODEL, REVISION, STRATUM, make_case, make_outcome
 from tests.report.suites import shown
 from touchstone.records.outcomes import Outcome, OutcomeWord, Settings
-from touchstone.records.runs import Record, make_record, to_dict
+from touchstone.records.runs import Record, make_record
 from touchstone.records.verdicts import Verdict, VerdictWord
 
 FAILED = Verdict(word="regressed", rule="threshold", reason="lost", baseline=0.85, delta=-0.03)
@@ -86,7 +86,7 @@ def test_samples_that_changed_are_kept_for_all_but_a_plain_pass(word: VerdictWor
     record = make_record(make_case(), outcome, Verdict(word=word, reason="so"), None)
 
     assert record.shown == (None if word == "pass" else shown())
-    assert TypeAdapter(Record).validate_json(json.dumps(to_dict(record))) == record
+    assert TypeAdapter(Record).validate_json(json.dumps(flatten(record))) == record
 
 
 @given(
@@ -101,7 +101,7 @@ def test_a_record_survives_json(
     outcome = make_outcome(subsets, settings=Settings(prompts=prompts, max_length=256))
     record = make_record(make_case(), outcome, verdict, error)
 
-    again = TypeAdapter(Record).validate_python(json.loads(json.dumps(to_dict(record))))
+    again = TypeAdapter(Record).validate_python(json.loads(json.dumps(flatten(record))))
 
     assert again == record
     assert again.score == fmean(subsets.values())
@@ -110,4 +110,4 @@ def test_a_record_survives_json(
 def test_a_record_of_nothing_measured_survives_json() -> None:
     record = make_record(make_case(), None, None, None)
 
-    assert TypeAdapter(Record).validate_json(json.dumps(to_dict(record))) == record
+    assert TypeAdapter(Record).validate_json(json.dumps(flatten(record))) == record

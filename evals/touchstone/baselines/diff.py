@@ -8,8 +8,8 @@ from statistics import fmean
 from touchstone.baselines.files import Baselines
 from touchstone.environment import ask_git
 from touchstone.errors import BaselineError, suggest
-from touchstone.files.validation import check_json
-from touchstone.records.baselines import Baseline, BaselineFile
+from touchstone.records.baselines import Baseline
+from touchstone.records.flat import read_baseline_file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ def _at_commit(revision: str, baselines: Baselines, root: Path) -> dict[str, Bas
     found: dict[str, Baseline] = {}
     for name in filter(lambda name: name.endswith(".json"), names.decode().split("\0")):
         content = ask_git(root, "show", f"{revision}:{name}") or b""
-        file = check_json(BaselineFile, content, f"{revision}:{name}", BaselineError)
+        file = read_baseline_file(content, f"{revision}:{name}")
         found |= {f"{Path(name).stem}:{key}": entry for key, entry in file.tasks.items()}
     if not found:
         raise BaselineError(f"{revision} has no baselines in {inside}")

@@ -2,17 +2,16 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from touchstone.baselines.merging import Merge, merge_files
 from touchstone.errors import BaselineError, suggest
-from touchstone.files.validation import check_json
 from touchstone.files.writing import to_json, write_atomically
 from touchstone.records.baselines import Baseline, BaselineFile, Reference
+from touchstone.records.flat import flatten, read_baseline_file
 from touchstone.records.names import baseline_key, samples_file
-from touchstone.records.outcomes import Settings
 from touchstone.records.runs import Record
 from touchstone.records.samples import Samples, read_samples
 from touchstone.store.folder import Store
@@ -36,12 +35,12 @@ def load_baseline_file(path: Path) -> BaselineFile:
     Raises:
         BaselineError: the file is not what a baseline file must be; names the file and the place.
     """
-    return check_json(BaselineFile, path.read_bytes(), str(path), BaselineError)
+    return read_baseline_file(path.read_bytes(), str(path))
 
 
 def render_baseline_file(content: BaselineFile) -> str:
     """Return the file's text: the same bytes for the same content."""
-    return to_json(asdict(content))
+    return to_json(flatten(content))
 
 
 class Baselines:
@@ -186,19 +185,11 @@ def make_baseline(record: Record, env: Mapping[str, str]) -> Baseline:
     Raises:
         BaselineError: the record was not measured.
     """
-    if record.score is None or record.subsets is None:
+    if record.measurement is None:
         raise BaselineError(f"{record.case} was not measured and cannot become a baseline")
     return Baseline(
-        metric=record.metric,
-        score=record.score,
-        subsets=dict(record.subsets),
+        measurement=record.measurement,
         source="run",
-        n=record.n,
-        limit=record.limit,
-        dataset_revision=record.dataset_revision,
-        data_sha256=record.data_sha256,
-        fingerprint=record.fingerprint,
-        settings=record.settings or Settings(),
         env={name: env[name] for name in ENV_KEPT if name in env},
         recorded=datetime.now(UTC).date().isoformat(),
     )

@@ -14,7 +14,9 @@ from touchstone.files.writing import to_json
 from touchstone.formatting import columns, points, signed_points
 from touchstone.records.baselines import Baseline, Reference
 from touchstone.records.cases import TaskInfo
-from touchstone.report.leaderboard import PUBLISHED, Average, average, without_children
+from touchstone.records.flat import flatten
+from touchstone.report.leaderboard import Average, average, without_children
+from touchstone.task_types.registry import all_types
 from touchstone.tasks.catalog import find_tasks, known_tasks
 
 SHOWN = 10
@@ -65,7 +67,7 @@ def _show(parsed: argparse.Namespace) -> tuple[str, int]:
         kept = {task.name for task in tasks_to_average({}, parsed.benchmark)}
         entries = {alias: {k: r for k, r in found.items() if k in kept} for alias, found in entries.items()}
     if parsed.json:
-        return to_json({a: {k: asdict(r.baseline) for k, r in found.items()} for a, found in entries.items()}), 0
+        return to_json({a: {k: flatten(r.baseline) for k, r in found.items()} for a, found in entries.items()}), 0
     return "\n".join(columns(_rows(entries))), 0
 
 
@@ -93,7 +95,8 @@ def _averages_table(averages: Mapping[str, Average], metrics: str) -> str:
         rows.append((alias, str(found.tasks), *means))
     lines = columns(rows)
     lines += [f"{alias} lacks {_some(found.missing)}" for alias, found in averages.items() if found.missing]
-    replaced = ", ".join(f"{metric} for {name}" for name, metric in PUBLISHED.items())
+    others = [t for t in all_types() if t.folder is not None and t.published_metric not in (None, t.folder.main_score)]
+    replaced = ", ".join(f"{one.published_metric} for {one.name}" for one in others)
     used = "today's main scores" if metrics == "main" else f"the original tables' metrics ({replaced})"
     return "\n".join([*lines, f"averages of {used}, over tasks"])
 

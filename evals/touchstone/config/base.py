@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from touchstone.records.cases import RERANKED, SEARCHED
+from touchstone.task_types.registry import find_type
 
 # What says where the weights are, or how fast they run; the weights themselves are hashed.
 WHERE_AND_HOW_FAST = {
@@ -34,9 +34,9 @@ class Spec:
 
     def why_not(self, task_type: str) -> str | None:
         """Say why this model cannot run tasks of a type of mteb's, if it cannot; encoders can do everything."""
-        if not self.reranks or task_type in RERANKED:
+        if not self.reranks or find_type(task_type).searches == "candidates":
             return None
-        if task_type in SEARCHED:
+        if find_type(task_type).searches == "corpus":
             return "a cross-encoder cannot search; it can be the second stage of a pipeline"
         return "a cross-encoder only reranks"
 

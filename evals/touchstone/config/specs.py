@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 from touchstone.config.api import ApiSpec
 from touchstone.config.base import Spec, check_instruction, check_values
 from touchstone.files.validation import NO_OTHER_KEYS, WholeNumber
-from touchstone.records.cases import RERANKED, SEARCHED
+from touchstone.task_types.registry import find_type
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
@@ -147,9 +147,10 @@ class PipelineSpec(Spec):
 
     def why_not(self, task_type: str) -> str | None:
         """Say why a pipeline cannot run tasks of a type: its first stage searches, where that is what is asked."""
-        if task_type in RERANKED:
+        searches = find_type(task_type).searches
+        if searches == "candidates":
             return "a pipeline finds its own candidates; its reranker alone can rerank given ones"
-        return None if task_type in SEARCHED else "a pipeline only retrieves"
+        return None if searches == "corpus" else "a pipeline only retrieves"
 
 
 ModelSpec = EncoderSpec | RegistrySpec | CrossEncoderSpec | PipelineSpec | ApiSpec

@@ -15,9 +15,9 @@ from touchstone.files import literals as plain
 from touchstone.files.validation import NO_OTHER_KEYS, Number, WholeNumber, check
 from touchstone.files.writing import place, read_toml
 from touchstone.records.cases import Policy, Source
+from touchstone.task_types.registry import all_types, find_type
 
 BUILT_IN = Path(__file__).parent.parent / "suites"
-CUSTOM_TYPES = ("Retrieval", "Reranking", "STS", "Classification", "PairClassification", "Clustering")
 TASK_NAME = re.compile(r"[A-Za-z0-9._+-]+")
 
 
@@ -37,8 +37,9 @@ class CustomTask:
             raise ValueError('path = ""; expected the folder of the data')
         if not TASK_NAME.fullmatch(self.name):
             raise ValueError(f'name = "{self.name}" may hold only A-Z a-z 0-9 . _ + -')
-        if self.type not in CUSTOM_TYPES:
-            raise ValueError(f'type = "{self.type}"; expected one of {", ".join(CUSTOM_TYPES)}')
+        if find_type(self.type).folder is None:
+            known = ", ".join(one.name for one in all_types() if one.folder is not None)
+            raise ValueError(f'type = "{self.type}"; expected one of {known}')
         if not re.fullmatch(r"[a-z]{3}-[A-Z][a-z]{3}", self.language):
             raise ValueError(f'language = "{self.language}"; expected a code such as "eng-Latn"')
 

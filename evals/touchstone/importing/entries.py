@@ -8,23 +8,9 @@ from statistics import fmean
 from touchstone.errors import BaselineError
 from touchstone.records.baselines import Baseline
 from touchstone.records.cases import TaskInfo
+from touchstone.records.outcomes import Measurement
+from touchstone.task_types.registry import find_type
 from touchstone.tasks.definitions import define_task, find_aggregates
-
-# Reranking ranked a whole candidate list before it was a cut-off; no list of mteb's has more than 1000.
-FORMERLY = {"map_at_1000": "map", "max_over_subqueries_map_at_1000": "map"}
-# What the published tables average for each type, whatever the main score of a task is today: for pairs, say, the AP
-# of the cosine, where mteb has since taken the best of all similarities.
-PUBLISHED = {
-    "BitextMining": "f1",
-    "Classification": "accuracy",
-    "Clustering": "v_measure",
-    "PairClassification": "cosine_ap",
-    "Reranking": "map_at_1000",
-    "Retrieval": "ndcg_at_10",
-    "STS": "cosine_spearman",
-    "Summarization": "cosine_spearman",
-}
-SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 
 
 def rename(name: str) -> str:
@@ -65,21 +51,21 @@ def find_score(task: TaskInfo, metrics: Mapping[str, float]) -> float | None:
         task: as defined today.
         metrics: from `gather_metrics`.
     """
-    name = task.main_score
-    value = metrics.get(name, metrics.get(FORMERLY.get(name, name)))
-    if value is None and name.startswith("max_"):  # the best of all similarities, where each of them is known
-        each = [metrics.get(f"{similarity}_{name.removeprefix('max_')}") for similarity in SIMILARITIES]
-        known = [one for one in each if one is not None]
-        value = max(known) if len(known) == len(each) and not any(map(math.isnan, known)) else None
-    return value
+    kind, name = find_type(task.type), task.main_score
+    value = metrics.get(name, metrics.get(kind.former_names.get(name, name)))
+    if value is not None or not kind.best_of or not name.startswith("max_"):
+        return value
+    each = [metrics.get(f"{one}_{name.removeprefix('max_')}", math.nan) for one in kind.best_of]
+    return None if any(map(math.isnan, each)) else max(each)
 
 
 def find_published(task: TaskInfo, metrics: Mapping[str, float]) -> dict[str, float]:
     """Return the metric that published tables average over tasks of this type, where it is not the main score."""
-    name = PUBLISHED.get(task.type, task.main_score)
-    if FORMERLY.get(task.main_score, task.main_score) == FORMERLY.get(name, name):
+    kind = find_type(task.type)
+    name, former = kind.published_metric or task.main_score, kind.former_names
+    if former.get(task.main_score, task.main_score) == former.get(name, name):
         return {}
-    value = metrics.get(name, metrics.get(FORMERLY.get(name, name)))
+    value = metrics.get(name, metrics.get(former.get(name, name)))
     return {name: value} if value is not None and math.isfinite(value) else {}
 
 
@@ -185,12 +171,14 @@ def _make_entry(rows: Sequence[Published], source: str) -> tuple[Baseline | None
         notes.append(Note(reason=TWO_REVISIONS, what=task.name))
     versions = {row.mteb for row in used if row.mteb is not None}
     entry = Baseline(
-        metric=task.main_score,
-        score=fmean(subsets.values()),
-        subsets=dict(sorted(subsets.items())),
+        measurement=Measurement(
+            metric=task.main_score,
+            score=fmean(subsets.values()),
+            subsets=dict(sorted(subsets.items())),
+            dataset_revision=revisions.pop() if len(revisions) == 1 else None,
+        ),
         source=source,
         metrics={name: dict(sorted(by.items())) for name, by in sorted(others.items()) if set(by) == set(subsets)},
-        dataset_revision=revisions.pop() if len(revisions) == 1 else None,
         env={"mteb": versions.pop()} if len(versions) == 1 else {},
     )
     return entry, notes
@@ -229,7 +217,9 @@ def _add_aggregates(entries: Mapping[str, Baseline], source: str) -> tuple[dict[
         known = versions.pop() if len(versions) == 1 else None
         subsets = dict.fromkeys(task.strata, mean)
         env = {} if known is None else {"mteb": known}
-        derived[name] = Baseline(metric=task.main_score, score=mean, subsets=subsets, source=source, env=env)
+        derived[name] = Baseline(
+            measurement=Measurement(metric=task.main_score, score=mean, subsets=subsets), source=source, env=env
+        )
     return derived, notes
 
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 
 from touchstone.baselines.files import take_record
 from touchstone.errors import BaselineError, ConfigError, suggest
-from touchstone.files.validation import check_json
 from touchstone.files.writing import place
 from touchstone.importing.entries import Note
 from touchstone.importing.request import Imported, Request, choose_alias
+from touchstone.records.flat import read_run as read_run_json
 from touchstone.records.names import baseline_key
 from touchstone.records.runs import Record, Run
 from touchstone.store.folder import Store
@@ -32,7 +32,7 @@ def read_run(request: Request) -> tuple[Imported, ...]:
     file = newest_run(path) if path.is_dir() else path
     if not file.is_file():
         raise ConfigError(f"{file}: no such file")
-    run = check_json(Run, file.read_bytes(), str(file), BaselineError)
+    run = read_run_json(file.read_bytes(), str(file))
     aliases = list(dict.fromkeys(record.alias for record in run.records if record.score is not None))
     if not aliases:
         raise BaselineError(f"{file}: measured nothing")

@@ -1,27 +1,23 @@
 """Judge a measured case against what is expected of it. Pure: no files, no clock, no randomness."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from statistics import fmean
+from typing import Any
 
 from touchstone.formatting import points, signed_points
 from touchstone.judging.pairing import Paired, shorten
 from touchstone.judging.statistics import detectable, samples_to_settle, worst_loss
 from touchstone.records.baselines import Baseline, Reference
 from touchstone.records.cases import Case, Policy
+from touchstone.records.examples import Shown
 from touchstone.records.outcomes import Outcome, Settings
 from touchstone.records.verdicts import Evidence, Terms, Verdict, VerdictWord
+from touchstone.task_types.registry import find_type
 
-# Re-run noise of published results, over years and versions: at most 2e-4 for what is deterministic,
-# 5e-3 where a classifier or a clustering is fitted; bf16 arithmetic adds its own rounding.
-TOLERANCE = 5e-4
+# Arithmetic in bf16 adds a rounding of its own to what the type of a task may move by.
 TOLERANCE_BF16 = 1e-3
-TOLERANCE_FITTED = 5e-3
-CLASSIFIED = frozenset({"Classification", "MultilabelClassification"})
-CLUSTERED = frozenset({"Clustering"})
-# MiniBatchKMeans gives other clusters under other versions of these.
-CLUSTERING_ENV = ("scikit-learn", "numpy", "mteb")
 # 0.82 - 0.8205 is not -0.0005 in binary: a score exactly at a bound is within it.
 ROUNDING = 1e-9
 # A pass needs this many samples; with fewer than FEW_CHANGED changed a t bound is not to be trusted: simulated, it
@@ -34,33 +30,42 @@ CHANCE_LEFT = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Circumstances:
-    """What a judgement depends on beside the two measurements.
+class Comparison:
+    """What a measured case is judged by.
 
-    ``env`` has the versions of the libraries that measured. ``gated`` counts this model's cases in the run: the error
-    rate is shared among them. ``paired`` compares the samples, or says why they cannot be; None without samples.
+    ``reference`` is what is expected, None where there is no baseline; ``env`` has the versions of the libraries that
+    measured. ``gated`` counts this model's cases in the run: the error rate is shared among them. ``paired`` compares
+    the samples, or says why they cannot be; None without samples. ``verdict`` is an earlier one on exactly this, and
+    ``key`` what it is cached by. ``shown`` are the samples that changed most.
     """
 
-    env: Mapping[str, str]
+    reference: Reference | None
+    env: Mapping[str, str] = field(default_factory=dict)
     gated: int = 1
     paired: Paired | str | None = None
+    verdict: Verdict | None = None
+    key: Mapping[str, Any] | None = None
+    shown: Shown | None = None
 
 
-def judge(case: Case, outcome: Outcome, reference: Reference | None, circumstances: Circumstances) -> Verdict:
+def judge(case: Case, outcome: Outcome, comparison: Comparison) -> Verdict:
     """Decide about one measured case.
 
     Args:
         case: the case, with its policy.
         outcome: what was measured.
-        reference: what is expected; None when there is no baseline.
-        circumstances: what else matters.
+        comparison: what it is judged by.
 
     Returns:
         The verdict; a case without a reference is ``missing`` unless it fell below its floor.
     """
+    if comparison.verdict is not None:
+        return comparison.verdict
+    reference = comparison.reference
     floor = case.policy.floor
-    if floor is not None and outcome.scores.score < floor:
-        reason = f"{outcome.scores.metric} {points(outcome.scores.score)} is below the suite's floor {points(floor)}"
+    if floor is not None and outcome.measurement.score < floor:
+        measured = f"{outcome.measurement.metric} {points(outcome.measurement.score)}"
+        reason = f"{measured} is below the suite's floor {points(floor)}"
         return Verdict(word="regressed", rule="floor", reason=reason)
     if reference is None:
         return Verdict(word="missing", reason=f"no baseline for {case.id}")
@@ -68,29 +73,29 @@ def judge(case: Case, outcome: Outcome, reference: Reference | None, circumstanc
     if stranger is not None:
         return Verdict(word="incomparable", reason=f"not comparable with {reference.alias}: {stranger}")
     expected = expected_score(outcome, reference.baseline)
-    verdict = _at_chance(outcome, reference, expected) or _by_rule(case, outcome, reference, circumstances)
-    if isinstance(circumstances.paired, Paired):
-        verdict = replace(verdict, evidence=_evidence(case.policy, circumstances.paired, circumstances.gated))
+    verdict = _at_chance(outcome, reference, expected) or _by_rule(case, outcome, reference, comparison)
+    if isinstance(comparison.paired, Paired):
+        verdict = replace(verdict, evidence=_evidence(case.policy, comparison.paired, comparison.gated))
     terms = Terms(
         against=reference.alias,
         model=reference.model,
         margin=case.policy.margin,
         alpha=case.policy.alpha,
-        gated=circumstances.gated,
-        differences=tuple(_other_settings(outcome.settings, reference.baseline.settings)),
+        gated=comparison.gated,
+        differences=tuple(_other_settings(outcome.measurement.settings, reference.baseline.settings)),
     )
     reason = "; ".join([verdict.reason, *terms.differences, *_notes(outcome, reference.baseline)])
     return replace(verdict, reason=reason, terms=terms)
 
 
-def _by_rule(case: Case, outcome: Outcome, reference: Reference, circumstances: Circumstances) -> Verdict:
+def _by_rule(case: Case, outcome: Outcome, reference: Reference, comparison: Comparison) -> Verdict:
     """Judge by the rule named, or by the strictest that applies."""
-    rule, paired = case.policy.rule, circumstances.paired
+    rule, paired = case.policy.rule, comparison.paired
     if rule == "reproduce" or (rule == "auto" and _is_repetition(outcome, reference)):
-        return _by_reproduction(case, outcome, reference, circumstances)
-    clustered = case.task.type in CLUSTERED
+        return _by_reproduction(case, outcome, reference, comparison)
+    clustered = not find_type(case.task.type).paired
     if isinstance(paired, Paired) and rule != "threshold" and not clustered:
-        return _by_pairs(case.policy, outcome, reference, paired, circumstances.gated)
+        return _by_pairs(case.policy, outcome, reference, paired, comparison.gated)
     if isinstance(paired, str) and rule != "threshold":
         return Verdict(word="incomparable", reason=f"not comparable with {reference.alias}: {paired}")
     if rule == "paired" and not clustered:
@@ -100,38 +105,38 @@ def _by_rule(case: Case, outcome: Outcome, reference: Reference, circumstances: 
 
 def expected_score(outcome: Outcome, baseline: Baseline) -> float:
     """Return the baseline's score over the strata that ran; all of them must be in the baseline."""
-    return fmean(baseline.subsets[stratum] for stratum in outcome.scores.subsets)
+    return fmean(baseline.subsets[stratum] for stratum in outcome.measurement.subsets)
 
 
 def _incomparable(case: Case, outcome: Outcome, reference: Reference) -> str | None:
     """Say what makes the two numbers measurements of different things, if anything does."""
     baseline = reference.baseline
     checks = (
-        ("metric", outcome.scores.metric, baseline.metric),
+        ("metric", outcome.measurement.metric, baseline.metric),
         ("limit", case.limit, baseline.limit),
     )
     for name, here, there in checks:
         if here != there:
             return f"{name} is {_known(here)} here and {_known(there)} there"
-    absent = [stratum for stratum in outcome.scores.subsets if stratum not in baseline.subsets]
+    absent = [stratum for stratum in outcome.measurement.subsets if stratum not in baseline.subsets]
     if absent:
         return f"it has no score for {', '.join(absent)}"
     data = _other_data(outcome, baseline)
     if data is None and reference.alias == case.alias:
-        differences = _other_settings(outcome.settings, baseline.settings)
+        differences = _other_settings(outcome.measurement.settings, baseline.settings)
         return differences[0] if differences else None
     return data
 
 
 def _other_data(outcome: Outcome, baseline: Baseline) -> str | None:
-    if outcome.data_sha256 and baseline.data_sha256:
-        if outcome.data_sha256 == baseline.data_sha256:
+    if outcome.measurement.data_sha256 and baseline.data_sha256:
+        if outcome.measurement.data_sha256 == baseline.data_sha256:
             return None
-        return f"the data files are {outcome.data_sha256[:12]} here and {baseline.data_sha256[:12]} there"
+        return f"the data files are {outcome.measurement.data_sha256[:12]} here and {baseline.data_sha256[:12]} there"
     # A published file may carry the old revision of data that has not changed; a recorded one says what it read.
     recorded = baseline.fingerprint is not None
-    if recorded and baseline.data_sha256 is None and outcome.dataset_revision != baseline.dataset_revision:
-        here, there = _known(outcome.dataset_revision), _known(baseline.dataset_revision)
+    if recorded and baseline.data_sha256 is None and outcome.measurement.dataset_revision != baseline.dataset_revision:
+        here, there = _known(outcome.measurement.dataset_revision), _known(baseline.dataset_revision)
         return f"the data set revision is {here} here and {there} there"
     return None
 
@@ -144,7 +149,7 @@ def _other_settings(here: Settings, there: Settings) -> list[str]:
 
 def _notes(outcome: Outcome, baseline: Baseline) -> list[str]:
     """Say what else differs and yet is judged: the revision of published numbers."""
-    here, there = outcome.dataset_revision, baseline.dataset_revision
+    here, there = outcome.measurement.dataset_revision, baseline.dataset_revision
     differs = baseline.fingerprint is None and here and there and here != there
     return [f"the imported number names data set revision {there}, this run {here}"] if differs else []
 
@@ -154,7 +159,7 @@ def _known(value: object) -> str:
 
 
 def _at_chance(outcome: Outcome, reference: Reference, expected: float) -> Verdict | None:
-    chance, score = outcome.scores.chance, outcome.scores.score
+    chance, score = outcome.measurement.chance, outcome.measurement.score
     if chance is None or score > chance + CHANCE_REACHED or expected <= chance + CHANCE_LEFT:
         return None
     return Verdict(
@@ -167,14 +172,13 @@ def _at_chance(outcome: Outcome, reference: Reference, expected: float) -> Verdi
     )
 
 
-def _by_reproduction(case: Case, outcome: Outcome, reference: Reference, circumstances: Circumstances) -> Verdict:
+def _by_reproduction(case: Case, outcome: Outcome, reference: Reference, comparison: Comparison) -> Verdict:
     """Judge a repetition of the same measurement by tolerance."""
     expected = expected_score(outcome, reference.baseline)
-    delta = outcome.scores.score - expected
+    delta = outcome.measurement.score - expected
     tolerance = _tolerance(case, outcome, reference.baseline)
     change = _change(outcome, reference, expected)
-    clustered = case.task.type in CLUSTERED
-    other = _other_environment(reference.baseline, circumstances.env) if clustered else None
+    other = _other_environment(find_type(case.task.type).fitted_by, reference.baseline, comparison.env)
     word: VerdictWord
     if abs(delta) <= tolerance + ROUNDING:
         word, why = "pass", f", within {points(tolerance)}"
@@ -182,8 +186,8 @@ def _by_reproduction(case: Case, outcome: Outcome, reference: Reference, circums
         word, why = "inconclusive", f": other environment ({other})"
     else:
         word, why = "drifted", f", the same model may move by {points(tolerance)}"
-    if isinstance(circumstances.paired, Paired):
-        why += f", {circumstances.paired.changed} of {circumstances.paired.difference.n} samples changed"
+    if isinstance(comparison.paired, Paired):
+        why += f", {comparison.paired.changed} of {comparison.paired.difference.n} samples changed"
     return Verdict(word=word, rule="reproduce", baseline=expected, delta=delta, reason=change + why)
 
 
@@ -196,13 +200,12 @@ def _is_repetition(outcome: Outcome, reference: Reference) -> bool:
 
 
 def _tolerance(case: Case, outcome: Outcome, baseline: Baseline) -> float:
-    if case.task.type in CLASSIFIED | CLUSTERED:
-        return TOLERANCE_FITTED
-    return TOLERANCE_BF16 if "bfloat16" in (outcome.settings.dtype, baseline.settings.dtype) else TOLERANCE
+    halved = "bfloat16" in (outcome.measurement.settings.dtype, baseline.settings.dtype)
+    return max(find_type(case.task.type).tolerance, TOLERANCE_BF16 if halved else 0.0)
 
 
-def _other_environment(baseline: Baseline, env: Mapping[str, str]) -> str | None:
-    for name in CLUSTERING_ENV:
+def _other_environment(libraries: Sequence[str], baseline: Baseline, env: Mapping[str, str]) -> str | None:
+    for name in libraries:
         there = baseline.env.get(name)
         if there is None:
             return f"{name} of the baseline is not known"
@@ -213,7 +216,7 @@ def _other_environment(baseline: Baseline, env: Mapping[str, str]) -> str | None
 
 def _by_threshold(policy: Policy, outcome: Outcome, reference: Reference, *, clustered: bool) -> Verdict:
     expected = expected_score(outcome, reference.baseline)
-    delta = outcome.scores.score - expected
+    delta = outcome.measurement.score - expected
     change = _change(outcome, reference, expected)
     kept = delta >= -policy.margin - ROUNDING
     how = "within" if kept else "beyond"
@@ -223,7 +226,7 @@ def _by_threshold(policy: Policy, outcome: Outcome, reference: Reference, *, clu
         baseline=expected,
         delta=delta,
         reason=f"{change}, {how} the margin of {points(policy.margin)}"
-        + (f"; {outcome.scores.n} draws tell little" if clustered else ""),
+        + (f"; {outcome.measurement.n} draws tell little" if clustered else ""),
     )
 
 
@@ -295,8 +298,8 @@ def _evidence(policy: Policy, paired: Paired, gated: int) -> Evidence | None:
 
 
 def _change(outcome: Outcome, reference: Reference, expected: float) -> str:
-    score = outcome.scores.score
+    score = outcome.measurement.score
     return (
-        f"{outcome.scores.metric} {points(score)}, was {points(expected)} in {reference.alias} "
+        f"{outcome.measurement.metric} {points(score)}, was {points(expected)} in {reference.alias} "
         f"(Δ {signed_points(score - expected)})"
     )

@@ -11,7 +11,7 @@ from touchstone.formatting import NOTHING
 from touchstone.judging.statistics import SMALL, Difference, bootstrap_difference, mean_difference, sign_flip_p
 from touchstone.metrics import Undefined
 from touchstone.records.samples import SHOWN, Column, Samples, restrict
-from touchstone.task_types.registry import WEIGHTED, own_scores
+from touchstone.task_types.registry import find_type, own_scores
 
 LONGEST_ID = 24
 
@@ -58,7 +58,7 @@ def pair(candidate: Samples, reference: Samples) -> Paired | str | None:
     before, after = own_scores(reference), own_scores(candidate)
     if before is not None and after is not None:
         return _pair_values(candidate, before, after, _experiments(reference, candidate))
-    score = WEIGHTED.get((candidate.type, candidate.metric))
+    score = find_type(candidate.type).formulas.get(candidate.metric)
     if score is None or candidate.prediction is None or reference.prediction is None:
         return None
     return _pair_predictions(candidate, reference.prediction, candidate.prediction, score)
@@ -94,7 +94,7 @@ def _pair_values(candidate: Samples, before: Column, after: Column, experiments:
         p_loss=p_loss,
         p_gain=p_gain,
         changed=int((np.abs(deltas) > NOTHING).sum()),
-        decomposable=candidate.type != "Summarization",  # a text's correlation can lose up to two
+        decomposable=find_type(candidate.type).largest_loss is not None,
         by_experiments=by_experiments,
         strata=tuple((int((np.abs(stratum) > NOTHING).sum()), len(stratum)) for stratum in strata),
         worst=tuple(Change(id=str(candidate.id[i]), before=float(before[i]), after=float(after[i])) for i in worst),

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -15,18 +16,16 @@ from touchstone.encoding.checks import WatchedEncoder, WatchedReranker
 from touchstone.environment import describe_environment
 from touchstone.errors import ModelError
 from touchstone.measuring.capture import Capture
-from touchstone.measuring.examples import show
 from touchstone.measuring.retrieval import searched_in_arrays
 from touchstone.models.base import OpenModel, OpenReranker
 from touchstone.models.devices import computed_by
 from touchstone.records.cases import Case
-from touchstone.records.examples import Shown
-from touchstone.records.outcomes import ModelIdentity, Outcome, Scores
+from touchstone.records.outcomes import Measurement, ModelIdentity, Outcome
 from touchstone.records.rankings import FORMAT, Ranking, encode_rankings
 from touchstone.records.samples import Samples, gather
 from touchstone.store.folder import Store
 from touchstone.task_types.base import Predicted
-from touchstone.task_types.registry import rescore
+from touchstone.task_types.registry import find_type, rescore
 from touchstone.tasks.opening import OpenTask, open_task
 
 if TYPE_CHECKING:
@@ -48,21 +47,31 @@ class _Batched(Protocol):
     def flush(self) -> None: ...
 
 
-def measure(
-    case: Case,
-    model: OpenModel | OpenReranker,
-    store: Store,
-    progress: Progress,
-    reference: Samples | None = None,
-) -> Outcome:
-    """Run one case.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenCase:
+    """A measured case whose data is still open: the outcome, its samples, and what was predicted, by stratum.
+
+    ``result`` is mteb's own, ``meta`` mteb's metadata of the model. ``rankings`` are what the model found, where it was
+    to search.
+    """
+
+    outcome: Outcome
+    samples: Samples | None
+    predicted: Mapping[str, Predicted]
+    result: "TaskResult"
+    meta: "ModelMeta"
+    rankings: tuple[Ranking, ...] = ()
+
+
+@contextmanager
+def measure(case: Case, model: OpenModel | OpenReranker, store: Store, progress: Progress) -> Iterator[OpenCase]:
+    """Run one case; its data stays open as long as the context.
 
     Args:
         case: what to run.
         model: the loaded model, to be used again for the next case.
         store: keeps the result in mteb's layout.
         progress: told, in a few words, what is being done.
-        reference: samples to find those by that changed most, whose texts are kept while they are at hand.
 
     Raises:
         TouchstoneError: it could not be measured; the reason is the user's to fix.
@@ -71,7 +80,7 @@ def measure(
     progress("reading data")
     with seams.columns_read_once(), open_task(case.task, case.source, store, limit=case.limit) as opened:
         loaded = time.perf_counter() - started
-        measured = measure_opened(case, opened, model, progress, reference)
+        measured = measure_opened(case, opened, model, progress)
         if case.limit is None:
             keep_result(measured.result, measured.meta, store)
         if measured.rankings:
@@ -79,30 +88,12 @@ def measure(
                 rankings_key(case, opened, model.identity, model.device),
                 partial(encode_rankings, measured.rankings),
             )
-        return replace(measured.outcome, phases={"data": loaded, **measured.outcome.phases})
+        outcome = measured.outcome
+        yield replace(measured, outcome=replace(outcome, phases={"data": loaded, **outcome.phases}))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """What measuring one model on a task's data gave: also mteb's own result, and its metadata of the model.
-
-    ``rankings`` are what the model found, where it was to search.
-    """
-
-    outcome: Outcome
-    result: "TaskResult"
-    meta: "ModelMeta"
-    rankings: tuple[Ranking, ...] = ()
-
-
-def measure_opened(
-    case: Case,
-    opened: OpenTask,
-    model: OpenModel | OpenReranker,
-    progress: Progress,
-    reference: Samples | None = None,
-) -> Measured:
-    """Run one model on data that is loaded, and write no result; ``reference`` as for `measure`.
+def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker, progress: Progress) -> OpenCase:
+    """Run one model on data that is loaded, and write no result.
 
     Raises:
         TouchstoneError: it could not be measured.
@@ -115,7 +106,7 @@ def measure_opened(
     try:
         kwargs = {"batch_size": model.batch_size, **model.encode_kwargs}
         with searched_in_arrays(opened.parts, model.device if isinstance(batched, BatchedModel) else None):
-            evaluated = evaluate(case, opened, _wrap(watched, model), kwargs, reference)
+            evaluated = evaluate(case, opened, _wrap(watched, model), kwargs)
     finally:
         if batched is not None:
             batched.flush()
@@ -123,20 +114,28 @@ def measure_opened(
     computing = "encode" if isinstance(model, OpenModel) else "rerank"
     outcome = Outcome(
         identity=model.identity,
-        scores=evaluated.scores,
-        settings=model.settings,
+        measurement=replace(
+            evaluated.measurement,
+            limit=case.limit,
+            dataset_revision=opened.dataset_revision,
+            data_sha256=opened.data_sha256,
+            fingerprint=model.identity.fingerprint,
+            settings=model.settings,
+        ),
         device=model.device,
-        dataset_revision=opened.dataset_revision,
-        data_sha256=opened.data_sha256,
         phases={computing: watched.seconds, "score": time.perf_counter() - started - watched.seconds},
         texts=watched.texts,
         encoded=None if batched is None else batched.encoded - before,
         prompts=watched.prompts,
-        samples=evaluated.samples,
-        shown=evaluated.shown,
     )
-    found = evaluated.rankings if isinstance(model, OpenModel) else ()
-    return Measured(outcome=outcome, result=evaluated.result, meta=watched.mteb_model_meta, rankings=found)
+    return OpenCase(
+        outcome=outcome,
+        samples=evaluated.samples,
+        predicted=evaluated.predicted,
+        result=evaluated.result,
+        meta=watched.mteb_model_meta,
+        rankings=evaluated.rankings if isinstance(model, OpenModel) else (),
+    )
 
 
 def rankings_key(case: Case, opened: OpenTask, identity: ModelIdentity, device: str) -> dict[str, Any]:
@@ -184,16 +183,14 @@ class Evaluated:
     """What mteb made of a model, and what we make of the same predictions."""
 
     result: "TaskResult"
-    scores: Scores
+    measurement: Measurement
     samples: Samples | None
-    shown: Shown | None
+    predicted: Mapping[str, Predicted]
     rankings: tuple[Ranking, ...]
 
 
-def evaluate(
-    case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, Any], reference: Samples | None = None
-) -> Evaluated:
-    """Evaluate what mteb takes for a model on data that is loaded; ``reference`` as for `measure`.
+def evaluate(case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, Any]) -> Evaluated:
+    """Evaluate what mteb takes for a model on data that is loaded.
 
     Raises:
         TouchstoneError: there is no score to be had.
@@ -203,9 +200,9 @@ def evaluate(
     samples = _samples(opened, captures)
     return Evaluated(
         result=result,
-        scores=_scores(case, result, captures, samples),
+        measurement=_measurement(case, result, samples),
         samples=samples,
-        shown=None if samples is None or reference is None else show(samples, reference, _predicted(opened, captures)),
+        predicted=_predicted(opened, captures),
         rankings=tuple(ranking for capture in captures for ranking in capture.rankings),
     )
 
@@ -249,7 +246,7 @@ def _predicted(opened: OpenTask, captures: list[Capture]) -> dict[str, Predicted
     return {name: one for c in captures for name, one in c.predicted(c.task.metadata.name).items()}
 
 
-def _scores(case: Case, result: "TaskResult", captures: list[Capture], samples: Samples | None) -> Scores:
+def _measurement(case: Case, result: "TaskResult", samples: Samples | None) -> Measurement:
     """Take the main score of every stratum asked for out of mteb's result, and compute them again.
 
     Raises:
@@ -266,19 +263,24 @@ def _scores(case: Case, result: "TaskResult", captures: list[Capture], samples: 
         if score is None or not math.isfinite(score):
             raise ModelError(f"{case.task.main_score} of {stratum} is {'missing' if score is None else score}")
         subsets[stratum] = float(score)
-    levels = [capture.chance(capture.task.metadata.main_score) for capture in captures]
-    known = [level for level in levels if level is not None]
     again = None if samples is None else rescore(samples)
     if again is not None:
         _compare(case, subsets, again)
-    return Scores(
+    return Measurement(
         metric=case.task.main_score,
         score=fmean(subsets.values()),
         subsets=subsets,
         n=None if samples is None else len(samples),
         recomputed=None if again is None else fmean(again.values()),
-        chance=fmean(known) if known and len(known) == len(levels) else None,
+        chance=_chance(case, samples),
     )
+
+
+def _chance(case: Case, samples: Samples | None) -> float | None:
+    """Return what guessing gets, None where that is not known."""
+    gold = None if samples is None else samples.gold
+    strata = () if samples is None or gold is None else samples.by_stratum().values()
+    return find_type(case.task.type).chance(case.task.main_score, [cast(Any, gold)[rows].tolist() for rows in strata])
 
 
 def _compare(case: Case, subsets: dict[str, float], again: dict[str, float]) -> None:

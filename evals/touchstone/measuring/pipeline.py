@@ -1,7 +1,8 @@
 """Measure a pipeline: a retriever's best documents, put in order by a reranker."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -9,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 from touchstone import seams
 from touchstone.config.models import Model
 from touchstone.errors import ModelError
-from touchstone.measuring.case import Measured, Progress, evaluate, keep_result, measure_opened, rankings_key
+from touchstone.measuring.case import OpenCase, Progress, evaluate, keep_result, measure_opened, rankings_key
 from touchstone.models.base import OpenModel, OpenReranker, make_meta
 from touchstone.records.cases import Case
 from touchstone.records.outcomes import ModelIdentity, Outcome, Stage
 from touchstone.records.rankings import Ranking, decode_rankings, encode_rankings
-from touchstone.records.samples import Samples
 from touchstone.store.folder import Store
 from touchstone.tasks.opening import OpenTask, open_task
 
@@ -56,17 +56,15 @@ class _Retrieved:
     phases: dict[str, float]
 
 
-def measure_pipeline(
-    case: Case, model: OpenPipeline, store: Store, progress: Progress, reference: Samples | None = None
-) -> Outcome:
-    """Run one case of a pipeline: both models on the same data.
+@contextmanager
+def measure_pipeline(case: Case, model: OpenPipeline, store: Store, progress: Progress) -> Iterator[OpenCase]:
+    """Run one case of a pipeline, both models on the same data, which stays open as long as the context.
 
     Args:
         case: what to run.
         model: the pipeline.
         store: keeps what the retriever found, for every later pipeline with it, and the results in mteb's layout.
         progress: told, in a few words, what is being done.
-        reference: samples of another measurement, to find those by that changed most.
 
     Raises:
         TouchstoneError: it could not be measured; the reason is the user's to fix.
@@ -78,29 +76,34 @@ def measure_pipeline(
         _refuse_more_than_is_retrieved(opened, model)
         first = _retrieve(case, opened, model, store, progress)
         _offer(opened, first, model.top_k)
-        second = measure_opened(case, opened, model.reranker, progress, reference)
+        second = measure_opened(case, opened, model.reranker, progress)
         if case.limit is None:
             _keep_results(case, model, first, second, store)
-        outcome = second.outcome
-        _, _, reranker = model.models
-        phases = {name: first.phases.get(name, 0.0) + outcome.phases.get(name, 0.0)
-                  for name in ("model", "encode", "rerank", "score")}  # fmt: skip
-        last = Stage(
-            alias=reranker.alias,
-            model=outcome.identity.name,
-            fingerprint=outcome.identity.fingerprint,
-            metric=outcome.scores.metric,
-            score=outcome.scores.score,
-        )
-        known = first.encoded is not None and outcome.encoded is not None
-        return replace(
-            outcome,
-            identity=model.identity,
-            phases={"data": loaded, **phases},
-            texts=first.texts + outcome.texts,
-            encoded=(first.encoded or 0) + (outcome.encoded or 0) if known else None,
-            stages=(first.stage, last),
-        )
+        yield replace(second, outcome=_of_both(model, first, second.outcome, loaded))
+
+
+def _of_both(model: OpenPipeline, first: _Retrieved, second: Outcome, loaded: float) -> Outcome:
+    """Return the outcome of the reranker as the pipeline's."""
+    _, _, reranker = model.models
+    phases = {name: first.phases.get(name, 0.0) + second.phases.get(name, 0.0)
+              for name in ("model", "encode", "rerank", "score")}  # fmt: skip
+    last = Stage(
+        alias=reranker.alias,
+        model=second.identity.name,
+        fingerprint=second.identity.fingerprint,
+        metric=second.measurement.metric,
+        score=second.measurement.score,
+    )
+    known = first.encoded is not None and second.encoded is not None
+    return replace(
+        second,
+        identity=model.identity,
+        measurement=replace(second.measurement, fingerprint=model.identity.fingerprint),
+        phases={"data": loaded, **phases},
+        texts=first.texts + second.texts,
+        encoded=(first.encoded or 0) + (second.encoded or 0) if known else None,
+        stages=(first.stage, last),
+    )
 
 
 def _refuse_more_than_is_retrieved(opened: OpenTask, model: OpenPipeline) -> None:
@@ -127,7 +130,7 @@ def _retrieve(case: Case, opened: OpenTask, model: OpenPipeline, store: Store, p
     store.write_rankings(key, partial(encode_rankings, measured.rankings))
     outcome = measured.outcome
     return _Retrieved(
-        stage=_first(model, outcome.scores.metric, outcome.scores.score),
+        stage=_first(model, outcome.measurement.metric, outcome.measurement.score),
         result=measured.result,
         meta=measured.meta,
         rankings=measured.rankings,
@@ -146,7 +149,7 @@ def _score_again(case: Case, opened: OpenTask, model: OpenPipeline, rankings: Se
     named = ModelMeta.create_empty({"name": model.retriever.name, "revision": model.retriever.revision})
     meta = make_meta(named, model.retriever, retriever)
     evaluated = evaluate(case, opened, _Found(rankings, meta), {})
-    scores = evaluated.scores
+    scores = evaluated.measurement
     return _Retrieved(
         stage=replace(_first(model, scores.metric, scores.score), reused=True),
         result=evaluated.result,
@@ -194,7 +197,7 @@ def _offer(opened: OpenTask, first: _Retrieved, top_k: int) -> None:
         seams.rerank_of(part, top_k, first.meta.name, first.meta.revision)
 
 
-def _keep_results(case: Case, model: OpenPipeline, first: _Retrieved, second: Measured, store: Store) -> None:
+def _keep_results(case: Case, model: OpenPipeline, first: _Retrieved, second: OpenCase, store: Store) -> None:
     """Write both results in mteb's layout, each under its own name; a reused one is there already, or was removed."""
     meta: Any = first.meta
     path = store.result_path(meta.model_name_as_path(), meta.revision, first.result.task_name)

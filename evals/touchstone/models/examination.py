@@ -18,23 +18,11 @@ from touchstone.formatting import columns
 from touchstone.models.base import OpenModel
 from touchstone.models.kinds import open_model
 from touchstone.store.folder import Store
+from touchstone.task_types.registry import all_types
 from touchstone.tasks.catalog import known_tasks
 from touchstone.tasks.registry import quiet_mteb
 
 Vectors = NDArray[np.float32]
-# One task of each type stands for its type: label, task, role of the text.
-TEXTS = (
-    ("retrieval query", "NFCorpus", "query"),
-    ("retrieval passage", "NFCorpus", "document"),
-    ("reranking query", "AskUbuntuDupQuestions", "query"),
-    ("reranking passage", "AskUbuntuDupQuestions", "document"),
-    ("STS", "STSBenchmark", None),
-    ("classification", "Banking77Classification", None),
-    ("pair classification", "TwitterSemEval2015", None),
-    ("clustering", "TwentyNewsgroupsClustering.v2", None),
-    ("bitext mining", "Tatoeba", None),
-    ("summarization", "SummEvalSummarization.v2", None),
-)
 # Two ways to say each of some things that have nothing to do with each other, of different lengths.
 PAIRS = (
     ("A man is playing a guitar.", "Someone plays the guitar."),
@@ -241,7 +229,7 @@ def _prompts(opened: OpenModel) -> Iterator[Row]:
         import mteb
         from mteb.types import PromptType
 
-        for label, task, role in TEXTS:
+        for label, task, role in (example for one in all_types() for example in one.examples):
             text = task_text(mteb.get_task(task).metadata, None if role is None else PromptType(role))
             prompt = opened.encoder.prompting.find(text)
             yield Row(name=label, value=quote(prompt.text) if prompt.text else "nothing", source=prompt.source)

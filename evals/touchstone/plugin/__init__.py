@@ -14,13 +14,15 @@ import pytest
 
 from touchstone.config.options import OPTIONS, Options, typed_options
 from touchstone.errors import TouchstoneError
+from touchstone.judging.gate import Comparison
 from touchstone.plugin.arguments import collects_us, command_of
 from touchstone.plugin.controller import NAME, Controller
 from touchstone.plugin.marks import TYPE_MARKS, describe_marks, marks_of
 from touchstone.plugin.nodeids import TEST_MODULE, cases_of
 from touchstone.records.cases import Case
+from touchstone.records.flat import flatten
 from touchstone.records.outcomes import Outcome
-from touchstone.records.runs import make_record, to_dict
+from touchstone.records.runs import make_record
 from touchstone.records.verdicts import Verdict
 from touchstone.schedule.devices import available_cores, device_of_worker, share_threads, visible_devices
 from touchstone.session.session import Session, open_session
@@ -28,6 +30,7 @@ from touchstone.tasks.sources import go_offline
 
 SESSION = pytest.StashKey[Session]()
 OUTCOME = pytest.StashKey[Outcome]()
+COMPARISON = pytest.StashKey[Comparison]()
 VERDICT = pytest.StashKey[Verdict | None]()
 
 
@@ -123,13 +126,14 @@ def pytest_runtest_makereport(
     error = None
     if call.excinfo is not None and verdict is None:
         error = str(call.excinfo.value).removeprefix(f"{case.id}: ") or call.excinfo.typename
-    record = make_record(case, outcome, verdict, error)
+    comparison = item.stash.get(COMPARISON, None)
+    record = make_record(case, outcome, verdict, error, None if comparison is None else comparison.shown)
     for name in ("score", "baseline", "delta", "verdict"):
         item.user_properties.append((name, getattr(record, name)))
     report = yield
     if call.excinfo is not None and call.excinfo.errisinstance(pytest.fail.Exception):
         report.sections.clear()  # one sentence says it all; the progress bars of libraries do not help
-    report.touchstone_record = to_dict(record)  # type: ignore[attr-defined]  # reports may carry what plugins add
+    report.touchstone_record = flatten(record)  # type: ignore[attr-defined]  # reports may carry what plugins add
     return report
 
 

@@ -5,13 +5,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import pytest
-from pydantic import TypeAdapter
 
 from touchstone.errors import TouchstoneError
 from touchstone.plugin.nodeids import case_of, cases_of
 from touchstone.plugin.progress import Progress
 from touchstone.plugin.terminal_line import CaseProgress, TerminalLine
-from touchstone.records.runs import Record
+from touchstone.records.flat import read_record
 from touchstone.report.summary import summarize
 from touchstone.report.text import render_suite, render_summary
 from touchstone.session.forecast import Forecast, make_forecast
@@ -126,7 +125,7 @@ class Controller:
             self._progress.lose(case)
         found = getattr(report, "touchstone_record", None)
         if found is not None:
-            self.session.add(TypeAdapter(Record).validate_python(found))
+            self.session.add(read_record(found))
         elif report.failed and lost:
             self.session.add_crash(case or report.nodeid, str(report.longrepr).strip().splitlines()[0])
 

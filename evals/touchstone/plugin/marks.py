@@ -5,13 +5,10 @@ from functools import cache
 import pytest
 
 from touchstone.records.cases import Case
+from touchstone.task_types.registry import BUILT_IN
 
 # The marks that exist whatever a suite selects, so that -m and --strict-markers know them.
-TYPE_MARKS = (
-    "bitext_mining", "classification", "clustering", "instruction_reranking", "instruction_retrieval",
-    "multilabel_classification", "pair_classification", "regression", "reranking", "retrieval", "sts",
-    "summarization",
-)  # fmt: skip
+TYPE_MARKS = tuple(one.mark for one in BUILT_IN.values())
 
 
 def describe_marks() -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, ClassVar, Literal
 
-from touchstone.records.outcomes import Settings
+from touchstone.records.outcomes import Measurement, Of, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,20 +18,22 @@ class Baseline:
     tables average, such as ``cosine_ap``.
     """
 
-    metric: str
-    score: float
-    subsets: Mapping[str, float]
+    measurement: Measurement
     source: str
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    n: int | None = None
-    limit: int | None = None
-    dataset_revision: str | None = None
-    data_sha256: str | None = None
-    fingerprint: str | None = None
-    settings: Settings = field(default_factory=Settings)
     env: Mapping[str, str] = field(default_factory=dict)
     recorded: str | None = None
     samples: str | None = None
+
+    metric = Of[str]()
+    score = Of[float]()
+    subsets = Of[Mapping[str, float]]()
+    n = Of[int | None]()
+    limit = Of[int | None]()
+    dataset_revision = Of[str | None]()
+    data_sha256 = Of[str | None]()
+    fingerprint = Of[str | None]()
+    settings = Of[Settings]()
 
     __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 

@@ -7,8 +7,6 @@ from typing import Literal
 from touchstone.records.names import baseline_key, snake_case
 
 # mteb's types by who finds the documents to rank: the model among all of them, or the data set, a few for each query.
-SEARCHED = frozenset({"Retrieval", "InstructionRetrieval"})
-RERANKED = frozenset({"Reranking", "InstructionReranking"})
 GateRule = Literal["auto", "reproduce", "paired", "threshold"]
 BaselineMode = Literal["check", "record", "update", "off"]
 

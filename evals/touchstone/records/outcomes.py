@@ -1,29 +1,10 @@
 """Outcomes: what measuring a case gives."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
-
-from touchstone.records.examples import Shown
-from touchstone.records.samples import Samples
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 OutcomeWord = Literal["passed", "failed", "error", "not measured"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scores:
-    """A task's main score and the strata it is the mean of, in [0, 1] or [-1, 1] for correlations.
-
-    ``n`` counts samples (queries, texts, pairs or test items; clustering counts its draws).
-    ``chance`` is what guessing gets, ``recomputed`` the score again by our own formula, None where there is none.
-    """
-
-    metric: str
-    score: float
-    subsets: Mapping[str, float]
-    n: int | None = None
-    chance: float | None = None
-    recomputed: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +22,51 @@ class Settings:
     dtype: str | None = None
     dimension: int | None = None
     quantize: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """A task's main score, and everything that says what it is a score of.
+
+    ``subsets`` are the strata that the score is the mean of, by ``split/subset``; scores are in [0, 1], or [-1, 1] for
+    correlations. ``n`` counts samples (queries, texts, pairs or test items; clustering counts its draws). ``chance`` is
+    what guessing gets, ``recomputed`` the score again by our own formula, None where there is none. ``limit`` is as in
+    `Case`. ``fingerprint`` is the model's, None for a number that was published without one.
+    """
+
+    metric: str
+    score: float
+    subsets: Mapping[str, float]
+    n: int | None = None
+    chance: float | None = None
+    recomputed: float | None = None
+    limit: int | None = None
+    dataset_revision: str | None = None
+    data_sha256: str | None = None
+    fingerprint: str | None = None
+    settings: Settings = field(default_factory=Settings)
+
+
+T = TypeVar("T")
+
+
+class Holder(Protocol):
+    """What has a measurement, or none."""
+
+    @property
+    def measurement(self) -> Any:
+        """The measurement, or None."""
+
+
+class Of(Generic[T]):
+    """Attribute of the measurement inside an object, by the same name; None where there is no measurement."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, holder: Holder | None, owner: type | None = None) -> T:
+        measurement = None if holder is None else holder.measurement
+        return cast(T, None if measurement is None else getattr(measurement, self._name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,24 +106,19 @@ class Outcome:
 
     ``phases`` are seconds: model, data, encode, rerank, score. ``samples_file`` is where the samples are, inside the
     store. ``prompts`` are those really put before texts, by role (``query``, ``document``) or, for texts without one,
-    by task type; ``""`` is none, and None means not known. ``texts`` were asked for, of which ``encoded`` were not
-    known from before, None where that is not ours to know; a pair that is scored counts as one of both.
-    ``stages`` are a pipeline's; settings and prompts are then those of its reranker. ``shown`` are the samples that
-    changed most, if any are compared. ``reused``: nothing was measured, all is known from an earlier run.
+    by task type; ``""`` is none, and None means not known. ``texts``: number of texts requested; ``encoded``: how many
+    of them were not cached, None if the model batches by itself; a pair that is scored counts as one of both.
+    ``stages`` are a pipeline's; settings and prompts are then those of its reranker. ``reused``: nothing was measured,
+    the outcome is an earlier run's.
     """
 
     identity: ModelIdentity
-    scores: Scores
-    settings: Settings
+    measurement: Measurement
     device: str
-    dataset_revision: str | None
-    data_sha256: str | None
-    phases: Mapping[str, float]
-    texts: int
+    phases: Mapping[str, float] = field(default_factory=dict)
+    texts: int = 0
     encoded: int | None = None
     prompts: Mapping[str, tuple[str, ...]] | None = None
-    samples: Samples | None = None
     samples_file: str | None = None
-    shown: Shown | None = None
     stages: tuple[Stage, ...] = ()
     reused: bool = False

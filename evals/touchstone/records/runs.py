@@ -1,12 +1,12 @@
 """What is reported of a run: one flat record for each case, and a verdict for each model."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from touchstone.records.cases import Case
 from touchstone.records.examples import Shown
-from touchstone.records.outcomes import Outcome, OutcomeWord, Settings, Stage
+from touchstone.records.outcomes import Measurement, Of, Outcome, OutcomeWord, Settings, Stage
 from touchstone.records.verdicts import Evidence, Rule, Terms, Verdict, VerdictWord
 
 SuiteWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
@@ -14,7 +14,7 @@ SuiteWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """One case of a run, flat, as the run record holds it. Fields that were not reached are None.
+    """One case of a run, as the run record holds it. Fields that were not reached are None.
 
     ``samples`` is a path inside the store; ``prompts`` and ``stages`` as in `Outcome`; ``command`` runs and judges this
     case alone; ``shown`` are the samples that changed most, kept where the verdict is not a plain pass. ``reused``: it
@@ -31,11 +31,7 @@ class Record:
     outcome: OutcomeWord
     metric: str
     limit: int | None = None
-    score: float | None = None
-    subsets: Mapping[str, float] | None = None
-    n: int | None = None
-    chance: float | None = None
-    recomputed: float | None = None
+    measurement: Measurement | None = None
     samples: str | None = None
     baseline: float | None = None
     delta: float | None = None
@@ -50,15 +46,21 @@ class Record:
     texts: int | None = None
     encoded: int | None = None
     prompts: Mapping[str, tuple[str, ...]] | None = None
-    dataset_revision: str | None = None
-    data_sha256: str | None = None
-    fingerprint: str | None = None
-    settings: Settings | None = None
     device: str | None = None
     command: str | None = None
     shown: Shown | None = None
     stages: tuple[Stage, ...] = ()
     reused: bool = False
+
+    score = Of[float | None]()
+    subsets = Of[Mapping[str, float] | None]()
+    n = Of[int | None]()
+    chance = Of[float | None]()
+    recomputed = Of[float | None]()
+    dataset_revision = Of[str | None]()
+    data_sha256 = Of[str | None]()
+    fingerprint = Of[str | None]()
+    settings = Of[Settings | None]()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,8 +97,10 @@ class Run:
     suites: tuple[SuiteVerdict, ...] = ()
 
 
-def make_record(case: Case, outcome: Outcome | None, verdict: Verdict | None, error: str | None) -> Record:
-    """Flatten a case and what became of it, as far as it came.
+def make_record(
+    case: Case, outcome: Outcome | None, verdict: Verdict | None, error: str | None, shown: Shown | None = None
+) -> Record:
+    """Put a case and what became of it into a record, as far as it came.
 
     An error wins over a verdict; no outcome and no error is a case that was not measured.
     """
@@ -126,7 +130,7 @@ def make_record(case: Case, outcome: Outcome | None, verdict: Verdict | None, er
             delta=verdict.delta,
             evidence=verdict.evidence,
             terms=verdict.terms,
-            shown=outcome.shown if outcome is not None and verdict.word != "pass" else None,
+            shown=shown if verdict.word != "pass" else None,
         )
     return record
 
@@ -137,28 +141,15 @@ def _with_outcome(record: Record, outcome: Outcome) -> Record:
         outcome="error" if record.error else "passed",
         model=outcome.identity.name,
         revision=outcome.identity.revision,
-        metric=outcome.scores.metric,
-        score=outcome.scores.score,
-        subsets=dict(outcome.scores.subsets),
-        n=outcome.scores.n,
-        chance=outcome.scores.chance,
-        recomputed=outcome.scores.recomputed,
+        metric=outcome.measurement.metric,
+        measurement=outcome.measurement,
         samples=outcome.samples_file,
         seconds=round(sum(outcome.phases.values()), 3),
         phases={name: round(seconds, 3) for name, seconds in outcome.phases.items()},
         texts=outcome.texts,
         encoded=outcome.encoded,
         prompts=outcome.prompts,
-        dataset_revision=outcome.dataset_revision,
-        data_sha256=outcome.data_sha256,
-        fingerprint=outcome.identity.fingerprint,
-        settings=outcome.settings,
         device=outcome.device,
         reused=outcome.reused,
         stages=outcome.stages,
     )
-
-
-def to_dict(record: Record | Run) -> dict[str, Any]:
-    """Turn a record or a run into plain data, as JSON and pytest reports carry it."""
-    return asdict(record)

@@ -13,6 +13,7 @@ from touchstone.records.runs import Record, SuiteVerdict
 from touchstone.report import charts
 from touchstone.report.summary import SEVERITY, verdict_word
 from touchstone.report.words import TOGETHER, by_score, near_guessing, rules, threshold
+from touchstone.task_types.registry import find_type
 
 Fact = tuple[str, str]
 
@@ -44,7 +45,7 @@ def _comparison(record: Record) -> list[Fact]:
     return [
         *found,
         ("guessing", "" if record.chance is None else points(record.chance)),
-        ("draws" if record.type == "Clustering" else "samples", _samples(record)),
+        (find_type(record.type).sample_word, _samples(record)),
         ("settings", "" if terms is None else "; ".join(terms.differences)),
     ]
 

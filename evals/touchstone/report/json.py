@@ -6,7 +6,8 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from touchstone.files.writing import to_json
-from touchstone.records.runs import Run, to_dict
+from touchstone.records.flat import flat_twin, flatten
+from touchstone.records.runs import Run
 from touchstone.report.formats import ReportFormat
 
 SCHEMA = "run.schema.json"
@@ -14,7 +15,7 @@ SCHEMA = "run.schema.json"
 
 def render_json(run: Run) -> str:
     """Return the run as canonical JSON, scores in full precision."""
-    return to_json(to_dict(run))
+    return to_json(flatten(run))
 
 
 FORMAT = ReportFormat(name=".json", render=lambda run, _: render_json(run))
@@ -22,7 +23,7 @@ FORMAT = ReportFormat(name=".json", render=lambda run, _: render_json(run))
 
 def make_schema() -> dict[str, Any]:
     """Work out the JSON Schema of a run record, draft 2020-12, from the classes that are one."""
-    found = TypeAdapter(Run).json_schema()
+    found = TypeAdapter(flat_twin(Run)).json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
 
 

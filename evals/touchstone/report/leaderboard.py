@@ -10,6 +10,7 @@ from touchstone.records.baselines import Reference
 from touchstone.records.cases import TaskInfo
 from touchstone.records.names import baseline_key
 from touchstone.records.runs import Record, Run
+from touchstone.task_types.registry import find_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +42,6 @@ class Board:
 
 AGGREGATE, CHILDREN = "CQADupstackRetrieval", "CQADupstack"
 Metrics = Literal["main", "published"]
-# What the tables of the MTEB paper (Muennighoff et al., 2023, section 3.2) average where today's main score is
-# another metric: the best average precision of any similarity is at least that of the cosine.
-PUBLISHED: Mapping[str, str] = {"PairClassification": "cosine_ap"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +127,7 @@ def _score(reference: Reference | None, task: TaskInfo, metrics: Metrics, *, who
     if reference is None:
         return None
     entry = reference.baseline
-    name = PUBLISHED.get(task.type, task.main_score) if metrics == "published" else task.main_score
+    name = (find_type(task.type).published_metric or task.main_score) if metrics == "published" else task.main_score
     values = entry.subsets if name == entry.metric else entry.metrics.get(name, {})
     strata = tuple(values) if whole else task.strata
     if not strata or any(stratum not in values for stratum in strata):

@@ -6,6 +6,7 @@ from touchstone.formatting import points, signed_points
 from touchstone.records.runs import Record
 from touchstone.records.verdicts import Evidence, Terms
 from touchstone.report.summary import verdict_word
+from touchstone.task_types.registry import find_type
 
 # A score that is no more than this above what guessing gets says little of a model.
 NEAR_GUESSING = 0.02
@@ -94,7 +95,7 @@ def by_score(record: Record) -> bool:
 def explain(record: Record) -> list[str]:
     """Return sentences that say what the verdict rests on; fewer where less is known."""
     word, found = verdict_word(record), record.evidence
-    if by_score(record) and record.type == "Clustering":
+    if by_score(record) and not find_type(record.type).paired:
         return [DRAWS.format(record.n, "more than" if word == "regressed" else "no more than")]
     lines = [BY_RULE.get((word, record.rule or ""), sentence(MEANING[word]))]
     if found is None or by_score(record):
@@ -153,7 +154,7 @@ def clauses(record: Record) -> str:
     kept = [clause for clause in others if clause not in said and not clause.startswith("worst: ")]
     if record.rule not in ("paired", "threshold"):
         kept.insert(0, first)
-    elif record.type == "Clustering":
+    elif not find_type(record.type).paired:
         kept = [clause for clause in kept if not clause.endswith("draws tell little")]
     return sentence("; ".join(kept))
 

@@ -28,6 +28,12 @@ def judging_code() -> str:
     return hash_code(HOME, RUN)
 
 
+@cache
+def showing_code() -> str:
+    """Return the hash of all of this package that can change which samples are shown, and how."""
+    return hash_code(HOME, RUN - {"session"})
+
+
 def hash_code(folder: Path, without: Set[str]) -> str:
     """Return the hash of a package's Python files but for some of its rooms and modules."""
     digest = hashlib.sha256()

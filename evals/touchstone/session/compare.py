@@ -7,14 +7,14 @@ from pathlib import Path
 from touchstone.baselines.files import Baselines, make_baseline
 from touchstone.environment import describe_environment
 from touchstone.errors import BaselineError, ConfigError, suggest
-from touchstone.files.validation import check_json
 from touchstone.files.writing import place
-from touchstone.judging.gate import Circumstances, judge
+from touchstone.judging.gate import Comparison, judge
 from touchstone.judging.pairing import pair
 from touchstone.records.baselines import Baseline, Reference
 from touchstone.records.cases import Case, Policy, TaskInfo
+from touchstone.records.flat import read_run
 from touchstone.records.names import baseline_key
-from touchstone.records.outcomes import ModelIdentity, Outcome, Scores, Settings
+from touchstone.records.outcomes import ModelIdentity, Outcome
 from touchstone.records.runs import Record, Run, make_record
 from touchstone.records.samples import Samples, decode_samples
 from touchstone.records.verdicts import Verdict
@@ -99,7 +99,7 @@ def _types(reference: Side, candidate: Side) -> dict[str, str]:
 def _load_run(path: Path, alias: str, text: str, store: Path) -> Side:
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
-    run = check_json(Run, path.read_bytes(), str(path), BaselineError)
+    run = read_run(path.read_bytes(), str(path))
     found = dict.fromkeys(record.alias for record in run.records if record.score is not None)
     if alias and alias not in found:
         raise ConfigError(f'{path}: has no model "{alias}"{suggest(alias, found)}')
@@ -139,8 +139,8 @@ def _judge(key: str, reference: Side, candidate: Side, policy: Policy, kind: str
     )
     paired = pair(here.samples, there.samples) if here.samples and there.samples else None
     env = here.baseline.env or describe_environment()
-    verdict = judge(case, outcome, expected, Circumstances(env=env, gated=len(candidate.measured), paired=paired))
-    return make_record(case, outcome, verdict, None)
+    comparison = Comparison(reference=expected, env=env, gated=len(candidate.measured), paired=paired)
+    return make_record(case, outcome, judge(case, outcome, comparison), None)
 
 
 def _outcome(measured: Measured, side: Side) -> Outcome:
@@ -152,11 +152,6 @@ def _outcome(measured: Measured, side: Side) -> Outcome:
             unmodified=entry.fingerprint is None,
             fingerprint=entry.fingerprint or "",
         ),
-        scores=Scores(metric=entry.metric, score=entry.score, subsets=entry.subsets, n=entry.n, chance=measured.chance),
-        settings=entry.settings or Settings(),
+        measurement=replace(entry.measurement, chance=measured.chance),
         device="",
-        dataset_revision=entry.dataset_revision,
-        data_sha256=entry.data_sha256,
-        phases={},
-        texts=0,
     )

@@ -1,14 +1,14 @@
-"""What is known from before: a case's outcome and its verdict, under everything that decides them.
+"""Cache of earlier outcomes and verdicts, keyed by everything that can change them.
 
-Measured again is a case of which anything in `outcome_key` changed; judged again one of which anything in `verdict_key`
-did. What is found there costs no import of torch, mteb, scipy or scikit-learn.
+A case is measured again when anything in `outcome_key` has changed, and judged again when anything in `verdict_key`
+has. A cached outcome costs no import of torch, mteb, scipy or scikit-learn.
 """
 
 import hashlib
 import os
 import platform
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import cache
 from typing import Any, TypeVar
 
@@ -19,45 +19,24 @@ from touchstone.config.models import Model
 from touchstone.environment import describe_environment, installed_for_good
 from touchstone.errors import TouchstoneError
 from touchstone.files.writing import to_json
-from touchstone.measuring.examples import show
+from touchstone.judging.gate import Comparison
 from touchstone.models.identity import identify
 from touchstone.records.baselines import Reference
 from touchstone.records.cases import Case
 from touchstone.records.examples import Shown
-from touchstone.records.outcomes import ModelIdentity, Outcome, Scores
-from touchstone.records.runs import Record, SuiteVerdict, make_record, to_dict
+from touchstone.records.outcomes import ModelIdentity, Outcome
+from touchstone.records.runs import Record, SuiteVerdict
 from touchstone.records.samples import Samples, decode_samples
 from touchstone.records.verdicts import Verdict
 from touchstone.schedule.devices import name_devices
-from touchstone.session.code_version import judging_code, measuring_code
-from touchstone.store.folder import OUTCOMES, VERDICTS, Store
+from touchstone.session.code_version import judging_code, measuring_code, showing_code
+from touchstone.store.folder import EXAMPLES, OUTCOMES, VERDICTS, Store
 from touchstone.tasks.identity import identify_data
 from touchstone.tasks.registry import package_digest
 
 T = TypeVar("T")
 # Of the environment, what computes. An interpreter's or a kernel's patch level does not.
 NOT_COMPUTING = {"python", "platform", "touchstone-evals"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
-    """An outcome as it is kept: its record, the samples that it showed as changed most, and against which samples."""
-
-    record: Record
-    shown: Shown | None = None
-    against: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """An outcome of before, without its samples, and which samples of a baseline it was compared with then."""
-
-    outcome: Outcome
-    against: str | None
-
-    def shows_against(self, reference: Reference | None) -> bool:
-        """Say whether the samples that it shows are those that changed most against a reference."""
-        return reference is None or reference.baseline.samples in (None, self.against)
 
 
 class Known:
@@ -76,19 +55,19 @@ class Known:
         self._keys: dict[str, dict[str, Any] | None] = {}
         self._identities: dict[str, ModelIdentity] = {}
 
-    def find(self, case: Case) -> Found | None:
-        """Return what a case gave before, if nothing that decides it has changed since.
+    def find(self, case: Case) -> Outcome | None:
+        """Return the earlier outcome of a case, if nothing that decides it has changed since.
 
         Raises:
             ModelError: the model's weights are not there, or are not the ones pinned.
         """
         key = self._key(case)
-        kept = None if key is None else _read(Kept, self._store.kept(OUTCOMES, key))
-        if kept is None:
+        outcome = None if key is None else _read(Outcome, self._store.kept(OUTCOMES, key))
+        if outcome is None:
             return None
-        if kept.record.samples is not None and self._store.read_samples(kept.record.samples) is None:
+        if outcome.samples_file is not None and self._store.read_samples(outcome.samples_file) is None:
             return None
-        return Found(outcome=_outcome(kept.record, self._identity(case.alias), kept.shown), against=kept.against)
+        return replace(outcome, reused=True, encoded=None if outcome.encoded is None else 0)
 
     def ids(self, cases: Iterable[Case]) -> frozenset[str]:
         """Return which cases `find` would give; one whose model is not there is none of them."""
@@ -100,30 +79,30 @@ class Known:
         except TouchstoneError:
             return False
 
-    def show_again(self, found: Found, reference: Samples | None) -> Outcome:
-        """Return an outcome with the samples that changed most against others, without their texts."""
-        own = self.samples(found.outcome)
-        shown = None if own is None or reference is None else show(own, reference, None)
-        return replace(found.outcome, shown=shown)
-
-    def keep(self, case: Case, outcome: Outcome, reference: Reference | None = None) -> None:
-        """Remember what a case gave, and the samples of which baseline it was compared with."""
+    def keep(self, case: Case, outcome: Outcome) -> None:
+        """Cache the outcome of a case."""
         key = self._key(case)
         if key is not None:
-            against = None if reference is None else reference.baseline.samples
-            kept = Kept(record=make_record(case, outcome, None, None), shown=outcome.shown, against=against)
-            self._store.keep(OUTCOMES, key, asdict(kept))
+            self._store.keep(OUTCOMES, key, asdict(replace(outcome, phases={})))
 
     def samples(self, outcome: Outcome) -> Samples | None:
-        """Return the samples of an outcome, read from the store where they are not in memory."""
-        if outcome.samples is not None or outcome.samples_file is None:
-            return outcome.samples
+        """Return the samples of an outcome, from the store; None where it has none or they are gone."""
+        if outcome.samples_file is None:
+            return None
         content = self._store.read_samples(outcome.samples_file)
         return None if content is None else decode_samples(content, outcome.samples_file)
 
     def find_verdict(self, key: Mapping[str, Any]) -> Verdict | None:
         """Return what was decided before under a `verdict_key`."""
         return _read(Verdict, self._store.kept(VERDICTS, key))
+
+    def find_examples(self, key: Mapping[str, Any]) -> Shown | None:
+        """Return the examples that were cached under an `examples_key`."""
+        return _read(Shown, self._store.kept(EXAMPLES, key))
+
+    def keep_examples(self, key: Mapping[str, Any], shown: Shown) -> None:
+        """Cache the examples of a case."""
+        self._store.keep(EXAMPLES, key, asdict(shown))
 
     def find_suites(self, key: Mapping[str, Any]) -> tuple[SuiteVerdict, ...] | None:
         """Return what all cases came to before, under a `suites_key`."""
@@ -183,28 +162,35 @@ def outcome_key(case: Case, identity: ModelIdentity, data: str, device: str) -> 
     }
 
 
-def verdict_key(
-    case: Case, outcome: Outcome, reference: Reference, gated: int, env: Mapping[str, str]
-) -> dict[str, Any]:
-    """Say all that decides the verdict on a measured case.
+def verdict_key(case: Case, outcome: Outcome, comparison: Comparison) -> dict[str, Any]:
+    """Return everything that decides the verdict on a measured case.
 
     Args:
         case: with its policy.
         outcome: what was measured.
-        reference: what it is compared with.
-        gated: how many cases share the error rate.
-        env: the versions of the libraries that measured.
+        comparison: with the reference, the environment and how many cases share the error rate.
     """
-    record = make_record(case, replace(outcome, phases={}, reused=False), None, None)
+    reference = comparison.reference
+    assert reference is not None
     return {
         "fingerprint": outcome.identity.fingerprint,
-        "unmodified": outcome.identity.unmodified,
-        "record": _digest(to_dict(replace(record, encoded=None))),
+        "task": [case.task.name, case.task.type],
+        "outcome": _digest_outcome(outcome),
         "reference": _digest([reference.alias, reference.model, reference.revision, asdict(reference.baseline)]),
         "policy": asdict(case.policy),
-        "gated": gated,
-        "env": dict(env),
+        "gated": comparison.gated,
+        "env": dict(comparison.env),
         "code": judging_code(),
+    }
+
+
+def examples_key(outcome: Outcome, reference: Reference) -> dict[str, Any]:
+    """Return everything that decides which samples of an outcome are shown, and how."""
+    return {
+        "fingerprint": outcome.identity.fingerprint,
+        "outcome": _digest_outcome(outcome),
+        "against": reference.baseline.samples,
+        "code": showing_code(),
     }
 
 
@@ -232,31 +218,9 @@ def _name_device(asked: str) -> str:
     return f"cpu {platform.machine()}" if asked == "cpu" or there == "cpu" else f"{asked} of {there}"
 
 
-def _outcome(record: Record, identity: ModelIdentity, shown: Shown | None) -> Outcome:
-    """Undo `make_record`, as far as an outcome needs it; nothing of it took time now."""
-    return Outcome(
-        identity=identity,
-        scores=Scores(
-            metric=record.metric,
-            score=record.score or 0.0,
-            subsets=record.subsets or {},
-            n=record.n,
-            chance=record.chance,
-            recomputed=record.recomputed,
-        ),
-        settings=record.settings,  # type: ignore[arg-type]  # a measured case has them
-        device=record.device or "",
-        dataset_revision=record.dataset_revision,
-        data_sha256=record.data_sha256,
-        phases={},
-        texts=record.texts or 0,
-        encoded=None if record.encoded is None else 0,
-        prompts=record.prompts,
-        samples_file=record.samples,
-        shown=shown,
-        stages=record.stages,
-        reused=True,
-    )
+def _digest_outcome(outcome: Outcome) -> str:
+    """Return the hash of an outcome, without how long it took and what of it was cached."""
+    return _digest(asdict(replace(outcome, phases={}, encoded=None, reused=False)))
 
 
 def _read(kind: type[T], content: Any) -> T | None:

@@ -1,34 +1,38 @@
 """One run from its options to its files. Knows nothing of pytest; the plugin calls it."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any
 
 from touchstone.baselines.files import Baselines
 from touchstone.config.options import Options
 from touchstone.environment import describe_environment, find_commit
 from touchstone.errors import TouchstoneError
 from touchstone.formatting import points, signed_points
-from touchstone.judging.gate import Circumstances, expected_score, judge
+from touchstone.judging.gate import Comparison, expected_score, judge
 from touchstone.judging.overall import exit_code, judge_models
 from touchstone.judging.pairing import pair
 from touchstone.measuring.case import Progress
 from touchstone.measuring.engines.local import LocalEngine
 from touchstone.records.baselines import Reference
 from touchstone.records.cases import Case
+from touchstone.records.examples import Shown
+from touchstone.records.flat import flatten
 from touchstone.records.names import samples_file
 from touchstone.records.outcomes import Outcome
-from touchstone.records.runs import Record, Run, SuiteVerdict, make_record, to_dict
+from touchstone.records.runs import Record, Run, SuiteVerdict, make_record
 from touchstone.records.samples import Samples, encode_samples
 from touchstone.records.verdicts import Verdict
 from touchstone.report.formats import find_target
 from touchstone.seams import TRIED, untried_mteb
+from touchstone.session.examples import show
 from touchstone.session.plan import Plan, find_cases
 from touchstone.session.reports import write_report
-from touchstone.session.reuse import Known, suites_key, verdict_key
+from touchstone.session.reuse import Known, examples_key, suites_key, verdict_key
 from touchstone.store.folder import Store
+from touchstone.task_types.base import Predicted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,18 @@ class Finished:
     run: Run
     notes: tuple[str, ...]
     exit_code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasuredCase:
+    """The outcome of a case, and while its data is open its samples and what was predicted, by stratum.
+
+    ``predicted`` is None for an earlier outcome: nothing is open.
+    """
+
+    outcome: Outcome
+    samples: Samples | None = None
+    predicted: Mapping[str, Predicted] | None = None
 
 
 class Session:
@@ -61,97 +77,97 @@ class Session:
         self.commit = find_commit(options.root)
         self._cases = {case.id: case for case in plan.cases}
         self._expected: tuple[str, ...] = ()
-        self._verdict_keys: dict[str, dict[str, Any]] = {}
-        self._decided: dict[str, Verdict] = {}
         self._records: dict[str, Record] = {}
 
-    def measure(self, case: Case, progress: Progress) -> Outcome:
-        """Run one case, or return what it gave before where nothing that decides it has changed.
+    @contextmanager
+    def measure(self, case: Case, progress: Progress) -> Iterator[MeasuredCase]:
+        """Run one case, or take its earlier outcome if nothing that decides it has changed.
+
+        The data of a case that is run stays open as long as the context.
 
         Raises:
             TouchstoneError: it could not be measured.
         """
-        reference = self._reference_to_pair(case)
         known = self.known.find(case)
-        if known is not None and known.shows_against(reference):
-            return known.outcome
-        samples = self._samples_to_show_by(reference)
         if known is not None:
-            outcome = self.known.show_again(known, samples)
-        else:
-            outcome = self._keep_samples(case, self.engine.measure(case, progress, samples))
-        self.known.keep(case, outcome, reference)
-        return outcome
+            yield MeasuredCase(outcome=known)
+            return
+        with self.engine.measure(case, progress) as opened:
+            outcome = self._keep_samples(case, opened.outcome, opened.samples)
+            self.known.keep(case, outcome)
+            yield MeasuredCase(outcome=outcome, samples=opened.samples, predicted=opened.predicted)
 
-    def _keep_samples(self, case: Case, outcome: Outcome) -> Outcome:
-        if outcome.samples is None:
+    def _keep_samples(self, case: Case, outcome: Outcome, samples: Samples | None) -> Outcome:
+        if samples is None:
             return outcome
-        name, content = samples_file(case.key), encode_samples(outcome.samples)
+        name, content = samples_file(case.key), encode_samples(samples)
         return replace(outcome, samples_file=self.store.write_samples(outcome.identity.fingerprint, name, content))
 
-    def _samples_to_show_by(self, reference: Reference | None) -> Samples | None:
-        """Return the samples that a case will be compared with; damaged ones are told of when it is judged."""
-        try:
-            return None if reference is None else self.baselines.load_samples(reference)
-        except TouchstoneError:
-            return None
+    def compare(self, case: Case, measured: MeasuredCase) -> Comparison:
+        """Return what a measured case is judged by: what is expected, the samples of both, or an earlier verdict.
 
-    def _reference_to_pair(self, case: Case) -> Reference | None:
-        return self.find_reference(case) if self.options.baseline in ("check", "record") else None
-
-    def find_reference(self, case: Case) -> Reference | None:
-        """Return what a case is judged by."""
-        if self.options.baseline in ("record", "update") and not self.baselines.has_own(case.alias, case.key):
-            return None
-        return self.baselines.find(self.options.against or case.alias, case.key)
-
-    def judge(self, case: Case, outcome: Outcome, circumstances: Circumstances) -> Verdict | None:
-        """Decide about a measured case, as the baseline mode has it; None when nothing is judged."""
-        mode = self.options.baseline
-        reference = self.find_reference(case)
-        if mode == "off":
-            return None
-        if mode == "update":
-            return _accept(outcome, reference)
-        verdict = self._decided.get(case.id) or self._decide(case, outcome, reference, circumstances)
-        if verdict.word != "missing":
-            return verdict
-        if mode == "record":
-            file = self.options.baselines / f"{case.alias}.json"
-            reason = f"no baseline until now; recorded {points(outcome.scores.score)} in {file}: review and commit it"
-            return Verdict(word="missing", reason=reason)
-        return Verdict(word="missing", reason=self._how_to_record(case))
-
-    def _decide(
-        self, case: Case, outcome: Outcome, reference: Reference | None, circumstances: Circumstances
-    ) -> Verdict:
-        verdict = judge(case, outcome, reference, circumstances)
-        if case.id in self._verdict_keys:
-            self.known.keep_verdict(self._verdict_keys[case.id], verdict)
-        return verdict
-
-    def circumstances(self, case: Case, outcome: Outcome) -> Circumstances:
-        """Pair the samples, and count the cases that share the error rate: those of this model that were collected.
-
-        A case that was judged before, with nothing changed that decides the verdict, needs no pairing.
+        The cases that share the error rate are those of this model that were collected.
 
         Raises:
             BaselineError: the samples of the baseline are not those recorded with it.
         """
         gated = sum(id_.partition(":")[0] == case.alias for id_ in self._expected) or 1
-        circumstances = Circumstances(env=self.env, gated=gated)
-        reference = self._reference_to_pair(case)
-        if reference is None:
-            return circumstances
+        reference = self._find_reference(case)
+        comparison = Comparison(reference=reference, env=self.env, gated=gated)
+        if reference is None or self.options.baseline not in ("check", "record"):
+            return comparison
         self.baselines.check_samples(reference)
-        key = verdict_key(case, outcome, reference, gated, self.env)
-        decided = self.known.find_verdict(key)
-        if decided is not None:
-            self._decided[case.id] = decided
-            return circumstances
-        self._verdict_keys[case.id] = key
-        samples, own = self.baselines.load_samples(reference), self.known.samples(outcome)
-        return replace(circumstances, paired=None if samples is None or own is None else pair(own, samples))
+        key = verdict_key(case, measured.outcome, comparison)
+        verdict = self.known.find_verdict(key)
+        if verdict is not None and verdict.word == "pass":
+            return replace(comparison, key=key, verdict=verdict)
+        samples = self.baselines.load_samples(reference)
+        own = measured.samples or self.known.samples(measured.outcome)
+        return replace(
+            comparison,
+            key=key,
+            verdict=verdict,
+            paired=None if samples is None or own is None else pair(own, samples),
+            shown=self._show(measured, own, reference, samples),
+        )
+
+    def _show(
+        self, measured: MeasuredCase, own: Samples | None, reference: Reference, samples: Samples | None
+    ) -> Shown | None:
+        """Return the samples that changed most, with the texts that are known of them."""
+        if own is None or samples is None:
+            return None
+        key = examples_key(measured.outcome, reference)
+        known = self.known.find_examples(key) if measured.predicted is None else None
+        shown = known or show(own, samples, measured.predicted)
+        if shown is not None and measured.predicted is not None:
+            self.known.keep_examples(key, shown)
+        return shown
+
+    def _find_reference(self, case: Case) -> Reference | None:
+        """Return what a case is judged by."""
+        if self.options.baseline in ("record", "update") and not self.baselines.has_own(case.alias, case.key):
+            return None
+        return self.baselines.find(self.options.against or case.alias, case.key)
+
+    def judge(self, case: Case, outcome: Outcome, comparison: Comparison) -> Verdict | None:
+        """Decide about a measured case, as the baseline mode has it; None when nothing is judged."""
+        mode = self.options.baseline
+        if mode == "off":
+            return None
+        if mode == "update":
+            return _accept(outcome, comparison.reference)
+        verdict = judge(case, outcome, comparison)
+        if comparison.key is not None and comparison.verdict is None:
+            self.known.keep_verdict(comparison.key, verdict)
+        if verdict.word != "missing":
+            return verdict
+        if mode == "record":
+            file = self.options.baselines / f"{case.alias}.json"
+            score = points(outcome.measurement.score)
+            reason = f"no baseline until now; recorded {score} in {file}: review and commit it"
+            return Verdict(word="missing", reason=reason)
+        return Verdict(word="missing", reason=self._how_to_record(case))
 
     def expect(self, case_ids: Iterable[str]) -> tuple[str, ...]:
         """Note the cases that were collected, and return them: each must be reported."""
@@ -197,7 +213,7 @@ class Session:
         notes: list[str] = []
         code = exit_code(records, run.suites, self.options.inconclusive)
         if any(record.score is not None or record.error for record in records):
-            self.store.write_run(self.started.strftime("%Y%m%dT%H%M%S.%fZ"), to_dict(run))
+            self.store.write_run(self.started.strftime("%Y%m%dT%H%M%S.%fZ"), flatten(run))
         for write in (self._write_baselines, self._write_reports):
             try:
                 notes += write(run)
@@ -256,8 +272,8 @@ def open_session(options: Options) -> Session:
 
 def _accept(outcome: Outcome, reference: Reference | None) -> Verdict:
     """Pass a case whose score becomes the baseline, and say what it was before."""
-    score = outcome.scores.score
-    known = reference is not None and set(outcome.scores.subsets) <= set(reference.baseline.subsets)
+    score = outcome.measurement.score
+    known = reference is not None and set(outcome.measurement.subsets) <= set(reference.baseline.subsets)
     if reference is None or not known:
         return Verdict(word="pass", reason=f"recorded {points(score)}")
     was = expected_score(outcome, reference.baseline)

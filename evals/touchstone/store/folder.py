@@ -17,7 +17,7 @@ from touchstone.store.vectors import Embeddings
 
 CHUNK = 1 << 20
 SPACE, HASHES = "space.json", "hashes.json"
-RANKINGS, OUTCOMES, VERDICTS = "rankings", "outcomes", "verdicts"
+RANKINGS, OUTCOMES, VERDICTS, EXAMPLES = "rankings", "outcomes", "verdicts", "examples"
 # A folder with this file is a store; the other keeps what is in it out of git.
 MARKER, IGNORE = "store.json", ".gitignore"
 # Size, modification time, change time and inode of a file, and the hash it had then.

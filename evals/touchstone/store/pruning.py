@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from touchstone.errors import ConfigError
-from touchstone.store.folder import OUTCOMES, RANKINGS, SPACE, VERDICTS, Store
+from touchstone.store.folder import EXAMPLES, OUTCOMES, RANKINGS, SPACE, VERDICTS, Store
 from touchstone.store.vectors import Embeddings
 
 # Merging more segments than this makes opening a space faster.
 MANY = 8
-KNOWN = (OUTCOMES, VERDICTS, RANKINGS)
+KNOWN = (OUTCOMES, VERDICTS, EXAMPLES, RANKINGS)
 DAY = 86_400
 
 

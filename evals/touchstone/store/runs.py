@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from touchstone.errors import BaselineError
-from touchstone.files.validation import check_json
+from touchstone.records.flat import read_run as read_run_json
 from touchstone.records.runs import Run
 
 
@@ -17,7 +17,7 @@ def read_run(path: Path) -> Run:
         content = path.read_bytes()
     except OSError as error:
         raise BaselineError(f"{path}: cannot be read: {error.strerror}") from None
-    return check_json(Run, content, str(path), BaselineError)
+    return read_run_json(content, str(path))
 
 
 def load_runs(store: Path, newest: int | None = None) -> tuple[Run, ...]:

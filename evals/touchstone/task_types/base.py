@@ -1,14 +1,29 @@
-"""Predictions of one stratum, and what all task types share."""
+"""Task types: what the samples of one are, and everything else that depends on the type of a task."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
 
 import numpy as np
 
-from touchstone.seams import find
+from touchstone.formatting import shorten
+from touchstone.records.names import snake_case
+from touchstone.records.samples import Column
+
+LONGEST_TEXT = 500
+# Re-run noise of published results, over years and versions, as a fraction: at most this for what is deterministic,
+# and for what a classifier or a clustering is fitted to.
+TOLERANCE, TOLERANCE_FITTED = 5e-4, 5e-3
+
+Columns = dict[str, Any]
+Texts = dict[str, dict[str, str]]
+# From gold labels (n,), one column of predictions (n,) and, for resamples, counts (resamples, n): a score, or one for
+# each resample.
+Formula = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,13 +45,128 @@ class Predicted:
     def rows(self) -> Any:
         """Return the data of the split and subset, as mteb loaded it."""
         dataset = self.task.dataset
-        rows = dataset[self.subset][self.split] if self.subset in dataset else dataset[self.split]
-        # Older pair data sets hold all of a split in one row.
-        if self.task.metadata.type == "PairClassification" and len(rows) == 1:
-            from datasets import Dataset
+        return dataset[self.subset][self.split] if self.subset in dataset else dataset[self.split]
 
-            rows = Dataset.from_dict(rows[0])
-        return rows
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleValue:
+    """A value for each sample, larger being better, where the score is no mean over samples.
+
+    ``of`` takes gold labels (n,) and predictions (n, experiments) of one stratum; ``words`` name the value.
+    """
+
+    words: str
+    of: Callable[[Any, Any], Column]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderLayout:
+    """How custom data of a type lies in a folder.
+
+    Args:
+        files: names inside the folder; those that are not there are optional, and ``load`` says which are not.
+        main_score: the metric of such a task.
+        base: the class of mteb's that runs it, such as ``AbsTaskSTS``.
+        load: reads the folder into the data set of a task object, which it may adjust.
+        attributes: of the task's class, over those of the base class.
+    """
+
+    files: tuple[str, ...]
+    main_score: str
+    base: str
+    load: Callable[[Any, Path], Any]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def no_chance(metric: str, gold: Sequence[Sequence[Any]]) -> float | None:
+    """Return None: what guessing gets is not known."""
+    del metric, gold
+    return None
+
+
+def chance_of_nothing(metric: str, gold: Sequence[Sequence[Any]]) -> float | None:
+    """Return 0: a score that only ordering or agreeing better than at random can raise."""
+    del metric, gold
+    return 0.0
+
+
+def chance_of_labels(metric: str, gold: Sequence[Sequence[Any]]) -> float | None:
+    """Return what guessing gets: the majority class for accuracy, the rate of positives for average precision."""
+    levels = []
+    for labels in gold:
+        shares = Counter(labels)
+        if metric == "accuracy":
+            levels.append(max(shares.values()) / len(labels))
+        elif metric.endswith("ap") and set(shares) <= {0, 1}:
+            levels.append(shares[1] / len(labels))
+        else:
+            return None
+    return fmean(levels) if levels else None
+
+
+def as_numbers(of: Predicted, *sides: Any, names: object) -> tuple[str | None, ...]:
+    """Return gold and predicted numbers as text."""
+    del of, names
+    return tuple(f"{float(np.mean(side)):.4g}" for side in sides)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskType:
+    """What depends on the type of a task.
+
+    Args:
+        name: mteb's spelling; the mark follows from it.
+        collect: turns predictions and gold labels of one stratum into the columns of `Samples`; None: no samples.
+        texts: returns what a person is shown of some samples, by id and then by role.
+        formulas: the score of one experiment, by metric; given counts, the scores of resamples.
+        counted: metrics that are the mean over samples of the share of experiments that are right.
+        sample_value: where the score is no mean over samples.
+        tell: renders gold, earlier and present predictions of a sample for a person, given ``names`` of labels; None:
+            they are not shown.
+        label_names: returns what the data calls its labels.
+        chance: returns what guessing gets, from a metric and the gold labels of each stratum; None: not known.
+        tolerance: of a repetition of the same measurement, as a fraction.
+        fitted_by: libraries under another version of which a repetition may move farther.
+        paired: whether samples of two models can be compared; if not, the score alone is.
+        largest_loss: what one sample can lose at most, of scores that are means over samples; None: not bounded.
+        sample_word: what one sample is called.
+        published_metric: what published tables average, whatever the main score of a task is today.
+        former_names: the name that a metric had before, by its name of today.
+        best_of: prefixes of the metrics of which one that begins with ``max_`` is the best.
+        searches: what the task ranks: a whole corpus, or candidates that are given; None: nothing.
+        examples: tasks of mteb's that stand for the type where prompts are shown, each with its role of text.
+        units: which samples depend on each other; None: not known.
+        slices: columns to show figures by.
+        folder: how custom data lies in a folder; None: there can be none.
+    """
+
+    name: str
+    collect: Callable[[Predicted], Columns] | None = None
+    texts: Callable[[Predicted, set[str]], Texts] = lambda _of, _wanted: {}
+    formulas: Mapping[str, Formula] = field(default_factory=dict)
+    counted: frozenset[str] = frozenset()
+    sample_value: SampleValue | None = None
+    tell: Callable[..., tuple[str | None, ...]] | None = None
+    label_names: Callable[[Predicted], Mapping[str, str]] = lambda _: {}
+    chance: Callable[[str, Sequence[Sequence[Any]]], float | None] = no_chance
+    tolerance: float = TOLERANCE
+    fitted_by: tuple[str, ...] = ()
+    paired: bool = True
+    largest_loss: float | None = None
+    sample_word: Literal["samples", "draws"] = "samples"
+    published_metric: str | None = None
+    former_names: Mapping[str, str] = field(default_factory=dict)
+    best_of: tuple[str, ...] = ()
+    searches: Literal["corpus", "candidates"] | None = None
+    examples: tuple[tuple[str, str, str | None], ...] = ()
+    units: Callable[[Predicted], Columns] | None = None
+    slices: Mapping[str, Callable[[Predicted], Column]] = field(default_factory=dict)
+    folder: FolderLayout | None = None
+
+    @property
+    def mark(self) -> str:
+        """The pytest mark: ``PairClassification`` is ``pair_classification``."""
+        return snake_case(self.name)
 
 
 def text_ids(*columns: Sequence[str]) -> Any:
@@ -50,17 +180,26 @@ def text_ids(*columns: Sequence[str]) -> Any:
     return np.array(ids)
 
 
-def evaluated_rows(task: Any, rows: Any, split: str, count: int) -> Any:
-    """Return the test rows that were evaluated: mteb takes a seeded sample of large sets."""
-    if len(rows) == count:
-        return rows
-    from datasets import DatasetDict
-
-    column = task.label_column_name
-    draw = find("mteb.abstasks.abstask:_multilabel_subsampling")
-    return draw(DatasetDict({split: rows}), task.seed, [split], column, task.max_eval_samples)[split]
+def rows_of(names: Any, wanted: Collection[str]) -> dict[str, int]:
+    """Return the rows of some names, by name."""
+    return {str(name): row for row, name in enumerate(names) if str(name) in wanted}
 
 
-LONGEST_TEXT = 500
-LONGEST_DOCUMENT = 300
-LONGEST_RELEVANT = 1000
+def read_columns(
+    columns: Callable[[Any], Mapping[str, str]], rows_of_task: Callable[[Predicted], Any] = Predicted.rows
+) -> Callable[[Predicted, set[str]], Texts]:
+    """Return a reader of samples that are named by their texts.
+
+    Args:
+        columns: returns the columns of a task's data by role, in the order in which they make the id.
+        rows_of_task: returns the rows that were evaluated.
+    """
+
+    def read(of: Predicted, wanted: set[str]) -> Texts:
+        rows = rows_of_task(of)
+        texts = {role: rows[column][:] for role, column in columns(of.task).items()}
+        found = rows_of(text_ids(*texts.values()), wanted)
+        return {id_: {role: shorten(str(column[row]), LONGEST_TEXT) for role, column in texts.items()}
+                for id_, row in found.items()}  # fmt: skip
+
+    return read

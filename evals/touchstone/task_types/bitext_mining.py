@@ -4,15 +4,33 @@ from typing import Any
 
 import numpy as np
 
-from touchstone.task_types.base import Predicted, text_ids
+from touchstone.formatting import shorten
+from touchstone.metrics import bitext
+from touchstone.task_types.base import (
+    LONGEST_TEXT,
+    Columns,
+    Predicted,
+    SampleValue,
+    TaskType,
+    Texts,
+    chance_of_nothing,
+    rows_of,
+    text_ids,
+)
+from touchstone.task_types.classification import share_right
 
 
-def collect(of: Predicted) -> dict[str, Any]:
+def _sides(of: Predicted) -> tuple[Any, str, str]:
+    """Return the rows and the columns of both languages; some tasks have all languages in one table."""
+    if not getattr(of.task, "parallel_subsets", False):
+        return of.rows(), "sentence1", "sentence2"
+    left, right = of.subset.split("-")[:2]
+    return of.task.dataset[of.split], left, right
+
+
+def collect(of: Predicted) -> Columns:
     """Return the place of each sentence's translation, and the place that was found for it."""
-    task = of.task
-    parallel = getattr(task, "parallel_subsets", False)
-    rows = task.dataset[of.split] if parallel else of.rows()
-    left = of.subset.split("-")[0] if parallel else "sentence1"
+    rows, left, _ = _sides(of)
     nearest = of.found if isinstance(of.found, list) else next(iter(of.found.values()))
     # mteb asks `"gold" in data`, which no table answers with yes; so do we, until it does.
     gold = [pair[1] for pair in rows["gold"]] if "gold" in rows else range(len(nearest))
@@ -21,3 +39,33 @@ def collect(of: Predicted) -> dict[str, Any]:
         "prediction": np.array([hit["corpus_id"] for hit in nearest], dtype=np.int64)[:, None],
         "gold": np.array(list(gold), dtype=np.int64),
     }
+
+
+def read_sentences(of: Predicted, wanted: set[str]) -> Texts:
+    """Return the sentences to be translated of some samples, by id and then by role."""
+    rows, left, _ = _sides(of)
+    texts = rows[left][:]
+    found = rows_of(text_ids(texts), wanted)
+    return {id_: {"sentence": shorten(str(texts[row]), LONGEST_TEXT)} for id_, row in found.items()}
+
+
+def translations(of: Predicted, *places: Any, names: object) -> tuple[str | None, ...]:
+    """Return the sentences of the other language at some places, None where there is none."""
+    del names
+    rows, _, right = _sides(of)
+    column = rows[right]
+    numbers = [int(place[0]) for place in places]
+    return tuple(shorten(str(column[n]), LONGEST_TEXT) if n < len(column) else None for n in numbers)
+
+
+BITEXT_MINING = TaskType(
+    name="BitextMining",
+    collect=collect,
+    texts=read_sentences,
+    formulas={"f1": bitext.f1},
+    sample_value=SampleValue(words="translation found", of=share_right),
+    tell=translations,
+    chance=chance_of_nothing,
+    published_metric="f1",
+    examples=(("bitext mining", "Tatoeba", None),),
+)

@@ -1,16 +1,29 @@
-"""Classification: single labels, label sets and zero-shot labels."""
+"""Classification: one label for each text, predicted in several experiments."""
 
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from touchstone.metrics import labels
 from touchstone.records.samples import Column
-from touchstone.task_types.base import Predicted, evaluated_rows, text_ids
+from touchstone.task_types.base import (
+    TOLERANCE_FITTED,
+    Columns,
+    FolderLayout,
+    Predicted,
+    SampleValue,
+    TaskType,
+    chance_of_labels,
+    read_columns,
+    text_ids,
+)
+from touchstone.task_types.folders import read_labelled_texts
 
 
-def collect(of: Predicted) -> dict[str, Any]:
+def collect(of: Predicted) -> Columns:
     """Return the label of each test row and those predicted in each experiment."""
     rows = of.rows()
     task = of.task
@@ -21,31 +34,7 @@ def collect(of: Predicted) -> dict[str, Any]:
     return {"id": ids, "gold": gold, "prediction": np.stack([np.array(one) for one in of.found], axis=1)}
 
 
-def collect_zero_shot(of: Predicted) -> dict[str, Any]:
-    """Take the likeliest class of each text; mteb gives the similarity to every candidate, in their order."""
-    rows = of.rows()
-    gold = np.array(rows[of.task.label_column_name][:])
-    likeliest = np.argmax(np.array(of.found), axis=1)
-    if gold.dtype.kind == "U":
-        likeliest = np.array(of.task.get_candidate_labels())[likeliest]
-    return {"id": text_ids(rows[of.task.input_column_name][:]), "gold": gold, "prediction": likeliest[:, None]}
-
-
-def collect_label_sets(of: Predicted) -> dict[str, Any]:
-    """Write each set of labels as text, so that a column holds one number of labels or another."""
-    from sklearn.preprocessing import MultiLabelBinarizer
-
-    task = of.task
-    rows = evaluated_rows(task, of.rows(), of.split, len(of.found[0]))
-    gold = MultiLabelBinarizer().fit_transform(rows[task.label_column_name])
-    return {
-        "id": text_ids(rows[task.input_column_name][:]),
-        "gold": _as_text(gold),
-        "prediction": np.stack([_as_text(np.array(one)) for one in of.found], axis=1),
-    }
-
-
-def _folds(task: Any, of: Predicted, gold: Any) -> dict[str, Any]:
+def _folds(task: Any, of: Predicted, gold: Any) -> Columns:
     """Score the items of a cross-validation: its score is the mean over folds, so small folds count more.
 
     Only accuracy has a score for each item; for others there is no column.
@@ -61,22 +50,68 @@ def _folds(task: Any, of: Predicted, gold: Any) -> dict[str, Any]:
     return {"value": value}
 
 
-def _as_text(table: Any) -> Any:
-    return np.array([" ".join(str(label) for label in np.flatnonzero(row)) for row in table])
-
-
-def multilabel_f1(gold: Column, found: Column) -> Any:
-    """Return the macro F1 over the labels that occur in the gold sets, as scikit-learn's binarizer has them."""
-    sets = [set(text.split()) for text in gold], [set(text.split()) for text in found]
-    names = sorted(set().union(*sets[0]))
-    tables = [_binarize(members, names) for members in sets]
-    return labels.multilabel_f1(tables[0], tables[1], average="macro")
-
-
-def _binarize(sets: list[set[str]], names: list[str]) -> NDArray[np.int64]:
-    return np.array([[name in members for name in names] for members in sets], dtype=np.int64)
-
-
 def share_right(gold: Any, prediction: Any) -> Column:
     """Return the share of predictions (n, e) that are the gold label (n,)."""
     return np.asarray((prediction == gold[:, None]).mean(axis=1), dtype=np.float64)
+
+
+def name_labels(of: Predicted) -> dict[str, str]:
+    """Return what the data calls its labels, by label as text; empty where it does not say."""
+    rows = of.rows()
+    column = of.task.label_column_name
+    if "label_text" not in rows.column_names:
+        return {str(label): name for label, name in enumerate(getattr(rows.features[column], "names", None) or ())}
+    return {str(label): str(name) for label, name in zip(rows[column][:], rows["label_text"][:], strict=True)}
+
+
+def most_frequent(of: Predicted, *sides: Any, names: Mapping[str, str]) -> tuple[str | None, ...]:
+    """Return which label was given most often on each side, and how often."""
+    del of
+    return tuple(_label(side, names) for side in sides)
+
+
+def _label(predictions: Any, names: Mapping[str, str]) -> str:
+    found, counts = np.unique(predictions, return_counts=True)
+    label = str(found[np.argmax(counts)])
+    often = "" if len(predictions) == 1 else f" ({counts.max()} of {len(predictions)} times)"
+    return f"{names.get(label, label)}{often}"
+
+
+def _load(task: Any, folder: Path) -> Any:
+    from datasets import Dataset, DatasetDict
+
+    del task
+    train, test = (read_labelled_texts(folder / f"{split}.jsonl") for split in ("train", "test"))
+    known = {str(row["label"]) for row in train}
+    for number, row in test.rows:
+        if str(row["label"]) not in known:
+            raise test.fail(number, f'label "{row["label"]}" is not in train.jsonl')
+    numbers = {label: number for number, label in enumerate(sorted(known))}
+    return DatasetDict(
+        {
+            name: Dataset.from_list([{"text": r["text"], "label": numbers[str(r["label"])]} for r in rows])
+            for name, rows in (("train", train), ("test", test))
+        }
+    )
+
+
+READ_INPUT = read_columns(lambda task: {"text": task.input_column_name})
+SHARE_RIGHT = SampleValue(words="share of the experiments that are right", of=share_right)
+CLASSIFICATION = TaskType(
+    name="Classification",
+    collect=collect,
+    texts=READ_INPUT,
+    formulas={"accuracy": labels.accuracy, "f1": partial(labels.f1, average="macro")},
+    counted=frozenset({"accuracy"}),
+    sample_value=SHARE_RIGHT,
+    tell=most_frequent,
+    label_names=name_labels,
+    chance=chance_of_labels,
+    tolerance=TOLERANCE_FITTED,
+    largest_loss=1.0,
+    published_metric="accuracy",
+    examples=(("classification", "Banking77Classification", None),),
+    folder=FolderLayout(
+        files=("train.jsonl", "test.jsonl"), main_score="accuracy", base="AbsTaskClassification", load=_load
+    ),
+)

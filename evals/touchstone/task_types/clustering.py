@@ -1,15 +1,17 @@
 """Clustering: a v-measure for each draw."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from touchstone.metrics import clustering
-from touchstone.task_types.base import Predicted
+from touchstone.task_types.base import TOLERANCE_FITTED, Columns, FolderLayout, Predicted, TaskType
+from touchstone.task_types.folders import read_labelled_texts
 
 
-def collect(of: Predicted) -> dict[str, Any]:
+def collect(of: Predicted) -> Columns:
     """Return the v-measure of each draw."""
     task = of.task
     rows = of.rows()
@@ -29,8 +31,45 @@ def collect(of: Predicted) -> dict[str, Any]:
     return {"id": np.array(ids), "value": np.array(values)}
 
 
-def _legacy_clusters(labels: Sequence[Sequence[Any]], found: Sequence[Sequence[int]], score: Any) -> dict[str, Any]:
+def _legacy_clusters(labels: Sequence[Sequence[Any]], found: Sequence[Sequence[int]], score: Any) -> Columns:
     """Give each set of texts its score; a set of one class is not clustered and counts 1, as mteb has it."""
     clusters = iter(found)
     values = [score(np.array(gold), np.array(next(clusters))) if len(set(gold)) > 1 else 1.0 for gold in labels]
     return {"id": np.array([f"set {number:04}" for number in range(len(values))]), "value": np.array(values)}
+
+
+def chance(metric: str, gold: Sequence[Sequence[Any]]) -> float | None:
+    """Return what guessing gets: nothing of a v-measure of many clusters."""
+    del gold
+    return 0.0 if metric == "v_measure" else None
+
+
+def _load(task: Any, folder: Path) -> Any:
+    from datasets import Dataset, DatasetDict
+
+    texts = list(read_labelled_texts(folder / "test.jsonl"))
+    task.max_documents_per_cluster = len(texts)
+    rows = [{"sentences": text["text"], "labels": str(text["label"])} for text in texts]
+    return DatasetDict({"test": Dataset.from_list(rows)})
+
+
+CLUSTERING = TaskType(
+    name="Clustering",
+    collect=collect,
+    chance=chance,
+    tolerance=TOLERANCE_FITTED,
+    fitted_by=("scikit-learn", "numpy", "mteb"),  # MiniBatchKMeans gives other clusters under other versions of these
+    paired=False,
+    largest_loss=1.0,
+    sample_word="draws",
+    published_metric="v_measure",
+    examples=(("clustering", "TwentyNewsgroupsClustering.v2", None),),
+    folder=FolderLayout(
+        files=("test.jsonl",),
+        main_score="v_measure",
+        base="AbsTaskClustering",
+        load=_load,
+        # mteb samples 4 % of a clustering set, for sets of a million; a folder of one's own is taken whole.
+        attributes={"max_fraction_of_documents_to_embed": None, "max_document_to_embed": None},
+    ),
+)

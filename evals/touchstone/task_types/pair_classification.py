@@ -1,28 +1,49 @@
 """Pair classification: labels and similarities of pairs."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from touchstone.metrics import pairs
 from touchstone.records.samples import Column
-from touchstone.task_types.base import Predicted, text_ids
+from touchstone.task_types.base import (
+    Columns,
+    FolderLayout,
+    Predicted,
+    SampleValue,
+    TaskType,
+    as_numbers,
+    chance_of_labels,
+    read_columns,
+    text_ids,
+)
+from touchstone.task_types.folders import read_labelled_pairs
 
 # mteb's names of what it predicts for a pair, and whether larger means more alike.
-SIMILARITIES = (
+PREDICTIONS = (
     ("similarity_scores", 1), ("cosine_scores", 1), ("manhattan_distances", -1), ("euclidean_distances", -1),
     ("dot_scores", 1),
 )  # fmt: skip
 
 
-def collect(of: Predicted) -> dict[str, Any]:
-    """Return the label of each pair and its similarity by the function that scores best."""
+def _rows(of: Predicted) -> Any:
     rows = of.rows()
+    if len(rows) != 1:
+        return rows
+    from datasets import Dataset
+
+    return Dataset.from_dict(rows[0])  # older data sets hold all of a split in one row
+
+
+def collect(of: Predicted) -> Columns:
+    """Return the label of each pair and its similarity by the function that scores best."""
+    rows = _rows(of)
     task = of.task
     gold = np.array(rows[task.label_column_name][:], dtype=np.int64)
     # The main score is that of the best similarity function, so its column says all.
-    score = pairs.best_accuracy if of.metric == "max_accuracy" else pairs.average_precision
-    columns = [np.array(of.found[name], dtype=np.float64) * sign for name, sign in SIMILARITIES]
+    score = PAIR_CLASSIFICATION.formulas.get(of.metric, pairs.average_precision)
+    columns = [np.array(of.found[name], dtype=np.float64) * sign for name, sign in PREDICTIONS]
     best = max(columns, key=lambda column: float(score(gold, column)))
     return {
         "id": text_ids(rows[task.input1_column_name][:], rows[task.input2_column_name][:]),
@@ -45,3 +66,31 @@ def told_apart(gold: Any, prediction: Any) -> Column:
             share = below / (2 * len(others))
             values[gold == label] = share if label else 1 - share
     return values
+
+
+def _load(task: Any, folder: Path) -> Any:
+    from datasets import Dataset, DatasetDict
+
+    del task
+    rows = [
+        {"sentence1": pair["sentence1"], "sentence2": pair["sentence2"], "labels": pair["label"]}
+        for pair in read_labelled_pairs(folder / "test.jsonl")
+    ]
+    return DatasetDict({"test": Dataset.from_list(rows)})
+
+
+PAIR_CLASSIFICATION = TaskType(
+    name="PairClassification",
+    collect=collect,
+    texts=read_columns(
+        lambda task: {"sentence 1": task.input1_column_name, "sentence 2": task.input2_column_name}, _rows
+    ),
+    formulas={"max_ap": pairs.average_precision, "max_accuracy": pairs.best_accuracy},
+    sample_value=SampleValue(words="share of the other class it is told apart from", of=told_apart),
+    tell=as_numbers,
+    chance=chance_of_labels,
+    published_metric="cosine_ap",  # mteb has since taken the best of all similarities
+    best_of=("cosine", "dot", "euclidean", "manhattan"),
+    examples=(("pair classification", "TwitterSemEval2015", None),),
+    folder=FolderLayout(files=("test.jsonl",), main_score="max_ap", base="AbsTaskPairClassification", load=_load),
+)

@@ -1,72 +1,63 @@
-"""What is known of each task type, by its name."""
+"""Task types by name: those of mteb, and those that other packages add.
 
-from collections.abc import Callable, Collection, Mapping
+Another package registers a `TaskType` in the entry-point group ``touchstone.task_types``.
+"""
+
+from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
-import numpy as np
-
-from touchstone.formatting import shorten
-from touchstone.metrics import bitext, correlation, labels, pairs
+from touchstone.errors import ConfigError
+from touchstone.extensions import load_extensions
 from touchstone.records.samples import Column, Samples
-from touchstone.task_types import bitext_mining, classification, clustering, pair_classification, sts, summarization
-from touchstone.task_types.base import LONGEST_TEXT, Predicted
-from touchstone.task_types.retrieval import read_queries
-from touchstone.task_types.texts import by_columns, input_column, read_sentences
+from touchstone.task_types.base import TaskType
+from touchstone.task_types.bitext_mining import BITEXT_MINING
+from touchstone.task_types.classification import CLASSIFICATION, share_right
+from touchstone.task_types.clustering import CLUSTERING
+from touchstone.task_types.multilabel_classification import MULTILABEL_CLASSIFICATION
+from touchstone.task_types.pair_classification import PAIR_CLASSIFICATION
+from touchstone.task_types.regression import REGRESSION
+from touchstone.task_types.reranking import INSTRUCTION_RERANKING, RERANKING
+from touchstone.task_types.retrieval import INSTRUCTION_RETRIEVAL, RETRIEVAL
+from touchstone.task_types.sts import STS
+from touchstone.task_types.summarization import SUMMARIZATION
+from touchstone.task_types.zero_shot_classification import ZERO_SHOT_CLASSIFICATION
 
-MAKERS = {
-    "STS": sts.collect,
-    "PairClassification": pair_classification.collect,
-    "Classification": classification.collect,
-    "MultilabelClassification": classification.collect_label_sets,
-    "Regression": classification.collect,
-    "ZeroShotClassification": classification.collect_zero_shot,
-    "BitextMining": bitext_mining.collect,
-    "Clustering": clustering.collect,
-    "Summarization": summarization.collect,
-}
-
-
-def collect(predicted: Predicted) -> dict[str, Any]:
-    """Return the sample columns of one split and subset, by the names that `Samples` has for them."""
-    return MAKERS[predicted.task.metadata.type](predicted)
-
-
-def read_texts(of: Predicted, ids: Collection[str]) -> dict[str, dict[str, str]]:
-    """Return the texts of some samples of one split and subset, by id and then by role; cut to `LONGEST_TEXT`."""
-    reader = READERS.get(of.task.metadata.type, read_queries)
-    return {
-        id_: {role: shorten(text, LONGEST_TEXT) for role, text in texts.items()}
-        for id_, texts in reader(of, set(ids)).items()
-    }
+GROUP = "touchstone.task_types"
+BUILT_IN: Mapping[str, TaskType] = {
+    one.name: one
+    for one in (
+        RETRIEVAL, RERANKING, STS, CLASSIFICATION, PAIR_CLASSIFICATION, CLUSTERING, BITEXT_MINING, SUMMARIZATION,
+        INSTRUCTION_RETRIEVAL, INSTRUCTION_RERANKING, MULTILABEL_CLASSIFICATION, REGRESSION, ZERO_SHOT_CLASSIFICATION,
+    )
+}  # fmt: skip
 
 
-READERS: Mapping[str, Callable[[Predicted, set[str]], dict[str, dict[str, str]]]] = {
-    "STS": by_columns(lambda of: dict(zip(("sentence 1", "sentence 2"), of.task.column_names, strict=True))),
-    "PairClassification": by_columns(
-        lambda of: {"sentence 1": of.task.input1_column_name, "sentence 2": of.task.input2_column_name}
-    ),
-    "Classification": by_columns(input_column),
-    "MultilabelClassification": by_columns(input_column),
-    "Regression": by_columns(input_column),
-    "ZeroShotClassification": by_columns(input_column),
-    "BitextMining": read_sentences,
-    "Summarization": by_columns(lambda of: {"text": of.task.text_column_name}),
-}
-Formula = Callable[[Column, Column], Any]
-# By task type and metric: the score of one experiment from gold labels and predictions.
-FORMULAS: Mapping[tuple[str, str], Formula] = {
-    ("STS", "cosine_spearman"): correlation.spearman,
-    ("PairClassification", "max_ap"): pairs.average_precision,
-    ("PairClassification", "max_accuracy"): pairs.best_accuracy,
-    ("Classification", "accuracy"): labels.accuracy,
-    ("ZeroShotClassification", "accuracy"): labels.accuracy,
-    ("Classification", "f1"): lambda gold, found: labels.f1(gold, found, average="macro"),
-    ("MultilabelClassification", "accuracy"): labels.accuracy,
-    ("MultilabelClassification", "f1"): classification.multilabel_f1,
-    ("Regression", "kendalltau"): correlation.kendall,
-    ("BitextMining", "f1"): bitext.f1,
-}
+def find_type(name: str) -> TaskType:
+    """Return what is known of a task type; of one that nobody has described its tasks have scores and no samples.
+
+    Raises:
+        ConfigError: another package registers what is no type, or one that there is already.
+    """
+    return BUILT_IN.get(name) or _added().get(name) or TaskType(name=name)
+
+
+def all_types() -> tuple[TaskType, ...]:
+    """Return all types that are described, those of other packages last.
+
+    Raises:
+        ConfigError: as for `find_type`.
+    """
+    return (*BUILT_IN.values(), *_added().values())
+
+
+def _added() -> dict[str, TaskType]:
+    found = {}
+    for point, one in load_extensions(GROUP).items():
+        if not isinstance(one, TaskType) or one.name in BUILT_IN:
+            raise ConfigError(f"{GROUP}: {point} must be a TaskType with a name of its own")
+        found[one.name] = one
+    return found
 
 
 def rescore(samples: Samples) -> dict[str, float] | None:
@@ -74,7 +65,7 @@ def rescore(samples: Samples) -> dict[str, float] | None:
     if samples.value is not None:
         value = samples.value
         return {name: float(value[rows].mean()) for name, rows in samples.by_stratum().items()}
-    formula = FORMULAS.get((samples.type, samples.metric))
+    formula = find_type(samples.type).formulas.get(samples.metric)
     if formula is None or samples.prediction is None or samples.gold is None:
         return None
     return {
@@ -83,36 +74,11 @@ def rescore(samples: Samples) -> dict[str, float] | None:
     }
 
 
-# Scores that are means over samples once each sample's predictions are scored.
-COUNTED = frozenset({"Classification", "MultilabelClassification", "ZeroShotClassification"})
-# What one resample of the samples scores: gold labels, one column of predictions, counts of shape (resamples, n).
-WEIGHTED: dict[tuple[str, str], Any] = {
-    ("STS", "cosine_spearman"): correlation.spearman,
-    ("PairClassification", "max_ap"): pairs.average_precision,
-    ("PairClassification", "max_accuracy"): pairs.best_accuracy,
-    ("Classification", "f1"): lambda gold, found, counts: labels.f1(gold, found, counts, average="macro"),
-    ("BitextMining", "f1"): bitext.f1,
-    ("Regression", "kendalltau"): correlation.kendall,
-}
-
-
 def own_scores(samples: Samples) -> Column | None:
     """Return each sample's own score, where the main score is their mean; an item's is its share of experiments."""
     if samples.value is not None:
         return samples.value
-    if samples.type in COUNTED and samples.metric == "accuracy" and samples.prediction is not None:
+    if samples.metric in find_type(samples.type).counted and samples.prediction is not None:
         gold: Any = samples.gold
-        return np.asarray((samples.prediction == gold[:, None]).mean(axis=1), dtype=np.float64)
+        return share_right(gold, samples.prediction)
     return None
-
-
-RIGHT = "share of the experiments that are right"
-VALUES: Mapping[str, tuple[str, Callable[[Any, Any], Column]]] = {
-    "STS": ("agreement of its rank with the gold rank", sts.rank_agreement),
-    "Regression": ("agreement of its rank with the gold rank", sts.rank_agreement),
-    "PairClassification": ("share of the other class it is told apart from", pair_classification.told_apart),
-    "BitextMining": ("translation found", classification.share_right),
-    "Classification": (RIGHT, classification.share_right),
-    "MultilabelClassification": (RIGHT, classification.share_right),
-    "ZeroShotClassification": (RIGHT, classification.share_right),
-}

@@ -1,7 +1,8 @@
-"""Retrieval and reranking: one score for each query, from ranked documents."""
+"""Retrieval: one score for each query, from ranked documents."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,18 @@ from touchstone.formatting import shorten
 from touchstone.metrics import ranking
 from touchstone.metrics.ranking import metric_at
 from touchstone.records.rankings import Ranking
-from touchstone.task_types.base import LONGEST_DOCUMENT, LONGEST_RELEVANT, Predicted
+from touchstone.task_types.base import (
+    LONGEST_TEXT,
+    Columns,
+    FolderLayout,
+    Predicted,
+    TaskType,
+    Texts,
+    chance_of_nothing,
+    rows_of,
+)
+from touchstone.task_types.folders import read_retrieval
 from touchstone.task_types.query_scores import judge
-from touchstone.task_types.texts import rows_of
 
 PER_QUERY = {
     "ndcg": ranking.ndcg,
@@ -23,9 +33,11 @@ PER_QUERY = {
     "hit_rate": ranking.hit_rate,
 }
 TOP = 10
+# Of documents that are not relevant, and of those that are.
+LONGEST_DOCUMENT, LONGEST_RELEVANT = 300, 1000
 
 
-def make_queries(of: Predicted) -> dict[str, Any]:
+def collect(of: Predicted) -> Columns:
     """Return the columns of one split and subset: each query's own score where the metric has one, and its best."""
     if isinstance(of.found, Ranking):
         return _make_from_arrays(of, of.found)
@@ -43,7 +55,7 @@ def make_queries(of: Predicted) -> dict[str, Any]:
     return columns
 
 
-def _make_from_arrays(of: Predicted, found: Ranking) -> dict[str, Any]:
+def _make_from_arrays(of: Predicted, found: Ranking) -> Columns:
     """Return the same of a search in arrays, whose documents are best first."""
     task = of.task
     gold = task.dataset[of.subset][of.split]["relevant_docs"]
@@ -106,13 +118,16 @@ def read_relevant(of: Predicted, query: str) -> frozenset[str]:
     return frozenset(document for documents in found for document, grade in documents.items() if grade > 0)
 
 
-def read_queries(of: Predicted, wanted: set[str]) -> dict[str, dict[str, str]]:
+def read_queries(of: Predicted, wanted: set[str]) -> Texts:
     """Return the texts of some queries, by id and then by role."""
     queries = of.task.dataset[of.subset][of.split]["queries"]
     ids = queries["id"][:]
     names = {name: id_ for id_ in wanted for name in _named(ids, id_)[:1]}
     texts = queries["text"]
-    return {names[name]: {"query": _spoken(texts[row])} for name, row in rows_of(ids, set(names)).items()}
+    return {
+        names[name]: {"query": shorten(_spoken(texts[row]), LONGEST_TEXT)}
+        for name, row in rows_of(ids, set(names)).items()
+    }
 
 
 def _named(ids: Collection[str], query: str) -> list[str]:
@@ -127,3 +142,46 @@ def _spoken(text: Any) -> str:
     if not isinstance(text, list):
         return str(text)
     return "\n".join(f"{turn['role']}: {turn['content']}" if isinstance(turn, dict) else str(turn) for turn in text)
+
+
+def load_folder(folder: Path, *, candidates: bool) -> dict[str, dict[str, Any]]:
+    """Return a folder in the BEIR layout as mteb loads a retrieval data set; ``candidates`` for reranking."""
+    from datasets import Dataset
+
+    data = read_retrieval(folder, candidates=candidates)
+    corpus = [{"id": d["_id"], "title": d.get("title", ""), "text": d["text"]} for d in data.corpus]
+    queries = [{"id": q["_id"], "text": q["text"]} for q in data.queries if q["_id"] in data.judgements]
+    split = {
+        "corpus": Dataset.from_list(corpus),
+        "queries": Dataset.from_list(queries),
+        "relevant_docs": data.judgements,
+        "top_ranked": data.candidates,
+    }
+    return {"default": {"test": split}}
+
+
+FILES = ("corpus.jsonl", "queries.jsonl", "qrels/test.jsonl", "qrels/test.tsv")
+RETRIEVAL = TaskType(
+    name="Retrieval",
+    collect=collect,
+    texts=read_queries,
+    chance=chance_of_nothing,
+    largest_loss=1.0,
+    published_metric="ndcg_at_10",
+    searches="corpus",
+    examples=(("retrieval query", "NFCorpus", "query"), ("retrieval passage", "NFCorpus", "document")),
+    folder=FolderLayout(
+        files=FILES,
+        main_score="ndcg_at_10",
+        base="AbsTaskRetrieval",
+        load=lambda _, folder: load_folder(folder, candidates=False),
+    ),
+)
+INSTRUCTION_RETRIEVAL = TaskType(
+    name="InstructionRetrieval",
+    collect=collect,
+    texts=read_queries,
+    chance=chance_of_nothing,
+    largest_loss=1.0,
+    searches="corpus",
+)

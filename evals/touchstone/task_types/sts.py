@@ -1,14 +1,27 @@
 """Semantic textual similarity: gold scores and cosine similarities of pairs."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from touchstone.metrics import correlation
 from touchstone.records.samples import Column
-from touchstone.task_types.base import Predicted, text_ids
+from touchstone.task_types.base import (
+    Columns,
+    FolderLayout,
+    Predicted,
+    SampleValue,
+    TaskType,
+    as_numbers,
+    chance_of_nothing,
+    read_columns,
+    text_ids,
+)
+from touchstone.task_types.folders import read_scored_pairs
 
 
-def collect(of: Predicted) -> dict[str, Any]:
+def collect(of: Predicted) -> Columns:
     """Return the gold score of each pair and its cosine similarity."""
     rows = of.rows()
     left, right = of.task.column_names
@@ -32,3 +45,28 @@ def _ranks(column: Any) -> Column:
     _, place, counts = np.unique(column, return_inverse=True, return_counts=True)
     ends = np.cumsum(counts)
     return np.asarray((ends - (counts - 1) / 2)[place], dtype=np.float64)
+
+
+def _load(task: Any, folder: Path) -> Any:
+    from datasets import Dataset, DatasetDict
+
+    pairs = list(read_scored_pairs(folder / "test.jsonl"))
+    scores = [pair["score"] for pair in pairs]
+    # mteb scales the scores to [0, 1] by these; correlations do not depend on it.
+    task.min_score, task.max_score = min(scores), max(scores)
+    return DatasetDict({"test": Dataset.from_list([dict(pair) for pair in pairs])})
+
+
+RANK_AGREEMENT = SampleValue(words="agreement of its rank with the gold rank", of=rank_agreement)
+STS = TaskType(
+    name="STS",
+    collect=collect,
+    texts=read_columns(lambda task: dict(zip(("sentence 1", "sentence 2"), task.column_names, strict=True))),
+    formulas={"cosine_spearman": correlation.spearman},
+    sample_value=RANK_AGREEMENT,
+    tell=as_numbers,
+    chance=chance_of_nothing,
+    published_metric="cosine_spearman",
+    examples=(("STS", "STSBenchmark", None),),
+    folder=FolderLayout(files=("test.jsonl",), main_score="cosine_spearman", base="AbsTaskSTS", load=_load),
+)

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from touchstone.metrics import correlation
-from touchstone.task_types.base import Predicted, text_ids
+from touchstone.task_types.base import Columns, Predicted, TaskType, chance_of_nothing, read_columns, text_ids
 
 
-def collect(of: Predicted) -> dict[str, Any]:
+def collect(of: Predicted) -> Columns:
     """Give each text its correlation; mteb leaves out texts where either side is constant, without saying which."""
     task = of.task
     rows = of.rows()
@@ -42,3 +42,14 @@ def _summary_score(task: Any, human: Any, predicted: Any) -> float:
 
     # The first version of this score averages the correlation with its own p-value; kept, for old numbers depend on it.
     return (rho + float(spearmanr(human, predicted).pvalue)) / 2
+
+
+SUMMARIZATION = TaskType(
+    name="Summarization",
+    collect=collect,
+    texts=read_columns(lambda task: {"text": task.text_column_name}),
+    chance=chance_of_nothing,
+    largest_loss=None,  # a text's correlation can lose up to two, and the mean has no bound that a few texts keep
+    published_metric="cosine_spearman",
+    examples=(("summarization", "SummEvalSummarization.v2", None),),
+)

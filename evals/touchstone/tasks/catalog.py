@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from touchstone.config.suites import CustomTask, Selection
 from touchstone.errors import ConfigError, suggest
 from touchstone.records.cases import TaskInfo
-from touchstone.tasks.custom import MAIN_SCORES
+from touchstone.tasks.custom import layout_of
 from touchstone.tasks.registry import Definition, Registry, load_registry
 
 
@@ -42,7 +42,7 @@ def _describe_custom(task: CustomTask) -> TaskInfo:
     return TaskInfo(
         name=task.name,
         type=task.type,
-        main_score=MAIN_SCORES[task.type],
+        main_score=layout_of(task.type).main_score,
         languages=(task.language,),
         folder=task.path.resolve(),
     )

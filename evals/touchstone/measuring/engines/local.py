@@ -1,22 +1,21 @@
 """Where cases run: here, one after the other, with one model in memory."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 
 from touchstone.config.models import Model
 from touchstone.config.specs import PipelineSpec
 from touchstone.errors import TouchstoneError
-from touchstone.measuring.case import Progress, measure
+from touchstone.measuring.case import OpenCase, Progress, measure
 from touchstone.measuring.pipeline import OpenPipeline, measure_pipeline
 from touchstone.models.base import OpenModel, OpenReranker
 from touchstone.models.devices import device_of
 from touchstone.models.identity import identify
 from touchstone.models.kinds import open_model, open_reranker
 from touchstone.records.cases import Case
-from touchstone.records.outcomes import Outcome
-from touchstone.records.samples import Samples
 from touchstone.store.folder import Store
 
 AnyModel = OpenModel | OpenReranker | OpenPipeline
@@ -38,8 +37,9 @@ class LocalEngine:
         self._open: dict[str, AnyModel] = {}
         self._broken: dict[str, TouchstoneError] = {}
 
-    def measure(self, case: Case, progress: Progress, reference: Samples | None = None) -> Outcome:
-        """Run one case; ``reference`` as for `touchstone.measuring.case.measure`.
+    @contextmanager
+    def measure(self, case: Case, progress: Progress) -> Iterator[OpenCase]:
+        """Run one case; its data stays open as long as the context.
 
         Raises:
             TouchstoneError: it could not be measured.
@@ -47,12 +47,16 @@ class LocalEngine:
         started = time.perf_counter()
         model = self._get(case.alias, progress)
         loaded = time.perf_counter() - started
-        if isinstance(model, OpenPipeline):
-            outcome = measure_pipeline(case, model, self._store, progress, reference)
-        else:
-            outcome = measure(case, model, self._store, progress, reference)
-        loaded += outcome.phases.get("model", 0.0)  # a pipeline loads its retriever where it must
-        return replace(outcome, phases={"model": loaded} | {**outcome.phases, "model": loaded})
+        run = (
+            measure_pipeline(case, model, self._store, progress)
+            if isinstance(model, OpenPipeline)
+            else measure(case, model, self._store, progress)
+        )
+        with run as opened:
+            phases = opened.outcome.phases
+            loaded += phases.get("model", 0.0)  # a pipeline loads its retriever where it must
+            outcome = replace(opened.outcome, phases={"model": loaded} | {**phases, "model": loaded})
+            yield replace(opened, outcome=outcome)
 
     def _get(self, alias: str, progress: Progress) -> AnyModel:
         if alias in self._broken:

@@ -9,7 +9,7 @@ import numpy as np
 
 from touchstone.formatting import NOTHING
 from touchstone.records.samples import SHOWN, Column, Samples, restrict
-from touchstone.task_types.registry import COUNTED, RIGHT, VALUES, own_scores
+from touchstone.task_types.registry import find_type, own_scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,14 +38,14 @@ def find_changes(candidate: Samples, reference: Samples) -> Changes | None:
     if not (np.array_equal(candidate.id, reference.id) and np.array_equal(candidate.stratum, reference.stratum)):
         return None
     before, after = own_scores(reference), own_scores(candidate)
-    measure = candidate.metric
+    measure, value = candidate.metric, find_type(candidate.type).sample_value
     if before is None or after is None:
-        if candidate.type not in VALUES or candidate.prediction is None or reference.prediction is None:
+        if value is None or candidate.prediction is None or reference.prediction is None:
             return None
-        measure, value = VALUES[candidate.type]
-        before, after = _by_stratum(reference, value), _by_stratum(candidate, value)
-    elif candidate.type in COUNTED:
-        measure = RIGHT
+        before, after = _by_stratum(reference, value.of), _by_stratum(candidate, value.of)
+        measure = value.words
+    elif candidate.metric in find_type(candidate.type).counted and value is not None:
+        measure = value.words
     deltas = after - before
     lost, lost_alike = _largest_losses(deltas, candidate)
     gained, gained_alike = _largest_losses(-deltas, candidate)

@@ -2,24 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from touchstone.errors import first_line
-from touchstone.measuring.changes import Changes, find_changes
 from touchstone.records.examples import Document, Example, Shown
 from touchstone.records.samples import Samples
+from touchstone.session.changes import Changes, find_changes
 from touchstone.task_types.base import Predicted
-from touchstone.task_types.registry import read_texts
+from touchstone.task_types.registry import find_type
 from touchstone.task_types.retrieval import read_documents, read_relevant
-from touchstone.task_types.texts import label_names, translations
 
 PLACES = 5
 ELSEWHERE = 2
 NOT_READ = "the texts were not read again, as the case was measured before; --overwrite shows them"
 DRAWS = "each is a draw of many texts that are clustered together: it has no text of its own"
-NUMBERS = frozenset({"STS", "PairClassification", "Regression"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +43,7 @@ def show(candidate: Samples, reference: Samples, predicted: Mapping[str, Predict
     changes = find_changes(candidate, reference)
     if changes is None or not changes.lost + changes.gained:
         return None
-    note = DRAWS if candidate.type == "Clustering" else NOT_READ if predicted is None else None
+    note = DRAWS if find_type(candidate.type).sample_word == "draws" else NOT_READ if predicted is None else None
     strata: dict[str, _Stratum] = {}
     changed = [] if note is not None else candidate.stratum[list(changes.lost + changes.gained)].tolist()
     try:
@@ -80,7 +77,9 @@ def _read(name: str, of: Predicted, candidate: Samples, changes: Changes) -> _St
         rankings = [_rankings(candidate, changes, row) for row in rows]
         chosen = [_choose(*places, relevant[id_]) for places, id_ in zip(rankings, ids, strict=True)]
         documents = read_documents(of, set().union(*chosen), set().union(*relevant.values()))
-    return _Stratum(of=of, texts=read_texts(of, ids), labels=label_names(of), relevant=relevant, documents=documents)
+    kind = find_type(candidate.type)
+    texts = kind.texts(of, set(ids))
+    return _Stratum(of=of, texts=texts, labels=kind.label_names(of), relevant=relevant, documents=documents)
 
 
 def _example(candidate: Samples, changes: Changes, row: int, known: _Stratum | None) -> Example:
@@ -100,23 +99,11 @@ def _example(candidate: Samples, changes: Changes, row: int, known: _Stratum | N
     was, now, gold = changes.reference.prediction, candidate.prediction, candidate.gold
     if was is None or now is None or gold is None:
         return example
-    expected, was, now = np.atleast_1d(gold[row]), was[row], now[row]
-    if candidate.type == "BitextMining":
-        there = translations(known.of, [int(one[0]) for one in (expected, was, now)])
-        said = [there.get(int(one[0])) for one in (expected, was, now)]
-    elif candidate.type in NUMBERS:
-        said = [f"{float(np.mean(one)):.4g}" for one in (expected, was, now)]
-    else:
-        said = [_label(one, known.labels) for one in (expected, was, now)]
+    tell = find_type(candidate.type).tell
+    if tell is None:
+        return example
+    said = tell(known.of, np.atleast_1d(gold[row]), was[row], now[row], names=known.labels)
     return replace(example, expected=said[0], was=said[1], now=said[2])
-
-
-def _label(predictions: Any, names: Mapping[str, str]) -> str:
-    """Say which label was given most often, and how often."""
-    labels, counts = np.unique(predictions, return_counts=True)
-    label = str(labels[np.argmax(counts)])
-    often = "" if len(predictions) == 1 else f" ({counts.max()} of {len(predictions)} times)"
-    return f"{names.get(label, label)}{often}"
 
 
 def _rankings(candidate: Samples, changes: Changes, row: int) -> tuple[dict[str, int], dict[str, int]]:

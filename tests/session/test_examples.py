@@ -27,13 +27,13 @@ from mteb.mocks.mock_tasks import (
     MockTextZeroShotClassificationTask,
 )
 from mteb.mocks.mock_tasks.clustering import MockClusteringTask
+from touchstone.measuring.examples import show
+from touchstone.task_types.texts import label_names
 
 from tests.measuring.test_capture import CrossValidated, UnevenPairsInOneRow, UnevenSplits, capture, kept
 from touchstone.measuring.capture import Capture
-from touchstone.measuring.examples import show
 from touchstone.records.examples import Shown
 from touchstone.records.samples import Samples
-from touchstone.task_types.texts import label_names
 
 pytestmark = pytest.mark.filterwarnings("default")  # mteb and scikit-learn warn about data as small as this
 ROLES = {

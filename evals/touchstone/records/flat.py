@@ -1,0 +1,116 @@
+"""Records and baselines as JSON: flat, with the measurement's fields beside the others.
+
+A flat twin of a class is a dataclass with the fields of its measurement in the place of the measurement: the shape that
+JSON is checked against, and that its schema is made of.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, Field, asdict, field, fields, make_dataclass
+from functools import cache
+from typing import Any, cast, get_type_hints
+
+from pydantic import TypeAdapter
+
+from touchstone.errors import BaselineError
+from touchstone.files.validation import check_json
+from touchstone.records.baselines import Baseline, BaselineFile
+from touchstone.records.outcomes import Measurement
+from touchstone.records.runs import Record, Run
+
+# What guessing gets and the score computed again are told of a run; a baseline is what was expected of it.
+NOT_IN_BASELINES = {"chance", "recomputed"}
+
+
+@cache
+def flat_twin(kind: type[Any]) -> type[Any]:
+    """Return the flat twin of `Record`, `Run`, `Baseline` or `BaselineFile`; other classes are their own."""
+    inside: dict[type[Any], dict[str, Any]] = {
+        Record: {},
+        Baseline: {},
+        Run: {"records": tuple[flat_twin(Record), ...]} if kind is Run else {},  # type: ignore[misc]
+        BaselineFile: {"tasks": Mapping[str, flat_twin(Baseline)]} if kind is BaselineFile else {},  # type: ignore[misc]
+    }
+    if kind not in inside:
+        return kind
+    hints = get_type_hints(kind) | inside[kind]
+    items: list[Any] = []
+    for item in fields(kind):
+        if item.name == "measurement":
+            items += _of_measurement({each.name for each in fields(kind)}, optional=kind is Record)
+        else:
+            items.append((item.name, hints[item.name], _default(item)))
+    body = {"__doc__": kind.__doc__, "__post_init__": _check, "KIND": kind}
+    if hasattr(kind, "__pydantic_config__"):
+        body["__pydantic_config__"] = kind.__pydantic_config__
+    return make_dataclass(kind.__name__, items, namespace=body, frozen=True, kw_only=True)
+
+
+def _of_measurement(taken: set[str], *, optional: bool) -> list[Any]:
+    """Return the fields of a measurement that a class has not itself; all may be missing where it may be."""
+    hints = get_type_hints(Measurement)
+    left_out = taken if optional else NOT_IN_BASELINES
+    items = [item for item in fields(Measurement) if item.name not in left_out]
+    if optional:
+        return [(item.name, hints[item.name] | None, field(default=None)) for item in items]
+    return [(item.name, hints[item.name], _default(item)) for item in items]
+
+
+def _default(item: Field[Any]) -> Any:
+    if item.default_factory is not MISSING:
+        return field(default_factory=item.default_factory)
+    return field() if item.default is MISSING else field(default=item.default)
+
+
+def _check(flat: Any) -> None:
+    """Make the nested object once, so that what it refuses is refused where the JSON has it."""
+    nest(flat)
+
+
+def nest(flat: Any) -> Any:
+    """Return the object that a flat twin stands for."""
+    kind = flat.KIND
+    values = {item.name: getattr(flat, item.name) for item in fields(flat)}
+    if kind is Run:
+        return Run(**values | {"records": tuple(map(nest, flat.records))})
+    if kind is BaselineFile:
+        return BaselineFile(**values | {"tasks": {key: nest(entry) for key, entry in flat.tasks.items()}})
+    own = {item.name for item in fields(kind)}
+    parts = {item.name: values[item.name] for item in fields(Measurement) if item.name in values}
+    rest = {name: value for name, value in values.items() if name in own}
+    given = {name: value for name, value in parts.items() if value is not None or name not in ("settings",)}
+    return kind(**rest, measurement=Measurement(**given) if parts["score"] is not None else None)
+
+
+def flatten(value: Any) -> dict[str, Any]:
+    """Return a record, run, baseline or baseline file as plain data, flat."""
+    if isinstance(value, Run):
+        return asdict(value) | {"records": [flatten(record) for record in value.records]}
+    if isinstance(value, BaselineFile):
+        return asdict(value) | {"tasks": {key: flatten(entry) for key, entry in value.tasks.items()}}
+    plain = asdict(value)
+    inside = plain.pop("measurement") or dict.fromkeys(item.name for item in fields(Measurement))
+    left_out = NOT_IN_BASELINES if isinstance(value, Baseline) else set(plain)
+    return plain | {name: one for name, one in inside.items() if name not in left_out}
+
+
+def read_run(content: bytes, where: str) -> Run:
+    """Return the run that JSON says.
+
+    Raises:
+        BaselineError: the content is not a run record.
+    """
+    return cast(Run, nest(check_json(flat_twin(Run), content, where, BaselineError)))
+
+
+def read_baseline_file(content: bytes, where: str) -> BaselineFile:
+    """Return the baseline file that JSON says.
+
+    Raises:
+        BaselineError: the content is not what a baseline file must be; names the place.
+    """
+    return cast(BaselineFile, nest(check_json(flat_twin(BaselineFile), content, where, BaselineError)))
+
+
+def read_record(plain: Mapping[str, Any]) -> Record:
+    """Return the record that `flatten` made plain data of."""
+    return cast(Record, nest(TypeAdapter(flat_twin(Record)).validate_python(plain)))

@@ -1,0 +1,16 @@
+"""Regression: a number for each text, predicted in several experiments."""
+
+from touchstone.metrics import correlation
+from touchstone.task_types.base import TaskType, as_numbers, chance_of_nothing
+from touchstone.task_types.classification import READ_INPUT, collect
+from touchstone.task_types.sts import RANK_AGREEMENT
+
+REGRESSION = TaskType(
+    name="Regression",
+    collect=collect,
+    texts=READ_INPUT,
+    formulas={"kendalltau": correlation.kendall},
+    sample_value=RANK_AGREEMENT,
+    tell=as_numbers,
+    chance=chance_of_nothing,
+)

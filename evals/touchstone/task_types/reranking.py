@@ -1,0 +1,34 @@
+"""Reranking: one score for each query, from candidates that are given."""
+
+from touchstone.task_types.base import FolderLayout, TaskType, chance_of_nothing
+from touchstone.task_types.retrieval import FILES, collect, load_folder, read_queries
+
+RERANKING = TaskType(
+    name="Reranking",
+    collect=collect,
+    texts=read_queries,
+    chance=chance_of_nothing,
+    largest_loss=1.0,
+    published_metric="map_at_1000",
+    # A whole candidate list was ranked before there was a cut-off; no list of mteb's has more than 1000.
+    former_names={"map_at_1000": "map", "max_over_subqueries_map_at_1000": "map"},
+    searches="candidates",
+    examples=(
+        ("reranking query", "AskUbuntuDupQuestions", "query"),
+        ("reranking passage", "AskUbuntuDupQuestions", "document"),
+    ),
+    folder=FolderLayout(
+        files=(*FILES, "top_ranked.jsonl"),
+        main_score="map_at_1000",
+        base="AbsTaskRetrieval",
+        load=lambda _, folder: load_folder(folder, candidates=True),
+    ),
+)
+INSTRUCTION_RERANKING = TaskType(
+    name="InstructionReranking",
+    collect=collect,
+    texts=read_queries,
+    chance=chance_of_nothing,
+    largest_loss=1.0,
+    searches="candidates",
+)
