@@ -56,8 +56,7 @@ def make_outcome(
         "phases": {"model": 1.25, "data": 0.5, "encode": 2.0, "score": 0.25},
         "texts": 2758,
     }
-    inside |= {name: changes.pop(name) for name in PARTS & changes.keys() if changes[name] is not None}
-    changes = {name: value for name, value in changes.items() if name not in PARTS}
+    inside |= {name: changes.pop(name) for name in PARTS & changes.keys()}
     return Outcome(identity=identity, measurement=make_measurement(score, **inside), **defaults | changes)
 
 

@@ -28,6 +28,7 @@ MAY_IMPORT_HEAVY = {"encoding", "importing", "measuring", "models", "seams", "ta
 EXCEPTIONS = {"judging/statistics.py": {"scipy"}, "store/modelscope.py": {"modelscope"}}
 KNOW_PYTEST = {"plugin", "test_tasks"}
 IN_A_ROOM, IN_A_FACE = 13, 15
+ONE_FILE_EACH = {"task_types"}  # a room that grows by one file with each type that mteb adds
 
 
 def files() -> list[Path]:
@@ -144,7 +145,7 @@ def test_private_names_of_mteb_stand_in_seams(path: Path) -> None:
 def test_rooms_are_small() -> None:
     for folder in {path.parent for path in files()} - {PACKAGE}:
         modules = [path for path in folder.glob("*.py") if path.name != "__init__.py"]
-        assert len(modules) <= IN_A_ROOM, f"{folder.name} has {len(modules)} modules"
+        assert len(modules) <= IN_A_ROOM or folder.name in ONE_FILE_EACH, f"{folder.name} has {len(modules)} modules"
         face = ast.parse((folder / "__init__.py").read_text())
         names = [alias for node in face.body if isinstance(node, ast.ImportFrom) for alias in node.names]
         assert len(names) <= IN_A_FACE or folder.name == "plugin", f"the face of {folder.name} has {len(names)} names"

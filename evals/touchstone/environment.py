@@ -3,11 +3,38 @@
 import json
 import platform
 import subprocess
+import sys
+from collections.abc import Mapping
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ("touchstone-evals", "mteb", "sentence-transformers", "transformers", "torch", "datasets", "scikit-learn",
             "scipy", "numpy")  # fmt: skip
+
+
+# Prefixes of environment variables that choose precision, kernels or attention; of those, what does not.
+COMPUTING = ("TORCH", "PYTORCH", "NVIDIA_TF32", "CUBLAS", "CUDNN", "MKL_", "ONEDNN", "DNNL", "ATEN_", "XFORMERS",
+             "FLASH_ATTENTION", "NPY_", "OPENBLAS_CORETYPE", "ACCELERATE_")  # fmt: skip
+NOT_COMPUTING = {"MKL_NUM_THREADS", "TORCH_HOME", "TORCH_LOGS", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF",
+                 "TORCH_SHOW_CPP_STACKTRACES", "TORCHINDUCTOR_CACHE_DIR", "TORCH_EXTENSIONS_DIR"}  # fmt: skip
+# Flags of torch, by their place in it, with their defaults.
+FLAGS = {
+    "get_float32_matmul_precision": "highest",
+    "backends.cuda.matmul.allow_tf32": "False",
+    "backends.cudnn.allow_tf32": "True",
+    "backends.cuda.matmul.allow_fp16_reduced_precision_reduction": "True",
+    "backends.cuda.matmul.allow_bf16_reduced_precision_reduction": "True",
+    "backends.cuda.flash_sdp_enabled": "True",
+    "backends.cuda.mem_efficient_sdp_enabled": "True",
+    "backends.cuda.math_sdp_enabled": "True",
+    "backends.cudnn.deterministic": "False",
+    "backends.cudnn.benchmark": "False",
+    "backends.mkldnn.enabled": "True",
+    "are_deterministic_algorithms_enabled": "False",
+    "get_default_dtype": "torch.float32",
+}
 
 
 def describe_environment() -> dict[str, str]:
@@ -19,6 +46,28 @@ def describe_environment() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def kernel_settings(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return everything set in this process that chooses how numbers are computed, where it is not the default.
+
+    These are environment variables of torch and of the libraries below it, and torch's own flags if torch is loaded:
+    whoever sets one by code before that is told by the code's hash. Numbers of threads are not among them.
+    """
+    found = {name: value for name, value in environ.items() if name.startswith(COMPUTING) and name not in NOT_COMPUTING}
+    torch = sys.modules.get("torch")
+    if torch is None:
+        return found
+    flags = {path: _flag(torch, path) for path in FLAGS}
+    return found | {path: value for path, value in flags.items() if value not in (None, FLAGS[path])}
+
+
+def _flag(torch: Any, path: str) -> str | None:
+    try:
+        value = attrgetter(path)(torch)
+        return str(value() if callable(value) else value)
+    except (AttributeError, RuntimeError):  # another version of torch, or built without that part
+        return None
 
 
 def installed_for_good() -> bool:

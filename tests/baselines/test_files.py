@@ -15,6 +15,7 @@ from tests.builders import (
     ENV,
     MODEL,
     REVISION,
+    compared,
     make_baseline_file,
     make_case,
     make_identity,
@@ -26,7 +27,7 @@ from touchstone.baselines.files import Baselines, load_baseline_file, make_basel
 from touchstone.errors import BaselineError
 from touchstone.judging.gate import judge
 from touchstone.records.baselines import Baseline, BaselineFile
-from touchstone.records.outcomes import Settings
+from touchstone.records.outcomes import Measurement, Settings
 from touchstone.records.runs import Record, make_record
 from touchstone.store.folder import Store
 
@@ -37,6 +38,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 def measured(task: str = "STSBenchmark", score: float = 0.82, *, alias: str = "minilm", **changes: Any) -> Record:
     known: dict[str, Any] = {"score": score, "subsets": {"test/default": score}, "fingerprint": "0123456789ab"}
+    known |= {"chance": 0.0, "recomputed": score}  # a run says these, a baseline does not
     return make_row(task, alias=alias, **known | changes)
 
 
@@ -89,17 +91,21 @@ settings = st.builds(
     quantize=texts,
 )
 strata = st.dictionaries(st.text(max_size=8), fractions, min_size=1, max_size=4)
-entries = st.builds(
-    lambda subsets, **fields: Baseline(score=fmean(subsets.values()), subsets=subsets, **fields),
+measurements = st.builds(
+    lambda subsets, **fields: Measurement(score=fmean(subsets.values()), subsets=subsets, **fields),
     subsets=strata,
     metric=st.text(),
-    source=st.text(),
     n=st.none() | st.integers(0),
     limit=st.none() | st.integers(1),
     dataset_revision=texts,
     data_sha256=texts,
     fingerprint=texts,
     settings=settings,
+)
+entries = st.builds(
+    Baseline,
+    measurement=measurements,
+    source=st.text(),
     env=st.dictionaries(st.text(max_size=4), st.text(max_size=4), max_size=3),
     recorded=texts,
     samples=texts,

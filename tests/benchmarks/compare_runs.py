@@ -1,12 +1,14 @@
 """Whether two run records say the same: scores, verdicts, reasons, evidence, case by case.
 
-Run by hand: ``python -m tests.benchmarks.compare_runs BEFORE.json AFTER.json [--renamed OLD=NEW ...]``. Times, commands,
-device names and the environment may differ; a renamed word may, where it is named. Exit code 1 where something differs.
+Run by hand: ``python -m tests.benchmarks.compare_runs BEFORE.json AFTER.json [--renamed OLD=NEW ...]``. Times,
+commands, device names and the environment may differ; a renamed word may, where it is named. Exit code 1 where
+something differs.
 """
 
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ def main(arguments: list[str]) -> int:
     return 1 if different else 0
 
 
-def cases(run: dict[str, Any], renamed: list[tuple[str, ...]]) -> dict[str, Any]:
+def cases(run: dict[str, Any], renamed: Sequence[tuple[str, ...]]) -> dict[str, Any]:
     """Return what is compared of each case and of each suite, by name, with words as they are now."""
     found = {row["case"]: {key: value for key, value in row.items() if key not in MAY_DIFFER} for row in run["records"]}
     found |= {f"suite {suite['model']}": suite for suite in run["suites"]}

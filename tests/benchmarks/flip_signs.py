@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.builders import make_case, make_outcome, make_reference
+from tests.builders import compared, make_case, make_outcome, make_reference
 from touchstone.config.models import find_model, load_models
 from touchstone.config.suites import Selection
 from touchstone.judging.gate import judge
@@ -52,9 +52,9 @@ def measure_both(name: str, mirror: Path, store: Store) -> tuple[Samples, Sample
     found = []
     for model in (CANDIDATE, REFERENCE):
         opened = open_model(find_model(model, load_models(), Path.cwd(), "--model"), "cpu", store)
-        samples = measure(case, opened, store, lambda _: None).samples
-        assert samples is not None
-        found.append(samples)
+        with measure(case, opened, store, lambda _: None) as measured:
+            assert measured.samples is not None
+            found.append(measured.samples)
     return found[0], found[1]
 
 

@@ -168,7 +168,8 @@ def run_size(side: str, folder: Path, documents: int, queries: int) -> dict[str,
             score = float(result.task_results[0].get_score())
         else:
             original, runner.open_task = runner.open_task, _opening(opened)  # reading data is not what is timed
-            score = runner.measure(case, model, store, lambda _: None).measurement.score
+            with runner.measure(case, model, store, lambda _: None) as measured:
+                score = measured.outcome.measurement.score
             runner.open_task = original
         ready = readying.seconds["ready"]
         run = time.process_time() - started - encoder.seconds - ready

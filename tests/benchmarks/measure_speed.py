@@ -174,8 +174,8 @@ def run_touchstone(asked: argparse.Namespace, watch: Stopwatch) -> dict[str, Any
         timer = Stopwatch()
         opening = _timed_opening(runner.open_task, timer)
         runner.open_task = opening  # to tell data from the rest
-        with timer("all"):
-            outcome = runner.measure(case, model, store, lambda _: None)
+        with timer("all"), runner.measure(case, model, store, lambda _: None) as measured:
+            outcome = measured.outcome
         runner.open_task = opening.original
         found[case.task.name] = {
             "score": outcome.measurement.score,

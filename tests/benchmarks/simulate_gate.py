@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.builders import make_case, make_outcome, make_reference
+from tests.builders import compared, make_case, make_outcome, make_reference
 from touchstone.judging.gate import judge
 from touchstone.judging.overall import judge_models
 from touchstone.judging.pairing import Paired, pair

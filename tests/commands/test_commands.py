@@ -28,9 +28,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         session = open_session(Options.parse(typed, root=folder, cwd=folder))
         session.expect(case.id for case in session.plan.cases)
         for case in session.plan.cases:
-            outcome = session.measure(case, lambda _: None)
-            verdict = session.judge(case, outcome, session.circumstances(case, outcome))
-            session.add(make_record(case, outcome, verdict, None))
+            with session.measure(case, lambda _: None) as measured:
+                verdict = session.judge(case, measured.outcome, session.compare(case, measured))
+            session.add(make_record(case, measured.outcome, verdict, None))
         session.finish()
     return folder
 

@@ -19,6 +19,7 @@ from touchstone.importing.entries import (
     require_entries,
 )
 from touchstone.records.baselines import Baseline
+from touchstone.records.outcomes import Measurement
 from touchstone.tasks.definitions import define_task, find_aggregates
 
 FORUMS = find_aggregates()["CQADupstackRetrieval"]
@@ -60,9 +61,7 @@ def test_the_score_is_the_mean_over_the_strata_there_are_and_the_rest_is_told() 
     rows = [publish_sts("test/en-en", 0.75), publish_sts("test/ko-ko", 0.25), publish_sts("dev/en-en", 0.9)]
     entries, notes = make_entries([*rows, publish_sts("test/xx-xx", 0.9)], "card:x")
     assert entries["STS17"] == Baseline(
-        metric="cosine_spearman",
-        score=0.5,
-        subsets={"test/en-en": 0.75, "test/ko-ko": 0.25},
+        measurement=Measurement(metric="cosine_spearman", score=0.5, subsets={"test/en-en": 0.75, "test/ko-ko": 0.25}),
         source="card:x",
     )
     assert notes == [

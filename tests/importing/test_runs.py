@@ -9,6 +9,7 @@ from touchstone.errors import BaselineError, ConfigError
 from touchstone.importing.entries import Note
 from touchstone.importing.request import Imported, Request
 from touchstone.importing.runs import FAILED, NO_SAMPLES, NOT_MEASURED, read_run
+from touchstone.records.flat import flatten
 from touchstone.records.runs import Record
 from touchstone.store.folder import Store
 
@@ -83,6 +84,7 @@ def test_each_model_is_imported_or_the_one_that_is_named(tmp_path: Path) -> None
         ("runs/torn.json", {}, "torn.json: not JSON: "),
         ("empty", {}, "has no run records; a store has them in its folder runs"),
         ("runs/mixed.json", {}, "minilm is more than one model in that run: a/b at "),
+        ("runs/bare.json", {}, "minilm:STSBenchmark was not measured and cannot become a baseline"),
         ("runs/one.json", {"alias": "a b"}, '--alias = "a b" is not a name that pytest -k can select'),
     ],
 )
@@ -93,6 +95,9 @@ def test_what_cannot_be_imported_is_refused(
     put(tmp_path, measured(), name="one")
     put(tmp_path, make_row(outcome="error", error="x"), name="none")
     put(tmp_path, measured(model="a/b"), measured("STS13", model="a/c"), name="mixed")
+    bare = flatten(make_run(measured()))
+    bare["records"][0]["subsets"] = None
+    Store(tmp_path).write_run("bare", bare)
     (tmp_path / "runs" / "torn.json").write_text('{"suite": "smo')
     (tmp_path / "empty").mkdir()
     with pytest.raises((BaselineError, ConfigError)) as caught:

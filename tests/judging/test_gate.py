@@ -15,7 +15,6 @@ Constants are not mutated there; by hand, another SEED and another AT_ONCE survi
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from statistics import fmean
 from typing import Any, get_args
 
@@ -28,16 +27,16 @@ from tests.builders import (
     DATA_REVISION,
     ENV,
     FINGERPRINT,
-    HERE,
     MODEL,
     REVISION,
+    compared,
     make_case,
     make_identity,
     make_outcome,
     make_reference,
 )
 from touchstone.formatting import points
-from touchstone.judging.gate import Circumstances, expected_score, judge
+from touchstone.judging.gate import Comparison, expected_score, judge
 from touchstone.judging.pairing import Change, Paired
 from touchstone.judging.statistics import Difference
 from touchstone.records.baselines import Reference
@@ -355,7 +354,7 @@ def test_a_measurement_recorded_as_a_baseline_reproduces_itself(
 ) -> None:
     case = make_case(type_name, limit=limit)
     settings = Settings(prompts={"query": "q: "}, pooling="mean", dtype="bfloat16")
-    outcome = make_outcome(subsets, chance=chance, data_sha256=data, settings=settings)
+    outcome = make_outcome(subsets, chance=chance, data_sha256=data, settings=settings, limit=limit)
     entry = touchstone.baselines.files.make_baseline(make_record(case, outcome, None, None), ENV)
     reference = Reference(alias=case.alias, model=MODEL, revision=REVISION, baseline=entry)
 
@@ -378,7 +377,7 @@ def test_the_delta_is_the_score_minus_what_was_expected_of_the_same_strata(
     assert verdict.delta == outcome.measurement.score - verdict.baseline
 
 
-def compared(mean: float, error: float = 0.002, n: int = 400, **changes: Any) -> Paired:
+def differing(mean: float, error: float = 0.002, n: int = 400, **changes: Any) -> Paired:
     """Make a comparison with a given difference, as if samples had shown it; all changed, p from a normal error."""
     difference = Difference(mean=mean, error=error, degrees=changes.pop("degrees", math.inf), n=n)
     defaults: dict[str, Any] = {
@@ -394,12 +393,12 @@ def compared(mean: float, error: float = 0.002, n: int = 400, **changes: Any) ->
 def by_pairs(paired: Paired, gated: int = 1, type_name: str = "Retrieval", **policy: Any) -> Verdict:
     """Judge such a comparison of 0.5 with another model's entry."""
     outcome = make_outcome(0.5 + paired.difference.mean)
-    circumstances = Circumstances(env=ENV, gated=gated, paired=paired)
-    return judge(make_case(type_name, policy=Policy(**policy)), outcome, make_reference(0.5), circumstances)
+    comparison = compared(make_reference(0.5), gated=gated, paired=paired)
+    return judge(make_case(type_name, policy=Policy(**policy)), outcome, comparison)
 
 
 def test_a_case_counts_as_the_only_one_where_nothing_else_is_said() -> None:
-    assert Circumstances(env=ENV) == Circumstances(env=ENV, gated=1, paired=None)
+    assert Comparison(reference=None, env=ENV) == Comparison(reference=None, env=ENV, gated=1, paired=None)
 
 
 @pytest.mark.parametrize(
@@ -416,7 +415,7 @@ def test_a_case_counts_as_the_only_one_where_nothing_else_is_said() -> None:
 )
 def test_a_difference_must_reach_the_margin(mean: float, word: str) -> None:
     # The error is so small that all these losses and gains are beyond chance.
-    assert by_pairs(compared(mean, 1e-10)).word == word
+    assert by_pairs(differing(mean, 1e-10)).word == word
 
 
 @pytest.mark.parametrize(
@@ -434,8 +433,8 @@ def test_a_difference_must_reach_the_margin(mean: float, word: str) -> None:
 def test_a_difference_must_be_beyond_chance_shared_among_the_cases(
     p: float, gated: int, alpha: float, beyond: bool
 ) -> None:
-    loss = by_pairs(compared(-0.02, 0.02, p_loss=p, p_gain=1 - p), gated, alpha=alpha)
-    gain = by_pairs(compared(0.02, 0.02, p_loss=1 - p, p_gain=p), gated, alpha=alpha)
+    loss = by_pairs(differing(-0.02, 0.02, p_loss=p, p_gain=1 - p), gated, alpha=alpha)
+    gain = by_pairs(differing(0.02, 0.02, p_loss=1 - p, p_gain=p), gated, alpha=alpha)
 
     assert loss.word == ("regressed" if beyond else "inconclusive")
     assert gain.word == ("improved" if beyond else "inconclusive")
@@ -446,27 +445,27 @@ def test_a_difference_must_be_beyond_chance_shared_among_the_cases(
 
 
 def test_a_pass_needs_a_hundred_samples_and_a_bound_within_the_margin() -> None:
-    assert by_pairs(compared(0.0, n=100)).word == "pass"
-    assert by_pairs(compared(0.0, n=99)).reason.endswith("; a pass needs 100 samples")
+    assert by_pairs(differing(0.0, n=100)).word == "pass"
+    assert by_pairs(differing(0.0, n=99)).reason.endswith("; a pass needs 100 samples")
     # 1.645 errors below the mean: 0.5 point less 0.4934, or 0.5099.
-    assert by_pairs(compared(-0.005, 0.0030)).word == "pass"
-    assert by_pairs(compared(-0.005, 0.0031)).word == "inconclusive"
+    assert by_pairs(differing(-0.005, 0.0030)).word == "pass"
+    assert by_pairs(differing(-0.005, 0.0031)).word == "inconclusive"
     # A bound exactly at the margin is not within it.
-    assert by_pairs(compared(-0.25, 0.0, p_loss=0.5), margin=0.25).word == "inconclusive"
+    assert by_pairs(differing(-0.25, 0.0, p_loss=0.5), margin=0.25).word == "inconclusive"
 
 
 def test_from_ten_changed_samples_on_the_t_bound_counts() -> None:
     """Of 300 samples, nine changed leave 5.2 points possible by the worst case, whatever their size."""
     small: dict[str, Any] = {"error": 1e-5, "n": 300}
 
-    assert by_pairs(compared(0.0, **small, changed=10, strata=((10, 300),))).word == "pass"
-    assert by_pairs(compared(0.0, **small, changed=9, strata=((9, 300),))).word == "inconclusive"
-    assert by_pairs(compared(0.0, **small, changed=9, strata=((9, 300),)), margin=0.05).word == "inconclusive"
-    assert by_pairs(compared(0.0, **small, changed=9, strata=((9, 300),)), margin=0.053).word == "pass"
-    assert by_pairs(compared(0.0, **small, changed=9, decomposable=False)).word == "pass"
+    assert by_pairs(differing(0.0, **small, changed=10, strata=((10, 300),))).word == "pass"
+    assert by_pairs(differing(0.0, **small, changed=9, strata=((9, 300),))).word == "inconclusive"
+    assert by_pairs(differing(0.0, **small, changed=9, strata=((9, 300),)), margin=0.05).word == "inconclusive"
+    assert by_pairs(differing(0.0, **small, changed=9, strata=((9, 300),)), margin=0.053).word == "pass"
+    assert by_pairs(differing(0.0, **small, changed=9, decomposable=False)).word == "pass"
     # Where the score is no mean over samples, a wide bound counts however few changed and however many there are.
-    assert by_pairs(compared(0.0, 0.01, changed=9, decomposable=False)).word == "inconclusive"
-    assert by_pairs(compared(0.0, 0.01)).word == "inconclusive"
+    assert by_pairs(differing(0.0, 0.01, changed=9, decomposable=False)).word == "inconclusive"
+    assert by_pairs(differing(0.0, 0.01)).word == "inconclusive"
 
 
 @pytest.mark.parametrize(
@@ -498,7 +497,7 @@ def test_from_ten_changed_samples_on_the_t_bound_counts() -> None:
 def test_the_reason_of_an_inconclusive_pair_tells_all_numbers_and_what_would_settle_it(
     mean: float, gated: int, reason: str
 ) -> None:
-    verdict = by_pairs(compared(mean, 0.2 / math.sqrt(99), n=100, degrees=99), gated)
+    verdict = by_pairs(differing(mean, 0.2 / math.sqrt(99), n=100, degrees=99), gated)
 
     assert (verdict.word, verdict.rule, verdict.baseline, verdict.delta) == ("inconclusive", "paired", 0.5, mean)
     assert verdict.reason == reason
@@ -506,17 +505,17 @@ def test_the_reason_of_an_inconclusive_pair_tells_all_numbers_and_what_would_set
 
 def test_the_reason_of_a_regression_ends_with_the_samples_that_lost_most() -> None:
     worst = (Change(id="q-1", before=1.0, after=0.0), Change(id="0123456789abc", before=0.75, after=0.5))
-    verdict = by_pairs(compared(-0.02, 0.005, worst=worst))
+    verdict = by_pairs(differing(-0.02, 0.005, worst=worst))
 
     assert verdict.reason == (
         "cosine_spearman 48.00, was 50.00 in minilm (Δ −2.00, 95 % [−2.98, −1.02], p = 3.2e-05 < 0.05, 400 samples, "
         "400 changed, could detect −1.42); worst: q-1 1.00 -> 0.00, 0123456789abc 0.75 -> 0.50"
     )
-    assert by_pairs(compared(-0.02, 0.005)).reason.endswith("could detect −1.42)")
+    assert by_pairs(differing(-0.02, 0.005)).reason.endswith("could detect −1.42)")
 
 
 def test_identical_samples_pass_and_say_so() -> None:
-    verdict = by_pairs(compared(0.0, 0.0, n=7, changed=0, strata=((0, 7),)))
+    verdict = by_pairs(differing(0.0, 0.0, n=7, changed=0, strata=((0, 7),)))
 
     assert (verdict.word, verdict.rule, verdict.baseline, verdict.delta) == ("pass", "paired", 0.5, 0.0)
     assert verdict.reason == "cosine_spearman 50.00, was 50.00 in minilm (Δ +0.00): identical on 7 samples"
@@ -525,16 +524,16 @@ def test_identical_samples_pass_and_say_so() -> None:
 @pytest.mark.parametrize(
     ("paired", "end"),
     [
-        (compared(0.0, math.inf), "; its splits and subsets have too few samples to judge by"),
-        (compared(0.0, math.inf, n=100), "; its splits and subsets have too few samples to judge by"),
-        (compared(0.0, math.inf, n=99), "; a pass needs 100 samples"),
+        (differing(0.0, math.inf), "; its splits and subsets have too few samples to judge by"),
+        (differing(0.0, math.inf, n=100), "; its splits and subsets have too few samples to judge by"),
+        (differing(0.0, math.inf, n=99), "; a pass needs 100 samples"),
         (
-            compared(0.0, 1e-5, n=300, changed=3, strata=((3, 300),)),
+            differing(0.0, 1e-5, n=300, changed=3, strata=((3, 300),)),
             "; so few changed samples could stand for a loss of 2.56",
         ),
         # By its error 300 samples would just do, as many as there are: (1.645 x 0.607)² x 300 = 299.1.
         (
-            compared(0.0, 0.00607, n=300, changed=3, strata=((3, 300),)),
+            differing(0.0, 0.00607, n=300, changed=3, strata=((3, 300),)),
             "; so few changed samples could stand for a loss of 2.56",
         ),
     ],
@@ -547,7 +546,7 @@ def test_what_no_number_of_samples_like_these_would_settle_is_told_otherwise(pai
 
 
 def test_the_evidence_is_what_the_reason_was_made_of() -> None:
-    paired = compared(-0.02, 0.2 / math.sqrt(99), n=100, degrees=99, changed=42)
+    paired = differing(-0.02, 0.2 / math.sqrt(99), n=100, degrees=99, changed=42)
     found = by_pairs(paired, gated=2).evidence
 
     assert found is not None
@@ -555,17 +554,16 @@ def test_the_evidence_is_what_the_reason_was_made_of() -> None:
     assert found.interval == pytest.approx((-0.05988, 0.01988), abs=1e-5)
     assert found.p == paired.p_loss
     assert found.detectable == pytest.approx(0.05687, abs=1e-5)
-    normal = by_pairs(compared(0.0)).evidence
+    normal = by_pairs(differing(0.0)).evidence
     assert normal is not None
     assert normal.degrees is None
-    assert by_pairs(compared(0.0, math.inf)).evidence is None
+    assert by_pairs(differing(0.0, math.inf)).evidence is None
 
 
 def test_the_terms_of_a_verdict_are_kept_with_it() -> None:
     reference = make_reference(0.8, settings=Settings(dimension=384))
-    here = replace(HERE, gated=4)
     case = make_case(alias="short", policy=Policy(margin=0.02))
-    terms = judge(case, make_outcome(0.7, settings=Settings(dimension=128)), reference, here).terms
+    terms = judge(case, make_outcome(0.7, settings=Settings(dimension=128)), compared(reference, gated=4)).terms
 
     assert terms == Terms(
         against=reference.alias,
@@ -581,11 +579,11 @@ def test_the_terms_of_a_verdict_are_kept_with_it() -> None:
 
 def test_evidence_is_kept_whatever_the_rule() -> None:
     for rule in ("reproduce", "threshold", "paired", "auto"):
-        assert by_pairs(compared(-0.002), rule=rule).evidence is not None
+        assert by_pairs(differing(-0.002), rule=rule).evidence is not None
 
 
 def test_a_repetition_tells_how_many_samples_changed() -> None:
-    paired = compared(0.0003, n=200, changed=3)
+    paired = differing(0.0003, n=200, changed=3)
     reference = make_reference(0.5, fingerprint=FINGERPRINT)
     verdict = judge(make_case(), make_outcome(0.5003), compared(reference, paired=paired))
 
@@ -595,14 +593,14 @@ def test_a_repetition_tells_how_many_samples_changed() -> None:
 
 
 def test_clusterings_are_judged_by_the_margin_whatever_their_draws_show() -> None:
-    kept = by_pairs(compared(-0.009, 1e-6, n=10), type_name="Clustering")
+    kept = by_pairs(differing(-0.009, 1e-6, n=10), type_name="Clustering")
 
     assert (kept.word, kept.rule) == ("pass", "threshold")
     assert kept.reason == (
         "cosine_spearman 49.10, was 50.00 in minilm (Δ −0.90), within the margin of 1.00; 1379 draws tell little"
     )
-    assert by_pairs(compared(-0.011, 1.0, n=10), type_name="Clustering", rule="paired").rule == "threshold"
-    assert by_pairs(compared(-0.011, 1.0, n=10), type_name="Clustering").word == "regressed"
+    assert by_pairs(differing(-0.011, 1.0, n=10), type_name="Clustering", rule="paired").rule == "threshold"
+    assert by_pairs(differing(-0.011, 1.0, n=10), type_name="Clustering").word == "regressed"
 
 
 @pytest.mark.parametrize(
@@ -624,8 +622,8 @@ def test_the_reason_of_an_incomparable_case_is_one_sentence(
 
 def test_samples_that_cannot_be_paired_are_told_where_pairs_are_asked_for() -> None:
     case = make_case("Retrieval", policy=Policy(rule="paired"))
-    others = Circumstances(env=ENV, paired="the samples are others: 3 only here, 3 only there")
-    told = [judge(case, make_outcome(), make_reference(), where).reason for where in (others, HERE)]
+    others = "the samples are others: 3 only here, 3 only there"
+    told = [judge(case, make_outcome(), compared(make_reference(), paired=p)).reason for p in (others, None)]
 
     assert told == [
         "not comparable with minilm: the samples are others: 3 only here, 3 only there",

@@ -94,7 +94,7 @@ def test_line_of_the_suite_has_mean_and_interval_of_everything_and_of_each_type(
     assert render_suite(suite) == (
         "m: INCONCLUSIVE: a mean loss of 0.5 point cannot be ruled out"
         " (mean Δ −0.40, 95 % [−0.89, +0.09] over 2 tasks)\n"
-        "by type: STS −1.00 [−1.59, −0.41]; Retrieval +0.20 [−0.58, +0.98]"
+        "by type: Retrieval +0.20 [−0.58, +0.98]; STS −1.00 [−1.59, −0.41]"
     )
 
 

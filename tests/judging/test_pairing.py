@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tests.builders import ENV, make_case, make_outcome, make_reference
-from touchstone.judging.gate import Circumstances, judge
+from tests.builders import compared, make_case, make_outcome, make_reference
+from touchstone.judging.gate import judge
 from touchstone.judging.pairing import Change, Paired, pair, shorten
 from touchstone.judging.statistics import mean_difference
 from touchstone.records.cases import Policy
@@ -180,8 +180,8 @@ def test_experiments_that_disagree_are_not_settled_by_more_samples() -> None:
     after[: COUNT // 4, :3] ^= 1  # three experiments lose a quarter, the others nothing
     paired = pair(Samples(**make, gold=gold, prediction=after), Samples(**make, gold=gold, prediction=before))
     assert isinstance(paired, Paired)
-    circumstances = Circumstances(env=ENV, gated=10, paired=paired)
-    verdict = judge(make_case("Classification"), make_outcome(0.925), make_reference(1.0), circumstances)
+    comparison = compared(make_reference(1.0), gated=10, paired=paired)
+    verdict = judge(make_case("Classification"), make_outcome(0.925), comparison)
     assert verdict.word == "inconclusive"
     assert verdict.reason.endswith("its experiments differ too much, which more samples would not settle")
 
@@ -193,6 +193,7 @@ def test_experiments_that_disagree_are_not_settled_by_more_samples() -> None:
         ("PairClassification", "max_ap"),
         ("PairClassification", "max_accuracy"),
         ("Classification", "f1"),
+        ("MultilabelClassification", "f1"),
         ("BitextMining", "f1"),
         ("Regression", "kendalltau"),
     ],
@@ -209,9 +210,11 @@ def test_scores_that_are_no_means_are_resampled(type_name: str, metric: str) -> 
         "gold": gold,
     }
     noise = generator.normal(0, 1, COUNT)
-    exact = type_name in ("Classification", "BitextMining")
+    exact = type_name in ("Classification", "MultilabelClassification", "BitextMining")
     before = np.where(noise < 1, gold, 0) if exact else gold + noise
     after = np.where(noise < -0.5, gold, 0) if exact else gold + 5 * noise
+    if type_name == "MultilabelClassification":  # sets of labels are written as text
+        make["gold"], before, after = (side.astype(str) for side in (gold, before, after))
     worse = pair(Samples(**make, prediction=after[:, None]), Samples(**make, prediction=before[:, None]))
     assert isinstance(worse, Paired)
     assert worse.difference.mean < 0
@@ -545,16 +548,16 @@ def test_few_changed_samples_are_bounded_stratum_by_stratum() -> None:
     paired = pair(one, two)
     assert isinstance(paired, Paired)
     for gated in (1, 3, 10, 100):
-        circumstances = Circumstances(env=ENV, gated=gated, paired=paired)
-        assert judge(make_case("Retrieval"), make_outcome(0.8775), make_reference(0.9), circumstances).word != "pass"
+        comparison = compared(make_reference(0.9), gated=gated, paired=paired)
+        assert judge(make_case("Retrieval"), make_outcome(0.8775), comparison).word != "pass"
 
 
 def test_few_changed_samples_that_could_stand_for_more_say_how_much() -> None:
     before = np.full(300, 0.9)
     after = before.copy()
     after[:3] -= 0.01
-    circumstances = Circumstances(env=ENV, paired=pair(values(after), values(before)))
-    verdict = judge(make_case("Retrieval"), make_outcome(0.8999), make_reference(0.9), circumstances)
+    comparison = compared(make_reference(0.9), paired=pair(values(after), values(before)))
+    verdict = judge(make_case("Retrieval"), make_outcome(0.8999), comparison)
     assert verdict.word == "inconclusive"
     assert verdict.reason.endswith("; so few changed samples could stand for a loss of 2.56")
 
@@ -576,10 +579,8 @@ def test_score_without_a_paired_test_is_judged_by_its_margin() -> None:
     ids = np.array(["a", "b"])
     kept = Samples(type="InstructionReranking", metric="p-MRR", stratum=np.full(2, "t/d"), id=ids, top=[["x"], ["y"]])
     assert pair(kept, kept) is None
-    circumstances = Circumstances(env=ENV, paired=pair(kept, kept))
-    assert (
-        judge(make_case("InstructionReranking"), make_outcome(0.5), make_reference(0.5), circumstances).word == "pass"
-    )
+    comparison = compared(make_reference(0.5), paired=pair(kept, kept))
+    assert judge(make_case("InstructionReranking"), make_outcome(0.5), comparison).word == "pass"
 
 
 def test_single_sample_in_one_stratum_does_not_hide_a_loss_in_the_others() -> None:
@@ -588,8 +589,8 @@ def test_single_sample_in_one_stratum_does_not_hide_a_loss_in_the_others() -> No
     strata = np.array(["t/a"] * 500 + ["t/b"])
     paired = pair(replace(values(after), stratum=strata), replace(values(before), stratum=strata))
     assert isinstance(paired, Paired)
-    circumstances = Circumstances(env=ENV, paired=paired)
-    assert judge(make_case("Retrieval"), make_outcome(0.45), make_reference(0.8), circumstances).word == "regressed"
+    comparison = compared(make_reference(0.8), paired=paired)
+    assert judge(make_case("Retrieval"), make_outcome(0.45), comparison).word == "regressed"
 
 
 def test_the_samples_that_lost_most_are_told_apart() -> None:

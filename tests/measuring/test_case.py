@@ -16,6 +16,7 @@ from touchstone.measuring.case import measure
 from touchstone.models.base import OpenModel, OpenReranker
 from touchstone.models.kinds import open_model, open_reranker
 from touchstone.records.cases import Case, Source, TaskInfo
+from touchstone.records.outcomes import Outcome
 from touchstone.store.folder import Store
 from touchstone.tasks.catalog import find_tasks
 
@@ -57,8 +58,9 @@ def case_of(info: TaskInfo, source: Source, limit: int | None = None) -> Case:
     return Case(alias="minilm", task=info, suite="test", source=source, limit=limit)
 
 
-def quiet(_: str) -> None:
-    pass
+def measured(case: Case, model: OpenModel | OpenReranker, store: Store) -> Outcome:
+    with measure(case, model, store, lambda _: None) as opened:
+        return opened.outcome
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -73,7 +75,7 @@ def test_real_model_on_real_data_gets_the_published_score(
         splits=tuple(split for split in info.splits if split in splits),
         subsets=tuple(subset for subset in info.subsets if subset in subsets),
     )
-    outcome = measure(case_of(info, Source(kind="mirror", path=mirror)), minilm, store, quiet)
+    outcome = measured(case_of(info, Source(kind="mirror", path=mirror)), minilm, store)
     assert outcome.measurement.subsets == pytest.approx(expected, abs=1e-5)
     assert outcome.measurement.score == pytest.approx(sum(expected.values()) / len(expected), abs=1e-5)
 
@@ -85,13 +87,13 @@ def test_results_are_readable_by_mteb_and_other_subsets_stay(mirror: Path, tiny:
     source = Source(kind="mirror", path=mirror)
     scores = {}
     for subset in ("en", "de"):
-        outcome = measure(case_of(replace(info, subsets=(subset,)), source), tiny, store, quiet)
+        outcome = measured(case_of(replace(info, subsets=(subset,)), source), tiny, store)
         scores[subset] = outcome.measurement.score
     custom = TaskInfo(
         name="MyOwn", type="STS", main_score="cosine_spearman", languages=("eng-Latn",),
         folder=Path(__file__).parent.parent.parent / "evals" / "touchstone" / "data" / "similarity",
     )  # fmt: skip
-    mine = measure(case_of(custom, Source()), tiny, store, quiet)
+    mine = measured(case_of(custom, Source()), tiny, store)
     loaded = mteb.ResultCache(cache_path=store.folder).load_results()
     (model,) = [found for found in loaded.model_results if found.model_name.startswith("local/tiny__")]
     results = {result.task_name: result for result in model.task_results}
@@ -103,7 +105,7 @@ def test_results_are_readable_by_mteb_and_other_subsets_stay(mirror: Path, tiny:
 def test_limited_run_is_not_filed_as_a_whole_one(mirror: Path, tiny: OpenModel, tmp_path: Path) -> None:
     (info,) = find_tasks(Selection(include=("BIOSSES",)), "test")
     store = Store(tmp_path)
-    outcome = measure(case_of(info, Source(kind="mirror", path=mirror), limit=30), tiny, store, quiet)
+    outcome = measured(case_of(info, Source(kind="mirror", path=mirror), limit=30), tiny, store)
     assert outcome.measurement.n == 30
     assert not store.results.exists()
 
@@ -186,7 +188,7 @@ def assert_scores_what_mteb_does(
         return mock().filter_languages(None, hf_subsets=kwargs.get("hf_subsets"))
 
     monkeypatch.setattr(mteb, "get_task", get_task)
-    outcome = measure(case_of(info, Source()), model, store, quiet)
+    outcome = measured(case_of(info, Source()), model, store)
     assert outcome.measurement.subsets == pytest.approx(expected, abs=1e-9)
     assert outcome.measurement.n is not None
     assert outcome.measurement.n > 0
@@ -196,7 +198,7 @@ def test_missing_stratum_of_a_result_is_an_error(tiny: OpenModel, store: Store) 
     folder = Path(__file__).parent.parent.parent / "evals" / "touchstone" / "data" / "similarity"
     info = TaskInfo(name="Mine", type="STS", main_score="no_such_score", languages=("eng-Latn",), folder=folder)
     with pytest.raises((ModelError, KeyError)):
-        measure(case_of(info, Source()), tiny, store, quiet)
+        measured(case_of(info, Source()), tiny, store)
 
 
 def test_aggregate_opens_its_children_with_our_source(tiny: OpenModel, store: Store, tmp_path: Path) -> None:
@@ -207,15 +209,14 @@ def test_aggregate_opens_its_children_with_our_source(tiny: OpenModel, store: St
         write_retrieval(tmp_path / "hub" / child.metadata.dataset["path"], queries=8 + number, seed=number)
     source = Source(kind="mirror", path=tmp_path / "hub")
     (whole,) = find_tasks(Selection(include=("CQADupstackRetrieval",)), "test")
-    outcome = measure(case_of(whole, source), tiny, store, quiet)
-    again = measure(case_of(whole, source), tiny, store, quiet)
-    assert again.scores == outcome.scores, "the children are shared by all objects of the aggregate"
-    assert again.data_sha256 == outcome.data_sha256
+    outcome = measured(case_of(whole, source), tiny, store)
+    again = measured(case_of(whole, source), tiny, store)
+    assert again.measurement == outcome.measurement, "the children are shared by all objects of the aggregate"
     parts = []
     for child in children:
         (info,) = find_tasks(Selection(include=(child.metadata.name,)), "test")
-        parts.append(measure(case_of(info, source), tiny, store, quiet).scores)
+        parts.append(measured(case_of(info, source), tiny, store).measurement)
     assert len(parts) == 12
     assert outcome.measurement.score == pytest.approx(sum(part.score for part in parts) / 12, abs=1e-9)
     assert outcome.measurement.n == sum(part.n or 0 for part in parts)
-    assert outcome.data_sha256 is not None
+    assert outcome.measurement.data_sha256 is not None

@@ -17,6 +17,7 @@ from touchstone.config.options import Options
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, PipelineSpec
 from touchstone.config.suites import Selection
 from touchstone.errors import ModelError
+from touchstone.measuring.case import OpenCase
 from touchstone.measuring.engines.local import LocalEngine
 from touchstone.models.base import OpenModel, OpenReranker
 from touchstone.models.identity import identify, locate
@@ -75,9 +76,14 @@ def pipe(retriever: Model, reranker: Model, top_k: int, alias: str = "pipe") -> 
     return Model(alias=alias, spec=spec, text=alias, stages=(retriever, reranker))
 
 
-def measure(case: Case, model: Model, store: Store) -> Outcome:
+def run(case: Case, model: Model, store: Store) -> OpenCase:
     engine = LocalEngine({model.alias: model}, "cpu", store)
-    return engine.measure(replace(case, alias=model.alias), lambda _: None)
+    with engine.measure(replace(case, alias=model.alias), lambda _: None) as opened:
+        return opened
+
+
+def measure(case: Case, model: Model, store: Store) -> Outcome:
+    return run(case, model, store).outcome
 
 
 def stand_in(monkeypatch: pytest.MonkeyPatch, score: Callable[[str, str], float]) -> None:
@@ -181,17 +187,17 @@ def test_a_perfect_reranker_gets_what_the_candidates_allow(
 def test_one_candidate_leaves_the_first_place_as_it_was(
     articles: Case, weak: Model, cross: Model, store: Store
 ) -> None:
-    alone, together = (measure(articles, model, store) for model in (weak, pipe(weak, cross, 1)))
+    alone, together = (run(articles, model, store) for model in (weak, pipe(weak, cross, 1)))
     assert alone.samples is not None
     assert together.samples is not None
     assert alone.samples.top is not None
     assert together.samples.top == [list(top[:1]) for top in alone.samples.top]
-    name = f"results/local/pipe__{together.identity.fingerprint}"
+    name = f"results/local/pipe__{together.outcome.identity.fingerprint}"
     assert not (store.folder / name).exists(), "a limited run is not filed as a whole one"
 
 
 def test_exactly_the_best_documents_are_reranked(articles: Case, weak: Model, cross: Model, store: Store) -> None:
-    alone, together = (measure(articles, model, store) for model in (weak, pipe(weak, cross, 7)))
+    alone, together = (run(articles, model, store) for model in (weak, pipe(weak, cross, 7)))
     assert alone.samples is not None
     assert together.samples is not None
     pairs = zip(alone.samples.top or (), together.samples.top or (), strict=True)
@@ -199,7 +205,7 @@ def test_exactly_the_best_documents_are_reranked(articles: Case, weak: Model, cr
     assert len(orders) == LIMIT
     assert all(sorted(before) == sorted(after) for before, after in orders)
     assert any(before != after for before, after in orders)
-    assert together.texts == 7 * LIMIT, "the first stage was known"
+    assert together.outcome.texts == 7 * LIMIT, "the first stage was known"
 
 
 def test_the_first_stage_is_not_computed_again_where_the_retriever_ran(
@@ -224,7 +230,7 @@ def test_the_first_stage_of_a_pipeline_serves_the_next_pipeline(
     again = measure(articles, pipe(weak, cross, 10), store)
     assert retrievers_opened == ["weak"]
     assert (first.stages[0].reused, again.stages[0].reused) == (False, True)
-    assert again.scores == first.scores
+    assert again.measurement == first.measurement
     assert first.texts > again.texts == 10 * LIMIT
     assert {name for name, seconds in first.phases.items() if seconds > 0} == {
         "model", "data", "encode", "rerank", "score"
@@ -260,12 +266,12 @@ def test_damaged_rankings_are_computed_again(
 ) -> None:
     store = Store(tmp_path)
     sound = measure(articles, pipe(weak, cross, 5), store)
-    (file,) = (store.folder / "rankings").rglob("*.parquet")
+    (file,) = (path for path in (store.folder / "rankings").rglob("*") if path.is_file())
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(bytes(content) if damage is None else damage)
     again = measure(articles, pipe(weak, cross, 5), store)
-    assert again.scores == sound.scores
+    assert again.measurement == sound.measurement
     assert not again.stages[0].reused
     assert retrievers_opened == ["weak", "weak"]
     assert measure(articles, pipe(weak, cross, 5), store).stages[0].reused, "and kept again"
@@ -358,7 +364,8 @@ def test_a_two_stage_configuration_of_evalscope_runs_and_leaves_both_stages_fold
     typed = {"suites": ["two.json"], "source": "mirror:hub", "baseline": "off", "device": "cpu"}
     session = open_session(Options.parse(typed, root=tmp_path, cwd=tmp_path))
     (case,) = session.plan.cases
-    outcome = session.measure(case, lambda _: None)
+    with session.measure(case, lambda _: None) as measured:
+        outcome = measured.outcome
     for folder, stage in zip(("stage1", "stage2"), outcome.stages, strict=True):
         (file,) = (tmp_path / "outputs" / folder).rglob("T2Retrieval.json")
         (entry,) = json.loads(file.read_text())["scores"]["dev"]

@@ -145,12 +145,13 @@ def test_stored_file_alone_gives_the_score_and_is_small(name: str, mirror: Path,
     (info,) = find_tasks(Selection(include=(name,)), "test")
     info = replace(info, subsets=NARROWED[name] or info.subsets, splits=info.splits[-1:])
     case = Case(alias="tiny", task=info, suite="test", source=Source(kind="mirror", path=mirror))
-    outcome = measure(case, tiny, Store(tmp_path), lambda _: None)
-    assert outcome.samples is not None
+    with measure(case, tiny, Store(tmp_path), lambda _: None) as opened:
+        kept, measurement = opened.samples, opened.outcome.measurement
+    assert kept is not None
     path = tmp_path / "samples.parquet"
-    write_samples(path, outcome.samples)
+    write_samples(path, kept)
     again = read_samples(path)
-    assert rescore(again) == pytest.approx(outcome.measurement.subsets, abs=1e-5)
+    assert rescore(again) == pytest.approx(measurement.subsets, abs=1e-5)
     if len(again) >= 200:
         assert path.stat().st_size <= len(as_json(again)) / 10
 

@@ -9,8 +9,9 @@ from tests.encoders import save_tiny_model
 from touchstone.__main__ import main
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec, RegistrySpec
-from touchstone.models.examination import PAIRS, TEXTS, check_vectors, examine, render
+from touchstone.models.examination import PAIRS, check_vectors, examine, render
 from touchstone.store.folder import Store
+from touchstone.task_types.registry import all_types
 from touchstone.tasks.catalog import known_tasks
 
 COUNT = len(PAIRS)
@@ -52,9 +53,12 @@ def test_each_ailment_is_told() -> None:
 
 def test_each_type_is_shown_by_a_task_that_there_is() -> None:
     tasks = known_tasks()
-    for label, task, role in TEXTS:
+    shown = [(one.name, *example) for one in all_types() for example in one.examples]
+    assert len(shown) == 10
+    for name, label, task, role in shown:
         kind = label if role is None else label.split()[0]
-        assert tasks[task].lower() == kind.replace(" ", "").lower()
+        assert tasks[task] == name
+        assert name.lower() == kind.replace(" ", "").lower()
 
 
 def test_what_is_said_and_by_whom_is_shown(tmp_path: Path) -> None:

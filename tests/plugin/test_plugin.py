@@ -37,7 +37,8 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("libraries")
     session = open_session(Options.parse({"device": "cpu", "limit": "20"}, root=folder, cwd=folder))
     for case in session.plan.cases:
-        session.measure(case, lambda _: None)
+        with session.measure(case, lambda _: None):
+            pass
 
 
 @pytest.fixture

@@ -34,21 +34,23 @@ SECONDS = (0.1, 0.3, 0.2, 0.4, 0.3, 0.5, 0.2, 1.0, 2.0)
 STAND_IN = """
 import os
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from touchstone.records.outcomes import ModelIdentity, Outcome, Scores, Settings
-from touchstone.session.session import Session
+from touchstone.records.outcomes import Measurement, ModelIdentity, Outcome
+from touchstone.session.session import MeasuredCase, Session
 
+@contextmanager
 def measure(self, case, progress):
     began = time.time()
     time.sleep(float(case.task.name.partition("_")[2]) / 1000)
     who = os.environ.get("PYTEST_XDIST_WORKER", "alone")
     with Path("log").open("a") as log:
         log.write(f"{who} {case.task.name} {began} {time.time()}\\n")
-    return Outcome(
+    yield MeasuredCase(outcome=Outcome(
         identity=ModelIdentity(name="x", revision=None, unmodified=False, fingerprint="0" * 12),
-        scores=Scores(metric="cosine_spearman", score=0.5, subsets={"test/default": 0.5}),
-        settings=Settings(), device="cpu", dataset_revision=None, data_sha256=None, phases={"encode": 1.0}, texts=1,
-    )
+        measurement=Measurement(metric="cosine_spearman", score=0.5, subsets={"test/default": 0.5}),
+        device="cpu", phases={"encode": 1.0}, texts=1,
+    ))
 
 Session.measure = measure
 """

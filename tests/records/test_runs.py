@@ -5,11 +5,11 @@ from typing import get_args
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
-from tests.builders import FINGERPRINT, MODEL, REVISION, STRATUM, make_case, make_outcome
+from tests.builders import DATA_REVISION, FINGERPRINT, MODEL, REVISION, STRATUM, make_case, make_outcome
 from tests.report.suites import shown
-from touchstone.records.outcomes import Outcome, OutcomeWord, Settings
+from touchstone.records.flat import flatten, read_record
+from touchstone.records.outcomes import Measurement, Outcome, OutcomeWord, Settings
 from touchstone.records.runs import Record, make_record
 from touchstone.records.verdicts import Verdict, VerdictWord
 
@@ -18,7 +18,7 @@ PASSED = Verdict(word="pass", rule="reproduce", reason="same", baseline=0.82, de
 
 
 def test_a_measured_and_judged_case_is_flattened_whole() -> None:
-    outcome = make_outcome(0.82, chance=0.0, data_sha256="1" * 64, settings=Settings(pooling="mean"))
+    outcome = make_outcome(0.82, chance=0.0, data_sha256="1" * 64, settings=Settings(pooling="mean"), limit=100)
 
     assert make_record(make_case(limit=100), outcome, FAILED, None) == Record(
         case="minilm:STSBenchmark",
@@ -31,10 +31,18 @@ def test_a_measured_and_judged_case_is_flattened_whole() -> None:
         outcome="failed",
         metric="cosine_spearman",
         limit=100,
-        score=0.82,
-        subsets={STRATUM: 0.82},
-        n=1379,
-        chance=0.0,
+        measurement=Measurement(
+            metric="cosine_spearman",
+            score=0.82,
+            subsets={STRATUM: 0.82},
+            n=1379,
+            chance=0.0,
+            limit=100,
+            dataset_revision=DATA_REVISION,
+            data_sha256="1" * 64,
+            fingerprint=FINGERPRINT,
+            settings=Settings(pooling="mean"),
+        ),
         baseline=0.85,
         delta=-0.03,
         verdict="regressed",
@@ -43,10 +51,6 @@ def test_a_measured_and_judged_case_is_flattened_whole() -> None:
         seconds=4.0,
         phases={"model": 1.25, "data": 0.5, "encode": 2.0, "score": 0.25},
         texts=2758,
-        dataset_revision=outcome.dataset_revision,
-        data_sha256="1" * 64,
-        fingerprint=FINGERPRINT,
-        settings=Settings(pooling="mean"),
         device="cpu",
     )
 
@@ -82,11 +86,10 @@ def test_a_case_fails_exactly_when_its_verdict_is_not_ok(word: VerdictWord) -> N
 
 @pytest.mark.parametrize("word", get_args(VerdictWord))
 def test_samples_that_changed_are_kept_for_all_but_a_plain_pass(word: VerdictWord) -> None:
-    outcome = make_outcome(shown=shown())
-    record = make_record(make_case(), outcome, Verdict(word=word, reason="so"), None)
+    record = make_record(make_case(), make_outcome(), Verdict(word=word, reason="so"), None, shown())
 
     assert record.shown == (None if word == "pass" else shown())
-    assert TypeAdapter(Record).validate_json(json.dumps(flatten(record))) == record
+    assert read_record(json.loads(json.dumps(flatten(record)))) == record
 
 
 @given(
@@ -101,7 +104,7 @@ def test_a_record_survives_json(
     outcome = make_outcome(subsets, settings=Settings(prompts=prompts, max_length=256))
     record = make_record(make_case(), outcome, verdict, error)
 
-    again = TypeAdapter(Record).validate_python(json.loads(json.dumps(flatten(record))))
+    again = read_record(json.loads(json.dumps(flatten(record))))
 
     assert again == record
     assert again.score == fmean(subsets.values())
@@ -110,4 +113,4 @@ def test_a_record_survives_json(
 def test_a_record_of_nothing_measured_survives_json() -> None:
     record = make_record(make_case(), None, None, None)
 
-    assert TypeAdapter(Record).validate_json(json.dumps(flatten(record))) == record
+    assert read_record(json.loads(json.dumps(flatten(record)))) == record

@@ -32,7 +32,10 @@ def past(run: Run) -> list[Run]:
     """Return two runs before that one, with other scores."""
     runs = []
     for day, change in ((19, 0.05), (20, 0.0)):
-        rows = [replace(r, score=r.score + change) if r.score is not None else r for r in run.records]
+        rows = [
+            replace(r, measurement=replace(r.measurement, score=r.measurement.score + change)) if r.measurement else r
+            for r in run.records
+        ]
         runs.append(replace(run, started=f"2026-11-{day}T12:00:00+00:00", records=tuple(rows)))
     return runs
 

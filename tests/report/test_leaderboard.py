@@ -48,6 +48,13 @@ def test_published_takes_the_cosines_average_precision_and_main_the_best_of_all(
     assert average(known, [PAIRS, STS], "main", whole=False).by_type == {"PairClassification": 0.9, "STS": 0.8}
 
 
+def test_published_takes_a_main_score_that_is_no_best_of_all_as_it_is() -> None:
+    metric = "max_over_subqueries_map_at_1000"
+    mind = TaskInfo(name="MindSmallReranking", type="Reranking", main_score=metric)
+    known = entries({"MindSmallReranking": make_baseline(0.3, metric=metric)})
+    assert average(known, [mind], "published", whole=False).by_type == {"Reranking": 0.3}
+
+
 def test_published_never_falls_back_to_another_metric() -> None:
     known = entries({"TwitterURLCorpus": make_baseline(0.9, metric="max_ap")})
     assert average(known, [PAIRS], "published", whole=False).missing == ("TwitterURLCorpus",)

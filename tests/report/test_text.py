@@ -1,5 +1,5 @@
 import re
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -163,7 +163,8 @@ def test_what_deserves_a_look_but_is_not_red_is_explained() -> None:
 @pytest.mark.parametrize("text", ["Support[de]", "[/de]", "a:smile:b"])
 @pytest.mark.parametrize("field", ["task", "metric", "alias"])
 def test_names_are_shown_as_they_are_and_never_read_as_markup(text: str, field: str) -> None:
-    row = make_row(**{"task": "STS13", "case": "c", field: text})
+    changes: dict[str, Any] = {"task": "STS13", "case": "c", field: text}
+    row = make_row(**changes)
 
     assert text in render(row)
 

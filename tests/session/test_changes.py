@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
 from sklearn.metrics import roc_auc_score
-from touchstone.measuring.changes import find_changes
 
 from touchstone.records.samples import Samples
+from touchstone.session.changes import find_changes
 from touchstone.task_types.classification import share_right
 from touchstone.task_types.pair_classification import told_apart
 from touchstone.task_types.sts import rank_agreement

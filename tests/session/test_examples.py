@@ -27,13 +27,13 @@ from mteb.mocks.mock_tasks import (
     MockTextZeroShotClassificationTask,
 )
 from mteb.mocks.mock_tasks.clustering import MockClusteringTask
-from touchstone.measuring.examples import show
-from touchstone.task_types.texts import label_names
 
 from tests.measuring.test_capture import CrossValidated, UnevenPairsInOneRow, UnevenSplits, capture, kept
 from touchstone.measuring.capture import Capture
 from touchstone.records.examples import Shown
 from touchstone.records.samples import Samples
+from touchstone.session.examples import show
+from touchstone.task_types.classification import CLASSIFICATION
 
 pytestmark = pytest.mark.filterwarnings("default")  # mteb and scikit-learn warn about data as small as this
 ROLES = {
@@ -146,7 +146,7 @@ def test_a_column_of_labels_may_name_them_itself() -> None:
     samples = kept(captured)
     (of, *_) = captured.predicted().values()
 
-    assert label_names(of) == {"0": "no", "1": "yes"}
+    assert CLASSIFICATION.label_names(of) == {"0": "no", "1": "yes"}
     assert {one.expected for one in shown(captured, other(samples)).gained} <= {"no", "yes"}
 
 

@@ -5,7 +5,8 @@ import os
 import platform
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +17,19 @@ from tests.encoders import save_tiny_model
 from touchstone.config.options import Options
 from touchstone.environment import describe_environment
 from touchstone.errors import BaselineError
-from touchstone.judging.gate import judge
+from touchstone.judging.gate import Comparison, judge
+from touchstone.measuring.case import OpenCase
+from touchstone.records.cases import Case
+from touchstone.records.examples import Shown
 from touchstone.records.outcomes import Outcome
-from touchstone.records.runs import make_record
+from touchstone.records.runs import Record, make_record
 from touchstone.records.verdicts import Verdict
 from touchstone.schedule.devices import name_devices
 from touchstone.session import code_version
 from touchstone.session import reuse as known
 from touchstone.session.code_version import JUDGE, RUN, hash_code
 from touchstone.session.reuse import outcome_key
-from touchstone.session.session import Session, open_session
+from touchstone.session.session import MeasuredCase, Session, open_session
 
 SUITE = """
 models = ["tiny"]
@@ -36,6 +40,21 @@ path = "data"
 """
 MODEL = '[tiny]\npath = "model"\n'
 SAME, JUDGED, MEASURED = (False, False), (False, True), (True, True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ran:
+    """One run of the case: whether it was measured and judged, and what came out."""
+
+    did: tuple[bool, bool]
+    measured: MeasuredCase
+    verdict: Verdict | None
+    record: Record
+
+    @property
+    def shown(self) -> Shown:
+        assert self.record.shown is not None
+        return self.record.shown
 
 
 @dataclass
@@ -49,6 +68,7 @@ class Project:
         known._installation.cache_clear()
         code_version.measuring_code.cache_clear()
         code_version.judging_code.cache_clear()
+        code_version.showing_code.cache_clear()
         options = {
             "suites": [str(self.folder / "suite.toml")],
             "device": "cpu",
@@ -58,28 +78,34 @@ class Project:
         opened = open_session(Options.parse(options, root=self.folder, cwd=self.folder))
         measure = opened.engine.measure
 
-        def watched(*args: Any) -> Outcome:
+        def watched(*args: Any) -> AbstractContextManager[OpenCase]:
             self.did.append("measured")
             return measure(*args)
 
         opened.engine.measure = watched  # type: ignore[method-assign, assignment]
         return opened
 
-    def run(self, **typed: Any) -> tuple[tuple[bool, bool], Outcome, Verdict | None]:
-        """Run the case; say whether it was measured and judged, and what came out."""
+    def run(self, **typed: Any) -> Ran:
         self.did.clear()
         opened = self.open(**typed)
         (case,) = opened.plan.cases
         opened.expect([case.id])
-        outcome = opened.measure(case, lambda _: None)
-        verdict = opened.judge(case, outcome, opened.circumstances(case, outcome))
-        return ("measured" in self.did, "judged" in self.did), outcome, verdict
+        with opened.measure(case, lambda _: None) as measured:
+            comparison = opened.compare(case, measured)
+            verdict = opened.judge(case, measured.outcome, comparison)
+        return Ran(
+            did=("measured" in self.did, "judged" in self.did),
+            measured=measured,
+            verdict=verdict,
+            record=make_record(case, measured.outcome, verdict, None, comparison.shown),
+        )
 
     def record(self) -> None:
         opened = self.open(baseline="update")
         (case,) = opened.plan.cases
-        outcome = opened.measure(case, lambda _: None)
-        opened.baselines.write([make_record(case, outcome, None, None)], opened.env, opened.store)
+        with opened.measure(case, lambda _: None) as measured:
+            record = make_record(case, measured.outcome, None, None)
+        opened.baselines.write([record], opened.env, opened.store)
 
 
 @pytest.fixture(scope="module")
@@ -103,29 +129,30 @@ def project(measured: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     """A copy of it: nothing that is known names a place."""
     found = Project(shutil.copytree(measured, tmp_path / "project"))
 
-    def watched(*args: Any) -> Verdict:
-        found.did.append("judged")
-        return judge(*args)
+    def watched(case: Case, outcome: Outcome, comparison: Comparison) -> Verdict:
+        if comparison.verdict is None:
+            found.did.append("judged")
+        return judge(case, outcome, comparison)
 
     monkeypatch.setattr("touchstone.session.session.judge", watched)
     return found
 
 
 def test_nothing_changed_nothing_done(project: Project) -> None:
-    did, outcome, verdict = project.run()
-    assert did == SAME
-    assert outcome.reused
-    assert outcome.samples is None
-    assert verdict is not None
-    assert verdict.word == "pass"
+    ran = project.run()
+    assert ran.did == SAME
+    assert ran.measured.outcome.reused
+    assert (ran.measured.samples, ran.measured.predicted) == (None, None)
+    assert ran.verdict is not None
+    assert ran.verdict.word == "pass"
 
 
 def test_what_is_known_is_what_was_measured(project: Project) -> None:
-    _, again, verdict = project.run()
-    _, anew, judged = project.run(overwrite=True)
-    assert verdict == judged
-    for name in ("identity", "scores", "settings", "device", "data_sha256", "texts", "prompts", "samples_file"):
-        assert getattr(again, name) == getattr(anew, name), name
+    known, new = project.run(), project.run(overwrite=True)
+    assert known.verdict == new.verdict
+    again, anew = known.measured.outcome, new.measured.outcome
+    assert (again.reused, anew.reused) == (True, False)
+    assert replace(again, phases=anew.phases, encoded=anew.encoded, reused=False) == anew
 
 
 def change_weights(project: Project, seed: int = 2) -> None:
@@ -163,13 +190,19 @@ def spoil_samples(project: Project) -> None:
 
 
 def spoil_outcomes(project: Project) -> None:
-    for file in (project.folder / "store" / "outcomes").rglob("*.json"):
-        file.write_text(file.read_text().replace('"score": 0.', '"score": 0.1'))
+    spoil(project.folder / "store" / "outcomes", b'"score": 0.', b'"score": 0.1')
 
 
 def spoil_verdicts(project: Project) -> None:
-    for file in (project.folder / "store" / "verdicts").rglob("*.json"):
-        file.write_text(file.read_text().replace('"pass"', '"improved"'))
+    spoil(project.folder / "store" / "verdicts", b'"pass"', b'"improved"')
+
+
+def spoil(folder: Path, old: bytes, new: bytes) -> None:
+    files = [file for file in folder.rglob("*") if file.is_file()]
+    assert files
+    for file in files:
+        assert old in file.read_bytes()
+        file.write_bytes(file.read_bytes().replace(old, new))
 
 
 @pytest.mark.parametrize(("change", "does"), [
@@ -186,11 +219,11 @@ def test_a_changed_file_is_noticed(
     project: Project, change: Callable[[Project], None], does: tuple[bool, bool]
 ) -> None:
     change(project)
-    did, *_ = project.run()
+    did = project.run().did
     # A case that is measured again may come out the same to the last digit, and then has its verdict.
     assert did[0] == does[0]
     assert did == does or (change in (spoil_samples, spoil_outcomes) and not did[1])
-    assert project.run()[0] == SAME
+    assert project.run().did == SAME
 
 
 @pytest.mark.parametrize(("typed", "does"), [
@@ -205,7 +238,7 @@ def test_a_changed_file_is_noticed(
 def test_a_changed_option_is_noticed(project: Project, typed: dict[str, Any], does: tuple[bool, bool]) -> None:
     if typed == {"device": "auto"} and name_devices(os.environ, platform.system()) != "cpu":
         pytest.skip("this machine has a GPU, which auto would take")
-    assert project.run(**typed)[0] == does
+    assert project.run(**typed).did == does
 
 
 @pytest.mark.parametrize("library", ["mteb", "torch", "sentence-transformers", "transformers", "scikit-learn"])
@@ -214,7 +247,7 @@ def test_another_version_of_what_computes_is_measured_again(
 ) -> None:
     there = describe_environment()
     monkeypatch.setattr("touchstone.session.reuse.describe_environment", lambda: there | {library: "99"})
-    assert project.run()[0][0]
+    assert project.run().did[0]
 
 
 def test_another_interpreter_or_kernel_is_judged_by_what_is_there(
@@ -224,13 +257,13 @@ def test_another_interpreter_or_kernel_is_judged_by_what_is_there(
     monkeypatch.setattr(
         "touchstone.session.reuse.describe_environment", lambda: there | {"python": "3.99", "platform": "other"}
     )
-    assert not project.run()[0][0]
+    assert not project.run().did[0]
 
 
 def test_a_library_under_development_is_never_known(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(known, "installed_for_good", lambda: False)
-    assert project.run()[0][0]
-    assert project.run()[0][0]
+    assert project.run().did[0]
+    assert project.run().did[0]
 
 
 @pytest.mark.parametrize(("module", "does"), [
@@ -244,22 +277,45 @@ def test_a_library_under_development_is_never_known(project: Project, monkeypatc
     ("formatting.py", JUDGED),
     ("report/html.py", SAME),
     ("plugin/marks.py", SAME),
+    ("session/examples.py", SAME),
 ])  # fmt: skip
 def test_changed_code_is_noticed(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: str, does: tuple[bool, bool]
 ) -> None:
-    package = tmp_path / "package"
+    package = copy_code(tmp_path / "package", monkeypatch)
+    assert project.run().did == SAME  # the same code in another place
+    change_code(package / module)
+    assert project.run().did == does
+
+
+def copy_code(package: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in code_version.HOME.rglob("*.py"):
         there = package / path.relative_to(code_version.HOME)
         there.parent.mkdir(parents=True, exist_ok=True)
         there.write_text(path.read_text())
     monkeypatch.setattr(code_version, "HOME", package)
-    assert project.run()[0] == SAME  # the same code in another place
-    (package / module).parent.mkdir(exist_ok=True)
-    with (package / module).open("a") as file:
+    return package
+
+
+def change_code(module: Path) -> None:
+    module.parent.mkdir(exist_ok=True)
+    with module.open("a") as file:
         file.write("# changed\n")
-    did, *_ = project.run()
-    assert did == does
+
+
+def test_code_that_shows_examples_makes_them_again(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = copy_code(tmp_path / "package", monkeypatch)
+    change_weights(project)
+    assert project.run().shown.note is None
+    change_code(package / "report/html.py")
+    assert project.run().shown.note is None
+    change_code(package / "session/examples.py")
+    ran = project.run()
+    assert ran.did == SAME
+    assert ran.shown.note is not None
+    assert "--overwrite" in ran.shown.note
 
 
 def test_another_number_of_cases_is_judged_again(project: Project) -> None:
@@ -267,30 +323,32 @@ def test_another_number_of_cases_is_judged_again(project: Project) -> None:
     (case,) = opened.plan.cases
     opened.expect([case.id])
     project.did.clear()
-    outcome = opened.measure(case, lambda _: None)
-    opened._expected = (*opened._expected, "tiny:Another")
-    opened.judge(case, outcome, opened.circumstances(case, outcome))
+    with opened.measure(case, lambda _: None) as measured:
+        opened._expected = (*opened._expected, "tiny:Another")
+        opened.judge(case, measured.outcome, opened.compare(case, measured))
     assert project.did == ["judged"]
 
 
 def test_other_samples_to_compare_with_are_shown_without_texts_and_then_known(project: Project) -> None:
     change_weights(project, seed=2)
-    (first,) = project.run()[1:2]
-    assert first.shown is not None
+    first = project.run()
+    assert first.did == MEASURED
     assert first.shown.lost[0].texts
+    again = project.run()
+    assert again.did == SAME
+    assert again.shown == first.shown, "texts that were read once are known"
     change_weights(project, seed=3)
     project.record()
     change_weights(project, seed=2)
-    did, outcome, verdict = project.run()
-    assert did == JUDGED
-    assert verdict is not None
-    assert outcome.shown is not None
-    assert outcome.shown.note is not None
-    assert "--overwrite" in outcome.shown.note
-    assert not outcome.shown.lost[0].texts
+    other = project.run()
+    assert other.did == JUDGED
+    assert other.verdict is not None
+    assert other.shown.note is not None
+    assert "--overwrite" in other.shown.note
+    assert not other.shown.lost[0].texts
     again = project.run()
-    assert again[0] == SAME
-    assert again[1].shown == outcome.shown
+    assert again.did == SAME
+    assert again.shown == other.shown
 
 
 def test_an_api_without_leave_to_reuse_is_never_known(project: Project) -> None:
@@ -303,7 +361,7 @@ def test_an_api_without_leave_to_reuse_is_never_known(project: Project) -> None:
 
 
 def test_a_damaged_baseline_is_an_error_also_where_the_verdict_is_known(project: Project) -> None:
-    assert project.run()[0] == SAME
+    assert project.run().did == SAME
     (file,) = (project.folder / "baselines" / "samples").rglob("*.parquet")
     file.write_bytes(b"")
     with pytest.raises(BaselineError, match="is not the file recorded"):

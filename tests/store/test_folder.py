@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from touchstone.encoding.keys import make_keys
-from touchstone.store.folder import OUTCOMES, VERDICTS, Store
+from touchstone.store.folder import OUTCOMES, RANKINGS, VERDICTS, Store
 
 
 def sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def put(content: bytes, file: BinaryIO) -> None:
+def write(content: bytes, file: BinaryIO) -> None:
     file.write(content)
 
 
@@ -93,8 +93,13 @@ def test_two_stores_on_one_folder_agree_after_each_has_written(file: Path, folde
 
 
 @pytest.mark.parametrize(
-    "memo", [b"", b"{", b"\xff\xfe", b"[]", b"null", b"3", b'{"FILE": 3}', b'{"FILE": null}', b'{"FILE": [7]}']
-)
+    "memo",
+    [
+        b"", b"{", b"\xff\xfe", b"[]", b"null", b"3", b"{}", b'{"FILE": [7]}', b'{"format": 1}',
+        *(b'{"format": 1, "files": %s}' % files
+          for files in (b"3", b"null", b'{"FILE": 3}', b'{"FILE": null}', b'{"FILE": [7]}')),
+    ],
+)  # fmt: skip
 def test_a_corrupt_memo_is_computed_again(memo: bytes, file: Path, folder: Path) -> None:
     Store(folder).file_sha256(file)
     (folder / "hashes.json").write_bytes(memo.replace(b"FILE", str(file).encode()))
@@ -140,47 +145,51 @@ def test_samples_of_two_runs_of_one_model_do_not_overwrite_each_other(tmp_path: 
 def test_rankings_are_kept_by_key_and_the_newest_alone(tmp_path: Path) -> None:
     store = Store(tmp_path)
     keys: list[dict[str, object]] = [{"fingerprint": "0123456789ab", "limit": limit} for limit in (None, 5)]
-    assert store.read_rankings(keys[0]) is None
+    assert store.get(RANKINGS, keys[0]) is None
     for content in (b"first", b"second"):
-        store.write_rankings(keys[0], partial(put, content))
-        assert store.read_rankings(keys[0]) == content
-    assert store.read_rankings(keys[1]) is None
-    (file,) = tmp_path.rglob("*.parquet")
-    file.write_bytes(b"secund")
-    assert store.read_rankings(keys[0]) is None
-    store.write_rankings(keys[0], partial(put, b"second"))
-    assert store.read_rankings(keys[0]) == b"second"
+        store.put(RANKINGS, keys[0], partial(write, content))
+        assert store.get(RANKINGS, keys[0]) == content
+    assert store.get(RANKINGS, keys[1]) is None
+    (file,) = (tmp_path / RANKINGS).rglob("*.blob")
+    file.write_bytes(file.read_bytes().replace(b"second", b"secund"))
+    assert store.get(RANKINGS, keys[0]) is None
+    store.put(RANKINGS, keys[0], partial(write, b"second"))
+    assert store.get(RANKINGS, keys[0]) == b"second"
 
 
 def test_what_is_kept_under_a_key_is_replaced_whole_and_never_given_damaged(tmp_path: Path) -> None:
     store, key = Store(tmp_path), {"fingerprint": "0123456789ab", "task": "STS16"}
-    assert store.kept(OUTCOMES, key) is None
-    for score in (0.5, 0.6):
-        store.keep(OUTCOMES, key, {"score": score})
-        assert store.kept(OUTCOMES, key) == {"score": score}
-    (file,) = (tmp_path / OUTCOMES).rglob("*.json")
-    assert json.loads(file.read_text())["key"] == key
-    assert store.kept(OUTCOMES, key | {"task": "STS17"}) is None
-    assert store.kept(VERDICTS, key) is None
-    file.write_text(file.read_text().replace("0.6", "0.7"))
-    assert store.kept(OUTCOMES, key) is None
+    assert store.get(OUTCOMES, key) is None
+    for content in (b'{"score": 0.5}', b'{"score": 0.6}'):
+        store.put(OUTCOMES, key, content)
+        assert store.get(OUTCOMES, key) == content
+    (file,) = (tmp_path / OUTCOMES).rglob("*.blob")
+    assert file.parent.name == "0123456789ab"
+    assert b'"task": "STS16"' in file.read_bytes(), "it says what it was made for"
+    assert store.get(OUTCOMES, key | {"task": "STS17"}) is None
+    assert store.get(VERDICTS, key) is None
+    (tmp_path / VERDICTS / file.parent.name).mkdir(parents=True)
+    (tmp_path / VERDICTS / file.parent.name / file.name).write_bytes(file.read_bytes())
+    assert store.get(VERDICTS, key) is None, "it says itself which kind it is"
+    file.write_bytes(file.read_bytes().replace(b"0.6", b"0.7"))
+    assert store.get(OUTCOMES, key) is None
 
 
 def test_a_store_that_overwrites_gives_nothing_away_and_keeps_what_is_new(tmp_path: Path) -> None:
     key = {"fingerprint": "0123456789ab"}
     old, keys, vector = Store(tmp_path), make_keys(["text"]), np.ones((1, 4), np.float32)
-    old.keep(OUTCOMES, key, {"score": 0.5})
-    old.write_rankings(key, lambda file: file.write(b"found"))
+    old.put(OUTCOMES, key, b"0.5")
+    old.put(RANKINGS, key, lambda file: file.write(b"found"))
     old.embeddings(key).put(keys, vector)
     anew = Store(tmp_path, overwrite=True)
-    assert anew.kept(OUTCOMES, key) is None
-    assert anew.read_rankings(key) is None
+    assert anew.get(OUTCOMES, key) is None
+    assert anew.get(RANKINGS, key) is None
     vectors = anew.embeddings(key)
     assert not vectors.get(keys)[0].any()
     vectors.put(keys, vector * 2)
     assert vectors.get(keys)[0].all()
-    anew.keep(OUTCOMES, key, {"score": 0.6})
-    assert Store(tmp_path).kept(OUTCOMES, key) == {"score": 0.6}
+    anew.put(OUTCOMES, key, b"0.6")
+    assert Store(tmp_path).get(OUTCOMES, key) == b"0.6"
 
 
 def test_a_store_says_what_it_is_and_keeps_out_of_git(file: Path, tmp_path: Path) -> None:

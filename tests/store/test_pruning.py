@@ -11,7 +11,7 @@ import pytest
 from touchstone.__main__ import main
 from touchstone.encoding.keys import make_keys
 from touchstone.errors import ConfigError
-from touchstone.store.folder import OUTCOMES, SPACE, VERDICTS, Store
+from touchstone.store.folder import OUTCOMES, RANKINGS, SPACE, VERDICTS, Store
 from touchstone.store.pruning import prune, take_stock
 from touchstone.store.vectors import KEYS
 
@@ -30,9 +30,9 @@ def store(tmp_path: Path) -> Store:
     cache = store.data_cache("c" * 64)
     cache.mkdir(parents=True)
     (cache / "rows.arrow").write_bytes(b"rows")
-    store.write_rankings(FOUND_BY, lambda file: file.write(b"found"))
-    store.keep(OUTCOMES, FOUND_BY, {"score": 0.5})
-    store.keep(VERDICTS, FOUND_BY, {"word": "pass"})
+    store.put(RANKINGS, FOUND_BY, lambda file: file.write(b"found"))
+    store.put(OUTCOMES, FOUND_BY, b"0.5")
+    store.put(VERDICTS, FOUND_BY, b"pass")
     vectors = store.embeddings(FIRST)
     for number in range(12):
         vectors.put(make_keys([str(number)]), np.full((1, 4), number, np.float32))
@@ -86,20 +86,20 @@ def test_pruning_removes_old_caches_and_vectors_alone(store: Store) -> None:
 def test_using_what_is_known_keeps_it(store: Store) -> None:
     age(store.folder, 40)
     store.embeddings(FIRST)
-    assert store.read_rankings(FOUND_BY) == b"found"
-    assert store.kept(OUTCOMES, FOUND_BY) == {"score": 0.5}
-    assert store.kept(VERDICTS, FOUND_BY) == {"word": "pass"}
+    assert store.get(RANKINGS, FOUND_BY) == b"found"
+    assert store.get(OUTCOMES, FOUND_BY) == b"0.5"
+    assert store.get(VERDICTS, FOUND_BY) == b"pass"
     gone, _ = prune(store, 30)
     assert [part.name.partition(" ")[0] for part in gone] == ["data"]
 
 
 def test_what_nothing_asks_for_any_more_goes_from_beside_what_is_used(store: Store) -> None:
-    store.keep(OUTCOMES, FOUND_BY | {"code": "old"}, {"score": 0.4})
+    store.put(OUTCOMES, FOUND_BY | {"code": "old"}, b"0.4")
     age(store.folder, 40)
-    assert store.kept(OUTCOMES, FOUND_BY) == {"score": 0.5}
+    assert store.get(OUTCOMES, FOUND_BY) == b"0.5"
     prune(store, 30)
-    assert store.kept(OUTCOMES, FOUND_BY) == {"score": 0.5}
-    assert store.kept(OUTCOMES, FOUND_BY | {"code": "old"}) is None
+    assert store.get(OUTCOMES, FOUND_BY) == b"0.5"
+    assert store.get(OUTCOMES, FOUND_BY | {"code": "old"}) is None
 
 
 def test_pruning_merges_segments_and_loses_no_vector(store: Store) -> None:
@@ -130,13 +130,13 @@ def test_the_command_shows_and_prunes(store: Store, capsys: pytest.CaptureFixtur
 
 def test_hashes_of_many_files_are_written_once(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writes: list[str] = []
-    monkeypatch.setattr("touchstone.store.folder.write_atomically", lambda path, content: writes.append(content))
+    monkeypatch.setattr("touchstone.store.hashes.write_atomically", lambda path, content: writes.append(content))
     files = [(name, tmp_path / name) for name in "abc"]
     for name, path in files:
         path.write_text(name, encoding="utf-8")
     store.files_sha256(files)
     assert len(writes) == 1
-    assert len(json.loads(writes[0])) == 3
+    assert len(json.loads(writes[0])["files"]) == 3
     store.files_sha256(files)
     assert len(writes) == 1
 

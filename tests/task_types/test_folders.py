@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from touchstone.tasks.folders import (
+
+from touchstone.errors import SourceError
+from touchstone.task_types.folders import (
     Document,
     RetrievalFolder,
     read_labelled_pairs,
@@ -15,8 +17,6 @@ from touchstone.tasks.folders import (
     read_retrieval,
     read_scored_pairs,
 )
-
-from touchstone.errors import SourceError
 
 D1, D2 = '{"_id": "d1", "title": "T", "text": "one"}', '{"_id": "d2", "text": "two"}'
 Q1, Q2 = '{"_id": "q1", "text": "first"}', '{"_id": "q2", "text": "second"}'

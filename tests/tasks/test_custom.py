@@ -8,11 +8,20 @@ import pytest
 from touchstone.config.suites import load_suite
 from touchstone.errors import SourceError
 from touchstone.records.cases import TaskInfo
+from touchstone.task_types.registry import all_types
 from touchstone.tasks.catalog import find_tasks
-from touchstone.tasks.custom import MAIN_SCORES, files_of, make_task
+from touchstone.tasks.custom import files_of, make_task
 from touchstone.tasks.registry import quiet_mteb
 
 SHA256 = "0123456789abcdef" * 4
+MAIN_SCORES = {
+    "Retrieval": "ndcg_at_10",
+    "Reranking": "map_at_1000",
+    "STS": "cosine_spearman",
+    "Classification": "accuracy",
+    "PairClassification": "max_ap",
+    "Clustering": "v_measure",
+}
 RETRIEVAL: dict[str, list[dict[str, Any]]] = {
     "corpus.jsonl": [{"_id": "d1", "title": "T", "text": "one"}, {"_id": "d2", "text": "two"}],
     "queries.jsonl": [{"_id": "q1", "text": "first"}, {"_id": "q2", "text": "nobody judged this"}],
@@ -71,6 +80,10 @@ def test_the_data_that_comes_with_the_package_is_loaded_whole(
     assert {part: len(data[part]) for part in counts} == counts
     row = data["queries" if "queries" in counts else "test"][0]
     assert first in " ".join(str(value) for value in row.values())
+
+
+def test_every_type_that_can_be_custom_is_tried_here() -> None:
+    assert {one.name: one.folder.main_score for one in all_types() if one.folder} == MAIN_SCORES
 
 
 @pytest.mark.parametrize("kind", MAIN_SCORES)

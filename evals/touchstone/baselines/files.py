@@ -185,10 +185,10 @@ def make_baseline(record: Record, env: Mapping[str, str]) -> Baseline:
     Raises:
         BaselineError: the record was not measured.
     """
-    if record.measurement is None:
+    if record.measurement is None or not record.measurement.subsets:
         raise BaselineError(f"{record.case} was not measured and cannot become a baseline")
     return Baseline(
-        measurement=record.measurement,
+        measurement=replace(record.measurement, chance=None, recomputed=None),  # as it is read back
         source="run",
         env={name: env[name] for name in ENV_KEPT if name in env},
         recorded=datetime.now(UTC).date().isoformat(),

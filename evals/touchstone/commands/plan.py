@@ -19,7 +19,7 @@ from touchstone.report.text import drawn, open_console
 from touchstone.schedule.estimates import Basis
 from touchstone.session.forecast import Forecast, make_forecast
 from touchstone.session.plan import Plan, find_cases
-from touchstone.session.reuse import Known
+from touchstone.session.reuse import PLUGINS, Known
 from touchstone.store.folder import Store
 from touchstone.store.runs import load_runs
 
@@ -54,8 +54,11 @@ def _plan(parsed: argparse.Namespace) -> tuple[str, int]:
     options = parse_options(parsed)
     workers = [_number(text) for text in parsed.workers] or WORKERS
     plan = find_cases(options)
-    known = Known(plan.models, options.device, Store(plan.store)).ids(plan.cases)
-    forecast = make_forecast(plan, load_runs(plan.store), options.device, known)
+    runs = load_runs(plan.store)
+    # No conftest is loaded here; that of the newest run will be, if nobody has changed it.
+    plugins = runs[-1].environment.get(PLUGINS, "") if runs else ""
+    known = Known(plan.models, options.device, Store(plan.store), lambda: plugins).ids(plan.cases)
+    forecast = make_forecast(plan, runs, options.device, known)
     blocks = [
         _table(("case", "type", "metric", "strata", "source", "time"), [_row(case, forecast) for case in plan.cases]),
         _by_type(forecast),

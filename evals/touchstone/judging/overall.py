@@ -34,7 +34,8 @@ def _judge(alias: str, records: Sequence[Record]) -> SuiteVerdict:
         paired=len(paired),
         cases=len(records),
         by_type={
-            name: _of_type(paired[r.case] for r in records if r.type == name and r.case in paired) for name in types
+            name: _of_type(paired[r.case] for r in records if r.type == name and r.case in paired)
+            for name in sorted(types)
         },
     )
 

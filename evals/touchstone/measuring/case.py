@@ -23,7 +23,7 @@ from touchstone.records.cases import Case
 from touchstone.records.outcomes import Measurement, ModelIdentity, Outcome
 from touchstone.records.rankings import FORMAT, Ranking, encode_rankings
 from touchstone.records.samples import Samples, gather
-from touchstone.store.folder import Store
+from touchstone.store.folder import RANKINGS, Store
 from touchstone.task_types.base import Predicted
 from touchstone.task_types.registry import find_type, rescore
 from touchstone.tasks.opening import OpenTask, open_task
@@ -84,7 +84,8 @@ def measure(case: Case, model: OpenModel | OpenReranker, store: Store, progress:
         if case.limit is None:
             keep_result(measured.result, measured.meta, store)
         if measured.rankings:
-            store.write_rankings(
+            store.put(
+                RANKINGS,
                 rankings_key(case, opened, model.identity, model.device),
                 partial(encode_rankings, measured.rankings),
             )

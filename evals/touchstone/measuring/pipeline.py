@@ -15,7 +15,7 @@ from touchstone.models.base import OpenModel, OpenReranker, make_meta
 from touchstone.records.cases import Case
 from touchstone.records.outcomes import ModelIdentity, Outcome, Stage
 from touchstone.records.rankings import Ranking, decode_rankings, encode_rankings
-from touchstone.store.folder import Store
+from touchstone.store.folder import RANKINGS, Store
 from touchstone.tasks.opening import OpenTask, open_task
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def _refuse_more_than_is_retrieved(opened: OpenTask, model: OpenPipeline) -> Non
 def _retrieve(case: Case, opened: OpenTask, model: OpenPipeline, store: Store, progress: Progress) -> _Retrieved:
     """Return what the retriever finds: what it found before on the same data, or anew."""
     key = rankings_key(case, opened, model.retriever, model.retriever_device)
-    known = store.read_rankings(key)
+    known = store.get(RANKINGS, key)
     if known is not None:
         return _score_again(case, opened, model, decode_rankings(known))
     progress("loading the retriever")
@@ -127,7 +127,7 @@ def _retrieve(case: Case, opened: OpenTask, model: OpenPipeline, store: Store, p
     retriever = model.open_retriever()
     loaded = time.perf_counter() - started
     measured = measure_opened(case, opened, retriever, progress)
-    store.write_rankings(key, partial(encode_rankings, measured.rankings))
+    store.put(RANKINGS, key, partial(encode_rankings, measured.rankings))
     outcome = measured.outcome
     return _Retrieved(
         stage=_first(model, outcome.measurement.metric, outcome.measurement.score),

@@ -8,6 +8,7 @@ import argparse
 import gc
 import os
 from collections.abc import Generator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from touchstone.errors import TouchstoneError
 from touchstone.judging.gate import Comparison
 from touchstone.plugin.arguments import collects_us, command_of
 from touchstone.plugin.controller import NAME, Controller
+from touchstone.plugin.loaded import TEST_FILES, hash_plugins
 from touchstone.plugin.marks import TYPE_MARKS, describe_marks, marks_of
 from touchstone.plugin.nodeids import TEST_MODULE, cases_of
 from touchstone.records.cases import Case
@@ -69,6 +71,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         return
     if SESSION not in metafunc.config.stash:
         _start(metafunc.config)
+    metafunc.config.stash.setdefault(TEST_FILES, set()).add(metafunc.definition.path)
     cases = get_session(metafunc.config).plan.cases
     for mark in {case.task.mark for case in cases} - set(TYPE_MARKS):
         metafunc.config.addinivalue_line("markers", f"{mark}: cases of that task type")
@@ -159,7 +162,7 @@ def _start(config: pytest.Config) -> None:
     run = getattr(config, "workerinput", {}).get("touchstone_run")
     folder = config.invocation_params.dir
     options = Options.parse(typed, config.rootpath, folder, run=run, command=command_of(config))
-    session = open_session(options)
+    session = open_session(options, partial(hash_plugins, config))
     config.stash[SESSION] = session
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Controller(session, config), NAME)

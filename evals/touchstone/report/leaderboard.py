@@ -126,8 +126,10 @@ def average(entries: Mapping[str, Reference], tasks: Sequence[TaskInfo], metrics
 def _score(reference: Reference | None, task: TaskInfo, metrics: Metrics, *, whole: bool) -> float | None:
     if reference is None:
         return None
-    entry = reference.baseline
-    name = (find_type(task.type).published_metric or task.main_score) if metrics == "published" else task.main_score
+    entry, kind, name = reference.baseline, find_type(task.type), task.main_score
+    # Only the best of all similarities is another number; elsewhere tables average the main score, as in MindSmall's.
+    if metrics == "published" and kind.best_of and kind.published_metric is not None:
+        name = kind.published_metric
     values = entry.subsets if name == entry.metric else entry.metrics.get(name, {})
     strata = tuple(values) if whole else task.strata
     if not strata or any(stratum not in values for stratum in strata):

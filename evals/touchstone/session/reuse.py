@@ -5,9 +5,10 @@ has. A cached outcome costs no import of torch, mteb, scipy or scikit-learn.
 """
 
 import hashlib
+import json
 import os
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, replace
 from functools import cache
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model
-from touchstone.environment import describe_environment, installed_for_good
+from touchstone.environment import describe_environment, installed_for_good, kernel_settings
 from touchstone.errors import TouchstoneError
 from touchstone.files.writing import to_json
 from touchstone.judging.gate import Comparison
@@ -39,6 +40,10 @@ T = TypeVar("T")
 NOT_COMPUTING = {"python", "platform", "touchstone-evals"}
 
 
+# The name in the environment of a run record for the hash of the code beside ours.
+PLUGINS = "plugins"
+
+
 class Known:
     """What a store knows of the cases of a run.
 
@@ -46,12 +51,16 @@ class Known:
         models: by alias, what cases may name.
         device: auto, cpu, cuda, cuda:N or mps.
         store: where it is kept; one that overwrites knows nothing.
+        plugins: returns the hash of the code beside ours in this process; asked when everything is loaded.
     """
 
-    def __init__(self, models: Mapping[str, Model], device: str, store: Store) -> None:
+    def __init__(
+        self, models: Mapping[str, Model], device: str, store: Store, plugins: Callable[[], str] = str
+    ) -> None:
         self._models = models
         self._device = device
         self._store = store
+        self._plugins = plugins
         self._keys: dict[str, dict[str, Any] | None] = {}
         self._identities: dict[str, ModelIdentity] = {}
 
@@ -62,7 +71,7 @@ class Known:
             ModelError: the model's weights are not there, or are not the ones pinned.
         """
         key = self._key(case)
-        outcome = None if key is None else _read(Outcome, self._store.kept(OUTCOMES, key))
+        outcome = None if key is None else _read(Outcome, self._get(OUTCOMES, key))
         if outcome is None:
             return None
         if outcome.samples_file is not None and self._store.read_samples(outcome.samples_file) is None:
@@ -83,7 +92,7 @@ class Known:
         """Cache the outcome of a case."""
         key = self._key(case)
         if key is not None:
-            self._store.keep(OUTCOMES, key, asdict(replace(outcome, phases={})))
+            self._put(OUTCOMES, key, asdict(replace(outcome, phases={})))
 
     def samples(self, outcome: Outcome) -> Samples | None:
         """Return the samples of an outcome, from the store; None where it has none or they are gone."""
@@ -94,28 +103,35 @@ class Known:
 
     def find_verdict(self, key: Mapping[str, Any]) -> Verdict | None:
         """Return what was decided before under a `verdict_key`."""
-        return _read(Verdict, self._store.kept(VERDICTS, key))
+        return _read(Verdict, self._get(VERDICTS, key))
 
     def find_examples(self, key: Mapping[str, Any]) -> Shown | None:
         """Return the examples that were cached under an `examples_key`."""
-        return _read(Shown, self._store.kept(EXAMPLES, key))
+        return _read(Shown, self._get(EXAMPLES, key))
 
     def keep_examples(self, key: Mapping[str, Any], shown: Shown) -> None:
         """Cache the examples of a case."""
-        self._store.keep(EXAMPLES, key, asdict(shown))
+        self._put(EXAMPLES, key, asdict(shown))
 
     def find_suites(self, key: Mapping[str, Any]) -> tuple[SuiteVerdict, ...] | None:
         """Return what all cases came to before, under a `suites_key`."""
-        content = self._store.kept(VERDICTS, key)
+        content = self._get(VERDICTS, key)
         return None if content is None else _read(tuple[SuiteVerdict, ...], content["suites"])
 
     def keep_verdict(self, key: Mapping[str, Any], verdict: Verdict) -> None:
         """Remember a decision."""
-        self._store.keep(VERDICTS, key, asdict(verdict))
+        self._put(VERDICTS, key, asdict(verdict))
 
     def keep_suites(self, key: Mapping[str, Any], suites: tuple[SuiteVerdict, ...]) -> None:
         """Remember what all cases came to."""
-        self._store.keep(VERDICTS, key, {"suites": [asdict(suite) for suite in suites]})
+        self._put(VERDICTS, key, {"suites": [asdict(suite) for suite in suites]})
+
+    def _get(self, kind: str, key: Mapping[str, Any]) -> Any:
+        content = self._store.get(kind, key)
+        return None if content is None else json.loads(content)
+
+    def _put(self, kind: str, key: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+        self._store.put(kind, key, to_json(dict(content)).encode())
 
     def _key(self, case: Case) -> dict[str, Any] | None:
         if case.id not in self._keys:
@@ -130,7 +146,7 @@ class Known:
         data = identify_data(case.task, case.source, self._store)
         if data is None:
             return None
-        return outcome_key(case, self._identity(case.alias), data, self._device)
+        return outcome_key(case, self._identity(case.alias), data, self._device) | {PLUGINS: self._plugins()}
 
     def _identity(self, alias: str) -> ModelIdentity:
         """Return who a model is; its files are looked at once, not for each of its cases."""
@@ -159,6 +175,7 @@ def outcome_key(case: Case, identity: ModelIdentity, data: str, device: str) -> 
         "device": _name_device(device),
         "code": measuring_code(),
         "libraries": _installation()["libraries"],
+        "kernels": kernel_settings(os.environ),
     }
 
 

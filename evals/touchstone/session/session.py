@@ -1,7 +1,7 @@
 """One run from its options to its files. Knows nothing of pytest; the plugin calls it."""
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -30,7 +30,7 @@ from touchstone.seams import TRIED, untried_mteb
 from touchstone.session.examples import show
 from touchstone.session.plan import Plan, find_cases
 from touchstone.session.reports import write_report
-from touchstone.session.reuse import Known, examples_key, suites_key, verdict_key
+from touchstone.session.reuse import PLUGINS, Known, examples_key, suites_key, verdict_key
 from touchstone.store.folder import Store
 from touchstone.task_types.base import Predicted
 
@@ -62,16 +62,18 @@ class Session:
     Args:
         options: checked.
         plan: the cases of these options.
+        plugins: returns the hash of the code beside ours in this process, such as a conftest's.
     """
 
-    def __init__(self, options: Options, plan: Plan) -> None:
+    def __init__(self, options: Options, plan: Plan, plugins: Callable[[], str] = str) -> None:
         self.options = options
         self.plan = plan
         self.env = describe_environment()
         self.store = Store(plan.store, run=options.run, reuse_api=options.reuse_api, overwrite=options.overwrite)
         self.baselines = Baselines(options.baselines)
         self.engine = LocalEngine(plan.models, options.device, self.store)
-        self.known = Known(plan.models, options.device, self.store)
+        self.known = Known(plan.models, options.device, self.store, plugins)
+        self._plugins = plugins
         self.started = datetime.now(UTC)
         self.targets = [find_target("--report", options.cwd, text) for text in options.reports]
         self.commit = find_commit(options.root)
@@ -205,7 +207,7 @@ class Session:
         run = Run(
             suite=self.plan.suite,
             started=self.started.isoformat(timespec="seconds"),
-            environment=self.env,
+            environment=self.env | ({PLUGINS: hashed} if (hashed := self._plugins()) else {}),
             commit=self.commit,
             records=records,
             suites=() if self.options.baseline == "update" else self._judge_models(records),  # accepting is not judging
@@ -261,13 +263,13 @@ class Session:
         return f"no baseline for {alias}:{case.key}; record one with: {command}"
 
 
-def open_session(options: Options) -> Session:
+def open_session(options: Options, plugins: Callable[[], str] = str) -> Session:
     """Find the cases of a run and get ready for them.
 
     Raises:
         TouchstoneError: something in the options, suites, models or baselines is wrong.
     """
-    return Session(options, find_cases(options))
+    return Session(options, find_cases(options), plugins)
 
 
 def _accept(outcome: Outcome, reference: Reference | None) -> Verdict:

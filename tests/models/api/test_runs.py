@@ -24,7 +24,8 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> None:
         typed = {"models": [f"api:{server.url}#{NAME}=served"], "tasks": [TASK, "SmokeRetrieval"], "limit": "20"}
         session = open_session(Options.parse(typed, root=folder, cwd=folder))
         for case in session.plan.cases:
-            session.measure(case, lambda _: None)
+            with session.measure(case, lambda _: None):
+                pass
 
 
 @pytest.fixture

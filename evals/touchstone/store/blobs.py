@@ -1,0 +1,82 @@
+"""Keyed blobs: content, the key that it was made for and a checksum of both, in one file.
+
+A file is the content, then a footer in JSON, the footer's length and a mark with the version of this format. Reading
+compares the key: a file that was copied under another name, or whose name's hash collides, is not taken for it.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from touchstone.errors import ConfigError
+
+FORMAT = 1
+MARK = b"touchstone blob "
+TAIL = len(MARK) + 8  # the mark, and four bytes each for the version and the footer's length
+
+
+def write_blob(path: Path, key: Mapping[str, Any], write: Callable[[BinaryIO], object]) -> None:
+    """Write a whole blob or nothing.
+
+    Args:
+        path: of the file; its folder is made.
+        key: everything that decides the content, as plain data.
+        write: writes the content to the file it is given.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("w+b") as file:
+            write(file)
+            file.seek(0)
+            footer = json.dumps({"key": dict(key), "sha256": _seal(file.read(), key)}, sort_keys=True).encode()
+            file.write(footer + MARK + FORMAT.to_bytes(4) + len(footer).to_bytes(4))
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def read_blob(path: Path, key: Mapping[str, Any]) -> bytes | None:
+    """Return the content of a blob; None if there is none, it is damaged, of an older format, or of another key.
+
+    Raises:
+        ConfigError: a newer version of this package wrote it.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError:
+        return None
+    content = _open(data, key)
+    if content is None and data[-TAIL:].startswith(MARK) and _version(data) > FORMAT:
+        raise ConfigError(f"{path}: was written by a newer touchstone; run that one, or name another --store")
+    return content if _version(data) == FORMAT else None
+
+
+def _version(data: bytes) -> int:
+    return int.from_bytes(data[-8:-4])
+
+
+def _open(data: bytes, key: Mapping[str, Any]) -> bytes | None:
+    """Return the content if the footer is whole and seals it and the key, whatever version the mark says."""
+    length = int.from_bytes(data[-4:])
+    if not data[-TAIL:].startswith(MARK) or length > len(data) - TAIL:
+        return None
+    content, footer = data[: -TAIL - length], data[-TAIL - length : -TAIL]
+    try:
+        said = json.loads(footer)
+    except ValueError:
+        return None
+    if not isinstance(said, dict) or said.get("key") != json.loads(json.dumps(dict(key))):
+        return None
+    return content if said.get("sha256") == _seal(content, key) else None
+
+
+def _seal(content: bytes, key: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(dict(key), sort_keys=True).encode())
+    digest.update(content)
+    return digest.hexdigest()
