@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import touchstone.measuring.engines.local
 from touchstone.config.models import Model
 from touchstone.models.base import OpenModel
-from touchstone.models.kinds import open_model
+from touchstone.models.kinds import KINDS
 from touchstone.store.folder import Store
 
 Vectors = NDArray[np.float32]
@@ -66,12 +65,15 @@ class Faulty:
 def plant(monkeypatch: pytest.MonkeyPatch, faults: Mapping[str, Fault]) -> None:
     """Make every model of a run faulty on the tasks named, behind its unchanged fingerprint."""
 
-    def open_faulty(model: Model, device: str, store: Store) -> OpenModel:
-        opened = open_model(model, device, store)
-        encoder: Any = Faulty(opened.encoder, faults)
-        return dataclasses.replace(opened, encoder=encoder)
+    kind = KINDS["sentence-transformers"]
 
-    monkeypatch.setattr(touchstone.measuring.engines.local, "open_model", open_faulty)
+    def open_faulty(model: Model, device: str, store: Store) -> OpenModel:
+        opened: Any = kind.open(model, device, store)
+        encoder: Any = Faulty(opened.encoder, faults)
+        faulty: OpenModel = dataclasses.replace(opened, encoder=encoder)
+        return faulty
+
+    monkeypatch.setitem(KINDS, kind.name, dataclasses.replace(kind, open=open_faulty))
 
 
 def save_tiny_model(folder: Path, seed: int = 0, dimension: int = 32) -> Path:

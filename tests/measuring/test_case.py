@@ -14,7 +14,7 @@ from touchstone.config.suites import Selection
 from touchstone.errors import ModelError
 from touchstone.measuring.case import measure
 from touchstone.models.base import OpenModel, OpenReranker
-from touchstone.models.kinds import open_model, open_reranker
+from touchstone.models.kinds import open_encoder, open_reranker
 from touchstone.records.cases import Case, Source, TaskInfo
 from touchstone.store.folder import Store
 from touchstone.tasks.catalog import find_tasks
@@ -38,13 +38,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def minilm(store: Store) -> OpenModel:
-    return open_model(find_model("minilm", load_models(), Path.cwd(), "--model"), "cpu", store)
+    return open_encoder(find_model("minilm", load_models(), Path.cwd(), "--model"), "cpu", store)
 
 
 @pytest.fixture(scope="module")
 def tiny(store: Store, tmp_path_factory: pytest.TempPathFactory) -> OpenModel:
     folder = save_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
-    return open_model(find_model(f"{folder}=tiny", {}, Path.cwd(), "--model"), "cpu", store)
+    return open_encoder(find_model(f"{folder}=tiny", {}, Path.cwd(), "--model"), "cpu", store)
 
 
 @pytest.fixture(scope="module")

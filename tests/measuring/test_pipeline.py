@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import touchstone.measuring.engines.local
 from tests.builders import write_retrieval
 from tests.encoders import save_tiny_cross_encoder, save_tiny_model
 from touchstone.config.models import Model, find_model, load_models
@@ -18,9 +17,9 @@ from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, PipelineSpec
 from touchstone.config.suites import Selection
 from touchstone.errors import ModelError
 from touchstone.measuring.engines.local import LocalEngine
-from touchstone.models.base import OpenModel, OpenReranker
-from touchstone.models.identity import identify, locate
-from touchstone.models.kinds import open_model
+from touchstone.models.base import Opened, OpenReranker
+from touchstone.models.identity import locate
+from touchstone.models.kinds import KINDS, identify
 from touchstone.records.cases import Case, Source
 from touchstone.records.outcomes import Outcome, Settings
 from touchstone.session.session import open_session
@@ -96,7 +95,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, score: Callable[[str, str], float]
         identity = identify(model, store)
         return OpenReranker(reranker=reranker, identity=identity, settings=Settings(), device="cpu", encode_kwargs={})
 
-    monkeypatch.setattr(touchstone.measuring.engines.local, "open_reranker", open_stand_in)
+    monkeypatch.setitem(KINDS, "cross-encoder", replace(KINDS["cross-encoder"], open=open_stand_in))
 
 
 @pytest.fixture
@@ -104,11 +103,13 @@ def retrievers_opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note every encoder that is loaded."""
     opened = []
 
-    def note(model: Model, device: str, store: Store) -> OpenModel:
-        opened.append(model.alias)
-        return open_model(model, device, store)
+    kind = KINDS["sentence-transformers"]
 
-    monkeypatch.setattr(touchstone.measuring.engines.local, "open_model", note)
+    def note(model: Model, device: str, store: Store) -> Opened:
+        opened.append(model.alias)
+        return kind.open(model, device, store)
+
+    monkeypatch.setitem(KINDS, kind.name, replace(kind, open=note))
     return opened
 
 
@@ -246,7 +247,7 @@ def test_what_was_found_in_other_circumstances_is_not_used(
             file.write('{"_id": "new", "title": "", "text": "a document that nobody asks for"}\n')
         articles = replace(articles, task=replace(articles.task, folder=Path(folder)))
     else:
-        retriever = replace(weak, spec=EncoderSpec(path=weak.spec.path, max_seq_length=8))  # type: ignore[union-attr]
+        retriever = replace(weak, spec=EncoderSpec(path=weak.spec.path, max_seq_length=8))  # type: ignore[attr-defined]
     outcome = measure(articles, pipe(retriever, cross, 5), store)
     assert retrievers_opened == ["weak", "weak"]
     assert not outcome.stages[0].reused
@@ -344,7 +345,7 @@ def test_a_two_stage_configuration_of_evalscope_runs_and_leaves_both_stages_fold
 ) -> None:
     """The configuration of EvalScope's own page, with local models in the place of its two."""
     write_retrieval(tmp_path / "hub" / "mteb" / "T2Retrieval", queries=12, seed=1, split="dev")
-    places = [str(model.spec.path) for model in (weak, cross)]  # type: ignore[union-attr]
+    places = [str(model.spec.path) for model in (weak, cross)]  # type: ignore[attr-defined]
     stages = [
         {"model_name_or_path": place, "is_cross_encoder": number == 1, "max_seq_length": 64,
          "model_kwargs": {"torch_dtype": "auto"}, "encode_kwargs": {"batch_size": 32}}

@@ -17,8 +17,7 @@ from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
 from touchstone.errors import ModelError
 from touchstone.models.base import OpenReranker
 from touchstone.models.cross_encoders import BatchedReranker
-from touchstone.models.identity import identify
-from touchstone.models.kinds import open_reranker
+from touchstone.models.kinds import identify, open_reranker
 from touchstone.store.folder import Store
 
 META = ModelMeta.create_empty({"name": "test/tiny", "revision": "1"})

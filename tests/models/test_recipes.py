@@ -19,7 +19,7 @@ from touchstone.config.specs import EncoderSpec
 from touchstone.encoding.checks import WatchedEncoder
 from touchstone.errors import ModelError
 from touchstone.models.base import OpenModel
-from touchstone.models.kinds import open_model
+from touchstone.models.kinds import open_encoder
 from touchstone.store.folder import Store
 
 QUERIES = ["How to bake a chocolate cake", "flu?", "Which of the two rivers is the longer one, and by how much", "x"]
@@ -48,7 +48,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def open_with(store: Store, folder: Path, **settings: Any) -> OpenModel:
-    return open_model(Model(alias="x", spec=EncoderSpec(path=folder, **settings), text="x"), "cpu", store)
+    return open_encoder(Model(alias="x", spec=EncoderSpec(path=folder, **settings), text="x"), "cpu", store)
 
 
 def open_saved(store: Store, bare: Path, saved_as: str, pooling: str, **settings: Any) -> OpenModel:

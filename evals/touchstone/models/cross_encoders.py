@@ -1,17 +1,23 @@
 """Cross-encoders: load one exactly as its specification says, and score pairs with it as mteb asks."""
 
-from typing import TYPE_CHECKING, Any
+import warnings
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec
 from touchstone.encoding.batching import CANARIES, WITHIN
 from touchstone.encoding.texts import read_texts
 from touchstone.encoding.token_batches import TokenBatches, count_tokens
 from touchstone.errors import ModelError
-from touchstone.models.identity import Weights
+from touchstone.models.base import ModelKind, OpenReranker, make_meta, only_reranks
+from touchstone.models.devices import find_device
+from touchstone.models.identity import Weights, describe, identify, locate
 from touchstone.models.loading import construct
+from touchstone.records.outcomes import Settings
+from touchstone.store.folder import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -163,3 +169,47 @@ def max_length_of(loaded: "CrossEncoder") -> int | None:
 def dtype_of(loaded: "CrossEncoder") -> str:
     """Return the data type of the weights, such as ``float32``."""
     return str(next(loaded.parameters()).dtype).removeprefix("torch.")
+
+
+def open_cross_encoder(model: Model, device: str, store: Store) -> OpenReranker:
+    """Load a cross-encoder.
+
+    Raises:
+        ModelError: it cannot be loaded, gives no score for a pair, or the device is not there.
+    """
+    from mteb.models import CrossEncoderWrapper
+
+    spec = cast("CrossEncoderSpec", model.spec)
+    weights = locate(model, store)
+    identity = describe(model, weights)
+    place = find_device(model, device)
+    loaded = load_cross_encoder(spec, model.alias, weights, place)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wrapper = CrossEncoderWrapper(loaded)  # makes a half-precision model's last layer float32, as mteb scores it
+    meta = make_meta(wrapper.mteb_model_meta, identity, model)
+    prompt = spec.prompt or ""
+    batched = BatchedReranker(loaded, meta, prompt=prompt, pairs_at_once=spec.batch_size)
+    batched.check()
+    prompts = {"query": prompt} if prompt else {}
+    return OpenReranker(
+        reranker=batched,
+        identity=identity,
+        settings=Settings(prompts=prompts, max_length=max_length_of(loaded), dtype=dtype_of(loaded)),
+        device=place,
+        prompt=prompt,
+        batch_size=spec.batch_size or 32,
+        encode_kwargs=dict(spec.encode_kwargs),
+        batched=batched,
+    )
+
+
+KIND = ModelKind(
+    name="cross-encoder",
+    spec=CrossEncoderSpec,
+    identify=identify,
+    open=open_cross_encoder,
+    device=find_device,
+    reads=lambda _: "pairs",
+    why_not=only_reranks,
+)

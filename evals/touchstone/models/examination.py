@@ -8,7 +8,6 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
 from touchstone.encoding.checks import COLLAPSED
@@ -16,7 +15,7 @@ from touchstone.encoding.prompted import PromptedEncoder, task_text
 from touchstone.encoding.prompts import check_names
 from touchstone.formatting import columns
 from touchstone.models.base import OpenModel
-from touchstone.models.kinds import open_model
+from touchstone.models.kinds import kind_of, open_encoder
 from touchstone.store.folder import Store
 from touchstone.tasks.catalog import known_tasks
 from touchstone.tasks.registry import quiet_mteb
@@ -92,7 +91,7 @@ def examine(model: Model, device: str, store: Store) -> Examination:
     Raises:
         ModelError: it cannot be loaded.
     """
-    opened = open_model(model, device, store)
+    opened = open_encoder(model, device, store)
     identity = opened.identity
     revision = "no revision" if identity.revision is None else f"revision {identity.revision}"
     said = "as published" if identity.unmodified else "modified or not published"
@@ -183,7 +182,7 @@ def _pipeline(model: Model, opened: OpenModel, device: str) -> Iterator[Row]:
     spec, settings, loaded = model.spec, opened.settings, cast("Any", opened.module)
     named = spec.changes()
 
-    rest = "the server" if isinstance(spec, ApiSpec) else "the model's files"
+    rest = "the server" if kind_of(model).served else "the model's files"
 
     def row(name: str, value: Any, key: str = "", otherwise: str = rest) -> Row:
         return Row(name=name, value="not known" if value is None else str(value),

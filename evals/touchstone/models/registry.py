@@ -2,11 +2,18 @@
 
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from touchstone.config.models import Model
 from touchstone.config.specs import RegistrySpec
 from touchstone.errors import ModelError, first_line, suggest
+from touchstone.models.base import ModelKind, OpenModel, make_meta
+from touchstone.models.devices import find_device
+from touchstone.models.identity import Weights, describe
+from touchstone.models.loading import settings_of
+from touchstone.records.outcomes import ModelIdentity, Settings
 from touchstone.seams import find
+from touchstone.store.folder import Store
 
 if TYPE_CHECKING:
     from mteb import EncoderProtocol
@@ -78,3 +85,50 @@ def watch_prompts(module: Any) -> Callable[[], str | None]:
 
     module.encode = noting
     return lambda: last
+
+
+def identify(model: Model, _store: Store) -> ModelIdentity:
+    """Return who a model is that mteb knows: its name and revision there, and the settings.
+
+    Raises:
+        ModelError: mteb does not know it.
+    """
+    meta = find_in_registry(_spec(model), model.alias)
+    are = {"registry": meta.name, "revision": meta.revision}
+    return describe(model, Weights(place=str(meta.name), revision=meta.revision, are=are))
+
+
+def open_registry(model: Model, device: str, store: Store) -> OpenModel:
+    """Load a model by mteb's own loader.
+
+    Raises:
+        ModelError: it cannot be loaded, it is no encoder of texts, or the device is not there.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    spec, identity, place = _spec(model), identify(model, store), find_device(model, device)
+    encoder = load_from_registry(spec, model.alias, place)
+    inside = getattr(encoder, "model", None)
+    loaded = inside if isinstance(inside, SentenceTransformer) else None
+    meta = encoder.mteb_model_meta
+    if meta is not None:
+        encoder.mteb_model_meta = make_meta(meta, identity, model)  # type: ignore[misc]  # only our name for it
+    # What mteb's code does with the prompts it has is its own; only those used are known, call by call.
+    return OpenModel(
+        encoder=encoder,
+        module=loaded,
+        identity=identity,
+        settings=Settings() if loaded is None else settings_of(loaded, None, None),
+        device=place,
+        quantize=None,
+        batch_size=spec.batch_size,
+        encode_kwargs=dict(spec.encode_kwargs),
+        prompt_used=(lambda: None) if loaded is None else watch_prompts(loaded),
+    )
+
+
+def _spec(model: Model) -> RegistrySpec:
+    return cast("RegistrySpec", model.spec)
+
+
+KIND = ModelKind(name="registry", spec=RegistrySpec, identify=identify, open=open_registry, device=find_device)

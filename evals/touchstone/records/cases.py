@@ -9,6 +9,8 @@ from touchstone.records.names import baseline_key, snake_case
 # mteb's types by who finds the documents to rank: the model among all of them, or the data set, a few for each query.
 SEARCHED = frozenset({"Retrieval", "InstructionRetrieval"})
 RERANKED = frozenset({"Reranking", "InstructionReranking"})
+# What a model is given at once: texts, pairs of them, or as a pipeline first the ones and then the others.
+Reads = Literal["texts", "pairs", "both"]
 GateRule = Literal["auto", "reproduce", "paired", "threshold"]
 BaselineMode = Literal["check", "record", "update", "off"]
 
