@@ -10,6 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from touchstone.config.models import Model
+from touchstone.encoding.encoder import MtebEncoder
+from touchstone.encoding.meter import Meter
 from touchstone.models.base import OpenModel
 from touchstone.models.kinds import KINDS
 from touchstone.store.folder import Store
@@ -42,24 +44,18 @@ def raising(vectors: Vectors) -> Vectors:
     raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
 
-class Faulty:
+class Faulty(MtebEncoder):
     """A healthy encoder whose vectors go through a fault, task by task."""
 
-    def __init__(self, encoder: Any, faults: Mapping[str, Fault]) -> None:
-        self.inner = encoder
+    def __init__(self, opened: OpenModel, meter: Meter, faults: Mapping[str, Fault]) -> None:
+        healthy: Any = opened.for_mteb(meter)
+        super().__init__(opened.encoder, healthy, opened.prompting, meter)  # type: ignore[arg-type]
         self.faults = faults
-        self.mteb_model_meta = encoder.mteb_model_meta
 
-    def encode(self, inputs: Any, *, task_metadata: Any, **kwargs: Any) -> Any:
-        vectors = np.asarray(self.inner.encode(inputs, task_metadata=task_metadata, **kwargs))
+    def compute(self, inputs: Any, task_metadata: Any, prompt_type: Any, options: Any) -> Any:
+        vectors, prompt = super().compute(inputs, task_metadata, prompt_type, options)
         fault = self.faults.get(task_metadata.name)
-        return vectors if fault is None else fault(vectors)
-
-    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
-        return self.inner.similarity(embeddings1, embeddings2)
-
-    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
-        return self.inner.similarity_pairwise(embeddings1, embeddings2)
+        return vectors if fault is None else fault(np.asarray(vectors)), prompt
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, faults: Mapping[str, Fault]) -> None:
@@ -69,8 +65,7 @@ def plant(monkeypatch: pytest.MonkeyPatch, faults: Mapping[str, Fault]) -> None:
 
     def open_faulty(model: Model, device: str, store: Store) -> OpenModel:
         opened: Any = kind.open(model, device, store)
-        encoder: Any = Faulty(opened.encoder, faults)
-        faulty: OpenModel = dataclasses.replace(opened, encoder=encoder)
+        faulty: OpenModel = dataclasses.replace(opened, for_mteb=lambda meter: Faulty(opened, meter, faults))
         return faulty
 
     monkeypatch.setitem(KINDS, kind.name, dataclasses.replace(kind, open=open_faulty))

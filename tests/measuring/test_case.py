@@ -11,6 +11,7 @@ from tests.encoders import save_tiny_cross_encoder, save_tiny_model
 from touchstone.config.models import Model, find_model, load_models
 from touchstone.config.specs import CrossEncoderSpec
 from touchstone.config.suites import Selection
+from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
 from touchstone.measuring.case import measure
 from touchstone.models.base import OpenModel, OpenReranker
@@ -48,9 +49,13 @@ def tiny(store: Store, tmp_path_factory: pytest.TempPathFactory) -> OpenModel:
 
 
 @pytest.fixture(scope="module")
-def tiny_reranker(store: Store, tmp_path_factory: pytest.TempPathFactory) -> OpenReranker:
-    folder = save_tiny_cross_encoder(tmp_path_factory.mktemp("cross") / "model")
-    return open_reranker(Model(alias="tiny", spec=CrossEncoderSpec(path=folder), text="tiny"), "cpu", store)
+def reranker_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_cross_encoder(tmp_path_factory.mktemp("rerankers") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def tiny_reranker(store: Store, reranker_folder: Path) -> OpenReranker:
+    return open_reranker(Model(alias="tiny", spec=CrossEncoderSpec(path=reranker_folder), text="tiny"), "cpu", store)
 
 
 def case_of(info: TaskInfo, source: Source, limit: int | None = None) -> Case:
@@ -151,7 +156,7 @@ def test_every_task_type_scores_what_a_plain_evaluate_scores(
     mock: Any, tiny: OpenModel, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The types without real data here: any that our capture, guard or selection changed would differ."""
-    assert_scores_what_mteb_does(mock, tiny, tiny.encoder, store, monkeypatch)
+    assert_scores_what_mteb_does(mock, tiny, tiny.for_mteb(Meter()), store, monkeypatch)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -159,11 +164,13 @@ def test_every_task_type_scores_what_a_plain_evaluate_scores(
     "name", ["Reranking", "MultilingualReranking", "InstructionReranking", "MultilingualInstructionReranking"]
 )
 def test_a_cross_encoder_scores_what_a_plain_evaluate_scores(
-    name: str, tiny_reranker: OpenReranker, store: Store, monkeypatch: pytest.MonkeyPatch
+    name: str, tiny_reranker: OpenReranker, reranker_folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (mock,) = [mock for mock in mock_tasks() if mock.__name__ in (f"Mock{name}", f"Mock{name}Task")]
-    batched: Any = tiny_reranker.batched
-    assert_scores_what_mteb_does(mock, tiny_reranker, batched._model, store, monkeypatch)
+    from sentence_transformers import CrossEncoder
+
+    plain: Any = CrossEncoder(str(reranker_folder), device="cpu")
+    assert_scores_what_mteb_does(mock, tiny_reranker, plain, store, monkeypatch)
 
 
 def assert_scores_what_mteb_does(

@@ -15,6 +15,7 @@ from touchstone.config.models import Model, find_model, load_models
 from touchstone.config.options import Options
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, PipelineSpec
 from touchstone.config.suites import Selection
+from touchstone.encoding.reranker import MtebReranker
 from touchstone.errors import ModelError
 from touchstone.measuring.engines.local import LocalEngine
 from touchstone.models.base import Opened, OpenReranker
@@ -83,17 +84,20 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, score: Callable[[str, str], float]
     """Open, for every cross-encoder, one that scores by a function of the two texts."""
     from mteb.models import ModelMeta
 
-    class StandIn:
-        mteb_model_meta = ModelMeta.create_empty({"name": "test/stand-in", "revision": "1"})
+    meta = ModelMeta.create_empty({"name": "test/stand-in", "revision": "1"})
 
-        def predict(self, inputs1: Any, inputs2: Any, **_: Any) -> Any:
-            pairs = zip(inputs1.dataset["text"][:], inputs2.dataset["text"][:], strict=True)
+    class StandIn:
+        def score(self, pairs: Any, **_: Any) -> Any:
             return np.array([score(*pair) for pair in pairs])
 
     def open_stand_in(model: Model, device: str, store: Store) -> OpenReranker:
-        reranker: Any = StandIn()
-        identity = identify(model, store)
-        return OpenReranker(reranker=reranker, identity=identity, settings=Settings(), device="cpu", encode_kwargs={})
+        scorer: Any = StandIn()
+        return OpenReranker(
+            for_mteb=lambda meter: MtebReranker(scorer, meta, meter),
+            identity=identify(model, store),
+            settings=Settings(),
+            device="cpu",
+        )
 
     monkeypatch.setitem(KINDS, "cross-encoder", replace(KINDS["cross-encoder"], open=open_stand_in))
 
@@ -333,11 +337,18 @@ def test_more_candidates_than_are_retrieved_is_one_sentence(
     ],
 )
 def test_a_broken_reranker_is_an_error(
-    articles: Case, weak: Model, store: Store, monkeypatch: pytest.MonkeyPatch, score: Any, sentence: str
+    articles: Case,
+    weak: Model,
+    cross: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    store: Store,
+    score: Any,
+    sentence: str,
 ) -> None:
     stand_in(monkeypatch, score)
     with pytest.raises(ModelError, match=sentence):
-        measure(articles, pipe(weak, weak, 5), store)
+        measure(articles, pipe(weak, cross, 5), store)
 
 
 def test_a_two_stage_configuration_of_evalscope_runs_and_leaves_both_stages_folders(

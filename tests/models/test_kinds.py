@@ -15,6 +15,8 @@ from torch.utils.data import DataLoader
 from tests.encoders import save_tiny_model
 from touchstone.config.models import Model, find_model, load_models
 from touchstone.config.specs import EncoderSpec, PipelineSpec, RegistrySpec
+from touchstone.encoding.encoder import task_text
+from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
 from touchstone.models.kinds import identify, open_encoder
 from touchstone.models.registry import watch_prompts
@@ -160,8 +162,8 @@ def test_settings_say_how_the_model_runs(store: Store, tiny: Path) -> None:
 def test_no_two_models_share_a_name_in_the_results(store: Store, tiny: Path, tmp_path: Path) -> None:
     other = save_tiny_model(tmp_path / "model", seed=1)
     models = [at(tiny), at(other), at(tiny, truncate_dim=8), named("minilm"), named("minilm@truncate_dim=8")]
-    metas = [open_encoder(model, "cpu", store).encoder.mteb_model_meta for model in models]
-    assert len({(meta.name, meta.revision) for meta in metas if meta is not None}) == len(models)
+    metas: list[Any] = [open_encoder(model, "cpu", store).for_mteb(Meter()).mteb_model_meta for model in models]
+    assert len({(meta.name, meta.revision) for meta in metas}) == len(models)
     assert (metas[3].name, metas[3].revision) == (
         "sentence-transformers/all-MiniLM-L6-v2",
         "8b3219a92973c328a8e22fadcfa821b5dc75636a",
@@ -239,9 +241,9 @@ def test_models_own_prompts_are_used_until_the_specification_says_one(
 ) -> None:
     import mteb
 
-    encoder: Any = open_encoder(at(with_own_prompts(tmp_path, tiny), **settings), "cpu", store).encoder
+    prompting: Any = open_encoder(at(with_own_prompts(tmp_path, tiny), **settings), "cpu", store).prompting
     got = tuple(
-        encoder.prompt(mteb.get_task(task).metadata, None if role is None else PromptType(role)).text
+        prompting.find(task_text(mteb.get_task(task).metadata, None if role is None else PromptType(role))).text
         for task, role in CALLS
     )
     assert got == expected
@@ -255,7 +257,7 @@ def test_vectors_are_those_of_mtebs_wrapper_where_both_know_the_prompts(
     from mteb.models import SentenceTransformerEncoderWrapper
 
     folder = with_own_prompts(tmp_path, tiny)
-    ours = open_encoder(at(folder), "cpu", store).encoder
+    ours = open_encoder(at(folder), "cpu", store).for_mteb(Meter())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = SentenceTransformerEncoderWrapper(str(folder), device="cpu")
@@ -276,7 +278,7 @@ def test_model_of_mtebs_registry_encodes_and_has_an_identity(store: Store) -> No
     opened = open_encoder(registered(), "cpu", store)
     assert (opened.identity.name, opened.identity.revision) == ("mteb/baseline-random-encoder", "2")
     assert opened.identity.unmodified
-    assert opened.prompt_used() is None
+    assert opened.for_mteb(Meter()).encoded is None
     assert opened.settings.prompts is None
     other = identify(registered(embed_dim=8), store)
     assert other.fingerprint != opened.identity.fingerprint

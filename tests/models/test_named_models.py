@@ -13,7 +13,7 @@ from touchstone.config.base import Spec
 from touchstone.config.models import load_models
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, RegistrySpec, WeightsSpec
 from touchstone.config.suites import Selection, load_suite
-from touchstone.encoding.prompted import task_text
+from touchstone.encoding.encoder import task_text
 from touchstone.encoding.prompts import check_names
 from touchstone.models.base import prompting_of
 from touchstone.tasks.catalog import find_tasks, known_tasks

@@ -1,65 +1,60 @@
 """What a kind of model is, and opened models as measuring gets them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from touchstone.config.api import ApiSpec
 from touchstone.config.base import Spec
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
-from touchstone.encoding.batching import BatchedModel
+from touchstone.encoding.base import TextEncoder
+from touchstone.encoding.encoder import MtebEncoder
+from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Prompting
-from touchstone.models.api.embedding import ApiModel
+from touchstone.encoding.reranker import MtebReranker
 from touchstone.records.cases import RERANKED, SEARCHED, Reads
 from touchstone.records.outcomes import ModelIdentity, Settings
 from touchstone.store.folder import Store
 
 if TYPE_CHECKING:
     import torch
-    from mteb import EncoderProtocol
-    from mteb.models import CrossEncoderProtocol, ModelMeta
+    from mteb.models import ModelMeta
     from sentence_transformers import SentenceTransformer
-
-    from touchstone.models.api.served import ServedReranker
-    from touchstone.models.cross_encoders import BatchedReranker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenModel:
-    """A loaded model: the encoder for mteb, the torch module inside if any, who it is and how it runs.
+    """A loaded model: what mteb is given of it for a measurement, who it is and how it runs.
 
-    ``batched`` is what batches and stores, where that is ours to do. ``prompt_used`` tells what was put before the
-    texts of the encoder's last call, None where that is not known.
+    ``encoder`` and ``prompting`` are what encodes and what decides prompts, None where code of mteb's does both.
+    ``module`` is the torch module inside, if any. ``searched_on`` is the device that its vectors are searched on, None
+    for where they are.
     """
 
-    encoder: "EncoderProtocol"
-    module: "torch.nn.Module | None"
+    for_mteb: Callable[[Meter], MtebEncoder]
+    encoder: TextEncoder | None = None
+    prompting: Prompting | None = None
+    module: "torch.nn.Module | None" = None
     identity: ModelIdentity
     settings: Settings
     device: str
-    quantize: str | None
-    batch_size: int
-    encode_kwargs: Mapping[str, Any]
-    batched: BatchedModel | ApiModel | None = None
-    prompt_used: Callable[[], str | None] = lambda: None
+    searched_on: str | None = None
+    quantize: str | None = None
+    batch_size: int = 32
+    encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenReranker:
-    """A loaded model that scores pairs, who it is and how it runs.
+    """A loaded model that scores pairs: what mteb is given of it for a measurement, who it is and how it runs."""
 
-    ``batched`` is what batches, where that is ours to do; ``prompt`` is put before each query.
-    """
-
-    reranker: "CrossEncoderProtocol"
+    for_mteb: Callable[[Meter], MtebReranker]
     identity: ModelIdentity
     settings: Settings
     device: str
-    prompt: str = ""
     batch_size: int = 32
-    encode_kwargs: Mapping[str, Any]
-    batched: "BatchedReranker | ServedReranker | None" = None
+    encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
 from touchstone.encoding.checks import COLLAPSED
-from touchstone.encoding.prompted import PromptedEncoder, task_text
+from touchstone.encoding.encoder import task_text
+from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import check_names
 from touchstone.formatting import columns
 from touchstone.models.base import OpenModel
@@ -163,11 +164,11 @@ def _encode(opened: OpenModel, batch_size: int) -> Vectors:
 
     texts = [text for side in zip(*PAIRS, strict=True) for text in side]
     inputs: Any = DataLoader(cast("Any", Dataset.from_dict({"text": texts})), batch_size=batch_size)
-    anew = nullcontext() if opened.batched is None else opened.batched.encoding_anew(batch_size)
+    anew = nullcontext() if opened.encoder is None else opened.encoder.encoding_anew(batch_size)
     with quiet_mteb(), anew:
         import mteb
 
-        vectors: Any = opened.encoder.encode(
+        vectors: Any = opened.for_mteb(Meter()).encode(
             inputs,
             task_metadata=mteb.get_task("STSBenchmark").metadata,
             hf_split="test",
@@ -234,7 +235,7 @@ def _name(module: Any) -> str:
 
 
 def _prompts(opened: OpenModel) -> Iterator[Row]:
-    if not isinstance(opened.encoder, PromptedEncoder):
+    if opened.prompting is None:
         return
     with quiet_mteb():
         import mteb
@@ -242,7 +243,7 @@ def _prompts(opened: OpenModel) -> Iterator[Row]:
 
         for label, task, role in TEXTS:
             text = task_text(mteb.get_task(task).metadata, None if role is None else PromptType(role))
-            prompt = opened.encoder.prompting.find(text)
+            prompt = opened.prompting.find(text)
             yield Row(name=label, value=quote(prompt.text) if prompt.text else "nothing", source=prompt.source)
 
 
@@ -252,9 +253,9 @@ def quote(text: str) -> str:
 
 
 def _notes(opened: OpenModel) -> Iterator[str]:
-    if not isinstance(opened.encoder, PromptedEncoder):
+    if opened.prompting is None:
         return
-    prompting, tasks = opened.encoder.prompting, known_tasks()
+    prompting, tasks = opened.prompting, known_tasks()
     for name, text in prompting.prompts.items():
         if text and check_names({name: text}, tasks):
             yield f"no text gets prompts.{name} of {prompting.said_by}, {quote(text)}: mteb has nothing of that name"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
 from touchstone.encoding.batching import BatchedModel
-from touchstone.encoding.prompted import PromptedEncoder
+from touchstone.encoding.encoder import MtebEncoder
 from touchstone.models.base import ModelKind, OpenModel, make_meta, prompting_of
 from touchstone.models.devices import computed_by, find_device
 from touchstone.models.identity import Weights, describe, identify, locate, vector_fingerprint
@@ -61,19 +61,20 @@ def open_sentence_transformer(model: Model, device: str, store: Store) -> OpenMo
     embeddings = store.embeddings(space_of(model, weights, identity, loaded))
     batched = BatchedModel(loaded, embeddings=embeddings, texts_at_once=spec.batch_size)
     batched.check()
-    encoder = PromptedEncoder(batched, cast("Comparing", wrap(loaded, identity, model)), prompting)
+    wrapped = cast("Comparing", wrap(loaded, identity, model))
     normalize = {} if spec.normalize is None else {"normalize_embeddings": spec.normalize}
     return OpenModel(
-        encoder=encoder,
+        for_mteb=lambda meter: MtebEncoder(batched, wrapped, prompting, meter),
+        encoder=batched,
+        prompting=prompting,
         module=loaded,
         identity=identity,
         settings=settings_of(loaded, prompting.in_the_clear(), spec.quantize),
         device=place,
+        searched_on=place,
         quantize=spec.quantize,
         batch_size=spec.batch_size or 32,
         encode_kwargs={**spec.encode_kwargs, **normalize},
-        batched=batched,
-        prompt_used=lambda: encoder.prompt_used,
     )
 
 

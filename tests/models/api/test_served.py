@@ -9,6 +9,7 @@ import pytest
 from tests.models.api.server import NAME, Server, serving, with_status
 from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model
+from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
 from touchstone.models.api.served import Served
 from touchstone.models.kinds import identify, open_encoder
@@ -58,7 +59,8 @@ def test_opening_asks_and_tells_what_is_known(server: Server, tmp_path: Path) ->
     assert (opened.settings.dimension, opened.settings.max_characters) == (64, 50)
     assert opened.settings.prompts == {"query": "q: "}
     assert opened.device == "api"
-    meta = opened.encoder.mteb_model_meta
+    meta = opened.for_mteb(Meter()).mteb_model_meta
+    assert meta is not None
     assert meta.name == f"api/{NAME}__{opened.identity.fingerprint}"
     assert meta.revision == opened.identity.fingerprint
     assert not (tmp_path / "embeddings").exists(), "no store of vectors without --reuse-api"

@@ -4,10 +4,12 @@ from typing import cast
 
 from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model
-from touchstone.encoding.prompted import PromptedEncoder
+from touchstone.encoding.encoder import MtebEncoder
+from touchstone.encoding.reranker import MtebReranker
 from touchstone.models.api.client import ApiClient
 from touchstone.models.api.embedding import ApiModel
-from touchstone.models.api.served import Served, ServedReranker
+from touchstone.models.api.reranking import ApiReranker
+from touchstone.models.api.served import Served, make_empty_meta
 from touchstone.models.base import ModelKind, OpenModel, OpenReranker, make_meta, only_reranks, prompting_of
 from touchstone.models.devices import ELSEWHERE
 from touchstone.models.identity import Weights, describe, vector_fingerprint
@@ -44,9 +46,10 @@ def _open_encoder(model: Model, store: Store) -> OpenModel:
     asked.check()
     prompting = prompting_of(spec)
     served = Served(spec.similarity, lambda meta: make_meta(meta, identity, model))
-    encoder = PromptedEncoder(asked, served, prompting)
     return OpenModel(
-        encoder=encoder,
+        for_mteb=lambda meter: MtebEncoder(asked, served, prompting, meter),
+        encoder=asked,
+        prompting=prompting,
         module=None,
         identity=identity,
         settings=Settings(
@@ -56,23 +59,21 @@ def _open_encoder(model: Model, store: Store) -> OpenModel:
         quantize=None,
         batch_size=spec.batch_size,
         encode_kwargs={},
-        batched=asked,
-        prompt_used=lambda: encoder.prompt_used,
     )
 
 
 def _open_reranker(model: Model, store: Store) -> OpenReranker:
     spec, identity = _spec(model), identify(model, store)
-    asked = ServedReranker(ApiClient(spec, model.alias), lambda meta: make_meta(meta, identity, model))
+    asked = ApiReranker(ApiClient(spec, model.alias))
     asked.check()
+    meta = make_meta(make_empty_meta(model_type=["cross-encoder"]), identity, model)
     return OpenReranker(
-        reranker=asked,
+        for_mteb=lambda meter: MtebReranker(asked, meta, meter),
         identity=identity,
         settings=Settings(prompts={}, max_characters=spec.max_characters),
         device=ELSEWHERE,
         batch_size=spec.batch_size,
         encode_kwargs={},
-        batched=asked,
     )
 
 
