@@ -125,15 +125,18 @@ def test_fingerprint_covers_weights_and_settings(folder: Path, store: Store, tmp
 def test_an_encoder_is_no_cross_encoder(kind: str, store: Store, tmp_path: Path) -> None:
     """The library would put a layer of random numbers on top, and say so in a log only."""
     encoder = save_tiny_model(tmp_path / "encoder")
-    place = encoder if kind.startswith("sentence") else tmp_path / "encoder-bare"
-    with pytest.raises(ModelError, match=r"^tiny: .* is a BertModel, which has no layer that scores a pair; "):
+    if kind.startswith("sentence"):
+        place, sentence = encoder, 'is a SentenceTransformer; write kind = "sentence-transformers" in models.toml$'
+    else:
+        place, sentence = tmp_path / "encoder-bare", "is a BertModel, which has no layer that scores a pair; "
+    with pytest.raises(ModelError, match=rf"^tiny: .* {sentence}"):
         open_reranker(at(place), "cpu", store)
 
 
 def test_a_classifier_of_pairs_is_no_reranker(store: Store, tmp_path: Path) -> None:
     three = save_tiny_cross_encoder(tmp_path / "nli", labels=3)
     with pytest.raises(
-        ModelError, match=r"^tiny: .*nli gives 3 numbers for a pair; a reranker gives one, its score$"
+        ModelError, match=r"^tiny: .*nli is a BertForSequenceClassification, which gives 3 numbers; a cro"
     ):
         open_reranker(at(three), "cpu", store)
 

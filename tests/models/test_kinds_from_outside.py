@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import spearmanr
 
 import touchstone
-from tests.models.api.test_runs import EVALS
+from tests.plugin.test_plugin import EVALS
 
 SIMILARITY = Path(touchstone.__file__).parent / "data" / "similarity"
 PACKAGE = '''
