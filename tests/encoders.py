@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-import touchstone.measuring.engines.local
 from touchstone.config.models import Model
+from touchstone.encoding.encoder import MtebEncoder
+from touchstone.encoding.meter import Meter
 from touchstone.models.base import OpenModel
-from touchstone.models.kinds import open_model
+from touchstone.models.kinds import KINDS
 from touchstone.store.folder import Store
 
 Vectors = NDArray[np.float32]
@@ -43,35 +44,31 @@ def raising(vectors: Vectors) -> Vectors:
     raise RuntimeError("CUDA error: an illegal memory access was encountered")
 
 
-class Faulty:
+class Faulty(MtebEncoder):
     """A healthy encoder whose vectors go through a fault, task by task."""
 
-    def __init__(self, encoder: Any, faults: Mapping[str, Fault]) -> None:
-        self.inner = encoder
+    def __init__(self, opened: OpenModel, meter: Meter, faults: Mapping[str, Fault]) -> None:
+        healthy: Any = opened.for_mteb(meter)
+        super().__init__(opened.encoder, healthy, opened.prompting, meter)  # type: ignore[arg-type]
         self.faults = faults
-        self.mteb_model_meta = encoder.mteb_model_meta
 
-    def encode(self, inputs: Any, *, task_metadata: Any, **kwargs: Any) -> Any:
-        vectors = np.asarray(self.inner.encode(inputs, task_metadata=task_metadata, **kwargs))
+    def compute(self, inputs: Any, task_metadata: Any, prompt_type: Any, options: Any) -> Any:
+        vectors, prompt = super().compute(inputs, task_metadata, prompt_type, options)
         fault = self.faults.get(task_metadata.name)
-        return vectors if fault is None else fault(vectors)
-
-    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
-        return self.inner.similarity(embeddings1, embeddings2)
-
-    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
-        return self.inner.similarity_pairwise(embeddings1, embeddings2)
+        return vectors if fault is None else fault(np.asarray(vectors)), prompt
 
 
 def plant(monkeypatch: pytest.MonkeyPatch, faults: Mapping[str, Fault]) -> None:
     """Make every model of a run faulty on the tasks named, behind its unchanged fingerprint."""
 
-    def open_faulty(model: Model, device: str, store: Store) -> OpenModel:
-        opened = open_model(model, device, store)
-        encoder: Any = Faulty(opened.encoder, faults)
-        return dataclasses.replace(opened, encoder=encoder)
+    kind = KINDS["sentence-transformers"]
 
-    monkeypatch.setattr(touchstone.measuring.engines.local, "open_model", open_faulty)
+    def open_faulty(model: Model, device: str, store: Store) -> OpenModel:
+        opened: Any = kind.open(model, device, store)
+        faulty: OpenModel = dataclasses.replace(opened, for_mteb=lambda meter: Faulty(opened, meter, faults))
+        return faulty
+
+    monkeypatch.setitem(KINDS, kind.name, dataclasses.replace(kind, open=open_faulty))
 
 
 def save_tiny_model(folder: Path, seed: int = 0, dimension: int = 32) -> Path:

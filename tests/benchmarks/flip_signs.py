@@ -22,7 +22,7 @@ from touchstone.config.suites import Selection
 from touchstone.judging.gate import judge
 from touchstone.judging.pairing import Paired, pair
 from touchstone.measuring.case import measure
-from touchstone.models.kinds import open_model
+from touchstone.models.kinds import open_encoder
 from touchstone.records.cases import Case, Policy, Source
 from touchstone.records.samples import Samples
 from touchstone.store.folder import Store
@@ -51,7 +51,7 @@ def measure_both(name: str, mirror: Path, store: Store) -> tuple[Samples, Sample
     )
     found = []
     for model in (CANDIDATE, REFERENCE):
-        opened = open_model(find_model(model, load_models(), Path.cwd(), "--model"), "cpu", store)
+        opened = open_encoder(find_model(model, load_models(), Path.cwd(), "--model"), "cpu", store)
         with measure(case, opened, store, lambda _: None) as measured:
             assert measured.samples is not None
             found.append(measured.samples)

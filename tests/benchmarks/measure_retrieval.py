@@ -131,6 +131,7 @@ def run_size(side: str, folder: Path, documents: int, queries: int) -> dict[str,
     import touchstone.measuring.case
     from touchstone.config.options import Options
     from touchstone.models.base import OpenModel
+    from touchstone.models.registry import RegistryEncoder
     from touchstone.records.outcomes import ModelIdentity, Settings
     from touchstone.session.plan import find_cases
     from touchstone.store.folder import Store
@@ -145,14 +146,10 @@ def run_size(side: str, folder: Path, documents: int, queries: int) -> dict[str,
     store = Store(folder / "store")
     encoder: Any = Given(ModelMeta.create_empty({"name": "given/vectors", "revision": "1"}), documents, queries)
     model = OpenModel(
-        encoder=encoder,
-        module=None,
+        for_mteb=lambda meter: RegistryEncoder(encoder, encoder.mteb_model_meta, meter),
         identity=ModelIdentity(name="given/vectors", revision="1", unmodified=True, fingerprint="0" * 12),
         settings=Settings(),
         device="cpu",
-        quantize=None,
-        batch_size=32,
-        encode_kwargs={},
     )
     with open_task(case.task, case.source, store) as opened:
         started = time.process_time()

@@ -160,7 +160,7 @@ def run_touchstone(asked: argparse.Namespace, watch: Stopwatch) -> dict[str, Any
     """Evaluate with our runner."""
     with watch("import"):
         import touchstone.measuring.case
-        from touchstone.models.kinds import open_model
+        from touchstone.models.kinds import open_encoder
         from touchstone.store.folder import Store
 
         import_what_the_first_case_needs()
@@ -168,7 +168,7 @@ def run_touchstone(asked: argparse.Namespace, watch: Stopwatch) -> dict[str, Any
     plan = open_cases(asked.mirror, asked.tasks, asked.folder)
     store = Store(asked.folder / "store")
     with watch("load"):
-        model = open_model(plan.models["minilm"], "cpu", store)
+        model = open_encoder(plan.models["minilm"], "cpu", store)
     found = {}
     for case in plan.cases:
         timer = Stopwatch()

@@ -3,14 +3,15 @@ from typing import Any
 
 import pytest
 
+from touchstone.config.base import Spec
 from touchstone.config.models import Model, find_model, load_models
-from touchstone.config.specs import EncoderSpec, ModelSpec, RegistrySpec
+from touchstone.config.specs import EncoderSpec, RegistrySpec
 from touchstone.errors import ConfigError
 
 HUB = '[x]\nid = "org/name"\n'
 KINDS = '"sentence-transformers", "registry", "cross-encoder", "pipeline", "api"'
 ONE_PLACE = 'needs one place to load from, "id", "path", or "package" with "path"; it names '
-NAMED: dict[str, ModelSpec] = {
+NAMED: dict[str, Spec] = {
     "minilm": EncoderSpec(id="org/minilm"),
     "bge": EncoderSpec(id="org/bge"),
     "bge+truncate_dim-8": EncoderSpec(id="o/b"),

@@ -12,9 +12,12 @@ from sentence_transformers import SentenceTransformer
 
 from tests.encoders import save_tiny_model
 from touchstone.encoding.batching import BatchedModel
+from touchstone.encoding.meter import Meter
+from touchstone.encoding.prompts import Role
 from touchstone.errors import ModelError
 from touchstone.store.vectors import Embeddings
 
+ROLES: dict[str, Role | None] = {"encode": None, "encode_query": "query", "encode_document": "document"}
 TEXTS = ["a", "abc def", "a", "", "the quick brown fox " * 20, "abc def", "x y z"]
 
 
@@ -44,27 +47,26 @@ def test_any_batches_give_the_models_own_vectors(
     assert_same(ours.reshape(len(texts), -1), model.encode(texts).reshape(len(texts), -1))
 
 
-@pytest.mark.parametrize("method", ["encode", "encode_query", "encode_document"])
+@pytest.mark.parametrize("method", ROLES)
 @pytest.mark.parametrize("prompt", [None, "", "s "])
 @pytest.mark.parametrize("normalize", [False, True])
 def test_prompts_and_normalisation_are_the_models(
     model: SentenceTransformer, tmp_path: Path, method: str, prompt: str | None, normalize: bool
 ) -> None:
-    batched = BatchedModel(model, embeddings=Embeddings(tmp_path))
+    batched, meter = BatchedModel(model, embeddings=Embeddings(tmp_path)), Meter()
     expected = getattr(model, method)(TEXTS, prompt=prompt, normalize_embeddings=normalize)
+    asked: Any = {"role": ROLES[method], "prompt": prompt, "normalize_embeddings": normalize, "batch_size": 3}
     for _ in range(2):  # encoded, then read
-        assert_same(
-            getattr(batched, method)(TEXTS, prompt=prompt, normalize_embeddings=normalize, batch_size=3), expected
-        )
-    assert batched.encoded == 5
+        assert_same(batched.encode(TEXTS, meter=meter, **asked), expected)
+    assert meter.computed == 5
 
 
 def test_each_distinct_text_is_encoded_once(model: SentenceTransformer) -> None:
-    batched = BatchedModel(model)
-    batched.encode(TEXTS)
-    assert batched.encoded == len(set(TEXTS)) == 5
-    batched.encode(TEXTS)
-    assert batched.encoded == 10
+    batched, meter = BatchedModel(model), Meter()
+    batched.encode(TEXTS, meter=meter)
+    assert meter.computed == len(set(TEXTS)) == 5
+    batched.encode(TEXTS, meter=meter)
+    assert meter.computed == 10
 
 
 def test_what_the_store_knows_is_not_encoded_again(model: SentenceTransformer, tmp_path: Path) -> None:
@@ -72,12 +74,13 @@ def test_what_the_store_knows_is_not_encoded_again(model: SentenceTransformer, t
     first.encode(TEXTS[:3])
     first.flush()
     second = BatchedModel(model, embeddings=Embeddings(tmp_path))
-    assert_same(second.encode(TEXTS), model.encode(TEXTS))
-    assert second.encoded == 3
+    meter = Meter()
+    assert_same(second.encode(TEXTS, meter=meter), model.encode(TEXTS))
+    assert meter.computed == 3
 
 
 def test_roles_and_prompts_do_not_share_vectors(model: SentenceTransformer, tmp_path: Path) -> None:
-    batched = BatchedModel(model, embeddings=Embeddings(tmp_path))
+    batched, meter = BatchedModel(model, embeddings=Embeddings(tmp_path)), Meter()
     calls: list[tuple[str, dict[str, Any]]] = [
         ("encode", {}),
         ("encode_query", {}),
@@ -85,17 +88,17 @@ def test_roles_and_prompts_do_not_share_vectors(model: SentenceTransformer, tmp_
         ("encode", {"normalize_embeddings": True}),
     ]
     for method, kwargs in calls:
-        assert_same(getattr(batched, method)(["abc"], **kwargs), getattr(model, method)(["abc"], **kwargs))
-    assert batched.encoded == 4
+        ours = batched.encode(["abc"], role=ROLES[method], meter=meter, **kwargs)
+        assert_same(ours, getattr(model, method)(["abc"], **kwargs))
+    assert meter.computed == 4
 
 
 def test_without_prompts_queries_and_documents_share_their_vectors(tmp_path: Path) -> None:
     model = SentenceTransformer(str(save_tiny_model(tmp_path / "tiny")), device="cpu")
-    batched = BatchedModel(model, embeddings=Embeddings(tmp_path / "store"))
-    batched.encode_query(["abc"])
-    batched.encode_document(["abc"])
-    batched.encode(["abc"])
-    assert batched.encoded == 1
+    batched, meter = BatchedModel(model, embeddings=Embeddings(tmp_path / "store")), Meter()
+    for role in ROLES.values():
+        batched.encode(["abc"], role=role, meter=meter)
+    assert meter.computed == 1
 
 
 def test_padding_stays_within_the_budget(model: SentenceTransformer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +157,7 @@ def test_a_text_too_large_for_the_device_is_one_sentence(
 @pytest.mark.parametrize("name", ["precision", "output_value", "convert_to_tensor", "pool"])
 def test_options_that_give_no_plain_vectors_are_refused(model: SentenceTransformer, name: str) -> None:
     with pytest.raises(ModelError, match=rf"^encode_kwargs\.{name}: "):
-        BatchedModel(model).encode(["a"], **{name: "int8"})
+        BatchedModel(model).encode(["a"], **{name: "int8"})  # type: ignore[arg-type]
 
 
 def test_a_model_that_agrees_with_itself_passes_its_check(model: SentenceTransformer) -> None:
@@ -172,10 +175,3 @@ def test_a_model_whose_vectors_depend_on_their_batch_is_refused(
     monkeypatch.setattr(model, "encode", leaking)
     with pytest.raises(ModelError, match=r"^the model's vectors depend on what else is in a batch: "):
         BatchedModel(model).check()
-
-
-def test_the_rest_is_the_models_own(model: SentenceTransformer) -> None:
-    batched = BatchedModel(model)
-    assert batched.max_seq_length == model.max_seq_length
-    vectors = model.encode(["a", "b"])
-    assert_same(batched.similarity(vectors, vectors), model.similarity(vectors, vectors))

@@ -14,18 +14,24 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from tests.builders import FakeEncoder, vectors_by_text
-from touchstone.encoding.checks import WatchedEncoder
+from touchstone.encoding.encoder import MtebEncoder
+from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
+from touchstone.models.registry import RegistryEncoder
 
 TEXTS = [f"text number {i}" for i in range(50)]
 
 
-def watch(give: Any, *, takes: float = 0.0) -> WatchedEncoder:
+def watch(give: Any, *, takes: float = 0.0) -> MtebEncoder:
     """Watch an encoder that gives the same vectors whatever the texts, or what a function says."""
-    return WatchedEncoder(FakeEncoder(give if callable(give) else lambda _: give, takes=takes), None, lambda _: None)
+    return face(FakeEncoder(give if callable(give) else lambda _: give, takes=takes))
 
 
-def encode(watched: WatchedEncoder, texts: Sequence[str] = TEXTS, batch_size: int = 8, role: Any = None) -> Any:
+def face(encoder: FakeEncoder, told: Any = lambda _: None, **more: Any) -> MtebEncoder:
+    return RegistryEncoder(encoder, encoder.mteb_model_meta, Meter(told), **more)
+
+
+def encode(watched: MtebEncoder, texts: Sequence[str] = TEXTS, batch_size: int = 8, role: Any = None) -> Any:
     inputs: Any = DataLoader(cast("Any", Dataset.from_dict({"text": list(texts)})), batch_size=batch_size)
     task: Any = SimpleNamespace(type="STS")
     return watched.encode(inputs, task_metadata=task, prompt_type=role, hf_split="test", hf_subset="default")
@@ -177,7 +183,7 @@ def batchwise(module: Tiny, size: int) -> FakeEncoder:
 def test_progress_is_told_after_every_batch_of_a_call_and_never_outside_one() -> None:
     told: list[str] = []
     module = Tiny()
-    watched = WatchedEncoder(batchwise(module, 2), module, told.append)
+    watched = face(batchwise(module, 2), told.append, module=module)
 
     encode(watched, TEXTS[:5])
     module({"input_ids": torch.tensor([1])})
@@ -195,7 +201,7 @@ def test_a_failing_encoder_is_watched_no_longer() -> None:
         raise RuntimeError("out of memory")
 
     with pytest.raises(RuntimeError, match="out of memory"):
-        encode(WatchedEncoder(FakeEncoder(give), module, told.append))
+        encode(face(FakeEncoder(give), told.append, module=module))
     module({"input_ids": torch.tensor([1])})
 
     assert told == []
@@ -203,20 +209,17 @@ def test_a_failing_encoder_is_watched_no_longer() -> None:
 
 def test_similarities_and_metadata_are_the_encoders_own() -> None:
     fake = FakeEncoder()
-    watched = WatchedEncoder(fake, None, lambda _: None)
+    watched = face(fake)
     a, b = vectors_by_text(TEXTS[:3]), vectors_by_text(TEXTS[3:6])
-    renamed = fake.mteb_model_meta.model_copy(update={"name": "test/renamed"})
 
-    watched.mteb_model_meta = renamed
-
-    assert fake.mteb_model_meta is watched.mteb_model_meta is renamed
+    assert watched.mteb_model_meta is fake.mteb_model_meta
     assert np.array_equal(watched.similarity(a, b), a @ b.T)
     assert np.array_equal(watched.similarity_pairwise(a, b), (a * b).sum(axis=1))
 
 
 def test_prompts_used_are_told_by_role_or_type_and_each_once() -> None:
     said = iter(["q: ", "q: ", "", "now: "])
-    watched = WatchedEncoder(FakeEncoder(), None, lambda _: None, lambda: next(said))
+    watched = face(FakeEncoder(), prompt_used=lambda: next(said))
     for role in (PromptType.query, PromptType.query, PromptType.document, None):
         encode(watched, role=role)
     assert watched.prompts == {"STS": ("now: ",), "document": ("",), "query": ("q: ",)}

@@ -34,7 +34,7 @@ def test_instruction_is_mtebs_own() -> None:
     from mteb.models.abs_encoder import AbsEncoder
     from mteb.types import PromptType
 
-    from touchstone.encoding.prompted import task_text
+    from touchstone.encoding.encoder import task_text
 
     plain: Any = type("Plain", (AbsEncoder,), {"encode": None})()
     compared = 0

@@ -10,16 +10,18 @@ import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
 
-from touchstone.encoding.checks import WatchedReranker
+from touchstone.encoding.meter import Meter
+from touchstone.encoding.reranker import MtebReranker
 from touchstone.errors import ModelError
 
 PAIRS = 30
 
 
-def watch(give: Callable[[int], Any], pairs: int = PAIRS) -> tuple[WatchedReranker, Any]:
+def watch(give: Callable[[int], Any], pairs: int = PAIRS) -> tuple[MtebReranker, Any]:
     """Watch a reranker that gives what it is told to, and ask it for scores."""
-    inner: Any = SimpleNamespace(predict=lambda one, two, **_: give(len(one.dataset)), mteb_model_meta="meta")
-    watched = WatchedReranker(inner, lambda _: None, "judge: ")
+    inner: Any = SimpleNamespace(score=lambda pairs, **_: give(len(pairs)))
+    meta: Any = "meta"
+    watched = MtebReranker(inner, meta, Meter(), prompt="judge: ")
     loader: Any = DataLoader(cast("Any", Dataset.from_dict({"text": ["x"] * pairs})))
     task: Any = None
     return watched, watched.predict(loader, loader, task_metadata=task, hf_split="test", hf_subset="default")

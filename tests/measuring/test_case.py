@@ -11,10 +11,11 @@ from tests.encoders import save_tiny_cross_encoder, save_tiny_model
 from touchstone.config.models import Model, find_model, load_models
 from touchstone.config.specs import CrossEncoderSpec
 from touchstone.config.suites import Selection
+from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
 from touchstone.measuring.case import measure
 from touchstone.models.base import OpenModel, OpenReranker
-from touchstone.models.kinds import open_model, open_reranker
+from touchstone.models.kinds import open_encoder, open_reranker
 from touchstone.records.cases import Case, Source, TaskInfo
 from touchstone.records.outcomes import Outcome
 from touchstone.store.folder import Store
@@ -39,19 +40,23 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 @pytest.fixture(scope="module")
 def minilm(store: Store) -> OpenModel:
-    return open_model(find_model("minilm", load_models(), Path.cwd(), "--model"), "cpu", store)
+    return open_encoder(find_model("minilm", load_models(), Path.cwd(), "--model"), "cpu", store)
 
 
 @pytest.fixture(scope="module")
 def tiny(store: Store, tmp_path_factory: pytest.TempPathFactory) -> OpenModel:
     folder = save_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
-    return open_model(find_model(f"{folder}=tiny", {}, Path.cwd(), "--model"), "cpu", store)
+    return open_encoder(find_model(f"{folder}=tiny", {}, Path.cwd(), "--model"), "cpu", store)
 
 
 @pytest.fixture(scope="module")
-def tiny_reranker(store: Store, tmp_path_factory: pytest.TempPathFactory) -> OpenReranker:
-    folder = save_tiny_cross_encoder(tmp_path_factory.mktemp("cross") / "model")
-    return open_reranker(Model(alias="tiny", spec=CrossEncoderSpec(path=folder), text="tiny"), "cpu", store)
+def reranker_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny_cross_encoder(tmp_path_factory.mktemp("rerankers") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def tiny_reranker(store: Store, reranker_folder: Path) -> OpenReranker:
+    return open_reranker(Model(alias="tiny", spec=CrossEncoderSpec(path=reranker_folder), text="tiny"), "cpu", store)
 
 
 def case_of(info: TaskInfo, source: Source, limit: int | None = None) -> Case:
@@ -153,7 +158,7 @@ def test_every_task_type_scores_what_a_plain_evaluate_scores(
     mock: Any, tiny: OpenModel, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The types without real data here: any that our capture, guard or selection changed would differ."""
-    assert_scores_what_mteb_does(mock, tiny, tiny.encoder, store, monkeypatch)
+    assert_scores_what_mteb_does(mock, tiny, tiny.for_mteb(Meter()), store, monkeypatch)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -161,11 +166,13 @@ def test_every_task_type_scores_what_a_plain_evaluate_scores(
     "name", ["Reranking", "MultilingualReranking", "InstructionReranking", "MultilingualInstructionReranking"]
 )
 def test_a_cross_encoder_scores_what_a_plain_evaluate_scores(
-    name: str, tiny_reranker: OpenReranker, store: Store, monkeypatch: pytest.MonkeyPatch
+    name: str, tiny_reranker: OpenReranker, reranker_folder: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (mock,) = [mock for mock in mock_tasks() if mock.__name__ in (f"Mock{name}", f"Mock{name}Task")]
-    batched: Any = tiny_reranker.batched
-    assert_scores_what_mteb_does(mock, tiny_reranker, batched._model, store, monkeypatch)
+    from sentence_transformers import CrossEncoder
+
+    plain: Any = CrossEncoder(str(reranker_folder), device="cpu")
+    assert_scores_what_mteb_does(mock, tiny_reranker, plain, store, monkeypatch)
 
 
 def assert_scores_what_mteb_does(

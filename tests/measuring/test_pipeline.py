@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-import touchstone.measuring.engines.local
 from tests.builders import write_retrieval
 from tests.encoders import save_tiny_cross_encoder, save_tiny_model
 from touchstone.config.models import Model, find_model, load_models
 from touchstone.config.options import Options
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, PipelineSpec
 from touchstone.config.suites import Selection
+from touchstone.encoding.reranker import MtebReranker
 from touchstone.errors import ModelError
 from touchstone.measuring.case import OpenCase
 from touchstone.measuring.engines.local import LocalEngine
-from touchstone.models.base import OpenModel, OpenReranker
-from touchstone.models.identity import identify, locate
-from touchstone.models.kinds import open_model
+from touchstone.models.base import Opened, OpenReranker
+from touchstone.models.identity import locate
+from touchstone.models.kinds import KINDS, identify
 from touchstone.records.cases import Case, Source
 from touchstone.records.outcomes import Outcome, Settings
 from touchstone.session.session import open_session
@@ -90,19 +90,22 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, score: Callable[[str, str], float]
     """Open, for every cross-encoder, one that scores by a function of the two texts."""
     from mteb.models import ModelMeta
 
-    class StandIn:
-        mteb_model_meta = ModelMeta.create_empty({"name": "test/stand-in", "revision": "1"})
+    meta = ModelMeta.create_empty({"name": "test/stand-in", "revision": "1"})
 
-        def predict(self, inputs1: Any, inputs2: Any, **_: Any) -> Any:
-            pairs = zip(inputs1.dataset["text"][:], inputs2.dataset["text"][:], strict=True)
+    class StandIn:
+        def score(self, pairs: Any, **_: Any) -> Any:
             return np.array([score(*pair) for pair in pairs])
 
     def open_stand_in(model: Model, device: str, store: Store) -> OpenReranker:
-        reranker: Any = StandIn()
-        identity = identify(model, store)
-        return OpenReranker(reranker=reranker, identity=identity, settings=Settings(), device="cpu", encode_kwargs={})
+        scorer: Any = StandIn()
+        return OpenReranker(
+            for_mteb=lambda meter: MtebReranker(scorer, meta, meter),
+            identity=identify(model, store),
+            settings=Settings(),
+            device="cpu",
+        )
 
-    monkeypatch.setattr(touchstone.measuring.engines.local, "open_reranker", open_stand_in)
+    monkeypatch.setitem(KINDS, "cross-encoder", replace(KINDS["cross-encoder"], open=open_stand_in))
 
 
 @pytest.fixture
@@ -110,11 +113,13 @@ def retrievers_opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Note every encoder that is loaded."""
     opened = []
 
-    def note(model: Model, device: str, store: Store) -> OpenModel:
-        opened.append(model.alias)
-        return open_model(model, device, store)
+    kind = KINDS["sentence-transformers"]
 
-    monkeypatch.setattr(touchstone.measuring.engines.local, "open_model", note)
+    def note(model: Model, device: str, store: Store) -> Opened:
+        opened.append(model.alias)
+        return kind.open(model, device, store)
+
+    monkeypatch.setitem(KINDS, kind.name, replace(kind, open=note))
     return opened
 
 
@@ -254,7 +259,7 @@ def test_what_was_found_in_other_circumstances_is_not_used(
             file.write('{"_id": "new", "title": "", "text": "a document that nobody asks for"}\n')
         articles = replace(articles, task=replace(articles.task, folder=Path(folder)))
     else:
-        retriever = replace(weak, spec=EncoderSpec(path=weak.spec.path, max_seq_length=8))  # type: ignore[union-attr]
+        retriever = replace(weak, spec=EncoderSpec(path=weak.spec.path, max_seq_length=8))  # type: ignore[attr-defined]
     outcome = measure(articles, pipe(retriever, cross, 5), store)
     assert retrievers_opened == ["weak", "weak"]
     assert not outcome.stages[0].reused
@@ -340,11 +345,18 @@ def test_more_candidates_than_are_retrieved_is_one_sentence(
     ],
 )
 def test_a_broken_reranker_is_an_error(
-    articles: Case, weak: Model, store: Store, monkeypatch: pytest.MonkeyPatch, score: Any, sentence: str
+    articles: Case,
+    weak: Model,
+    cross: Model,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    store: Store,
+    score: Any,
+    sentence: str,
 ) -> None:
     stand_in(monkeypatch, score)
     with pytest.raises(ModelError, match=sentence):
-        measure(articles, pipe(weak, weak, 5), store)
+        measure(articles, pipe(weak, cross, 5), store)
 
 
 def test_a_two_stage_configuration_of_evalscope_runs_and_leaves_both_stages_folders(
@@ -352,7 +364,7 @@ def test_a_two_stage_configuration_of_evalscope_runs_and_leaves_both_stages_fold
 ) -> None:
     """The configuration of EvalScope's own page, with local models in the place of its two."""
     write_retrieval(tmp_path / "hub" / "mteb" / "T2Retrieval", queries=12, seed=1, split="dev")
-    places = [str(model.spec.path) for model in (weak, cross)]  # type: ignore[union-attr]
+    places = [str(model.spec.path) for model in (weak, cross)]  # type: ignore[attr-defined]
     stages = [
         {"model_name_or_path": place, "is_cross_encoder": number == 1, "max_seq_length": 64,
          "model_kwargs": {"torch_dtype": "auto"}, "encode_kwargs": {"batch_size": 32}}

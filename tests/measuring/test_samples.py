@@ -16,7 +16,7 @@ from touchstone.config.suites import Selection
 from touchstone.errors import TouchstoneError
 from touchstone.files.writing import to_json
 from touchstone.measuring.case import measure
-from touchstone.models.kinds import open_model
+from touchstone.models.kinds import open_encoder
 from touchstone.records.cases import Case, Source
 from touchstone.records.samples import Samples, gather, read_samples, write_samples
 from touchstone.store.folder import Store
@@ -137,7 +137,7 @@ NARROWED: dict[str, tuple[str, ...]] = {
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = save_tiny_model(tmp_path_factory.mktemp("tiny") / "model")
     model = find_model(f"{folder}=tiny", load_models(), Path.cwd(), "--model")
-    return open_model(model, "cpu", Store(tmp_path_factory.mktemp("store")))
+    return open_encoder(model, "cpu", Store(tmp_path_factory.mktemp("store")))
 
 
 @pytest.mark.parametrize("name", NARROWED)

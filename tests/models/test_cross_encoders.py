@@ -8,20 +8,18 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from mteb.models import ModelMeta
 from sentence_transformers import CrossEncoder
 
 from tests.encoders import save_tiny_cross_encoder, save_tiny_model
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
+from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
 from touchstone.models.base import OpenReranker
 from touchstone.models.cross_encoders import BatchedReranker
-from touchstone.models.identity import identify
-from touchstone.models.kinds import open_reranker
+from touchstone.models.kinds import identify, open_reranker
 from touchstone.store.folder import Store
 
-META = ModelMeta.create_empty({"name": "test/tiny", "revision": "1"})
 PAIRS = [("a b", "the quick brown fox"), ("a", "b"), ("a b", "x"), ("a", "b"), ("c " * 90, "d"), ("", "")]
 
 
@@ -52,8 +50,8 @@ def scores_of(opened: OpenReranker, pairs: list[tuple[str, str]]) -> Any:
 
     columns = [Dataset.from_dict({"text": list(texts)}) for texts in zip(*pairs, strict=True)]
     queries, documents = (DataLoader(column, batch_size=2) for column in columns)
-    task: Any = None
-    return opened.reranker.predict(queries, documents, task_metadata=task, hf_split="test", hf_subset="default")
+    for_mteb = opened.for_mteb(Meter())
+    return for_mteb.predict(queries, documents, task_metadata=None, hf_split="test", hf_subset="default")
 
 
 @given(
@@ -68,11 +66,12 @@ def scores_of(opened: OpenReranker, pairs: list[tuple[str, str]]) -> Any:
 def test_any_batches_give_the_librarys_own_scores(
     model: CrossEncoder, pairs: list[tuple[str, str]], tokens: int, at_once: int | None
 ) -> None:
-    ours = BatchedReranker(model, META, tokens=tokens, pairs_at_once=at_once)
-    scores = ours.score(pairs)
+    ours = BatchedReranker(model, tokens=tokens, pairs_at_once=at_once)
+    meter = Meter()
+    scores = ours.score(pairs, meter=meter)
     assert scores.shape == (len(pairs),)
     np.testing.assert_allclose(scores, model.predict(pairs), atol=1e-5)
-    assert ours.encoded == len(set(pairs))
+    assert meter.computed == len(set(pairs))
 
 
 def test_padding_stays_within_the_budget(model: CrossEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,14 +85,14 @@ def test_padding_stays_within_the_budget(model: CrossEncoder, monkeypatch: pytes
 
     monkeypatch.setattr(model, "predict", note)
     pairs = [("ab " * (number % 7), f"cd {number} " * (number % 5)) for number in range(120)]
-    BatchedReranker(model, META, tokens=256).score(pairs)
+    BatchedReranker(model, tokens=256).score(pairs)
     # a pair has one special token less than its two texts alone
     assert max(count * (longest + 1) for count, longest in sizes) <= 256
     assert len(sizes) < len(set(pairs)) / 2
 
 
 def test_empty_task_has_no_scores(model: CrossEncoder) -> None:
-    assert BatchedReranker(model, META).score([]).shape == (0,)
+    assert BatchedReranker(model).score([]).shape == (0,)
 
 
 def test_the_prompt_is_put_before_each_query(folder: Path, model: CrossEncoder, store: Store) -> None:
@@ -126,14 +125,19 @@ def test_fingerprint_covers_weights_and_settings(folder: Path, store: Store, tmp
 def test_an_encoder_is_no_cross_encoder(kind: str, store: Store, tmp_path: Path) -> None:
     """The library would put a layer of random numbers on top, and say so in a log only."""
     encoder = save_tiny_model(tmp_path / "encoder")
-    place = encoder if kind.startswith("sentence") else tmp_path / "encoder-bare"
-    with pytest.raises(ModelError, match=r"^tiny: .* is a BertModel, which has no layer that scores a pair; "):
+    if kind.startswith("sentence"):
+        place, sentence = encoder, 'is a SentenceTransformer; write kind = "sentence-transformers" in models.toml$'
+    else:
+        place, sentence = tmp_path / "encoder-bare", "is a BertModel, which has no layer that scores a pair; "
+    with pytest.raises(ModelError, match=rf"^tiny: .* {sentence}"):
         open_reranker(at(place), "cpu", store)
 
 
 def test_a_classifier_of_pairs_is_no_reranker(store: Store, tmp_path: Path) -> None:
     three = save_tiny_cross_encoder(tmp_path / "nli", labels=3)
-    with pytest.raises(ModelError, match=r"^tiny: .*nli gives 3 numbers for a pair; a reranker gives one, its score$"):
+    with pytest.raises(
+        ModelError, match=r"^tiny: .*nli is a BertForSequenceClassification, which gives 3 numbers; a cro"
+    ):
         open_reranker(at(three), "cpu", store)
 
 
@@ -161,11 +165,10 @@ def test_an_encoders_specification_is_not_opened_as_a_reranker(folder: Path, sto
         open_reranker(model, "cpu", store)
 
 
-def test_options_that_give_no_scores_are_refused(folder: Path, store: Store) -> None:
-    opened = open_reranker(at(folder), "cpu", store)
-    reranker: Any = opened.reranker
+def test_options_that_give_no_scores_are_refused(model: CrossEncoder) -> None:
+    scorer = BatchedReranker(model)
     with pytest.raises(ModelError, match=r"^encode_kwargs\.activation_fn: "):
-        reranker.predict(None, None, task_metadata=None, hf_split="", hf_subset="", activation_fn=abs)
+        scorer.score(PAIRS, activation_fn=abs)
 
 
 def test_a_model_whose_scores_depend_on_their_batch_is_refused(
@@ -174,7 +177,7 @@ def test_a_model_whose_scores_depend_on_their_batch_is_refused(
     predict = model.predict
     monkeypatch.setattr(model, "predict", lambda pairs, **kwargs: predict(pairs, **kwargs) + 0.01 * len(pairs))
     with pytest.raises(ModelError, match=r"^the model's scores depend on what else is in a batch: "):
-        BatchedReranker(model, META).check()
+        BatchedReranker(model).check()
 
 
 def test_a_pair_too_large_for_the_device_is_one_sentence(model: CrossEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,4 +186,4 @@ def test_a_pair_too_large_for_the_device_is_one_sentence(model: CrossEncoder, mo
 
     monkeypatch.setattr(model, "predict", refuse)
     with pytest.raises(ModelError, match=r"^one pair of 10 tokens is too much for the memory of cpu; set max_seq_"):
-        BatchedReranker(model, META).score([("abc", "def")])
+        BatchedReranker(model).score([("abc", "def")])

@@ -15,9 +15,10 @@ from torch.utils.data import DataLoader
 from tests.encoders import save_tiny_model
 from touchstone.config.models import Model, find_model, load_models
 from touchstone.config.specs import EncoderSpec, PipelineSpec, RegistrySpec
+from touchstone.encoding.encoder import task_text
+from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
-from touchstone.models.identity import identify
-from touchstone.models.kinds import open_model
+from touchstone.models.kinds import identify, open_encoder
 from touchstone.models.registry import watch_prompts
 from touchstone.store.folder import Store
 
@@ -141,17 +142,17 @@ def test_hub_id_offline_and_not_cached_is_one_sentence(store: Store) -> None:
 def test_folder_without_a_model_is_one_sentence(store: Store, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelError, match=r"^tiny: cannot be loaded from "):
-        open_model(at(tmp_path), "cpu", store)
+        open_encoder(at(tmp_path), "cpu", store)
 
 
 def test_device_that_is_not_there_is_one_sentence(store: Store, tiny: Path) -> None:
     with pytest.raises(ModelError, match=r"this machine has . such devices; use --device auto"):
-        open_model(at(tiny), "cuda:9", store)
+        open_encoder(at(tiny), "cuda:9", store)
 
 
 def test_settings_say_how_the_model_runs(store: Store, tiny: Path) -> None:
     prompts = {"query": "ask: "}
-    opened = open_model(at(tiny, truncate_dim=8, max_seq_length=16, dtype="bfloat16", prompts=prompts), "cpu", store)
+    opened = open_encoder(at(tiny, truncate_dim=8, max_seq_length=16, dtype="bfloat16", prompts=prompts), "cpu", store)
     settings = opened.settings
     assert (settings.dimension, settings.max_length, settings.dtype) == (8, 16, "bfloat16")
     assert settings.pooling == "mean"
@@ -161,8 +162,8 @@ def test_settings_say_how_the_model_runs(store: Store, tiny: Path) -> None:
 def test_no_two_models_share_a_name_in_the_results(store: Store, tiny: Path, tmp_path: Path) -> None:
     other = save_tiny_model(tmp_path / "model", seed=1)
     models = [at(tiny), at(other), at(tiny, truncate_dim=8), named("minilm"), named("minilm@truncate_dim=8")]
-    metas = [open_model(model, "cpu", store).encoder.mteb_model_meta for model in models]
-    assert len({(meta.name, meta.revision) for meta in metas if meta is not None}) == len(models)
+    metas: list[Any] = [open_encoder(model, "cpu", store).for_mteb(Meter()).mteb_model_meta for model in models]
+    assert len({(meta.name, meta.revision) for meta in metas}) == len(models)
     assert (metas[3].name, metas[3].revision) == (
         "sentence-transformers/all-MiniLM-L6-v2",
         "8b3219a92973c328a8e22fadcfa821b5dc75636a",
@@ -179,7 +180,7 @@ def test_no_two_models_share_a_name_in_the_results(store: Store, tiny: Path, tmp
 def test_kind_that_is_no_encoder_says_so(store: Store, spec: Any, kind: str | None) -> None:
     spec = load_models()["minicpm-reranker"] if kind is None else spec
     with pytest.raises(ModelError, match=rf'^x: a model of kind "{kind or "cross-encoder"}" is no encoder$'):
-        open_model(Model(alias="x", spec=spec, text="x"), "cpu", store)
+        open_encoder(Model(alias="x", spec=spec, text="x"), "cpu", store)
 
 
 def edit_config(folder: Path, tiny: Path, **changes: Any) -> Path:
@@ -196,7 +197,7 @@ def test_model_that_names_python_of_its_own_is_not_loaded_as_another(
     """A bert by its type, which transformers would load without a word and without the half of its weights."""
     folder = edit_config(tmp_path / "own", tiny, auto_map=names)
     with pytest.raises(ModelError) as caught:
-        open_model(at(folder), "cpu", store)
+        open_encoder(at(folder), "cpu", store)
     assert str(caught.value) == (
         f"tiny: {folder} needs Python that its publisher wrote; read it, and set trust_remote_code = true to run it"
     )
@@ -209,7 +210,7 @@ def test_python_of_a_module_is_not_run_unless_trusted(store: Store, tiny: Path, 
     (folder / "modules.json").write_text(json.dumps(modules))
     (folder / "pooling_of_ours.py").write_text("raise SystemExit('this was run')")
     with pytest.raises(ModelError, match=r"needs Python that its publisher wrote; read it, and set trust_remote_code"):
-        open_model(at(folder), "cpu", store)
+        open_encoder(at(folder), "cpu", store)
 
 
 def with_own_prompts(tmp_path: Path, tiny: Path) -> Path:
@@ -240,9 +241,9 @@ def test_models_own_prompts_are_used_until_the_specification_says_one(
 ) -> None:
     import mteb
 
-    encoder: Any = open_model(at(with_own_prompts(tmp_path, tiny), **settings), "cpu", store).encoder
+    prompting: Any = open_encoder(at(with_own_prompts(tmp_path, tiny), **settings), "cpu", store).prompting
     got = tuple(
-        encoder.prompt(mteb.get_task(task).metadata, None if role is None else PromptType(role)).text
+        prompting.find(task_text(mteb.get_task(task).metadata, None if role is None else PromptType(role))).text
         for task, role in CALLS
     )
     assert got == expected
@@ -256,7 +257,7 @@ def test_vectors_are_those_of_mtebs_wrapper_where_both_know_the_prompts(
     from mteb.models import SentenceTransformerEncoderWrapper
 
     folder = with_own_prompts(tmp_path, tiny)
-    ours = open_model(at(folder), "cpu", store).encoder
+    ours = open_encoder(at(folder), "cpu", store).for_mteb(Meter())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         theirs = SentenceTransformerEncoderWrapper(str(folder), device="cpu")
@@ -274,10 +275,10 @@ def registered(**settings: Any) -> Model:
 
 
 def test_model_of_mtebs_registry_encodes_and_has_an_identity(store: Store) -> None:
-    opened = open_model(registered(), "cpu", store)
+    opened = open_encoder(registered(), "cpu", store)
     assert (opened.identity.name, opened.identity.revision) == ("mteb/baseline-random-encoder", "2")
     assert opened.identity.unmodified
-    assert opened.prompt_used() is None
+    assert opened.for_mteb(Meter()).encoded is None
     assert opened.settings.prompts is None
     other = identify(registered(embed_dim=8), store)
     assert other.fingerprint != opened.identity.fingerprint
@@ -302,7 +303,7 @@ def test_model_of_mtebs_registry_encodes_and_has_an_identity(store: Store) -> No
 )  # fmt: skip
 def test_wrong_entry_of_mtebs_registry_is_one_sentence(store: Store, settings: Any, expected: str) -> None:
     with pytest.raises(ModelError) as caught:
-        open_model(registered(**settings), "cpu", store)
+        open_encoder(registered(**settings), "cpu", store)
     assert str(caught.value) == expected
 
 
@@ -336,6 +337,6 @@ def test_setting_that_static_vectors_cannot_have_is_refused(
 
     words: Any = Tokenizer.from_file(str(tiny / "tokenizer.json"))
     SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=8)], device="cpu").save(str(tmp_path / "static"))
-    assert open_model(at(tmp_path / "static"), "cpu", store).settings.pooling is None
+    assert open_encoder(at(tmp_path / "static"), "cpu", store).settings.pooling is None
     with pytest.raises(ModelError, match=rf"^tiny: .*{expected}$"):
-        open_model(at(tmp_path / "static", **settings), "cpu", store)
+        open_encoder(at(tmp_path / "static", **settings), "cpu", store)

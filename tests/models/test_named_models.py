@@ -9,10 +9,11 @@ import mteb
 import pytest
 from mteb.types import PromptType
 
+from touchstone.config.base import Spec
 from touchstone.config.models import load_models
-from touchstone.config.specs import EncoderSpec, ModelSpec, RegistrySpec, WeightsSpec
+from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, RegistrySpec, WeightsSpec
 from touchstone.config.suites import Selection, load_suite
-from touchstone.encoding.prompted import task_text
+from touchstone.encoding.encoder import task_text
 from touchstone.encoding.prompts import check_names
 from touchstone.models.base import prompting_of
 from touchstone.tasks.catalog import find_tasks, known_tasks
@@ -87,17 +88,18 @@ ROWS = (
 RENAMED = {"CMedQAv1": "CMedQAv1-reranking", "CMedQAv2": "CMedQAv2-reranking"}
 
 
-def lines(alias: str, spec: ModelSpec) -> Iterator[str]:
+def lines(alias: str, spec: Spec) -> Iterator[str]:
     """Say what a specification loads and puts before texts, without a network."""
     assert isinstance(spec, WeightsSpec)
     place = f"{spec.package}/{spec.path}" if spec.package else spec.hub
     yield f"{alias}: {spec.published} at {(spec.revision or 'its latest')[: 8 if spec.revision else None]} from {place}"
     longest = f"at most {spec.max_seq_length} tokens" if spec.max_seq_length else "its own limit"
     code = "remote code" if spec.trust_remote_code else "no remote code"
-    if not isinstance(spec, EncoderSpec):
+    if isinstance(spec, CrossEncoderSpec):
         yield f"    {spec.kind}, {longest}, {code}"
         yield f"    query            {quoted(spec.prompt) if spec.prompt else 'own'}"
         return
+    assert isinstance(spec, EncoderSpec)
     yield f"    pooling {spec.pooling or 'own'}, {longest}, {'length 1' if spec.normalize else 'own length'}, {code}"
     for what, task, role in TEXTS:
         found = prompting_of(spec).find(task_text(mteb.get_task(task).metadata, role))

@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader
 from tests.architectures import hidden_states, pool, save_bare, save_with_pooling, unit
 from touchstone.config.models import Model, load_models
 from touchstone.config.specs import EncoderSpec
-from touchstone.encoding.checks import WatchedEncoder
+from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
 from touchstone.models.base import OpenModel
-from touchstone.models.kinds import open_model
+from touchstone.models.kinds import open_encoder
 from touchstone.store.folder import Store
 
 QUERIES = ["How to bake a chocolate cake", "flu?", "Which of the two rivers is the longer one, and by how much", "x"]
@@ -48,7 +48,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def open_with(store: Store, folder: Path, **settings: Any) -> OpenModel:
-    return open_model(Model(alias="x", spec=EncoderSpec(path=folder, **settings), text="x"), "cpu", store)
+    return open_encoder(Model(alias="x", spec=EncoderSpec(path=folder, **settings), text="x"), "cpu", store)
 
 
 def open_saved(store: Store, bare: Path, saved_as: str, pooling: str, **settings: Any) -> OpenModel:
@@ -64,7 +64,7 @@ def encode(
 ) -> NDArray[np.float32]:
     """Encode texts as mteb does for a task of its own."""
     inputs: Any = DataLoader(cast("Any", Dataset.from_dict({"text": list(texts)})), batch_size=batch_size)
-    vectors = opened.encoder.encode(
+    vectors = opened.for_mteb(Meter()).encode(
         inputs,
         task_metadata=mteb.get_task(task).metadata,
         hf_split="test",
@@ -157,7 +157,7 @@ def test_bare_transformer_needs_a_pooling_said(store: Store, bare: dict[str, Pat
 
 def test_run_tells_the_prompts_that_texts_really_got(store: Store, bare: dict[str, Path]) -> None:
     opened = open_with(store, bare["bert"], pooling="cls", prompts={"Retrieval-query": BGE, "STS": "s: "})
-    watched = WatchedEncoder(opened.encoder, opened.module, lambda _: None, opened.prompt_used)
+    watched = opened.for_mteb(Meter())
     asked: Any = {"hf_split": "test", "hf_subset": "default", "show_progress_bar": False}
     for task, role in ((RETRIEVAL, "query"), (RETRIEVAL, "document"), (RERANKING, "query"), (STS, None), (STS, None)):
         inputs: Any = DataLoader(cast("Any", Dataset.from_dict({"text": QUERIES})), batch_size=4)

@@ -16,8 +16,7 @@ from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
 from touchstone.config.suites import Selection, parse_source
 from touchstone.errors import ModelError, SourceError
-from touchstone.models.identity import identify
-from touchstone.models.kinds import open_model
+from touchstone.models.kinds import identify, open_encoder
 from touchstone.records.cases import Source
 from touchstone.store.folder import Store
 from touchstone.tasks.catalog import find_tasks
@@ -101,7 +100,7 @@ def model(name: str = "AI/tiny") -> Model:
 
 def test_model_is_fetched_and_is_its_files(hub: Hub, store: Store, tiny: Path) -> None:
     hub.holds["models/AI/tiny"] = files_of(tiny)
-    opened = open_model(model(), "cpu", store)
+    opened = open_encoder(model(), "cpu", store)
     local = identify(Model(alias="m", spec=EncoderSpec(path=tiny), text="m"), store)
     assert opened.identity.fingerprint == local.fingerprint
     assert (opened.identity.name, opened.identity.revision) == ("AI/tiny", "master")

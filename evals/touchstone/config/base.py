@@ -2,9 +2,8 @@
 
 import dataclasses
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
-
-from touchstone.task_types.registry import find_type
 
 # What says where the weights are, or how fast they run; the weights themselves are hashed.
 WHERE_AND_HOW_FAST = {
@@ -22,23 +21,16 @@ BELONG_OUTSIDE = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """What every kind can be asked."""
+    """What every kind can be asked; ``kind`` is its name in ``models.toml``."""
 
-    __slots__ = ()
+    kind: str
 
     @property
     def reranks(self) -> bool:
         """Whether this scores pairs of texts, and makes no vectors."""
         return False
-
-    def why_not(self, task_type: str) -> str | None:
-        """Say why this model cannot run tasks of a type of mteb's, if it cannot; encoders can do everything."""
-        if not self.reranks or find_type(task_type).searches == "candidates":
-            return None
-        if find_type(task_type).searches == "corpus":
-            return "a cross-encoder cannot search; it can be the second stage of a pipeline"
-        return "a cross-encoder only reranks"
 
     @property
     def published(self) -> str | None:
@@ -48,7 +40,7 @@ class Spec:
     def changes(self) -> dict[str, Any]:
         """Return the settings that can change a score and are not at their default, by name."""
         kept: dict[str, Any] = {}
-        for item in dataclasses.fields(self):  # type: ignore[arg-type]  # every kind is a dataclass
+        for item in dataclasses.fields(self):
             default = item.default_factory() if callable(item.default_factory) else item.default
             value = getattr(self, item.name)
             if item.name not in WHERE_AND_HOW_FAST and value != default:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from touchstone.config.api import PREFIX, read_api
-from touchstone.config.specs import HUB_ID, KINDS, EncoderSpec, ModelSpec, PipelineSpec, WeightsSpec
+from touchstone.config.base import Spec
+from touchstone.config.specs import HUB_ID, EncoderSpec, PipelineSpec, find_spec_class, known_kinds
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.validation import check
 from touchstone.files.writing import place, read_toml
@@ -28,7 +29,7 @@ class Model:
     """
 
     alias: str
-    spec: ModelSpec
+    spec: Spec
     text: str
     derived: bool = False
     stages: tuple["Model", ...] = ()
@@ -47,13 +48,13 @@ _DERIVABLE = {
 _VARIANT = {"truncate_dim", "quantize", "dtype", "embed_dim", "loader_kwargs"}
 
 
-def load_models(*files: Path) -> dict[str, ModelSpec]:
+def load_models(*files: Path) -> dict[str, Spec]:
     """Read the built-in ``models.toml`` and then each file given; a later name replaces an earlier one.
 
     Raises:
         ConfigError: a file is missing, is not TOML, or an entry is wrong.
     """
-    models: dict[str, ModelSpec] = {}
+    models: dict[str, Spec] = {}
     said_in: dict[str, Path] = {}
     for file in (BUILT_IN, *files):
         found = _read_models(read_toml(file), str(file), file.parent)
@@ -65,9 +66,7 @@ def load_models(*files: Path) -> dict[str, ModelSpec]:
     return models
 
 
-def check_models(
-    tables: Mapping[str, Any], where: str, folder: Path, known: Mapping[str, ModelSpec]
-) -> dict[str, ModelSpec]:
+def check_models(tables: Mapping[str, Any], where: str, folder: Path, known: Mapping[str, Spec]) -> dict[str, Spec]:
     """Turn the tables that a models file would hold into specifications, by alias.
 
     Args:
@@ -86,8 +85,8 @@ def check_models(
     return models
 
 
-def _read_models(tables: Mapping[str, Any], where: str, folder: Path) -> dict[str, ModelSpec]:
-    models: dict[str, ModelSpec] = {}
+def _read_models(tables: Mapping[str, Any], where: str, folder: Path) -> dict[str, Spec]:
+    models: dict[str, Spec] = {}
     for alias, table in tables.items():
         if not ALIAS.fullmatch(alias):
             raise ConfigError(f"{where}: [{alias}] is not a name that pytest -k can select; use A-Z a-z 0-9 . _ + -")
@@ -97,20 +96,21 @@ def _read_models(tables: Mapping[str, Any], where: str, folder: Path) -> dict[st
     return models
 
 
-def make_spec(table: Mapping[str, Any], where: str) -> ModelSpec:
+def make_spec(table: Mapping[str, Any], where: str) -> Spec:
     """Turn one table into the specification of its ``kind``; without one it is ``sentence-transformers``.
 
     Raises:
         ConfigError: beginning with ``where``, naming the key and what it may be.
     """
     kind = table.get("kind", "sentence-transformers")
-    if not isinstance(kind, str) or kind not in KINDS:
-        known = ", ".join(f'"{name}"' for name in KINDS)
+    found = find_spec_class(kind) if isinstance(kind, str) else None
+    if found is None:
+        known = ", ".join(f'"{name}"' for name in known_kinds())
         raise ConfigError(f"{where}: kind = {json.dumps(kind, default=str)}; expected one of {known}")
-    return check(KINDS[kind], table, where)
+    return check(found, table, where)
 
 
-def _check_pipeline(spec: PipelineSpec, models: Mapping[str, ModelSpec], where: str) -> None:
+def _check_pipeline(spec: PipelineSpec, models: Mapping[str, Spec], where: str) -> None:
     """Refuse stages that are not there, or not of the kind that their place needs."""
     for key, alias in (("retriever", spec.retriever), ("reranker", spec.reranker)):
         if alias not in models:
@@ -120,13 +120,15 @@ def _check_pipeline(spec: PipelineSpec, models: Mapping[str, ModelSpec], where: 
             raise ConfigError(f'{where}: {key} = "{alias}" is of kind "{models[alias].kind}"; expected {right}')
 
 
-def _relative_to(spec: ModelSpec, folder: Path) -> ModelSpec:
-    if not isinstance(spec, WeightsSpec) or spec.path is None or spec.package is not None or spec.path.is_absolute():
+def _relative_to(spec: Spec, folder: Path) -> Spec:
+    path = getattr(spec, "path", None)  # of a kind that has one
+    if not isinstance(path, Path) or getattr(spec, "package", None) is not None or path.is_absolute():
         return spec
-    return dataclasses.replace(spec, path=place(folder, spec.path))
+    changed: dict[str, Any] = {"path": place(folder, path)}
+    return dataclasses.replace(spec, **changed)
 
 
-def find_model(text: str, models: Mapping[str, ModelSpec], folder: Path, where: str) -> Model:
+def find_model(text: str, models: Mapping[str, Spec], folder: Path, where: str) -> Model:
     """Resolve ``ALIAS``, ``PATH[=name]``, ``HUB-ID[=name]`` or ``api:URL#NAME[=name]``, with ``@key=value,…`` behind.
 
     Args:
@@ -161,7 +163,7 @@ def find_model(text: str, models: Mapping[str, ModelSpec], folder: Path, where: 
     return derived
 
 
-def _unnamed(target: str, models: Mapping[str, ModelSpec], folder: Path, where: str) -> Model:
+def _unnamed(target: str, models: Mapping[str, Spec], folder: Path, where: str) -> Model:
     where_it_is, equals, name = target.partition("=")
     path = place(folder, where_it_is)
     if equals and not name:
@@ -180,7 +182,7 @@ def _unnamed(target: str, models: Mapping[str, ModelSpec], folder: Path, where: 
     return Model(alias=alias, spec=spec, text=target)
 
 
-def _check_alias(alias: str, models: Mapping[str, ModelSpec], target: str, where: str, instead: str) -> None:
+def _check_alias(alias: str, models: Mapping[str, Spec], target: str, where: str, instead: str) -> None:
     """Refuse a name that pytest cannot select, or that another model has."""
     if not ALIAS.fullmatch(alias):
         raise ConfigError(f'{where}: the name "{alias}" may hold only A-Z a-z 0-9 . _ + -; write {instead}')

@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Literal
 
 from touchstone.config.api import ApiSpec
 from touchstone.config.base import Spec, check_instruction, check_values
+from touchstone.errors import ConfigError
+from touchstone.extensions import load_extensions
 from touchstone.files.validation import NO_OTHER_KEYS, WholeNumber
-from touchstone.task_types.registry import find_type
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
@@ -145,19 +146,35 @@ class PipelineSpec(Spec):
     def __post_init__(self) -> None:
         check_values(self)
 
-    def why_not(self, task_type: str) -> str | None:
-        """Say why a pipeline cannot run tasks of a type: its first stage searches, where that is what is asked."""
-        searches = find_type(task_type).searches
-        if searches == "candidates":
-            return "a pipeline finds its own candidates; its reranker alone can rerank given ones"
-        return None if searches == "corpus" else "a pipeline only retrieves"
 
-
-ModelSpec = EncoderSpec | RegistrySpec | CrossEncoderSpec | PipelineSpec | ApiSpec
-KINDS: Mapping[str, type[ModelSpec]] = {
+# The entry points of other packages' kinds, each a `touchstone.models.base.ModelKind` under its own name.
+GROUP = "touchstone.model_kinds"
+KINDS: Mapping[str, type[Spec]] = {
     "sentence-transformers": EncoderSpec,
     "registry": RegistrySpec,
     "cross-encoder": CrossEncoderSpec,
     "pipeline": PipelineSpec,
     "api": ApiSpec,
 }
+
+
+def known_kinds() -> tuple[str, ...]:
+    """Return the names of all kinds, the built-in ones first."""
+    return (*KINDS, *(name for name in load_extensions(GROUP) if name not in KINDS))
+
+
+def find_spec_class(kind: str) -> type[Spec] | None:
+    """Return the dataclass of a kind's specifications; None for a kind that there is not.
+
+    Raises:
+        ConfigError: an installed package adds the kind, but not as a `ModelKind`.
+    """
+    if kind in KINDS:
+        return KINDS[kind]
+    added = load_extensions(GROUP).get(kind)
+    if added is None:
+        return None
+    found = getattr(added, "spec", None)
+    if not (isinstance(found, type) and issubclass(found, Spec)):
+        raise ConfigError(f"{GROUP}: {kind} is not a ModelKind with a spec under Spec; mend its package")
+    return found

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, get_args, get_type_hints
 
+from touchstone.config.base import Spec
 from touchstone.config.evalscope.convert import convert
 from touchstone.config.evalscope.schema import read_evalscope
 from touchstone.config.models import check_models
-from touchstone.config.specs import ModelSpec, PipelineSpec
+from touchstone.config.specs import PipelineSpec
 from touchstone.errors import ConfigError, suggest
 from touchstone.files import literals as plain
 from touchstone.files.validation import NO_OTHER_KEYS, Number, WholeNumber, check
@@ -129,7 +130,7 @@ class NamedSuite:
     name: str
     file: Path
     suite: Suite
-    models: Mapping[str, ModelSpec] = field(default_factory=dict)
+    models: Mapping[str, Spec] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
 
@@ -138,7 +139,7 @@ def is_suite_file(name: str) -> bool:
     return _split(name)[0].endswith((".toml", *plain.SUFFIXES))
 
 
-def load_suite(name: str, folder: Path, known: Mapping[str, ModelSpec] | None = None) -> NamedSuite:
+def load_suite(name: str, folder: Path, known: Mapping[str, Spec] | None = None) -> NamedSuite:
     """Read a suite by its name, or by its path.
 
     Args:
@@ -161,7 +162,7 @@ def load_suite(name: str, folder: Path, known: Mapping[str, ModelSpec] | None = 
     return NamedSuite(name=file.stem, file=file, suite=_check_suite(read_toml(file), str(file), file))
 
 
-def _load_evalscope(file: Path, inner: str | None, known: Mapping[str, ModelSpec]) -> NamedSuite:
+def _load_evalscope(file: Path, inner: str | None, known: Mapping[str, Spec]) -> NamedSuite:
     converted = convert(read_evalscope(file, inner), file, known)
     models = check_models(converted.models, f"{file}, read as models", file.parent, known)
     for alias, spec in models.items():

@@ -1,12 +1,15 @@
-"""What encoding asks of others: something that encodes texts, something that compares vectors, a store of vectors."""
+"""Protocols: what encodes texts, scores pairs, compares vectors, and stores vectors."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.encoding.keys import Keys
+from touchstone.encoding.meter import Meter
+from touchstone.encoding.prompts import Role
 
 if TYPE_CHECKING:
     from mteb.models import ModelMeta
@@ -16,16 +19,37 @@ Vectors = NDArray[np.float32]
 
 
 class TextEncoder(Protocol):
-    """Encodes texts with a prompt; returns vectors of shape (texts, dimensions)."""
+    """Encodes texts; what all models that make vectors have in common."""
 
-    def encode(self, inputs: Sequence[str], **kwargs: Any) -> Any:
-        """Encode texts that have no role."""
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role | None = None,
+        prompt: str | None = None,
+        meter: Meter | None = None,
+        **options: Any,
+    ) -> Any:
+        """Return vectors of shape (texts, dimensions); ``prompt`` None leaves the prompt to the model's files."""
 
-    def encode_query(self, inputs: Sequence[str], **kwargs: Any) -> Any:
-        """Encode queries."""
+    def encoding_anew(self, texts_at_once: int) -> AbstractContextManager[None]:
+        """Read nothing from a store, keep nothing, and make batches of at most so many texts."""
 
-    def encode_document(self, inputs: Sequence[str], **kwargs: Any) -> Any:
-        """Encode documents."""
+    def check(self) -> None:
+        """Encode a few texts; raise ModelError where the vectors cannot be right."""
+
+    def flush(self) -> None:
+        """Write new vectors that are only in memory."""
+
+
+class PairScorer(Protocol):
+    """Scores pairs of a query and a document; what all rerankers have in common."""
+
+    def score(self, pairs: Sequence[tuple[str, str]], *, meter: Meter | None = None, **options: Any) -> Any:
+        """Return scores of shape (pairs,)."""
+
+    def check(self) -> None:
+        """Score a few pairs; raise ModelError where the scores cannot be right."""
 
 
 class Comparing(Protocol):

@@ -1,7 +1,8 @@
 """Encode texts fast: each distinct one once, by token length, in batches of as many tokens as suit the device."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from touchstone.encoding.base import Vectors, VectorStore
 from touchstone.encoding.keys import make_keys
+from touchstone.encoding.meter import Meter
+from touchstone.encoding.prompts import Role
 from touchstone.encoding.token_batches import TokenBatches, count_tokens
 from touchstone.errors import ModelError
 
@@ -30,10 +33,17 @@ PASSED_ON = frozenset({"normalize_embeddings", "truncate_dim", "processing_kwarg
 IGNORED = frozenset({"batch_size", "show_progress_bar"})
 
 
-class BatchedModel:
-    """Stands in for a `SentenceTransformer`: the same vectors, from the model's own ``encode``, in better batches.
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call: the method of the library, what it is told beside the texts, and what is told of it."""
 
-    Everything but the encoding is the model's: prompts, forward pass, pooling, normalisation, similarity.
+    method: str
+    options: Mapping[str, Any]
+    meter: Meter
+
+
+class BatchedModel:
+    """A `TextEncoder` of a `SentenceTransformer`: the model's own vectors, from its own ``encode``, in better batches.
 
     Args:
         model: the model.
@@ -53,23 +63,28 @@ class BatchedModel:
         self._model = model
         self._embeddings = embeddings
         self._batches = TokenBatches(model.device, tokens=tokens, at_once=texts_at_once)
-        self.progress: Callable[[str], None] = lambda _: None
-        self.encoded = 0
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._model, name)
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role | None = None,
+        prompt: str | None = None,
+        meter: Meter | None = None,
+        **options: Any,
+    ) -> Vectors:
+        """Encode texts; shape (texts, dimensions).
 
-    def encode(self, inputs: Sequence[str], **kwargs: Any) -> Vectors:
-        """Encode texts; shape (texts, dimensions)."""
-        return self._encode(list(inputs), "encode", kwargs)
-
-    def encode_query(self, inputs: Sequence[str], **kwargs: Any) -> Vectors:
-        """Encode texts as queries; shape (texts, dimensions)."""
-        return self._encode(list(inputs), "encode_query", kwargs)
-
-    def encode_document(self, inputs: Sequence[str], **kwargs: Any) -> Vectors:
-        """Encode texts as documents; shape (texts, dimensions)."""
-        return self._encode(list(inputs), "encode_document", kwargs)
+        Raises:
+            ModelError: an option would give something else than plain vectors.
+        """
+        asked = {name: value for name, value in options.items() if name not in IGNORED}
+        if unknown := sorted(set(asked) - PASSED_ON):
+            raise ModelError(f"encode_kwargs.{unknown[0]}: is not for an evaluation, which needs plain float vectors")
+        places: dict[str, int] = {}
+        order = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int64)
+        method = "encode" if role is None else f"encode_{role}"
+        return self._look_up(list(places), _Call(method, {"prompt": prompt, **asked}, meter or Meter()))[order]
 
     def flush(self) -> None:
         """Write new vectors to the store."""
@@ -93,7 +108,7 @@ class BatchedModel:
             ModelError: the vectors differ by more than rounding.
         """
         own = np.asarray(self._model.encode(list(CANARIES), batch_size=1, show_progress_bar=False), np.float32)
-        ours = self._run(list(CANARIES), "encode", {})
+        ours = self._run(list(CANARIES), _Call("encode", {}, Meter()))
         scale = float(np.linalg.norm(own, axis=1).max()) or 1.0
         apart = float(np.linalg.norm(own - ours, axis=1).max()) / scale
         dtype = str(self._model.dtype).removeprefix("torch.")
@@ -103,58 +118,50 @@ class BatchedModel:
                 f"time in {dtype}; check its padding and pooling"
             )
 
-    def _encode(self, texts: list[str], method: str, kwargs: dict[str, Any]) -> Vectors:
-        """Encode the distinct texts that are not known yet, and put all in order."""
-        prompt = kwargs.pop("prompt", None)
-        options = {name: value for name, value in kwargs.items() if name not in IGNORED}
-        if unknown := sorted(set(options) - PASSED_ON):
-            raise ModelError(f"encode_kwargs.{unknown[0]}: is not for an evaluation, which needs plain float vectors")
-        places: dict[str, int] = {}
-        order = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int64)
-        distinct = list(places)
-        call = {"prompt": prompt, **options}
+    def _look_up(self, distinct: list[str], call: "_Call") -> Vectors:
+        """Return the vectors of texts: those that the store has, and the others encoded now."""
         if self._embeddings is None:
-            return self._run(distinct, method, call)[order]
-        meaning = self._meaning(method, call)
+            return self._run(distinct, call)
+        meaning = self._meaning(call)
         keys = make_keys([f"{meaning}\0{text}" for text in distinct])
         known, stored = self._embeddings.get(keys)
         if known.all() and distinct:
-            return stored[order]
-        new = self._run([text for text, old in zip(distinct, known, strict=True) if not old], method, call)
+            return stored
+        new = self._run([text for text, old in zip(distinct, known, strict=True) if not old], call)
         if np.isfinite(new).all():  # a broken model is refused further up, and must not be remembered
             self._embeddings.put(keys[~known], new)
         vectors = np.empty((len(distinct), new.shape[1]), np.float32)
         vectors[~known] = new
         if known.any():
             vectors[known] = stored
-        return vectors[order]
+        return vectors
 
-    def _meaning(self, method: str, call: dict[str, Any]) -> str:
+    def _meaning(self, call: "_Call") -> str:
         """Say what beside the text decides its vector.
 
         The method only chooses a prompt where none is given, and the way through a model that has several.
         """
-        given = call["prompt"] is not None or not any(self._model.prompts.values())
+        given = call.options["prompt"] is not None or not any(self._model.prompts.values())
         routed = any(type(module).__name__ == "Router" for module in self._model)
-        said = {name: value for name, value in sorted(call.items()) if value}
-        return "\0".join(["" if given and not routed else method, *(f"{name}={said[name]}" for name in said)])
+        said = {name: value for name, value in sorted(call.options.items()) if value}
+        return "\0".join(["" if given and not routed else call.method, *(f"{name}={said[name]}" for name in said)])
 
-    def _run(self, texts: list[str], method: str, call: dict[str, Any]) -> Vectors:
+    def _run(self, texts: list[str], call: "_Call") -> Vectors:
         """Encode every text."""
 
         def encode(rows: list[int]) -> Vectors:
             batch = [texts[row] for row in rows]
-            vectors = getattr(self._model, method)(
-                batch, batch_size=len(batch), convert_to_tensor=True, show_progress_bar=False, **call
+            vectors = getattr(self._model, call.method)(
+                batch, batch_size=len(batch), convert_to_tensor=True, show_progress_bar=False, **call.options
             )
             found: Vectors = vectors.float().cpu().numpy()
             return found
 
-        lengths = self._count_tokens(texts, call.get("prompt") or "")
+        lengths = self._count_tokens(texts, call.options.get("prompt") or "")
         vectors = self._batches.run(
-            lengths, encode, lambda done: self.progress(f"encoding, {done} of {len(texts)} texts")
+            lengths, encode, lambda done: call.meter.tell(f"encoding, {done} of {len(texts)} texts")
         )
-        self.encoded += len(texts)
+        call.meter.count(len(texts))
         return np.empty((0, 0), np.float32) if vectors is None else vectors
 
     def _count_tokens(self, texts: list[str], prompt: str) -> NDArray[np.int64]:

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from touchstone import seams
-from touchstone.encoding.batching import BatchedModel
-from touchstone.encoding.checks import WatchedEncoder, WatchedReranker
+from touchstone.encoding.encoder import MtebEncoder
+from touchstone.encoding.meter import Meter
+from touchstone.encoding.reranker import MtebReranker
 from touchstone.environment import describe_environment
 from touchstone.errors import ModelError
 from touchstone.measuring.capture import Capture
@@ -36,15 +37,6 @@ if TYPE_CHECKING:
 Progress = Callable[[str], None]
 # mteb rounds retrieval scores to five decimals.
 RECOMPUTED_WITHIN = 1e-5
-
-
-class _Batched(Protocol):
-    """What makes batches: it tells how far it is, counts what it computes, and may have something to write."""
-
-    progress: Progress
-    encoded: int
-
-    def flush(self) -> None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,19 +92,15 @@ def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker
         TouchstoneError: it could not be measured.
     """
     started = time.perf_counter()
-    watched, batched = _watch(model, progress)
-    before = 0
-    if batched is not None:
-        batched.progress, before = progress, batched.encoded
+    for_mteb = model.for_mteb(Meter(progress))
+    encodes = isinstance(model, OpenModel)
     try:
         kwargs = {"batch_size": model.batch_size, **model.encode_kwargs}
-        with searched_in_arrays(opened.parts, model.device if isinstance(batched, BatchedModel) else None):
-            evaluated = evaluate(case, opened, _wrap(watched, model), kwargs)
+        with searched_in_arrays(opened.parts, model.searched_on if isinstance(model, OpenModel) else None):
+            evaluated = evaluate(case, opened, _wrap(for_mteb, model), kwargs)
     finally:
-        if batched is not None:
-            batched.flush()
-    watched.check_spread()
-    computing = "encode" if isinstance(model, OpenModel) else "rerank"
+        for_mteb.flush()
+    for_mteb.check_spread()
     outcome = Outcome(
         identity=model.identity,
         measurement=replace(
@@ -124,18 +112,21 @@ def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker
             settings=model.settings,
         ),
         device=model.device,
-        phases={computing: watched.seconds, "score": time.perf_counter() - started - watched.seconds},
-        texts=watched.texts,
-        encoded=None if batched is None else batched.encoded - before,
-        prompts=watched.prompts,
+        phases={
+            "encode" if encodes else "rerank": for_mteb.seconds,
+            "score": time.perf_counter() - started - for_mteb.seconds,
+        },
+        texts=for_mteb.texts,
+        encoded=for_mteb.encoded,
+        prompts=for_mteb.prompts,
     )
     return OpenCase(
         outcome=outcome,
         samples=evaluated.samples,
         predicted=evaluated.predicted,
         result=evaluated.result,
-        meta=watched.mteb_model_meta,
-        rankings=evaluated.rankings if isinstance(model, OpenModel) else (),
+        meta=cast("ModelMeta", for_mteb.mteb_model_meta),
+        rankings=evaluated.rankings if encodes else (),
     )
 
 
@@ -156,26 +147,16 @@ def rankings_key(case: Case, opened: OpenTask, identity: ModelIdentity, device: 
     }
 
 
-def _watch(
-    model: OpenModel | OpenReranker, progress: Progress
-) -> tuple[WatchedEncoder | WatchedReranker, _Batched | None]:
-    """Put between a model and mteb what does not trust it; return also what batches, where that is ours."""
-    if isinstance(model, OpenReranker):
-        return WatchedReranker(model.reranker, progress, model.prompt), model.batched
-    module = None if model.batched else model.module
-    return WatchedEncoder(model.encoder, module, progress, model.prompt_used), model.batched
-
-
-def _wrap(watched: WatchedEncoder | WatchedReranker, model: OpenModel | OpenReranker) -> Any:
+def _wrap(for_mteb: MtebEncoder | MtebReranker, model: OpenModel | OpenReranker) -> Any:
     """Return what mteb is given: the model, or what quantizes its vectors."""
     if not isinstance(model, OpenModel) or model.quantize is None:
-        return watched
+        return for_mteb
     from mteb.models import CompressionWrapper
     from mteb.types import OutputDType
 
-    name = watched.mteb_model_meta
-    encoder = CompressionWrapper(cast("Any", watched), OutputDType(model.quantize))
-    watched.mteb_model_meta = name  # type: ignore[misc]  # our name tells a derived model apart already
+    name = for_mteb.mteb_model_meta
+    encoder = CompressionWrapper(cast("Any", for_mteb), OutputDType(model.quantize))
+    for_mteb.mteb_model_meta = name  # our name tells a derived model apart already
     return encoder
 
 

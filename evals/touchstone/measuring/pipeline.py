@@ -1,19 +1,18 @@
 """Measure a pipeline: a retriever's best documents, put in order by a reranker."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from touchstone import seams
-from touchstone.config.models import Model
 from touchstone.errors import ModelError
 from touchstone.measuring.case import OpenCase, Progress, evaluate, keep_result, measure_opened, rankings_key
-from touchstone.models.base import OpenModel, OpenReranker, make_meta
+from touchstone.models.base import OpenPipeline, make_meta
 from touchstone.records.cases import Case
-from touchstone.records.outcomes import ModelIdentity, Outcome, Stage
+from touchstone.records.outcomes import Outcome, Stage
 from touchstone.records.rankings import Ranking, decode_rankings, encode_rankings
 from touchstone.store.folder import RANKINGS, Store
 from touchstone.tasks.opening import OpenTask, open_task
@@ -24,23 +23,6 @@ if TYPE_CHECKING:
 
 
 STAGES = ("stage1", "stage2")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenPipeline:
-    """Two models, the second loaded; the first is loaded when it is needed, which is not where it ran before.
-
-    ``models`` are the specifications of the pipeline, the retriever and the reranker, ``retriever`` the identity of
-    the first of them, and ``retriever_device`` where it computes.
-    """
-
-    identity: ModelIdentity
-    models: tuple[Model, Model, Model]
-    retriever: ModelIdentity
-    retriever_device: str
-    open_retriever: Callable[[], OpenModel]
-    reranker: OpenReranker
-    top_k: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

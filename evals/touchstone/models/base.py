@@ -1,45 +1,124 @@
-"""Opened models, as measuring gets them."""
+"""What a kind of model is, and opened models as measuring gets them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from touchstone.config.api import ApiSpec
+from touchstone.config.base import Spec
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
-from touchstone.encoding.batching import BatchedModel
+from touchstone.encoding.base import TextEncoder
+from touchstone.encoding.encoder import MtebEncoder
+from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Prompting
-from touchstone.models.api.embedding import ApiModel
+from touchstone.encoding.reranker import MtebReranker
+from touchstone.records.cases import Reads
 from touchstone.records.outcomes import ModelIdentity, Settings
+from touchstone.store.folder import Store
+from touchstone.task_types.registry import find_type
 
 if TYPE_CHECKING:
     import torch
-    from mteb import EncoderProtocol
-    from mteb.models import CrossEncoderProtocol, ModelMeta
+    from mteb.models import ModelMeta
     from sentence_transformers import SentenceTransformer
-
-    from touchstone.models.api.served import ServedReranker
-    from touchstone.models.cross_encoders import BatchedReranker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenModel:
-    """A loaded model: the encoder for mteb, the torch module inside if any, who it is and how it runs.
+    """A loaded model: what mteb is given of it for a measurement, who it is and how it runs.
 
-    ``batched`` is what batches and stores, where that is ours to do. ``prompt_used`` tells what was put before the
-    texts of the encoder's last call, None where that is not known.
+    ``encoder`` and ``prompting`` are what encodes and what decides prompts, None where code of mteb's does both.
+    ``module`` is the torch module inside, if any. ``searched_on`` is the device that its vectors are searched on, None
+    for where they are.
     """
 
-    encoder: "EncoderProtocol"
-    module: "torch.nn.Module | None"
+    for_mteb: Callable[[Meter], MtebEncoder]
+    encoder: TextEncoder | None = None
+    prompting: Prompting | None = None
+    module: "torch.nn.Module | None" = None
     identity: ModelIdentity
     settings: Settings
     device: str
-    quantize: str | None
-    batch_size: int
-    encode_kwargs: Mapping[str, Any]
-    batched: BatchedModel | ApiModel | None = None
-    prompt_used: Callable[[], str | None] = lambda: None
+    searched_on: str | None = None
+    quantize: str | None = None
+    batch_size: int = 32
+    encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenReranker:
+    """A loaded model that scores pairs: what mteb is given of it for a measurement, who it is and how it runs."""
+
+    for_mteb: Callable[[Meter], MtebReranker]
+    identity: ModelIdentity
+    settings: Settings
+    device: str
+    batch_size: int = 32
+    encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPipeline:
+    """Two models, the second loaded; the first is loaded when it is needed, which is not where it ran before.
+
+    ``models`` are the specifications of the pipeline, the retriever and the reranker, ``retriever`` the identity of
+    the first of them, and ``retriever_device`` where it computes.
+    """
+
+    identity: ModelIdentity
+    models: tuple[Model, Model, Model]
+    retriever: ModelIdentity
+    retriever_device: str
+    open_retriever: Callable[[], OpenModel]
+    reranker: OpenReranker
+    top_k: int
+
+
+Opened = OpenModel | OpenReranker | OpenPipeline
+
+
+def runs_everything(_model: Model, _task_type: str) -> str | None:
+    """Return None: an encoder runs tasks of every type."""
+    return None
+
+
+def only_reranks(_model: Model, task_type: str) -> str | None:
+    """Return why a model that scores pairs cannot run tasks of a type, None if it can."""
+    if find_type(task_type).searches == "candidates":
+        return None
+    if find_type(task_type).searches == "corpus":
+        return "a cross-encoder cannot search; it can be the second stage of a pipeline"
+    return "a cross-encoder only reranks"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelKind:
+    """A kind of model: all that is asked of a model before it is opened, and how it is opened.
+
+    Args:
+        name: the ``kind`` of its specifications.
+        spec: their dataclass, under `touchstone.config.base.Spec`; its fields are the keys in ``models.toml``.
+        identify: returns who a model is, without loading it.
+        open: loads it for a device as asked for.
+        device: returns where it computes, from the device asked for.
+        reads: texts, pairs of them, or both.
+        why_not: returns why tasks of a type cannot be run, None if they can.
+        prompts: returns the prompts that the specification says, by mteb's names for them.
+        served: another process computes; what it serves may change unseen.
+        remote: returns the address on another machine that requests go to, None if there is none.
+    """
+
+    name: str
+    spec: type[Spec]
+    identify: Callable[[Model, Store], ModelIdentity]
+    open: Callable[[Model, str, Store], Opened]
+    device: Callable[[Model, str], str]
+    reads: Callable[[Model], Reads] = lambda _: "texts"
+    why_not: Callable[[Model, str], str | None] = runs_everything
+    prompts: Callable[[Model], Mapping[str, str]] = lambda _: {}
+    served: bool = False
+    remote: Callable[[Model], str | None] = lambda _: None
 
 
 def prompting_of(spec: EncoderSpec | ApiSpec, loaded: "SentenceTransformer | None" = None) -> Prompting:
@@ -61,20 +140,3 @@ def make_meta(meta: "ModelMeta", identity: ModelIdentity, model: Model) -> "Mode
     if model.derived and model.spec.published:
         changed["adapted_from"] = model.spec.published
     return meta.model_copy(update=changed)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenReranker:
-    """A loaded model that scores pairs, who it is and how it runs.
-
-    ``batched`` is what batches, where that is ours to do; ``prompt`` is put before each query.
-    """
-
-    reranker: "CrossEncoderProtocol"
-    identity: ModelIdentity
-    settings: Settings
-    device: str
-    prompt: str = ""
-    batch_size: int = 32
-    encode_kwargs: Mapping[str, Any]
-    batched: "BatchedReranker | ServedReranker | None" = None

@@ -1,25 +1,28 @@
 """Cross-encoders: load one exactly as its specification says, and score pairs with it as mteb asks."""
 
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec
 from touchstone.encoding.batching import CANARIES, WITHIN
-from touchstone.encoding.texts import read_texts
+from touchstone.encoding.meter import Meter
+from touchstone.encoding.reranker import MtebReranker
 from touchstone.encoding.token_batches import TokenBatches, count_tokens
 from touchstone.errors import ModelError
-from touchstone.models.identity import Weights
+from touchstone.models.base import ModelKind, OpenReranker, make_meta, only_reranks
+from touchstone.models.devices import find_device
+from touchstone.models.identity import Weights, describe, identify, locate
 from touchstone.models.loading import construct
+from touchstone.records.outcomes import Settings
+from touchstone.store.folder import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mteb.models import ModelMeta
-    from mteb.types import BatchedInput
     from sentence_transformers import CrossEncoder
-    from torch.utils.data import DataLoader
 
 
 Scores = NDArray[np.float32]
@@ -29,67 +32,43 @@ IGNORED = frozenset({"batch_size", "show_progress_bar"})
 
 
 class BatchedReranker:
-    """A cross-encoder as mteb calls it: the library's own scores, each distinct pair once, in batches by tokens.
+    """A `PairScorer` of a cross-encoder: the library's own scores, each distinct pair once, in batches by tokens.
 
     Args:
         model: the cross-encoder.
-        meta: mteb's metadata of it.
-        prompt: put before each query.
         tokens: of a batch, padding included; None for what suits the device.
         pairs_at_once: at most so many pairs in a batch; None for no limit but the tokens.
     """
 
-    def __init__(
-        self,
-        model: "CrossEncoder",
-        meta: "ModelMeta",
-        *,
-        prompt: str = "",
-        tokens: int | None = None,
-        pairs_at_once: int | None = None,
-    ) -> None:
-        self.mteb_model_meta = meta
+    def __init__(self, model: "CrossEncoder", *, tokens: int | None = None, pairs_at_once: int | None = None) -> None:
         self._model = model
-        self._prompt = prompt
         self._batches = TokenBatches(model.device, tokens=tokens, at_once=pairs_at_once, what="pair")
-        self.progress: Callable[[str], None] = lambda _: None
-        self.encoded = 0
 
-    def predict(
-        self,
-        inputs1: "DataLoader[BatchedInput]",
-        inputs2: "DataLoader[BatchedInput]",
-        *,
-        task_metadata: Any,  # noqa: ARG002  # mteb passes where the texts are from
-        hf_split: str,  # noqa: ARG002
-        hf_subset: str,  # noqa: ARG002
-        prompt_type: Any = None,  # noqa: ARG002
-        **kwargs: Any,
-    ) -> Scores:
-        """Score queries with documents, pair by pair; shape (pairs,)."""
-        options = {name: value for name, value in kwargs.items() if name not in IGNORED}
-        if unknown := sorted(set(options) - PASSED_ON):
+    def score(self, pairs: Sequence[tuple[str, str]], *, meter: Meter | None = None, **options: Any) -> Scores:
+        """Score pairs of texts; shape (pairs,).
+
+        Raises:
+            ModelError: an option would give something else than one score for a pair.
+        """
+        asked = {name: value for name, value in options.items() if name not in IGNORED}
+        if unknown := sorted(set(asked) - PASSED_ON):
             raise ModelError(f"encode_kwargs.{unknown[0]}: is not for an evaluation, which needs one score for a pair")
-        queries = [self._prompt + query for query in read_texts(inputs1)]
-        return self.score(list(zip(queries, read_texts(inputs2), strict=True)), **options)
-
-    def score(self, pairs: list[tuple[str, str]], **options: Any) -> Scores:
-        """Score pairs of texts; shape (pairs,)."""
+        meter = meter or Meter()
         places: dict[tuple[str, str], int] = {}
         order = np.array([places.setdefault(pair, len(places)) for pair in pairs], dtype=np.int64)
         distinct = list(places)
 
         def predict(rows: list[int]) -> Scores:
             batch = [distinct[row] for row in rows]
-            found: Any = self._model.predict(batch, batch_size=len(batch), show_progress_bar=False, **options)
+            found: Any = self._model.predict(batch, batch_size=len(batch), show_progress_bar=False, **asked)
             return np.asarray(found, dtype=np.float32)
 
         scores = self._batches.run(
             self._count_tokens(distinct),
             predict,
-            lambda done: self.progress(f"reranking, {done} of {len(distinct)} pairs"),
+            lambda done: meter.tell(f"reranking, {done} of {len(distinct)} pairs"),
         )
-        self.encoded += len(distinct)
+        meter.count(len(distinct))
         return np.empty(0, np.float32) if scores is None else scores[order]
 
     def check(self) -> None:
@@ -101,7 +80,6 @@ class BatchedReranker:
         pairs = [(query, document) for query in CANARIES[:2] for document in CANARIES]
         own = np.concatenate([np.atleast_1d(self._model.predict([pair], show_progress_bar=False)) for pair in pairs])
         apart = float(np.abs(own - self.score(pairs)).max()) / max(1.0, float(np.abs(own).max()))
-        self.encoded = 0
         dtype = dtype_of(self._model)
         # What is not a number is a matter for whoever looks at the scores of a task.
         if apart > WITHIN.get(dtype, max(WITHIN.values())):
@@ -109,9 +87,6 @@ class BatchedReranker:
                 f"the model's scores depend on what else is in a batch: {apart:.2g} apart from those of one pair at a "
                 f"time in {dtype}; check its padding"
             )
-
-    def flush(self) -> None:
-        """Write what is only in memory: nothing, scores are not kept."""
 
     def _count_tokens(self, pairs: list[tuple[str, str]]) -> NDArray[np.int64]:
         """Return about how many tokens each pair has: those of its texts, counted once for each distinct text."""
@@ -163,3 +138,45 @@ def max_length_of(loaded: "CrossEncoder") -> int | None:
 def dtype_of(loaded: "CrossEncoder") -> str:
     """Return the data type of the weights, such as ``float32``."""
     return str(next(loaded.parameters()).dtype).removeprefix("torch.")
+
+
+def open_cross_encoder(model: Model, device: str, store: Store) -> OpenReranker:
+    """Load a cross-encoder.
+
+    Raises:
+        ModelError: it cannot be loaded, gives no score for a pair, or the device is not there.
+    """
+    from mteb.models import CrossEncoderWrapper
+
+    spec = cast("CrossEncoderSpec", model.spec)
+    weights = locate(model, store)
+    identity = describe(model, weights)
+    place = find_device(model, device)
+    loaded = load_cross_encoder(spec, model.alias, weights, place)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        wrapper = CrossEncoderWrapper(loaded)  # makes a half-precision model's last layer float32, as mteb scores it
+    meta = make_meta(wrapper.mteb_model_meta, identity, model)
+    prompt = spec.prompt or ""
+    batched = BatchedReranker(loaded, pairs_at_once=spec.batch_size)
+    batched.check()
+    prompts = {"query": prompt} if prompt else {}
+    return OpenReranker(
+        for_mteb=lambda meter: MtebReranker(batched, meta, meter, prompt=prompt),
+        identity=identity,
+        settings=Settings(prompts=prompts, max_length=max_length_of(loaded), dtype=dtype_of(loaded)),
+        device=place,
+        batch_size=spec.batch_size or 32,
+        encode_kwargs=dict(spec.encode_kwargs),
+    )
+
+
+KIND = ModelKind(
+    name="cross-encoder",
+    spec=CrossEncoderSpec,
+    identify=identify,
+    open=open_cross_encoder,
+    device=find_device,
+    reads=lambda _: "pairs",
+    why_not=only_reranks,
+)

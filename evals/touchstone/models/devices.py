@@ -1,6 +1,5 @@
 """Devices of models: found, named, and what else decides the rounding of a vector."""
 
-from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model
 from touchstone.environment import describe_environment
 from touchstone.errors import ModelError
@@ -9,13 +8,13 @@ from touchstone.errors import ModelError
 ELSEWHERE = "api"
 
 
-def device_of(model: Model, device: str) -> str:
-    """Return where a model computes: `ELSEWHERE`, or what the device asked for is here.
+def find_device(_model: Model, asked: str) -> str:
+    """Return where a model that is loaded here computes: what the device asked for is on this machine.
 
     Raises:
         ModelError: this machine has no such device.
     """
-    return ELSEWHERE if isinstance(model.spec, ApiSpec) else resolve_device(device)
+    return resolve_device(asked)
 
 
 def resolve_device(device: str) -> str:

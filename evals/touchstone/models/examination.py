@@ -8,15 +8,15 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
 from touchstone.encoding.checks import COLLAPSED
-from touchstone.encoding.prompted import PromptedEncoder, task_text
+from touchstone.encoding.encoder import task_text
+from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import check_names
 from touchstone.formatting import columns
 from touchstone.models.base import OpenModel
-from touchstone.models.kinds import open_model
+from touchstone.models.kinds import kind_of, open_encoder
 from touchstone.store.folder import Store
 from touchstone.task_types.registry import all_types
 from touchstone.tasks.catalog import known_tasks
@@ -80,7 +80,7 @@ def examine(model: Model, device: str, store: Store) -> Examination:
     Raises:
         ModelError: it cannot be loaded.
     """
-    opened = open_model(model, device, store)
+    opened = open_encoder(model, device, store)
     identity = opened.identity
     revision = "no revision" if identity.revision is None else f"revision {identity.revision}"
     said = "as published" if identity.unmodified else "modified or not published"
@@ -152,11 +152,11 @@ def _encode(opened: OpenModel, batch_size: int) -> Vectors:
 
     texts = [text for side in zip(*PAIRS, strict=True) for text in side]
     inputs: Any = DataLoader(cast("Any", Dataset.from_dict({"text": texts})), batch_size=batch_size)
-    anew = nullcontext() if opened.batched is None else opened.batched.encoding_anew(batch_size)
+    anew = nullcontext() if opened.encoder is None else opened.encoder.encoding_anew(batch_size)
     with quiet_mteb(), anew:
         import mteb
 
-        vectors: Any = opened.encoder.encode(
+        vectors: Any = opened.for_mteb(Meter()).encode(
             inputs,
             task_metadata=mteb.get_task("STSBenchmark").metadata,
             hf_split="test",
@@ -171,7 +171,7 @@ def _pipeline(model: Model, opened: OpenModel, device: str) -> Iterator[Row]:
     spec, settings, loaded = model.spec, opened.settings, cast("Any", opened.module)
     named = spec.changes()
 
-    rest = "the server" if isinstance(spec, ApiSpec) else "the model's files"
+    rest = "the server" if kind_of(model).served else "the model's files"
 
     def row(name: str, value: Any, key: str = "", otherwise: str = rest) -> Row:
         return Row(name=name, value="not known" if value is None else str(value),
@@ -223,7 +223,7 @@ def _name(module: Any) -> str:
 
 
 def _prompts(opened: OpenModel) -> Iterator[Row]:
-    if not isinstance(opened.encoder, PromptedEncoder):
+    if opened.prompting is None:
         return
     with quiet_mteb():
         import mteb
@@ -231,7 +231,7 @@ def _prompts(opened: OpenModel) -> Iterator[Row]:
 
         for label, task, role in (example for one in all_types() for example in one.examples):
             text = task_text(mteb.get_task(task).metadata, None if role is None else PromptType(role))
-            prompt = opened.encoder.prompting.find(text)
+            prompt = opened.prompting.find(text)
             yield Row(name=label, value=quote(prompt.text) if prompt.text else "nothing", source=prompt.source)
 
 
@@ -241,9 +241,9 @@ def quote(text: str) -> str:
 
 
 def _notes(opened: OpenModel) -> Iterator[str]:
-    if not isinstance(opened.encoder, PromptedEncoder):
+    if opened.prompting is None:
         return
-    prompting, tasks = opened.encoder.prompting, known_tasks()
+    prompting, tasks = opened.prompting, known_tasks()
     for name, text in prompting.prompts.items():
         if text and check_names({name: text}, tasks):
             yield f"no text gets prompts.{name} of {prompting.said_by}, {quote(text)}: mteb has nothing of that name"

@@ -7,13 +7,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model
-from touchstone.config.specs import PipelineSpec, RegistrySpec, WeightsSpec
+from touchstone.config.specs import WeightsSpec
 from touchstone.errors import ModelError, first_line
-from touchstone.models.registry import find_in_registry
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.store.folder import Store
 from touchstone.store.modelscope import fetch_model
@@ -38,28 +36,19 @@ class Weights:
 
 
 def identify(model: Model, store: Store) -> ModelIdentity:
-    """Work out who a model is without loading it: name, revision and fingerprint.
+    """Return who a model is whose weights are files, without loading it.
 
     Raises:
         ModelError: the weights are not there, or are not the ones pinned.
     """
-    if isinstance(model.spec, PipelineSpec):
-        return _describe_pipeline(model, [identify(stage, store) for stage in model.stages], model.spec.top_k)
     return describe(model, locate(model, store))
 
 
-def _describe_pipeline(model: Model, stages: list[ModelIdentity], top_k: int) -> ModelIdentity:
-    """Return who a pipeline is: its two models, and how many documents go from one to the other."""
-    text = json.dumps({"stages": [stage.fingerprint for stage in stages], "top_k": top_k}, sort_keys=True)
-    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
-    return ModelIdentity(name=f"local/{model.alias}", revision=None, unmodified=False, fingerprint=fingerprint)
-
-
-def describe(model: Model, weights: Weights) -> ModelIdentity:
-    """Return who a model is whose weights were found."""
+def describe(model: Model, weights: Weights, *, name: str | None = None) -> ModelIdentity:
+    """Return who a model is whose weights were found; ``name`` where the specification's own does not do."""
     spec = model.spec
     return ModelIdentity(
-        name=f"api/{spec.name}" if isinstance(spec, ApiSpec) else spec.published or f"local/{model.alias}",
+        name=name or spec.published or f"local/{model.alias}",
         revision=weights.revision,
         unmodified=model.unmodified and spec.published is not None,
         fingerprint=_digest(weights, spec.changes()),
@@ -84,17 +73,9 @@ def locate(model: Model, store: Store) -> Weights:
     """Find the weights of a model; those of ModelScope are fetched, for their files are what they are known by.
 
     Raises:
-        ModelError: they are not there, or are not the ones pinned, or this kind of model has none of its own.
+        ModelError: they are not there, or are not the ones pinned.
     """
-    spec = model.spec
-    if isinstance(spec, RegistrySpec):
-        meta = find_in_registry(spec, model.alias)
-        are = {"registry": meta.name, "revision": meta.revision}
-        return Weights(place=str(meta.name), revision=meta.revision, are=are)
-    if isinstance(spec, ApiSpec):
-        return Weights(place=spec.address, revision=None, are={"api": spec.address, "name": spec.name} | _own(store))
-    if not isinstance(spec, WeightsSpec):
-        raise ModelError(f'{model.alias}: a model of kind "{spec.kind}" has no weights of its own')
+    spec = cast("WeightsSpec", model.spec)
     if spec.id is not None and spec.hub == "huggingface":
         commit = _resolve_commit(spec, model.alias)
         return Weights(place=spec.id, revision=commit, are={"id": spec.id, "commit": commit})
@@ -107,10 +88,6 @@ def locate(model: Model, store: Store) -> Weights:
     if spec.sha256 is not None and pinned != spec.sha256:
         raise ModelError(f"{model.alias}: model.safetensors of {folder} has sha256 {pinned}, not {spec.sha256}")
     return Weights(place=str(folder), revision=revision, are={"files": files})
-
-
-def _own(store: Store) -> dict[str, str]:
-    return {} if store.run_of_apis is None else {"run": store.run_of_apis}
 
 
 def _folder(spec: WeightsSpec, alias: str) -> tuple[Path, str | None]:

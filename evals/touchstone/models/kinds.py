@@ -1,30 +1,44 @@
-"""Open a model of any kind."""
+"""All kinds of models, by the ``kind`` of their specifications; and a model of any kind identified and opened."""
 
-import warnings
-from typing import TYPE_CHECKING, cast
-
-from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model
-from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, RegistrySpec
-from touchstone.encoding.batching import BatchedModel
-from touchstone.encoding.prompted import PromptedEncoder
-from touchstone.errors import ModelError
+from touchstone.config.specs import GROUP
+from touchstone.errors import ConfigError, ModelError
+from touchstone.extensions import load_extensions
+from touchstone.models import cross_encoders, pipelines, registry, sentence_transformers
 from touchstone.models.api import opening as api
-from touchstone.models.base import OpenModel, OpenReranker, make_meta, prompting_of
-from touchstone.models.cross_encoders import BatchedReranker, dtype_of, load_cross_encoder, max_length_of
-from touchstone.models.devices import device_of, resolve_device
-from touchstone.models.identity import describe, locate
-from touchstone.models.loading import load, settings_of
-from touchstone.models.registry import load_from_registry, watch_prompts
-from touchstone.models.sentence_transformers import space_of, wrap
-from touchstone.records.outcomes import ModelIdentity, Settings
+from touchstone.models.base import ModelKind, Opened, OpenModel, OpenReranker
+from touchstone.records.outcomes import ModelIdentity
 from touchstone.store.folder import Store
 
-if TYPE_CHECKING:
-    from touchstone.encoding.base import Comparing
+KINDS: dict[str, ModelKind] = {
+    kind.name: kind
+    for kind in (sentence_transformers.KIND, cross_encoders.KIND, pipelines.KIND, api.KIND, registry.KIND)
+}
 
 
-def open_model(model: Model, device: str, store: Store) -> OpenModel:
+def kind_of(model: Model) -> ModelKind:
+    """Return the kind of a model: a built-in one, or one that an installed package adds.
+
+    Raises:
+        ConfigError: what the package adds is no `ModelKind`.
+    """
+    name = model.spec.kind
+    kind = KINDS.get(name) or load_extensions(GROUP).get(name)
+    if not isinstance(kind, ModelKind):
+        raise ConfigError(f"{GROUP}: {name} is not a ModelKind; mend or uninstall the package that adds it")
+    return kind
+
+
+def identify(model: Model, store: Store) -> ModelIdentity:
+    """Return who a model is, without loading it: name, revision and fingerprint.
+
+    Raises:
+        ModelError: the weights are not there, or are not the ones pinned.
+    """
+    return kind_of(model).identify(model, store)
+
+
+def open_model(model: Model, device: str, store: Store) -> Opened:
     """Load a model.
 
     Args:
@@ -35,106 +49,35 @@ def open_model(model: Model, device: str, store: Store) -> OpenModel:
     Raises:
         ModelError: it cannot be loaded, or the device is not there.
     """
-    spec = model.spec
-    if spec.reranks or not isinstance(spec, EncoderSpec | RegistrySpec | ApiSpec):
-        kind = "a rerank endpoint" if isinstance(spec, ApiSpec) else f'a model of kind "{spec.kind}"'
-        raise ModelError(f"{model.alias}: {kind} is no encoder")
-    weights = locate(model, store)
-    identity = describe(model, weights)
-    place = device_of(model, device)
-    if isinstance(spec, ApiSpec):
-        return api.open_encoder(model, spec, weights, identity, store)
-    if isinstance(spec, RegistrySpec):
-        return _open_registry(model, spec, identity, place)
-    loaded = load(spec, model.alias, weights, place)
-    prompting = prompting_of(spec, loaded)
-    batched = BatchedModel(
-        loaded,
-        embeddings=store.embeddings(space_of(model, weights, identity, loaded)),
-        texts_at_once=spec.batch_size,
-    )
-    batched.check()
-    encoder = PromptedEncoder(batched, cast("Comparing", wrap(loaded, identity, model)), prompting)
-    encode_kwargs = dict(spec.encode_kwargs)
-    if spec.normalize is not None:
-        encode_kwargs["normalize_embeddings"] = spec.normalize
-    return OpenModel(
-        encoder=encoder,
-        module=loaded,
-        identity=identity,
-        settings=settings_of(loaded, prompting.in_the_clear(), spec.quantize),
-        device=place,
-        quantize=spec.quantize,
-        batch_size=spec.batch_size or 32,
-        encode_kwargs=encode_kwargs,
-        batched=batched,
-        prompt_used=lambda: encoder.prompt_used,
-    )
+    return kind_of(model).open(model, device, store)
 
 
-def _open_registry(model: Model, spec: RegistrySpec, identity: ModelIdentity, device: str) -> OpenModel:
-    from sentence_transformers import SentenceTransformer
+def open_encoder(model: Model, device: str, store: Store) -> OpenModel:
+    """Load a model that encodes texts; arguments as for `open_model`.
 
-    encoder = load_from_registry(spec, model.alias, device)
-    inside = getattr(encoder, "model", None)
-    loaded = inside if isinstance(inside, SentenceTransformer) else None
-    meta = encoder.mteb_model_meta
-    if meta is not None:
-        encoder.mteb_model_meta = make_meta(meta, identity, model)  # type: ignore[misc]  # only our name for it
-    # What mteb's code does with the prompts it has is its own; only those used are known, call by call.
-    return OpenModel(
-        encoder=encoder,
-        module=loaded,
-        identity=identity,
-        settings=Settings() if loaded is None else settings_of(loaded, None, None),
-        device=device,
-        quantize=None,
-        batch_size=spec.batch_size,
-        encode_kwargs=dict(spec.encode_kwargs),
-        prompt_used=(lambda: None) if loaded is None else watch_prompts(loaded),
-    )
+    Raises:
+        ModelError: it cannot be loaded, or it is no encoder.
+    """
+    if kind_of(model).reads(model) == "texts":
+        opened = open_model(model, device, store)
+        if isinstance(opened, OpenModel):
+            return opened
+    raise ModelError(f"{model.alias}: {_name(model)} is no encoder")
 
 
 def open_reranker(model: Model, device: str, store: Store) -> OpenReranker:
-    """Load a cross-encoder, or open one behind an API.
-
-    Args:
-        model: the specification, of kind ``cross-encoder`` or a rerank endpoint, and its alias.
-        device: auto, cpu, cuda, cuda:N or mps; auto is the GPU where there is one.
-        store: remembers the hashes of the weights.
+    """Load a model that scores pairs of texts; arguments as for `open_model`.
 
     Raises:
-        ModelError: it cannot be loaded, gives no score for a pair, or the device is not there.
+        ModelError: it cannot be loaded, or it is no cross-encoder.
     """
-    from mteb.models import CrossEncoderWrapper
+    if kind_of(model).reads(model) == "pairs":
+        opened = open_model(model, device, store)
+        if isinstance(opened, OpenReranker):
+            return opened
+    raise ModelError(f"{model.alias}: {_name(model)} is no cross-encoder")
 
-    spec = model.spec
-    if isinstance(spec, ApiSpec) and spec.reranks:
-        return api.open_reranker(model, spec, store)
-    if not isinstance(spec, CrossEncoderSpec):
-        raise ModelError(f'{model.alias}: a model of kind "{spec.kind}" is no cross-encoder')
-    weights = locate(model, store)
-    identity = describe(model, weights)
-    place = resolve_device(device)
-    loaded = load_cross_encoder(spec, model.alias, weights, place)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        wrapper = CrossEncoderWrapper(loaded)  # makes a half-precision model's last layer float32, as mteb scores it
-    meta = make_meta(wrapper.mteb_model_meta, identity, model)
-    prompt = spec.prompt or ""
-    batched = BatchedReranker(loaded, meta, prompt=prompt, pairs_at_once=spec.batch_size)
-    batched.check()
-    return OpenReranker(
-        reranker=batched,
-        identity=identity,
-        settings=Settings(
-            prompts={"query": prompt} if prompt else {},
-            max_length=max_length_of(loaded),
-            dtype=dtype_of(loaded),
-        ),
-        device=place,
-        prompt=prompt,
-        batch_size=spec.batch_size or 32,
-        encode_kwargs=dict(spec.encode_kwargs),
-        batched=batched,
-    )
+
+def _name(model: Model) -> str:
+    kind = kind_of(model)
+    return "a rerank endpoint" if kind.served and model.spec.reranks else f'a model of kind "{kind.name}"'

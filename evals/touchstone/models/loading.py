@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from touchstone.config.specs import EncoderSpec, WeightsSpec
 from touchstone.errors import ModelError, first_line
+from touchstone.models.detection import check_kind, find_files
 from touchstone.models.identity import Weights
 from touchstone.records.outcomes import Settings
 
@@ -45,13 +46,14 @@ def construct(kind: Callable[..., T], spec: WeightsSpec, alias: str, weights: We
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of a tenth of a second, in a test's own line
     hub = weights.place == spec.id
     revision = weights.revision if hub else None
+    _check_kind(spec, alias, weights)
     if not spec.trust_remote_code:
         _refuse_own_code(alias, weights.place, revision)
     model_kwargs = dict(spec.model_kwargs)
     if spec.dtype != "auto":
         model_kwargs["dtype"] = spec.dtype
     try:
-        return kind(
+        loaded = kind(
             weights.place,
             revision=revision,
             trust_remote_code=spec.trust_remote_code,
@@ -64,6 +66,17 @@ def construct(kind: Callable[..., T], spec: WeightsSpec, alias: str, weights: We
         if "trust_remote_code" in str(error) and not spec.trust_remote_code:
             raise ModelError(_needs_trust(alias, weights.place)) from error
         raise ModelError(f"{alias}: cannot be loaded from {weights.place}: {first_line(error)}") from error
+    if hub:  # now its files are in the cache
+        _check_kind(spec, alias, weights)
+    return loaded
+
+
+def _check_kind(spec: WeightsSpec, alias: str, weights: Weights) -> None:
+    """Refuse a model that is of another kind than its specification's, as far as its files are at hand."""
+    try:
+        check_kind(spec.kind, find_files(weights.place, weights.revision))
+    except ModelError as error:
+        raise ModelError(f"{alias}: {error}") from None
 
 
 def pooling_of(loaded: "SentenceTransformer") -> str | None:

@@ -1,16 +1,31 @@
 """Models that mteb knows by name and loads by code of its own."""
 
 import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
 
+from touchstone.config.models import Model
 from touchstone.config.specs import RegistrySpec
+from touchstone.encoding.encoder import MtebEncoder
+from touchstone.encoding.meter import Meter
+from touchstone.encoding.prompts import Prompting
 from touchstone.errors import ModelError, first_line, suggest
+from touchstone.models.base import ModelKind, OpenModel, make_meta
+from touchstone.models.devices import find_device
+from touchstone.models.identity import Weights, describe
+from touchstone.models.loading import settings_of
+from touchstone.records.outcomes import ModelIdentity, Settings
 from touchstone.seams import find
+from touchstone.store.folder import Store
 
 if TYPE_CHECKING:
+    import torch
     from mteb import EncoderProtocol
+    from mteb.abstasks.task_metadata import TaskMetadata
     from mteb.models import ModelMeta
+    from mteb.types import Array, BatchedInput, PromptType
+    from torch.utils.data import DataLoader
 
 
 def find_in_registry(spec: RegistrySpec, alias: str) -> "ModelMeta":
@@ -65,6 +80,73 @@ def load_from_registry(spec: RegistrySpec, alias: str, device: str) -> "EncoderP
     return model
 
 
+class RegistryEncoder(MtebEncoder):
+    """An encoder by code of mteb's own, for one measurement: it chooses prompts itself, and batches.
+
+    Args:
+        encoder: what encodes.
+        meta: mteb's metadata of it, under our name.
+        meter: told how far a call is.
+        module: the torch module that encodes, watched batch by batch.
+        prompt_used: returns what was put before the texts of the last call, None where that is not known.
+    """
+
+    def __init__(
+        self,
+        encoder: "EncoderProtocol",
+        meta: "ModelMeta | None",
+        meter: Meter,
+        *,
+        module: "torch.nn.Module | None" = None,
+        prompt_used: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        super().__init__(cast("Any", encoder), cast("Any", encoder), Prompting(), meter)
+        self.mteb_model_meta = meta
+        self._own: Any = encoder
+        self._module = module
+        self._prompt_used = prompt_used
+
+    def compute(
+        self,
+        inputs: "DataLoader[BatchedInput]",
+        task_metadata: "TaskMetadata",
+        prompt_type: "PromptType | None",
+        options: dict[str, Any],
+    ) -> tuple["Array", str | None]:
+        """Return the vectors of one call, and what was put before its texts, None where that is not known."""
+        dataset: Any = inputs.dataset
+        with self._watch_batches(len(dataset)):
+            vectors = self._own.encode(inputs, task_metadata=task_metadata, prompt_type=prompt_type, **options)
+        return vectors, self._prompt_used()
+
+    @property
+    def encoded(self) -> int | None:
+        """None: mteb's code does not say how much it encodes."""
+        return None
+
+    def flush(self) -> None:
+        """Write new vectors to the store: there are none."""
+
+    @contextmanager
+    def _watch_batches(self, total: int) -> Iterator[None]:
+        """Tell the progress of one call after each batch of it."""
+        if self._module is None:
+            yield
+            return
+        done = 0
+
+        def after_batch(_module: object, inputs: tuple[Any, ...], _output: object) -> None:
+            nonlocal done
+            done += len(next(iter(inputs[0].values())))
+            self._meter.tell(f"encoding, {done} of {total} texts")
+
+        hook = self._module.register_forward_hook(after_batch)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+
 def watch_prompts(module: Any) -> Callable[[], str | None]:
     """Note the prompt of every call that reaches a sentence-transformers model, whoever chose it; tell the last."""
     last: str | None = None
@@ -78,3 +160,48 @@ def watch_prompts(module: Any) -> Callable[[], str | None]:
 
     module.encode = noting
     return lambda: last
+
+
+def identify(model: Model, _store: Store) -> ModelIdentity:
+    """Return who a model is that mteb knows: its name and revision there, and the settings.
+
+    Raises:
+        ModelError: mteb does not know it.
+    """
+    meta = find_in_registry(_spec(model), model.alias)
+    are = {"registry": meta.name, "revision": meta.revision}
+    return describe(model, Weights(place=str(meta.name), revision=meta.revision, are=are))
+
+
+def open_registry(model: Model, device: str, store: Store) -> OpenModel:
+    """Load a model by mteb's own loader.
+
+    Raises:
+        ModelError: it cannot be loaded, it is no encoder of texts, or the device is not there.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    spec, identity, place = _spec(model), identify(model, store), find_device(model, device)
+    encoder = load_from_registry(spec, model.alias, place)
+    inside = getattr(encoder, "model", None)
+    loaded = inside if isinstance(inside, SentenceTransformer) else None
+    meta = encoder.mteb_model_meta
+    named = None if meta is None else make_meta(meta, identity, model)
+    # What mteb's code does with the prompts it has is its own; only those used are known, call by call.
+    prompt_used = (lambda: None) if loaded is None else watch_prompts(loaded)
+    return OpenModel(
+        for_mteb=lambda meter: RegistryEncoder(encoder, named, meter, module=loaded, prompt_used=prompt_used),
+        module=loaded,
+        identity=identity,
+        settings=Settings() if loaded is None else settings_of(loaded, None, None),
+        device=place,
+        batch_size=spec.batch_size,
+        encode_kwargs=dict(spec.encode_kwargs),
+    )
+
+
+def _spec(model: Model) -> RegistrySpec:
+    return cast("RegistrySpec", model.spec)
+
+
+KIND = ModelKind(name="registry", spec=RegistrySpec, identify=identify, open=open_registry, device=find_device)

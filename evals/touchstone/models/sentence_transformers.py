@@ -1,17 +1,24 @@
-"""sentence-transformers models: the vector space of one, and its wrapper for mteb."""
+"""sentence-transformers models: opened, with the vector space of one and its wrapper for mteb."""
 
 import warnings
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from touchstone.config.models import Model
-from touchstone.models.base import make_meta
-from touchstone.models.devices import computed_by
-from touchstone.models.identity import Weights, vector_fingerprint
+from touchstone.config.specs import EncoderSpec
+from touchstone.encoding.batching import BatchedModel
+from touchstone.encoding.encoder import MtebEncoder
+from touchstone.models.base import ModelKind, OpenModel, make_meta, prompting_of
+from touchstone.models.devices import computed_by, find_device
+from touchstone.models.identity import Weights, describe, identify, locate, vector_fingerprint
+from touchstone.models.loading import load, settings_of
 from touchstone.records.outcomes import ModelIdentity
+from touchstone.store.folder import Store
 
 if TYPE_CHECKING:
     from mteb import EncoderProtocol
     from sentence_transformers import SentenceTransformer
+
+    from touchstone.encoding.base import Comparing
 
 
 def space_of(model: Model, weights: Weights, identity: ModelIdentity, loaded: "SentenceTransformer") -> dict[str, str]:
@@ -37,3 +44,49 @@ def wrap(loaded: "SentenceTransformer", identity: ModelIdentity, model: Model) -
         wrapper = SentenceTransformerEncoderWrapper(loaded)
     wrapper.mteb_model_meta = make_meta(wrapper.mteb_model_meta, identity, model)
     return wrapper
+
+
+def open_sentence_transformer(model: Model, device: str, store: Store) -> OpenModel:
+    """Load a model exactly as its specification says, with the vectors of it that the store has.
+
+    Raises:
+        ModelError: it cannot be loaded, its vectors depend on their batch, or the device is not there.
+    """
+    spec = _spec(model)
+    weights = locate(model, store)
+    identity = describe(model, weights)
+    place = find_device(model, device)
+    loaded = load(spec, model.alias, weights, place)
+    prompting = prompting_of(spec, loaded)
+    embeddings = store.embeddings(space_of(model, weights, identity, loaded))
+    batched = BatchedModel(loaded, embeddings=embeddings, texts_at_once=spec.batch_size)
+    batched.check()
+    wrapped = cast("Comparing", wrap(loaded, identity, model))
+    normalize = {} if spec.normalize is None else {"normalize_embeddings": spec.normalize}
+    return OpenModel(
+        for_mteb=lambda meter: MtebEncoder(batched, wrapped, prompting, meter),
+        encoder=batched,
+        prompting=prompting,
+        module=loaded,
+        identity=identity,
+        settings=settings_of(loaded, prompting.in_the_clear(), spec.quantize),
+        device=place,
+        searched_on=place,
+        quantize=spec.quantize,
+        batch_size=spec.batch_size or 32,
+        encode_kwargs={**spec.encode_kwargs, **normalize},
+    )
+
+
+def _spec(model: Model) -> EncoderSpec:
+    return cast("EncoderSpec", model.spec)
+
+
+KIND = ModelKind(
+    name="sentence-transformers",
+    spec=EncoderSpec,
+    identify=identify,
+    open=open_sentence_transformer,
+    device=find_device,
+    prompts=lambda model: _spec(model).prompts,
+)

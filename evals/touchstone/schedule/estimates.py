@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Literal
 
-from touchstone.records.cases import Case
+from touchstone.records.cases import Case, Reads
 from touchstone.records.runs import Record, Run
 from touchstone.schedule.workload import Workload
 
 Basis = Literal["in the store", "timed", "other model", "text statistics", "unknown"]
-Reads = Literal["texts", "pairs", "both"]
 # Seconds a character where this machine has measured nothing: all-MiniLM-L6-v2 took 6e-5 to 1e-4 on one CPU core. Those
 # of other devices are guesses.
 SECONDS_A_CHARACTER: Mapping[str, float] = {"cpu": 7e-5, "cuda": 1e-6, "mps": 1e-5, "api": 1e-5}

@@ -6,9 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import get_args
 
-from touchstone.config.api import ApiSpec
-from touchstone.config.models import Model
-from touchstone.config.specs import PipelineSpec
+from touchstone.models.kinds import kind_of
 from touchstone.records.cases import Case
 from touchstone.records.runs import Run
 from touchstone.schedule.devices import visible_devices
@@ -16,7 +14,6 @@ from touchstone.schedule.dispatch import Job, lower_bound, simulate
 from touchstone.schedule.estimates import (
     Basis,
     Estimate,
-    Reads,
     Sight,
     device_kind,
     estimate,
@@ -84,15 +81,9 @@ def make_forecast(
     sight = Sight(
         timings=find_timings(runs),
         workloads={case.id: None if case.id in known else find_workload(case, statistics) for case in plan.cases},
-        devices={alias: "api" if isinstance(model.spec, ApiSpec) else place for alias, model in plan.models.items()},
-        reads={alias: _reads(model) for alias, model in plan.models.items()},
+        devices={alias: "api" if kind_of(model).served else place for alias, model in plan.models.items()},
+        reads={alias: kind_of(model).reads(model) for alias, model in plan.models.items()},
         fingerprints=fingerprints or {},
         known=known,
     )
     return Forecast(cases=plan.cases, estimates=estimate(plan.cases, sight), loading=find_loading(runs))
-
-
-def _reads(model: Model) -> Reads:
-    if isinstance(model.spec, PipelineSpec):
-        return "both"
-    return "pairs" if model.spec.reranks else "texts"

@@ -4,16 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import cast
 
 from touchstone.baselines.files import Baselines
-from touchstone.config.api import ApiSpec
+from touchstone.config.base import Spec
 from touchstone.config.models import Model, find_model, load_models
 from touchstone.config.options import Options
-from touchstone.config.specs import EncoderSpec, ModelSpec
 from touchstone.config.suites import NamedSuite, load_suite
 from touchstone.encoding.prompts import check_names
 from touchstone.errors import ConfigError, suggest
+from touchstone.models.kinds import kind_of
 from touchstone.records.cases import Case, Policy, Source, TaskInfo
 from touchstone.tasks.catalog import find_tasks, known_tasks
 
@@ -87,7 +86,7 @@ def _store(options: Options, suites: Sequence[NamedSuite]) -> Path:
 
 
 def _find_models(
-    options: Options, suites: Sequence[NamedSuite], known: Mapping[str, ModelSpec]
+    options: Options, suites: Sequence[NamedSuite], known: Mapping[str, Spec]
 ) -> dict[str, dict[str, Model]]:
     """Resolve each suite's models, or those of ``--model`` for all of them; suites may define some themselves."""
     known = {**known, **_defined(suites)}
@@ -105,8 +104,8 @@ def _find_models(
     return found
 
 
-def _defined(suites: Sequence[NamedSuite]) -> dict[str, ModelSpec]:
-    models: dict[str, ModelSpec] = {}
+def _defined(suites: Sequence[NamedSuite]) -> dict[str, Spec]:
+    models: dict[str, Spec] = {}
     for suite in suites:
         for alias, spec in suite.models.items():
             if models.setdefault(alias, spec) != spec:
@@ -142,20 +141,21 @@ def _refuse_unmatched(
 
 def _check_prompts(models: Iterable[Model], cases: Iterable[Case]) -> None:
     """Refuse a prompt that no text would ever get: its model would be measured without it."""
-    prompted = [model for model in models if isinstance(model.spec, EncoderSpec | ApiSpec) and model.spec.prompts]
+    prompted = {model.alias: prompts for model in models if (prompts := kind_of(model).prompts(model))}
     if not prompted:
         return
     known = known_tasks() | {case.task.name: case.task.type for case in cases}
-    for model in prompted:
-        wrong = check_names(cast("EncoderSpec | ApiSpec", model.spec).prompts, known)
+    for alias, prompts in prompted.items():
+        wrong = check_names(prompts, known)
         if wrong is not None:
-            raise ConfigError(f"[{model.alias}] {wrong}")
+            raise ConfigError(f"[{alias}] {wrong}")
 
 
 def _refuse_network(models: Iterable[Model]) -> None:
     for model in (stage for chosen in models for stage in (chosen, *chosen.stages)):
-        if isinstance(model.spec, ApiSpec) and not model.spec.is_local:
-            raise ConfigError(f"--offline promises no network call, and {model.alias} is at {model.spec.address}")
+        address = kind_of(model).remote(model)
+        if address is not None:
+            raise ConfigError(f"--offline promises no network call, and {model.alias} is at {address}")
 
 
 def _check_gate(suite: NamedSuite, tasks: Sequence[TaskInfo]) -> None:
@@ -171,7 +171,7 @@ def _check_gate(suite: NamedSuite, tasks: Sequence[TaskInfo]) -> None:
 
 def _why_not(task: TaskInfo, model: Model) -> str | None:
     """Say why a model cannot run a task, if it cannot."""
-    return model.spec.why_not(task.type) if set(task.modalities) == {"text"} else "not text only"
+    return kind_of(model).why_not(model, task.type) if set(task.modalities) == {"text"} else "not text only"
 
 
 def _make_case(alias: str, task: TaskInfo, suite: NamedSuite, options: Options) -> Case:

@@ -15,13 +15,12 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model
 from touchstone.environment import describe_environment, installed_for_good, kernel_settings
 from touchstone.errors import TouchstoneError
 from touchstone.files.writing import to_json
 from touchstone.judging.gate import Comparison
-from touchstone.models.identity import identify
+from touchstone.models.kinds import KINDS, identify, kind_of
 from touchstone.records.baselines import Reference
 from touchstone.records.cases import Case
 from touchstone.records.examples import Shown
@@ -140,8 +139,11 @@ class Known:
 
     def _make_key(self, case: Case) -> dict[str, Any] | None:
         model = self._models[case.alias]
-        apis = any(isinstance(stage.spec, ApiSpec) for stage in (model, *model.stages))
-        if (apis and self._store.run_of_apis is not None) or not _installation()["known"]:
+        kinds = [kind_of(stage) for stage in (model, *model.stages)]
+        if any(kind.served for kind in kinds) and self._store.run_of_apis is not None:
+            return None
+        # The code of a kind that another package adds is in no key.
+        if not _installation()["known"] or any(kind.name not in KINDS for kind in kinds):
             return None
         data = identify_data(case.task, case.source, self._store)
         if data is None:

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -23,9 +23,12 @@ from tests.config.configurations import (
 )
 from touchstone.config.evalscope.convert import render_suite_toml
 from touchstone.config.models import load_models
-from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, ModelSpec, PipelineSpec, RegistrySpec
+from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, PipelineSpec, RegistrySpec
 from touchstone.config.suites import NamedSuite, load_suite
 from touchstone.errors import ConfigError
+
+if TYPE_CHECKING:
+    from touchstone.config.base import Spec
 
 
 def test_one_stage_becomes_a_model_of_its_own_and_a_suite(tmp_path: Path) -> None:
@@ -85,7 +88,7 @@ def test_a_named_model_can_retrieve_for_a_pipeline(tmp_path: Path) -> None:
 
 
 def test_a_named_model_of_mtebs_own_code_takes_no_settings_that_it_does_not_have(tmp_path: Path) -> None:
-    known: dict[str, ModelSpec] = {"own": RegistrySpec(name="org/own")}
+    known: dict[str, Spec] = {"own": RegistrySpec(name="org/own")}
     model = {"model_name_or_path": "own", "model_kwargs": {"torch_dtype": "auto"}, "encode_kwargs": {"batch_size": 4}}
     file = write(tmp_path, one_stage(model))
     assert load_suite(str(file), tmp_path, known).models == {"own": RegistrySpec(name="org/own", batch_size=4)}

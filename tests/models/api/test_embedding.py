@@ -22,6 +22,7 @@ from tests.models.api.server import (
 )
 from touchstone.config.api import ApiSpec
 from touchstone.encoding.batching import CANARIES
+from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
 from touchstone.models.api.client import ApiClient
 from touchstone.models.api.embedding import ApiModel
@@ -87,19 +88,19 @@ def test_dimensions_are_asked_for_and_checked(server: Server) -> None:
 
 
 def test_each_text_is_asked_for_once(server: Server) -> None:
-    asking = model(server)
-    assert np.array_equal(asking.encode(TEXTS[:10] * 3), np.tile(EXPECTED[:10], (3, 1)))
-    asking.encode(TEXTS[5:20])
+    asking, meter = model(server), Meter()
+    assert np.array_equal(asking.encode(TEXTS[:10] * 3, meter=meter), np.tile(EXPECTED[:10], (3, 1)))
+    asking.encode(TEXTS[5:20], meter=meter)
     assert sorted(server.inputs) == sorted(TEXTS[:20])
-    assert asking.encoded == 20
+    assert meter.computed == 20
 
 
 def test_prompts_and_bodies_of_roles_are_sent(server: Server) -> None:
     asking = model(server, body={"user": "me"}, query_body={"input_type": "query"})
-    asking.encode_query(["a"], prompt="q: ")
-    asking.encode_document(["a"], prompt="")
+    asking.encode(["a"], role="query", prompt="q: ")
+    asking.encode(["a"], role="document", prompt="")
     asking.encode(["a"])
-    asking.encode_query(["a"], prompt="q: ")
+    asking.encode(["a"], role="query", prompt="q: ")
     bodies = [request.body for request in server.requests]
     assert [body["input"] for body in bodies] == [["q: a"], ["a"]], "a document is here what a text without a role is"
     assert [body.get("input_type") for body in bodies] == ["query", None]
@@ -151,9 +152,10 @@ def test_a_store_serves_the_next_run(server: Server, tmp_path: Path) -> None:
     server.requests.clear()
     second = model(server, Embeddings(tmp_path))
     second.check()
-    assert np.array_equal(second.encode(TEXTS), EXPECTED)
+    meter = Meter()
+    assert np.array_equal(second.encode(TEXTS, meter=meter), EXPECTED)
     assert set(server.inputs) <= set(CANARIES)
-    assert second.encoded == 0
+    assert meter.computed == 0
 
 
 @pytest.mark.parametrize("width", [None, 32])

@@ -22,7 +22,7 @@ def reranker(server: Server, **settings: Any) -> ApiReranker:
 def test_scores_are_in_the_order_of_the_documents(server: Server) -> None:
     """The server answers best first, as rerankers do."""
     server.next = [with_status(429)]
-    assert reranker(server).score(QUERY, DOCUMENTS) == [score(QUERY, document) for document in DOCUMENTS]
+    assert reranker(server).score_documents(QUERY, DOCUMENTS) == [score(QUERY, document) for document in DOCUMENTS]
     assert {request.path for request in server.requests} == {"/v1/rerank"}
     body = server.requests[-1].body
     assert body["model"] == NAME
@@ -31,19 +31,19 @@ def test_scores_are_in_the_order_of_the_documents(server: Server) -> None:
 
 
 def test_equal_documents_are_asked_for_once(server: Server) -> None:
-    scores = reranker(server).score(QUERY, DOCUMENTS[:3] * 2)
+    scores = reranker(server).score_documents(QUERY, DOCUMENTS[:3] * 2)
     assert scores[:3] == scores[3:]
     assert sum(len(request.body["documents"]) for request in server.requests) == 3
 
 
 def test_long_texts_are_cut(server: Server) -> None:
-    reranker(server, max_characters=4).score(QUERY, ["abcdef"])
+    reranker(server, max_characters=4).score_documents(QUERY, ["abcdef"])
     assert server.requests[0].body["query"] == "what"
     assert server.requests[0].body["documents"] == ["abcd"]
 
 
 def test_no_documents_are_no_trouble(server: Server) -> None:
-    assert reranker(server).score(QUERY, []) == []
+    assert reranker(server).score_documents(QUERY, []) == []
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_no_documents_are_no_trouble(server: Server) -> None:
 def test_wrong_answers_are_refused(server: Server, change: Any, expected: str) -> None:
     server.always = with_change(change)
     with pytest.raises(ModelError) as caught:
-        reranker(server).score(QUERY, DOCUMENTS[:6])
+        reranker(server).score_documents(QUERY, DOCUMENTS[:6])
     assert str(caught.value) == f"served: {server.url}/rerank {expected}"
 
 
@@ -66,4 +66,4 @@ def test_an_order_of_any_kind_is_right(server: Server) -> None:
         answer["results"].sort(key=lambda item: item["index"] * 7 % 5)
 
     server.always = with_change(shuffle)
-    assert reranker(server).score(QUERY, DOCUMENTS) == [score(QUERY, document) for document in DOCUMENTS]
+    assert reranker(server).score_documents(QUERY, DOCUMENTS) == [score(QUERY, document) for document in DOCUMENTS]

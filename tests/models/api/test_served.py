@@ -9,10 +9,10 @@ import pytest
 from tests.models.api.server import NAME, Server, serving, with_status
 from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model
+from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
 from touchstone.models.api.served import Served
-from touchstone.models.identity import identify
-from touchstone.models.kinds import open_model
+from touchstone.models.kinds import identify, open_encoder
 from touchstone.store.folder import Store
 
 
@@ -55,11 +55,12 @@ def test_a_trusted_api_is_known_by_address_name_and_settings(
 
 
 def test_opening_asks_and_tells_what_is_known(server: Server, tmp_path: Path) -> None:
-    opened = open_model(at(server, max_characters=50, prompts={"query": "q: "}), "cpu", Store(tmp_path))
+    opened = open_encoder(at(server, max_characters=50, prompts={"query": "q: "}), "cpu", Store(tmp_path))
     assert (opened.settings.dimension, opened.settings.max_characters) == (64, 50)
     assert opened.settings.prompts == {"query": "q: "}
     assert opened.device == "api"
-    meta = opened.encoder.mteb_model_meta
+    meta = opened.for_mteb(Meter()).mteb_model_meta
+    assert meta is not None
     assert meta.name == f"api/{NAME}__{opened.identity.fingerprint}"
     assert meta.revision == opened.identity.fingerprint
     assert not (tmp_path / "embeddings").exists(), "no store of vectors without --reuse-api"
@@ -68,12 +69,12 @@ def test_opening_asks_and_tells_what_is_known(server: Server, tmp_path: Path) ->
 def test_a_server_that_refuses_cannot_be_opened(server: Server, tmp_path: Path) -> None:
     server.next = [with_status(401)]
     with pytest.raises(ModelError, match=r"^served: http://127.0.0.1:[0-9]+/v1/embeddings answered 401 "):
-        open_model(at(server), "cpu", Store(tmp_path))
+        open_encoder(at(server), "cpu", Store(tmp_path))
 
 
 def test_a_reranker_is_no_encoder(server: Server, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"^served: a rerank endpoint is no encoder$"):
-        open_model(at(server, endpoint="rerank"), "cpu", Store(tmp_path))
+        open_encoder(at(server, endpoint="rerank"), "cpu", Store(tmp_path))
 
 
 @pytest.mark.parametrize("kind", ["cosine", "dot"])

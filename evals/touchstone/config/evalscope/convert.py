@@ -9,10 +9,11 @@ from typing import Any
 
 import tomli_w
 
+from touchstone.config.base import Spec
 from touchstone.config.evalscope.notes import notes_on_data, notes_on_model, notes_on_run
 from touchstone.config.evalscope.schema import MAX_SEQ_LENGTH, TOP_K, EvalScopeConfig, ModelEntry, read_evalscope
 from touchstone.config.models import check_models
-from touchstone.config.specs import HUB_ID, ModelSpec, PipelineSpec
+from touchstone.config.specs import HUB_ID, PipelineSpec
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.writing import place
 from touchstone.records.names import RENAMED_TASKS, slug
@@ -34,7 +35,7 @@ class Converted:
     notes: tuple[str, ...]
 
 
-def convert(config: EvalScopeConfig, file: Path, known: Mapping[str, ModelSpec]) -> Converted:
+def convert(config: EvalScopeConfig, file: Path, known: Mapping[str, Spec]) -> Converted:
     """Say a configuration in our words.
 
     Args:
@@ -67,7 +68,7 @@ def convert(config: EvalScopeConfig, file: Path, known: Mapping[str, ModelSpec])
 
 
 def render_suite_toml(
-    file: Path, known: Mapping[str, ModelSpec], *, name: str | None = None, into: Path | None = None
+    file: Path, known: Mapping[str, Spec], *, name: str | None = None, into: Path | None = None
 ) -> tuple[str, str]:
     """Write a configuration as a suite file and a models file that mean the same.
 
@@ -113,7 +114,7 @@ def _suite(config: EvalScopeConfig) -> Table:
 
 
 def _convert_model(
-    entry: ModelEntry, for_all: Mapping[str, Any], where: str, folder: Path, known: Mapping[str, ModelSpec]
+    entry: ModelEntry, for_all: Mapping[str, Any], where: str, folder: Path, known: Mapping[str, Spec]
 ) -> tuple[str, Table | None]:
     """Return what a model is called, and its table; None for a model of models.toml that stays as it is."""
     said, settings = entry.model_name_or_path, _settings(entry, for_all, where)
@@ -133,7 +134,7 @@ def _convert_model(
     raise ConfigError(f'{where} model_name_or_path = "{said}" is no folder, no hub id, and not in models.toml{near}')
 
 
-def _known(alias: str, spec: ModelSpec, entry: ModelEntry, settings: Table, where: str) -> tuple[str, Table | None]:
+def _known(alias: str, spec: Spec, entry: ModelEntry, settings: Table, where: str) -> tuple[str, Table | None]:
     """Put what is said over a model of models.toml, under a name that says so."""
     if isinstance(spec, PipelineSpec) or spec.reranks != entry.is_cross_encoder:
         said = str(entry.is_cross_encoder).lower()
@@ -187,7 +188,7 @@ def _take(tables: tuple[Table, ...], names: tuple[str, ...], where: str) -> Any:
     return found[0] if found else None
 
 
-def _aliases(entries: list[tuple[str, Table | None]], file: Path, known: Mapping[str, ModelSpec]) -> list[str]:
+def _aliases(entries: list[tuple[str, Table | None]], file: Path, known: Mapping[str, Spec]) -> list[str]:
     """Call models by the last part of their names, or by the whole where that is what another is called."""
     short = [slug(name.rpartition("/")[2], also="+") for name, _ in entries]
     whole = [slug(name, also="+") for name, _ in entries]
@@ -203,7 +204,7 @@ def _aliases(entries: list[tuple[str, Table | None]], file: Path, known: Mapping
     return aliases
 
 
-def _is_anothers(alias: str, table: Table | None, file: Path, known: Mapping[str, ModelSpec]) -> bool:
+def _is_anothers(alias: str, table: Table | None, file: Path, known: Mapping[str, Spec]) -> bool:
     """Say whether models.toml has the alias for a model that differs in more than how fast it runs."""
     if table is None or alias not in known:
         return False

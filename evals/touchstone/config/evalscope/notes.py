@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
+from touchstone.config.base import Spec
 from touchstone.config.evalscope.schema import MAX_SEQ_LENGTH, TOP_K, EvalEntry, EvalScopeConfig, ModelEntry
-from touchstone.config.specs import ModelSpec
 from touchstone.records.names import RENAMED_TASKS
 
 
@@ -48,7 +48,7 @@ def notes_on_run(config: EvalScopeConfig) -> Iterator[str]:
         yield f"eval.top_k = {asked.top_k} is not used: there is no second stage to rerank"
 
 
-def notes_on_model(entry: ModelEntry, known: Mapping[str, ModelSpec], *, is_folder: bool) -> Iterator[str]:
+def notes_on_model(entry: ModelEntry, known: Mapping[str, Spec], *, is_folder: bool) -> Iterator[str]:
     """Say the same of a model."""
     named = entry.model_name_or_path in known
     if entry.hub is not None and (named or is_folder):

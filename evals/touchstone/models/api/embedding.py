@@ -4,7 +4,7 @@ import json
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import numpy as np
 
 from touchstone.encoding.batching import CANARIES
 from touchstone.encoding.keys import Keys, make_keys
+from touchstone.encoding.meter import Meter
+from touchstone.encoding.prompts import Role
 from touchstone.errors import ModelError
 from touchstone.models.api.answers import Vectors, read_vectors
 from touchstone.models.api.batches import Batch, ask_batches, make_batches
@@ -24,7 +26,7 @@ WITHIN = 5e-2
 
 
 class ApiModel:
-    """Encodes texts by asking for them; vectors are as the server gives them.
+    """A `TextEncoder` that asks for vectors; they are as the server gives them.
 
     Args:
         client: of an embeddings endpoint.
@@ -36,25 +38,34 @@ class ApiModel:
         self._spec = client.spec
         self._embeddings = self._forgetful() if embeddings is None else embeddings
         self._batch_size = client.spec.batch_size
-        self.progress: Callable[[str], None] = lambda _: None
-        self.encoded = 0
         self.dimension: int | None = None
 
-    def encode(self, inputs: Sequence[str], *, prompt: str | None = None, **_: Any) -> Vectors:
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role | None = None,
+        prompt: str | None = None,
+        meter: Meter | None = None,
+        **_options: Any,
+    ) -> Vectors:
         """Encode texts; shape (texts, dimensions).
 
         Raises:
             ModelError: the server did not give a vector for each.
         """
-        return self._encode(inputs, prompt, {})
-
-    def encode_query(self, inputs: Sequence[str], *, prompt: str | None = None, **_: Any) -> Vectors:
-        """Encode texts as queries, like `encode`."""
-        return self._encode(inputs, prompt, self._spec.query_body)
-
-    def encode_document(self, inputs: Sequence[str], *, prompt: str | None = None, **_: Any) -> Vectors:
-        """Encode texts as documents, like `encode`."""
-        return self._encode(inputs, prompt, self._spec.document_body)
+        body = {"query": self._spec.query_body, "document": self._spec.document_body}.get(role or "", {})
+        places: dict[str, int] = {}
+        sent = [((prompt or "") + text)[: self._spec.max_characters] for text in texts]
+        order = np.array([places.setdefault(text, len(places)) for text in sent], dtype=np.int64)
+        distinct = list(places)
+        keys = _keys(distinct, body)
+        known, _ = self._embeddings.get(keys)
+        self._fetch([distinct[place] for place in np.flatnonzero(~known)], keys[~known], body, meter or Meter())
+        known, vectors = self._embeddings.get(keys)
+        if not known.all():
+            raise ModelError(f"{self._client.alias}: vectors were lost from {self._embeddings.folder}; run again")
+        return vectors[order]
 
     def flush(self) -> None:
         """Write new vectors to the store."""
@@ -92,20 +103,7 @@ class ApiModel:
             )
         self._embeddings.put(keys[~known], together[~known])
 
-    def _encode(self, inputs: Sequence[str], prompt: str | None, body: Mapping[str, Any]) -> Vectors:
-        places: dict[str, int] = {}
-        sent = [((prompt or "") + text)[: self._spec.max_characters] for text in inputs]
-        order = np.array([places.setdefault(text, len(places)) for text in sent], dtype=np.int64)
-        texts = list(places)
-        keys = _keys(texts, body)
-        known, _ = self._embeddings.get(keys)
-        self._fetch([texts[place] for place in np.flatnonzero(~known)], keys[~known], body)
-        known, vectors = self._embeddings.get(keys)
-        if not known.all():
-            raise ModelError(f"{self._client.alias}: vectors were lost from {self._embeddings.folder}; run again")
-        return vectors[order]
-
-    def _fetch(self, texts: list[str], keys: Keys, body: Mapping[str, Any]) -> None:
+    def _fetch(self, texts: list[str], keys: Keys, body: Mapping[str, Any], meter: Meter) -> None:
         """Ask for texts, and keep each answer as it comes."""
         done = 0
 
@@ -116,9 +114,9 @@ class ApiModel:
             nonlocal done
             self._check_dimension(vectors)
             self._embeddings.put(keys[batch], vectors)
-            self.encoded += len(batch)
+            meter.count(len(batch))
             done += len(batch)
-            self.progress(f"encoding, {done} of {len(texts)} texts")
+            meter.tell(f"encoding, {done} of {len(texts)} texts")
 
         spec = self._spec
         batches = make_batches([len(text) for text in texts], most=self._batch_size, characters=spec.batch_characters)

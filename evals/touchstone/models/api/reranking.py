@@ -1,14 +1,20 @@
 """A model behind a rerank endpoint, in the form of Jina and Cohere: how well documents answer a query."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from touchstone.encoding.batching import CANARIES
+from touchstone.encoding.meter import Meter
 from touchstone.models.api.answers import read_scores
 from touchstone.models.api.batches import Batch, ask_batches, make_batches
 from touchstone.models.api.client import ApiClient
 
 
 class ApiReranker:
-    """Scores documents by asking for them. A document's score is taken to depend on it and the query alone.
+    """A `PairScorer` that asks for scores. A document's score is taken to depend on it and the query alone.
 
     Args:
         client: of a rerank endpoint.
@@ -17,7 +23,37 @@ class ApiReranker:
     def __init__(self, client: ApiClient) -> None:
         self._client = client
 
-    def score(self, query: str, documents: Sequence[str]) -> list[float]:
+    def score(
+        self, pairs: Sequence[tuple[str, str]], *, meter: Meter | None = None, **_options: Any
+    ) -> NDArray[np.float32]:
+        """Score pairs of a query and a document, query by query; shape (pairs,).
+
+        Raises:
+            ModelError: the server did not give a score for each.
+        """
+        meter = meter or Meter()
+        places: dict[str, list[int]] = {}
+        for place, (query, _) in enumerate(pairs):
+            places.setdefault(query, []).append(place)
+        scores = np.empty(len(pairs), np.float32)
+        done = 0
+        for query, rows in places.items():
+            documents = [pairs[row][1] for row in rows]
+            scores[rows] = self.score_documents(query, documents)
+            meter.count(len(set(documents)))
+            done += len(rows)
+            meter.tell(f"reranking, {done} of {len(pairs)} pairs")
+        return scores
+
+    def check(self) -> None:
+        """Ask for a few scores: whether the server answers.
+
+        Raises:
+            ModelError: it does not.
+        """
+        self.score_documents(CANARIES[0], CANARIES)
+
+    def score_documents(self, query: str, documents: Sequence[str]) -> list[float]:
         """Return a score for each document, in their order; more is better. Equal documents are asked for once.
 
         Raises:

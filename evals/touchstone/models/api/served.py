@@ -1,20 +1,11 @@
-"""Models behind an API as mteb sees them: their metadata, how vectors are compared, scores of pairs."""
+"""Models behind an API as mteb sees them: their metadata, and how vectors are compared."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
-from touchstone.encoding.batching import CANARIES
-from touchstone.encoding.texts import read_texts
-from touchstone.models.api.client import ApiClient
-from touchstone.models.api.reranking import ApiReranker
-
 if TYPE_CHECKING:
     from mteb.models import ModelMeta
-    from mteb.types import Array, BatchedInput
-    from torch.utils.data import DataLoader
+    from mteb.types import Array
 
 
 class Served:
@@ -30,7 +21,7 @@ class Served:
 
         self._cosine = similarity == "cosine"
         function = ScoringFunction.COSINE if self._cosine else ScoringFunction.DOT_PRODUCT
-        self.mteb_model_meta = name(_meta(similarity_fn_name=function))
+        self.mteb_model_meta = name(make_empty_meta(similarity_fn_name=function))
 
     def similarity(self, embeddings1: "Array", embeddings2: "Array") -> "Array":
         """Return the similarity of all to all."""
@@ -46,53 +37,8 @@ class Served:
         return compare(embeddings1, embeddings2)
 
 
-class ServedReranker:
-    """A model behind a rerank endpoint as mteb calls it.
-
-    Args:
-        client: of a rerank endpoint.
-        name: names the metadata.
-    """
-
-    def __init__(self, client: ApiClient, name: Callable[["ModelMeta"], "ModelMeta"]) -> None:
-        self.mteb_model_meta = name(_meta(model_type=["cross-encoder"]))
-        self._asked = ApiReranker(client)
-        self.progress: Callable[[str], None] = lambda _: None
-        self.encoded = 0
-
-    def predict(
-        self,
-        inputs1: "DataLoader[BatchedInput]",
-        inputs2: "DataLoader[BatchedInput]",
-        **_: Any,
-    ) -> NDArray[np.float32]:
-        """Score queries with documents, pair by pair; shape (pairs,)."""
-        queries, documents = read_texts(inputs1), read_texts(inputs2)
-        places: dict[str, list[int]] = {}
-        for place, query in enumerate(queries):
-            places.setdefault(query, []).append(place)
-        scores = np.empty(len(queries), np.float32)
-        done = 0
-        for query, rows in places.items():
-            scores[rows] = self._asked.score(query, [documents[row] for row in rows])
-            self.encoded += len({documents[row] for row in rows})
-            done += len(rows)
-            self.progress(f"reranking, {done} of {len(queries)} pairs")
-        return scores
-
-    def check(self) -> None:
-        """Ask for a few scores: whether the server answers.
-
-        Raises:
-            ModelError: it does not.
-        """
-        self._asked.score(CANARIES[0], CANARIES)
-
-    def flush(self) -> None:
-        """Write what is only in memory: nothing, scores are not kept."""
-
-
-def _meta(**said: Any) -> "ModelMeta":
+def make_empty_meta(**said: Any) -> "ModelMeta":
+    """Make mteb's metadata of a model behind an API, of which nothing else is known."""
     from mteb.models import ModelMeta
 
     return ModelMeta.create_empty(overwrites={"framework": ["API"], **said})

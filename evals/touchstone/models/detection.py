@@ -1,0 +1,192 @@
+"""What a model's own files say it is: an encoder, a cross-encoder, or what no kind of specification runs yet."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from touchstone.errors import ModelError
+
+# The classes of sentence-transformers, which its files name: the kind of specification that runs one, or why none does.
+DENSE, CROSS, SPARSE, MULTI = "SentenceTransformer", "CrossEncoder", "SparseEncoder", "MultiVectorEncoder"
+KIND_OF = {DENSE: "sentence-transformers", CROSS: "cross-encoder"}
+WHY_NONE = {
+    SPARSE: "which gives no dense vector of a text",
+    MULTI: "which gives a vector for each token, and no single one of a text",
+}
+# PyLate's name for what sentence-transformers calls a multi-vector encoder.
+ALSO_CALLED = {"ColBERT": MULTI}
+# Modules that only one of the classes has, for files that do not name the class.
+MODULES = {
+    "SpladePooling": SPARSE, "MLMTransformer": SPARSE, "SparseAutoEncoder": SPARSE, "CSRSparsity": SPARSE,
+    "SparseStaticEmbedding": SPARSE, "MultiVectorMask": MULTI, "LogitScore": CROSS,
+}  # fmt: skip
+# What PyLate writes beside the settings of sentence-transformers.
+OF_PYLATE = {"query_prefix", "document_prefix", "attend_to_expansion_tokens", "do_query_expansion", "skiplist_words"}
+SCORES = "ForSequenceClassification"
+# ColPali, ColQwen2ForRetrieval, HF_ColBERT and their like.
+COLBERT = re.compile(r"(HF_)?Col[A-Z]\w*")
+WEIGHTS = re.compile(r".*\.safetensors|(pytorch_)?model.*\.bin|adapter_model\.bin")
+EXPORTED = {".onnx": "ONNX", ".xml": "OpenVINO"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFiles:
+    """The small files of a model, in a folder or, as far as they are there, in the cache of the hub.
+
+    ``find`` returns the path of a file, None where it is not there; ``folder`` is None for the hub, whose whole list
+    of files is not known.
+    """
+
+    place: str
+    find: Callable[[str], Path | None]
+    folder: Path | None = None
+
+    def read(self, name: str) -> Any:
+        """Return the content of a JSON file, None where there is no such file.
+
+        Raises:
+            ModelError: it is not JSON.
+        """
+        path = self.find(name)
+        if path is None:
+            return None
+        try:
+            return json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            raise ModelError(f"{self.place}: {name} is not JSON; fetch the model again, or run git lfs pull") from None
+
+    def table(self, name: str) -> Mapping[str, Any]:
+        """Return the content of a JSON file that holds an object, empty where there is no such file.
+
+        Raises:
+            ModelError: it is not JSON.
+        """
+        content = self.read(name)
+        return content if isinstance(content, dict) else {}
+
+
+def find_files(place: str, revision: str | None) -> ModelFiles:
+    """Return the files of a folder, or those that the hub's cache has of a name at a revision."""
+    folder = Path(place)
+    if folder.is_dir():
+        return ModelFiles(place=place, find=lambda name: _existing(folder / name), folder=folder)
+    from huggingface_hub import try_to_load_from_cache
+
+    def cached(name: str) -> Path | None:
+        found = try_to_load_from_cache(place, name, revision=revision)
+        return Path(found) if isinstance(found, str) else None
+
+    return ModelFiles(place=place, find=cached)
+
+
+def check_kind(kind: str, files: ModelFiles) -> None:
+    """Refuse a model that is of another kind than its specification's; files that say nothing are no reason.
+
+    Args:
+        kind: of the specification, ``sentence-transformers`` or ``cross-encoder``.
+        files: of the model.
+
+    Raises:
+        ModelError: naming what the model is and what to write.
+    """
+    _refuse_what_does_not_load(files)
+    found = detect(files)
+    if found is None or KIND_OF.get(found) == kind:
+        return
+    place = files.place
+    if found in KIND_OF:
+        raise ModelError(f'{place} is a {found}; write kind = "{KIND_OF[found]}" in models.toml')
+    if kind == KIND_OF[CROSS]:
+        raise ModelError(f"{place} is a {found}, which gives no score for a pair of texts")
+    raise ModelError(f"{place} is a {found}, {WHY_NONE[found]}")
+
+
+def detect(files: ModelFiles) -> str | None:
+    """Return which class of sentence-transformers a model is of, None where its files do not say.
+
+    Raises:
+        ModelError: they say a class that is not known, or a classifier's.
+    """
+    settings = files.table("config_sentence_transformers.json")
+    said = settings.get("model_type")
+    if said is not None:
+        name = ALSO_CALLED.get(said, said) if isinstance(said, str) else said
+        if name not in (*KIND_OF, *WHY_NONE):
+            known = ", ".join(f'"{one}"' for one in (*KIND_OF, *WHY_NONE, *ALSO_CALLED))
+            raise ModelError(
+                f"{files.place}: config_sentence_transformers.json says model_type = {json.dumps(said)}; "
+                f"known are {known}"
+            )
+        return str(name)
+    return _by_modules(files, settings) or _by_architecture(files)
+
+
+def _by_modules(files: ModelFiles, settings: Mapping[str, Any]) -> str | None:
+    """Return what modules make of a model; None for one without ``modules.json``."""
+    modules = files.read("modules.json")
+    if not isinstance(modules, list):
+        return None
+    types = [str(module.get("type", "")) for module in modules if isinstance(module, dict)]
+    if any(one.startswith("pylate.") for one in types) or OF_PYLATE & settings.keys():
+        return MULTI
+    config = files.table("config.json")
+    if any(COLBERT.fullmatch(name) for name in _architectures(config)):
+        return MULTI
+    names = [one.rpartition(".")[2] for one in types]
+    return next((MODULES[name] for name in names if name in MODULES), DENSE)
+
+
+def _by_architecture(files: ModelFiles) -> str | None:
+    """Return what a bare transformer or an adapter is, None for one that may become a dense encoder."""
+    if files.table("adapter_config.json").get("task_type") == "SEQ_CLS":
+        return CROSS
+    config = files.table("config.json")
+    names = _architectures(config)
+    if any(COLBERT.fullmatch(name) for name in names) or files.find("artifact.metadata") is not None:
+        return MULTI
+    heads = [name for name in names if name.endswith(SCORES)]
+    own = config.get("auto_map") or {}
+    if not heads and not (f"AutoModel{SCORES}" in own and "AutoModel" not in own):
+        return None
+    classes = config.get("id2label") or {}
+    if len(classes) > 1:
+        what = heads[0] if heads else f"AutoModel{SCORES}"
+        raise ModelError(
+            f"{files.place} is a {what}, which gives {len(classes)} numbers; "
+            "a cross-encoder gives one, its score, and an encoder a vector"
+        )
+    return CROSS
+
+
+def _refuse_what_does_not_load(files: ModelFiles) -> None:
+    """Refuse weights in formats that no kind loads."""
+    config = files.table("config.json")
+    static = config.get("model_type") == "model2vec" or "StaticModel" in _architectures(config)
+    if static and files.find("modules.json") is None:
+        raise ModelError(
+            f"{files.place} is a model2vec model without modules.json, which sentence-transformers needs; "
+            "save it again with a newer model2vec"
+        )
+    if files.folder is None:
+        return
+    names = [path.name for path in files.folder.rglob("*") if path.is_file()]
+    if any(WEIGHTS.fullmatch(name) for name in names):
+        return
+    exported = sorted({EXPORTED[suffix] for name in names if (suffix := Path(name).suffix) in EXPORTED})
+    if exported:
+        raise ModelError(
+            f"{files.place} holds weights for {' and '.join(exported)} alone, which no kind of model loads yet; "
+            "give the folder that has model.safetensors too"
+        )
+
+
+def _architectures(config: Mapping[str, Any]) -> list[str]:
+    names = config.get("architectures") or []
+    return [str(name) for name in names] if isinstance(names, list) else []
+
+
+def _existing(path: Path) -> Path | None:
+    return path if path.is_file() else None

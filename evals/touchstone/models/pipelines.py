@@ -1,0 +1,73 @@
+"""Pipelines: two named models, of which the second puts in order what the first finds."""
+
+import hashlib
+import json
+from functools import cache
+from typing import cast
+
+from touchstone.config.models import Model
+from touchstone.config.specs import PipelineSpec
+from touchstone.models.base import ModelKind, OpenPipeline
+from touchstone.records.outcomes import ModelIdentity
+from touchstone.store.folder import Store
+from touchstone.task_types.registry import find_type
+
+
+def identify(model: Model, store: Store) -> ModelIdentity:
+    """Return who a pipeline is: its two models, and how many documents go from one to the other."""
+    from touchstone.models import kinds  # a pipeline is one of the kinds, and is made of others
+
+    stages = [kinds.identify(stage, store).fingerprint for stage in model.stages]
+    text = json.dumps({"stages": stages, "top_k": _spec(model).top_k}, sort_keys=True)
+    fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
+    return ModelIdentity(name=f"local/{model.alias}", revision=None, unmodified=False, fingerprint=fingerprint)
+
+
+def open_pipeline(model: Model, device: str, store: Store) -> OpenPipeline:
+    """Load a pipeline's reranker; its retriever is loaded when it is needed.
+
+    Raises:
+        ModelError: the reranker cannot be loaded, or one of the two is not there.
+    """
+    from touchstone.models import kinds
+
+    retriever, reranker = model.stages
+    return OpenPipeline(
+        identity=identify(model, store),
+        models=(model, retriever, reranker),
+        retriever=kinds.identify(retriever, store),
+        retriever_device=kinds.kind_of(retriever).device(retriever, device),
+        open_retriever=cache(lambda: kinds.open_encoder(retriever, device, store)),
+        reranker=kinds.open_reranker(reranker, device, store),
+        top_k=_spec(model).top_k,
+    )
+
+
+def find_device(model: Model, asked: str) -> str:
+    """Return where a pipeline computes: where its reranker does."""
+    from touchstone.models import kinds
+
+    _, reranker = model.stages
+    return kinds.kind_of(reranker).device(reranker, asked)
+
+
+def why_not(_model: Model, task_type: str) -> str | None:
+    """Return why a pipeline cannot run tasks of a type: its first stage searches, where that is what is asked."""
+    if find_type(task_type).searches == "candidates":
+        return "a pipeline finds its own candidates; its reranker alone can rerank given ones"
+    return None if find_type(task_type).searches == "corpus" else "a pipeline only retrieves"
+
+
+def _spec(model: Model) -> PipelineSpec:
+    return cast("PipelineSpec", model.spec)
+
+
+KIND = ModelKind(
+    name="pipeline",
+    spec=PipelineSpec,
+    identify=identify,
+    open=open_pipeline,
+    device=find_device,
+    reads=lambda _: "both",
+    why_not=why_not,
+)

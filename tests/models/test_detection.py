@@ -1,0 +1,225 @@
+"""What a folder or an id is decides its kind: another kind than the specification's is one sentence, not a score."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.constants
+import pytest
+
+from tests.encoders import save_tiny_cross_encoder, save_tiny_model
+from touchstone.config.base import Spec
+from touchstone.config.models import Model
+from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
+from touchstone.errors import ModelError
+from touchstone.models.detection import check_kind, detect, find_files
+from touchstone.models.examination import examine
+from touchstone.models.kinds import open_encoder, open_reranker
+from touchstone.store.folder import Store
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+DENSE, CROSS = "sentence-transformers", "cross-encoder"
+
+
+def write(folder: Path, files: dict[str, Any]) -> Path:
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content if isinstance(content, str) else json.dumps(content))
+    return folder
+
+
+def save_sparse(folder: Path) -> Path:
+    from sentence_transformers import SparseEncoder
+    from sentence_transformers.sparse_encoder.modules import MLMTransformer, SpladePooling
+    from transformers import BertConfig, BertForMaskedLM
+
+    encoder = save_tiny_model(folder.with_name("for-sparse"))
+    bare = folder.with_name("for-sparse-bare")
+    config: Any = BertConfig.from_pretrained(bare)
+    BertForMaskedLM(config).save_pretrained(bare)
+    modules: Any = [MLMTransformer(str(bare), max_seq_length=64), SpladePooling()]
+    SparseEncoder(modules=modules, device="cpu").save_pretrained(str(folder))
+    assert encoder.is_dir()
+    return folder
+
+
+def save_cross(folder: Path) -> Path:
+    from sentence_transformers import CrossEncoder
+
+    bare = save_tiny_cross_encoder(folder.with_name("for-cross"))
+    CrossEncoder(str(bare), device="cpu").save_pretrained(str(folder))
+    return folder
+
+
+def save_static(folder: Path) -> Path:
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
+
+    words: Any = Tokenizer.from_file(str(save_tiny_model(folder.with_name("for-static")) / "tokenizer.json"))
+    SentenceTransformer(modules=[StaticEmbedding(words, embedding_dim=8)], device="cpu").save(str(folder))
+    return folder
+
+
+def save_multi(folder: Path) -> Path:
+    """As sentence-transformers saves one, the file that says so on a folder that would load as a mean-pooled BERT."""
+    folder = save_tiny_model(folder)
+    file = folder / "config_sentence_transformers.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"model_type": "MultiVectorEncoder"}))
+    return folder
+
+
+SPARSE = "is a SparseEncoder, which gives no dense vector of a text"
+MULTI = "is a MultiVectorEncoder, which gives a vector for each token, and no single one of a text"
+WRITE_CROSS = 'is a CrossEncoder; write kind = "cross-encoder" in models.toml'
+REAL: dict[str, tuple[Callable[[Path], Path], str | None]] = {
+    "sparse": (save_sparse, SPARSE),
+    "cross": (save_cross, WRITE_CROSS),
+    "bare cross": (save_tiny_cross_encoder, WRITE_CROSS),
+    "multi": (save_multi, MULTI),
+    "static": (save_static, None),
+    "dense": (save_tiny_model, None),
+}
+
+
+@pytest.fixture(scope="module", params=REAL)
+def real(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str | None]:
+    """A folder that the library itself wrote, and what is wrong with it for an encoder."""
+    save, wrong = REAL[request.param]
+    return save(tmp_path_factory.mktemp("real") / "model"), wrong
+
+
+def refusal(spec: Spec, store: Path, open_it: Callable[..., Any] = open_encoder) -> str | None:
+    """Return why a model is not opened, without its alias."""
+    try:
+        open_it(Model(alias="x", spec=spec, text="x"), "cpu", Store(store))
+    except ModelError as error:
+        return str(error).removeprefix("x: ")
+    return None
+
+
+@pytest.mark.parametrize("how", ["folder", "package", "doctor"])
+def test_what_a_folder_is_decides_whether_an_encoder_opens(
+    real: tuple[Path, str | None], how: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, wrong = real
+    spec, place = EncoderSpec(path=folder), folder
+    if how == "package":
+        write(tmp_path / "site" / f"pack_{folder.parent.name}", {"__init__.py": ""})
+        place = shutil.copytree(folder, tmp_path / "site" / f"pack_{folder.parent.name}" / "model")
+        monkeypatch.syspath_prepend(tmp_path / "site")
+        spec = EncoderSpec(package=f"pack_{folder.parent.name}".replace("-", "_"), path=Path("model"))
+    found = refusal(spec, tmp_path / "store", examine if how == "doctor" else open_encoder)
+    assert found == (None if wrong is None else f"{place} {wrong}")
+
+
+def test_a_pooling_makes_no_encoder_of_another_kind(real: tuple[Path, str | None], tmp_path: Path) -> None:
+    folder, wrong = real
+    if wrong is not None:
+        assert refusal(EncoderSpec(path=folder, pooling="mean"), tmp_path) == f"{folder} {wrong}"
+
+
+def test_a_cross_encoder_opens_as_one_and_nothing_else_does(real: tuple[Path, str | None], tmp_path: Path) -> None:
+    folder, wrong = real
+    expected = {
+        WRITE_CROSS: None,
+        SPARSE: f"{folder} is a SparseEncoder, which gives no score for a pair of texts",
+        MULTI: f"{folder} is a MultiVectorEncoder, which gives no score for a pair of texts",
+        None: f'{folder} is a SentenceTransformer; write kind = "sentence-transformers" in models.toml',
+    }
+    assert refusal(CrossEncoderSpec(path=folder), tmp_path, open_reranker) == expected[wrong]
+
+
+MODULE = "sentence_transformers.models."
+TRANSFORMER, POOLING = {"type": f"{MODULE}Transformer"}, {"type": f"{MODULE}Pooling"}
+BERT = {"model_type": "bert", "architectures": ["BertModel"]}
+SETTINGS, MODULES, CONFIG = "config_sentence_transformers.json", "modules.json", "config.json"
+FILES: dict[str, tuple[dict[str, Any], str | None]] = {
+    "nothing": ({}, None),
+    "bare transformer": ({CONFIG: BERT}, None),
+    "masked language model": ({CONFIG: {"architectures": ["BertForMaskedLM"]}}, None),
+    "before model_type": ({MODULES: [TRANSFORMER, POOLING], SETTINGS: {"__version__": {}}}, "SentenceTransformer"),
+    "without settings": ({MODULES: [TRANSFORMER, POOLING]}, "SentenceTransformer"),
+    "dense on a classifier's body":
+        ({MODULES: [TRANSFORMER, POOLING], CONFIG: {"architectures": ["XForSequenceClassification"]}},
+         "SentenceTransformer"),
+    "model2vec": ({MODULES: [{"type": f"{MODULE}StaticEmbedding"}], CONFIG: {"model_type": "model2vec"}},
+                  "SentenceTransformer"),
+    "a publisher's module": ({MODULES: [{"type": "custom_st.Transformer"}, POOLING]}, "SentenceTransformer"),
+    "splade before model_type":
+        ({MODULES: [TRANSFORMER, {"type": "sentence_transformers.sparse_encoder.models.SpladePooling"}]},
+         "SparseEncoder"),
+    "PyLate 1": ({MODULES: [TRANSFORMER, {"type": "pylate.models.Dense.Dense"}]}, "MultiVectorEncoder"),
+    "PyLate 2": ({MODULES: [TRANSFORMER], SETTINGS: {"query_prefix": "[Q] "}}, "MultiVectorEncoder"),
+    "PyLate 3": ({MODULES: [TRANSFORMER], SETTINGS: {"model_type": "ColBERT"}}, "MultiVectorEncoder"),
+    "Stanford's ColBERT": ({CONFIG: {"architectures": ["HF_ColBERT"]}, "artifact.metadata": {}}, "MultiVectorEncoder"),
+    "ColPali": ({CONFIG: {"architectures": ["ColPaliForRetrieval"]}}, "MultiVectorEncoder"),
+    "cross-encoder": ({CONFIG: {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "LABEL_0"}}},
+                      "CrossEncoder"),
+    "cross-encoder of a publisher's Python":
+        ({CONFIG: {"auto_map": {"AutoModelForSequenceClassification": "m.M"}, "id2label": {"0": "LABEL_0"}}},
+         "CrossEncoder"),
+    "decoder as cross-encoder": ({MODULES: [TRANSFORMER, {"type": f"{MODULE}LogitScore"}]}, "CrossEncoder"),
+    "adapter of an encoder": ({"adapter_config.json": {"task_type": "FEATURE_EXTRACTION"}}, None),
+    "adapter of a cross-encoder": ({"adapter_config.json": {"task_type": "SEQ_CLS"}}, "CrossEncoder"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_files_say_which_class_a_model_is_of(name: str, tmp_path: Path) -> None:
+    files, expected = FILES[name]
+    assert detect(find_files(str(write(tmp_path, files)), None)) == expected
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_cache_of_the_hub_says_the_same(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files, expected = FILES[name]
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    write(tmp_path / "models--org--name" / "snapshots" / COMMIT, {"README.md": "", **files})
+    (tmp_path / "models--org--name" / "refs").mkdir()
+    assert detect(find_files("org/name", COMMIT)) == expected
+
+
+def test_a_model_of_the_hub_is_refused_before_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    write(tmp_path / "models--org--name" / "snapshots" / COMMIT, {SETTINGS: {"model_type": "SparseEncoder"}})
+    (tmp_path / "models--org--name" / "refs").mkdir()
+    spec = EncoderSpec(id="org/name", revision=COMMIT, pooling="mean")
+    assert refusal(spec, tmp_path / "store") == f"org/name {SPARSE}"
+
+
+@pytest.mark.parametrize(
+    ("files", "sentence"),
+    [
+        ({SETTINGS: {"model_type": "TensorEncoder"}},
+         'config_sentence_transformers.json says model_type = "TensorEncoder"; known are "SentenceTransformer", '
+         '"CrossEncoder", "SparseEncoder", "MultiVectorEncoder", "ColBERT"'),
+        ({SETTINGS: {"model_type": 3}}, "says model_type = 3; known are"),
+        ({SETTINGS: {"model_type": ["SentenceTransformer"]}}, 'says model_type = ["SentenceTransformer"]; known are'),
+        ({SETTINGS: "version https://git-lfs.github.com/spec/v1"},
+         "config_sentence_transformers.json is not JSON; fetch the model again, or run git lfs pull"),
+        ({CONFIG: {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "a", "1": "b", "2": "c"}}},
+         "is a BertForSequenceClassification, which gives 3 numbers; a cross-encoder gives one, its score, and an "
+         "encoder a vector"),
+        ({CONFIG: {"model_type": "model2vec", "architectures": ["StaticModel"]}},
+         "is a model2vec model without modules.json, which sentence-transformers needs; save it again with a newer "),
+        ({CONFIG: BERT, "onnx/model.onnx": ""}, "holds weights for ONNX alone, which no kind of model loads yet; "),
+        ({CONFIG: BERT, "openvino/openvino_model.xml": "", "openvino/openvino_model.bin": ""},
+         "holds weights for OpenVINO alone, which no kind of model loads yet; "),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", [DENSE, CROSS])
+def test_what_cannot_be_told_or_run_is_one_sentence(
+    files: dict[str, Any], sentence: str, kind: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError) as caught:
+        check_kind(kind, find_files(str(write(tmp_path, files)), None))
+    assert str(caught.value).startswith(str(tmp_path))
+    assert sentence in str(caught.value)
+
+
+def test_weights_beside_an_export_are_loaded(tmp_path: Path) -> None:
+    files = {CONFIG: BERT, "onnx/model.onnx": "", "0_Transformer/pytorch_model.bin": ""}
+    check_kind(DENSE, find_files(str(write(tmp_path, files)), None))
