@@ -1,6 +1,7 @@
 """Code of the project that is loaded in a run can change how a model computes: what it gave is not taken for ours."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 
 from touchstone.environment import kernel_settings
 
+TEST_FILE = Path(__file__).parent.parent.parent / "evals" / "test_tasks.py"
 COARSE = """
 import torch
 
@@ -26,8 +28,9 @@ def project(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytes
 
 
 def run(project: pytest.Pytester, *arguments: str) -> dict[str, Any]:
+    ours = () if "test_tasks.py" in arguments else ("--pyargs", "touchstone")
     done = project.runpytest_subprocess(
-        "-p", "touchstone.plugin", "--pyargs", "touchstone", "-m", "sts", "--baseline", "off", "--device", "cpu",
+        "-p", "touchstone.plugin", "-p", "no:randomly", *ours, "-m", "sts", "--baseline", "off", "--device", "cpu",
         "--report", "run.json", *arguments,
     )  # fmt: skip
     done.assert_outcomes(passed=1)
@@ -37,15 +40,15 @@ def run(project: pytest.Pytester, *arguments: str) -> dict[str, Any]:
 
 def test_what_was_measured_under_a_conftest_is_not_taken_for_what_is_without(project: pytest.Pytester) -> None:
     project.makeconftest(COARSE)
-    coarse = run(project, "--rootdir", ".", "-c", "tox.ini", "--confcutdir", ".", "-p", "conftest")
+    shutil.copy(TEST_FILE, project.path / "test_tasks.py")
+    coarse = run(project, "test_tasks.py")
     assert (coarse["reused"], round(100 * coarse["score"], 2)) != (False, 77.31)
-    again = run(project, "-p", "conftest")
-    assert again["score"] == coarse["score"]
+    assert run(project, "test_tasks.py")["score"] == coarse["score"]
     (project.path / "conftest.py").unlink()
-    clean = run(project)
+    clean = run(project, "test_tasks.py")
     assert round(100 * clean["score"], 2) == 77.31
     assert (clean["reused"], clean["encoded"]) == (False, clean["texts"])
-    assert run(project)["reused"], "and that is cached for itself"
+    assert run(project, "test_tasks.py")["reused"], "and that is cached for itself"
 
 
 def test_variables_and_flags_that_choose_kernels_are_part_of_the_key() -> None:
@@ -66,7 +69,7 @@ def test_variables_and_flags_that_choose_kernels_are_part_of_the_key() -> None:
     assert kernel_settings({}) == {}, "defaults are not written down"
 
 
-def test_a_plug_in_that_is_named_counts_as_well(project: pytest.Pytester, tmp_path: Path) -> None:
+def test_a_plug_in_that_is_named_counts_as_well(project: pytest.Pytester) -> None:
     (project.path / "mine.py").write_text("")
     first = run(project, "-p", "mine")
     assert run(project, "-p", "mine")["reused"]

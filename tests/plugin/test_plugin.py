@@ -438,14 +438,15 @@ def test_a_pipeline_has_a_baseline_of_its_own_and_a_broken_reranker_is_an_error(
 
 def test_a_run_in_which_nothing_changed_imports_none_of_what_measures(project: pytest.Pytester) -> None:
     chosen = ("--task", "SmokeSTS", "--task", "SmokeClustering")
-    run(project, *chosen).assert_outcomes(passed=2)
     project.makeconftest(
         "import sys\n"
         "def pytest_unconfigure():\n"
         "    heavy = {'torch', 'mteb', 'sentence_transformers', 'transformers', 'datasets', 'scipy', 'sklearn'}\n"
         "    print('imported:', sorted(heavy & set(sys.modules)))\n"
     )
-    again = project.runpytest_subprocess(*EVALS, "-p", "no:randomly", *chosen, "-s", "--report", "run.json")
+    arguments = (*EVALS, "-p", "no:randomly", *chosen)
+    project.runpytest_subprocess(*arguments).assert_outcomes(passed=2)
+    again = project.runpytest_subprocess(*arguments, "-s", "--report", "run.json")
     again.assert_outcomes(passed=2)
     again.stdout.fnmatch_lines(
         ["*Measured before and unchanged since: all (--overwrite measures again).", "imported: []"]

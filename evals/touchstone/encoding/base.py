@@ -35,7 +35,7 @@ class TextEncoder(Protocol):
     def encoding_anew(self, texts_at_once: int) -> AbstractContextManager[None]:
         """Read nothing from a store, keep nothing, and make batches of at most so many texts."""
 
-    def check(self) -> None:
+    def check(self) -> object:
         """Encode a few texts; raise ModelError where the vectors cannot be right."""
 
     def flush(self) -> None:

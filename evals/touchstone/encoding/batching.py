@@ -16,6 +16,7 @@ from touchstone.encoding.token_batches import TokenBatches, count_tokens
 from touchstone.errors import ModelError
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SentenceTransformer
 
 
@@ -29,8 +30,10 @@ CANARIES = (
 # How far a vector may move with its batch: rounding over some layers, relative to the length of the vector.
 WITHIN = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
 # What mteb or a specification may ask of `encode` without changing what a stored vector means.
-PASSED_ON = frozenset({"normalize_embeddings", "truncate_dim", "processing_kwargs"})
+PASSED_ON = frozenset({"truncate_dim", "processing_kwargs"})
 IGNORED = frozenset({"batch_size", "show_progress_bar"})
+# A width that truncates nothing: vectors are kept whole, and truncated and normalized when they are asked for.
+WHOLE = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,8 @@ class BatchedModel:
         self._model = model
         self._embeddings = embeddings
         self._batches = TokenBatches(model.device, tokens=tokens, at_once=texts_at_once)
+        # Some models with code of their own are told the width, and may make another vector of it.
+        self._truncates_itself = "truncate_dim" in getattr(model, "get_model_kwargs", list)()
 
     def encode(
         self,
@@ -79,12 +84,17 @@ class BatchedModel:
             ModelError: an option would give something else than plain vectors.
         """
         asked = {name: value for name, value in options.items() if name not in IGNORED}
+        width = asked.pop("truncate_dim", None) or self._model.truncate_dim
+        normalize = bool(asked.pop("normalize_embeddings", False))
+        if self._truncates_itself:
+            asked["truncate_dim"], width = width, None
         if unknown := sorted(set(asked) - PASSED_ON):
             raise ModelError(f"encode_kwargs.{unknown[0]}: is not for an evaluation, which needs plain float vectors")
         places: dict[str, int] = {}
         order = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int64)
         method = "encode" if role is None else f"encode_{role}"
-        return self._look_up(list(places), _Call(method, {"prompt": prompt, **asked}, meter or Meter()))[order]
+        whole = self._look_up(list(places), _Call(method, {"prompt": prompt, **asked}, meter or Meter()))
+        return _finish(whole, width, self._model.dtype, normalize=normalize)[order]
 
     def flush(self) -> None:
         """Write new vectors to the store."""
@@ -101,22 +111,25 @@ class BatchedModel:
         finally:
             self._embeddings, self._batches = kept
 
-    def check(self) -> None:
-        """Compare with the model's own ``encode`` on a few texts.
+    def check(self) -> Vectors:
+        """Compare with the model's own ``encode`` on a few texts, and return their whole vectors.
 
         Raises:
             ModelError: the vectors differ by more than rounding.
         """
         own = np.asarray(self._model.encode(list(CANARIES), batch_size=1, show_progress_bar=False), np.float32)
-        ours = self._run(list(CANARIES), _Call("encode", {}, Meter()))
+        call = _Call("encode", {"truncate_dim": self._model.truncate_dim} if self._truncates_itself else {}, Meter())
+        whole = self._run(list(CANARIES), call)
+        ours = _finish(whole, self._model.truncate_dim, self._model.dtype, normalize=False)
         scale = float(np.linalg.norm(own, axis=1).max()) or 1.0
         apart = float(np.linalg.norm(own - ours, axis=1).max()) / scale
-        dtype = str(self._model.dtype).removeprefix("torch.")
-        if not apart <= WITHIN.get(dtype, max(WITHIN.values())):
+        if not apart <= rounding_of(self._model):
+            dtype = str(self._model.dtype).removeprefix("torch.")
             raise ModelError(
                 f"the model's vectors depend on what else is in a batch: {apart:.2g} apart from those of one text at a "
                 f"time in {dtype}; check its padding and pooling"
             )
+        return whole
 
     def _look_up(self, distinct: list[str], call: "_Call") -> Vectors:
         """Return the vectors of texts: those that the store has, and the others encoded now."""
@@ -152,7 +165,11 @@ class BatchedModel:
         def encode(rows: list[int]) -> Vectors:
             batch = [texts[row] for row in rows]
             vectors = getattr(self._model, call.method)(
-                batch, batch_size=len(batch), convert_to_tensor=True, show_progress_bar=False, **call.options
+                batch,
+                batch_size=len(batch),
+                convert_to_tensor=True,
+                show_progress_bar=False,
+                **{"truncate_dim": WHOLE, **call.options},
             )
             found: Vectors = vectors.float().cpu().numpy()
             return found
@@ -167,3 +184,23 @@ class BatchedModel:
     def _count_tokens(self, texts: list[str], prompt: str) -> NDArray[np.int64]:
         """Return the tokens of each text with its prompt."""
         return count_tokens(self._model.tokenizer, [prompt + text for text in texts], self._model.max_seq_length)
+
+
+def rounding_of(model: "SentenceTransformer") -> float:
+    """Return how far a vector of a model may move with its batch, relative to the length of the vector."""
+    return WITHIN.get(str(model.dtype).removeprefix("torch."), max(WITHIN.values()))
+
+
+def _finish(vectors: Vectors, width: int | None, dtype: "torch.dtype | None", *, normalize: bool) -> Vectors:
+    """Truncate and then normalize vectors, in the model's own precision where they are of it, as the library does."""
+    if width is None and not normalize:
+        return vectors
+    import torch
+
+    values = torch.from_numpy(vectors)[:, :width]
+    if dtype is not None and torch.equal(values.to(dtype).float(), values):
+        values = values.to(dtype)
+    if normalize:
+        values = torch.nn.functional.normalize(values, p=2, dim=1)
+    finished: Vectors = values.float().numpy()
+    return finished

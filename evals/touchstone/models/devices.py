@@ -1,7 +1,9 @@
 """Devices of models: found, named, and what else decides the rounding of a vector."""
 
+import os
+
 from touchstone.config.models import Model
-from touchstone.environment import describe_environment
+from touchstone.environment import describe_environment, kernel_settings
 from touchstone.errors import ModelError
 
 # The device of a model behind an API.
@@ -49,4 +51,5 @@ def computed_by(device: str) -> dict[str, str]:
     return {
         "device": torch.cuda.get_device_name(device) if kind == "cuda" else kind,
         **{name: versions[name] for name in libraries if name in versions},
+        **kernel_settings(os.environ),
     }

@@ -19,7 +19,9 @@ from touchstone.store.modelscope import fetch_model
 COMMIT = re.compile(r"[0-9a-f]{40}")
 # What sentence-transformers does not read, and weights in formats that it does not pick.
 NOT_READ = ("README*", "LICENSE*", "*.md", ".git*", "train_script.py", "data_config.json", "*.h5", "*.ot", "*.msgpack")
-NOT_OF_VECTORS = {"prompts", "instruction", "instruct", "quantize", "max_characters", "similarity"}
+NOT_OF_VECTORS = {
+    "prompts", "instruction", "instruct", "quantize", "max_characters", "similarity", "truncate_dim", "normalize",
+}  # fmt: skip
 NOT_READ_FOLDERS = {"onnx", "openvino", "coreml", ".git", ".cache", "__pycache__"}
 
 

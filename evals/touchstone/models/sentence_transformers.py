@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
-from touchstone.encoding.batching import BatchedModel
+from touchstone.encoding.batching import BatchedModel, rounding_of
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.models.base import ModelKind, OpenModel, make_meta, prompting_of
 from touchstone.models.devices import computed_by, find_device
@@ -21,13 +21,12 @@ if TYPE_CHECKING:
     from touchstone.encoding.base import Comparing
 
 
-def space_of(model: Model, weights: Weights, identity: ModelIdentity, loaded: "SentenceTransformer") -> dict[str, str]:
-    """Say all that decides a text's vector but the call itself, for the store of vectors.
+def space_of(model: Model, weights: Weights, loaded: "SentenceTransformer") -> dict[str, str]:
+    """Return everything that decides a text's vector but the call itself, whatever the model is called.
 
     Another version of a library, or another device, computes its own: comparing them is what parity checks are for.
     """
     return {
-        "model": identity.name,
         "fingerprint": vector_fingerprint(model, weights),
         "dtype": str(loaded.dtype).removeprefix("torch."),
         **computed_by(str(loaded.device)),
@@ -58,9 +57,9 @@ def open_sentence_transformer(model: Model, device: str, store: Store) -> OpenMo
     place = find_device(model, device)
     loaded = load(spec, model.alias, weights, place)
     prompting = prompting_of(spec, loaded)
-    embeddings = store.embeddings(space_of(model, weights, identity, loaded))
+    space, canaries = space_of(model, weights, loaded), BatchedModel(loaded, texts_at_once=spec.batch_size).check()
+    embeddings = store.embeddings(space, name=identity.name, canaries=canaries, within=rounding_of(loaded))
     batched = BatchedModel(loaded, embeddings=embeddings, texts_at_once=spec.batch_size)
-    batched.check()
     wrapped = cast("Comparing", wrap(loaded, identity, model))
     normalize = {} if spec.normalize is None else {"normalize_embeddings": spec.normalize}
     return OpenModel(

@@ -7,16 +7,21 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
+from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
+from touchstone.encoding.base import Vectors
 from touchstone.errors import ConfigError
 from touchstone.files.writing import to_json, write_atomically
 from touchstone.store.blobs import read_blob, write_blob
 from touchstone.store.hashes import Hashes
 from touchstone.store.vectors import Embeddings
 
-SPACE, HASHES = "space.json", "hashes.json"
+SPACE, CANARIES, HASHES = "space.json", "canaries.npy", "hashes.json"
 RANKINGS, OUTCOMES, VERDICTS, EXAMPLES = "rankings", "outcomes", "verdicts", "examples"
 # A folder with this file is a store; the other keeps what is in it out of git.
 MARKER, IGNORE = "store.json", ".gitignore"
@@ -143,17 +148,28 @@ class Store:
         digest = hashlib.sha256(to_json(dict(key)).encode()).hexdigest()[:16]
         return Path(kind, str(key["fingerprint"]), f"{digest}.blob")
 
-    def embeddings(self, space: Mapping[str, str]) -> Embeddings:
+    def embeddings(
+        self, space: Mapping[str, str], *, name: str = "", canaries: Vectors | None = None, within: float = 0.0
+    ) -> Embeddings:
         """Open the vectors of one space: of one model, in one precision, by one set of libraries.
 
+        A model that gives other vectors for the same few texts has another space, whatever says that it is the same:
+        code that was loaded beside it may have changed how it computes.
+
         Args:
-            space: all that decides a text's vector, and names for people; beside the vectors it says what they are.
+            space: everything that decides a text's vector, as far as it can be said.
+            name: what people call the model, for them to read.
+            canaries: the model's vectors of a few texts; None not to compare.
+            within: how far they may be apart, relative to the longest of them.
         """
-        text = to_json(dict(space))
-        folder = self._made / "embeddings" / hashlib.sha256(text.encode()).hexdigest()[:16]
+        key = hashlib.sha256(to_json(dict(space)).encode()).hexdigest()[:16]
+        names = (f"{key}-{number}" if number else key for number in count())
+        folders = (self._made / "embeddings" / one for one in names)
+        folder = next(one for one in folders if canaries is None or _is_alike(one / CANARIES, canaries, within))
         if not (folder / SPACE).is_file():
-            write_atomically(folder / SPACE, text)
-        os.utime(folder / SPACE)  # what nobody has opened for long can be pruned
+            write_atomically(folder / SPACE, to_json({"model": name, **space}))
+        with suppress(OSError):  # reading needs no right to write
+            os.utime(folder / SPACE)  # what nobody has opened for long can be pruned
         return Embeddings(folder, anew=self.overwrite)
 
     def write_run(self, name: str, run: dict[str, Any]) -> Path:
@@ -161,6 +177,24 @@ class Store:
         path = self._made / "runs" / f"{name}.json"
         write_atomically(path, to_json(run))
         return path
+
+
+def _is_alike(file: Path, canaries: Vectors, within: float) -> bool:
+    """Return True if a space has these canaries, or none yet: it is theirs then."""
+    if not file.exists():
+        content = BytesIO()
+        np.save(content, canaries, allow_pickle=False)
+        with suppress(OSError):  # where nothing can be written, there are no vectors of others either
+            write_atomically(file, content.getvalue())
+        return True
+    try:
+        known = np.load(file, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return False  # damaged: nobody knows whose vectors these are
+    if known.shape != canaries.shape:
+        return False
+    scale = float(np.linalg.norm(canaries, axis=1).max()) or 1.0
+    return bool(np.linalg.norm(known - canaries, axis=1).max() <= within * scale)
 
 
 def _short_hash(content: bytes) -> str:

@@ -41,8 +41,10 @@ def _open_encoder(model: Model, store: Store) -> OpenModel:
     """Open an embeddings endpoint; its vectors go to the store only if allowed."""
     spec, identity = _spec(model), identify(model, store)
     fingerprint = vector_fingerprint(model, _locate(model, store))
-    space = {"model": identity.name, "fingerprint": fingerprint, "url": spec.address}
-    asked = ApiModel(ApiClient(spec, model.alias), None if store.run_of_apis else store.embeddings(space))
+    space = {"fingerprint": fingerprint, "url": spec.address}
+    asked = ApiModel(
+        ApiClient(spec, model.alias), None if store.run_of_apis else store.embeddings(space, name=identity.name)
+    )
     asked.check()
     prompting = prompting_of(spec)
     served = Served(spec.similarity, lambda meta: make_meta(meta, identity, model))
