@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from touchstone.encoding.keys import make_keys
+from touchstone.errors import ConfigError
 from touchstone.store.folder import OUTCOMES, RANKINGS, VERDICTS, Store
 
 
@@ -199,3 +200,29 @@ def test_a_store_says_what_it_is_and_keeps_out_of_git(file: Path, tmp_path: Path
     store.file_sha256(file)
     assert (store.folder / ".gitignore").read_text() == "*\n"
     assert json.loads((store.folder / "store.json").read_text()) == {"touchstone store": 1}
+
+
+def test_a_model_that_computes_otherwise_has_another_space(folder: Path) -> None:
+    canaries = np.array([[1.0, 0.0], [0.0, 2.0]], dtype=np.float32)
+    space = {"fingerprint": "0123456789ab"}
+    first = Store(folder).embeddings(space, name="a", canaries=canaries, within=1e-5)
+    rounded = Store(folder).embeddings(space, name="b", canaries=canaries * (1 + 1e-7), within=1e-5)
+    other = Store(folder).embeddings(space, name="a", canaries=canaries * 1.01, within=1e-5)
+    wider = Store(folder).embeddings(space, canaries=np.ones((2, 3), np.float32), within=1e-5)
+    assert first.folder == rounded.folder, "the name is no part of it"
+    assert len({first.folder, other.folder, wider.folder}) == 3
+    again = Store(folder).embeddings(space, canaries=canaries * 1.01, within=1e-5)
+    assert again.folder == other.folder
+    (first.folder / "canaries.npy").write_bytes(b"damaged")
+    damaged = Store(folder).embeddings(space, canaries=canaries, within=1e-5)
+    assert damaged.folder not in (first.folder, other.folder, wider.folder), "nobody knows whose vectors those are"
+
+
+def test_a_store_of_a_newer_version_is_one_sentence(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "store.json").write_text('{"touchstone store": 99}')
+    with pytest.raises(ConfigError) as caught:
+        Store(folder)
+    assert str(caught.value) == f"{folder}: a newer touchstone made this store; run that one, or name another --store"
+    (folder / "store.json").write_text("damaged")
+    assert Store(folder).get(OUTCOMES, {"fingerprint": "x"}) is None

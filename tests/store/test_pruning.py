@@ -13,7 +13,7 @@ from touchstone.encoding.keys import make_keys
 from touchstone.errors import ConfigError
 from touchstone.store.folder import OUTCOMES, RANKINGS, SPACE, VERDICTS, Store
 from touchstone.store.pruning import prune, take_stock
-from touchstone.store.vectors import KEYS
+from touchstone.store.vectors import SUFFIX
 
 FIRST = {"model": "local/a", "fingerprint": "0123456789ab", "dtype": "float32", "device": "cpu", "torch": "2.13.0"}
 
@@ -21,7 +21,7 @@ FOUND_BY = {"fingerprint": "0123456789ab", "task": "NFCorpus"}
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Store:
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store with a run that names one of two old samples, a data cache, and vectors in twelve segments."""
     store = Store(tmp_path / "store")
     named = store.write_samples("0123456789ab", "STS16.parquet", b"named")
@@ -34,6 +34,7 @@ def store(tmp_path: Path) -> Store:
     store.put(OUTCOMES, FOUND_BY, b"0.5")
     store.put(VERDICTS, FOUND_BY, b"pass")
     vectors = store.embeddings(FIRST)
+    monkeypatch.setattr("touchstone.store.vectors.FANOUT", 100)
     for number in range(12):
         vectors.put(make_keys([str(number)]), np.full((1, 4), number, np.float32))
         vectors.flush()
@@ -104,9 +105,9 @@ def test_what_nothing_asks_for_any_more_goes_from_beside_what_is_used(store: Sto
 
 def test_pruning_merges_segments_and_loses_no_vector(store: Store) -> None:
     space = next((store.folder / "embeddings").iterdir())
-    assert len(list(space.glob(f"*{KEYS}"))) == 12
+    assert len(list(space.glob(f"*{SUFFIX}"))) == 12
     prune(store, 30)
-    assert len(list(space.glob(f"*{KEYS}"))) == 1
+    assert len(list(space.glob(f"*{SUFFIX}"))) == 1
     known, vectors = store.embeddings(FIRST).get(make_keys([str(number) for number in range(12)]))
     assert known.all()
     assert vectors[:, 0].tolist() == list(range(12))

@@ -55,7 +55,10 @@ class Store:
         """The folder, made where it is not there yet, with what says that it is a store."""
         for name, content in ((MARKER, to_json({"touchstone store": FORMAT})), (IGNORE, "*\n")):
             if not (self.folder / name).is_file():
-                write_atomically(self.folder / name, content)
+                with suppress(
+                    OSError
+                ):  # what can only be read is a store too; a write that matters fails itself
+                    write_atomically(self.folder / name, content)
         return self.folder
 
     @property
@@ -166,11 +169,12 @@ class Store:
         names = (f"{key}-{number}" if number else key for number in count())
         folders = (self._made / "embeddings" / one for one in names)
         folder = next(one for one in folders if canaries is None or _is_alike(one / CANARIES, canaries, within))
-        if not (folder / SPACE).is_file():
-            write_atomically(folder / SPACE, to_json({"model": name, **space}))
         with suppress(OSError):  # reading needs no right to write
+            if not (folder / SPACE).is_file():
+                write_atomically(folder / SPACE, to_json({"model": name, **space}))
             os.utime(folder / SPACE)  # what nobody has opened for long can be pruned
-        return Embeddings(folder, anew=self.overwrite)
+        width = None if canaries is None else canaries.shape[1]
+        return Embeddings(folder, width=width, anew=self.overwrite)
 
     def write_run(self, name: str, run: dict[str, Any]) -> Path:
         """Keep a run record; every run is kept."""

@@ -4,14 +4,16 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 
 from touchstone.errors import ConfigError
 from touchstone.store.folder import EXAMPLES, OUTCOMES, RANKINGS, SPACE, VERDICTS, Store
 from touchstone.store.vectors import Embeddings
 
-# Merging more segments than this makes opening a space faster.
+# Each segment of a space is looked through for what no other has: more than these are made one.
 MANY = 8
 KNOWN = (OUTCOMES, VERDICTS, EXAMPLES, RANKINGS)
 DAY = 86_400
@@ -88,7 +90,11 @@ def _describe(space: Path) -> str:
 
 
 def _measure(name: str, folder: Path) -> Part:
-    found = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    found = []
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # a run beside this has removed it
+            found.append(path.stat())
+    found = [status for status in found if S_ISREG(status.st_mode)]
     newest = max((status.st_mtime for status in found), default=folder.stat().st_mtime)
     return Part(
         name=name,

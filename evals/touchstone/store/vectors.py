@@ -1,56 +1,67 @@
 """Vectors by content: what one call encoded, every later one reads, in this process, another worker or another run.
 
-A folder holds segments, each two files of numpy's own format, written whole and never changed: ``NAME.keys.npy``,
-shape (n, 3) of 64-bit numbers (the 128 bits of a key, a checksum), and ``NAME.vectors.npy``, shape (n, dimensions),
-float32. A segment counts once its keys are there, which are written last; so several processes may write at once.
+A folder holds segments, files that are written whole and never changed (see `segments`), so several processes may write
+at once. A file's name begins with a number above all that were there before, so the newest vector of a key is known.
+Whoever writes merges segments of about one size, so that there are few: three of each fourfold size, and for a moment
+what others write beside a merge. A segment that goes while another process reads it stays there for that process.
 """
 
-import io
+import math
+import os
+import re
+import time
 import uuid
-import zlib
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.encoding.base import Vectors
 from touchstone.encoding.keys import Keys
-from touchstone.files.writing import write_atomically
+from touchstone.errors import ConfigError
+from touchstone.store.segments import BLOCK_BYTES, Rows, Segment, merged, sort_keys, write_segment
 
-Vectors = NDArray[np.float32]
-KEYS, VECTORS = ".keys.npy", ".vectors.npy"
+SUFFIX = ".vectors"
+# The first format: two files of numpy's.
+OLD = re.compile(r"[0-9a-f]{32}\.(keys|vectors)\.npy")
+NUMBER = re.compile(r"\d{10}")
 # So much is kept in memory before a segment is written: what a killed process may lose.
 PENDING_BYTES = 8 << 20
-
-
-@dataclass(slots=True)
-class _Segment:
-    """Some vectors with their keys; ``name`` is None while they are only in memory."""
-
-    keys: Keys
-    vectors: Vectors
-    name: str | None = None
+# So many segments of one size become one, which is of the next size.
+FANOUT = 4
+# So many keys are looked up together.
+CHUNK = 1 << 14
+CHUNK_BYTES = 32 << 20
+# Within one tick of a file system's clock a second change is not seen, in nanoseconds.
+TICK = 100_000_000
+# A writer that was killed leaves a hidden file; an hour is longer than any takes to write.
+LEFT_BEHIND = 3600
 
 
 class Embeddings:
     """The vectors of one model.
 
-    A damaged segment is deleted and its vectors are unknown again: every vector is checked each time it is read.
+    Every vector is checked each time it is read; one that is damaged is unknown again.
 
     Args:
-        folder: where the segments are; need not exist.
+        folder: where the segments are; need not exist, and nothing is written to it but by `flush` and `merge`.
+        width: numbers in a vector; None for as many as the newest vectors there have, else the first that are put.
         anew: know only what is put here, nothing that lies in the folder; both are known to the next.
+
+    Raises:
+        ConfigError: a newer version has written to the folder.
     """
 
-    def __init__(self, folder: Path, *, anew: bool = False) -> None:
+    def __init__(self, folder: Path, *, width: int | None = None, anew: bool = False) -> None:
         self.folder = folder
+        self._width = width
         self._anew = anew
-        self._segments: list[_Segment] = []
-        self._known: set[str] = set()
-        self._listed: int | None = None
-        self._index: tuple[Keys, NDArray[np.int64]] | None = None
-        self._pending: list[_Segment] = []
+        self._segments: dict[str, Segment | None] = {}
+        self._changed: int | None = None
+        self._pending: dict[bytes, Vectors] = {}
+        self._load_new()
 
     def get(self, keys: Keys) -> tuple[NDArray[np.bool_], Vectors]:
         """Look keys up.
@@ -62,156 +73,197 @@ class Embeddings:
             Which are known, shape (n,), and the vectors of those, in order, shape (known, dimensions).
         """
         self._load_new()
-        while True:
-            owner, row = self._find(keys)
-            known = owner >= 0
-            vectors, damaged = self._read(keys[known], owner[known], row[known])
-            if not damaged:
-                return known, vectors
-            for segment in damaged:
-                self._drop(segment)
+        width = self._width or 0
+        known = np.zeros(len(keys), np.bool_)
+        vectors = np.empty((len(keys), width), np.float32)  # what is never filled takes no memory
+        filled, step = 0, min(CHUNK, CHUNK_BYTES // (4 * width or 1) + 1)
+        for at in range(0, len(keys), step):
+            known[at : at + step], found = self._look_up(np.ascontiguousarray(keys[at : at + step]), width)
+            vectors[filled : filled + len(found)] = found
+            filled += len(found)
+        return known, vectors[:filled]
 
     def put(self, keys: Keys, vectors: Vectors) -> None:
-        """Keep vectors, shape (n, dimensions); they are on disk after `flush`, or earlier."""
+        """Keep vectors, shape (n, dimensions); they are on disk after `flush`, or earlier.
+
+        Raises:
+            ConfigError: those that are there have other dimensions.
+        """
         if not len(keys):
             return
-        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-        sums = np.array([_checksum(key, vector) for key, vector in zip(keys, vectors, strict=True)], dtype=np.uint64)
-        segment = _Segment(keys=np.column_stack([keys, sums]), vectors=vectors)
-        self._add(segment)
-        self._pending.append(segment)
-        if sum(one.vectors.nbytes for one in self._pending) >= PENDING_BYTES:
+        width = vectors.shape[1]
+        if self._width not in (None, width):
+            raise ConfigError(f"{self.folder}: has vectors of {self._width} numbers, not {width}; take another --store")
+        self._width = width
+        own = np.array(vectors, np.float32)  # a copy: what the caller does to its vectors is not kept
+        self._pending.update(zip(_split(keys), own, strict=True))
+        if len(self._pending) * 4 * width >= PENDING_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Write what is only in memory."""
-        if not self._pending:
+        if not self._pending or self._width is None:
             return
-        keys = np.concatenate([one.keys for one in self._pending])
-        vectors = np.concatenate([one.vectors for one in self._pending])
-        name = uuid.uuid4().hex
-        write_atomically(self.folder / f"{name}{VECTORS}", _npy(vectors))
-        write_atomically(self.folder / f"{name}{KEYS}", _npy(keys))
-        self._known.add(name)
-        pending, self._pending = self._pending, []
-        self._segments = [one for one in self._segments if not any(one is old for old in pending)]
-        # Read back through the file system's cache: a run would otherwise hold all it ever encoded.
-        mapped = np.load(self.folder / f"{name}{VECTORS}", mmap_mode="r")
-        self._add(_Segment(keys=keys, vectors=mapped, name=name))
+        last = max((_number(name) for name in self._names()), default=0)
+        self._write(last + 1, len(self._pending), self._sorted_pending())
+        self._pending = {}
+        with suppress(OSError):  # such as a full disk: all is written, though not merged
+            self._merge_alike()
 
     def merge(self, many: int) -> None:
-        """Make one segment of all, where there are more than so many; damaged vectors are left out."""
-        self._load_new()
-        names = [segment.name for segment in self._segments if segment.name is not None]
-        if len(names) <= many:
+        """Make one segment of all, where there are more than so many; remove what nobody can read."""
+        if not self.folder.is_dir():
             return
-        keys = np.unique(np.concatenate([segment.keys[:, :2] for segment in self._segments]), axis=0)
-        known, vectors = self.get(keys)
-        self.put(keys[known], vectors)
-        self.flush()  # before the old ones go: whoever stops here leaves every vector twice, not none
-        for name in names:
-            self._delete(name)
-        self._segments = [segment for segment in self._segments if segment.name not in names]
-        self._index = None
+        with _alone(self.folder) as alone:
+            if not alone:
+                return
+            self._load_new()
+            if len(self._readable()) > many:
+                self._replace(self._readable())
+            self._remove_unreadable()
 
     def __len__(self) -> int:
-        """Return how many vectors there are; one that two processes wrote counts twice."""
+        """Return how many vectors there are; one that was written twice counts twice until segments are merged."""
         self._load_new()
-        return sum(len(segment.keys) for segment in self._segments)
+        return sum(segment.rows for segment in self._readable()) + len(self._pending)
 
-    def _last_change(self) -> int:
-        """Return when a file was last added to the folder; within one tick of the clock a second one is not seen."""
+    def _look_up(self, keys: Keys, width: int) -> tuple[NDArray[np.bool_], Vectors]:
+        """Look a few keys up, in the newest segment first."""
+        known, found = np.zeros(len(keys), np.bool_), np.empty((len(keys), width), np.float32)
+        if self._pending:
+            for place, key in enumerate(_split(keys)):
+                if (vector := self._pending.get(key)) is not None:
+                    known[place], found[place] = True, vector
+        for segment in self._readable():
+            left = np.flatnonzero(~known)
+            if not len(left):
+                break
+            places, vectors = segment.get(keys[left])
+            known[left[places]], found[left[places]] = True, vectors
+        return known, found[known]
+
+    def _readable(self) -> list[Segment]:
+        """Return the segments of this space, the newest first."""
+        found = [self._segments[name] for name in sorted(self._segments, reverse=True)]
+        return [segment for segment in found if segment is not None and segment.width == self._width]
+
+    def _names(self) -> set[str]:
         try:
-            return self.folder.stat().st_mtime_ns
-        except OSError:
-            return 0
+            return {path.name for path in self.folder.iterdir() if path.suffix == SUFFIX and path.name[0] != "."}
+        except OSError:  # it is not there yet, or is no folder, which writing will say
+            return set()
 
     def _load_new(self) -> None:
-        """Take in segments that other processes have written since."""
-        if self._anew or (listed := self._last_change()) == self._listed:
+        """Take in what other processes have written since."""
+        if self._anew or (changed := _last_change(self.folder)) == self._changed:
             return
-        self._listed = listed
-        for path in sorted(self.folder.glob(f"*{KEYS}")):
-            name = path.name.removesuffix(KEYS)
-            if name in self._known:
-                continue
-            self._known.add(name)
-            try:
-                keys = np.load(path)
-                vectors = np.load(self.folder / f"{name}{VECTORS}", mmap_mode="r")
-            except Exception:  # a damaged header is read as Python, and fails in every way that Python can
-                self._delete(name)
-                continue
-            if _fit(keys, vectors) and all(one.vectors.shape[1] == vectors.shape[1] for one in self._segments):
-                self._add(_Segment(keys=keys, vectors=vectors, name=name))
-            else:
-                self._delete(name)
+        settled = time.time_ns() - changed > TICK
+        seen, names = None, self._names()
+        while names != seen:  # merging adds a file before it removes some: one look in between may see none of them
+            self._segments = {name: self._segments.get(name) or _open(self.folder / name) for name in names}
+            seen, names = names, self._names()
+        if self._width is None:
+            newest = (self._segments[name] for name in sorted(self._segments, reverse=True))
+            self._width = next((segment.width for segment in newest if segment is not None), None)
+        self._changed = changed if settled else None
 
-    def _add(self, segment: _Segment) -> None:
-        self._segments.append(segment)
-        self._index = None
+    def _sorted_pending(self) -> Iterator[Rows]:
+        keys = np.frombuffer(b"".join(self._pending), np.uint64).reshape(-1, 2)
+        vectors, order = list(self._pending.values()), sort_keys(keys)
+        step = max(1, BLOCK_BYTES // vectors[0].nbytes)
+        for at in range(0, len(order), step):
+            rows = order[at : at + step]
+            yield keys[rows], np.stack([vectors[row] for row in rows])
 
-    def _drop(self, segment: _Segment) -> None:
-        self._segments = [one for one in self._segments if one is not segment]
-        self._pending = [one for one in self._pending if one is not segment]
-        self._index = None
-        if segment.name is not None:
-            self._delete(segment.name)
+    def _write(self, number: int, room: int, blocks: Iterable[Rows]) -> None:
+        path = self.folder / f"{number:010}-{uuid.uuid4().hex[:16]}{SUFFIX}"
+        write_segment(path, self._width or 0, room, blocks)
+        self._segments[path.name] = _open(path)
 
-    def _delete(self, name: str) -> None:
-        for suffix in (KEYS, VECTORS):
-            (self.folder / f"{name}{suffix}").unlink(missing_ok=True)
+    def _merge_alike(self) -> None:
+        """Merge the newest segments while there are many of about one size."""
+        while _choose(self._readable()):
+            with _alone(self.folder) as alone:
+                self._load_new()
+                chosen = _choose([segment for segment in self._readable() if segment.path.exists()])
+                if not alone or not chosen:
+                    return
+                self._replace(chosen)
 
-    def _find(self, keys: Keys) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the segment and row of each key; -1 where it is in none."""
-        if self._index is None:
-            self._index = self._make_index()
-        first, place = self._index
-        if not len(first):
-            return np.full(len(keys), -1), np.full(len(keys), -1)
-        at = np.minimum(np.searchsorted(first, keys[:, 0]), len(first) - 1)
-        owner, row = place[at].T
-        return np.where(first[at] == keys[:, 0], owner, -1), row
+    def _replace(self, segments: list[Segment]) -> None:
+        """Make one segment of some, which is written before they go: whoever stops here leaves vectors twice."""
+        room = sum(segment.rows for segment in segments)
+        self._write(_number(segments[0].path.name), room, merged(segments))
+        for segment in segments:
+            segment.path.unlink(missing_ok=True)
+            del self._segments[segment.path.name]
 
-    def _make_index(self) -> tuple[Keys, NDArray[np.int64]]:
-        """Sort the first halves of all keys; 64 bits tell a thousand million texts apart, and the rest is checked."""
-        first = np.concatenate([one.keys[:, 0] for one in self._segments] or [np.empty(0, np.uint64)])
-        sizes = [len(one.keys) for one in self._segments]
-        owner = np.repeat(np.arange(len(sizes)), sizes)
-        row = np.concatenate([np.arange(size) for size in sizes] or [np.empty(0, np.int64)])
-        order = np.argsort(first, kind="stable")
-        return first[order], np.column_stack([owner, row])[order].astype(np.int64)
-
-    def _read(self, keys: Keys, owner: NDArray[np.int64], row: NDArray[np.int64]) -> tuple[Vectors, list[_Segment]]:
-        """Read rows, and check each; return the segments that hold a wrong one."""
-        if not len(keys):
-            return np.empty((0, 0), np.float32), []
-        found = np.empty((len(keys), self._segments[0].vectors.shape[1]), np.float32)
-        damaged = []
-        for number in np.unique(owner).tolist():
-            segment = self._segments[number]
-            places = np.flatnonzero(owner == number)
-            rows = row[places]
-            found[places] = segment.vectors[rows]
-            sums = segment.keys[rows, 2].tolist()
-            parts = zip(keys[places], found[places], sums, strict=True)
-            if any(_checksum(key, vector) != expected for key, vector, expected in parts):
-                damaged.append(segment)
-        return found, damaged
+    def _remove_unreadable(self) -> None:
+        """Remove segments of older versions and without a whole row, and what killed writers have left."""
+        for path in list(self.folder.iterdir()):
+            with suppress(OSError):
+                old = path.name.startswith(".") and time.time() - path.stat().st_mtime > LEFT_BEHIND
+                if old or OLD.fullmatch(path.name) or (path.name in self._segments and not _is_segment(path)):
+                    path.unlink()
 
 
-def _checksum(key: Any, vector: Any) -> int:
-    """Return the CRC-32 of a key with its vector: a row that moved, or lost a bit, has another."""
-    return zlib.crc32(vector, zlib.crc32(key))
+def _open(path: Path) -> Segment | None:
+    try:
+        return Segment(path)
+    except (OSError, ValueError):
+        return None
 
 
-def _fit(keys: Keys, vectors: Vectors) -> bool:
-    """Say whether two files can belong together."""
-    shapes = keys.ndim == vectors.ndim == 2 and keys.shape == (len(vectors), 3)
-    return bool(shapes and keys.dtype == np.uint64 and vectors.dtype == np.float32)
+def _is_segment(path: Path) -> bool:
+    try:
+        return Segment(path).rows > 0
+    except ValueError:
+        return False
 
 
-def _npy(array: NDArray[Any]) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array, allow_pickle=False)
-    return file.getvalue()
+def _choose(segments: list[Segment]) -> list[Segment]:
+    """Choose the newest segments, up to where so many are of one size: neighbours only, as the newest vector counts."""
+    sizes = [max(0, round(math.log(segment.size / PENDING_BYTES, FANOUT))) for segment in segments]
+    for size in sorted(set(sizes)):
+        run = next((place for place, other in enumerate(sizes) if other > size), len(sizes))
+        if sizes[:run].count(size) >= FANOUT:
+            return segments[:run]
+    return []
+
+
+def _split(keys: Keys) -> list[bytes]:
+    data = keys.tobytes()
+    return [data[at : at + 16] for at in range(0, len(data), 16)]
+
+
+def _number(name: str) -> int:
+    found = NUMBER.match(name)
+    return int(found[0]) if found else 0
+
+
+def _last_change(folder: Path) -> int:
+    """Return when a file was last added to a folder, or removed."""
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[bool]:
+    """Keep other processes from merging, and say whether none does; where two do, they only do all twice."""
+    alone, place = True, None
+    try:
+        from fcntl import LOCK_EX, LOCK_NB, flock
+
+        place = os.open(folder, os.O_RDONLY)
+        flock(place, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        alone = False
+    except (ImportError, OSError):
+        pass  # a system or a file system without locks
+    try:
+        yield alone
+    finally:
+        if place is not None:
+            os.close(place)
