@@ -55,9 +55,7 @@ class Store:
         """The folder, made where it is not there yet, with what says that it is a store."""
         for name, content in ((MARKER, to_json({"touchstone store": FORMAT})), (IGNORE, "*\n")):
             if not (self.folder / name).is_file():
-                with suppress(
-                    OSError
-                ):  # what can only be read is a store too; a write that matters fails itself
+                with suppress(OSError):  # what can only be read is a store too; a write that matters fails itself
                     write_atomically(self.folder / name, content)
         return self.folder
 
