@@ -71,7 +71,7 @@ def _flag(torch: Any, path: str) -> str | None:
 
 
 def installed_for_good() -> bool:
-    """Say whether every library that can change a score is what its version says: one under development is not."""
+    """Return True if every library that can change a score is what its version says: one under development is not."""
     for package in PACKAGES[1:]:
         try:
             if is_editable(distribution(package)):
@@ -82,7 +82,7 @@ def installed_for_good() -> bool:
 
 
 def is_editable(package: Distribution) -> bool:
-    """Say whether a package is a checkout that may change at any time."""
+    """Return True if a package is a checkout that may change at any time."""
     said = package.read_text("direct_url.json")
     return said is not None and bool(json.loads(said).get("dir_info", {}).get("editable"))
 

@@ -185,7 +185,7 @@ def change_report(project: Project) -> None:
 
 
 def spoil_samples(project: Project) -> None:
-    for file in (project.folder / "store" / "samples").rglob("*.parquet"):
+    for file in (project.folder / "store" / "samples").rglob("*.blob"):
         file.write_bytes(file.read_bytes()[:-1])
 
 

@@ -109,7 +109,7 @@ class Baselines:
             raise BaselineError(f'{option} = "{alias}": no {alias}.json in {self.own}{suggest(alias, self.aliases())}')
 
     def has_own(self, alias: str, key: str) -> bool:
-        """Say whether the project's own folder holds an entry, whatever the built-in one has."""
+        """Return True if the project's own folder holds an entry, whatever the built-in one has."""
         file = self._load(self.own / f"{alias}.json")
         return file is not None and key in file.tasks
 

@@ -135,7 +135,7 @@ class NamedSuite:
 
 
 def is_suite_file(name: str) -> bool:
-    """Say whether a suite is named by its file rather than by a built-in name."""
+    """Return True if a suite is named by its file rather than by a built-in name."""
     return _split(name)[0].endswith((".toml", *plain.SUFFIXES))
 
 

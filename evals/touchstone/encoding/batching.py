@@ -150,7 +150,7 @@ class BatchedModel:
         return vectors
 
     def _meaning(self, call: "_Call") -> str:
-        """Say what beside the text decides its vector.
+        """Return what beside the text decides its vector.
 
         The method only chooses a prompt where none is given, and the way through a model that has several.
         """

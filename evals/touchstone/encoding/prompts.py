@@ -84,7 +84,7 @@ def fill(template: str, instruction: str) -> str:
 
 
 def check_names(prompts: Mapping[str, str], tasks: Mapping[str, str]) -> str | None:
-    """Say what is wrong with the first prompt that no text would ever get, if one is there.
+    """Return what is wrong with the first prompt that no text would ever get, if one is there.
 
     Args:
         prompts: by name.

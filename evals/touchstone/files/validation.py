@@ -89,7 +89,7 @@ WORDS = {
 
 
 def _is_type_name(part: str) -> bool:
-    """Say whether a part of pydantic's location names a member of a union rather than a key of the file."""
+    """Return True if a part of pydantic's location names a member of a union rather than a key of the file."""
     return part in ("str", "int", "float", "bool") or part.startswith(("function-", "constrained-"))
 
 

@@ -1,4 +1,4 @@
-"""YAML as a reader takes it: a key twice in one table is a mistake, not a way to change one's mind."""
+"""YAML without duplicate keys."""
 
 from collections.abc import Hashable
 from typing import Any

@@ -22,7 +22,7 @@ ROUNDED = 1e-3
 
 
 def has_repeats(metrics: Sequence[tuple[str, float]]) -> bool:
-    """Say whether a metric is given more than once."""
+    """Return True if a metric is given more than once."""
     return len({name for name, _ in metrics}) < len(metrics)
 
 

@@ -19,7 +19,7 @@ def rename(name: str) -> str:
 
 
 def is_fraction(name: str) -> bool:
-    """Say whether a metric is bounded by 1: a threshold and a normalised area under a curve are not."""
+    """Return True if a metric is bounded by 1: a threshold and a normalised area under a curve are not."""
     return "threshold" not in name and not name.lower().startswith("nauc")
 
 

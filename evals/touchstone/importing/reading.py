@@ -17,7 +17,7 @@ EVALSCOPE = {"eval_backend", "eval_config"}
 
 
 def find_kind(request: Request) -> Kind:
-    """Say what kind of source it is, from what is there; the name of a file decides only where nothing else does.
+    """Return what kind of source it is, from what is there; the name of a file decides only where nothing else does.
 
     Raises:
         TouchstoneError: there is nothing, or nothing that can be imported.

@@ -58,7 +58,7 @@ def choose_alias(request: Request, model: str) -> str:
 
 
 def find_published(names: Sequence[str]) -> str:
-    """Return the full name of the one model that mteb knows under the first of the names that is one.
+    """Return the `org/name` of the only mteb model that has one of these short names, trying them in order.
 
     A card says its model's name without who published it. Where none is known, the first name is all there is.
     """

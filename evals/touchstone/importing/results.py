@@ -221,7 +221,7 @@ def load_folder(folder: Folder) -> tuple[list[Published], list[Note]]:
 
 
 def name_source(folder: Folder) -> str:
-    """Say where the numbers are from, whatever the place on this machine.
+    """Return where the numbers are from, whatever the place on this machine.
 
     That is the commit of the public repository where it is a clone, else the model's revision.
     """

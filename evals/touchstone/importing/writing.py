@@ -66,7 +66,7 @@ def _render(one: Imported, merge: Merge, how: How) -> list[str]:
 
 
 def render_notes(notes: Sequence[Note]) -> list[str]:
-    """Say what was left out and why, a line for each reason."""
+    """Return what was left out and why, a line for each reason."""
     by_reason: dict[str, list[str]] = {}
     for note in notes:
         by_reason.setdefault(note.reason, []).append(note.what)

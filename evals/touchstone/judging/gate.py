@@ -109,7 +109,7 @@ def expected_score(outcome: Outcome, baseline: Baseline) -> float:
 
 
 def _incomparable(case: Case, outcome: Outcome, reference: Reference) -> str | None:
-    """Say what makes the two numbers measurements of different things, if anything does."""
+    """Return what makes the two numbers measurements of different things, if anything does."""
     baseline = reference.baseline
     checks = (
         ("metric", outcome.measurement.metric, baseline.metric),
@@ -142,13 +142,13 @@ def _other_data(outcome: Outcome, baseline: Baseline) -> str | None:
 
 
 def _other_settings(here: Settings, there: Settings) -> list[str]:
-    """Say what both sides know and one has otherwise."""
+    """List settings that are known on both sides and differ."""
     pairs = [(item.name, getattr(here, item.name), getattr(there, item.name)) for item in fields(Settings)]
     return [f"{name} is {a} here and {b} there" for name, a, b in pairs if a is not None and b is not None and a != b]
 
 
 def _notes(outcome: Outcome, baseline: Baseline) -> list[str]:
-    """Say what else differs and yet is judged: the revision of published numbers."""
+    """Return what else differs and yet is judged: the revision of published numbers."""
     here, there = outcome.measurement.dataset_revision, baseline.dataset_revision
     differs = baseline.fingerprint is None and here and there and here != there
     return [f"the imported number names data set revision {there}, this run {here}"] if differs else []
@@ -257,7 +257,7 @@ def _lower_bound(paired: Paired) -> float:
 
 
 def _settling(paired: Paired, margin: float, level: float) -> str:
-    """Say how many samples would decide; too few to trust any bound is another answer than too wide a bound."""
+    """Return how many samples would decide; too few to trust any bound is another answer than too wide a bound."""
     if paired.difference.n < ENOUGH:
         return f"; a pass needs {ENOUGH} samples"
     if not math.isfinite(paired.difference.error):

@@ -1,4 +1,4 @@
-"""Stand between mteb and its prediction file, and between a task and its random generator."""
+"""Capture of what a task predicts, and of the rows that its random generator chose."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RecordingRandom(random.Random):
-    """A generator that goes on where another stood and remembers the rows it chose: mteb does not tell them."""
+    """A random generator continuing from another's state, which records the rows it chose: mteb does not tell them."""
 
     def __init__(self, source: random.Random) -> None:
         super().__init__()

@@ -131,7 +131,7 @@ def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker
 
 
 def rankings_key(case: Case, opened: OpenTask, identity: ModelIdentity, device: str) -> dict[str, Any]:
-    """Say all that decides what a model finds in a case's task, for the store."""
+    """Return everything that decides what a model finds in a case's task, for the store."""
     return {
         "format": FORMAT,
         "fingerprint": identity.fingerprint,

@@ -57,7 +57,7 @@ def _evaluate_subset(
 
 
 def _searches(task: Any, model: Any, data: Any) -> bool:
-    """Say whether the law of `touchstone.measuring.search` holds: mteb decides otherwise where an id occurs twice.
+    """Return True if the law of `touchstone.measuring.search` holds: mteb decides otherwise where an id occurs twice.
 
     A task that skips the first result skips any of those that share the best score.
     """
@@ -76,7 +76,7 @@ def _searches(task: Any, model: Any, data: Any) -> bool:
 
 
 def _asks_for_dictionaries(task: Any) -> bool:
-    """Say whether a task computes scores of its own, for which it is given what mteb's library gives it."""
+    """Return True if a task computes scores of its own, for which it is given what mteb's library gives it."""
     from mteb.abstasks import AbsTaskRetrieval
 
     own: Any = type(task).task_specific_scores

@@ -189,7 +189,7 @@ def _at_least(
 
 
 def _is_plain(embeddings: Any) -> bool:
-    """Say whether these are rows of numbers, one for each text: not sparse, not several vectors of a text."""
+    """Return True if these are rows of numbers, one for each text: not sparse, not several vectors of a text."""
     if isinstance(embeddings, np.ndarray):
         return embeddings.ndim == 2
     import torch

@@ -60,7 +60,7 @@ class OpenReranker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenPipeline:
-    """Two models, the second loaded; the first is loaded when it is needed, which is not where it ran before.
+    """A loaded reranker and a retriever that is loaded on first use; cached rankings make that unnecessary.
 
     ``models`` are the specifications of the pipeline, the retriever and the reranker, ``retriever`` the identity of
     the first of them, and ``retriever_device`` where it computes.

@@ -72,7 +72,7 @@ class Controller:
         return self._progress.render_left() if self._line.shown else ""
 
     def pytest_report_header(self) -> list[str]:
-        """Say what is about to run."""
+        """Return what is about to run."""
         plan, options = self.session.plan, self.session.options
         models = ", ".join(dict.fromkeys(case.alias for case in plan.cases)) or "none"
         sources = " + ".join(sorted({"folder" if case.task.folder else str(case.source) for case in plan.cases}))

@@ -154,7 +154,7 @@ def _read(table: Any, task: str, split: str, subset: str) -> Ranking:
 
 
 def _is_single(ranking: Ranking) -> bool:
-    """Say whether single precision holds every score exactly: similarities are so to begin with."""
+    """Return True if single precision holds every score exactly: similarities are so to begin with."""
     if ranking.scores.dtype == np.float32:
         return True
     with np.errstate(over="ignore"):

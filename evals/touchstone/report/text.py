@@ -158,7 +158,7 @@ def _style(record: Record) -> str:
 
 
 def _stages(record: Record) -> str:
-    """Say what each stage of a pipeline came to."""
+    """Return what each stage of a pipeline came to."""
     scores = [
         f"{stage.alias} {points(stage.score)}{', found before' if stage.reused else ''}" for stage in record.stages
     ]

@@ -88,7 +88,7 @@ def _counted(fraction: float) -> str:
 
 
 def by_score(record: Record) -> bool:
-    """Say whether only the scores were compared, whatever is known of samples."""
+    """Return True if only the scores were compared, whatever is known of samples."""
     return record.rule == "threshold"
 
 
@@ -129,7 +129,7 @@ def _inconclusive(record: Record, found: Evidence) -> list[str]:
 
 
 def _next_step(record: Record) -> str:
-    """Say what can be done; where the experiments of a classifier differ too much, more samples would not help."""
+    """Return what can be done; where the experiments of a classifier differ too much, more samples would not help."""
     data = "a second" if "more samples would not settle" in (record.reason or "") else "a larger or a second"
     return (
         f"What to do: add {data} data set of this kind, allow {record.type} a wider margin (margins under [gate] in "

@@ -42,7 +42,7 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What there is to estimate from.
+    """Inputs of an estimate.
 
     ``timings`` are of earlier runs, oldest first, ``workloads`` by case id. ``devices`` and ``reads`` are by alias:
     cpu, cuda, mps or api, and what a model reads. ``fingerprints``, by alias, are of those models where they are known.
@@ -210,7 +210,7 @@ def _speeds(cases: Sequence[Case], sight: Sight, timed: Mapping[str, float]) -> 
 
 
 def _is_cold(timing: Timing, case: Case, load: Workload, sight: Sight) -> bool:
-    """Say whether a timing is of this case with at least half of its texts new."""
+    """Return True if a timing is of this case with at least half of its texts new."""
     same = timing.alias == case.alias and (timing.task, timing.limit, timing.device) == _place(case, sight)
     return same and (timing.encoded is None or timing.encoded * 2 >= load.texts)
 

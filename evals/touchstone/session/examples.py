@@ -21,7 +21,7 @@ DRAWS = "each is a draw of many texts that are clustered together: it has no tex
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Stratum:
-    """What can be known of some samples of one split and subset only from its data; each thing is read once."""
+    """Texts, labels and documents of the samples to show, read once while the data is loaded."""
 
     of: Predicted
     texts: Mapping[str, Mapping[str, str]]

@@ -170,7 +170,7 @@ def _check_gate(suite: NamedSuite, tasks: Sequence[TaskInfo]) -> None:
 
 
 def _why_not(task: TaskInfo, model: Model) -> str | None:
-    """Say why a model cannot run a task, if it cannot."""
+    """Return why a model cannot run a task, if it cannot."""
     return kind_of(model).why_not(model, task.type) if set(task.modalities) == {"text"} else "not text only"
 
 

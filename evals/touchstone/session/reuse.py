@@ -158,7 +158,7 @@ class Known:
 
 
 def outcome_key(case: Case, identity: ModelIdentity, data: str, device: str) -> dict[str, Any]:
-    """Say all that decides what measuring a case gives.
+    """Return everything that decides what measuring a case gives.
 
     Args:
         case: what is measured.
@@ -214,7 +214,7 @@ def examples_key(outcome: Outcome, reference: Reference) -> dict[str, Any]:
 
 
 def suites_key(records: tuple[Record, ...]) -> dict[str, Any]:
-    """Say all that decides what the cases of a run come to."""
+    """Return everything that decides what the cases of a run come to."""
     decided = [
         [r.case, r.alias, r.task, r.type, r.outcome, r.verdict, r.delta, r.evidence and asdict(r.evidence)]
         for r in records

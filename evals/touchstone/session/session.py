@@ -20,7 +20,7 @@ from touchstone.records.baselines import Reference
 from touchstone.records.cases import Case
 from touchstone.records.examples import Shown
 from touchstone.records.flat import flatten
-from touchstone.records.names import samples_file
+from touchstone.records.names import slug
 from touchstone.records.outcomes import Outcome
 from touchstone.records.runs import Record, Run, SuiteVerdict, make_record
 from touchstone.records.samples import Samples, encode_samples
@@ -102,8 +102,8 @@ class Session:
     def _keep_samples(self, case: Case, outcome: Outcome, samples: Samples | None) -> Outcome:
         if samples is None:
             return outcome
-        name, content = samples_file(case.key), encode_samples(samples)
-        return replace(outcome, samples_file=self.store.write_samples(outcome.identity.fingerprint, name, content))
+        file = self.store.write_samples(outcome.identity.fingerprint, slug(case.key, also="@"), encode_samples(samples))
+        return replace(outcome, samples_file=file)
 
     def compare(self, case: Case, measured: MeasuredCase) -> Comparison:
         """Return what a measured case is judged by: what is expected, the samples of both, or an earlier verdict.
@@ -254,7 +254,7 @@ class Session:
         return shlex.join([*words, "--against", options.against] if options.against else words)
 
     def _how_to_record(self, case: Case) -> str:
-        """Say what is missing and the command that records it."""
+        """Return what is missing and the command that records it."""
         options = self.options
         alias = options.against or case.alias
         text = options.against or self.plan.models[case.alias].text

@@ -47,33 +47,38 @@ def read_blob(path: Path, key: Mapping[str, Any]) -> bytes | None:
     Raises:
         ConfigError: a newer version of this package wrote it.
     """
+    found = open_blob(path)
+    return found[1] if found is not None and found[0] == json.loads(json.dumps(dict(key))) else None
+
+
+def open_blob(path: Path) -> tuple[dict[str, Any], bytes] | None:
+    """Return the key and the content of a blob; None if there is none, or it is damaged or of an older format.
+
+    Raises:
+        ConfigError: a newer version of this package wrote it.
+    """
     try:
         data = path.read_bytes()
     except OSError:
         return None
-    content = _open(data, key)
-    if content is None and data[-TAIL:].startswith(MARK) and _version(data) > FORMAT:
+    found, version = _unseal(data), int.from_bytes(data[-8:-4])
+    if found is None and data[-TAIL:].startswith(MARK) and version > FORMAT:
         raise ConfigError(f"{path}: was written by a newer touchstone; run that one, or name another --store")
-    return content if _version(data) == FORMAT else None
+    return found if version == FORMAT else None
 
 
-def _version(data: bytes) -> int:
-    return int.from_bytes(data[-8:-4])
-
-
-def _open(data: bytes, key: Mapping[str, Any]) -> bytes | None:
-    """Return the content if the footer is whole and seals it and the key, whatever version the mark says."""
+def _unseal(data: bytes) -> tuple[dict[str, Any], bytes] | None:
+    """Return key and content if the footer is whole and seals both, whatever version the mark says."""
     length = int.from_bytes(data[-4:])
     if not data[-TAIL:].startswith(MARK) or length > len(data) - TAIL:
         return None
     content, footer = data[: -TAIL - length], data[-TAIL - length : -TAIL]
     try:
         said = json.loads(footer)
-    except ValueError:
+        key, seal = said["key"], said["sha256"]
+    except (ValueError, KeyError, TypeError):
         return None
-    if not isinstance(said, dict) or said.get("key") != json.loads(json.dumps(dict(key))):
-        return None
-    return content if said.get("sha256") == _seal(content, key) else None
+    return (key, content) if isinstance(key, dict) and seal == _seal(content, key) else None
 
 
 def _seal(content: bytes, key: Mapping[str, Any]) -> str:

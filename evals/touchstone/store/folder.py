@@ -17,12 +17,12 @@ import numpy as np
 from touchstone.encoding.base import Vectors
 from touchstone.errors import ConfigError
 from touchstone.files.writing import to_json, write_atomically
-from touchstone.store.blobs import read_blob, write_blob
+from touchstone.store.blobs import open_blob, read_blob, write_blob
 from touchstone.store.hashes import Hashes
 from touchstone.store.vectors import Embeddings
 
 SPACE, CANARIES, HASHES = "space.json", "canaries.npy", "hashes.json"
-RANKINGS, OUTCOMES, VERDICTS, EXAMPLES = "rankings", "outcomes", "verdicts", "examples"
+RANKINGS, OUTCOMES, VERDICTS, EXAMPLES, SAMPLES = "rankings", "outcomes", "verdicts", "examples", "samples"
 # A folder with this file is a store; the other keeps what is in it out of git.
 MARKER, IGNORE = "store.json", ".gitignore"
 FORMAT = 1
@@ -107,16 +107,15 @@ class Store:
 
         The name holds the content's hash: another run of the same model leaves this run's samples alone.
         """
-        stem, _, suffix = name.rpartition(".")
-        file = f"samples/{fingerprint}/{stem}.{_short_hash(content)}.{suffix}"
-        write_atomically(self._made / file, content)
+        key = {"kind": SAMPLES, "fingerprint": fingerprint, "name": name, "content": _short_hash(content)}
+        file = _samples_file(key)
+        write_blob(self._made / file, key, lambda blob: blob.write(content))
         return file
 
     def read_samples(self, file: str) -> bytes | None:
         """Return the bytes that `write_samples` kept; None where they are gone or are others."""
-        path = self.folder / file
-        content = path.read_bytes() if path.is_file() else b""
-        return content if f".{_short_hash(content)}." in path.name else None
+        found = open_blob(self.folder / file)
+        return found[1] if found is not None and _samples_file(found[0]) == file else None
 
     def put(self, kind: str, key: Mapping[str, Any], write: bytes | Callable[[BinaryIO], object]) -> None:
         """Keep what was worked out under a key, in the place of what was kept there before.
@@ -197,6 +196,10 @@ def _is_alike(file: Path, canaries: Vectors, within: float) -> bool:
         return False
     scale = float(np.linalg.norm(canaries, axis=1).max()) or 1.0
     return bool(np.linalg.norm(known - canaries, axis=1).max() <= within * scale)
+
+
+def _samples_file(key: Mapping[str, Any]) -> str:
+    return f"{key.get('kind')}/{key.get('fingerprint')}/{key.get('name')}.{key.get('content')}.blob"
 
 
 def _short_hash(content: bytes) -> str:

@@ -42,10 +42,10 @@ def take_stock(store: Store) -> tuple[Part, ...]:
 
 
 def prune(store: Store, days: float) -> tuple[tuple[Part, ...], int]:
-    """Remove what can be made again and was not used for so many days; merge what many runs wrote.
+    """Delete data that can be recreated and was not used for ``days`` days; merge what many runs wrote.
 
-    Of what is known of a model each file counts for itself. Run records, results and the samples that run records name
-    stay.
+    Cached outcomes, verdicts, examples and rankings are pruned file by file. Run records, results and the samples that
+    run records name stay.
 
     Returns:
         What was removed, and how many samples that no run names.
@@ -118,7 +118,7 @@ def _remove_orphans(folder: Path, days: float) -> int:
     }
     old = [
         path
-        for path in (folder / "samples").rglob("*.parquet")
+        for path in (folder / "samples").rglob("*.blob")
         if path.relative_to(folder).as_posix() not in named and time.time() - path.stat().st_mtime > max(days, 1) * DAY
     ]
     for path in old:

@@ -26,7 +26,7 @@ def collect(of: Predicted) -> Columns:
 
 
 def _same_up_to_scale(gold: Any, human: Sequence[float]) -> bool:
-    """Say whether normalized scores are those of a text: mteb maps them to [0, 1] by a line."""
+    """Return True if normalized scores are those of a text: mteb maps them to [0, 1] by a line."""
     other = np.array(human, dtype=np.float64)
     if len(gold) != len(other):
         return False

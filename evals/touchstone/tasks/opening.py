@@ -131,5 +131,5 @@ def _need_all(task: "AbsTask", info: TaskInfo) -> None:
 
 
 def _is_parallel(task: "AbsTask") -> bool:
-    """Say whether all language pairs are columns of one table, so that no subset exists by itself."""
+    """Return True if all language pairs are columns of one table, so that no subset exists by itself."""
     return bool(getattr(task, "parallel_subsets", False))

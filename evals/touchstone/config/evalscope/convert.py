@@ -205,7 +205,7 @@ def _aliases(entries: list[tuple[str, Table | None]], file: Path, known: Mapping
 
 
 def _is_anothers(alias: str, table: Table | None, file: Path, known: Mapping[str, Spec]) -> bool:
-    """Say whether models.toml has the alias for a model that differs in more than how fast it runs."""
+    """Return True if models.toml has the alias for a model that differs in more than how fast it runs."""
     if table is None or alias not in known:
         return False
     spec = check_models({alias: table}, f"{file}, read as models", file.parent, known)[alias]

@@ -8,7 +8,7 @@ from touchstone.records.names import RENAMED_TASKS
 
 
 def notes_on_data(asked: EvalEntry) -> Iterator[str]:
-    """Say what of the choice of tasks and data means something else here, or nothing."""
+    """Return what of the choice of tasks and data means something else here, or nothing."""
     for name in asked.names:
         if name in RENAMED_TASKS:
             yield f"eval.tasks: {name} is {RENAMED_TASKS[name]} in mteb"
