@@ -6,7 +6,6 @@ from typing import Literal
 
 from touchstone.records.names import baseline_key, snake_case
 
-# mteb's types by who finds the documents to rank: the model among all of them, or the data set, a few for each query.
 # What a model is given at once: texts, pairs of them, or as a pipeline first the ones and then the others.
 Reads = Literal["texts", "pairs", "both"]
 GateRule = Literal["auto", "reproduce", "paired", "threshold"]

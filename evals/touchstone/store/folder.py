@@ -127,7 +127,8 @@ class Store:
         """
         content = write
         writer = content if callable(content) else lambda file: file.write(content)
-        write_blob(self._made / self._place(kind, key), {"kind": kind, **key}, writer)
+        with suppress(IsADirectoryError):  # somebody's folder is there: what is not kept is worked out again
+            write_blob(self._made / self._place(kind, key), {"kind": kind, **key}, writer)
 
     def get(self, kind: str, key: Mapping[str, Any]) -> bytes | None:
         """Return what `put` kept under a key; None if there is nothing, or it is damaged or of an older format.

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -66,8 +66,9 @@ class Hashes:
         return digest.hexdigest()
 
     def _write(self) -> None:
-        # Another process's entries may be lost here; they are hashed again, never wrong.
-        write_atomically(self._file, json.dumps({"format": FORMAT, "files": self._load()}, sort_keys=True))
+        # Another process's entries may be lost here, and all where nothing can be written: they are hashed again.
+        with suppress(OSError):
+            write_atomically(self._file, json.dumps({"format": FORMAT, "files": self._load()}, sort_keys=True))
 
     def _load(self) -> dict[str, Seen]:
         if self._known is None:
