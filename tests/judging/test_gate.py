@@ -4,8 +4,8 @@ Mutation testing (see `tool.mutmut` in pyproject.toml) leaves these alive, which
 
 - `<` for `<=` beside a ROUNDING of 1e-9 that is arbitrary itself (`_by_reproduction`, `_by_threshold`, `_by_pairs`);
   bounds that only two equal floats would meet (`_decide` of the suite, experiments exactly as wide as items);
-- `and` for `or` where two values are None together and both are named for the type checker (`render_suite`,
-  `render_power`);
+- `zip` without its check of lengths, and `or` for `and` where samples of one task have values on both sides or on none,
+  and predictions likewise (`pair`);
 - another way to cut the samples in two, sums of the left half with their signs exchanged, all sums counted twice
   (`sign_flip_p`, `_signed_sums`): the count of all assignments is the same;
 - `kind="STABLE"`: numpy reads the first letter; `dtype=None` of a mean, which is float64 anyway (`_values`).

@@ -164,3 +164,9 @@ def test_order_of_records_does_not_matter(records: list[Record]) -> None:
     (sorted_one,) = judge_models(sorted(records, key=lambda one: one.task))
     assert (suite.verdict, suite.by_type) == (sorted_one.verdict, sorted_one.by_type)
     assert suite.delta == pytest.approx(sorted_one.delta)
+
+
+def test_all_that_is_inconclusive_is_named() -> None:
+    rows = [record("A", verdict="inconclusive"), record("B", verdict="inconclusive"), record("C", verdict="pass")]
+    (suite,) = judge_models(rows)
+    assert (suite.verdict, suite.reason) == ("INCONCLUSIVE", "inconclusive: A, B")
