@@ -167,6 +167,6 @@ def test_order_of_records_does_not_matter(records: list[Record]) -> None:
 
 
 def test_all_that_is_inconclusive_is_named() -> None:
-    rows = [record("A", verdict="inconclusive"), record("B", verdict="inconclusive"), record("C", verdict="pass")]
+    rows = [record("A", None, verdict="inconclusive"), record("B", None, verdict="inconclusive"), record("C", None)]
     (suite,) = judge_models(rows)
     assert (suite.verdict, suite.reason) == ("INCONCLUSIVE", "inconclusive: A, B")
