@@ -92,8 +92,8 @@ def pytest_collection(session: pytest.Session) -> Generator[None, object, object
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Note, in a worker too, what must be judged together."""
-    if session.items and SESSION in session.config.stash:
+    """Note in a worker what must be judged together; the controller does in the process that owns the run."""
+    if session.items and SESSION in session.config.stash and hasattr(session.config, "workerinput"):
         get_session(session.config).expect(cases_of(item.nodeid for item in session.items))
 
 

@@ -15,6 +15,7 @@ from touchstone.plugin.nodeids import TEST_MODULE
 PACKAGE = "touchstone"
 IMPORTS = re.compile(rf"^\s*from\s+{re.escape(TEST_MODULE)}\s+import\b", re.MULTILINE)
 HOME = Path(__file__).parent.parent
+OURS = pytest.StashKey[list[str]]()
 
 
 def collects_us(config: pytest.Config) -> bool:
@@ -46,6 +47,12 @@ def _pytest_from_here(folder: Path) -> list[str]:
 
 def _ours(config: pytest.Config) -> list[str]:
     """Return the arguments that lead to our test, without the tests that they may name in a file."""
+    if OURS not in config.stash:  # folders are walked for it
+        config.stash[OURS] = _find_ours(config)
+    return config.stash[OURS]
+
+
+def _find_ours(config: pytest.Config) -> list[str]:
     places = [argument.partition("::")[0] for argument in config.args]
     if config.option.pyargs:
         named = [place for place in places if place in (PACKAGE, TEST_MODULE)]

@@ -5,7 +5,7 @@ JSON is checked against, and that its schema is made of.
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, Field, asdict, field, fields, make_dataclass
+from dataclasses import MISSING, Field, asdict, field, fields, make_dataclass, replace
 from functools import cache
 from typing import Any, cast, get_type_hints
 
@@ -39,7 +39,9 @@ def flat_twin(kind: type[Any]) -> type[Any]:
             items += _of_measurement({each.name for each in fields(kind)}, optional=kind is Record)
         else:
             items.append((item.name, hints[item.name], _default(item)))
-    body = {"__doc__": kind.__doc__, "__post_init__": _check, "KIND": kind}
+    body: dict[str, Any] = {"__doc__": kind.__doc__, "KIND": kind}
+    if hasattr(kind, "__post_init__"):  # what it refuses is refused where the JSON has it
+        body["__post_init__"] = nest
     if hasattr(kind, "__pydantic_config__"):
         body["__pydantic_config__"] = kind.__pydantic_config__
     return make_dataclass(kind.__name__, items, namespace=body, frozen=True, kw_only=True)
@@ -61,11 +63,6 @@ def _default(item: Field[Any]) -> Any:
     return field() if item.default is MISSING else field(default=item.default)
 
 
-def _check(flat: Any) -> None:
-    """Make the nested object once, so that what it refuses is refused where the JSON has it."""
-    nest(flat)
-
-
 def nest(flat: Any) -> Any:
     """Return the object that a flat twin stands for."""
     kind = flat.KIND
@@ -77,16 +74,16 @@ def nest(flat: Any) -> Any:
     own = {item.name for item in fields(kind)}
     parts = {item.name: values[item.name] for item in fields(Measurement) if item.name in values}
     rest = {name: value for name, value in values.items() if name in own}
-    given = {name: value for name, value in parts.items() if value is not None or name not in ("settings",)}
+    given = {name: value for name, value in parts.items() if value is not None or name != "settings"}
     return kind(**rest, measurement=Measurement(**given) if parts["score"] is not None else None)
 
 
 def flatten(value: Any) -> dict[str, Any]:
     """Return a record, run, baseline or baseline file as plain data, flat."""
     if isinstance(value, Run):
-        return asdict(value) | {"records": [flatten(record) for record in value.records]}
+        return asdict(replace(value, records=())) | {"records": [flatten(record) for record in value.records]}
     if isinstance(value, BaselineFile):
-        return asdict(value) | {"tasks": {key: flatten(entry) for key, entry in value.tasks.items()}}
+        return asdict(replace(value, tasks={})) | {"tasks": {key: flatten(entry) for key, entry in value.tasks.items()}}
     plain = asdict(value)
     inside = plain.pop("measurement") or dict.fromkeys(item.name for item in fields(Measurement))
     left_out = NOT_IN_BASELINES if isinstance(value, Baseline) else set(plain)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cache
 
 from touchstone.baselines.files import Baselines
 from touchstone.config.options import Options
@@ -72,8 +73,8 @@ class Session:
         self.store = Store(plan.store, run=options.run, reuse_api=options.reuse_api, overwrite=options.overwrite)
         self.baselines = Baselines(options.baselines)
         self.engine = LocalEngine(plan.models, options.device, self.store)
-        self.known = Known(plan.models, options.device, self.store, plugins)
-        self._plugins = plugins
+        self._plugins = cache(plugins)
+        self.known = Known(plan.models, options.device, self.store, self._plugins)
         self.started = datetime.now(UTC)
         self.targets = [find_target("--report", options.cwd, text) for text in options.reports]
         self.commit = find_commit(options.root)

@@ -6,12 +6,12 @@ compares the key: a file that was copied under another name, or whose name's has
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from touchstone.errors import ConfigError
+from touchstone.files.writing import open_atomically
 
 FORMAT = 1
 MARK = b"touchstone blob "
@@ -26,19 +26,11 @@ def write_blob(path: Path, key: Mapping[str, Any], write: Callable[[BinaryIO], o
         key: everything that decides the content, as plain data.
         write: writes the content to the file it is given.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("w+b") as file:
-            write(file)
-            file.seek(0)
-            footer = json.dumps({"key": dict(key), "sha256": _seal(file.read(), key)}, sort_keys=True).encode()
-            file.write(footer + MARK + FORMAT.to_bytes(4) + len(footer).to_bytes(4))
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with open_atomically(path) as file:
+        write(file)
+        file.seek(0)
+        footer = json.dumps({"key": dict(key), "sha256": _seal(file.read(), key)}, sort_keys=True).encode()
+        file.write(footer + MARK + FORMAT.to_bytes(4) + len(footer).to_bytes(4))
 
 
 def read_blob(path: Path, key: Mapping[str, Any]) -> bytes | None:

@@ -1,5 +1,7 @@
 """Reranking: one score for each query, from candidates that are given."""
 
+from dataclasses import replace
+
 from touchstone.task_types.base import FolderLayout, TaskType, chance_of_nothing
 from touchstone.task_types.retrieval import FILES, collect, load_folder, read_queries
 
@@ -24,11 +26,6 @@ RERANKING = TaskType(
         load=lambda _, folder: load_folder(folder, candidates=True),
     ),
 )
-INSTRUCTION_RERANKING = TaskType(
-    name="InstructionReranking",
-    collect=collect,
-    texts=read_queries,
-    chance=chance_of_nothing,
-    largest_loss=1.0,
-    searches="candidates",
+INSTRUCTION_RERANKING = replace(
+    RERANKING, name="InstructionReranking", published_metric=None, former_names={}, examples=(), folder=None
 )

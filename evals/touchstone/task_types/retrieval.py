@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,11 +178,4 @@ RETRIEVAL = TaskType(
         load=lambda _, folder: load_folder(folder, candidates=False),
     ),
 )
-INSTRUCTION_RETRIEVAL = TaskType(
-    name="InstructionRetrieval",
-    collect=collect,
-    texts=read_queries,
-    chance=chance_of_nothing,
-    largest_loss=1.0,
-    searches="corpus",
-)
+INSTRUCTION_RETRIEVAL = replace(RETRIEVAL, name="InstructionRetrieval", published_metric=None, examples=(), folder=None)
