@@ -55,6 +55,14 @@ class WeightsSpec(Spec):
             raise ValueError('"package" needs "path", the folder inside the package')
         if self.id is None and self.hub != "huggingface":
             raise ValueError(f'hub = "{self.hub}" needs "id", the name of the model there')
+        self._refuse_pickles()
+
+    def _refuse_pickles(self) -> None:
+        for table, said in (("model_kwargs", self.model_kwargs), ("config_kwargs", self.config_kwargs)):
+            if "weights_only" in said:
+                raise ValueError(f'{table} holds "weights_only"; leave it out, for weights are all that is ever opened')
+            if not said.get("use_safetensors", True):
+                raise ValueError(f"{table} says use_safetensors = false; leave it out, for pickles are the last resort")
 
     @property
     def published(self) -> str | None:
