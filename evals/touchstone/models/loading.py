@@ -1,12 +1,15 @@
 """Load a sentence-transformers model exactly as its specification says, or not at all."""
 
+import pickle
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from touchstone.config.specs import EncoderSpec, WeightsSpec
 from touchstone.errors import ModelError, first_line
 from touchstone.models.detection import check_kind, find_files
 from touchstone.models.identity import Weights
+from touchstone.models.trust import NOT_RUN, ask_for_trust, check_no_code, weights_only
 from touchstone.records.outcomes import Settings
 
 if TYPE_CHECKING:
@@ -46,35 +49,39 @@ def construct(kind: Callable[..., T], spec: WeightsSpec, alias: str, weights: We
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of a tenth of a second, in a test's own line
     hub = weights.place == spec.id
     revision = weights.revision if hub else None
-    _check_kind(spec, alias, weights)
-    if not spec.trust_remote_code:
-        _refuse_own_code(alias, weights.place, revision)
+    _check_files(spec, alias, weights)
     model_kwargs = dict(spec.model_kwargs)
     if spec.dtype != "auto":
         model_kwargs["dtype"] = spec.dtype
     try:
-        loaded = kind(
-            weights.place,
-            revision=revision,
-            trust_remote_code=spec.trust_remote_code,
-            model_kwargs=model_kwargs,
-            config_kwargs=dict(spec.config_kwargs),
-            local_files_only=not hub,
-            **more,
-        )
+        with nullcontext() if spec.trust_remote_code else weights_only():
+            loaded = kind(
+                weights.place,
+                revision=revision,
+                trust_remote_code=spec.trust_remote_code,
+                model_kwargs=model_kwargs,
+                config_kwargs=dict(spec.config_kwargs),
+                local_files_only=not hub,
+                **more,
+            )
+    except pickle.UnpicklingError as error:
+        raise ModelError(f"{alias}: {weights.place} {NOT_RUN}") from error
     except Exception as error:  # any library below may refuse, each in its own way
         if "trust_remote_code" in str(error) and not spec.trust_remote_code:
-            raise ModelError(_needs_trust(alias, weights.place)) from error
+            raise ModelError(f"{alias}: {ask_for_trust(weights.place)}") from error
         raise ModelError(f"{alias}: cannot be loaded from {weights.place}: {first_line(error)}") from error
     if hub:  # now its files are in the cache
-        _check_kind(spec, alias, weights)
+        _check_files(spec, alias, weights)
     return loaded
 
 
-def _check_kind(spec: WeightsSpec, alias: str, weights: Weights) -> None:
-    """Refuse a model that is of another kind than its specification's, as far as its files are at hand."""
+def _check_files(spec: WeightsSpec, alias: str, weights: Weights) -> None:
+    """Refuse a model of another kind than its specification's, or of code, as far as its files are at hand."""
+    files = find_files(weights.place, weights.revision)
     try:
-        check_kind(spec.kind, find_files(weights.place, weights.revision))
+        check_kind(spec.kind, files)
+        if not spec.trust_remote_code:
+            check_no_code(files)
     except ModelError as error:
         raise ModelError(f"{alias}: {error}") from None
 
@@ -120,28 +127,6 @@ def _set_pooling(loaded: "SentenceTransformer", spec: EncoderSpec, alias: str, w
     for name, module in loaded.named_children():
         if module is old:
             setattr(loaded, name, new)
-
-
-def _refuse_own_code(alias: str, place: str, revision: str | None) -> None:
-    """Refuse a model whose configuration names Python of its own.
-
-    transformers would load some of them without a word as the architecture that they are derived from, with
-    random weights where the two differ.
-    """
-    from transformers import PretrainedConfig
-
-    try:
-        config, _ = PretrainedConfig.get_config_dict(place, revision=revision)
-    except Exception:
-        return  # no configuration where transformers look for one: what there is says whether it can be loaded
-    if {"AutoConfig", "AutoModel"} & (config.get("auto_map") or {}).keys():
-        raise ModelError(_needs_trust(alias, place))
-
-
-def _needs_trust(alias: str, place: str) -> str:
-    return (
-        f"{alias}: {place} needs Python that its publisher wrote; read it, and set trust_remote_code = true to run it"
-    )
 
 
 def settings_of(loaded: "SentenceTransformer", prompts: Mapping[str, str] | None, quantize: str | None) -> Settings:
