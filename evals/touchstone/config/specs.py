@@ -68,7 +68,8 @@ class EncoderSpec(WeightsSpec):
 
     ``pooling`` replaces the model's own, or is that of a bare transformer, which has none. ``prompts`` map mteb's
     prompt names (a task, a task type, ``query`` or ``document``, and ``NAME-query`` or ``NAME-document``) to the
-    text put before each input; any of them replaces all of the model's own.
+    text put before each input; any of them replaces all of the model's own. ``{}`` says that there are none, also not
+    the model's own, and None says nothing of them.
 
     ``instruction`` is a template that ends where the input begins, as in
     ``"Instruct: {instruction}\nQuery: {query}"``, filled with mteb's instruction of the task where no prompt is
@@ -82,7 +83,7 @@ class EncoderSpec(WeightsSpec):
     normalize: bool | None = None
     truncate_dim: WholeNumber | None = None
     quantize: Literal["int8", "binary"] | None = None
-    prompts: Mapping[str, str] = field(default_factory=dict)
+    prompts: Mapping[str, str] | None = None
     instruction: str | None = None
     instruct: Literal["queries", "symmetric", "all"] = "symmetric"
 
