@@ -110,7 +110,8 @@ class RegistrySpec(Spec):
     """A model that mteb knows by ``name`` and loads by code of its own.
 
     ``revision`` refuses an mteb that names another one; ``embed_dim`` and ``loader_kwargs`` are what
-    `mteb.get_model` takes beside them.
+    `mteb.get_model` takes beside them. A loader that runs Python of the model's publisher is refused unless
+    ``trust_remote_code``, and with it loads what it always does.
     """
 
     __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
