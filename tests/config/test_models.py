@@ -200,7 +200,8 @@ def test_a_later_files_entry_replaces_an_earlier_ones(folder: Path) -> None:
     [
         ({}, {}),
         ({"batch_size": 8, "model": "o/n", "revision": "r", "sha256": "s"}, {}),
-        ({"dtype": "auto", "prompts": {}}, {}),
+        ({"dtype": "auto", "prompts": None}, {}),
+        ({"prompts": {}}, {"prompts": {}}),
         ({"truncate_dim": 8, "normalize": False}, {"truncate_dim": 8, "normalize": False}),
         ({"prompts": {"query": "q: "}}, {"prompts": {"query": "q: "}}),
     ],

@@ -119,7 +119,7 @@ def test_known_models_are_what_their_cards_say() -> None:
 def test_known_prompts_have_names_that_some_text_goes_by() -> None:
     tasks = known_tasks()
     for spec in load_models().values():
-        assert not isinstance(spec, EncoderSpec) or check_names(spec.prompts, tasks) is None
+        assert not isinstance(spec, EncoderSpec) or check_names(spec.prompts or {}, tasks) is None
 
 
 def test_known_revisions_are_those_of_published_results() -> None:

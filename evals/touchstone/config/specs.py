@@ -76,7 +76,8 @@ class EncoderSpec(WeightsSpec):
 
     ``pooling`` replaces the model's own, or is that of a bare transformer, which has none. ``prompts`` map mteb's
     prompt names (a task, a task type, ``query`` or ``document``, and ``NAME-query`` or ``NAME-document``) to the
-    text put before each input; any of them replaces all of the model's own.
+    text put before each input; any of them replaces all of the model's own. ``{}`` says that there are none, also not
+    the model's own, and None says nothing of them.
 
     ``instruction`` is a template that ends where the input begins, as in
     ``"Instruct: {instruction}\nQuery: {query}"``, filled with mteb's instruction of the task where no prompt is
@@ -90,7 +91,7 @@ class EncoderSpec(WeightsSpec):
     normalize: bool | None = None
     truncate_dim: WholeNumber | None = None
     quantize: Literal["int8", "binary"] | None = None
-    prompts: Mapping[str, str] = field(default_factory=dict)
+    prompts: Mapping[str, str] | None = None
     instruction: str | None = None
     instruct: Literal["queries", "symmetric", "all"] = "symmetric"
 
@@ -117,7 +118,8 @@ class RegistrySpec(Spec):
     """A model that mteb knows by ``name`` and loads by code of its own.
 
     ``revision`` refuses an mteb that names another one; ``embed_dim`` and ``loader_kwargs`` are what
-    `mteb.get_model` takes beside them.
+    `mteb.get_model` takes beside them. A loader that runs Python of the model's publisher is refused unless
+    ``trust_remote_code``, and with it loads what it always does.
     """
 
     __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS

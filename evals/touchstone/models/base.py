@@ -123,8 +123,8 @@ class ModelKind:
 
 def prompting_of(spec: EncoderSpec | ApiSpec, loaded: "SentenceTransformer | None" = None) -> Prompting:
     """Return what decides a model's prompts: what the specification says, or where it is silent the model's files."""
-    if spec.prompts or spec.instruction is not None or loaded is None:
-        return Prompting(prompts=spec.prompts, template=spec.instruction, instruct=spec.instruct)
+    if spec.prompts is not None or spec.instruction is not None or loaded is None:
+        return Prompting(prompts=spec.prompts or {}, template=spec.instruction, instruct=spec.instruct)
     default = loaded.prompts.get(loaded.default_prompt_name or "")
     # The library adds these two, empty, where the files do not have them.
     own = {name: text or "" for name, text in loaded.prompts.items() if text or name not in ("query", "document")}

@@ -1,8 +1,14 @@
 """Models that mteb knows by name and loads by code of its own."""
 
+import ast
+import inspect
+import re
+import sys
+import textwrap
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
 from touchstone.config.models import Model
@@ -27,6 +33,13 @@ if TYPE_CHECKING:
     from mteb.types import Array, BatchedInput, PromptType
     from torch.utils.data import DataLoader
 
+TRUST = "trust_remote_code"
+# A default, argument, item or entry of that name whose value is neither off nor what was given under the same name.
+TURNED_ON = re.compile(
+    rf"(\b{TRUST}(: [\w |]+)? ?= ?|'{TRUST}'(: |, |\] = ))"
+    rf"(?!(False|None)\b|[\w.]*\b{TRUST}\b(?! or)|\w+\.(get|pop)\('{TRUST}')"
+)
+
 
 def find_in_registry(spec: RegistrySpec, alias: str) -> "ModelMeta":
     """Return mteb's metadata of a model, without loading it.
@@ -50,12 +63,44 @@ def find_in_registry(spec: RegistrySpec, alias: str) -> "ModelMeta":
         raise ModelError(
             f'{alias}: revision = "{spec.revision}"; the installed mteb loads {spec.name} at "{meta.revision}"'
         )
-    if meta.loader_kwargs.get("trust_remote_code") and not spec.trust_remote_code:
+    if not spec.trust_remote_code and (TURNED_ON.search(repr(meta.loader_kwargs)) or trusts_by_itself(meta.loader)):
         raise ModelError(
             f"{alias}: mteb loads {spec.name} with Python that its publisher wrote; "
             "set trust_remote_code = true to let that run"
         )
     return meta
+
+
+@cache
+def trusts_by_itself(loader: Any) -> bool:
+    """Return whether a loader of mteb's turns on ``trust_remote_code`` of its own accord.
+
+    That is read in its source and in all of mteb's loading code that it is made of or names. A loader without a source
+    may do anything, so it does this too.
+    """
+    waiting, seen = [] if loader is None else [loader], set()
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Mapping) and part.get(TRUST):
+            return True
+        if not (part is loader or _is_loading_code(part)) or part in seen:
+            continue
+        seen.add(part)
+        try:
+            tree = ast.parse(textwrap.dedent(inspect.getsource(part)))
+        except (OSError, TypeError, SyntaxError):
+            return True
+        if TURNED_ON.search(ast.unparse(tree)):
+            return True
+        enclosing = inspect.getclosurevars(part).nonlocals if inspect.isfunction(part) else {}
+        known = {**vars(sys.modules[part.__module__]), **enclosing}
+        named = [known.get(node.id) for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        waiting += [inspect.unwrap(one) if callable(one) else one for one in (*named, *getattr(part, "__bases__", ()))]
+    return False
+
+
+def _is_loading_code(part: Any) -> bool:
+    return (inspect.isclass(part) or inspect.isfunction(part)) and part.__module__.startswith("mteb.models")
 
 
 def load_from_registry(spec: RegistrySpec, alias: str, device: str) -> "EncoderProtocol":
@@ -68,8 +113,9 @@ def load_from_registry(spec: RegistrySpec, alias: str, device: str) -> "EncoderP
     from mteb import EncoderProtocol
 
     kwargs: dict[str, Any] = dict(spec.loader_kwargs)
-    if spec.trust_remote_code:
-        kwargs["trust_remote_code"] = True
+    # A loader that does it by itself may have no parameter for it, or gives it a second time.
+    if spec.trust_remote_code and not trusts_by_itself(mteb.get_model_meta(spec.name).loader):
+        kwargs[TRUST] = True
     try:
         model = mteb.get_model(spec.name, device=device, embed_dim=spec.embed_dim, **kwargs)
     except Exception as error:  # each loader of mteb's refuses in its own way

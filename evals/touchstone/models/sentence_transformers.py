@@ -11,6 +11,7 @@ from touchstone.models.base import ModelKind, OpenModel, make_meta, prompting_of
 from touchstone.models.devices import computed_by, find_device
 from touchstone.models.identity import Weights, describe, identify, locate, vector_fingerprint
 from touchstone.models.loading import load, settings_of
+from touchstone.models.published_prompts import check_prompts
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.store.folder import Store
 
@@ -49,13 +50,15 @@ def open_sentence_transformer(model: Model, device: str, store: Store) -> OpenMo
     """Load a model exactly as its specification says, with the vectors of it that the store has.
 
     Raises:
-        ModelError: it cannot be loaded, its vectors depend on their batch, or the device is not there.
+        ModelError: it cannot be loaded, mteb measures it with prompts and here nothing is said of them, its vectors
+            depend on their batch, or the device is not there.
     """
     spec = _spec(model)
     weights = locate(model, store)
     identity = describe(model, weights)
     place = find_device(model, device)
     loaded = load(spec, model.alias, weights, place)
+    check_prompts(spec, model.alias, loaded)
     prompting = prompting_of(spec, loaded)
     space, canaries = space_of(model, weights, loaded), BatchedModel(loaded, texts_at_once=spec.batch_size).check()
     embeddings = store.embeddings(space, name=identity.name, canaries=canaries, within=rounding_of(loaded))
@@ -87,5 +90,5 @@ KIND = ModelKind(
     identify=identify,
     open=open_sentence_transformer,
     device=find_device,
-    prompts=lambda model: _spec(model).prompts,
+    prompts=lambda model: _spec(model).prompts or {},
 )

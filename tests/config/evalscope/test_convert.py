@@ -129,6 +129,7 @@ def test_several_encoders_of_todays_schema_run_one_by_one(tmp_path: Path) -> Non
         ({"hub": "modelscope"}, {"hub": "modelscope"}),
         ({"prompt": "q: "}, {"prompts": {"query": "q: "}}),
         ({"prompt": "", "prompts": {"ATEC": "a: "}}, {"prompts": {"ATEC-query": "a: "}}),
+        ({"prompts": {}}, {"prompts": {}}),
         ({"prompts": {"CMedQAv1": "a: "}}, {"prompts": {"CMedQAv1-reranking-query": "a: "}}),
         ({"prompt": "q: ", "prompts": {"ATEC": "a: "}}, {"prompts": {"query": "q: "}}),
         ({"model_kwargs": {"torch_dtype": "torch.float16"}}, {"dtype": "float16", "model_kwargs": None}),

@@ -174,7 +174,8 @@ def _settings(entry: ModelEntry, for_all: Mapping[str, Any], where: str) -> Tabl
         settings["normalize"] = encode_kwargs.pop("normalize_embeddings", None)
         settings["truncate_dim"] = encode_kwargs.pop("truncate_dim", None)
         for_queries = {f"{RENAMED_TASKS.get(task, task)}-query": text for task, text in (entry.prompts or {}).items()}
-        settings["prompts"] = ({"query": entry.prompt} if entry.prompt else for_queries) or None
+        said = None if entry.prompts is None else for_queries  # an empty table says that there are none
+        settings["prompts"] = {"query": entry.prompt} if entry.prompt else said
     tables = {"model_kwargs": model_kwargs, "config_kwargs": config_kwargs, "encode_kwargs": encode_kwargs}
     settings |= {name: table or None for name, table in tables.items()}
     return {name: value for name, value in settings.items() if value is not None}

@@ -1,0 +1,127 @@
+"""The prompts that mteb measures a published model with: its files or its specification must say some too, or none."""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from touchstone.config.specs import EncoderSpec
+from touchstone.encoding.prompts import ROLES, Role, check_names
+from touchstone.errors import ModelError
+from touchstone.seams import find
+from touchstone.task_types.registry import find_type
+from touchstone.tasks.catalog import known_tasks
+
+if TYPE_CHECKING:
+    from mteb.models import ModelMeta
+    from sentence_transformers import SentenceTransformer
+
+# What mteb gives its loaders that puts something before texts; of an instruction, in which order or how it is pooled.
+PUT_BEFORE = {"model_prompts", "prompts_dict", "instruction_template"}
+NO_SETTING = {"prompt_priority", "include_prompt"}
+MARK = "\ufffc"  # stands for an instruction; no template has it
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def check_prompts(spec: EncoderSpec, alias: str, loaded: "SentenceTransformer") -> None:
+    """Refuse a model that mteb measures with prompts if neither its files nor its specification say anything of them.
+
+    Raises:
+        ModelError: with what to write.
+    """
+    said = spec.prompts is not None or spec.instruction is not None or any(loaded.prompts.values())
+    meta = None if said else find("mteb.models.model_implementations:MODEL_REGISTRY").get(spec.published)
+    settings = {} if meta is None else settings_in_mteb(meta)
+    if settings:
+        how, write = "prompts", " and ".join(as_lines(settings))
+    elif settings is None:
+        # Of a folder it would be other weights.
+        own = f'kind = "registry" and name = "{spec.published}"' if spec.id else "those of its card as prompts"
+        how, write = "prompts that code of its own chooses", own
+    else:
+        return
+    raise ModelError(
+        f"{alias}: mteb measures {spec.published} with {how}, and neither the model's files nor models.toml give any; "
+        f"write {write} in models.toml, or prompts = {{}} for none"
+    )
+
+
+def settings_in_mteb(meta: "ModelMeta") -> dict[str, Any] | None:
+    """Return the settings of an `EncoderSpec` that put before each text what mteb does.
+
+    ``{}`` where mteb puts nothing there but what the model's files say, None where no settings do the same.
+    """
+    from mteb.models import SentenceTransformerEncoderWrapper, sentence_transformers_loader
+    from mteb.models.instruct_wrapper import InstructSentenceTransformerModel
+
+    loader: Any = meta.loader
+    given = meta.loader_kwargs
+    put = PUT_BEFORE & given.keys()
+    if loader in (SentenceTransformerEncoderWrapper, sentence_transformers_loader) and put <= {"model_prompts"}:
+        named = given.get("model_prompts") or {}  # those of other names mteb ignores
+        prompts = {name: text for name, text in named.items() if check_names({name: text}, known_tasks()) is None}
+        return {"prompts": prompts} if any(prompts.values()) else {}
+    if loader is InstructSentenceTransformerModel and not NO_SETTING & given.keys():
+        fill = _filling(
+            given.get("instruction_template"), to_documents=given.get("apply_instruction_to_passages", True)
+        )
+        settings = _instruction(fill)
+        return settings and _with_prompts(settings, fill, given.get("prompts_dict") or {})
+    return None if loader is not None and (put or meta.use_instructions) else {}
+
+
+def _filling(template: Any, *, to_documents: bool) -> Callable[[str, Role | None], str]:
+    """Return what mteb makes of an instruction for texts of a role."""
+    from mteb.types import PromptType
+
+    def fill(instruction: str, role: Role | None) -> str:
+        if role == "document" and not to_documents:
+            return ""
+        if callable(template):
+            return str(template(instruction, None if role is None else PromptType(role)))
+        return template.format(instruction=instruction) if template and instruction else instruction
+
+    return fill
+
+
+def _instruction(fill: Callable[[str, Role | None], str]) -> dict[str, Any] | None:
+    """Return the template that fills in the same, and what all documents get instead; None if there is none."""
+    query, document, neither = (fill(MARK, role) for role in ("query", "document", None))
+    instruct = {(query, query): "all", ("", query): "symmetric", ("", ""): "queries"}.get(
+        (document if MARK in document else "", neither)
+    )
+    # Where there is no instruction our templates put nothing before a text.
+    empty = [fill("", "query"), fill("", None), fill("", "document")]
+    if instruct is None or query.count(MARK) != 1 or empty != ["", "", "" if MARK in document else document]:
+        return None
+    settings: dict[str, Any] = {"instruction": query.replace(MARK, "{instruction}") + "{query}"}
+    settings |= {} if instruct == "symmetric" else {"instruct": instruct}
+    return settings | ({} if MARK in document or not document else {"prompts": {"document": document}})
+
+
+def _with_prompts(
+    settings: dict[str, Any], fill: Callable[[str, Role | None], str], named: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Add the prompts of the tasks, types and roles for which mteb has an instruction of its own."""
+    known = known_tasks()
+    prompts = dict(settings.get("prompts", {}))
+    for name in named.keys() & {*known, *known.values(), *ROLES}:
+        ranks = find_type(known.get(name, name)).searches is not None
+        for role in ROLES if ranks else (None,) if name not in ROLES else (name,):
+            of_role = named[name].get(role or "query", "") if isinstance(named[name], Mapping) else named[name]
+            prompts[f"{name}-{role}" if ranks else name] = fill(of_role, role)
+    if settings.get("instruct") != "all" and not any(prompts[name] for name in prompts if name.endswith("document")):
+        prompts = {name: text for name, text in prompts.items() if not name.endswith("document")}  # they get none
+    return settings | ({"prompts": dict(sorted(prompts.items()))} if prompts else {})
+
+
+def as_lines(settings: Mapping[str, Any]) -> list[str]:
+    """Return settings as lines of TOML, each table on one line."""
+    return [f"{key} = {_as_toml(value)}" for key, value in settings.items()]
+
+
+def _as_toml(value: str | Mapping[str, str]) -> str:
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    keys = {name: name if BARE_KEY.fullmatch(name) else json.dumps(name) for name in value}
+    return "{ " + ", ".join(f"{keys[name]} = {_as_toml(text)}" for name, text in value.items()) + " }"
