@@ -14,7 +14,8 @@ from touchstone.config.base import Spec
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
 from touchstone.errors import ModelError
-from touchstone.models.detection import check_kind, detect, find_files
+from touchstone.models.files.detection import check_kind, detect
+from touchstone.models.files.listing import in_folder
 from touchstone.models.examination import examine
 from touchstone.models.kinds import open_encoder, open_reranker
 from touchstone.store.folder import Store
@@ -170,7 +171,7 @@ FILES: dict[str, tuple[dict[str, Any], str | None]] = {
 @pytest.mark.parametrize("name", FILES)
 def test_files_say_which_class_a_model_is_of(name: str, tmp_path: Path) -> None:
     files, expected = FILES[name]
-    assert detect(find_files(str(write(tmp_path, files)), None)) == expected
+    assert detect(in_folder(write(tmp_path, files))) == expected
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -215,11 +216,11 @@ def test_what_cannot_be_told_or_run_is_one_sentence(
     files: dict[str, Any], sentence: str, kind: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ModelError) as caught:
-        check_kind(kind, find_files(str(write(tmp_path, files)), None))
+        check_kind(kind, in_folder(write(tmp_path, files)))
     assert str(caught.value).startswith(str(tmp_path))
     assert sentence in str(caught.value)
 
 
 def test_weights_beside_an_export_are_loaded(tmp_path: Path) -> None:
     files = {CONFIG: BERT, "onnx/model.onnx": "", "0_Transformer/pytorch_model.bin": ""}
-    check_kind(DENSE, find_files(str(write(tmp_path, files)), None))
+    check_kind(DENSE, in_folder(write(tmp_path, files)))

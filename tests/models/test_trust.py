@@ -18,9 +18,9 @@ from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
 from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
-from touchstone.models.detection import find_files
+from touchstone.models.files.listing import in_folder
 from touchstone.models.kinds import open_encoder, open_reranker
-from touchstone.models.trust import SETTINGS, check_no_code, needs_trust, weights_only
+from touchstone.models.files.trust import SETTINGS, check_no_code, needs_trust, weights_only
 from touchstone.store.folder import Store
 
 TEXTS = ["the quick brown fox", "a b"]

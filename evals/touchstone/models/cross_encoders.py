@@ -102,10 +102,10 @@ def load_cross_encoder(spec: CrossEncoderSpec, alias: str, weights: Weights, dev
     from sentence_transformers import CrossEncoder
 
     loaded: CrossEncoder = construct(CrossEncoder, spec, alias, weights, device=device)
-    _refuse_new_head(loaded, alias, weights.place)
+    _refuse_new_head(loaded, alias, weights.called)
     if loaded.num_labels != 1:
         raise ModelError(
-            f"{alias}: {weights.place} gives {loaded.num_labels} numbers for a pair; a reranker gives one, its score"
+            f"{alias}: {weights.called} gives {loaded.num_labels} numbers for a pair; a reranker gives one, its score"
         )
     if spec.max_seq_length is not None:
         # sentence-transformers 6 renamed the property

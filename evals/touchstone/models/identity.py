@@ -3,26 +3,27 @@
 import hashlib
 import importlib.util
 import json
-import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from touchstone.config.models import Model
 from touchstone.config.specs import WeightsSpec
-from touchstone.errors import ModelError, first_line
+from touchstone.errors import ModelError
+from touchstone.models.files.detection import check_kind
+from touchstone.models.files.hub import open_snapshot, reference_of
+from touchstone.models.files.listing import POINTER, ModelFiles, in_folder, refuse_pointer
+from touchstone.models.files.loaded import loaded_files, python_elsewhere, python_of
+from touchstone.models.files.trust import check_no_code
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.store.folder import Store
+from touchstone.store.hashes import Watch
 from touchstone.store.modelscope import fetch_model
 
-COMMIT = re.compile(r"[0-9a-f]{40}")
-# What sentence-transformers does not read, and weights in formats that it does not pick.
-NOT_READ = ("README*", "LICENSE*", "*.md", ".git*", "train_script.py", "data_config.json", "*.h5", "*.ot", "*.msgpack")
 NOT_OF_VECTORS = {
     "prompts", "instruction", "instruct", "quantize", "max_characters", "similarity", "truncate_dim", "normalize",
 }  # fmt: skip
-NOT_READ_FOLDERS = {"onnx", "openvino", "coreml", ".git", ".cache", "__pycache__"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +31,30 @@ class Weights:
     """Where weights are loaded from, a folder or a name, at which revision; and what they are, for a fingerprint.
 
     Those behind an API are known by address and name only, and so by the run too, unless it is told to trust them.
+    ``called`` is what people call the place. ``watch`` knows the files as they were when they were hashed, ``names``
+    gives the names of those that would be loaded now.
     """
 
     place: str
     revision: str | None
     are: Mapping[str, Any]
+    called: str = ""
+    watch: Watch = field(default_factory=Watch)
+    names: Callable[[], Sequence[str]] = tuple
+
+    def check_unchanged(self, alias: str) -> None:
+        """Look at all files again: what was loaded is what was hashed only if none has moved since.
+
+        Raises:
+            ModelError: one has.
+        """
+        moved = self.watch.moved()
+        if moved is None and list(self.names()) != list(self.are.get("files", ())):
+            moved = Path(self.place)
+        if moved is not None:
+            raise ModelError(
+                f"{alias}: {moved} changed while it was measured, and nothing of that is kept; run again when it rests"
+            )
 
 
 def identify(model: Model, store: Store) -> ModelIdentity:
@@ -72,24 +92,78 @@ def _digest(weights: Weights, settings: Mapping[str, Any]) -> str:
 
 
 def locate(model: Model, store: Store) -> Weights:
-    """Find the weights of a model; those of ModelScope are fetched, for their files are what they are known by.
+    """Find the files of a model that are loaded; those of a hub are fetched, for their files are what they are known by.
 
     Raises:
-        ModelError: they are not there, or are not the ones pinned.
+        ModelError: they are not there, are not the ones pinned, or are of another kind than the specification's.
     """
-    spec = cast("WeightsSpec", model.spec)
-    if spec.id is not None and spec.hub == "huggingface":
-        commit = _resolve_commit(spec, model.alias)
-        return Weights(place=spec.id, revision=commit, are={"id": spec.id, "commit": commit})
-    folder, revision = _folder(spec, model.alias)
-    with store.one_write_of_hashes():
-        files = {name: store.file_sha256(path) for name, path in _files_read(folder, spec).items()}
-    if not files:
-        raise ModelError(f"{model.alias}: {folder} holds no model files")
-    pinned = files.get("model.safetensors")
+    try:
+        return _locate(cast("WeightsSpec", model.spec), model.alias, store)
+    except ModelError as error:
+        said = str(error)
+        raise ModelError(said if said.startswith(f"{model.alias}: ") else f"{model.alias}: {said}") from error
+
+
+def _locate(spec: WeightsSpec, alias: str, store: Store) -> Weights:
+    with store.watching() as watch:
+        if spec.id is not None and spec.hub == "huggingface":
+            snapshot = open_snapshot(spec.id, spec.revision, store)
+            folder, revision, files, said = snapshot.folder, snapshot.commit, snapshot.files, snapshot.sha256
+        else:
+            folder, revision = _folder(spec, alias)
+            files, said = in_folder(folder), {}
+        check_kind(spec.kind, files)
+        if not spec.trust_remote_code:
+            check_no_code(files)
+
+        def names() -> list[str]:
+            return loaded_files(files, trusted=spec.trust_remote_code, variant=spec.model_kwargs.get("variant"))
+
+        hashes = _hash({name: files.find(name) for name in names()}, files.place, said, store)
+        others = _hash(_elsewhere(files, spec, store), files.place, {}, store)
+    if not hashes:
+        raise ModelError(f"{folder} holds no model files")
+    pinned = hashes.get("model.safetensors")
     if spec.sha256 is not None and pinned != spec.sha256:
-        raise ModelError(f"{model.alias}: model.safetensors of {folder} has sha256 {pinned}, not {spec.sha256}")
-    return Weights(place=str(folder), revision=revision, are={"files": files})
+        raise ModelError(f"model.safetensors of {folder} has sha256 {pinned}, not {spec.sha256}")
+    are: dict[str, Any] = {"files": hashes} | ({"elsewhere": others} if others else {})
+    return Weights(place=str(folder), called=files.place, revision=revision, are=are, watch=watch, names=names)
+
+
+def _hash(paths: Mapping[str, Path | None], place: str, said: Mapping[str, str], store: Store) -> dict[str, str]:
+    """Return the sha256 of files by their names.
+
+    Raises:
+        ModelError: one is a pointer to a file that was not fetched, or is not what the hub says of it.
+    """
+    found = {}
+    with store.one_write_of_hashes():
+        for name, path in sorted(paths.items()):
+            if path is None:
+                continue
+            with path.open("rb") as file:
+                refuse_pointer(place, name, file.read(len(POINTER)))
+            found[name] = store.file_sha256(path)
+            if said.get(name, found[name]) != found[name]:
+                raise ModelError(f"{path} is damaged, it is not what the hub says of it; remove it and run again")
+    return found
+
+
+def _elsewhere(files: ModelFiles, spec: WeightsSpec, store: Store) -> dict[str, Path | None]:
+    """Name what is loaded from other places: an adapter's base, and trusted Python that the settings name."""
+    found: dict[str, Path | None] = {}
+    base = files.table("adapter_config.json").get("base_model_name_or_path")
+    if isinstance(base, str):
+        local = Path(base).is_dir()
+        its = in_folder(Path(base)) if local else open_snapshot(base, None, store).files
+        found |= {f"{base}/{name}": its.find(name) for name in loaded_files(its, trusted=spec.trust_remote_code)}
+    for repository, modules in python_elsewhere(files).items() if spec.trust_remote_code else ():
+        other = open_snapshot(repository, None, store)
+        found |= {f"{repository}/{name}": other.files.find(name) for name in python_of(other.files, modules)}
+        if (reference := reference_of(repository)).read_text().strip() != other.commit:
+            raise ModelError(f"{repository}, whose Python {files.place} runs, was updated during this run; run again")
+        store.file_sha256(reference)  # watched from now on: it says which commit the libraries take
+    return found
 
 
 def _folder(spec: WeightsSpec, alias: str) -> tuple[Path, str | None]:
@@ -107,35 +181,3 @@ def _folder(spec: WeightsSpec, alias: str) -> tuple[Path, str | None]:
     if not folder.is_dir():
         raise ModelError(f"{alias}: there is no folder {folder}")
     return folder, spec.revision
-
-
-def _files_read(folder: Path, spec: WeightsSpec) -> dict[str, Path]:
-    """Name the files of a model's folder that change what is loaded, by their path inside it."""
-    skipped = NOT_READ if spec.trust_remote_code else (*NOT_READ, "*.py")
-    files = {}
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder)
-        hidden = NOT_READ_FOLDERS & set(inside.parts[:-1])
-        # Beside safetensors, pickled weights are not opened.
-        doubled = path.name == "pytorch_model.bin" and (path.parent / "model.safetensors").is_file()
-        if path.is_file() and not hidden and not doubled and not any(path.match(pattern) for pattern in skipped):
-            files[inside.as_posix()] = path
-    return files
-
-
-def _resolve_commit(spec: WeightsSpec, alias: str) -> str:
-    """Return the commit that a hub id stands for now, from the cache when there is no network."""
-    if spec.revision is not None and COMMIT.fullmatch(spec.revision):
-        return spec.revision
-    import huggingface_hub
-
-    if not huggingface_hub.is_offline_mode():
-        try:
-            commit = huggingface_hub.HfApi().model_info(str(spec.id), revision=spec.revision).sha
-        except Exception as error:
-            raise ModelError(f'{alias}: the hub has no model "{spec.id}": {first_line(error)}') from error
-        return str(commit)
-    cached = huggingface_hub.try_to_load_from_cache(str(spec.id), "config.json", revision=spec.revision)
-    if not isinstance(cached, str):
-        raise ModelError(f'{alias}: "{spec.id}" is not in the cache and the run is offline; run once online first')
-    return Path(cached).parent.name

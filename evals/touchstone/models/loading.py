@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from touchstone.config.specs import EncoderSpec, WeightsSpec
 from touchstone.errors import ModelError, first_line
-from touchstone.models.detection import check_kind, find_files
+from touchstone.models.files.trust import NOT_RUN, ask_for_trust, weights_only
 from touchstone.models.identity import Weights
-from touchstone.models.trust import NOT_RUN, ask_for_trust, check_no_code, weights_only
 from touchstone.records.outcomes import Settings
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "Sente
         loaded.max_seq_length = spec.max_seq_length
     if spec.padding_side is not None:
         if not hasattr(loaded.tokenizer, "padding_side"):  # that of static vectors pads nothing
-            raise ModelError(f'{alias}: padding_side = "{spec.padding_side}", but {weights.place} pads no texts')
+            raise ModelError(f'{alias}: padding_side = "{spec.padding_side}", but {weights.called} pads no texts')
         loaded.tokenizer.padding_side = spec.padding_side
     return loaded
 
@@ -47,9 +46,6 @@ def construct(kind: Callable[..., T], spec: WeightsSpec, alias: str, weights: We
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of a tenth of a second, in a test's own line
-    hub = weights.place == spec.id
-    revision = weights.revision if hub else None
-    _check_files(spec, alias, weights)
     model_kwargs = dict(spec.model_kwargs)
     if spec.dtype != "auto":
         model_kwargs["dtype"] = spec.dtype
@@ -57,33 +53,19 @@ def construct(kind: Callable[..., T], spec: WeightsSpec, alias: str, weights: We
         with nullcontext() if spec.trust_remote_code else weights_only():
             loaded = kind(
                 weights.place,
-                revision=revision,
                 trust_remote_code=spec.trust_remote_code,
                 model_kwargs=model_kwargs,
                 config_kwargs=dict(spec.config_kwargs),
-                local_files_only=not hub,
+                local_files_only=True,
                 **more,
             )
     except pickle.UnpicklingError as error:
-        raise ModelError(f"{alias}: {weights.place} {NOT_RUN}") from error
+        raise ModelError(f"{alias}: {weights.called} {NOT_RUN}") from error
     except Exception as error:  # any library below may refuse, each in its own way
         if "trust_remote_code" in str(error) and not spec.trust_remote_code:
-            raise ModelError(f"{alias}: {ask_for_trust(weights.place)}") from error
-        raise ModelError(f"{alias}: cannot be loaded from {weights.place}: {first_line(error)}") from error
-    if hub:  # now its files are in the cache
-        _check_files(spec, alias, weights)
+            raise ModelError(f"{alias}: {ask_for_trust(weights.called)}") from error
+        raise ModelError(f"{alias}: cannot be loaded from {weights.called}: {first_line(error)}") from error
     return loaded
-
-
-def _check_files(spec: WeightsSpec, alias: str, weights: Weights) -> None:
-    """Refuse a model of another kind than its specification's, or of code, as far as its files are at hand."""
-    files = find_files(weights.place, weights.revision)
-    try:
-        check_kind(spec.kind, files)
-        if not spec.trust_remote_code:
-            check_no_code(files)
-    except ModelError as error:
-        raise ModelError(f"{alias}: {error}") from None
 
 
 def pooling_of(loaded: "SentenceTransformer") -> str | None:
@@ -113,15 +95,15 @@ def _set_pooling(loaded: "SentenceTransformer", spec: EncoderSpec, alias: str, w
 
     if spec.pooling is None:
         # For a bare transformer the library guesses the mean, or the last token, in a line of its log.
-        if not is_sentence_transformer_model(weights.place, revision=weights.revision, local_files_only=True):
+        if not is_sentence_transformer_model(weights.place, local_files_only=True):
             raise ModelError(
-                f"{alias}: {weights.place} is a bare transformer, without a pooling; say which one its card names, "
+                f"{alias}: {weights.called} is a bare transformer, without a pooling; say which one its card names, "
                 f'pooling = "mean" in models.toml or {alias}@pooling=mean'
             )
         return
     old = _find_pooling(loaded)
     if old is None:
-        raise ModelError(f'{alias}: pooling = "{spec.pooling}", but {weights.place} has no vectors of tokens to pool')
+        raise ModelError(f'{alias}: pooling = "{spec.pooling}", but {weights.called} has no vectors of tokens to pool')
     width = getattr(old, "embedding_dimension", None) or old.word_embedding_dimension
     new = type(old)(width, pooling_mode=spec.pooling, include_prompt=old.include_prompt)
     for name, module in loaded.named_children():

@@ -18,9 +18,10 @@ from touchstone.encoding.base import Vectors
 from touchstone.errors import ConfigError
 from touchstone.files.writing import to_json, write_atomically
 from touchstone.store.blobs import open_blob, read_blob, write_blob
-from touchstone.store.hashes import Hashes
+from touchstone.store.hashes import Hashes, Watch
 from touchstone.store.vectors import Embeddings
 
+REMEMBERED, AGREED = "remembered", "agreed"
 SPACE, CANARIES, HASHES = "space.json", "canaries.npy", "hashes.json"
 RANKINGS, OUTCOMES, VERDICTS, EXAMPLES, SAMPLES = "rankings", "outcomes", "verdicts", "examples", "samples"
 # A folder with this file is a store; the other keeps what is in it out of git.
@@ -49,6 +50,8 @@ class Store:
         self.overwrite = overwrite
         _refuse_newer(folder)
         self.run_of_apis = None if reuse_api else run or uuid.uuid4().hex
+        self._run = run
+        self._agreed: dict[str, str] = {}
 
     @cached_property
     def _made(self) -> Path:
@@ -75,6 +78,10 @@ class Store:
     def file_sha256(self, path: Path) -> str:
         """Return the sha256 of a file, remembered for as long as size, times and inode stay the same."""
         return self._memo.of(path)
+
+    def watching(self) -> AbstractContextManager[Watch]:
+        """Watch all files that are hashed meanwhile, to see later whether they are still what they were."""
+        return self._memo.watching()
 
     def one_write_of_hashes(self) -> AbstractContextManager[None]:
         """Remember the hashes of many files with one write at the end."""
@@ -148,6 +155,41 @@ class Store:
     def _place(self, kind: str, key: Mapping[str, Any]) -> Path:
         digest = hashlib.sha256(to_json(dict(key)).encode()).hexdigest()[:16]
         return Path(kind, str(key["fingerprint"]), f"{digest}.blob")
+
+    def remember(self, name: str, compute: Callable[[], str]) -> str:
+        """Return a text that never changes, such as the list of the files of a commit; it is computed once."""
+        key = {"kind": REMEMBERED, "fingerprint": "hub", "name": name}
+        path = self.folder / self._place(REMEMBERED, key)
+        known = read_blob(path, key)
+        if known is not None:
+            return known.decode()
+        found = compute()
+        with suppress(OSError):  # where nothing can be written it is computed again
+            self._made  # noqa: B018
+            write_blob(path, key, lambda file: file.write(found.encode()))
+        return found
+
+    def agree(self, name: str, compute: Callable[[], str]) -> str:
+        """Return a text that all processes of this run have in common: what the first of them to ask computes."""
+        if name not in self._agreed:
+            self._agreed[name] = compute() if self._run is None else self._first(name, self._run, compute)
+        return self._agreed[name]
+
+    def _first(self, name: str, run: str, compute: Callable[[], str]) -> str:
+        file = self._made / AGREED / run / hashlib.sha256(name.encode()).hexdigest()[:16]
+        if not file.is_file():
+            found = compute()
+            beside = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
+            try:
+                write_atomically(beside, found)
+                os.link(beside, file)
+            except FileExistsError:
+                pass  # another process was first
+            except OSError:
+                return found  # where nothing can be written each process asks for itself
+            finally:
+                beside.unlink(missing_ok=True)
+        return file.read_text()
 
     def embeddings(
         self, space: Mapping[str, str], *, name: str = "", canaries: Vectors | None = None, within: float = 0.0

@@ -1,7 +1,8 @@
-"""Memo of the hashes of files: a file that has not moved is not read again."""
+"""Memo of the hashes of files: a file that has not moved is not read again; and files watched while they are used."""
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,9 +14,32 @@ from touchstone.files.writing import write_atomically
 
 CHUNK = 1 << 20
 FORMAT = 1
-# Size, modification time, change time and inode of a file, and the hash it had then.
+# Within one tick of a file system's clock a second change is not seen, in nanoseconds.
+TICK = 100_000_000
+# Size, modification time, change time and inode of a file. The change time cannot be set by hand, so a file that is
+# rewritten in place under its old modification time, or changed and put back, is seen.
+Status = tuple[int, int, int, int]
+# The same, and the hash that it had then.
 Seen = tuple[int, int, int, int, str]
 _SEEN = TypeAdapter(dict[str, Seen])
+
+
+class Watch:
+    """The files that were hashed since it began, each as it was when it was first hashed."""
+
+    def __init__(self) -> None:
+        self._files: dict[Path, Status] = {}
+
+    def note(self, path: Path, status: Status) -> None:
+        """Add a file; what is known of it stays."""
+        self._files.setdefault(path, status)
+
+    def moved(self) -> Path | None:
+        """Return a file that is not what it was, None where all are.
+
+        One that holds the same bytes again has moved too: nobody knows what was read meanwhile.
+        """
+        return next((path for path, status in self._files.items() if _status(path) != status), None)
 
 
 class Hashes:
@@ -29,12 +53,23 @@ class Hashes:
         self._file = file
         self._known: dict[str, Seen] | None = None
         self._gathering = False
+        self._watches: list[Watch] = []
+
+    @contextmanager
+    def watching(self) -> Iterator[Watch]:
+        """Watch all files that are hashed meanwhile; they can be looked at for as long as the watch is kept."""
+        watch = Watch()
+        self._watches.append(watch)
+        try:
+            yield watch
+        finally:
+            self._watches.remove(watch)
 
     def of(self, path: Path) -> str:
         """Return the sha256 of a file."""
-        status = path.stat()
-        # ctime cannot be set by hand, so a file rewritten in place under its old mtime is seen.
-        seen = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        seen = _at_rest(path)
+        for watch in self._watches:
+            watch.note(path, seen)
         memo = self._load()
         name = str(path.resolve())
         known = memo.get(name)
@@ -78,6 +113,25 @@ class Hashes:
             except (OSError, ValueError, KeyError, TypeError):
                 self._known = {}
         return self._known
+
+
+def _status(path: Path) -> Status | None:
+    """Return how a file is, None where there is none; of a link, what it leads to."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+
+
+def _at_rest(path: Path) -> Status:
+    """Return how a file is, one tick after its last change: an earlier look could not tell that from another one."""
+    found = path.stat()
+    age = time.time_ns() - found.st_ctime_ns
+    if 0 <= age < TICK:
+        time.sleep((TICK - age) / 1e9)
+        found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
 def sha256_of(path: Path) -> str:

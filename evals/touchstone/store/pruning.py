@@ -10,7 +10,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from touchstone.errors import ConfigError
-from touchstone.store.folder import EXAMPLES, OUTCOMES, RANKINGS, SPACE, VERDICTS, Store
+from touchstone.store.folder import AGREED, EXAMPLES, OUTCOMES, RANKINGS, SPACE, VERDICTS, Store
 from touchstone.store.vectors import Embeddings
 
 # Each segment of a space is looked through for what no other has: more than these are made one.
@@ -56,6 +56,9 @@ def prune(store: Store, days: float) -> tuple[tuple[Part, ...], int]:
     for path in [path for kind in KNOWN for path in (store.folder / kind).rglob("*.*")]:
         if time.time() - path.stat().st_mtime > days * DAY:  # of a key that nothing has any more
             path.unlink()
+    for run in (store.folder / AGREED).glob("*"):
+        if time.time() - run.stat().st_mtime > DAY:  # no run takes that long between a first and a last look
+            shutil.rmtree(run)
     for folder in _spaces(store.folder):
         Embeddings(folder).merge(MANY)
     return tuple(gone), _remove_orphans(store.folder, days)

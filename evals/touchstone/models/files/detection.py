@@ -2,12 +2,13 @@
 
 import json
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from pathlib import PurePosixPath
 from typing import Any
 
 from touchstone.errors import ModelError
+from touchstone.models.files.listing import ModelFiles
+from touchstone.models.files.loaded import loaded_files
 
 # The classes of sentence-transformers, which its files name: the kind of specification that runs one, or why none does.
 DENSE, CROSS, SPARSE, MULTI = "SentenceTransformer", "CrossEncoder", "SparseEncoder", "MultiVectorEncoder"
@@ -30,56 +31,6 @@ SCORES = "ForSequenceClassification"
 COLBERT = re.compile(r"(HF_)?Col[A-Z]\w*")
 WEIGHTS = re.compile(r".*\.safetensors|(pytorch_)?model.*\.bin|adapter_model\.bin")
 EXPORTED = {".onnx": "ONNX", ".xml": "OpenVINO"}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelFiles:
-    """The small files of a model, in a folder or, as far as they are there, in the cache of the hub.
-
-    ``find`` returns the path of a file, None where it is not there; ``folder`` is None for the hub, whose whole list
-    of files is not known.
-    """
-
-    place: str
-    find: Callable[[str], Path | None]
-    folder: Path | None = None
-
-    def read(self, name: str) -> Any:
-        """Return the content of a JSON file, None where there is no such file.
-
-        Raises:
-            ModelError: it is not JSON.
-        """
-        path = self.find(name)
-        if path is None:
-            return None
-        try:
-            return json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            raise ModelError(f"{self.place}: {name} is not JSON; fetch the model again, or run git lfs pull") from None
-
-    def table(self, name: str) -> Mapping[str, Any]:
-        """Return the content of a JSON file that holds an object, empty where there is no such file.
-
-        Raises:
-            ModelError: it is not JSON.
-        """
-        content = self.read(name)
-        return content if isinstance(content, dict) else {}
-
-
-def find_files(place: str, revision: str | None) -> ModelFiles:
-    """Return the files of a folder, or those that the hub's cache has of a name at a revision."""
-    folder = Path(place)
-    if folder.is_dir():
-        return ModelFiles(place=place, find=lambda name: _existing(folder / name), folder=folder)
-    from huggingface_hub import try_to_load_from_cache
-
-    def cached(name: str) -> Path | None:
-        found = try_to_load_from_cache(place, name, revision=revision)
-        return Path(found) if isinstance(found, str) else None
-
-    return ModelFiles(place=place, find=cached)
 
 
 def check_kind(kind: str, files: ModelFiles) -> None:
@@ -145,7 +96,7 @@ def _by_architecture(files: ModelFiles) -> str | None:
         return CROSS
     config = files.table("config.json")
     names = _architectures(config)
-    if any(COLBERT.fullmatch(name) for name in names) or files.find("artifact.metadata") is not None:
+    if any(COLBERT.fullmatch(name) for name in names) or files.has("artifact.metadata"):
         return MULTI
     heads = [name for name in names if name.endswith(SCORES)]
     own = config.get("auto_map") or {}
@@ -165,17 +116,15 @@ def _refuse_what_does_not_load(files: ModelFiles) -> None:
     """Refuse weights in formats that no kind loads."""
     config = files.table("config.json")
     static = config.get("model_type") == "model2vec" or "StaticModel" in _architectures(config)
-    if static and files.find("modules.json") is None:
+    if static and not files.has("modules.json"):
         raise ModelError(
             f"{files.place} is a model2vec model without modules.json, which sentence-transformers needs; "
             "save it again with a newer model2vec"
         )
-    if files.folder is None:
+    if any(WEIGHTS.fullmatch(PurePosixPath(name).name) for name in loaded_files(files)):
         return
-    names = [path.name for path in files.folder.rglob("*") if path.is_file()]
-    if any(WEIGHTS.fullmatch(name) for name in names):
-        return
-    exported = sorted({EXPORTED[suffix] for name in names if (suffix := Path(name).suffix) in EXPORTED})
+    names = [name for folder in ("", "onnx", "openvino") for name in files.names(folder)]
+    exported = sorted({EXPORTED[suffix] for name in names if (suffix := PurePosixPath(name).suffix) in EXPORTED})
     if exported:
         raise ModelError(
             f"{files.place} holds weights for {' and '.join(exported)} alone, which no kind of model loads yet; "
@@ -186,7 +135,3 @@ def _refuse_what_does_not_load(files: ModelFiles) -> None:
 def _architectures(config: Mapping[str, Any]) -> list[str]:
     names = config.get("architectures") or []
     return [str(name) for name in names] if isinstance(names, list) else []
-
-
-def _existing(path: Path) -> Path | None:
-    return path if path.is_file() else None

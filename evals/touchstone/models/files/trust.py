@@ -9,7 +9,9 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from touchstone.errors import ModelError
-from touchstone.models.detection import CROSS, ModelFiles, detect
+from touchstone.models.files.detection import CROSS, detect
+from touchstone.models.files.listing import ModelFiles
+from touchstone.models.files.loaded import loaded_files
 
 # What libraries read settings from, in any folder. Vocabularies are not among them: their keys are words.
 SETTINGS = re.compile(
@@ -129,16 +131,10 @@ def _is_own_class(file: str, keys: Sequence[str], value: Any, own: set[str]) -> 
 
 def _settings(files: ModelFiles) -> Iterator[tuple[str, tuple[str, ...], Any]]:
     """Yield each file of settings with each of its keys, those above it first, and its value."""
-    for name in _names(files):
+    for name in loaded_files(files):
         if SETTINGS.fullmatch(PurePosixPath(name).name):
             for keys, value in _walk(files.read(name), ()):
                 yield name, keys, value
-
-
-def _names(files: ModelFiles) -> list[str]:
-    if files.folder is None:
-        return ["modules.json", "config.json", "sentence_bert_config.json", "tokenizer_config.json"]
-    return sorted(path.relative_to(files.folder).as_posix() for path in files.folder.rglob("*.json"))
 
 
 def _walk(content: Any, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -1,0 +1,89 @@
+"""The files of one model, wherever they lie: found by name, listed by folder, and read where they are JSON."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from touchstone.errors import ModelError
+
+POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFiles:
+    """The files of a model.
+
+    Args:
+        place: what people call it, a folder or a name on a hub.
+        find: returns the path of a file by its name inside, such as ``1_Pooling/config.json``; None where it is not.
+        names: returns the names of the files that lie in a folder of the model, ``""`` for its root.
+    """
+
+    place: str
+    find: Callable[[str], Path | None]
+    names: Callable[[str], list[str]]
+
+    def read(self, name: str) -> Any:
+        """Return the content of a JSON file, None where there is no such file.
+
+        Raises:
+            ModelError: it is not JSON.
+        """
+        path = self.find(name)
+        if path is None:
+            return None
+        content = path.read_bytes()
+        refuse_pointer(self.place, name, content)
+        try:
+            return json.loads(content)
+        except ValueError:
+            raise ModelError(f"{self.place}: {name} is not JSON; fetch the model again") from None
+
+    def table(self, name: str) -> Mapping[str, Any]:
+        """Return the content of a JSON file that holds an object, empty where there is no such file.
+
+        Raises:
+            ModelError: it is not JSON.
+        """
+        content = self.read(name)
+        return content if isinstance(content, dict) else {}
+
+    def has(self, name: str) -> bool:
+        """Return whether there is such a file."""
+        return PurePosixPath(name).name in self.names(parent_of(name))
+
+
+def parent_of(name: str) -> str:
+    """Return the folder of a file inside a model, ``""`` for its root."""
+    return "" if "/" not in name else name.rpartition("/")[0]
+
+
+def in_folder(folder: Path, place: str | None = None) -> ModelFiles:
+    """Return the files of a folder, called by its path or by another name; links are followed."""
+
+    def find(name: str) -> Path | None:
+        path = folder / name
+        return path if path.is_file() else None
+
+    def names(inside: str) -> list[str]:
+        within = folder / inside
+        return sorted(path.name for path in within.iterdir() if path.is_file()) if within.is_dir() else []
+
+    return ModelFiles(place=place or str(folder), find=find, names=names)
+
+
+def refuse_pointer(place: str, name: str, start: bytes) -> None:
+    """Refuse what stands in git for a large file that was not fetched.
+
+    Args:
+        place: of the model.
+        name: of the file in it.
+        start: the first bytes of the file.
+
+    Raises:
+        ModelError: it is one.
+    """
+    if start.startswith(POINTER):
+        raise ModelError(f"{place}: {name} is a Git LFS pointer, not the file itself; run git lfs pull")
