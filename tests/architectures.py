@@ -43,7 +43,7 @@ def save_bare(kind: str, folder: Path) -> Path:
         model = MistralModel(config)
     model.eval().save_pretrained(folder)
     # The last-token model pads with its end token: a padding is then told from an end by the mask alone.
-    _tokenizer("</s>" if kind == "mistral" else "<pad>").save_pretrained(folder)
+    make_tokenizer("</s>" if kind == "mistral" else "<pad>").save_pretrained(folder)
     return folder
 
 
@@ -96,7 +96,8 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.asarray(vectors / np.linalg.norm(vectors, axis=1, keepdims=True), dtype=np.float32)
 
 
-def _tokenizer(padding: str) -> Any:
+def make_tokenizer(padding: str | None = "<pad>", limit: int | None = LONGEST) -> Any:
+    """Make a tokenizer of letters; without a limit it says one of thirty digits, as T5's does."""
     from tokenizers import Regex, Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Split
@@ -112,5 +113,5 @@ def _tokenizer(padding: str) -> Any:
     make: Any = PreTrainedTokenizerFast
     return make(
         tokenizer_object=plain, pad_token=padding, unk_token="<unk>", bos_token="<s>", eos_token="</s>",
-        cls_token="<s>", sep_token="</s>", mask_token="<mask>", model_max_length=LONGEST,
+        cls_token="<s>", sep_token="</s>", mask_token="<mask>", model_max_length=limit,
     )  # fmt: skip

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from touchstone.encoding.base import Vectors, VectorStore
 from touchstone.encoding.keys import make_keys
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Role
+from touchstone.encoding.routes import SAID, check_role, read_by, roles_of, routers_of, sees_roles
 from touchstone.encoding.token_batches import TokenBatches, count_tokens
 from touchstone.errors import ModelError
 
@@ -38,11 +38,16 @@ WHOLE = 1 << 30
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One call: the method of the library, what it is told beside the texts, and what is told of it."""
+    """One call: the role of its texts, what the library is told beside them, and what is told of it."""
 
-    method: str
+    role: Role | None
     options: Mapping[str, Any]
     meter: Meter
+
+    @property
+    def method(self) -> str:
+        """The method of the library."""
+        return "encode" if self.role is None else f"encode_{self.role}"
 
 
 class BatchedModel:
@@ -68,6 +73,7 @@ class BatchedModel:
         self._batches = TokenBatches(model.device, tokens=tokens, at_once=texts_at_once)
         # Some models with code of their own are told the width, and may make another vector of it.
         self._truncates_itself = "truncate_dim" in getattr(model, "get_model_kwargs", list)()
+        self.roles = roles_of(model)
 
     def encode(
         self,
@@ -81,8 +87,9 @@ class BatchedModel:
         """Encode texts; shape (texts, dimensions).
 
         Raises:
-            ModelError: an option would give something else than plain vectors.
+            ModelError: an option would give something else than plain vectors, or the model has none for the role.
         """
+        check_role(role, self.roles)
         asked = {name: value for name, value in options.items() if name not in IGNORED}
         width = asked.pop("truncate_dim", None) or self._model.truncate_dim
         normalize = bool(asked.pop("normalize_embeddings", False))
@@ -92,8 +99,7 @@ class BatchedModel:
             raise ModelError(f"encode_kwargs.{unknown[0]}: is not for an evaluation, which needs plain float vectors")
         places: dict[str, int] = {}
         order = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int64)
-        method = "encode" if role is None else f"encode_{role}"
-        whole = self._look_up(list(places), _Call(method, {"prompt": prompt, **asked}, meter or Meter()))
+        whole = self._look_up(list(places), _Call(role, {"prompt": prompt, **asked}, meter or Meter()))
         return _finish(whole, width, self._model.dtype, normalize=normalize)[order]
 
     def flush(self) -> None:
@@ -112,22 +118,33 @@ class BatchedModel:
             self._embeddings, self._batches = kept
 
     def check(self) -> Vectors:
-        """Compare with the model's own ``encode`` on a few texts, and return their whole vectors.
+        """Compare with the model's own ``encode`` on a few texts, and return their whole vectors, by every route.
 
         Raises:
-            ModelError: the vectors differ by more than rounding.
+            ModelError: the vectors differ by more than rounding, or in their width.
         """
-        own = np.asarray(self._model.encode(list(CANARIES), batch_size=1, show_progress_bar=False), np.float32)
-        call = _Call("encode", {"truncate_dim": self._model.truncate_dim} if self._truncates_itself else {}, Meter())
+        roles = self.roles if routers_of(self._model) else (None,)
+        if not roles:
+            check_role(None, roles)
+        found = {role: self._check(role) for role in roles}
+        if len({whole.shape for whole in found.values()}) > 1:
+            widths = ", ".join(f"{whole.shape[1]} numbers for {SAID[role]}" for role, whole in found.items())
+            raise ModelError(f"the model's routes give vectors that cannot be compared: {widths}")
+        return np.concatenate(list(found.values()))
+
+    def _check(self, role: Role | None) -> Vectors:
+        """Compare the vectors of a few texts in a role with the model's own of one at a time, and return whole ones."""
+        call = _Call(role, {"truncate_dim": self._model.truncate_dim} if self._truncates_itself else {}, Meter())
+        own = getattr(self._model, call.method)(list(CANARIES), batch_size=1, show_progress_bar=False)
+        own = np.asarray(own, np.float32)
         whole = self._run(list(CANARIES), call)
         ours = _finish(whole, self._model.truncate_dim, self._model.dtype, normalize=False)
         scale = float(np.linalg.norm(own, axis=1).max()) or 1.0
         apart = float(np.linalg.norm(own - ours, axis=1).max()) / scale
         if not apart <= rounding_of(self._model):
-            dtype = str(self._model.dtype).removeprefix("torch.")
             raise ModelError(
                 f"the model's vectors depend on what else is in a batch: {apart:.2g} apart from those of one text at a "
-                f"time in {dtype}; check its padding and pooling"
+                f"time in {dtype_of(self._model)}; check its padding and pooling"
             )
         return whole
 
@@ -152,12 +169,13 @@ class BatchedModel:
     def _meaning(self, call: "_Call") -> str:
         """Return what beside the text decides its vector.
 
-        The method only chooses a prompt where none is given, and the way through a model that has several.
+        In most models, a role only chooses a prompt where none is given.
         """
         given = call.options["prompt"] is not None or not any(self._model.prompts.values())
-        routed = any(type(module).__name__ == "Router" for module in self._model)
+        method = "" if given and not sees_roles(self._model) else call.method
         said = {name: value for name, value in sorted(call.options.items()) if value}
-        return "\0".join(["" if given and not routed else call.method, *(f"{name}={said[name]}" for name in said)])
+        # repr shows a zero byte in a prompt, so that where the prompt ends and the text begins is in no doubt
+        return "\0".join([method, *(f"{name}={said[name]!r}" for name in said)])
 
     def _run(self, texts: list[str], call: "_Call") -> Vectors:
         """Encode every text."""
@@ -174,21 +192,24 @@ class BatchedModel:
             found: Vectors = vectors.float().cpu().numpy()
             return found
 
-        lengths = self._count_tokens(texts, call.options.get("prompt") or "")
+        prompt = call.options.get("prompt") or ""
+        lengths = count_tokens(read_by(self._model, call.role), [prompt + text for text in texts])
         vectors = self._batches.run(
             lengths, encode, lambda done: call.meter.tell(f"encoding, {done} of {len(texts)} texts")
         )
         call.meter.count(len(texts))
         return np.empty((0, 0), np.float32) if vectors is None else vectors
 
-    def _count_tokens(self, texts: list[str], prompt: str) -> NDArray[np.int64]:
-        """Return the tokens of each text with its prompt."""
-        return count_tokens(self._model.tokenizer, [prompt + text for text in texts], self._model.max_seq_length)
+
+def dtype_of(model: "torch.nn.Module") -> str:
+    """Return the data type of a model's weights, such as ``float32``, which is that of vectors without weights too."""
+    first = next(model.parameters(), None)
+    return "float32" if first is None else str(first.dtype).removeprefix("torch.")
 
 
-def rounding_of(model: "SentenceTransformer") -> float:
-    """Return how far a vector of a model may move with its batch, relative to the length of the vector."""
-    return WITHIN.get(str(model.dtype).removeprefix("torch."), max(WITHIN.values()))
+def rounding_of(model: "torch.nn.Module") -> float:
+    """Return how far what a model gives may move with its batch, relative to the size of it."""
+    return WITHIN.get(dtype_of(model), max(WITHIN.values()))
 
 
 def _finish(vectors: Vectors, width: int | None, dtype: "torch.dtype | None", *, normalize: bool) -> Vectors:

@@ -103,10 +103,20 @@ def _suitable(device: "torch.device") -> int:
     return TOKENS.get(device.type) or TOKENS_OF_A_THREAD * torch.get_num_threads()
 
 
-def count_tokens(tokenizer: Any, texts: list[str], most: int | None) -> NDArray[np.int64]:
-    """Return the tokens of each text, at most so many; a model without such a tokenizer gets a guess."""
+def limit_of(model: Any) -> int | None:
+    """Return the longest input of a model, or of its part that reads texts, in tokens; None where there is no limit.
+
+    Static vectors say that by infinity, and a tokenizer by a number of thirty digits.
+    """
+    length = getattr(model, "max_seq_length", None) or getattr(model, "max_length", None)
+    return int(length) if length is not None and length < 1 << 30 else None
+
+
+def count_tokens(model: Any, texts: list[str]) -> NDArray[np.int64]:
+    """Return the tokens of each text, at most the model's limit; a model without such a tokenizer gets a guess."""
     from transformers import PreTrainedTokenizerBase
 
+    tokenizer, most = getattr(model, "tokenizer", None), limit_of(model)
     if not texts or not isinstance(tokenizer, PreTrainedTokenizerBase):
         return np.array([len(text) for text in texts], dtype=np.int64) // 4 + 1
     found = tokenizer(

@@ -9,15 +9,15 @@ from numpy.typing import NDArray
 
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec
-from touchstone.encoding.batching import CANARIES, WITHIN
+from touchstone.encoding.batching import CANARIES, dtype_of, rounding_of
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.reranker import MtebReranker
-from touchstone.encoding.token_batches import TokenBatches, count_tokens
-from touchstone.errors import ModelError
+from touchstone.encoding.token_batches import TokenBatches, count_tokens, limit_of
+from touchstone.errors import ModelError, first_line
 from touchstone.models.base import ModelKind, OpenReranker, make_meta, only_reranks
 from touchstone.models.devices import find_device
 from touchstone.models.identity import Weights, describe, identify, locate
-from touchstone.models.loading import construct
+from touchstone.models.loading import construct, make_ready
 from touchstone.records.outcomes import Settings
 from touchstone.store.folder import Store
 
@@ -75,24 +75,30 @@ class BatchedReranker:
         """Compare with the model's own score of one pair at a time.
 
         Raises:
-            ModelError: the scores differ by more than rounding.
+            ModelError: the scores differ by more than rounding, or only one pair can be scored at a time.
         """
         pairs = [(query, document) for query in CANARIES[:2] for document in CANARIES]
         own = np.concatenate([np.atleast_1d(self._model.predict([pair], show_progress_bar=False)) for pair in pairs])
-        apart = float(np.abs(own - self.score(pairs)).max()) / max(1.0, float(np.abs(own).max()))
-        dtype = dtype_of(self._model)
+        try:
+            ours = self.score(pairs)
+        except ValueError as error:  # of a decoder that does not know its padding
+            raise ModelError(
+                f"the model scores no two pairs at once: {first_line(error).rstrip('.')}; say pad_token_id in its "
+                "config.json, or set batch_size = 1"
+            ) from error
+        apart = float(np.abs(own - ours).max()) / max(1.0, float(np.abs(own).max()))
         # What is not a number is a matter for whoever looks at the scores of a task.
-        if apart > WITHIN.get(dtype, max(WITHIN.values())):
+        if apart > rounding_of(self._model):
             raise ModelError(
                 f"the model's scores depend on what else is in a batch: {apart:.2g} apart from those of one pair at a "
-                f"time in {dtype}; check its padding"
+                f"time in {dtype_of(self._model)}; check its padding"
             )
 
     def _count_tokens(self, pairs: list[tuple[str, str]]) -> NDArray[np.int64]:
         """Return about how many tokens each pair has: those of its texts, counted once for each distinct text."""
         texts = list(dict.fromkeys(text for pair in pairs for text in pair))
-        most = max_length_of(self._model)
-        count = dict(zip(texts, count_tokens(self._model.tokenizer, texts, most).tolist(), strict=True))
+        most = limit_of(self._model)
+        count = dict(zip(texts, count_tokens(self._model, texts).tolist(), strict=True))
         lengths = np.array([count[query] + count[document] for query, document in pairs], dtype=np.int64)
         return lengths if most is None else np.minimum(lengths, most)
 
@@ -111,6 +117,7 @@ def load_cross_encoder(spec: CrossEncoderSpec, alias: str, weights: Weights, dev
         # sentence-transformers 6 renamed the property
         name = "max_seq_length" if hasattr(type(loaded), "max_seq_length") else "max_length"
         setattr(loaded, name, spec.max_seq_length)
+    make_ready(loaded, [loaded], alias, weights.place)
     return loaded
 
 
@@ -126,18 +133,6 @@ def _refuse_new_head(loaded: "CrossEncoder", alias: str, place: str) -> None:
             f"{alias}: {place} is a {named[0]}, which has no layer that scores a pair; it was not trained as a "
             "cross-encoder"
         )
-
-
-def max_length_of(loaded: "CrossEncoder") -> int | None:
-    """Return the longest pair in tokens, None where there is no limit."""
-    length = getattr(loaded, "max_seq_length", None) or getattr(loaded, "max_length", None)
-    # A tokenizer without a limit says so by a number of thirty digits.
-    return int(length) if length is not None and length < 1 << 30 else None
-
-
-def dtype_of(loaded: "CrossEncoder") -> str:
-    """Return the data type of the weights, such as ``float32``."""
-    return str(next(loaded.parameters()).dtype).removeprefix("torch.")
 
 
 def open_cross_encoder(model: Model, device: str, store: Store) -> OpenReranker:
@@ -164,7 +159,7 @@ def open_cross_encoder(model: Model, device: str, store: Store) -> OpenReranker:
     return OpenReranker(
         for_mteb=lambda meter: MtebReranker(batched, meta, meter, prompt=prompt),
         identity=identity,
-        settings=Settings(prompts=prompts, max_length=max_length_of(loaded), dtype=dtype_of(loaded)),
+        settings=Settings(prompts=prompts, max_length=limit_of(loaded), dtype=dtype_of(loaded)),
         device=place,
         batch_size=spec.batch_size or 32,
         encode_kwargs=dict(spec.encode_kwargs),

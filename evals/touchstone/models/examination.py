@@ -146,21 +146,27 @@ def _cosines(left: Vectors, right: Vectors) -> NDArray[np.float64]:
 
 
 def _encode(opened: OpenModel, batch_size: int) -> Vectors:
-    """Encode the canary texts as mteb would those of an STS task; shape (twice the pairs, dimensions)."""
+    """Encode the canary texts as mteb would those of an STS task; shape (twice the pairs, dimensions).
+
+    A model without a route for these gets them as documents.
+    """
     from datasets import Dataset
     from torch.utils.data import DataLoader
 
     texts = [text for side in zip(*PAIRS, strict=True) for text in side]
     inputs: Any = DataLoader(cast("Any", Dataset.from_dict({"text": texts})), batch_size=batch_size)
+    roles: Any = getattr(opened.encoder, "roles", (None,))
     anew = nullcontext() if opened.encoder is None else opened.encoder.encoding_anew(batch_size)
     with quiet_mteb(), anew:
         import mteb
+        from mteb.types import PromptType
 
         vectors: Any = opened.for_mteb(Meter()).encode(
             inputs,
             task_metadata=mteb.get_task("STSBenchmark").metadata,
             hf_split="test",
             hf_subset="default",
+            prompt_type=None if None in roles else PromptType(roles[-1]),
             **{"show_progress_bar": False, **opened.encode_kwargs, "batch_size": batch_size},
         )
     plain = vectors.detach().float().cpu() if hasattr(vectors, "detach") else vectors
@@ -180,8 +186,8 @@ def _pipeline(model: Model, opened: OpenModel, device: str) -> Iterator[Row]:
     if loaded is not None:
         yield row("modules", " > ".join(_name(module) for module in loaded))
         yield row("parameters", f"{sum(each.numel() for each in loaded.parameters()) / 1e6:.1f} million")
-        if hasattr(loaded.tokenizer, "padding_side"):  # that of static vectors pads nothing
-            yield row("padding side", loaded.tokenizer.padding_side, "padding_side")
+        if (side := getattr(getattr(loaded, "tokenizer", None), "padding_side", None)) is not None:
+            yield row("padding side", side, "padding_side")  # static vectors are not padded
     yield row("pooling", settings.pooling, "pooling")
     yield row("longest text", settings.max_length and f"{settings.max_length} tokens", "max_seq_length")
     yield row("dimensions", settings.dimension, "truncate_dim")

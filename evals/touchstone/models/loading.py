@@ -1,17 +1,21 @@
 """Load a sentence-transformers model exactly as its specification says, or not at all."""
 
 import pickle
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from touchstone.config.specs import EncoderSpec, WeightsSpec
+from touchstone.encoding.batching import dtype_of
+from touchstone.encoding.routes import read_by, roles_of
+from touchstone.encoding.token_batches import limit_of
 from touchstone.errors import ModelError, first_line
 from touchstone.models.files.trust import NOT_RUN, ask_for_trust, weights_only
 from touchstone.models.identity import Weights
 from touchstone.records.outcomes import Settings
 
 if TYPE_CHECKING:
+    import torch
     from sentence_transformers import SentenceTransformer
 
 
@@ -28,13 +32,52 @@ def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "Sente
 
     loaded = construct(SentenceTransformer, spec, alias, weights, device=device, truncate_dim=spec.truncate_dim)
     _set_pooling(loaded, spec, alias, weights)
-    if spec.max_seq_length is not None:
-        loaded.max_seq_length = spec.max_seq_length
+    readers = [read_by(loaded, role) for role in roles_of(loaded)]
+    if spec.max_seq_length is not None and not _set_limit(readers, spec.max_seq_length):
+        raise ModelError(f"{alias}: max_seq_length = {spec.max_seq_length}, but {weights.called} cuts no texts")
     if spec.padding_side is not None:
-        if not hasattr(loaded.tokenizer, "padding_side"):  # that of static vectors pads nothing
+        if not (tokenizers := _padding(readers)):
             raise ModelError(f'{alias}: padding_side = "{spec.padding_side}", but {weights.called} pads no texts')
-        loaded.tokenizer.padding_side = spec.padding_side
+        for tokenizer in tokenizers:
+            tokenizer.padding_side = spec.padding_side
+    make_ready(loaded, readers, alias, weights.called)
     return loaded
+
+
+def make_ready(loaded: "torch.nn.Module", readers: Sequence[Any], alias: str, place: str) -> None:
+    """Keep a model from remembering texts, as decoders do for a next word; refuse one whose texts cannot be padded.
+
+    Raises:
+        ModelError: one of its readers has a tokenizer without a padding token.
+    """
+    for module in loaded.modules():
+        config: Any = getattr(module, "config", None)
+        if getattr(config, "use_cache", False):
+            config.use_cache = False
+    needed = not getattr(loaded, "_can_flatten_inputs", bool)()  # some attentions take texts without padding
+    for tokenizer in _padding(readers):
+        if needed and tokenizer.pad_token is None:
+            example = tokenizer.eos_token or tokenizer.unk_token or "[PAD]"
+            raise ModelError(
+                f"{alias}: the tokenizer of {place} has no padding token, without which no batch can be made; name one "
+                f'of its tokens in tokenizer_config.json, such as "pad_token": "{example}"'
+            )
+
+
+def _padding(readers: Sequence[Any]) -> list[Any]:
+    """Return the tokenizers that pad texts; those of static vectors and of words pad none."""
+    found = (getattr(reader, "tokenizer", None) for reader in readers)
+    return [tokenizer for tokenizer in found if hasattr(tokenizer, "padding_side")]
+
+
+def _set_limit(readers: Sequence[Any], limit: int) -> bool:
+    """Cut texts after so many tokens, and return whether any are cut."""
+    cut = False
+    for reader in readers:
+        if hasattr(reader, "max_seq_length"):
+            with suppress(AttributeError):  # static vectors have a limit, infinity, that cannot be set
+                reader.max_seq_length, cut = limit, True
+    return cut
 
 
 def construct(kind: Callable[..., T], spec: WeightsSpec, alias: str, weights: Weights, **more: Any) -> T:
@@ -116,8 +159,8 @@ def settings_of(loaded: "SentenceTransformer", prompts: Mapping[str, str] | None
     return Settings(
         prompts=prompts,
         pooling=pooling_of(loaded),
-        max_length=loaded.max_seq_length,
-        dtype=str(loaded.dtype).removeprefix("torch."),
+        max_length=limit_of(loaded),
+        dtype=dtype_of(loaded),
         dimension=dimension_of(loaded),
         quantize=quantize,
     )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, cast
 
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
-from touchstone.encoding.batching import BatchedModel, rounding_of
+from touchstone.encoding.batching import BatchedModel, dtype_of, rounding_of
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.models.base import ModelKind, OpenModel, make_meta, prompting_of
 from touchstone.models.devices import computed_by, find_device
@@ -29,7 +29,7 @@ def space_of(model: Model, weights: Weights, loaded: "SentenceTransformer") -> d
     """
     return {
         "fingerprint": vector_fingerprint(model, weights),
-        "dtype": str(loaded.dtype).removeprefix("torch."),
+        "dtype": dtype_of(loaded),
         **computed_by(str(loaded.device)),
     }
 

@@ -1,0 +1,60 @@
+"""Routes: the way of a text through a model that has several, and what else its role decides beside its prompt."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from touchstone.encoding.prompts import ROLES, Role
+from touchstone.errors import ModelError
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+
+SAID = {None: "texts that are neither query nor document", "query": "queries", "document": "documents"}
+# What the library's own modules may do to queries or to documents alone.
+BY_ROLE = ("query_length", "document_length", "query_expansion")
+
+
+def roles_of(model: "SentenceTransformer") -> tuple[Role | None, ...]:
+    """Return the roles of the texts that a model encodes, None for those that have none: all, but for some Routers."""
+    return tuple(role for role in (None, *ROLES) if all(_route(router, role) for router in routers_of(model)))
+
+
+def check_role(role: Role | None, roles: Sequence[Role | None]) -> None:
+    """Refuse texts in a role that a model has no route for.
+
+    Raises:
+        ModelError: saying which routes it has.
+    """
+    if role not in roles:
+        have = "a route " + " and one ".join(f"for {SAID[one]}" for one in roles) if roles else "routes of other names"
+        raise ModelError(f"the model has {have}, and none for {SAID[role]}; tasks with such texts cannot be run")
+
+
+def routers_of(model: "SentenceTransformer") -> list[Any]:
+    """Return the modules that take a text one way or another."""
+    return [module for module in model if type(module).__name__ == "Router"]
+
+
+def read_by(model: "SentenceTransformer", role: Role | None) -> Any:
+    """Return what reads texts in a role: it has their tokenizer and their limit."""
+    first: Any = model[0]
+    return first.sub_modules[_route(first, role)][0] if first in routers_of(model) else first
+
+
+def sees_roles(model: "SentenceTransformer") -> bool:
+    """Return True if a role may decide more than a prompt: a route, a length, a chat template, a publisher's code."""
+    return bool(routers_of(model)) or any(
+        not type(module).__module__.startswith("sentence_transformers.")
+        or any(getattr(module, name, None) is not None for name in BY_ROLE)
+        or "message" in getattr(module, "modality_config", ())
+        for module in model
+    )
+
+
+def _route(router: Any, role: Role | None) -> str | None:
+    """Return the name of the route of a text, None where there is none; the order is the library's own."""
+    mapped = getattr(router, "route_mappings", {})  # which older versions do not have
+    ways = [mapped[key] for key in ((role, "text"), (role, None), (None, "text"), (None, None)) if key in mapped]
+    ways += [name for name in (role, "text") if name in router.sub_modules]
+    return next(iter(ways), router.default_route if role is None else None)
