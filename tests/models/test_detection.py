@@ -14,9 +14,9 @@ from touchstone.config.base import Spec
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
 from touchstone.errors import ModelError
+from touchstone.models.examination import examine
 from touchstone.models.files.detection import check_kind, detect
 from touchstone.models.files.listing import in_folder
-from touchstone.models.examination import examine
 from touchstone.models.kinds import open_encoder, open_reranker
 from touchstone.store.folder import Store
 
@@ -174,19 +174,10 @@ def test_files_say_which_class_a_model_is_of(name: str, tmp_path: Path) -> None:
     assert detect(in_folder(write(tmp_path, files))) == expected
 
 
-@pytest.mark.parametrize("name", FILES)
-def test_the_cache_of_the_hub_says_the_same(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files, expected = FILES[name]
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    write(tmp_path / "models--org--name" / "snapshots" / COMMIT, {"README.md": "", **files})
-    (tmp_path / "models--org--name" / "refs").mkdir()
-    assert detect(find_files("org/name", COMMIT)) == expected
-
-
 def test_a_model_of_the_hub_is_refused_before_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    write(tmp_path / "models--org--name" / "snapshots" / COMMIT, {SETTINGS: {"model_type": "SparseEncoder"}})
-    (tmp_path / "models--org--name" / "refs").mkdir()
+    files = {SETTINGS: {"model_type": "SparseEncoder"}, ".gitattributes": ""}
+    write(tmp_path / "models--org--name" / "snapshots" / COMMIT, files)
     spec = EncoderSpec(id="org/name", revision=COMMIT, pooling="mean")
     assert refusal(spec, tmp_path / "store") == f"org/name {SPARSE}"
 
@@ -222,5 +213,5 @@ def test_what_cannot_be_told_or_run_is_one_sentence(
 
 
 def test_weights_beside_an_export_are_loaded(tmp_path: Path) -> None:
-    files = {CONFIG: BERT, "onnx/model.onnx": "", "0_Transformer/pytorch_model.bin": ""}
+    files = {CONFIG: BERT, "onnx/model.onnx": "", "pytorch_model.bin": ""}
     check_kind(DENSE, in_folder(write(tmp_path, files)))

@@ -19,8 +19,8 @@ from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
 from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
 from touchstone.models.files.listing import in_folder
-from touchstone.models.kinds import open_encoder, open_reranker
 from touchstone.models.files.trust import SETTINGS, check_no_code, needs_trust, weights_only
+from touchstone.models.kinds import open_encoder, open_reranker
 from touchstone.store.folder import Store
 
 TEXTS = ["the quick brown fox", "a b"]
@@ -315,7 +315,7 @@ def files_of(folder: Path, files: dict[str, Any]) -> Any:
     for name, content in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(content))
-    return find_files(str(folder), None)
+    return in_folder(folder)
 
 
 @pytest.mark.parametrize(("file", "content", "says", "why"), SAID)

@@ -355,9 +355,9 @@ def test_an_api_without_leave_to_reuse_is_never_known(project: Project) -> None:
     (project.folder / "models.toml").write_text('[tiny]\nkind = "api"\nurl = "http://127.0.0.1:9/v1"\nname = "x"\n')
     opened = project.open()
     (case,) = opened.plan.cases
-    assert opened.known._key(case) is None
+    assert opened.known._make_key(case) is None
     allowed = project.open(reuse_api=True)
-    assert allowed.known._key(case) is not None
+    assert allowed.known._make_key(case) is not None
 
 
 def test_a_damaged_baseline_is_an_error_also_where_the_verdict_is_known(project: Project) -> None:

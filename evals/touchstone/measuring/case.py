@@ -73,6 +73,7 @@ def measure(case: Case, model: OpenModel | OpenReranker, store: Store, progress:
     with seams.columns_read_once(), open_task(case.task, case.source, store, limit=case.limit) as opened:
         loaded = time.perf_counter() - started
         measured = measure_opened(case, opened, model, progress)
+        opened.check_unchanged()
         if case.limit is None:
             keep_result(measured.result, measured.meta, store)
         if measured.rankings:
@@ -101,6 +102,7 @@ def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker
     finally:
         for_mteb.flush()
     for_mteb.check_spread()
+    model.check_unchanged()
     outcome = Outcome(
         identity=model.identity,
         measurement=replace(

@@ -59,6 +59,7 @@ def measure_pipeline(case: Case, model: OpenPipeline, store: Store, progress: Pr
         first = _retrieve(case, opened, model, store, progress)
         _offer(opened, first, model.top_k)
         second = measure_opened(case, opened, model.reranker, progress)
+        opened.check_unchanged()
         if case.limit is None:
             _keep_results(case, model, first, second, store)
         yield replace(second, outcome=_of_both(model, first, second.outcome, loaded))
@@ -109,6 +110,7 @@ def _retrieve(case: Case, opened: OpenTask, model: OpenPipeline, store: Store, p
     retriever = model.open_retriever()
     loaded = time.perf_counter() - started
     measured = measure_opened(case, opened, retriever, progress)
+    opened.check_unchanged()
     store.put(RANKINGS, key, partial(encode_rankings, measured.rankings))
     outcome = measured.outcome
     return _Retrieved(

@@ -24,13 +24,17 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
+def nothing_to_check() -> None:
+    """Find nothing wrong: the weights are no files of ours, or nobody can look at them."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenModel:
     """A loaded model: what mteb is given of it for a measurement, who it is and how it runs.
 
     ``encoder`` and ``prompting`` are what encodes and what decides prompts, None where code of mteb's does both.
     ``module`` is the torch module inside, if any. ``searched_on`` is the device that its vectors are searched on, None
-    for where they are.
+    for where they are. ``check_unchanged`` raises `ModelError` where its files are not what was loaded any more.
     """
 
     for_mteb: Callable[[Meter], MtebEncoder]
@@ -44,6 +48,7 @@ class OpenModel:
     quantize: str | None = None
     batch_size: int = 32
     encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    check_unchanged: Callable[[], None] = nothing_to_check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +61,7 @@ class OpenReranker:
     device: str
     batch_size: int = 32
     encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    check_unchanged: Callable[[], None] = nothing_to_check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +79,10 @@ class OpenPipeline:
     open_retriever: Callable[[], OpenModel]
     reranker: OpenReranker
     top_k: int
+
+    def check_unchanged(self) -> None:
+        """Look at the files of the reranker again; the retriever's are looked at where it is used."""
+        self.reranker.check_unchanged()
 
 
 Opened = OpenModel | OpenReranker | OpenPipeline

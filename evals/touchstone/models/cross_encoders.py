@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -117,7 +118,7 @@ def load_cross_encoder(spec: CrossEncoderSpec, alias: str, weights: Weights, dev
         # sentence-transformers 6 renamed the property
         name = "max_seq_length" if hasattr(type(loaded), "max_seq_length") else "max_length"
         setattr(loaded, name, spec.max_seq_length)
-    make_ready(loaded, [loaded], alias, weights.place)
+    make_ready(loaded, [loaded], alias, weights.called)
     return loaded
 
 
@@ -155,6 +156,8 @@ def open_cross_encoder(model: Model, device: str, store: Store) -> OpenReranker:
     prompt = spec.prompt or ""
     batched = BatchedReranker(loaded, pairs_at_once=spec.batch_size)
     batched.check()
+    check_unchanged = partial(weights.check_unchanged, model.alias)
+    check_unchanged()
     prompts = {"query": prompt} if prompt else {}
     return OpenReranker(
         for_mteb=lambda meter: MtebReranker(batched, meta, meter, prompt=prompt),
@@ -163,6 +166,7 @@ def open_cross_encoder(model: Model, device: str, store: Store) -> OpenReranker:
         device=place,
         batch_size=spec.batch_size or 32,
         encode_kwargs=dict(spec.encode_kwargs),
+        check_unchanged=check_unchanged,
     )
 
 

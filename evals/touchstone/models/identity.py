@@ -92,7 +92,7 @@ def _digest(weights: Weights, settings: Mapping[str, Any]) -> str:
 
 
 def locate(model: Model, store: Store) -> Weights:
-    """Find the files of a model that are loaded; those of a hub are fetched, for their files are what they are known by.
+    """Find the files of a model that are loaded, which it is known by; those of a hub are fetched.
 
     Raises:
         ModelError: they are not there, are not the ones pinned, or are of another kind than the specification's.
@@ -108,7 +108,8 @@ def _locate(spec: WeightsSpec, alias: str, store: Store) -> Weights:
     with store.watching() as watch:
         if spec.id is not None and spec.hub == "huggingface":
             snapshot = open_snapshot(spec.id, spec.revision, store)
-            folder, revision, files, said = snapshot.folder, snapshot.commit, snapshot.files, snapshot.sha256
+            folder, files, said = snapshot.folder, snapshot.files, snapshot.sha256
+            revision: str | None = snapshot.commit
         else:
             folder, revision = _folder(spec, alias)
             files, said = in_folder(folder), {}

@@ -1,6 +1,7 @@
 """sentence-transformers models: opened, with the vector space of one and its wrapper for mteb."""
 
 import warnings
+from functools import partial
 from typing import TYPE_CHECKING, cast
 
 from touchstone.config.models import Model
@@ -61,7 +62,12 @@ def open_sentence_transformer(model: Model, device: str, store: Store) -> OpenMo
     check_prompts(spec, model.alias, loaded)
     prompting = prompting_of(spec, loaded)
     space, canaries = space_of(model, weights, loaded), BatchedModel(loaded, texts_at_once=spec.batch_size).check()
-    embeddings = store.embeddings(space, name=identity.name, canaries=canaries, within=rounding_of(loaded))
+    check_unchanged = partial(weights.check_unchanged, model.alias)
+    check_unchanged()
+    known_by = {"name": identity.name, "fingerprint": identity.fingerprint}
+    embeddings = store.embeddings(
+        space, **known_by, canaries=canaries, within=rounding_of(loaded), check=check_unchanged
+    )
     batched = BatchedModel(loaded, embeddings=embeddings, texts_at_once=spec.batch_size)
     wrapped = cast("Comparing", wrap(loaded, identity, model))
     normalize = {} if spec.normalize is None else {"normalize_embeddings": spec.normalize}
@@ -77,6 +83,7 @@ def open_sentence_transformer(model: Model, device: str, store: Store) -> OpenMo
         quantize=spec.quantize,
         batch_size=spec.batch_size or 32,
         encode_kwargs={**spec.encode_kwargs, **normalize},
+        check_unchanged=check_unchanged,
     )
 
 

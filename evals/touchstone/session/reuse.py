@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from touchstone.config.models import Model
 from touchstone.environment import describe_environment, installed_for_good, kernel_settings
-from touchstone.errors import TouchstoneError
+from touchstone.errors import ModelError, TouchstoneError
 from touchstone.files.writing import to_json
 from touchstone.judging.gate import Comparison
 from touchstone.models.kinds import KINDS, identify, kind_of
@@ -69,7 +69,7 @@ class Known:
         Raises:
             ModelError: the model's weights are not there, or are not the ones pinned.
         """
-        key = self._key(case)
+        key = self._keys[case.id] = self._make_key(case)  # its data may have changed since it was asked for
         outcome = None if key is None else _read(Outcome, self._get(OUTCOMES, key))
         if outcome is None:
             return None
@@ -88,10 +88,19 @@ class Known:
             return False
 
     def keep(self, case: Case, outcome: Outcome) -> None:
-        """Cache the outcome of a case."""
-        key = self._key(case)
+        """Cache the outcome of a case that `find` did not find."""
+        key = self._keys.get(case.id)
         if key is not None:
             self._put(OUTCOMES, key, asdict(replace(outcome, phases={})))
+
+    def check_model(self, alias: str, measured: ModelIdentity) -> None:
+        """Refuse to take what one model measured for what another one did, which had its alias when the run began.
+
+        Raises:
+            ModelError: they are two.
+        """
+        if self._identity(alias).fingerprint != measured.fingerprint:
+            raise ModelError(f"{alias}: its files are others than when the run began; run again when they rest")
 
     def samples(self, outcome: Outcome) -> Samples | None:
         """Return the samples of an outcome, from the store; None where it has none or they are gone."""
@@ -131,11 +140,6 @@ class Known:
 
     def _put(self, kind: str, key: Mapping[str, Any], content: Mapping[str, Any]) -> None:
         self._store.put(kind, key, to_json(dict(content)).encode())
-
-    def _key(self, case: Case) -> dict[str, Any] | None:
-        if case.id not in self._keys:
-            self._keys[case.id] = self._make_key(case)
-        return self._keys[case.id]
 
     def _make_key(self, case: Case) -> dict[str, Any] | None:
         model = self._models[case.alias]

@@ -34,6 +34,7 @@ from touchstone.session.reports import write_report
 from touchstone.session.reuse import PLUGINS, Known, examples_key, suites_key, verdict_key
 from touchstone.store.folder import Store
 from touchstone.task_types.base import Predicted
+from touchstone.tasks.identity import watch_data
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,11 +92,14 @@ class Session:
         Raises:
             TouchstoneError: it could not be measured.
         """
+        check_data = watch_data(case.task, case.source, self.store)
         known = self.known.find(case)
         if known is not None:
             yield MeasuredCase(outcome=known)
             return
         with self.engine.measure(case, progress) as opened:
+            check_data()
+            self.known.check_model(case.alias, opened.outcome.identity)
             outcome = self._keep_samples(case, opened.outcome, opened.samples)
             self.known.keep(case, outcome)
             yield MeasuredCase(outcome=outcome, samples=opened.samples, predicted=opened.predicted)

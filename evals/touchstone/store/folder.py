@@ -3,12 +3,12 @@
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from io import BytesIO
-from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +22,7 @@ from touchstone.store.hashes import Hashes, Watch
 from touchstone.store.vectors import Embeddings
 
 REMEMBERED, AGREED = "remembered", "agreed"
-SPACE, CANARIES, HASHES = "space.json", "canaries.npy", "hashes.json"
+SPACE, CANARIES, MODELS, HASHES = "space.json", "canaries.npy", "models", "hashes.json"
 RANKINGS, OUTCOMES, VERDICTS, EXAMPLES, SAMPLES = "rankings", "outcomes", "verdicts", "examples", "samples"
 # A folder with this file is a store; the other keeps what is in it out of git.
 MARKER, IGNORE = "store.json", ".gitignore"
@@ -192,7 +192,14 @@ class Store:
         return file.read_text()
 
     def embeddings(
-        self, space: Mapping[str, str], *, name: str = "", canaries: Vectors | None = None, within: float = 0.0
+        self,
+        space: Mapping[str, str],
+        *,
+        name: str = "",
+        fingerprint: str = "",
+        canaries: Vectors | None = None,
+        within: float = 0.0,
+        check: Callable[[], None] = lambda: None,
     ) -> Embeddings:
         """Open the vectors of one space: of one model, in one precision, by one set of libraries.
 
@@ -202,19 +209,40 @@ class Store:
         Args:
             space: everything that decides a text's vector, as far as it can be said.
             name: what people call the model, for them to read.
+            fingerprint: of the model. Where it has vectors of other canaries already, which another computation made,
+                its outcomes and rankings are forgotten.
             canaries: the model's vectors of a few texts; None not to compare.
             within: how far they may be apart, relative to the longest of them.
+            check: called before vectors are written; what it raises keeps them from being.
         """
         key = hashlib.sha256(to_json(dict(space)).encode()).hexdigest()[:16]
-        names = (f"{key}-{number}" if number else key for number in count())
-        folders = (self._made / "embeddings" / one for one in names)
-        folder = next(one for one in folders if canaries is None or _is_alike(one / CANARIES, canaries, within))
+        others: list[Path] = []
+        folder = self._made / "embeddings" / key
+        while canaries is not None and _is_other(folder / CANARIES, canaries, within):
+            others.append(folder)
+            folder = folder.with_name(f"{key}-{len(others)}")
+        if canaries is not None and not (folder / CANARIES).exists():
+            self._begin(folder / CANARIES, canaries, others)
+        if fingerprint:
+            with suppress(OSError):
+                (folder / MODELS).mkdir(parents=True, exist_ok=True)
+                (folder / MODELS / fingerprint).touch()
         with suppress(OSError):  # reading needs no right to write
             if not (folder / SPACE).is_file():
                 write_atomically(folder / SPACE, to_json({"model": name, **space}))
             os.utime(folder / SPACE)  # what nobody has opened for long can be pruned
         width = None if canaries is None else canaries.shape[1]
-        return Embeddings(folder, width=width, anew=self.overwrite)
+        return Embeddings(folder, width=width, anew=self.overwrite, check=check)
+
+    def _begin(self, file: Path, canaries: Vectors, others: Iterable[Path]) -> None:
+        """Give a new space its canaries, and forget what was measured in the others."""
+        content = BytesIO()
+        np.save(content, canaries, allow_pickle=False)
+        with suppress(OSError):  # where nothing can be written, there are no vectors of others either
+            write_atomically(file, content.getvalue())
+        for model in (model for other in others for model in (other / MODELS).glob("*")):
+            for kind in (OUTCOMES, RANKINGS):
+                shutil.rmtree(self.folder / kind / model.name, ignore_errors=True)
 
     def write_run(self, name: str, run: dict[str, Any]) -> Path:
         """Keep a run record; every run is kept."""
@@ -223,22 +251,18 @@ class Store:
         return path
 
 
-def _is_alike(file: Path, canaries: Vectors, within: float) -> bool:
-    """Return True if a space has these canaries, or none yet: it is theirs then."""
+def _is_other(file: Path, canaries: Vectors, within: float) -> bool:
+    """Return True if a space has other canaries than these, or damaged ones: nobody knows whose vectors it holds."""
     if not file.exists():
-        content = BytesIO()
-        np.save(content, canaries, allow_pickle=False)
-        with suppress(OSError):  # where nothing can be written, there are no vectors of others either
-            write_atomically(file, content.getvalue())
-        return True
+        return False
     try:
         known = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError):
-        return False  # damaged: nobody knows whose vectors these are
+        return True
     if known.shape != canaries.shape:
-        return False
+        return True
     scale = float(np.linalg.norm(canaries, axis=1).max()) or 1.0
-    return bool(np.linalg.norm(known - canaries, axis=1).max() <= within * scale)
+    return not np.linalg.norm(known - canaries, axis=1).max() <= within * scale
 
 
 def _samples_file(key: Mapping[str, Any]) -> str:

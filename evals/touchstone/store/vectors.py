@@ -11,7 +11,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -49,15 +49,24 @@ class Embeddings:
         folder: where the segments are; need not exist, and nothing is written to it but by `flush` and `merge`.
         width: numbers in a vector; None for as many as the newest vectors there have, else the first that are put.
         anew: know only what is put here, nothing that lies in the folder; both are known to the next.
+        check: called before anything is written; what it raises is raised, and what was not written is lost.
 
     Raises:
         ConfigError: a newer version has written to the folder.
     """
 
-    def __init__(self, folder: Path, *, width: int | None = None, anew: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        width: int | None = None,
+        anew: bool = False,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
         self.folder = folder
         self._width = width
         self._anew = anew
+        self._check = check
         self._segments: dict[str, Segment | None] = {}
         self._changed: int | None = None
         self._pending: dict[bytes, Vectors] = {}
@@ -104,6 +113,9 @@ class Embeddings:
         """Write what is only in memory."""
         if not self._pending or self._width is None:
             return
+        pending, self._pending = self._pending, {}
+        self._check()
+        self._pending = pending
         last = max((_number(name) for name in self._names()), default=0)
         self._write(last + 1, len(self._pending), self._sorted_pending())
         self._pending = {}

@@ -1,6 +1,8 @@
 """What a task's data is known by, before it is read: the key of what was measured on it."""
 
-from touchstone.errors import TouchstoneError
+from collections.abc import Callable
+
+from touchstone.errors import SourceError, TouchstoneError
 from touchstone.records.cases import Source, TaskInfo
 from touchstone.store.folder import Store
 from touchstone.tasks.custom import files_of
@@ -24,3 +26,19 @@ def identify_data(info: TaskInfo, source: Source, store: Store) -> str | None:
         return "\n".join(find_content(source, one.dataset, store) for one in sets)
     except TouchstoneError:
         return None  # measuring says what is missing
+
+
+def watch_data(info: TaskInfo, source: Source, store: Store) -> Callable[[], None]:
+    """Look at the files of a task's data; return what looks at them again, and raises SourceError if one has moved."""
+    with store.watching() as watch:
+        before = identify_data(info, source, store)
+
+    def check() -> None:
+        moved = watch.moved()
+        if moved is not None or identify_data(info, source, store) != before:
+            where = moved or info.folder or source
+            raise SourceError(
+                f"{where} changed while {info.name} was measured, and nothing of that is kept; run again when it rests"
+            )
+
+    return check

@@ -1,8 +1,8 @@
 """Open a task: a fresh object with its data loaded from the source, and only from there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from touchstone.errors import SourceError, TouchstoneError, first_line
@@ -10,6 +10,7 @@ from touchstone.records.cases import Source, TaskInfo
 from touchstone.seams import eval_splits_of
 from touchstone.store.folder import Store
 from touchstone.tasks.custom import files_of, make_task
+from touchstone.tasks.identity import watch_data
 from touchstone.tasks.limiting import limit_data
 from touchstone.tasks.registry import quiet_mteb
 from touchstone.tasks.sources import find_data, reading
@@ -20,12 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenTask:
-    """A task with its data: one object to evaluate, or an aggregate's children."""
+    """A task with its data: one object to evaluate, or an aggregate's children.
+
+    ``check_unchanged`` raises SourceError where the files are not those that were read any more.
+    """
 
     task: "AbsTask"
     parts: tuple["AbsTask", ...]
     dataset_revision: str | None
     data_sha256: str | None
+    check_unchanged: Callable[[], None] = lambda: None
 
 
 @contextmanager
@@ -37,13 +42,14 @@ def open_task(info: TaskInfo, source: Source, store: Store, *, limit: int | None
     Raises:
         SourceError: the data is not there or cannot be read.
     """
+    check_unchanged = watch_data(info, source, store)
     with quiet_mteb():
         opened = _open_custom(info, store) if info.folder else _open_mteb(info, source, store)
         if limit is not None:
             for part in opened.parts:
                 limit_data(part, info, limit)
         try:
-            yield opened
+            yield replace(opened, check_unchanged=check_unchanged)
         finally:
             for part in opened.parts:
                 part.dataset = None

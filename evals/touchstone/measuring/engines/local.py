@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from touchstone.config.models import Model
-from touchstone.errors import TouchstoneError
+from touchstone.errors import ModelError, TouchstoneError
 from touchstone.measuring.case import OpenCase, Progress, measure
 from touchstone.measuring.pipeline import measure_pipeline
 from touchstone.models import kinds
@@ -55,6 +55,11 @@ class LocalEngine:
     def _get(self, alias: str, progress: Progress) -> Opened:
         if alias in self._broken:
             raise self._broken[alias]  # loading it again would take as long and fail the same way
+        if alias in self._open:
+            try:
+                self._open[alias].check_unchanged()
+            except ModelError:
+                del self._open[alias]  # loaded anew, it may be the same
         if alias not in self._open:
             progress("loading the model")
             self._open.clear()

@@ -1,4 +1,4 @@
-"""Models of the Hugging Face hub as snapshots: the files of one commit, brought to the hub client's cache and read there.
+"""Models of the Hugging Face hub as snapshots: the files of one commit, brought to the client's cache and read there.
 
 What is loaded is loaded from that folder alone, so that a failing answer for one file is an error and never, by a
 library's fall-back, another architecture.
@@ -92,7 +92,7 @@ def _resolve(repository: str, revision: str | None) -> str:
 
 
 def _list(repository: str, commit: str, folder: Path, store: Store) -> dict[str, str | None]:
-    """Return the names of all files of a commit, each with the sha256 that the hub says of it, None where it says none."""
+    """Return the names of all files of a commit, each with the sha256 that the hub says of it, None for none."""
     import huggingface_hub
 
     def ask() -> str:

@@ -8,6 +8,7 @@ states, logs, evaluations, exports and READMEs lie beside the files of many mode
 import ast
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -57,14 +58,87 @@ def loaded_files(files: ModelFiles, *, trusted: bool = False, variant: str | Non
     Raises:
         ModelError: a file that names others cannot be read.
     """
+    walk = _Walk(files, trusted, variant)
     found = set(_existing(files, "", ("modules.json", "config_sentence_transformers.json")))
     modules = files.read("modules.json")
-    if isinstance(modules, list):
-        for module in modules:
-            found.update(_of_module(files, module, trusted, variant))
-    else:
-        found.update(_of_transformer(files, "", trusted, variant))
+    if not isinstance(modules, list):
+        return sorted(found.union(walk.of_transformer("")))
+    for module in modules:
+        if not isinstance(module, dict) or not isinstance(module.get("path"), str):
+            raise ModelError(f"{files.place}: modules.json must name the type and path of each module; fetch it again")
+        found.update(walk.of_class(str(module.get("type")), module["path"]))
     return sorted(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Walk:
+    """Goes through a model from its modules to the files of each."""
+
+    files: ModelFiles
+    trusted: bool
+    variant: str | None
+
+    def of_class(self, type_: str, folder: str) -> Iterator[str]:
+        """Name the files of one module, by its class."""
+        name = type_.rpartition(".")[2]
+        if self.trusted and not type_.startswith("sentence_transformers."):
+            yield from python_of(self.files, {type_.rpartition(".")[0]})
+        if name in ROUTERS:
+            yield from self._of_router(folder)
+        elif name in MODULES:
+            settings, has_weights = MODULES[name]
+            yield from _existing(self.files, folder, settings)
+            if has_weights:
+                yield from _existing(self.files, folder, ("model.safetensors", "pytorch_model.bin"))[:1]
+        else:
+            yield from self.of_transformer(folder)
+
+    def of_transformer(self, folder: str) -> Iterator[str]:
+        """Name the files of a transformer of the library transformers: settings, weights, tokenizer and processor."""
+        files = self.files
+        yield from self._settings(folder)
+        yield from _existing(files, folder, ("config.json",))
+        yield from self._weights(folder)
+        yield from _of_tokenizer(files, folder)
+        others = _existing(files, folder, OF_OTHER_INPUTS)
+        yield from _existing(files, folder, (*OF_OTHER_INPUTS, OLD_TEMPLATE)) if others else ()
+        if self.trusted:
+            own = {one for name in files.names(folder) if name.endswith("config.json")
+                   for one in _classes(files, join(folder, name)) if "--" not in one}  # fmt: skip
+            yield from python_of(files, {one.rpartition(".")[0] for one in own}, folder)
+
+    def _of_router(self, folder: str) -> Iterator[str]:
+        for settings in _existing(self.files, folder, ("router_config.json", "config.json"))[:1]:
+            yield settings
+            types = self.files.table(settings).get("types")
+            for path, type_ in (types if isinstance(types, dict) else {}).items():
+                yield from self.of_class(str(type_), join(folder, str(path)))
+
+    def _settings(self, folder: str) -> Iterator[str]:
+        if not self.files.has("modules.json"):
+            return  # of a bare transformer they are not read
+        for name in _existing(self.files, folder, SETTINGS):
+            yield name
+            if self.files.table(name):
+                return
+
+    def _weights(self, folder: str) -> Iterator[str]:
+        """Name the weights: safetensors or pickles, whole or in parts, the first there is, as transformers asks."""
+        files = self.files
+        yield from _existing(files, folder, ("adapter_config.json",))
+        if files.has(join(folder, "adapter_config.json")):
+            yield from _existing(files, folder, ("adapter_model.safetensors", "adapter_model.bin"))[:1]
+        for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
+            whole = ".".join([stem, *filter(None, [self.variant]), suffix])
+            index = ".".join([stem, suffix, "index", *filter(None, [self.variant]), "json"])
+            for name in _existing(files, folder, (whole, index))[:1]:
+                yield name
+                parts = files.table(name).get("weight_map") if name.endswith(".json") else None
+                for part in sorted(set(map(str, parts.values()))) if isinstance(parts, dict) else ():
+                    if not files.has(join(folder, part)):
+                        raise ModelError(f"{files.place}: {name} names {part}, which is not there; fetch it again")
+                    yield join(folder, part)
+                return
 
 
 def python_elsewhere(files: ModelFiles) -> dict[str, set[str]]:
@@ -96,87 +170,11 @@ def join(folder: str, name: str) -> str:
     return (PurePosixPath(folder) / name).as_posix()
 
 
-def _of_module(files: ModelFiles, module: Any, trusted: bool, variant: str | None) -> set[str]:
-    if not isinstance(module, dict) or not isinstance(module.get("path"), str):
-        raise ModelError(f"{files.place}: modules.json must name each module's type and path; fetch the model again")
-    return set(_of_class(files, str(module.get("type")), module["path"], trusted, variant))
-
-
-def _of_class(files: ModelFiles, type_: str, folder: str, trusted: bool, variant: str | None) -> Iterator[str]:
-    """Name the files of one module, by its class."""
-    name = type_.rpartition(".")[2]
-    if trusted and not type_.startswith("sentence_transformers."):
-        yield from python_of(files, {type_.rpartition(".")[0]})
-    if name in ROUTERS:
-        yield from _of_router(files, folder, trusted, variant)
-    elif name in MODULES:
-        settings, has_weights = MODULES[name]
-        yield from _existing(files, folder, settings)
-        if has_weights:
-            yield from _existing(files, folder, ("model.safetensors", "pytorch_model.bin"))[:1]
-    else:
-        yield from _of_transformer(files, folder, trusted, variant)
-
-
-def _of_router(files: ModelFiles, folder: str, trusted: bool, variant: str | None) -> Iterator[str]:
-    (settings, *_) = *_existing(files, folder, ("router_config.json", "config.json"))[:1], ""
-    yield from {settings} - {""}
-    types = files.table(settings).get("types") if settings else None
-    for path, type_ in (types if isinstance(types, dict) else {}).items():
-        yield from _of_class(files, str(type_), join(folder, str(path)), trusted, variant)
-
-
-def _of_transformer(files: ModelFiles, folder: str, trusted: bool, variant: str | None) -> Iterator[str]:
-    """Name the files of a transformer of the library transformers: settings, weights, tokenizer and processor."""
-    yield from _of_settings(files, folder)
-    yield from _existing(files, folder, ("config.json",))
-    yield from _weights(files, folder, variant)
-    yield from _of_tokenizer(files, folder)
-    others = _existing(files, folder, OF_OTHER_INPUTS)
-    yield from _existing(files, folder, (*OF_OTHER_INPUTS, OLD_TEMPLATE)) if others else ()
-    if trusted:
-        own = {one for name in files.names(folder) if name.endswith("config.json")
-               for one in _classes(files, join(folder, name)) if "--" not in one}  # fmt: skip
-        yield from python_of(files, {one.rpartition(".")[0] for one in own}, folder)
-
-
-def _of_settings(files: ModelFiles, folder: str) -> Iterator[str]:
-    if files.find("modules.json") is None:
-        return  # of a bare transformer they are not read
-    for name in SETTINGS:
-        if files.has(join(folder, name)):
-            yield join(folder, name)
-            if files.table(join(folder, name)):
-                return
-
-
-def _weights(files: ModelFiles, folder: str, variant: str | None) -> Iterator[str]:
-    """Name the weights: of safetensors and pickles, whole and in parts, the first there is, as transformers asks."""
-    adapter = _existing(files, folder, ("adapter_config.json",))
-    if adapter:
-        yield from adapter
-        yield from _existing(files, folder, ("adapter_model.safetensors", "adapter_model.bin"))[:1]
-    for stem, suffix in (("model", "safetensors"), ("pytorch_model", "bin")):
-        whole = ".".join([stem, *filter(None, [variant]), suffix])
-        index = ".".join([stem, suffix, "index", *filter(None, [variant]), "json"])
-        if files.has(join(folder, whole)):
-            yield join(folder, whole)
-            return
-        if files.has(join(folder, index)):
-            yield join(folder, index)
-            parts = files.table(join(folder, index)).get("weight_map")
-            for part in sorted(set(map(str, parts.values()))) if isinstance(parts, dict) else ():
-                if files.find(join(folder, part)) is None:
-                    raise ModelError(f"{files.place}: {index} names {part}, which is not there; fetch the model again")
-                yield join(folder, part)
-            return
-
-
 def _of_tokenizer(files: ModelFiles, folder: str) -> Iterator[str]:
     settings = files.table(join(folder, "tokenizer_config.json"))
     yield from _existing(files, folder, OF_TOKENS)
-    yield from (join(folder, f"additional_chat_templates/{name}")
-                for name in files.names(join(folder, "additional_chat_templates")) if name.endswith(".jinja"))  # fmt: skip
+    templates = join(folder, "additional_chat_templates")
+    yield from (join(templates, name) for name in files.names(templates) if name.endswith(".jinja"))
     if "added_tokens_decoder" not in settings:
         yield from _existing(files, folder, ("special_tokens_map.json", "added_tokens.json"))
     versions = [str(name) for name in settings.get(VERSIONED) or ()]
@@ -208,5 +206,3 @@ def _imported_beside(source: str) -> set[str]:
         if isinstance(node, ast.ImportFrom) and node.level == 1:
             found |= {node.module} if node.module else {alias.name for alias in node.names}
     return found
-
-
