@@ -9,7 +9,7 @@ import pytest
 from tests.test_layers import PACKAGE
 from touchstone import seams
 from touchstone.errors import ConfigError
-from touchstone.seams import SEAMS, Seam, check_seams, hash_body, moved
+from touchstone.seams import SEAMS, Seam, check_seams, hash_body, moved, replaced
 
 
 def test_every_private_name_is_where_and_what_it_was() -> None:
@@ -79,3 +79,17 @@ def test_no_other_module_reads_private_attributes_of_tasks() -> None:
         if path.name != "seams.py":
             text = path.read_text()
             assert not [name for name in private if f".{name} " in text or f".{name} = " in text], path
+
+
+def test_a_class_method_that_was_replaced_is_one_again() -> None:
+    class Base:
+        @classmethod
+        def name(cls) -> str:
+            return cls.__name__
+
+    class Derived(Base):
+        pass
+
+    with replaced(Base, "name", value=classmethod(lambda _: "other")):
+        assert Derived.name() == "other"
+    assert Derived.name() == "Derived"

@@ -215,7 +215,7 @@ def eval_splits_of(task: Any) -> Any:
 @contextmanager
 def replaced(owner: object, name: str, *, value: object) -> Iterator[None]:
     """Set an attribute of a library for a while: these have no parameter that reaches every loader of mteb's."""
-    old = getattr(owner, name)
+    old = inspect.getattr_static(owner, name)  # a class method as it is, not bound to this class
     setattr(owner, name, value)
     try:
         yield

@@ -19,6 +19,7 @@ from touchstone.models.base import ModelKind, OpenReranker, make_meta, only_rera
 from touchstone.models.devices import find_device
 from touchstone.models.identity import Weights, describe, identify, locate
 from touchstone.models.loading import construct, make_ready
+from touchstone.models.tensors import check_tensors
 from touchstone.records.outcomes import Settings
 from touchstone.store.folder import Store
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 Scores = NDArray[np.float32]
 # What a specification may ask of `predict` without the scores becoming something else.
 PASSED_ON = frozenset({"processing_kwargs"})
+CHECKED = [(query, document) for query in CANARIES[:2] for document in CANARIES]
 IGNORED = frozenset({"batch_size", "show_progress_bar"})
 
 
@@ -78,10 +80,9 @@ class BatchedReranker:
         Raises:
             ModelError: the scores differ by more than rounding, or only one pair can be scored at a time.
         """
-        pairs = [(query, document) for query in CANARIES[:2] for document in CANARIES]
-        own = np.concatenate([np.atleast_1d(self._model.predict([pair], show_progress_bar=False)) for pair in pairs])
+        own = np.concatenate([np.atleast_1d(self._model.predict([pair], show_progress_bar=False)) for pair in CHECKED])
         try:
-            ours = self.score(pairs)
+            ours = self.score(CHECKED)
         except ValueError as error:  # of a decoder that does not know its padding
             raise ModelError(
                 f"the model scores no two pairs at once: {first_line(error).rstrip('.')}; say pad_token_id in its "
@@ -108,7 +109,8 @@ def load_cross_encoder(spec: CrossEncoderSpec, alias: str, weights: Weights, dev
     """Load a cross-encoder; its head must come from its files."""
     from sentence_transformers import CrossEncoder
 
-    loaded: CrossEncoder = construct(CrossEncoder, spec, alias, weights, device=device)
+    loaded: CrossEncoder
+    loaded, noted = construct(CrossEncoder, spec, alias, weights, device=device)
     _refuse_new_head(loaded, alias, weights.called)
     if loaded.num_labels != 1:
         raise ModelError(
@@ -119,6 +121,8 @@ def load_cross_encoder(spec: CrossEncoderSpec, alias: str, weights: Weights, dev
         name = "max_seq_length" if hasattr(type(loaded), "max_seq_length") else "max_length"
         setattr(loaded, name, spec.max_seq_length)
     make_ready(loaded, [loaded], alias, weights.called)
+    one_by_one = BatchedReranker(loaded, pairs_at_once=1)
+    check_tensors(noted, lambda: one_by_one.score(CHECKED), f"{alias}: {weights.called}")
     return loaded
 
 

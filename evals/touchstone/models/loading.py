@@ -5,13 +5,16 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
 from touchstone.config.specs import EncoderSpec, WeightsSpec
-from touchstone.encoding.batching import dtype_of
+from touchstone.encoding.batching import CANARIES, BatchedModel, dtype_of
 from touchstone.encoding.routes import read_by, roles_of
 from touchstone.encoding.token_batches import limit_of
 from touchstone.errors import ModelError, first_line
 from touchstone.models.files.trust import NOT_RUN, ask_for_trust, weights_only
 from touchstone.models.identity import Weights
+from touchstone.models.tensors import Loaded, check_tensors, noting_tensors
 from touchstone.records.outcomes import Settings
 
 if TYPE_CHECKING:
@@ -26,11 +29,12 @@ def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "Sente
     """Load a model and set what the specification says of it.
 
     Raises:
-        ModelError: it cannot be loaded, needs Python that is not trusted, or has no pooling and is given none.
+        ModelError: it cannot be loaded, needs Python that is not trusted, has no pooling and is given none, or lacks
+            tensors that its vectors depend on.
     """
     from sentence_transformers import SentenceTransformer
 
-    loaded = construct(SentenceTransformer, spec, alias, weights, device=device, truncate_dim=spec.truncate_dim)
+    loaded, noted = construct(SentenceTransformer, spec, alias, weights, device=device, truncate_dim=spec.truncate_dim)
     _set_pooling(loaded, spec, alias, weights)
     readers = [read_by(loaded, role) for role in roles_of(loaded)]
     if spec.max_seq_length is not None and not _set_limit(readers, spec.max_seq_length):
@@ -41,6 +45,14 @@ def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "Sente
         for tokenizer in tokenizers:
             tokenizer.padding_side = spec.padding_side
     make_ready(loaded, readers, alias, weights.called)
+    one_by_one = BatchedModel(loaded, texts_at_once=1)
+    check_tensors(
+        noted,
+        lambda: np.concatenate(
+            [one_by_one.encode(CANARIES, role=role).ravel() for role in one_by_one.roles or (None,)]
+        ),
+        f"{alias}: {weights.called}",
+    )
     return loaded
 
 
@@ -80,8 +92,10 @@ def _set_limit(readers: Sequence[Any], limit: int) -> bool:
     return cut
 
 
-def construct(kind: Callable[..., T], spec: WeightsSpec, alias: str, weights: Weights, **more: Any) -> T:
-    """Make one of sentence-transformers' classes of a model, from its place and no other.
+def construct(
+    kind: Callable[..., T], spec: WeightsSpec, alias: str, weights: Weights, **more: Any
+) -> tuple[T, Sequence[Loaded]]:
+    """Make one of sentence-transformers' classes of a model, from its place and no other; also note its tensors.
 
     Raises:
         ModelError: it cannot be loaded, or needs Python that is not trusted.
@@ -93,7 +107,7 @@ def construct(kind: Callable[..., T], spec: WeightsSpec, alias: str, weights: We
     if spec.dtype != "auto":
         model_kwargs["dtype"] = spec.dtype
     try:
-        with nullcontext() if spec.trust_remote_code else weights_only():
+        with noting_tensors() as noted, nullcontext() if spec.trust_remote_code else weights_only():
             loaded = kind(
                 weights.place,
                 trust_remote_code=spec.trust_remote_code,
@@ -107,8 +121,14 @@ def construct(kind: Callable[..., T], spec: WeightsSpec, alias: str, weights: We
     except Exception as error:  # any library below may refuse, each in its own way
         if "trust_remote_code" in str(error) and not spec.trust_remote_code:
             raise ModelError(f"{alias}: {ask_for_trust(weights.called)}") from error
-        raise ModelError(f"{alias}: cannot be loaded from {weights.called}: {first_line(error)}") from error
-    return loaded
+        raise ModelError(f"{alias}: cannot be loaded from {weights.called}: {_on_one_line(error)}") from error
+    return loaded, noted
+
+
+def _on_one_line(error: Exception) -> str:
+    """Return an exception of a library in one line; the tensors that a module lacks are in its later lines."""
+    more = " ".join(str(error).split())[:300] if "Missing key" in str(error) else ""
+    return f"{type(error).__name__}: {more}" if more else first_line(error)
 
 
 def pooling_of(loaded: "SentenceTransformer") -> str | None:

@@ -7,23 +7,32 @@ import sys
 import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
 from touchstone.config.models import Model
 from touchstone.config.specs import RegistrySpec
+from touchstone.encoding.batching import CANARIES
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Prompting
 from touchstone.errors import ModelError, first_line, suggest
 from touchstone.models.base import ModelKind, OpenModel, make_meta
 from touchstone.models.devices import find_device
+from touchstone.models.files.hub import COMMIT, open_snapshot
+from touchstone.models.files.loaded import loaded_files
+from touchstone.models.files.trust import check_no_code, weights_only
 from touchstone.models.identity import Weights, describe
 from touchstone.models.loading import settings_of
+from touchstone.models.tensors import check_tensors, noting_tensors
 from touchstone.records.outcomes import ModelIdentity, Settings
 from touchstone.seams import find
 from touchstone.store.folder import Store
+from touchstone.tasks.registry import quiet_mteb
 
 if TYPE_CHECKING:
     import torch
@@ -103,11 +112,29 @@ def _is_loading_code(part: Any) -> bool:
     return (inspect.isclass(part) or inspect.isfunction(part)) and part.__module__.startswith("mteb.models")
 
 
+def bring_files(meta: "ModelMeta", spec: RegistrySpec, alias: str, store: Store) -> None:
+    """Bring what a loader of mteb's will load to the cache, so that no failing answer makes it load something else.
+
+    Raises:
+        ModelError: the hub does not give it, or its files would run code that the specification does not trust.
+    """
+    if meta.revision is None or not COMMIT.fullmatch(meta.revision):
+        return  # such as an API
+    try:
+        files = open_snapshot(str(meta.name), meta.revision, store).files
+        if not spec.trust_remote_code:
+            check_no_code(files)
+        for name in loaded_files(files, trusted=spec.trust_remote_code):
+            files.find(name)
+    except ModelError as error:
+        raise ModelError(f"{alias}: {error}") from error
+
+
 def load_from_registry(spec: RegistrySpec, alias: str, device: str) -> "EncoderProtocol":
     """Load a model by mteb's own loader.
 
     Raises:
-        ModelError: it cannot be loaded, or it is no encoder of texts.
+        ModelError: it cannot be loaded, it is no encoder of texts, or it lacks tensors that its vectors depend on.
     """
     import mteb
     from mteb import EncoderProtocol
@@ -117,13 +144,27 @@ def load_from_registry(spec: RegistrySpec, alias: str, device: str) -> "EncoderP
     if spec.trust_remote_code and not trusts_by_itself(mteb.get_model_meta(spec.name).loader):
         kwargs[TRUST] = True
     try:
-        model = mteb.get_model(spec.name, device=device, embed_dim=spec.embed_dim, **kwargs)
+        with noting_tensors() as noted, nullcontext() if spec.trust_remote_code else weights_only():
+            model = mteb.get_model(spec.name, device=device, embed_dim=spec.embed_dim, **kwargs)
     except Exception as error:  # each loader of mteb's refuses in its own way
         raise ModelError(f"{alias}: mteb cannot load {spec.name}: {first_line(error)}") from error
     if not isinstance(model, EncoderProtocol):
         kind = type(model).__name__
         raise ModelError(f"{alias}: {spec.name} is a {kind} of mteb's, which is no encoder; only encoders can run yet")
+    check_tensors(noted, lambda: _encode_a_few(model), f"{alias}: {spec.name}")
     return model
+
+
+def _encode_a_few(encoder: "EncoderProtocol") -> NDArray[np.float32]:
+    import mteb
+    from datasets import Dataset
+    from torch.utils.data import DataLoader
+
+    inputs: Any = DataLoader(cast("Any", Dataset.from_dict({"text": list(CANARIES)})), batch_size=1)
+    metadata = mteb.get_task("STSBenchmark").metadata
+    with quiet_mteb():
+        found: Any = encoder.encode(inputs, task_metadata=metadata, hf_split="test", hf_subset="default", batch_size=1)
+    return np.asarray(found.detach().float().cpu() if hasattr(found, "detach") else found, np.float32)
 
 
 class RegistryEncoder(MtebEncoder):
@@ -228,6 +269,7 @@ def open_registry(model: Model, device: str, store: Store) -> OpenModel:
     from sentence_transformers import SentenceTransformer
 
     spec, identity, place = _spec(model), identify(model, store), find_device(model, device)
+    bring_files(find_in_registry(spec, model.alias), spec, model.alias, store)
     encoder = load_from_registry(spec, model.alias, place)
     inside = getattr(encoder, "model", None)
     loaded = inside if isinstance(inside, SentenceTransformer) else None
