@@ -18,7 +18,9 @@ def identify_data(info: TaskInfo, source: Source, store: Store) -> str | None:
     if info.folder is not None:
         return store.files_sha256(files_of(info))
     registry = load_registry()
-    task = registry.tasks[info.name]
+    task = registry.tasks.get(info.name)
+    if task is None:
+        return None  # added to mteb in this process
     sets = [registry.tasks[part.task] for part in task.parts] or [task]
     if source.kind == "hub":
         return "\n".join(f"{one.dataset}@{one.revision}" for one in sets)
