@@ -249,7 +249,7 @@ def test_no_setting_opens_a_pickle_beside_safetensors(
     pickle_weights(folder, bomb, keep=True)
     shutil.copy(folder / PICKLED, folder / "adapter_model.bin")
     if not seen:
-        monkeypatch.setattr("touchstone.models.loading.check_no_code", lambda files: None)
+        monkeypatch.setattr("touchstone.models.identity.check_no_code", lambda files: None)
     message = refusal(folder, tmp_path / "store")
     if seen:
         assert message.startswith(f"x: {folder}: ")
@@ -311,8 +311,19 @@ SAID: list[tuple[str, Any, str, str]] = [
 ]  # fmt: skip
 
 
+# Files that are read only where modules.json names a module of their class in their folder.
+READ_BY = {"sentence_": "Transformer", "2_Dense/": "Dense", "router_config": "Router", "0_Asym/": "Asym",
+           "wordembedding": "WordEmbeddings"}  # fmt: skip
+
+
 def files_of(folder: Path, files: dict[str, Any]) -> Any:
-    for name, content in files.items():
+    readers = [
+        {"type": f"sentence_transformers.models.{reader}", "path": name.rpartition("/")[0]}
+        for name in files
+        for start, reader in READ_BY.items()
+        if name.removeprefix("0_Transformer/").startswith(start)
+    ]
+    for name, content in {**({MODULES: readers} if readers else {}), **files}.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(json.dumps(content))
     return in_folder(folder)
@@ -384,7 +395,7 @@ HARMLESS: list[dict[str, Any]] = [
                              "auto_mapping": {"parent_library": "transformers.models.bert.modeling_bert"}}},
     {"vocab.json": {"weights_only": 5, "auto_map": 6, "trust_remote_code": 7}, "tokenizer.json": {"auto_map": 1}},
     {"training_config.json": {"trust_remote_code": True, "attn_implementation": "org/x"}},
-    {MODULES: [TRANSFORMER, {"type": "sentence_transformers.sentence_transformer.modules.pooling.Pooling"}]},
+    {MODULES: [TRANSFORMER, {"type": "sentence_transformers.sentence_transformer.modules.pooling.Pooling", "path": "1"}]},
     {"router_config.json": {"types": {"query": "sentence_transformers.models.StaticEmbedding"}, "structure": {}}},
 ]  # fmt: skip
 
