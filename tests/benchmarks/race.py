@@ -268,9 +268,10 @@ class Change:
                 (self._spare / f"link to {name}").rename(path)
         elif self._way == "renamed":
             if content.exists() and not (name == "a" and self._number == 1):
-                path.rename(self._spare / f"out {name}")
+                out = self._spare / f"out {name} {self._number}"
+                path.rename(out)
                 content.rename(path)
-                (self._spare / f"out {name}").rename(self._contents["b" if name == "a" else "a"])
+                out.rename(self._contents["b" if name == "a" else "a"])
         elif not content.exists():
             path.unlink(missing_ok=True)
         elif self._way == "rewritten" and path.exists():
@@ -328,7 +329,7 @@ class Trap:
 
         thing = THINGS[self._planned.thing]
         self._wrap(hashes.Hashes, "of", self._around_hash, "before hashing")
-        self._wrap(hashes, "sha256_of", self._around_hash, "while hashing")
+        self._wrap(hashes, "_at_rest", self._after_look, "while hashing")
         if thing.of in ("tiny", "judge"):
             owner = loading if thing.of == "tiny" else cross_encoders
             self._wrap(owner, "construct", self._around_load, thing.of)
@@ -336,8 +337,8 @@ class Trap:
             self._wrap(opening, "_open_custom" if thing.of == "Tickets" else "_load", self._around_load, thing.of)
         sys.addaudithook(self._look)
         scores = thing.of == "judge"
-        owner, name = (cross_encoders.BatchedReranker, "score") if scores else (batching.BatchedModel, "_run")
-        self._wrap(owner, name, self._around_batch, "")
+        reranker: tuple[Any, str] = (cross_encoders.BatchedReranker, "score")
+        self._wrap(*(reranker if scores else (batching.BatchedModel, "_run")), self._around_batch, "")
         self._wrap(case, "_evaluate", self._around_evaluation, "")
         self._wrap(folder.Store, "put", self._around_keeping, "")
         self._wrap(folder.Store, "write_samples", self._around_keeping, "")
@@ -361,6 +362,11 @@ class Trap:
         if ours or (self._is_it(args[-1]) and self._planned.way in (*FOLDER, *BESIDE)):
             self.come(what)
         return call(*args)
+
+    def _after_look(self, what: str, call: Callable[..., Any], path: Any) -> Any:
+        seen = call(path)
+        self._around_hash(what, lambda _: None, path)
+        return seen
 
     def _around_load(self, _: str, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         self.come("between hashing and loading")
@@ -560,7 +566,7 @@ def call(what: str, built: Path, folder: Path, rounds: Sequence[Round]) -> list[
     asked.write_text(json.dumps([asdict(one) for one in rounds]))
     command = [sys.executable, "-m", "tests.benchmarks.race", "--do", what, str(built), str(asked), str(said)]
     env = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT / "evals"), os.environ.get("PYTHONPATH", "")])}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, cwd=ROOT, env=env, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(f"{rounds}: exit {done.returncode}: {done.stderr[-3000:]}")
     found: list[Any] = json.loads(said.read_text())

@@ -67,7 +67,7 @@ def test_what_is_said_and_by_whom_is_shown(tmp_path: Path) -> None:
         path=folder, pooling="lasttoken", padding_side="left", normalize=True, max_seq_length=99, batch_size=4,
         prompts={"STS": "same: ", "passage": "lost: "}, instruction="Instruct: {instruction}\nQuery: {query}",
     )  # fmt: skip
-    text = render(examine(Model(alias="x", spec=spec, text="x"), "cpu", Store(tmp_path / "store")))
+    text = render(*examine(Model(alias="x", spec=spec, text="x"), "cpu", Store(tmp_path / "store")))
     lines = [" ".join(line.split()) for line in text.splitlines()]
     for expected in (
         "modules Transformer(MistralModel) > Pooling the model's files",
@@ -94,14 +94,14 @@ def test_what_is_said_and_by_whom_is_shown(tmp_path: Path) -> None:
 
 def test_model_of_mtebs_registry_is_examined_too(tmp_path: Path) -> None:
     spec = RegistrySpec(name="mteb/baseline-random-encoder")
-    seen = examine(Model(alias="x", spec=spec, text="x"), "cpu", Store(tmp_path))
-    assert not seen.healthy, "random vectors know no paraphrases"
+    (seen,) = examine(Model(alias="x", spec=spec, text="x"), "cpu", Store(tmp_path))
+    assert not seen.sane, "random vectors know no paraphrases"
     assert "before each text of\n  not known" in render(seen)
 
 
 def test_healthy_model_exits_0(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor", "minilm", "--store", str(tmp_path)]) == 0
-    assert capsys.readouterr().out.endswith("\nhealthy\n")
+    assert capsys.readouterr().out.endswith("\nlooks sane\n")
 
 
 def test_sick_model_exits_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -120,6 +120,6 @@ def test_model_that_cannot_be_loaded_exits_1_and_one_that_is_not_there_4(
     (tmp_path / "empty").mkdir()
     store = ["--store", str(tmp_path / "store")]
     assert main(["doctor", str(tmp_path / "empty"), *store]) == 1
-    assert capsys.readouterr().out.endswith("holds no model files\nnot healthy: it cannot be loaded\n")
+    assert capsys.readouterr().out.endswith("holds no model files\nnot sane: a run would refuse it\n")
     assert main(["doctor", "minilmm", *store]) == 4
     assert 'ALIAS = "minilmm" is not in models.toml; did you mean "minilm"?' in capsys.readouterr().err

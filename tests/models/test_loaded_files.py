@@ -21,7 +21,8 @@ from touchstone.models.kinds import identify
 from touchstone.store.folder import Store
 
 JUNK = (
-    "trainer_state.json", "training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth", ".DS_Store", "NOTES.txt",
+    "trainer_state.json", "training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth", ".DS_Store",
+    "NOTES.txt",
     "README.md", "all_results.json", "data_config.json", "generation_config.json", "model.safetensors.bak",
     "sentence_xlnet_config.json", "chat_template.json", "onnx/model.onnx", "eval/results.csv", "runs/events.out",
     "checkpoint-100/model.safetensors", "checkpoint-100/config.json", "1_Pooling/other.json", "flax_model.msgpack",
@@ -103,7 +104,8 @@ def linked(folder: Path) -> Path:
 
 KINDS: dict[str, Build] = {
     "tiny": tiny, "bare": bare, "cross": save_tiny_cross_encoder, "cross of the library": cross_encoder_of_the_library,
-    "subfolder": in_a_subfolder, "pickled": pickled, "pickled beside": pickled_beside, "words in a list": words_in_a_list,
+    "subfolder": in_a_subfolder, "pickled": pickled, "pickled beside": pickled_beside,
+    "words in a list": words_in_a_list,
     "added tokens": added_tokens, "linked": linked, "dense": folders.save_dense, "norm": folders.save_layer_norm,
     "layers": folders.save_layers_weighted, "sharded": folders.save_sharded, "static": folders.save_static,
     "model2vec": folders.save_model2vec, "router": folders.save_router, "words": folders.save_words,

@@ -61,7 +61,7 @@ def narrower(part: str) -> Callable[[Tensors], Tensors]:
         (EncoderSpec, without(NORM), f"1 of its 39 tensors, first {NORM}"),  # the library makes it of ones, not random
         (EncoderSpec, narrower(WIDE), f"1 of its 39 tensors, first {WIDE}"),
         (EncoderSpec, under("module."),
-         "39 of its 39 tensors, first embeddings.word_embeddings.weight; it has 39 that it does not know, first module."),
+         "39 of its 39 tensors, first embeddings.word_embeddings.weight; it has 39 that it does not know, first m"),
         (CrossEncoderSpec, without("classifier"), "2 of its 41 tensors, first classifier.weight"),
         (CrossEncoderSpec, without("pooler"), "2 of its 41 tensors, first bert.pooler.dense.weight"),
     ],

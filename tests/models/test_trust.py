@@ -395,7 +395,7 @@ HARMLESS: list[dict[str, Any]] = [
                              "auto_mapping": {"parent_library": "transformers.models.bert.modeling_bert"}}},
     {"vocab.json": {"weights_only": 5, "auto_map": 6, "trust_remote_code": 7}, "tokenizer.json": {"auto_map": 1}},
     {"training_config.json": {"trust_remote_code": True, "attn_implementation": "org/x"}},
-    {MODULES: [TRANSFORMER, {"type": "sentence_transformers.sentence_transformer.modules.pooling.Pooling", "path": "1"}]},
+    {MODULES: [TRANSFORMER, {"type": "sentence_transformers.models.pooling.Pooling", "path": "1"}]},
     {"router_config.json": {"types": {"query": "sentence_transformers.models.StaticEmbedding"}, "structure": {}}},
 ]  # fmt: skip
 

@@ -12,6 +12,11 @@ from touchstone.errors import ConfigError
 from touchstone.extensions import load_extensions
 from touchstone.files.validation import NO_OTHER_KEYS, WholeNumber
 
+# What would load other files than those that a model is known by.
+OTHER_FILES = {
+    "revision", "code_revision", "subfolder", "cache_dir", "gguf_file", "state_dict", "config", "from_tf", "from_flax",
+    "token", "local_files_only", "force_download", "proxies", "trust_remote_code",
+}  # fmt: skip
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -59,6 +64,9 @@ class WeightsSpec(Spec):
 
     def _refuse_pickles(self) -> None:
         for table, said in (("model_kwargs", self.model_kwargs), ("config_kwargs", self.config_kwargs)):
+            if others := sorted(OTHER_FILES & said.keys()):
+                where = '"id", "path" and "revision" say what is loaded'
+                raise ValueError(f'{table} holds "{others[0]}"; leave it out, for {where}')
             if "weights_only" in said:
                 raise ValueError(f'{table} holds "weights_only"; leave it out, for weights are all that is ever opened')
             if not said.get("use_safetensors", True):

@@ -1,22 +1,28 @@
-"""Examination of a model: how it would be run, and whether a few of its vectors look sane."""
+"""Examination of a model: what was found, how it would be run, and whether a few of its vectors or scores look sane."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.config.models import Model
-from touchstone.config.specs import EncoderSpec
-from touchstone.encoding.checks import COLLAPSED
+from touchstone.config.specs import EncoderSpec, WeightsSpec
+from touchstone.encoding.checks import COLLAPSED, to_numpy
 from touchstone.encoding.encoder import task_text
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import check_names
 from touchstone.formatting import columns
-from touchstone.models.base import OpenModel
-from touchstone.models.kinds import kind_of, open_encoder
+from touchstone.models.base import OpenModel, OpenPipeline, OpenReranker
+from touchstone.models.files.detection import detect
+from touchstone.models.files.listing import in_folder
+from touchstone.models.identity import locate
+from touchstone.models.kinds import kind_of, open_model
+from touchstone.models.tensors import Loaded, noting_tensors
 from touchstone.store.folder import Store
 from touchstone.task_types.registry import all_types
 from touchstone.tasks.catalog import known_tasks
@@ -60,47 +66,137 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """What `examine` saw. ``notes`` are remarks that make no model unhealthy."""
+    """What `examine` saw. ``notes`` are remarks that make no model look insane; ``encodes`` is False of a reranker."""
 
     title: str
     pipeline: tuple[Row, ...]
     prompts: tuple[Row, ...]
     notes: tuple[str, ...]
     checks: tuple[Check, ...]
+    encodes: bool = True
 
     @property
-    def healthy(self) -> bool:
+    def sane(self) -> bool:
         """Whether all checks are well."""
         return all(check.ok for check in self.checks)
 
 
-def examine(model: Model, device: str, store: Store) -> Examination:
-    """Load a model, describe it, and encode a few texts as those of an STS task.
+def examine(model: Model, device: str, store: Store) -> tuple[Examination, ...]:
+    """Load a model as a run does, describe it, and let it encode a few texts or score a few pairs.
+
+    Returns:
+        One examination, or one of each stage of a pipeline.
 
     Raises:
-        ModelError: it cannot be loaded.
+        TouchstoneError: a run would refuse it.
     """
-    opened = open_encoder(model, device, store)
+    if model.stages:
+        return tuple(one for stage in model.stages for one in examine(stage, device, store))
+    with noting_tensors() as noted:
+        opened = open_model(model, device, store)
+    assert not isinstance(opened, OpenPipeline)
     identity = opened.identity
     revision = "no revision" if identity.revision is None else f"revision {identity.revision}"
     said = "as published" if identity.unmodified else "modified or not published"
-    vectors = {size: _encode(opened, size) for size in BATCH_SIZES}
-    return Examination(
-        title=f"{model.alias}: {identity.name}, {revision}, fingerprint {identity.fingerprint}, {said}",
-        pipeline=tuple(_pipeline(model, opened, device)),
-        prompts=tuple(_prompts(opened)),
-        notes=tuple(_notes(opened)),
-        checks=tuple(check_vectors(vectors, opened.settings.dtype)),
+    encodes = isinstance(opened, OpenModel)
+    checks = (
+        check_vectors({size: _encode(opened, size) for size in BATCH_SIZES}, opened.settings.dtype)
+        if isinstance(opened, OpenModel)
+        else check_scores({size: _score(opened, size) for size in BATCH_SIZES}, opened.settings.dtype)
+    )
+    return (
+        Examination(
+            title=f"{model.alias}: {identity.name}, {revision}, fingerprint {identity.fingerprint}, {said}",
+            pipeline=(*_files(model, store), *_tensors(noted), *_pipeline(model, opened, device)),
+            prompts=tuple(_prompts(opened)) if isinstance(opened, OpenModel) else (),
+            notes=(*(_notes(opened) if isinstance(opened, OpenModel) else ()), _real_test(model, opened)),
+            checks=tuple(checks),
+            encodes=encodes,
+        ),
+    )
+
+
+def _files(model: Model, store: Store) -> Iterator[Row]:
+    """Tell what the files of a model say it is, which are loaded, and from where."""
+    if not isinstance(model.spec, WeightsSpec):
+        return
+    weights = locate(model, store)
+    folder, names = Path(weights.place), [*weights.names()]
+    size = sum((folder / name).stat().st_size for name in names)
+    found = detect(in_folder(folder)) or "transformer without modules.json"
+    yield Row(name="found", value=f"a {found}: {len(names)} files are loaded, {size / 1e6:.1f} MB", source=str(folder))
+    if elsewhere := weights.are.get("elsewhere"):
+        yield Row(name="from elsewhere", value=", ".join(elsewhere), source="named by the model's files")
+
+
+def _tensors(noted: Sequence[Loaded]) -> Iterator[Row]:
+    """Tell how many tensors of a model's transformers are from its files."""
+    for one in noted:
+        value = f"{len(one.tensors) - len(one.missing)} of {len(one.tensors)} tensors are from the files"
+        if one.missing:
+            value += f"; the others reach nothing, first {one.missing[0]}"
+        yield Row(name="weights", value=value, source="the library's report")
+
+
+def _real_test(model: Model, opened: OpenModel | OpenReranker) -> str:
+    """Say what these checks cannot see, and what would: a score that somebody else got."""
+    encodes = isinstance(opened, OpenModel)
+    unseen = "a wrong pooling or a missing prompt" if encodes else "a missing prompt or other weights"
+    task = "STSBenchmark" if encodes else "AskUbuntuDupQuestions"
+    command = shlex.join(["pytest", "evals", "--model", model.text, "--task", task, "--baseline", "off"])
+    of = model.spec.published or opened.identity.name
+    return (
+        f"{unseen} can pass these checks; the real test is a score that the card of {of} claims, as that of: {command}"
     )
 
 
 def render(examination: Examination) -> str:
     """Return an examination as plain text."""
-    lines = [examination.title, "", *_table(examination.pipeline), "", "before each text of"]
-    lines += [f"  {line}" for line in _table(examination.prompts)] or ["  not known"]
+    lines = [examination.title, "", *_table(examination.pipeline), ""]
+    if examination.encodes:
+        lines += ["before each text of", *([f"  {line}" for line in _table(examination.prompts)] or ["  not known"])]
     lines += [f"note: {note}" for note in examination.notes]
     lines += ["", *(f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.found}" for check in examination.checks)]
-    return "\n".join([*lines, "healthy" if examination.healthy else "not healthy"])
+    return "\n".join([*lines, "looks sane" if examination.sane else "does not look sane"])
+
+
+def check_scores(scores: Mapping[int, Vectors], dtype: str | None) -> Iterator[Check]:
+    """Look at the scores of each first text of `PAIRS` with each second one.
+
+    Args:
+        scores: by batch size; each of shape (pairs, pairs).
+        dtype: of the model's weights.
+    """
+    first, second = (scores[size].astype(np.float64) for size in BATCH_SIZES)
+    finite = bool(np.isfinite(first).all() and np.isfinite(second).all())
+    yield Check(name="every number is finite", ok=finite, found="yes" if finite else "NaN or infinity is among them")
+    if not finite:
+        return
+    count = len(PAIRS)
+    best = int((first.argmax(axis=1) == np.arange(count)).sum())
+    yield Check(name="the like is scored best", ok=best >= count - 1, found=f"for {best} of {count} texts")
+    away = float(np.abs(first - second).max() / max(1.0, float(np.abs(first).max())))
+    within = SAME_WITHIN.get(dtype or "float32", SAME_WITHIN_HALF)
+    sizes = " and ".join(map(str, BATCH_SIZES))
+    yield Check(name=f"scores are the same at batch sizes {sizes}", ok=away <= within, found=f"{away:.1e} apart")
+
+
+def _score(opened: OpenReranker, batch_size: int) -> Vectors:
+    """Score each first text of `PAIRS` with each second one, so many pairs at a time; shape (pairs, pairs)."""
+    pairs = [(first, second) for first, _ in PAIRS for _, second in PAIRS]
+    parts = [
+        _as_mteb(opened, [pair[0] for pair in part], [pair[1] for pair in part])
+        for part in (pairs[at : at + batch_size] for at in range(0, len(pairs), batch_size))
+    ]
+    return np.concatenate(parts).reshape(len(PAIRS), len(PAIRS))
+
+
+def _as_mteb(opened: OpenReranker, queries: list[str], documents: list[str]) -> Vectors:
+    from datasets import Dataset
+    from torch.utils.data import DataLoader
+
+    sides: Any = [DataLoader(cast("Any", Dataset.from_dict({"text": one}))) for one in (queries, documents)]
+    return to_numpy(opened.for_mteb(Meter()).predict(*sides, **{**opened.encode_kwargs, "batch_size": len(queries)}))
 
 
 def check_vectors(vectors: Mapping[int, Vectors], dtype: str | None) -> Iterator[Check]:
@@ -173,8 +269,8 @@ def _encode(opened: OpenModel, batch_size: int) -> Vectors:
     return np.asarray(plain, dtype=np.float32)
 
 
-def _pipeline(model: Model, opened: OpenModel, device: str) -> Iterator[Row]:
-    spec, settings, loaded = model.spec, opened.settings, cast("Any", opened.module)
+def _pipeline(model: Model, opened: OpenModel | OpenReranker, device: str) -> Iterator[Row]:
+    spec, settings, loaded = model.spec, opened.settings, cast("Any", getattr(opened, "module", None))
     named = spec.changes()
 
     rest = "the server" if kind_of(model).served else "the model's files"
@@ -188,9 +284,11 @@ def _pipeline(model: Model, opened: OpenModel, device: str) -> Iterator[Row]:
         yield row("parameters", f"{sum(each.numel() for each in loaded.parameters()) / 1e6:.1f} million")
         if (side := getattr(getattr(loaded, "tokenizer", None), "padding_side", None)) is not None:
             yield row("padding side", side, "padding_side")  # static vectors are not padded
-    yield row("pooling", settings.pooling, "pooling")
-    yield row("longest text", settings.max_length and f"{settings.max_length} tokens", "max_seq_length")
-    yield row("dimensions", settings.dimension, "truncate_dim")
+    longest = f"{settings.max_length} tokens" if settings.max_length else None if kind_of(model).served else "no limit"
+    yield row("longest text", longest, "max_seq_length")
+    if isinstance(opened, OpenModel):
+        yield row("pooling", settings.pooling, "pooling")
+        yield row("dimensions", settings.dimension, "truncate_dim")
     if isinstance(spec, EncoderSpec):
         yield row("length 1", _normalizes(spec, loaded), "normalize")
         yield row("quantize", settings.quantize or "no", "quantize", "default")

@@ -3,6 +3,8 @@
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -103,6 +105,8 @@ def construct(
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of a tenth of a second, in a test's own line
+    if (Path(weights.place) / "adapter_config.json").is_file():
+        _need_peft(alias, weights.called)
     model_kwargs = dict(spec.model_kwargs)
     if spec.dtype != "auto":
         model_kwargs["dtype"] = spec.dtype
@@ -123,6 +127,18 @@ def construct(
             raise ModelError(f"{alias}: {ask_for_trust(weights.called)}") from error
         raise ModelError(f"{alias}: cannot be loaded from {weights.called}: {_on_one_line(error)}") from error
     return loaded, noted
+
+
+def _need_peft(alias: str, place: str) -> None:
+    """Refuse an adapter where the package that puts it on its base is not there, or too old for transformers."""
+    from transformers.integrations.peft import MIN_PEFT_VERSION
+    from transformers.utils.peft_utils import check_peft_version
+
+    try:
+        check_peft_version(min_version=MIN_PEFT_VERSION)
+    except ValueError:
+        how = "pip install peft" if find_spec("peft") is None else f'pip install "peft>={MIN_PEFT_VERSION}"'
+        raise ModelError(f"{alias}: {place} is an adapter, which needs the package peft: {how}") from None
 
 
 def _on_one_line(error: Exception) -> str:

@@ -227,7 +227,7 @@ class Session:
             except (TouchstoneError, OSError) as error:
                 notes.append(str(error))
                 code = 1
-        return Finished(run=run, notes=tuple(notes), exit_code=code)
+        return Finished(run=run, notes=(*notes, *self._how_to_examine(records)), exit_code=code)
 
     def _judge_models(self, records: tuple[Record, ...]) -> tuple[SuiteVerdict, ...]:
         key = suites_key(records)
@@ -257,6 +257,14 @@ class Session:
         options = self.options
         words = [*options.command, "--model", self.plan.models[case.alias].text, "--task", case.task.name]
         return shlex.join([*words, "--against", options.against] if options.against else words)
+
+    def _how_to_examine(self, records: Iterable[Record]) -> Iterator[str]:
+        """Return the command that examines each model that could not be opened."""
+        refused = (record.alias for record in records if (record.error or "").startswith(f"{record.alias}: "))
+        for alias in dict.fromkeys(refused):
+            more = [word for file in self.options.models_files for word in ("--models", str(file))]
+            command = shlex.join(["touchstone", "doctor", self.plan.models[alias].text, *more])
+            yield f"{alias}: look at what was found with: {command}"
 
     def _how_to_record(self, case: Case) -> str:
         """Return what is missing and the command that records it."""

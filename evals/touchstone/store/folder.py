@@ -79,9 +79,9 @@ class Store:
         """Return the sha256 of a file, remembered for as long as size, times and inode stay the same."""
         return self._memo.of(path)
 
-    def watching(self) -> AbstractContextManager[Watch]:
-        """Watch all files that are hashed meanwhile, to see later whether they are still what they were."""
-        return self._memo.watching()
+    def watching(self, *folders: Path) -> AbstractContextManager[Watch]:
+        """Watch all files that are hashed meanwhile, and folders, to see later whether they are what they were."""
+        return self._memo.watching(*folders)
 
     def one_write_of_hashes(self) -> AbstractContextManager[None]:
         """Remember the hashes of many files with one write at the end."""

@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from stat import S_ISLNK
+from typing import Any, BinaryIO
 
 from pydantic import TypeAdapter
 
@@ -25,21 +27,40 @@ _SEEN = TypeAdapter(dict[str, Seen])
 
 
 class Watch:
-    """The files that were hashed since it began, each as it was when it was first hashed."""
+    """The files that were hashed since it began, each as it was when it was first hashed, and the way to it.
 
-    def __init__(self) -> None:
-        self._files: dict[Path, Status] = {}
+    Args:
+        folders: a folder at or below one of these that was changed or moved, also one that came back, is seen too.
+    """
+
+    def __init__(self, *folders: Path) -> None:
+        self._folders = folders
+        self._files: dict[Path, tuple[Status | None, object]] = {}
 
     def note(self, path: Path, status: Status) -> None:
         """Add a file; what is known of it stays."""
-        self._files.setdefault(path, status)
+        if path not in self._files:
+            self._files[path] = status, self._way_to(path)
 
     def moved(self) -> Path | None:
         """Return a file that is not what it was, None where all are.
 
         One that holds the same bytes again has moved too: nobody knows what was read meanwhile.
         """
-        return next((path for path, status in self._files.items() if _status(path) != status), None)
+        return next((path for path, known in self._files.items() if (_status(path), self._way_to(path)) != known), None)
+
+    def _way_to(self, path: Path) -> object:
+        """Return what tells whether a path leads elsewhere, or did: its folders, and its links, which are files too."""
+        way: list[object] = [os.path.realpath(path)]
+        for step in (path, *path.parents):
+            with suppress(OSError):
+                own, within = step.lstat(), any(step.is_relative_to(folder) for folder in self._folders)
+                link = S_ISLNK(own.st_mode)
+                way.append((own.st_ino, own.st_ctime_ns if link or (within and step != path) else None))
+                if link and step != path and within:
+                    led = step.stat()
+                    way.append((led.st_ino, led.st_ctime_ns))
+        return way
 
 
 class Hashes:
@@ -56,9 +77,9 @@ class Hashes:
         self._watches: list[Watch] = []
 
     @contextmanager
-    def watching(self) -> Iterator[Watch]:
+    def watching(self, *folders: Path) -> Iterator[Watch]:
         """Watch all files that are hashed meanwhile; they can be looked at for as long as the watch is kept."""
-        watch = Watch()
+        watch = Watch(*folders)
         self._watches.append(watch)
         try:
             yield watch
@@ -70,13 +91,15 @@ class Hashes:
         seen = _at_rest(path)
         for watch in self._watches:
             watch.note(path, seen)
-        memo = self._load()
-        name = str(path.resolve())
+        memo, name = self._load(), os.path.realpath(path)
         known = memo.get(name)
         if known is not None and known[:4] == seen:
             return known[4]
-        digest = sha256_of(path)
-        memo[name] = (*seen, digest)
+        # Status and content are those of one open file, whatever the path leads to by now.
+        with path.open("rb") as file:
+            opened, digest = _status(file.fileno()), _read(file)
+            if opened is not None and _status(file.fileno()) == opened:
+                memo[name] = (*opened, digest)
         if not self._gathering:
             self._write()
         return digest
@@ -115,10 +138,10 @@ class Hashes:
         return self._known
 
 
-def _status(path: Path) -> Status | None:
-    """Return how a file is, None where there is none; of a link, what it leads to."""
+def _status(file: Path | int) -> Status | None:
+    """Return how a file is, by its path or open, None where there is none; of a link, what it leads to."""
     try:
-        found = path.stat()
+        found = os.stat(file)  # noqa: PTH116  # of an open file too
     except OSError:
         return None
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
@@ -126,18 +149,21 @@ def _status(path: Path) -> Status | None:
 
 def _at_rest(path: Path) -> Status:
     """Return how a file is, one tick after its last change: an earlier look could not tell that from another one."""
-    found = path.stat()
-    age = time.time_ns() - found.st_ctime_ns
+    age = time.time_ns() - path.stat().st_ctime_ns
     if 0 <= age < TICK:
         time.sleep((TICK - age) / 1e9)
-        found = path.stat()
+    found = path.stat()
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, read in parts."""
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            digest.update(chunk)
+        return _read(file)
+
+
+def _read(file: BinaryIO) -> str:
+    digest = hashlib.sha256()
+    while chunk := file.read(CHUNK):
+        digest.update(chunk)
     return digest.hexdigest()

@@ -1,12 +1,13 @@
 """What a task's data is known by, before it is read: the key of what was measured on it."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from touchstone.errors import SourceError, TouchstoneError
 from touchstone.records.cases import Source, TaskInfo
 from touchstone.store.folder import Store
 from touchstone.tasks.custom import files_of
-from touchstone.tasks.registry import load_registry
+from touchstone.tasks.registry import Definition, load_registry
 from touchstone.tasks.sources import find_content
 
 
@@ -17,11 +18,9 @@ def identify_data(info: TaskInfo, source: Source, store: Store) -> str | None:
     """
     if info.folder is not None:
         return store.files_sha256(files_of(info))
-    registry = load_registry()
-    task = registry.tasks.get(info.name)
-    if task is None:
+    sets = _sets(info)
+    if not sets:
         return None  # added to mteb in this process
-    sets = [registry.tasks[part.task] for part in task.parts] or [task]
     if source.kind == "hub":
         return "\n".join(f"{one.dataset}@{one.revision}" for one in sets)
     try:
@@ -30,9 +29,22 @@ def identify_data(info: TaskInfo, source: Source, store: Store) -> str | None:
         return None  # measuring says what is missing
 
 
+def _folders(info: TaskInfo, source: Source) -> list[Path]:
+    if info.folder is not None or source.path is None:
+        return [] if info.folder is None else [info.folder]
+    return [source.path / one.dataset for one in _sets(info)]
+
+
+def _sets(info: TaskInfo) -> list[Definition]:
+    """Return the tasks whose data a task is on: itself, or the children of an aggregate; none where it is not known."""
+    registry = load_registry()
+    task = registry.tasks.get(info.name)
+    return [] if task is None else [registry.tasks[part.task] for part in task.parts] or [task]
+
+
 def watch_data(info: TaskInfo, source: Source, store: Store) -> Callable[[], None]:
     """Look at the files of a task's data; return what looks at them again, and raises SourceError if one has moved."""
-    with store.watching() as watch:
+    with store.watching(*_folders(info, source)) as watch:
         before = identify_data(info, source, store)
 
     def check() -> None:

@@ -4,6 +4,7 @@ What is loaded is loaded from that folder alone, so that a failing answer for on
 library's fall-back, another architecture.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -15,7 +16,9 @@ from typing import TypeVar
 from touchstone.errors import ModelError, first_line
 from touchstone.models.files.listing import ModelFiles, parent_of
 from touchstone.store.folder import Store
+from touchstone.store.hashes import sha256_of
 
+SECONDS = 30
 COMMIT = re.compile(r"[0-9a-f]{40}")
 T = TypeVar("T")
 # Of a repository that was brought whole the cache has this, which nobody asks for by name.
@@ -24,16 +27,12 @@ OF_EVERY_REPOSITORY = ".gitattributes"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """A repository at one commit, whose files are brought when they are asked for.
-
-    ``folder`` is where they come to lie. ``sha256`` are the hashes that the hub says of large files, by name.
-    """
+    """A repository at one commit, whose files are brought when they are asked for, to lie in ``folder``."""
 
     repository: str
     commit: str
     folder: Path
     files: ModelFiles
-    sha256: Mapping[str, str]
 
 
 def open_snapshot(repository: str, revision: str | None, store: Store) -> Snapshot:
@@ -58,8 +57,7 @@ def open_snapshot(repository: str, revision: str | None, store: Store) -> Snapsh
         find=partial(_bring, repository, commit, folder, listed),
         names=lambda inside: sorted(name.rpartition("/")[2] for name in listed if parent_of(name) == inside),
     )
-    hashes = {name: sha256 for name, sha256 in listed.items() if sha256 is not None}
-    return Snapshot(repository=repository, commit=commit, folder=folder, files=files, sha256=hashes)
+    return Snapshot(repository=repository, commit=commit, folder=folder, files=files)
 
 
 def reference_of(repository: str) -> Path:
@@ -85,14 +83,16 @@ def _resolve(repository: str, revision: str | None) -> str:
         if not reference.is_file():
             raise _offline(repository)
         return reference.read_text().strip()
-    commit = str(_ask(repository, lambda: huggingface_hub.HfApi().model_info(repository, revision=revision).sha))
+    commit = str(
+        _ask(repository, lambda: huggingface_hub.HfApi().model_info(repository, revision=revision, timeout=SECONDS).sha)
+    )
     reference.parent.mkdir(parents=True, exist_ok=True)
     reference.write_text(commit)
     return commit
 
 
 def _list(repository: str, commit: str, folder: Path, store: Store) -> dict[str, str | None]:
-    """Return the names of all files of a commit, each with the sha256 that the hub says of it, None for none."""
+    """Return the names of all files of a commit, each with the hash that the hub says of it, None for none."""
     import huggingface_hub
 
     def ask() -> str:
@@ -103,8 +103,13 @@ def _list(repository: str, commit: str, folder: Path, store: Store) -> dict[str,
             here = [path for path in folder.rglob("*") if path.is_file()]
             return json.dumps({path.relative_to(folder).as_posix(): None for path in here})
         api = huggingface_hub.HfApi()
-        info = _ask(repository, lambda: api.model_info(repository, revision=commit, files_metadata=True))
-        return json.dumps({one.rfilename: one.lfs and one.lfs.sha256 for one in info.siblings or ()})
+        info = _ask(
+            repository, lambda: api.model_info(repository, revision=commit, files_metadata=True, timeout=SECONDS)
+        )
+        if info.sha != commit:
+            raise ModelError(f'the hub gives no model "{repository}": asked for {commit}, it answered {info.sha}')
+        # Of large files it says the sha256, of small ones git's name of their content.
+        return json.dumps({one.rfilename: one.lfs.sha256 if one.lfs else one.blob_id for one in info.siblings or ()})
 
     found: dict[str, str | None] = json.loads(store.remember(f"{repository}@{commit}", ask))
     return found
@@ -121,14 +126,31 @@ def _bring(repository: str, commit: str, folder: Path, listed: Mapping[str, str 
         return path
     if huggingface_hub.is_offline_mode():
         raise _offline(repository)
-    return Path(_ask(repository, lambda: huggingface_hub.hf_hub_download(repository, name, revision=commit)))
+    brought = Path(_ask(repository, lambda: huggingface_hub.hf_hub_download(repository, name, revision=commit)))
+    if (said := listed[name]) is not None and said not in (sha256_of(brought), git_blob(brought)):
+        brought.resolve().unlink()
+        brought.unlink(missing_ok=True)
+        raise ModelError(f"{name} of {repository} came damaged, and was removed; run again")
+    return brought
+
+
+def git_blob(path: Path) -> str:
+    """Return git's name of a file's content."""
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
 def _ask(repository: str, ask: Callable[[], T]) -> T:
+    from huggingface_hub import constants
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
     try:
         return ask()
-    except ModelError:
-        raise
+    except GatedRepoError as error:
+        place = f"{constants.ENDPOINT}/{repository}"
+        raise ModelError(f'"{repository}" is gated; ask for access at {place}, then set HF_TOKEN') from error
+    except RepositoryNotFoundError as error:
+        raise ModelError(f'"{repository}" is missing or private; mend the name, or set HF_TOKEN') from error
     except Exception as error:  # the client raises its own errors, those of httpx, and OSError
         raise ModelError(f'the hub gives no model "{repository}": {first_line(error)}') from error
 

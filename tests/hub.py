@@ -1,0 +1,190 @@
+"""A hub on loopback that speaks what the real clients ask: commits, large files on another host, faults on demand.
+
+By hand: ``python -m tests.hub FOLDER`` serves ``FOLDER/org/name/`` as repositories of one commit, for
+``HF_ENDPOINT=http://127.0.0.1:PORT``.
+"""
+
+import hashlib
+import json
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+# Larger files are kept elsewhere, as with Git LFS: their ETag is their sha256, and they come by a redirect.
+LARGE = 10_000
+PATHS = re.compile(r"/(?P<api>api/)?(?:(?P<kind>models|datasets)/)?(?P<id>[\w.-]+/[\w.-]+)(?:/(?P<rest>.*))?")
+Files = dict[str, bytes]
+# Answers a request by itself, or returns False.
+Fault = Callable[["Handler", str], bool]
+
+
+@dataclass
+class Repository:
+    """Commits, the last of which is ``main``; ``needs`` is the status that whoever has no token gets, such as 403."""
+
+    commits: dict[str, Files] = field(default_factory=dict)
+    branches: dict[str, str] = field(default_factory=dict)
+    needs: int | None = None
+
+    def commit(self, files: Files, branch: str = "main") -> str:
+        """Add a commit with exactly these files, and return its hash."""
+        text = repr((len(self.commits), sorted((name, hash_of(content)) for name, content in files.items())))
+        sha = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+        self.commits[sha] = dict(files)
+        self.branches[branch] = sha
+        return sha
+
+
+@dataclass
+class Hub:
+    """The repositories of a hub, a fault if there is one, and the requests so far: method, path and status."""
+
+    address: str
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    fault: Fault | None = None
+    requests: list[tuple[str, str, int]] = field(default_factory=list)
+
+    def add(self, name: str, files: Files, kind: str = "models") -> str:
+        """Add a commit to a repository, which is made where there is none; return its hash."""
+        return self.repositories.setdefault(f"{kind}/{name}", Repository()).commit(files)
+
+    def asked(self, part: str = "") -> list[str]:
+        """Return the paths of requests that hold a text."""
+        return [path for _, path, _ in self.requests if part in path]
+
+
+def files_in(folder: Path) -> Files:
+    """Read all files of a folder."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }
+
+
+def hash_of(content: bytes) -> str:
+    """Return the sha256 of a large file, the git blob's sha1 of a small one."""
+    if len(content) > LARGE:
+        return hashlib.sha256(content).hexdigest()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+
+
+def large(content: bytes) -> dict[str, Any] | None:
+    """Return what the hub says of a large file, None for a small one."""
+    if len(content) <= LARGE:
+        return None
+    return {"sha256": hash_of(content), "size": len(content), "pointerSize": 1}
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers for the hub of its server."""
+
+    protocol_version = "HTTP/1.1"
+    hub: Hub
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+    def do_HEAD(self) -> None:
+        """Answer without a body."""
+        self._answer()
+
+    def do_GET(self) -> None:
+        """Answer."""
+        self._answer()
+
+    def send(self, status: int, body: bytes = b"", **headers: str) -> None:
+        """Send a whole answer."""
+        self.hub.requests.append((self.command, self.path, status))
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def refuse(self, status: int, code: str) -> None:
+        """Send an error as the hub does."""
+        self.send(status, X_Error_Code=code, X_Error_Message=code)
+
+    def _answer(self) -> None:
+        path = unquote(urlsplit(self.path).path)
+        if self.hub.fault is not None and self.hub.fault(self, path):
+            return
+        found = PATHS.fullmatch(path)
+        kind = "models" if found is None or found["kind"] is None else found["kind"]
+        repository = None if found is None else self.hub.repositories.get(f"{kind}/{found['id']}")
+        if repository is None or found is None:
+            self.refuse(401, "RepoNotFound")
+        elif repository.needs is not None and not self.headers.get("Authorization"):
+            self.refuse(repository.needs, "GatedRepo" if repository.needs == 403 else "RepoNotFound")
+        elif found["api"]:
+            self._tell(found["id"], repository, found["rest"] or "")
+        else:
+            self._give(repository, found["rest"] or "")
+
+    def _tell(self, name: str, repository: Repository, rest: str) -> None:
+        sha = self._commit(repository, rest.removeprefix("revision/") or "main")
+        if sha is None:
+            return
+        siblings = [
+            {"rfilename": file, "size": len(content), "blobId": hash_of(content), "lfs": large(content)}
+            for file, content in repository.commits[sha].items()
+        ]
+        body = json.dumps({"id": name, "modelId": name, "sha": sha, "siblings": siblings, "tags": []}).encode()
+        self.send(200, body, Content_Type="application/json")
+
+    def _give(self, repository: Repository, rest: str) -> None:
+        _, _, rest = rest.partition("resolve/")
+        revision, _, file = rest.partition("/")
+        sha = self._commit(repository, revision)
+        content = None if sha is None else repository.commits[sha].get(file)
+        if sha is None or content is None:
+            if sha is not None:
+                self.refuse(404, "EntryNotFound")
+            return
+        tag = f'"{hash_of(content)}"'
+        host = self.headers.get("Host", "")
+        if len(content) > LARGE and host.startswith("127.0.0.1"):
+            place = f"http://{host.replace('127.0.0.1', 'localhost')}{self.path}"
+            self.send(302, X_Repo_Commit=sha, X_Linked_ETag=tag, X_Linked_Size=str(len(content)), Location=place)
+            return
+        start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")[0])
+        more = {"Content_Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}
+        self.send(206 if start else 200, content[start:], X_Repo_Commit=sha, ETag=tag, **more)
+
+    def _commit(self, repository: Repository, revision: str) -> str | None:
+        sha = repository.branches.get(revision, revision)
+        if sha in repository.commits:
+            return sha
+        self.refuse(404, "RevisionNotFound")
+        return None
+
+
+@contextmanager
+def serve() -> Iterator[Hub]:
+    """Serve a hub on a free port of loopback."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("One", (Handler,), {}))
+    hub = Hub(f"http://127.0.0.1:{server.server_port}")
+    server.RequestHandlerClass.hub = hub  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+if __name__ == "__main__":
+    with serve() as served:
+        for folder in sorted(Path(sys.argv[1]).glob("*/*")):
+            served.add(f"{folder.parent.name}/{folder.name}", files_in(folder))
+            served.add(f"{folder.parent.name}/{folder.name}", files_in(folder), "datasets")
+        print(f"HF_ENDPOINT={served.address}", flush=True)
+        threading.Event().wait()
