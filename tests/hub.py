@@ -129,8 +129,16 @@ class Handler(BaseHTTPRequestHandler):
             self._give(repository, found["rest"] or "")
 
     def _tell(self, name: str, repository: Repository, rest: str) -> None:
-        sha = self._commit(repository, rest.removeprefix("revision/") or "main")
+        what, _, revision = rest.partition("/")
+        sha = self._commit(repository, revision or "main")
         if sha is None:
+            return
+        if what == "tree":
+            tree = [
+                {"type": "file", "path": file, "size": len(content), "oid": hash_of(content)}
+                for file, content in repository.commits[sha].items()
+            ]
+            self.send(200, json.dumps(tree).encode(), Content_Type="application/json")
             return
         siblings = [
             {"rfilename": file, "size": len(content), "blobId": hash_of(content), "lfs": large(content)}

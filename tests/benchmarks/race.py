@@ -331,14 +331,14 @@ class Trap:
         self._wrap(hashes.Hashes, "of", self._around_hash, "before hashing")
         self._wrap(hashes, "_at_rest", self._after_look, "while hashing")
         if thing.of in ("tiny", "judge"):
-            owner = loading if thing.of == "tiny" else cross_encoders
-            self._wrap(owner, "construct", self._around_load, thing.of)
+            self._wrap(loading if thing.of == "tiny" else cross_encoders, "construct", self._around_load, thing.of)
         else:
             self._wrap(opening, "_open_custom" if thing.of == "Tickets" else "_load", self._around_load, thing.of)
         sys.addaudithook(self._look)
         scores = thing.of == "judge"
         reranker: tuple[Any, str] = (cross_encoders.BatchedReranker, "score")
-        self._wrap(*(reranker if scores else (batching.BatchedModel, "_run")), self._around_batch, "")
+        owner, name = reranker if scores else (batching.BatchedModel, "_run")
+        self._wrap(owner, name, self._around_batch, "")
         self._wrap(case, "_evaluate", self._around_evaluation, "")
         self._wrap(folder.Store, "put", self._around_keeping, "")
         self._wrap(folder.Store, "write_samples", self._around_keeping, "")

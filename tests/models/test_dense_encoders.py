@@ -197,7 +197,7 @@ def test_tokens_are_counted_by_the_route_that_reads_the_text(tmp_path: Path) -> 
 
 def test_model_without_a_route_for_plain_texts_is_examined_as_documents(tmp_path: Path, store: Store) -> None:
     spec = EncoderSpec(path=save_router(tmp_path / "model", default=None))
-    found = examine(Model(alias="x", spec=spec, text="x"), "cpu", store)
+    (found,) = examine(Model(alias="x", spec=spec, text="x"), "cpu", store)
     assert [check.name for check in found.checks if "batch sizes" in check.name and check.ok]
 
 

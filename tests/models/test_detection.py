@@ -11,14 +11,16 @@ import pytest
 
 from tests.encoders import save_tiny_cross_encoder, save_tiny_model
 from touchstone.config.base import Spec
-from touchstone.config.models import Model
+from touchstone.config.models import Model, load_models
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
 from touchstone.errors import ModelError
 from touchstone.models.examination import examine
 from touchstone.models.files.detection import check_kind, detect
 from touchstone.models.files.listing import in_folder
+from touchstone.models.files.trust import needs_trust
 from touchstone.models.kinds import open_encoder, open_reranker
 from touchstone.store.folder import Store
+from touchstone.store.modelscope import Fetched
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 DENSE, CROSS = "sentence-transformers", "cross-encoder"
@@ -211,6 +213,70 @@ def test_what_cannot_be_told_or_run_is_one_sentence(
         check_kind(kind, in_folder(write(tmp_path, files)))
     assert str(caught.value).startswith(str(tmp_path))
     assert sentence in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "config.json", "modules.json"])
+def test_pointer_to_a_file_that_git_did_not_fetch_is_told_by_name(name: str, tmp_path: Path) -> None:
+    folder = save_tiny_model(tmp_path / "model")
+    (folder / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    expected = f"{folder}: {name} is a Git LFS pointer, not the file itself; run git lfs pull"
+    assert refusal(EncoderSpec(path=folder), tmp_path / "store") == expected
+
+
+@pytest.mark.parametrize("name", ["cross", "sparse", "pickle", "python", "pointer"])
+def test_a_folder_of_modelscope_is_refused_like_any_other(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = {"cross": save_tiny_cross_encoder, "sparse": save_sparse}.get(name, save_tiny_model)(tmp_path / "model")
+    said = {
+        "pickle": {"model_args": {"weights_only": False}},
+        "python": {"config_args": {"auto_map": {"AutoModel": "m.M"}}},
+    }
+    if name in said:
+        write(folder, {"sentence_bert_config.json": said[name]})
+    if name == "pointer":
+        write(folder, {"model.safetensors": "version https://git-lfs.github.com/spec/v1"})
+    monkeypatch.setattr("touchstone.models.identity.fetch_model", lambda *_: Fetched(folder=folder, revision="master"))
+    words = {"cross": WRITE_CROSS, "sparse": SPARSE, "pickle": "which would open pickled weights",
+             "python": "needs Python that its publisher wrote", "pointer": "is a Git LFS pointer"}  # fmt: skip
+    found = refusal(EncoderSpec(id="org/name", hub="modelscope", pooling="mean"), tmp_path / "store")
+    assert found is not None
+    assert words[name] in found
+
+
+# What the repositories of models.toml hold of what decides a kind, as they are published.
+ST = [{"type": "sentence_transformers.models.Transformer", "path": ""},
+      {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}]  # fmt: skip
+JINA = {"AutoConfig": "jinaai/jina-bert-implementation--configuration_bert.JinaBertConfig",
+        "AutoModel": "jinaai/jina-bert-implementation--modeling_bert.JinaBertModel"}  # fmt: skip
+CPM = {"AutoConfig": "configuration_minicpm.MiniCPMConfig", "AutoModel": "modeling_minicpm.MiniCPMModel",
+       "AutoModelForSequenceClassification": "modeling_minicpm.MiniCPMForSequenceClassification"}  # fmt: skip
+XLM = {"AutoConfig": "configuration_xlm_roberta.XLMRobertaFlashConfig",
+       "AutoModelForSequenceClassification": "modeling_xlm_roberta.XLMRobertaForSequenceClassification"}  # fmt: skip
+SCORE = {"id2label": {"0": "LABEL_0"}}
+PUBLISHED: dict[str, dict[str, Any]] = {
+    "minilm": {MODULES: ST, CONFIG: BERT},
+    "all-minilm-l6-v2": {MODULES: ST, CONFIG: BERT},
+    "all-mpnet-base-v2": {MODULES: ST, CONFIG: {"architectures": ["MPNetForMaskedLM"]}},
+    "bge-large-en": {MODULES: ST, CONFIG: BERT},
+    "sfr-embedding-mistral": {MODULES: ST, CONFIG: {"architectures": ["MistralModel"]}},
+    "jina-embeddings-v2-small-en": {MODULES: ST, CONFIG: {"architectures": ["JinaBertForMaskedLM"], "auto_map": JINA}},
+    "m3e-base": {MODULES: ST, CONFIG: BERT},
+    "minicpm-reranker": {CONFIG: {"architectures": ["MiniCPM"], "auto_map": CPM, **SCORE}},
+    "jina-reranker-v2-base-multilingual":
+        {CONFIG: {"architectures": ["XLMRobertaForSequenceClassification"], "auto_map": XLM, **SCORE}},
+}  # fmt: skip
+
+
+def test_every_named_model_is_of_the_kind_that_its_files_say(tmp_path: Path) -> None:
+    named: Any = {
+        name: spec for name, spec in load_models().items() if isinstance(spec, EncoderSpec | CrossEncoderSpec)
+    }
+    assert named.keys() == PUBLISHED.keys()
+    for name, spec in named.items():
+        files = in_folder(write(tmp_path / name, {**PUBLISHED[name], "model.safetensors": "x"}))
+        check_kind(spec.kind, files)
+        assert needs_trust(files) == spec.trust_remote_code, name
 
 
 def test_weights_beside_an_export_are_loaded(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
@@ -16,8 +17,9 @@ from tests.builders import make_case, make_identity, write_retrieval
 from tests.encoders import save_tiny_model
 from touchstone.config.options import Options
 from touchstone.environment import describe_environment
-from touchstone.errors import BaselineError
+from touchstone.errors import BaselineError, ModelError, SourceError
 from touchstone.judging.gate import Comparison, judge
+from touchstone.measuring import case as case_module
 from touchstone.measuring.case import OpenCase
 from touchstone.records.cases import Case
 from touchstone.records.examples import Shown
@@ -392,3 +394,71 @@ def test_the_hash_of_code_is_of_names_and_content(tmp_path: Path) -> None:
     (tmp_path / "a.py").rename(tmp_path / "b.py")
     assert hash_code(tmp_path, set()) != one
     assert hash_code(tmp_path, {"b"}) == hash_code(tmp_path / "nothing", set())
+
+
+@pytest.mark.parametrize("moment", ["hashed", "loaded", "encoded"])
+@pytest.mark.parametrize("back", [False, True])
+def test_weights_that_change_while_they_are_measured_leave_nothing(
+    project: Project, moment: str, back: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A longer run of this by hand is tests/benchmarks/race.py."""
+    weights = project.folder / "model" / "model.safetensors"
+    own, other = weights.read_bytes(), save_tiny_model(tmp_path / "other", seed=9) / "model.safetensors"
+    place = {
+        "hashed": "touchstone.models.loading.construct",
+        "loaded": "touchstone.models.sentence_transformers.check_prompts",
+        "encoded": "touchstone.measuring.case.evaluate",
+    }[moment]
+    call = resolve_name(place.rpartition(".")[0]).__dict__[place.rpartition(".")[2]]
+
+    def changing(*args: Any, **kwargs: Any) -> Any:
+        weights.write_bytes(other.read_bytes())
+        found = call(*args, **kwargs)
+        if back:
+            weights.write_bytes(own)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(place, changing)
+        with pytest.raises(ModelError, match="changed while it was measured, and nothing of that is kept"):
+            project.run(overwrite=True)
+    weights.write_bytes(other.read_bytes())
+    changed = project.run()
+    weights.write_bytes(own)
+    assert changed.did[0], "nothing is known of the other weights"
+    assert project.run().measured.outcome.measurement != changed.measured.outcome.measurement
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_data_that_changes_while_it_is_measured_leaves_nothing(
+    project: Project, back: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = project.folder / "data" / "corpus.jsonl"
+    own, evaluate = file.read_bytes(), case_module.evaluate
+
+    def changing(*args: Any) -> Any:
+        change_data(project)
+        if back:
+            file.write_bytes(own)
+        return evaluate(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(case_module, "evaluate", changing)
+        with pytest.raises(SourceError, match=r"corpus.jsonl changed while Tickets was measured"):
+            project.run(overwrite=True)
+
+
+def test_what_was_known_of_a_computation_that_gives_other_vectors_is_an_error(project: Project) -> None:
+    opened = project.open()
+    (case,) = opened.plan.cases
+    other = replace(case, task=replace(case.task, name="Other"))
+    opened._cases[other.id] = other
+    opened.expect([case.id])
+    with opened.measure(case, lambda _: None) as measured:
+        opened.add(make_record(case, measured.outcome, None, None))
+    opened.add(make_record(other, replace(measured.outcome, reused=False), None, None))
+    assert opened.finish().run.records[0].error is None
+    shutil.rmtree(project.folder / "store" / "outcomes")
+    (record,) = opened.finish().run.records
+    assert (record.score, record.outcome) == (None, "error")
+    assert record.error == "was measured before by a computation that gives other vectors now; run again"

@@ -208,7 +208,7 @@ class Session:
 
     def finish(self) -> Finished:
         """Write baselines, the run record and reports. Nothing measured is lost: the run record comes first."""
-        records = self.records()
+        records = tuple(map(self._refuse_forgotten, self.records()))
         run = Run(
             suite=self.plan.suite,
             started=self.started.isoformat(timespec="seconds"),
@@ -228,6 +228,18 @@ class Session:
                 notes.append(str(error))
                 code = 1
         return Finished(run=run, notes=(*notes, *self._how_to_examine(records)), exit_code=code)
+
+    def _refuse_forgotten(self, record: Record) -> Record:
+        """Make an error of a case that was not measured again, where a later one showed that it had to be.
+
+        The model that was loaded for that one gives other vectors than the one that the known outcome is of.
+        """
+        if not (record.reused and any(one.alias == record.alias and not one.reused for one in self._records.values())):
+            return record
+        if self.known.ids([self._cases[record.case]]):
+            return record
+        error = "was measured before by a computation that gives other vectors now; run again"
+        return make_record(self._cases[record.case], None, None, error)
 
     def _judge_models(self, records: tuple[Record, ...]) -> tuple[SuiteVerdict, ...]:
         key = suites_key(records)
