@@ -228,10 +228,8 @@ def test_a_folder_of_modelscope_is_refused_like_any_other(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = {"cross": save_tiny_cross_encoder, "sparse": save_sparse}.get(name, save_tiny_model)(tmp_path / "model")
-    said = {
-        "pickle": {"model_args": {"weights_only": False}},
-        "python": {"config_args": {"auto_map": {"AutoModel": "m.M"}}},
-    }
+    own = {"auto_map": {"AutoModel": "m.M"}}
+    said = {"pickle": {"model_args": {"weights_only": False}}, "python": {"config_args": own}}
     if name in said:
         write(folder, {"sentence_bert_config.json": said[name]})
     if name == "pointer":
@@ -269,9 +267,8 @@ PUBLISHED: dict[str, dict[str, Any]] = {
 
 
 def test_every_named_model_is_of_the_kind_that_its_files_say(tmp_path: Path) -> None:
-    named: Any = {
-        name: spec for name, spec in load_models().items() if isinstance(spec, EncoderSpec | CrossEncoderSpec)
-    }
+    kinds = EncoderSpec | CrossEncoderSpec
+    named: Any = {name: spec for name, spec in load_models().items() if isinstance(spec, kinds)}
     assert named.keys() == PUBLISHED.keys()
     for name, spec in named.items():
         files = in_folder(write(tmp_path / name, {**PUBLISHED[name], "model.safetensors": "x"}))
