@@ -55,6 +55,12 @@ class Hub:
         """Add a commit to a repository, which is made where there is none; return its hash."""
         return self.repositories.setdefault(f"{kind}/{name}", Repository()).commit(files)
 
+    def pin(self, name: str, revision: str, files: Files, kind: str = "datasets") -> None:
+        """Add a commit of that hash to a repository, which is made where there is none."""
+        repository = self.repositories.setdefault(f"{kind}/{name}", Repository())
+        repository.commits[revision] = files
+        repository.branches["main"] = revision
+
     def asked(self, part: str = "") -> list[str]:
         """Return the paths of requests that hold a text."""
         return [path for _, path, _ in self.requests if part in path]

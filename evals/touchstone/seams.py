@@ -224,27 +224,39 @@ def replaced(owner: object, name: str, *, value: object) -> Iterator[None]:
 
 
 @contextmanager
-def local_datasets(cache_folder: Path, note: Callable[[Any], None]) -> Iterator[None]:
-    """Let the library datasets prepare data in one folder without a network.
+def local_datasets(find: Callable[[str, str | None], tuple[Path, Path]], note: Callable[[Any], None]) -> Iterator[None]:
+    """Let the library datasets read folders in the place of repositories of a hub, without a network.
+
+    Every way of mteb's to load data comes through the function that is replaced here: the library is never asked for a
+    repository by name, so it cannot fall back to whatever lies in its cache.
 
     Args:
-        cache_folder: where it keeps what it has prepared.
+        find: returns the folder of a repository at a revision, and the folder for what is prepared of it.
         note: told the ``data_files`` of each configuration that is prepared.
     """
     import datasets
-    import huggingface_hub.constants
+    from huggingface_hub import constants
 
-    prepare = datasets.DatasetBuilder.download_and_prepare
+    offline = constants.HF_HUB_OFFLINE
+    prepare, make = datasets.DatasetBuilder.download_and_prepare, datasets.load.dataset_module_factory
 
     def noting(builder: Any, *args: Any, **kwargs: Any) -> Any:
         note(builder.config.data_files)
         return prepare(builder, *args, **kwargs)
 
+    def from_folder(path: str, revision: Any = None, *args: Any, **kwargs: Any) -> Any:
+        with replaced(constants, "HF_HUB_OFFLINE", value=offline):  # whoever finds a folder may bring it
+            folder, cache = find(path, None if revision is None else str(revision))
+        datasets.config.HF_DATASETS_CACHE = cache  # read when the builder of this module is made, right after it
+        return make(str(folder), None, *args, **kwargs)
+
     with (
-        replaced(datasets.config, "HF_DATASETS_CACHE", value=cache_folder),
+        replaced(datasets.config, "HF_DATASETS_CACHE", value=datasets.config.HF_DATASETS_CACHE),
         replaced(datasets.config, "HF_HUB_OFFLINE", value=True),
-        replaced(huggingface_hub.constants, "HF_HUB_OFFLINE", value=True),
+        replaced(constants, "HF_HUB_OFFLINE", value=True),
         replaced(datasets.DatasetBuilder, "download_and_prepare", value=noting),
+        replaced(datasets.load, "dataset_module_factory", value=from_folder),
+        replaced(datasets.inspect, "dataset_module_factory", value=from_folder),
     ):
         yield
 

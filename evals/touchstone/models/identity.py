@@ -12,13 +12,13 @@ from touchstone.config.models import Model
 from touchstone.config.specs import WeightsSpec
 from touchstone.errors import ModelError
 from touchstone.models.files.detection import check_kind
-from touchstone.models.files.hub import open_snapshot, reference_of
-from touchstone.models.files.listing import POINTER, ModelFiles, in_folder, refuse_pointer
+from touchstone.models.files.listing import POINTER, ModelFiles, in_folder, on_hub, refuse_pointer
 from touchstone.models.files.loaded import loaded_files, python_elsewhere, python_of
 from touchstone.models.files.trust import check_no_code
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.store.folder import Store
 from touchstone.store.hashes import Watch
+from touchstone.store.hub import open_snapshot, reference_of
 from touchstone.store.modelscope import fetch_model
 
 NOT_OF_VECTORS = {
@@ -108,7 +108,7 @@ def _locate(spec: WeightsSpec, alias: str, store: Store) -> Weights:
     revision: str | None
     if spec.id is not None and spec.hub == "huggingface":
         snapshot = open_snapshot(spec.id, spec.revision, store)
-        folder, revision, files = snapshot.folder, snapshot.commit, snapshot.files
+        folder, revision, files = snapshot.folder, snapshot.commit, on_hub(snapshot)
     else:
         folder, revision = _folder(spec, alias)
         files = in_folder(folder)
@@ -156,11 +156,11 @@ def _elsewhere(files: ModelFiles, spec: WeightsSpec, store: Store) -> dict[str, 
     base = files.table("adapter_config.json").get("base_model_name_or_path")
     if isinstance(base, str):
         local = Path(base).is_dir()
-        its = in_folder(Path(base)) if local else open_snapshot(base, None, store).files
+        its = in_folder(Path(base)) if local else on_hub(open_snapshot(base, None, store))
         found |= {f"{base}/{name}": its.find(name) for name in loaded_files(its, trusted=spec.trust_remote_code)}
     for repository, modules in python_elsewhere(files).items() if spec.trust_remote_code else ():
         other = open_snapshot(repository, None, store)
-        found |= {f"{repository}/{name}": other.files.find(name) for name in python_of(other.files, modules)}
+        found |= {f"{repository}/{name}": other.bring(name) for name in python_of(on_hub(other), modules)}
         if (reference := reference_of(repository)).read_text().strip() != other.commit:
             raise ModelError(f"{repository}, whose Python {files.place} runs, was updated during this run; run again")
         store.file_sha256(reference)  # watched from now on: it says which commit the libraries take

@@ -23,7 +23,7 @@ from touchstone.encoding.prompts import Prompting
 from touchstone.errors import ModelError, first_line, suggest
 from touchstone.models.base import ModelKind, OpenModel, make_meta
 from touchstone.models.devices import find_device
-from touchstone.models.files.hub import COMMIT, open_snapshot
+from touchstone.models.files.listing import on_hub
 from touchstone.models.files.loaded import loaded_files
 from touchstone.models.files.trust import check_no_code, weights_only
 from touchstone.models.identity import Weights, describe
@@ -32,6 +32,7 @@ from touchstone.models.tensors import check_tensors, noting_tensors
 from touchstone.records.outcomes import ModelIdentity, Settings
 from touchstone.seams import find
 from touchstone.store.folder import Store
+from touchstone.store.hub import COMMIT, open_snapshot
 from touchstone.tasks.registry import quiet_mteb
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ def bring_files(meta: "ModelMeta", spec: RegistrySpec, alias: str, store: Store)
     if meta.revision is None or not COMMIT.fullmatch(meta.revision):
         return  # such as an API
     try:
-        files = open_snapshot(str(meta.name), meta.revision, store).files
+        files = on_hub(open_snapshot(str(meta.name), meta.revision, store))
         if not spec.trust_remote_code:
             check_no_code(files)
         for name in loaded_files(files, trusted=spec.trust_remote_code):

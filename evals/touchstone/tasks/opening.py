@@ -1,6 +1,6 @@
 """Open a task: a fresh object with its data loaded from the source, and only from there."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from touchstone.tasks.custom import files_of, make_task
 from touchstone.tasks.identity import watch_data
 from touchstone.tasks.limiting import limit_data
 from touchstone.tasks.registry import quiet_mteb
-from touchstone.tasks.sources import find_data, reading
+from touchstone.tasks.sources import Reading, reading
 
 if TYPE_CHECKING:
     from mteb import AbsTask
@@ -104,25 +104,32 @@ def _digest(values: Sequence[str | None]) -> str | None:
     return hashlib.sha256("\n".join(known).encode()).hexdigest() if len(known) == len(values) else None
 
 
-def _load(task: "AbsTask", source: Source, store: Store) -> tuple[str | None, str | None]:
-    """Load a task's data from the source; return the hash of the files read, where they are ours, and the revision."""
-    name = task.metadata.dataset["path"]
+def _load(task: "AbsTask", source: Source, store: Store) -> tuple[str, str | None]:
+    """Load a task's data from the source; return the hash of the files read, and the revision that they are of."""
+    metadata = task.metadata
+    name = metadata.dataset["path"]
+    what = Reading(source=source, task=metadata.name, dataset=name, wanted=_needs(task), store=store)
     try:
-        if source.kind == "hub":
+        with reading(what):
             task.load_data()
-            return None, task.metadata.revision
-        folder, revision = find_data(source, name, task.metadata.name)
-        dataset = {**task.metadata.dataset, "path": str(folder)}
-        task.metadata = task.metadata.model_copy(update={"dataset": dataset})
-        with reading(folder, store) as seen:
-            task.load_data()
-        return store.files_sha256(seen.files.items()), revision or task.metadata.revision
+        return store.files_sha256(what.files.items()), what.revisions.get(name) or metadata.revision
     except TouchstoneError:
         raise
     except Exception as error:  # every loader of mteb's and datasets' has errors of its own
         where = "the hub gave" if source.kind == "hub" else f"{source} has"
-        sentence = f'{where} no readable data set "{name}" for {task.metadata.name}: {first_line(error)}'
+        sentence = f'{where} no readable data set "{name}" for {metadata.name}: {first_line(error)}'
         raise SourceError(sentence) from error
+
+
+def _needs(task: "AbsTask") -> Callable[[str], bool]:
+    """Return what says whether a task needs a configuration of its data set: all but those of other subsets."""
+
+    def is_of(config: str, subsets: Iterable[str]) -> bool:
+        return any(config == subset or config.startswith(f"{subset}-") for subset in subsets)
+
+    selected = set(task.hf_subsets or task.metadata.hf_subsets)
+    others = set(task.metadata.hf_subsets) - selected
+    return lambda config: is_of(config, selected) or not is_of(config, others)
 
 
 def _need_all(task: "AbsTask", info: TaskInfo) -> None:

@@ -2,9 +2,10 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,90 @@ from touchstone.errors import SourceError
 from touchstone.records.cases import Source
 from touchstone.seams import local_datasets
 from touchstone.store.folder import Store
+from touchstone.store.hub import Snapshot, open_snapshot
 from touchstone.store.modelscope import fetch_data
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Reading:
-    """What was read of a mirrored data set, by its path inside the set's directory."""
+    """What is read of a source for one task: its files, by their path inside their repository, and of which commits.
 
-    folder: Path
+    Args:
+        source: where repositories are.
+        task: what needs them, for errors.
+        dataset: the repository of the task itself; files of others are known by these too.
+        wanted: says of a repository's configuration whether it is needed.
+        store: knows the hashes of files, and holds what the library prepares of them.
+    """
+
+    source: Source
+    task: str
+    dataset: str
+    wanted: Callable[[str], bool]
+    store: Store
     files: dict[str, Path] = field(default_factory=dict)
+    revisions: dict[str, str | None] = field(default_factory=dict)
+    folders: dict[Path, str] = field(default_factory=dict)
+
+    def find(self, repository: str, revision: str | None) -> tuple[Path, Path]:
+        """Return the folder of a repository, and the one for what is prepared of these very files.
+
+        Raises:
+            SourceError: it is not there, or the hub does not give it.
+        """
+        folder, files, self.revisions[repository] = self._find(repository, revision)
+        self.folders[folder] = "" if repository == self.dataset else f"{repository}/"
+        return folder, self.store.data_cache(self.store.files_sha256(files))
+
+    def _find(self, repository: str, revision: str | None) -> tuple[Path, list[tuple[str, Path]], str | None]:
+        if self.source.kind != "hub":
+            folder, known = find_data(self.source, repository, self.task)
+            return folder, _files_in(folder), known
+        snapshot = open_snapshot(repository, revision, self.store, kind="dataset")
+        brought = ((name, snapshot.bring(name)) for name in wanted_files(snapshot, self.wanted))
+        return snapshot.folder, [(name, path) for name, path in brought if path is not None], snapshot.commit
 
     def note(self, data_files: Any) -> None:
-        """Add the files that one configuration of the data set names."""
-        for paths in (data_files or {}).values():
-            for path in map(Path, paths):
-                self.files[str(path.relative_to(self.folder))] = path
+        """Add the files that one configuration of a data set names."""
+        for path in (Path(path) for paths in (data_files or {}).values() for path in paths):
+            for folder, prefix in self.folders.items():
+                if path.is_relative_to(folder):
+                    self.files[prefix + str(path.relative_to(folder))] = path
+
+
+def wanted_files(snapshot: Snapshot, wanted: Callable[[str], bool]) -> list[str]:
+    """Return the files of a data set on the hub but those of configurations that are not needed, as other languages.
+
+    The library looks at the first configuration in any case.
+    """
+    import yaml
+
+    readme = snapshot.bring("README.md") if "README.md" in snapshot.listed else None
+    _, _, rest = ("" if readme is None else readme.read_text(encoding="utf-8")).partition("---\n")
+    said = yaml.safe_load(rest.partition("\n---")[0]) or {}
+    configs = [one for one in said.get("configs") or () if isinstance(one, dict)] if isinstance(said, dict) else []
+    kept = [one for place, one in enumerate(configs) if place == 0 or wanted(str(one.get("config_name")))]
+    dropped = {pattern for one in configs if one not in kept for pattern in _patterns(one.get("data_files"))}
+    needed = {pattern for one in kept for pattern in _patterns(one.get("data_files"))}
+    return [
+        name for name in snapshot.listed
+        if not _matches(name, dropped) or _matches(name, needed)
+    ]  # fmt: skip
+
+
+def _patterns(data_files: Any) -> Iterator[str]:
+    """Yield the patterns of a configuration's files, in each of the ways that a README may write them."""
+    if isinstance(data_files, str):
+        yield data_files
+    for one in data_files if isinstance(data_files, list) else [data_files]:
+        if isinstance(one, dict):
+            yield from _patterns(one.get("path"))
+        elif isinstance(one, str) and one is not data_files:
+            yield one
+
+
+def _matches(name: str, patterns: set[str]) -> bool:
+    return any(fnmatch(name, pattern) for pattern in patterns)
 
 
 def find_data(source: Source, dataset: str, task: str) -> tuple[Path, str | None]:
@@ -70,15 +140,14 @@ def go_offline() -> None:
 
 
 @contextmanager
-def reading(folder: Path, store: Store) -> Iterator[Reading]:
-    """Let `datasets` read one directory without a network, through a cache that belongs to its content.
+def reading(what: Reading) -> Iterator[None]:
+    """Let `datasets` read folders in the place of repositories, through a cache that belongs to their content.
 
     `datasets` keys its cache by neither the content nor the directory of a data set whose README declares
     configurations, so an edited file would give the old rows; a cache folder per content cannot.
     """
-    seen = Reading(folder)
-    with local_datasets(store.data_cache(store.files_sha256(_files_in(folder))), seen.note):
-        yield seen
+    with local_datasets(what.find, what.note):
+        yield
 
 
 def _files_in(folder: Path) -> list[tuple[str, Path]]:

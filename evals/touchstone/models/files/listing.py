@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from touchstone.errors import ModelError
+from touchstone.store.hub import Snapshot
 
 POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -72,6 +73,16 @@ def in_folder(folder: Path, place: str | None = None) -> ModelFiles:
         return sorted(path.name for path in within.iterdir() if path.is_file()) if within.is_dir() else []
 
     return ModelFiles(place=place or str(folder), find=find, names=names)
+
+
+def on_hub(snapshot: Snapshot) -> ModelFiles:
+    """Return the files of a model on the hub; each is brought when it is looked for."""
+    inside = [(parent_of(name), name.rpartition("/")[2]) for name in snapshot.listed]
+    return ModelFiles(
+        place=snapshot.repository,
+        find=snapshot.bring,
+        names=lambda folder: sorted(name for parent, name in inside if parent == folder),
+    )
 
 
 def refuse_pointer(place: str, name: str, start: bytes) -> None:
