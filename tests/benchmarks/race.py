@@ -271,7 +271,7 @@ class Change:
                 out = self._spare / f"out {name} {self._number}"
                 path.rename(out)
                 content.rename(path)
-                out.rename(self._contents["b" if name == "a" else "a"])
+                self._contents["b" if name == "a" else "a"] = out
         elif not content.exists():
             path.unlink(missing_ok=True)
         elif self._way == "rewritten" and path.exists():
