@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from tests.architectures import save_bare
-from tests.encoders import save_tiny_model
+from tests.encoders import save_tiny_cross_encoder, save_tiny_model
 from touchstone.__main__ import main
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec, RegistrySpec
-from touchstone.models.examination import PAIRS, check_vectors, examine, render
+from touchstone.models.examination import PAIRS, check_scores, check_vectors, examine, render
 from touchstone.store.folder import Store
 from touchstone.task_types.registry import all_types
 from touchstone.tasks.catalog import known_tasks
@@ -123,3 +123,53 @@ def test_model_that_cannot_be_loaded_exits_1_and_one_that_is_not_there_4(
     assert capsys.readouterr().out.endswith("holds no model files\nnot sane: a run would refuse it\n")
     assert main(["doctor", "minilmm", *store]) == 4
     assert 'ALIAS = "minilmm" is not in models.toml; did you mean "minilm"?' in capsys.readouterr().err
+
+
+def test_a_reranker_and_both_stages_of_a_pipeline_are_examined(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_tiny_cross_encoder(tmp_path / "judge")
+    save_tiny_model(tmp_path / "tiny")
+    file = tmp_path / "models.toml"
+    file.write_text(
+        '[judge]\nkind = "cross-encoder"\npath = "judge"\n[tiny]\npath = "tiny"\n'
+        '[pipe]\nkind = "pipeline"\nretriever = "tiny"\nreranker = "judge"\n'
+    )
+    more = ["--models", str(file), "--store", str(tmp_path / "store")]
+    assert main(["doctor", "judge", *more]) == 1, "random weights know no paraphrases"
+    text = capsys.readouterr().out
+    for part in ("found         a CrossEncoder: ", "41 of 41 tensors are from the files", "BAD  the like is scored",
+                 "ok   scores are the same at batch sizes 1 and 7", "--task AskUbuntuDupQuestions"):  # fmt: skip
+        assert part in text
+    assert text.endswith("\ndoes not look sane\n")
+    assert main(["doctor", "pipe", *more]) == 1
+    text = capsys.readouterr().out
+    assert ("\njudge: " in text, text.startswith("tiny: ")) == (True, True)
+
+
+def test_tensors_that_reach_nothing_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from safetensors.torch import load_file, save_file
+
+    weights = save_tiny_model(tmp_path / "tiny") / "model.safetensors"
+    kept = {name: tensor for name, tensor in load_file(weights).items() if "pooler" not in name}
+    save_file(kept, weights, metadata={"format": "pt"})
+    main(["doctor", str(tmp_path / "tiny"), "--store", str(tmp_path / "store")])
+    expected = "37 of 39 tensors are from the files; the others reach nothing, first pooler.dense.weight"
+    assert expected in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("scores", "bad"),
+    [
+        (np.eye(COUNT), []),
+        (np.roll(np.eye(COUNT), 1, axis=0), ["the like is scored best"]),
+        (np.full((COUNT, COUNT), np.nan), ["every number is finite"]),
+    ],
+)
+def test_scores_of_a_reranker_are_looked_at(scores: Any, bad: list[str]) -> None:
+    assert [check.name for check in check_scores({1: scores, 7: scores}, "float32") if not check.ok] == bad
+
+
+def test_scores_that_depend_on_their_batch_are_told() -> None:
+    checks = check_scores({1: np.eye(COUNT), 7: np.eye(COUNT) + 0.01}, "float32")
+    assert [check.name for check in checks if not check.ok] == ["scores are the same at batch sizes 1 and 7"]

@@ -462,3 +462,17 @@ def test_what_was_known_of_a_computation_that_gives_other_vectors_is_an_error(pr
     (record,) = opened.finish().run.records
     assert (record.score, record.outcome) == (None, "error")
     assert record.error == "was measured before by a computation that gives other vectors now; run again"
+
+
+def test_an_error_about_a_model_names_the_command_that_examines_it(project: Project) -> None:
+    (project.folder / "model" / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1")
+    opened = project.open()
+    (case,) = opened.plan.cases
+    opened.expect([case.id])
+    with pytest.raises(ModelError) as caught, opened.measure(case, lambda _: None):
+        pass
+    opened.add(make_record(case, None, None, str(caught.value)))
+    (note,) = (note for note in opened.finish().notes if "doctor" in note)
+    assert (
+        note == f"tiny: look at what was found with: touchstone doctor tiny --models {project.folder / 'models.toml'}"
+    )
