@@ -167,9 +167,11 @@ def test_tensors_that_reach_nothing_are_told(tmp_path: Path, capsys: pytest.Capt
     ],
 )
 def test_scores_of_a_reranker_are_looked_at(scores: Any, bad: list[str]) -> None:
-    assert [check.name for check in check_scores({1: scores, 7: scores}, "float32") if not check.ok] == bad
+    single = scores.astype(np.float32)
+    assert [check.name for check in check_scores({1: single, 7: single}, "float32") if not check.ok] == bad
 
 
 def test_scores_that_depend_on_their_batch_are_told() -> None:
-    checks = check_scores({1: np.eye(COUNT), 7: np.eye(COUNT) + 0.01}, "float32")
+    scores = np.eye(COUNT, dtype=np.float32)
+    checks = check_scores({1: scores, 7: scores + np.float32(0.01)}, "float32")
     assert [check.name for check in checks if not check.ok] == ["scores are the same at batch sizes 1 and 7"]
