@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mteb.abstasks import AbsTask
 
 from touchstone.config.suites import Selection
 from touchstone.errors import SourceError
@@ -146,3 +147,23 @@ def test_limited_reranking_keeps_every_candidate(store: Store) -> None:
     candidates = {document for found in data["top_ranked"].values() for document in found}
     assert len(data["queries"]) == len(data["top_ranked"]) == 4
     assert set(data["corpus"]["id"]) == candidates
+
+
+def test_what_was_prepared_of_data_that_changed_meanwhile_is_not_read_again(
+    mirror: Path, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = copy_of(mirror, tmp_path / "hub", "mteb/biosses-sts")
+    file = tmp_path / "hub" / "mteb" / "biosses-sts" / "test.jsonl.gz"
+    own, load = file.read_bytes(), AbsTask.load_data
+    right = rows_of(task("BIOSSES"), source, Store(tmp_path / "other"))["test"][0]["score"]
+
+    def changing(self: AbsTask, **more: Any) -> None:
+        edit_first_row(file, score=0.125)
+        load(self, **more)
+        file.write_bytes(own)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AbsTask, "load_data", changing)
+        with pytest.raises(SourceError, match="changed while BIOSSES was measured"):
+            rows_of(task("BIOSSES"), source, store)
+    assert rows_of(task("BIOSSES"), source, store)["test"][0]["score"] == right

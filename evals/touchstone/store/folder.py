@@ -21,6 +21,8 @@ from touchstone.store.blobs import open_blob, read_blob, write_blob
 from touchstone.store.hashes import Hashes, Watch
 from touchstone.store.vectors import Embeddings
 
+# A data cache with this file holds what its name says; of one without it nobody knows.
+WHOLE = ".whole"
 REMEMBERED, AGREED = "remembered", "agreed"
 SPACE, CANARIES, MODELS, HASHES = "space.json", "canaries.npy", "models", "hashes.json"
 RANKINGS, OUTCOMES, VERDICTS, EXAMPLES, SAMPLES = "rankings", "outcomes", "verdicts", "examples", "samples"
@@ -67,9 +69,21 @@ class Store:
         """Where `mteb.ResultCache(cache_path=store.folder)` looks for results."""
         return self.folder / "results"
 
-    def data_cache(self, content: str) -> Path:
-        """Return the cache folder for data of that content; other content is another folder."""
-        return self._made / "data" / content[:16]
+    def data_cache(self, content: str, what: str) -> Path:
+        """Return the folder for what is prepared of data of that content: one that is whole, else a new one.
+
+        Args:
+            content: hash of the data.
+            what: says all that is read of it: of a folder that is whole nothing more is prepared.
+        """
+        name = f"{content[:16]}-{_short_hash(what.encode())}"
+        whole = next((self.folder / "data").glob(f"{name}-*/{WHOLE}"), None)
+        return whole.parent if whole is not None else self._made / "data" / f"{name}-{uuid.uuid4().hex[:8]}"
+
+    def keep_data_cache(self, folder: Path) -> None:
+        """Say that a folder of `data_cache` is whole, and of data that did not change meanwhile."""
+        with suppress(OSError):  # nothing was prepared, or it cannot be said: it is prepared again
+            (folder / WHOLE).touch(exist_ok=True)
 
     @cached_property
     def _memo(self) -> Hashes:

@@ -69,7 +69,7 @@ def _parts(folder: Path) -> Iterator[tuple[str, Path]]:
         if (folder / name).is_dir():
             yield name, folder / name
     for data in sorted((folder / "data").glob("*")):
-        yield f"data {data.name}", data
+        yield f"data {data.name[:16]}", data
     for kind in KNOWN:
         for model in sorted((folder / kind).glob("*")):
             yield f"{kind} {model.name}", model

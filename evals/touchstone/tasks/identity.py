@@ -18,7 +18,7 @@ def identify_data(info: TaskInfo, source: Source, store: Store) -> str | None:
     """
     if info.folder is not None:
         return store.files_sha256(files_of(info))
-    sets = _sets(info)
+    sets = sets_of(info)
     if not sets:
         return None  # added to mteb in this process
     if source.kind == "hub":
@@ -32,10 +32,10 @@ def identify_data(info: TaskInfo, source: Source, store: Store) -> str | None:
 def _folders(info: TaskInfo, source: Source) -> list[Path]:
     if info.folder is not None or source.path is None:
         return [] if info.folder is None else [info.folder]
-    return [source.path / one.dataset for one in _sets(info)]
+    return [source.path / one.dataset for one in sets_of(info)]
 
 
-def _sets(info: TaskInfo) -> list[Definition]:
+def sets_of(info: TaskInfo) -> list[Definition]:
     """Return the tasks whose data a task is on: itself, or the children of an aggregate; none where it is not known."""
     registry = load_registry()
     task = registry.tasks.get(info.name)
@@ -49,7 +49,8 @@ def watch_data(info: TaskInfo, source: Source, store: Store) -> Callable[[], Non
 
     def check() -> None:
         moved = watch.moved()
-        if moved is not None or identify_data(info, source, store) != before:
+        # What was not there when it began was fetched meanwhile, and is watched by whoever opens it.
+        if moved is not None or (before is not None and identify_data(info, source, store) != before):
             where = moved or info.folder or source
             raise SourceError(
                 f"{where} changed while {info.name} was measured, and nothing of that is kept; run again when it rests"

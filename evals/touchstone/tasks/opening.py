@@ -10,10 +10,10 @@ from touchstone.records.cases import Source, TaskInfo
 from touchstone.seams import eval_splits_of
 from touchstone.store.folder import Store
 from touchstone.tasks.custom import files_of, make_task
-from touchstone.tasks.identity import watch_data
+from touchstone.tasks.identity import sets_of, watch_data
 from touchstone.tasks.limiting import limit_data
 from touchstone.tasks.registry import quiet_mteb
-from touchstone.tasks.sources import Reading, reading
+from touchstone.tasks.sources import Reading, find_data, reading
 
 if TYPE_CHECKING:
     from mteb import AbsTask
@@ -42,9 +42,11 @@ def open_task(info: TaskInfo, source: Source, store: Store, *, limit: int | None
     Raises:
         SourceError: the data is not there or cannot be read.
     """
+    for one in sets_of(info) if source.kind == "modelscope" and info.folder is None else ():
+        find_data(source, one.dataset, info.name)  # fetched before it is watched
     check_unchanged = watch_data(info, source, store)
     with quiet_mteb():
-        opened = _open_custom(info, store) if info.folder else _open_mteb(info, source, store)
+        opened = _open_custom(info, store) if info.folder else _open_mteb(info, source, store, check_unchanged)
         if limit is not None:
             for part in opened.parts:
                 limit_data(part, info, limit)
@@ -62,25 +64,25 @@ def _open_custom(info: TaskInfo, store: Store) -> OpenTask:
     return OpenTask(task=task, parts=(task,), dataset_revision=None, data_sha256=sha256)
 
 
-def _open_mteb(info: TaskInfo, source: Source, store: Store) -> OpenTask:
+def _open_mteb(info: TaskInfo, source: Source, store: Store, check_unchanged: Callable[[], None]) -> OpenTask:
     import mteb
 
     if mteb.get_task(info.name).is_aggregate:
-        return _open_aggregate(info, source, store)
+        return _open_aggregate(info, source, store, check_unchanged)
     task = mteb.get_task(info.name, hf_subsets=list(info.subsets))
     task.filter_eval_splits(list(info.splits))
-    sha256, revision = _load(task, source, store)
+    sha256, revision = _load(task, source, store, check_unchanged)
     _need_all(task, info)
     return OpenTask(task=task, parts=(task,), dataset_revision=revision, data_sha256=sha256)
 
 
-def _open_aggregate(info: TaskInfo, source: Source, store: Store) -> OpenTask:
+def _open_aggregate(info: TaskInfo, source: Source, store: Store, check_unchanged: Callable[[], None]) -> OpenTask:
     """Open each child with our source: mteb would load them itself, from the hub."""
     import mteb
 
     task = mteb.get_task(info.name)
     children = tuple(map(_fresh, task.metadata.tasks))  # type: ignore[attr-defined]  # an aggregate's metadata has them
-    hashes, revisions = zip(*(_load(child, source, store) for child in children), strict=True)
+    hashes, revisions = zip(*(_load(child, source, store, check_unchanged) for child in children), strict=True)
     return OpenTask(
         task=task,
         parts=children,
@@ -104,15 +106,22 @@ def _digest(values: Sequence[str | None]) -> str | None:
     return hashlib.sha256("\n".join(known).encode()).hexdigest() if len(known) == len(values) else None
 
 
-def _load(task: "AbsTask", source: Source, store: Store) -> tuple[str, str | None]:
-    """Load a task's data from the source; return the hash of the files read, and the revision that they are of."""
+def _load(task: "AbsTask", source: Source, store: Store, check_unchanged: Callable[[], None]) -> tuple[str, str | None]:
+    """Load a task's data from the source; return the hash of the files read, and the revision that they are of.
+
+    What is prepared of it is kept only if the files have not moved since: what was read may be of others.
+    """
     metadata = task.metadata
     name = metadata.dataset["path"]
-    what = Reading(source=source, task=metadata.name, dataset=name, wanted=_needs(task), store=store)
+    reads = f"{metadata.name} {sorted(task.hf_subsets or ())} {sorted(eval_splits_of(task) or ())}"
+    what = Reading(source=source, task=metadata.name, dataset=name, wanted=_needs(task), reads=reads, store=store)
     try:
         with reading(what):
             task.load_data()
-        return store.files_sha256(what.files.items()), what.revisions.get(name) or metadata.revision
+        found = store.files_sha256(what.files.items()), what.revisions.get(name) or metadata.revision
+        check_unchanged()
+        what.keep()
+        return found
     except TouchstoneError:
         raise
     except Exception as error:  # every loader of mteb's and datasets' has errors of its own

@@ -26,6 +26,7 @@ class Reading:
         task: what needs them, for errors.
         dataset: the repository of the task itself; files of others are known by these too.
         wanted: says of a repository's configuration whether it is needed.
+        reads: says all that is read, such as the task and its subsets.
         store: knows the hashes of files, and holds what the library prepares of them.
     """
 
@@ -33,10 +34,12 @@ class Reading:
     task: str
     dataset: str
     wanted: Callable[[str], bool]
+    reads: str
     store: Store
     files: dict[str, Path] = field(default_factory=dict)
     revisions: dict[str, str | None] = field(default_factory=dict)
     folders: dict[Path, str] = field(default_factory=dict)
+    found: dict[str, tuple[Path, Path]] = field(default_factory=dict)
 
     def find(self, repository: str, revision: str | None) -> tuple[Path, Path]:
         """Return the folder of a repository, and the one for what is prepared of these very files.
@@ -44,9 +47,16 @@ class Reading:
         Raises:
             SourceError: it is not there, or the hub does not give it.
         """
-        folder, files, self.revisions[repository] = self._find(repository, revision)
-        self.folders[folder] = "" if repository == self.dataset else f"{repository}/"
-        return folder, self.store.data_cache(self.store.files_sha256(files))
+        if repository not in self.found:
+            folder, files, self.revisions[repository] = self._find(repository, revision)
+            self.folders[folder] = "" if repository == self.dataset else f"{repository}/"
+            self.found[repository] = folder, self.store.data_cache(self.store.files_sha256(files), self.reads)
+        return self.found[repository]
+
+    def keep(self) -> None:
+        """Let later runs use what was prepared: the data did not change meanwhile."""
+        for _, cache in self.found.values():
+            self.store.keep_data_cache(cache)
 
     def _find(self, repository: str, revision: str | None) -> tuple[Path, list[tuple[str, Path]], str | None]:
         if self.source.kind != "hub":
