@@ -20,6 +20,10 @@ class ModelError(TouchstoneError):
     """A model cannot be loaded, or what it returns cannot be scored."""
 
 
+class MovedError(ModelError):
+    """Files of a model changed while it was loaded or measured; when they rest it can be tried again."""
+
+
 class BaselineError(TouchstoneError):
     """A baseline file cannot be read, or does not say what a baseline must."""
 

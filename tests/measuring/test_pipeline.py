@@ -16,7 +16,7 @@ from touchstone.config.options import Options
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, PipelineSpec
 from touchstone.config.suites import Selection
 from touchstone.encoding.reranker import MtebReranker
-from touchstone.errors import ModelError
+from touchstone.errors import ModelError, MovedError
 from touchstone.measuring.case import OpenCase
 from touchstone.measuring.engines.local import LocalEngine
 from touchstone.models.base import Opened, OpenReranker
@@ -383,3 +383,52 @@ def test_a_two_stage_configuration_of_evalscope_runs_and_leaves_both_stages_fold
         (entry,) = json.loads(file.read_text())["scores"]["dev"]
         assert entry["main_score"] == pytest.approx(stage.score, abs=1e-6)
     assert len(list((tmp_path / "outputs" / "results").rglob("T2Retrieval.json"))) == 2
+
+
+@pytest.mark.parametrize("stage", ["retriever", "reranker"])
+@pytest.mark.parametrize("back", [False, True])
+def test_a_stage_that_becomes_another_while_the_pipeline_is_opened_is_not_taken_for_it(
+    articles: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, back: bool
+) -> None:
+    save = {"retriever": save_tiny_model, "reranker": save_tiny_cross_encoder}
+    for name, kind in save.items():
+        kind(tmp_path / name, seed=1)
+    weights, other = tmp_path / stage / "model.safetensors", save[stage](tmp_path / "other", seed=2)
+    first = Model(alias="first", spec=EncoderSpec(path=tmp_path / "retriever"), text="first")
+    last = Model(alias="last", spec=CrossEncoderSpec(path=tmp_path / "reranker"), text="last")
+    model, store, own = pipe(first, last, 10), Store(tmp_path / "store"), weights.read_bytes()
+    engine = LocalEngine({"pipe": model}, "cpu", store)
+    name = "sentence-transformers" if stage == "retriever" else "cross-encoder"
+    opens = KINDS[name].open
+
+    def change_and_open(*args: Any) -> Opened:
+        weights.write_bytes((other / "model.safetensors").read_bytes())
+        return opens(*args)
+
+    with monkeypatch.context() as patched:
+        patched.setitem(KINDS, name, replace(KINDS[name], open=change_and_open))
+        with (
+            pytest.raises(MovedError, match="its files changed while a pipeline was loaded"),
+            engine.measure(articles, lambda _: None),
+        ):
+            pass
+    assert not list((store.folder / "rankings").rglob("*.blob"))
+    if back:
+        weights.write_bytes(own)
+        with engine.measure(articles, lambda _: None) as opened:
+            assert opened.outcome.identity == identify(model, store)
+
+
+def test_a_retriever_that_moved_and_came_back_is_loaded_anew(
+    articles: Case, cross: Model, tmp_path: Path, retrievers_opened: list[str]
+) -> None:
+    folder = save_tiny_model(tmp_path / "weak")
+    weak = Model(alias="weak", spec=EncoderSpec(path=folder), text="weak")
+    store = Store(tmp_path / "store", overwrite=True)
+    engine = LocalEngine({"pipe": pipe(weak, cross, 10)}, "cpu", store)
+    with engine.measure(articles, lambda _: None):
+        pass
+    (folder / "model.safetensors").touch()
+    with engine.measure(articles, lambda _: None):
+        pass
+    assert retrievers_opened == ["weak", "weak"]

@@ -16,14 +16,18 @@ import pytest
 from tests.builders import make_case, make_identity, write_retrieval
 from tests.encoders import save_tiny_model
 from touchstone.config.options import Options
+from touchstone.encoding.batching import CANARIES, BatchedModel, _Call
+from touchstone.encoding.meter import Meter
 from touchstone.environment import describe_environment
-from touchstone.errors import BaselineError, ModelError, SourceError
+from touchstone.errors import BaselineError, ModelError, MovedError, SourceError
 from touchstone.judging.gate import Comparison, judge
 from touchstone.measuring import case as case_module
 from touchstone.measuring.case import OpenCase
+from touchstone.models import loading
+from touchstone.models.kinds import KINDS
 from touchstone.records.cases import Case
 from touchstone.records.examples import Shown
-from touchstone.records.outcomes import Outcome
+from touchstone.records.outcomes import Outcome, Stage
 from touchstone.records.runs import Record, make_record
 from touchstone.records.verdicts import Verdict
 from touchstone.schedule.devices import name_devices
@@ -32,6 +36,7 @@ from touchstone.session import reuse as known
 from touchstone.session.code_version import JUDGE, RUN, hash_code
 from touchstone.session.reuse import outcome_key
 from touchstone.session.session import MeasuredCase, Session, open_session
+from touchstone.store.folder import Store
 
 SUITE = """
 models = ["tiny"]
@@ -448,20 +453,98 @@ def test_data_that_changes_while_it_is_measured_leaves_nothing(
             project.run(overwrite=True)
 
 
-def test_what_was_known_of_a_computation_that_gives_other_vectors_is_an_error(project: Project) -> None:
-    opened = project.open()
+def test_what_was_known_of_a_computation_that_gives_other_vectors_is_an_error(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is known by what the controller is told, whichever worker took it for known, or found out."""
+    opened = project.open(baseline="update")
     (case,) = opened.plan.cases
-    other = replace(case, task=replace(case.task, name="Other"))
-    opened._cases[other.id] = other
     opened.expect([case.id])
     with opened.measure(case, lambda _: None) as measured:
         opened.add(make_record(case, measured.outcome, None, None))
-    opened.add(make_record(other, replace(measured.outcome, reused=False), None, None))
-    assert opened.finish().run.records[0].error is None
-    shutil.rmtree(project.folder / "store" / "outcomes")
-    (record,) = opened.finish().run.records
-    assert (record.score, record.outcome) == (None, "error")
+    assert measured.outcome.reused
+    assert opened.records()[0].error is None
+    assert opened._refuse_others(opened.records()) == opened.records(), "nobody has found anything"
+    run = BatchedModel._run
+    monkeypatch.setattr(BatchedModel, "_run", lambda *args: run(*args) * 2)
+    monkeypatch.setattr(
+        BatchedModel, "_check", lambda self, role: run(self, list(CANARIES), _Call(role, {}, Meter())) * 2
+    )
+    worker = Store(opened.store.folder, run=opened.options.run)
+    KINDS["sentence-transformers"].open(opened.plan.models["tiny"], "cpu", worker)
+    before = {file: file.read_bytes() for file in (project.folder / "baselines").rglob("*.json")}
+    finished = opened.finish()
+    (record,) = finished.run.records
+    assert (record.score, record.outcome, finished.exit_code) == (None, "error", 1)
     assert record.error == "was measured before by a computation that gives other vectors now; run again"
+    assert {file: file.read_bytes() for file in (project.folder / "baselines").rglob("*.json")} == before
+    assert project.run().did[0], "it is forgotten"
+
+
+def test_one_alias_is_one_model_in_a_run_whichever_worker_reports(project: Project) -> None:
+    opened = project.open()
+    (case,) = opened.plan.cases
+    cases = [replace(case, task=replace(case.task, name=name)) for name in ("One", "Two", "Three")]
+    opened.plan = replace(opened.plan, cases=tuple(cases))
+    opened._cases = {one.id: one for one in cases}
+    opened.expect([one.id for one in cases])
+    with opened.measure(case, lambda _: None) as measured:
+        pass
+    other = replace(measured.outcome, measurement=replace(measured.outcome.measurement, fingerprint="ba9876543210"))
+    stage = Stage(alias="tiny", model="local/tiny", fingerprint="ba9876543210", metric="x", score=0.5)
+    outcomes = (other, measured.outcome, replace(measured.outcome, stages=(stage,)))
+    for one, outcome in reversed(list(zip(cases, outcomes, strict=True))[:2]):
+        opened.add(make_record(one, outcome, None, None))
+    opened.add(make_record(cases[2], outcomes[2], None, None))
+    said = "tiny: its files are others than when the run began; run again when they rest"
+    assert [record.error for record in opened.finish().run.records] == [said, None, said]
+
+
+def test_a_model_whose_files_are_others_than_when_the_run_began_is_refused(project: Project) -> None:
+    opened = project.open(overwrite=True)
+    (case,) = opened.plan.cases
+    opened.known.ids([case])
+    change_weights(project)
+    with (
+        pytest.raises(ModelError, match="tiny: its files are others than when the run began"),
+        opened.measure(case, lambda _: None),
+    ):
+        pass
+
+
+def test_a_model_that_moved_and_came_back_is_loaded_anew_for_the_next_case(project: Project) -> None:
+    opened = project.open(overwrite=True)
+    (case,) = opened.plan.cases
+    with opened.engine.measure(case, lambda _: None) as first:
+        pass
+    loaded = opened.engine._open["tiny"]
+    weights = project.folder / "model" / "model.safetensors"
+    own = weights.read_bytes()
+    weights.write_bytes(own[:-8] + bytes(8))
+    weights.write_bytes(own)
+    with opened.engine.measure(case, lambda _: None) as again:
+        assert again.outcome.measurement == first.outcome.measurement
+    assert opened.engine._open["tiny"] is not loaded
+
+
+def test_a_model_that_moves_while_it_is_loaded_is_tried_again(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = project.open(overwrite=True)
+    (case,) = opened.plan.cases
+    construct, weights = loading.construct, project.folder / "model" / "model.safetensors"
+
+    def construct_and_touch(*args: Any, **kwargs: Any) -> Any:
+        found = construct(*args, **kwargs)
+        os.utime(weights)
+        return found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loading, "construct", construct_and_touch)
+        with pytest.raises(MovedError, match="changed while it was measured"), opened.measure(case, lambda _: None):
+            pass
+    with opened.measure(case, lambda _: None) as measured:
+        assert not measured.outcome.reused
 
 
 def test_an_error_about_a_model_names_the_command_that_examines_it(project: Project) -> None:

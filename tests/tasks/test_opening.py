@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -147,6 +148,36 @@ def test_limited_reranking_keeps_every_candidate(store: Store) -> None:
     candidates = {document for found in data["top_ranked"].values() for document in found}
     assert len(data["queries"]) == len(data["top_ranked"]) == 4
     assert set(data["corpus"]["id"]) == candidates
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_data_that_changes_while_it_is_read_is_not_prepared_under_the_name_of_what_it_was(
+    mirror: Path, tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch, back: bool
+) -> None:
+    """What the library prepares is kept by content: a later run would read other rows where that is again in place."""
+    import datasets
+
+    source, info = copy_of(mirror, tmp_path / "hub", "mteb/biosses-sts"), task("BIOSSES")
+    file, prepare = (
+        tmp_path / "hub" / "mteb/biosses-sts" / "test.jsonl.gz",
+        datasets.DatasetBuilder.download_and_prepare,
+    )
+    own = file.read_bytes()
+
+    def change_and_prepare(*args: Any, **kwargs: Any) -> None:
+        edit_first_row(file, sentence1="Something else.")
+        prepare(*args, **kwargs)
+        if back:
+            file.write_bytes(own)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(datasets.DatasetBuilder, "download_and_prepare", change_and_prepare)
+        with pytest.raises(SourceError, match=r"test.jsonl.gz changed while BIOSSES was measured"):
+            rows_of(info, source, store)
+    before = file.stat()
+    file.write_bytes(own)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert rows_of(info, source, store)["test"][0]["sentence1"] != "Something else."
 
 
 def test_what_was_prepared_of_data_that_changed_meanwhile_is_not_read_again(

@@ -12,7 +12,7 @@ from touchstone.errors import ModelError
 from touchstone.measuring.case import OpenCase, Progress, evaluate, keep_result, measure_opened, rankings_key
 from touchstone.models.base import OpenPipeline, make_meta
 from touchstone.records.cases import Case
-from touchstone.records.outcomes import Outcome, Stage
+from touchstone.records.outcomes import OF_ANOTHER_COMPUTATION, Outcome, Stage
 from touchstone.records.rankings import Ranking, decode_rankings, encode_rankings
 from touchstone.store.folder import RANKINGS, Store
 from touchstone.tasks.opening import OpenTask, open_task
@@ -60,6 +60,9 @@ def measure_pipeline(case: Case, model: OpenPipeline, store: Store, progress: Pr
         _offer(opened, first, model.top_k)
         second = measure_opened(case, opened, model.reranker, progress)
         opened.check_unchanged()
+        if first.stage.reused and store.has_forgotten(model.retriever.fingerprint):
+            raise ModelError(OF_ANOTHER_COMPUTATION)
+        store.depend(model.identity.fingerprint, on=model.retriever.fingerprint)
         if case.limit is None:
             _keep_results(case, model, first, second, store)
         yield replace(second, outcome=_of_both(model, first, second.outcome, loaded))
@@ -104,7 +107,9 @@ def _retrieve(case: Case, opened: OpenTask, model: OpenPipeline, store: Store, p
     key = rankings_key(case, opened, model.retriever, model.retriever_device)
     known = store.get(RANKINGS, key)
     if known is not None:
-        return _score_again(case, opened, model, decode_rankings(known))
+        # Once a process of this run has forgotten the model, what is there was found since.
+        reused = not store.has_forgotten(model.retriever.fingerprint)
+        return _score_again(case, opened, model, decode_rankings(known), reused=reused)
     progress("loading the retriever")
     started = time.perf_counter()
     retriever = model.open_retriever()
@@ -124,7 +129,9 @@ def _retrieve(case: Case, opened: OpenTask, model: OpenPipeline, store: Store, p
     )
 
 
-def _score_again(case: Case, opened: OpenTask, model: OpenPipeline, rankings: Sequence[Ranking]) -> _Retrieved:
+def _score_again(
+    case: Case, opened: OpenTask, model: OpenPipeline, rankings: Sequence[Ranking], *, reused: bool
+) -> _Retrieved:
     """Let mteb score what was found before, as if it were found now: no score is taken from a file."""
     from mteb.models import ModelMeta
 
@@ -135,7 +142,7 @@ def _score_again(case: Case, opened: OpenTask, model: OpenPipeline, rankings: Se
     evaluated = evaluate(case, opened, _Found(rankings, meta), {})
     scores = evaluated.measurement
     return _Retrieved(
-        stage=replace(_first(model, scores.metric, scores.score), reused=True),
+        stage=replace(_first(model, scores.metric, scores.score), reused=reused),
         result=evaluated.result,
         meta=meta,
         rankings=rankings,

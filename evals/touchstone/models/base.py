@@ -34,7 +34,7 @@ class OpenModel:
 
     ``encoder`` and ``prompting`` are what encodes and what decides prompts, None where code of mteb's does both.
     ``module`` is the torch module inside, if any. ``searched_on`` is the device that its vectors are searched on, None
-    for where they are. ``check_unchanged`` raises `ModelError` where its files are not what was loaded any more.
+    for where they are. ``check_unchanged`` raises `MovedError` where its files are not what was loaded any more.
     """
 
     for_mteb: Callable[[Meter], MtebEncoder]
@@ -69,7 +69,8 @@ class OpenPipeline:
     """A loaded reranker and a retriever that is loaded on first use; cached rankings make that unnecessary.
 
     ``models`` are the specifications of the pipeline, the retriever and the reranker, ``retriever`` the identity of
-    the first of them, and ``retriever_device`` where it computes.
+    the first of them, and ``retriever_device`` where it computes. ``check_unchanged`` looks at the files of all that is
+    loaded.
     """
 
     identity: ModelIdentity
@@ -79,10 +80,7 @@ class OpenPipeline:
     open_retriever: Callable[[], OpenModel]
     reranker: OpenReranker
     top_k: int
-
-    def check_unchanged(self) -> None:
-        """Look at the files of the reranker again; the retriever's are looked at where it is used."""
-        self.reranker.check_unchanged()
+    check_unchanged: Callable[[], None] = nothing_to_check
 
 
 Opened = OpenModel | OpenReranker | OpenPipeline

@@ -161,7 +161,7 @@ def open_cross_encoder(model: Model, device: str, store: Store) -> OpenReranker:
     batched = BatchedReranker(loaded, pairs_at_once=spec.batch_size)
     batched.check()
     check_unchanged = partial(weights.check_unchanged, model.alias)
-    check_unchanged()
+    check_unchanged(loaded=True)
     prompts = {"query": prompt} if prompt else {}
     return OpenReranker(
         for_mteb=lambda meter: MtebReranker(batched, meta, meter, prompt=prompt),

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from touchstone.config.models import Model
 from touchstone.config.specs import WeightsSpec
-from touchstone.errors import ModelError
+from touchstone.errors import ModelError, MovedError
 from touchstone.models.files.detection import check_kind
 from touchstone.models.files.listing import POINTER, ModelFiles, in_folder, on_hub, refuse_pointer
 from touchstone.models.files.loaded import loaded_files, python_elsewhere, python_of
@@ -42,17 +42,21 @@ class Weights:
     watch: Watch = field(default_factory=Watch)
     names: Callable[[], Sequence[str]] = tuple
 
-    def check_unchanged(self, alias: str) -> None:
+    def check_unchanged(self, alias: str, *, loaded: bool = False) -> None:
         """Look at all files again: what was loaded is what was hashed only if none has moved since.
 
+        Args:
+            alias: of the model.
+            loaded: it was loaded a moment ago, and a file more beside them would have been too.
+
         Raises:
-            ModelError: one has.
+            MovedError: one has.
         """
-        moved = self.watch.moved()
+        moved = self.watch.moved(beside=loaded)
         if moved is None and list(self.names()) != list(self.are.get("files", ())):
             moved = Path(self.place)
         if moved is not None:
-            raise ModelError(
+            raise MovedError(
                 f"{alias}: {moved} changed while it was measured, and nothing of that is kept; run again when it rests"
             )
 
@@ -121,7 +125,7 @@ def _locate(spec: WeightsSpec, alias: str, store: Store) -> Weights:
 
     for name in names():
         files.find(name)  # of a hub, brought before its folder is watched
-    with store.watching(folder) as watch:
+    with store.watching() as watch:
         hashes = _hash({name: files.find(name) for name in names()}, files.place, store)
         others = _hash(_elsewhere(files, spec, store), files.place, store)
     if not hashes:

@@ -3,22 +3,29 @@
 import hashlib
 import json
 from functools import cache
-from typing import cast
+from typing import TypeVar, cast
 
 from touchstone.config.models import Model
 from touchstone.config.specs import PipelineSpec
-from touchstone.models.base import ModelKind, OpenPipeline
+from touchstone.errors import MovedError
+from touchstone.models.base import ModelKind, OpenModel, OpenPipeline, OpenReranker
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.store.folder import Store
 from touchstone.task_types.registry import find_type
+
+Stage = TypeVar("Stage", OpenModel, OpenReranker)
 
 
 def identify(model: Model, store: Store) -> ModelIdentity:
     """Return who a pipeline is: its two models, and how many documents go from one to the other."""
     from touchstone.models import kinds  # a pipeline is one of the kinds, and is made of others
 
-    stages = [kinds.identify(stage, store).fingerprint for stage in model.stages]
-    text = json.dumps({"stages": stages, "top_k": _spec(model).top_k}, sort_keys=True)
+    return _made_of(model, *(kinds.identify(stage, store) for stage in model.stages))
+
+
+def _made_of(model: Model, *stages: ModelIdentity) -> ModelIdentity:
+    made = {"stages": [stage.fingerprint for stage in stages], "top_k": _spec(model).top_k}
+    text = json.dumps(made, sort_keys=True)
     fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
     return ModelIdentity(name=f"local/{model.alias}", revision=None, unmodified=False, fingerprint=fingerprint)
 
@@ -32,15 +39,37 @@ def open_pipeline(model: Model, device: str, store: Store) -> OpenPipeline:
     from touchstone.models import kinds
 
     retriever, reranker = model.stages
+    first, second = (kinds.identify(stage, store) for stage in model.stages)
+    last = _the_same(kinds.open_reranker(reranker, device, store), second, reranker)
+    opened: list[OpenModel | OpenReranker] = [last]
+
+    @cache
+    def open_retriever() -> OpenModel:
+        found = _the_same(kinds.open_encoder(retriever, device, store), first, retriever)
+        opened.append(found)
+        return found
+
+    def check_unchanged() -> None:
+        for stage in opened:
+            stage.check_unchanged()
+
     return OpenPipeline(
-        identity=identify(model, store),
+        identity=_made_of(model, first, second),
         models=(model, retriever, reranker),
-        retriever=kinds.identify(retriever, store),
+        retriever=first,
         retriever_device=kinds.kind_of(retriever).device(retriever, device),
-        open_retriever=cache(lambda: kinds.open_encoder(retriever, device, store)),
-        reranker=kinds.open_reranker(reranker, device, store),
+        open_retriever=open_retriever,
+        reranker=last,
         top_k=_spec(model).top_k,
+        check_unchanged=check_unchanged,
     )
+
+
+def _the_same(opened: Stage, identity: ModelIdentity, model: Model) -> Stage:
+    """Return a stage that was opened, if it is still the model that the pipeline is said to be made of."""
+    if opened.identity.fingerprint != identity.fingerprint:
+        raise MovedError(f"{model.alias}: its files changed while a pipeline was loaded; run again when they rest")
+    return opened
 
 
 def find_device(model: Model, asked: str) -> str:

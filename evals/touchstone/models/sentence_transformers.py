@@ -63,7 +63,7 @@ def open_sentence_transformer(model: Model, device: str, store: Store) -> OpenMo
     prompting = prompting_of(spec, loaded)
     space, canaries = space_of(model, weights, loaded), BatchedModel(loaded, texts_at_once=spec.batch_size).check()
     check_unchanged = partial(weights.check_unchanged, model.alias)
-    check_unchanged()
+    check_unchanged(loaded=True)
     known_by = {"name": identity.name, "fingerprint": identity.fingerprint}
     embeddings = store.embeddings(
         space, **known_by, canaries=canaries, within=rounding_of(loaded), check=check_unchanged

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, Protocol, TypeVar, cast
 
 OutcomeWord = Literal["passed", "failed", "error", "not measured"]
+# What is said where an earlier outcome was taken, and then another process found out that it does not hold.
+OF_ANOTHER_COMPUTATION = "was measured before by a computation that gives other vectors now; run again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,19 @@ class Record:
     fingerprint = Of[str | None]()
     settings = Of[Settings | None]()
 
+    @property
+    def models(self) -> tuple[tuple[str, str], ...]:
+        """What was measured: each alias with the fingerprint it had, a pipeline's stages too."""
+        own = () if self.fingerprint is None else ((self.alias, self.fingerprint),)
+        return (*own, *((stage.alias, stage.fingerprint) for stage in self.stages))
+
+    @property
+    def known_before(self) -> tuple[str, ...]:
+        """The fingerprints of the models of which an earlier run measured something that is in this record."""
+        if self.reused:
+            return tuple(fingerprint for _, fingerprint in self.models)
+        return tuple(stage.fingerprint for stage in self.stages if stage.reused)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteVerdict:

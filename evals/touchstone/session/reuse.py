@@ -100,7 +100,7 @@ class Known:
             ModelError: they are two.
         """
         if self._identity(alias).fingerprint != measured.fingerprint:
-            raise ModelError(f"{alias}: its files are others than when the run began; run again when they rest")
+            raise ModelError(others_than_before(alias))
 
     def samples(self, outcome: Outcome) -> Samples | None:
         """Return the samples of an outcome, from the store; None where it has none or they are gone."""
@@ -159,6 +159,11 @@ class Known:
         if alias not in self._identities:
             self._identities[alias] = identify(self._models[alias], self._store)
         return self._identities[alias]
+
+
+def others_than_before(alias: str) -> str:
+    """Return what is said where one alias means two models in one run."""
+    return f"{alias}: its files are others than when the run began; run again when they rest"
 
 
 def outcome_key(case: Case, identity: ModelIdentity, data: str, device: str) -> dict[str, Any]:

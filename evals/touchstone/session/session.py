@@ -22,7 +22,7 @@ from touchstone.records.cases import Case
 from touchstone.records.examples import Shown
 from touchstone.records.flat import flatten
 from touchstone.records.names import slug
-from touchstone.records.outcomes import Outcome
+from touchstone.records.outcomes import OF_ANOTHER_COMPUTATION, Outcome
 from touchstone.records.runs import Record, Run, SuiteVerdict, make_record
 from touchstone.records.samples import Samples, encode_samples
 from touchstone.records.verdicts import Verdict
@@ -31,7 +31,7 @@ from touchstone.seams import TRIED, untried_mteb
 from touchstone.session.examples import show
 from touchstone.session.plan import Plan, find_cases
 from touchstone.session.reports import write_report
-from touchstone.session.reuse import PLUGINS, Known, examples_key, suites_key, verdict_key
+from touchstone.session.reuse import PLUGINS, Known, examples_key, others_than_before, suites_key, verdict_key
 from touchstone.store.folder import Store
 from touchstone.task_types.base import Predicted
 from touchstone.tasks.identity import watch_data
@@ -208,7 +208,7 @@ class Session:
 
     def finish(self) -> Finished:
         """Write baselines, the run record and reports. Nothing measured is lost: the run record comes first."""
-        records = tuple(map(self._refuse_forgotten, self.records()))
+        records = self._refuse_others(self.records())
         run = Run(
             suite=self.plan.suite,
             started=self.started.isoformat(timespec="seconds"),
@@ -229,17 +229,25 @@ class Session:
                 code = 1
         return Finished(run=run, notes=(*notes, *self._how_to_examine(records)), exit_code=code)
 
-    def _refuse_forgotten(self, record: Record) -> Record:
-        """Make an error of a case that was not measured again, where a later one showed that it had to be.
+    def _refuse_others(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
+        """Put an error in the place of a number that is not one of the models that this run is about, as they are now.
 
-        The model that was loaded for that one gives other vectors than the one that the known outcome is of.
+        Processes of one run may have seen other files under one alias; the first that reported counts. What one took
+        for known, another may have found out to be of another computation.
         """
-        if not (record.reused and any(one.alias == record.alias and not one.reused for one in self._records.values())):
-            return record
-        if self.known.ids([self._cases[record.case]]):
-            return record
-        error = "was measured before by a computation that gives other vectors now; run again"
-        return make_record(self._cases[record.case], None, None, error)
+        first = {alias: known for one in reversed(self._records.values()) for alias, known in one.models}
+        found = []
+        for record in records:
+            error = None
+            if other := [alias for alias, fingerprint in record.models if first[alias] != fingerprint]:
+                error = others_than_before(other[0])
+            elif any(map(self.store.has_forgotten, record.known_before)):
+                error = OF_ANOTHER_COMPUTATION
+            if error is not None:
+                refused = make_record(self._cases[record.case], None, None, error)
+                record = replace(refused, command=record.command)  # noqa: PLW2901
+            found.append(record)
+        return tuple(found)
 
     def _judge_models(self, records: tuple[Record, ...]) -> tuple[SuiteVerdict, ...]:
         key = suites_key(records)

@@ -54,6 +54,8 @@ class Store:
         self.run_of_apis = None if reuse_api else run or uuid.uuid4().hex
         self._run = run
         self._agreed: dict[str, str] = {}
+        self._forgotten: set[str] = set()
+        self._marks: dict[str, Path] = {}
 
     @cached_property
     def _made(self) -> Path:
@@ -93,9 +95,9 @@ class Store:
         """Return the sha256 of a file, remembered for as long as size, times and inode stay the same."""
         return self._memo.of(path)
 
-    def watching(self, *folders: Path) -> AbstractContextManager[Watch]:
-        """Watch all files that are hashed meanwhile, and folders, to see later whether they are what they were."""
-        return self._memo.watching(*folders)
+    def watching(self) -> AbstractContextManager[Watch]:
+        """Watch all files that are hashed meanwhile, to see later whether they are still what they were."""
+        return self._memo.watching()
 
     def one_write_of_hashes(self) -> AbstractContextManager[None]:
         """Remember the hashes of many files with one write at the end."""
@@ -148,6 +150,7 @@ class Store:
         """
         content = write
         writer = content if callable(content) else lambda file: file.write(content)
+        self._mark(str(key["fingerprint"]))  # again: another process may have forgotten the model meanwhile
         with suppress(IsADirectoryError):  # somebody's folder is there: what is not kept is worked out again
             write_blob(self._made / self._place(kind, key), {"kind": kind, **key}, writer)
 
@@ -223,24 +226,23 @@ class Store:
         Args:
             space: everything that decides a text's vector, as far as it can be said.
             name: what people call the model, for them to read.
-            fingerprint: of the model. Where it has vectors of other canaries already, which another computation made,
-                its outcomes and rankings are forgotten.
+            fingerprint: of the model. What was measured with vectors of other canaries, which another computation made,
+                is forgotten: outcomes and rankings.
             canaries: the model's vectors of a few texts; None not to compare.
             within: how far they may be apart, relative to the longest of them.
             check: called before vectors are written; what it raises keeps them from being.
         """
         key = hashlib.sha256(to_json(dict(space)).encode()).hexdigest()[:16]
-        others: list[Path] = []
-        folder = self._made / "embeddings" / key
+        folder, number = self._made / "embeddings" / key, 0
         while canaries is not None and _is_other(folder / CANARIES, canaries, within):
-            others.append(folder)
-            folder = folder.with_name(f"{key}-{len(others)}")
-        if canaries is not None and not (folder / CANARIES).exists():
-            self._begin(folder / CANARIES, canaries, others)
+            number += 1
+            folder = folder.with_name(f"{key}-{number}")
+        if canaries is not None:
+            for other in {*folder.parent.glob(key), *folder.parent.glob(f"{key}-*")} - {folder}:
+                self._forget_models(other)
         if fingerprint:
-            with suppress(OSError):
-                (folder / MODELS).mkdir(parents=True, exist_ok=True)
-                (folder / MODELS / fingerprint).touch()
+            self._marks[fingerprint] = folder / MODELS / fingerprint
+            self._mark(fingerprint)
         with suppress(OSError):  # reading needs no right to write
             if not (folder / SPACE).is_file():
                 write_atomically(folder / SPACE, to_json({"model": name, **space}))
@@ -248,15 +250,38 @@ class Store:
         width = None if canaries is None else canaries.shape[1]
         return Embeddings(folder, width=width, anew=self.overwrite, check=check)
 
-    def _begin(self, file: Path, canaries: Vectors, others: Iterable[Path]) -> None:
-        """Give a new space its canaries, and forget what was measured in the others."""
-        content = BytesIO()
-        np.save(content, canaries, allow_pickle=False)
-        with suppress(OSError):  # where nothing can be written, there are no vectors of others either
-            write_atomically(file, content.getvalue())
-        for model in (model for other in others for model in (other / MODELS).glob("*")):
+    def depend(self, fingerprint: str, on: str) -> None:
+        """Note that one model's outcomes hang on the vectors of another: they are forgotten together."""
+        with suppress(OSError):
+            for model in (self.folder / "embeddings").glob(f"*/{MODELS}/{on}"):
+                model.with_name(fingerprint).touch()
+        if on in self._marks:
+            self._marks[fingerprint] = self._marks[on].with_name(fingerprint)
+
+    def _mark(self, fingerprint: str) -> None:
+        """Say of a space that it is of this model, so that what was measured goes when it is another that computes."""
+        with suppress(OSError):
+            if (mark := self._marks.get(fingerprint)) is not None:
+                mark.parent.mkdir(parents=True, exist_ok=True)
+                mark.touch()
+
+    def _forget_models(self, space: Path) -> None:
+        """Forget what was measured with the vectors of a space: another one is computed now."""
+        for model in (space / MODELS).glob("*"):
+            self._forgotten.add(model.name)
             for kind in (OUTCOMES, RANKINGS):
                 shutil.rmtree(self.folder / kind / model.name, ignore_errors=True)
+            with suppress(OSError):
+                if self._run is not None:
+                    told = self.folder / AGREED / self._run / f"forgotten {model.name}"
+                    told.parent.mkdir(parents=True, exist_ok=True)
+                    told.touch()
+                model.unlink(missing_ok=True)  # the last: whoever stops here is followed by one who does it again
+
+    def has_forgotten(self, fingerprint: str) -> bool:
+        """Return whether a process of this run has forgotten what was measured of a model."""
+        told = self.folder / AGREED / self._run / f"forgotten {fingerprint}" if self._run is not None else None
+        return fingerprint in self._forgotten or (told is not None and told.exists())
 
     def write_run(self, name: str, run: dict[str, Any]) -> Path:
         """Keep a run record; every run is kept."""
@@ -265,8 +290,25 @@ class Store:
         return path
 
 
+def _begin(file: Path, canaries: Vectors) -> None:
+    """Give a new space its canaries; those of another process that is first stay."""
+    content, beside = BytesIO(), file.with_name(f".{file.name}.{uuid.uuid4().hex}")
+    np.save(content, canaries, allow_pickle=False)
+    with suppress(OSError):  # where nothing can be written, there are no vectors of others either
+        write_atomically(beside, content.getvalue())
+        try:
+            os.link(beside, file)
+        finally:
+            beside.unlink(missing_ok=True)
+
+
 def _is_other(file: Path, canaries: Vectors, within: float) -> bool:
-    """Return True if a space has other canaries than these, or damaged ones: nobody knows whose vectors it holds."""
+    """Return True if a space has other canaries than these, or damaged ones: nobody knows whose vectors it holds.
+
+    A new one gets these.
+    """
+    if not file.exists():
+        _begin(file, canaries)
     if not file.exists():
         return False
     try:

@@ -3,11 +3,11 @@
 import hashlib
 import json
 import os
+import stat
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from stat import S_ISLNK
 from typing import Any, BinaryIO
 
 from pydantic import TypeAdapter
@@ -18,49 +18,41 @@ CHUNK = 1 << 20
 FORMAT = 1
 # Within one tick of a file system's clock a second change is not seen, in nanoseconds.
 TICK = 100_000_000
+# So many ticks a file that is being written is waited for; one that is still written then is seen to move.
+PATIENCE = 100
 # Size, modification time, change time and inode of a file. The change time cannot be set by hand, so a file that is
 # rewritten in place under its old modification time, or changed and put back, is seen.
 Status = tuple[int, int, int, int]
 # The same, and the hash that it had then.
 Seen = tuple[int, int, int, int, str]
 _SEEN = TypeAdapter(dict[str, Seen])
+# The links and folders that a file's path leads through, each as it is itself.
+Way = Mapping[Path, os.stat_result]
 
 
 class Watch:
-    """The files that were hashed since it began, each as it was when it was first hashed, and the way to it.
+    """The files that were hashed since it began, each as it was when it was first hashed, and the way to each."""
 
-    Args:
-        folders: a folder at or below one of these that was changed or moved, also one that came back, is seen too.
-    """
+    def __init__(self) -> None:
+        self._files: dict[Path, Status] = {}
+        self._way: dict[Path, os.stat_result] = {}
 
-    def __init__(self, *folders: Path) -> None:
-        self._folders = folders
-        self._files: dict[Path, tuple[Status | None, object]] = {}
-
-    def note(self, path: Path, status: Status) -> None:
+    def note(self, path: Path, status: Status, way: Way) -> None:
         """Add a file; what is known of it stays."""
-        if path not in self._files:
-            self._files[path] = status, self._way_to(path)
+        self._files.setdefault(path, status)
+        self._way = {**way, **self._way}
 
-    def moved(self) -> Path | None:
-        """Return a file that is not what it was, None where all are.
+    def moved(self, *, beside: bool = False) -> Path | None:
+        """Return a file that is not what it was, or what leads to one and does not as it did; None where nothing is.
 
         One that holds the same bytes again has moved too: nobody knows what was read meanwhile.
-        """
-        return next((path for path, known in self._files.items() if (_status(path), self._way_to(path)) != known), None)
 
-    def _way_to(self, path: Path) -> object:
-        """Return what tells whether a path leads elsewhere, or did: its folders, and its links, which are files too."""
-        way: list[object] = [os.path.realpath(path)]
-        for step in (path, *path.parents):
-            with suppress(OSError):
-                own, within = step.lstat(), any(step.is_relative_to(folder) for folder in self._folders)
-                link = S_ISLNK(own.st_mode)
-                way.append((own.st_ino, own.st_ctime_ns if link or (within and step != path) else None))
-                if link and step != path and within:
-                    led = step.stat()
-                    way.append((led.st_ino, led.st_ctime_ns))
-        return way
+        Args:
+            beside: that a file came or went beside them counts too, as while they are loaded: it may have been read.
+        """
+        full = {path.parent.resolve() for path in self._files} if beside else set()
+        way = (path for path, before in self._way.items() if not _leads_on(path, before, full=path in full))
+        return next(way, None) or next((path for path, before in self._files.items() if _status(path) != before), None)
 
 
 class Hashes:
@@ -77,9 +69,9 @@ class Hashes:
         self._watches: list[Watch] = []
 
     @contextmanager
-    def watching(self, *folders: Path) -> Iterator[Watch]:
+    def watching(self) -> Iterator[Watch]:
         """Watch all files that are hashed meanwhile; they can be looked at for as long as the watch is kept."""
-        watch = Watch(*folders)
+        watch = Watch()
         self._watches.append(watch)
         try:
             yield watch
@@ -88,18 +80,18 @@ class Hashes:
 
     def of(self, path: Path) -> str:
         """Return the sha256 of a file."""
-        seen = _at_rest(path)
+        way, seen = _at_rest(path)
         for watch in self._watches:
-            watch.note(path, seen)
+            watch.note(path, seen, way)
         memo, name = self._load(), os.path.realpath(path)
         known = memo.get(name)
         if known is not None and known[:4] == seen:
             return known[4]
-        # Status and content are those of one open file, whatever the path leads to by now.
         with path.open("rb") as file:
-            opened, digest = _status(file.fileno()), _read(file)
-            if opened is not None and _status(file.fileno()) == opened:
-                memo[name] = (*opened, digest)
+            before, digest = _status(file.fileno()), _read(file)
+            # Of what else came to lie there nothing is remembered; whoever watches is told so.
+            if before == _status(file.fileno()) == seen:
+                memo[name] = (*seen, digest)
         if not self._gathering:
             self._write()
         return digest
@@ -147,13 +139,53 @@ def _status(file: Path | int) -> Status | None:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
 
 
-def _at_rest(path: Path) -> Status:
-    """Return how a file is, one tick after its last change: an earlier look could not tell that from another one."""
-    age = time.time_ns() - path.stat().st_ctime_ns
-    if 0 <= age < TICK:
+def _at_rest(path: Path) -> tuple[Way, Status]:
+    """Return how the way to a file and the file are, one tick after the last change of either.
+
+    An earlier look could not tell that change from another one.
+    """
+    for _ in range(PATIENCE):
+        way, found = _way_to(path), path.stat()
+        folder = path.parent.resolve()
+        changed = [one.st_ctime_ns for place, one in way.items() if place == folder or not stat.S_ISDIR(one.st_mode)]
+        age = time.time_ns() - max(found.st_ctime_ns, *changed)
+        if not 0 <= age < TICK:
+            break
         time.sleep((TICK - age) / 1e9)
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    return way, (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+
+
+def _way_to(path: Path) -> dict[Path, os.stat_result]:
+    """Return every link and folder that a path leads through, as they are themselves, and the folder it ends in."""
+    folder = path.parent.resolve()
+    found: dict[Path, os.stat_result] = {}
+    waiting = [path.absolute()]
+    while waiting:
+        path = waiting.pop()
+        for place in (path, *path.parents):
+            if place in found:
+                break
+            status = place.lstat()
+            if stat.S_ISLNK(status.st_mode):
+                waiting.append(place.parent / place.readlink())
+            if place != path or not stat.S_ISREG(status.st_mode):
+                found[place] = status
+    return {**found, folder: folder.lstat()}
+
+
+def _leads_on(path: Path, before: os.stat_result, *, full: bool) -> bool:
+    """Return whether a link or a folder is where and what it was; ``full``: a folder with what was in it.
+
+    Where something comes into a folder or goes, both of its times become that one; where it is renamed, one of them.
+    """
+    try:
+        now = path.lstat()
+    except OSError:
+        return False
+    if not os.path.samestat(now, before) or stat.S_IFMT(now.st_mode) != stat.S_IFMT(before.st_mode):
+        return False
+    filled = stat.S_ISDIR(now.st_mode) and not full and now.st_ctime_ns == now.st_mtime_ns
+    return filled or now.st_ctime_ns == before.st_ctime_ns
 
 
 def sha256_of(path: Path) -> str:

@@ -1,7 +1,6 @@
 """What a task's data is known by, before it is read: the key of what was measured on it."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 from touchstone.errors import SourceError, TouchstoneError
 from touchstone.records.cases import Source, TaskInfo
@@ -29,12 +28,6 @@ def identify_data(info: TaskInfo, source: Source, store: Store) -> str | None:
         return None  # measuring says what is missing
 
 
-def _folders(info: TaskInfo, source: Source) -> list[Path]:
-    if info.folder is not None or source.path is None:
-        return [] if info.folder is None else [info.folder]
-    return [source.path / one.dataset for one in sets_of(info)]
-
-
 def sets_of(info: TaskInfo) -> list[Definition]:
     """Return the tasks whose data a task is on: itself, or the children of an aggregate; none where it is not known."""
     registry = load_registry()
@@ -42,13 +35,16 @@ def sets_of(info: TaskInfo) -> list[Definition]:
     return [] if task is None else [registry.tasks[part.task] for part in task.parts] or [task]
 
 
-def watch_data(info: TaskInfo, source: Source, store: Store) -> Callable[[], None]:
-    """Look at the files of a task's data; return what looks at them again, and raises SourceError if one has moved."""
-    with store.watching(*_folders(info, source)) as watch:
+def watch_data(info: TaskInfo, source: Source, store: Store) -> Callable[..., None]:
+    """Look at the files of a task's data; return what looks at them again, and raises SourceError if one has moved.
+
+    That takes ``loaded``: the data was read a moment ago, and a file more beside them would have been too.
+    """
+    with store.watching() as watch:
         before = identify_data(info, source, store)
 
-    def check() -> None:
-        moved = watch.moved()
+    def check(*, loaded: bool = False) -> None:
+        moved = watch.moved(beside=loaded)
         # What was not there when it began was fetched meanwhile, and is watched by whoever opens it.
         if moved is not None or (before is not None and identify_data(info, source, store) != before):
             where = moved or info.folder or source

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from touchstone.errors import SourceError, TouchstoneError, first_line
@@ -45,8 +46,10 @@ def open_task(info: TaskInfo, source: Source, store: Store, *, limit: int | None
     for one in sets_of(info) if source.kind == "modelscope" and info.folder is None else ():
         find_data(source, one.dataset, info.name)  # fetched before it is watched
     check_unchanged = watch_data(info, source, store)
+    check_loaded = partial(check_unchanged, loaded=True)
     with quiet_mteb():
-        opened = _open_custom(info, store) if info.folder else _open_mteb(info, source, store, check_unchanged)
+        opened = _open_custom(info, store) if info.folder else _open_mteb(info, source, store, check_loaded)
+        check_loaded()
         if limit is not None:
             for part in opened.parts:
                 limit_data(part, info, limit)
@@ -123,6 +126,7 @@ def _load(task: "AbsTask", source: Source, store: Store, check_unchanged: Callab
         what.keep()
         return found
     except TouchstoneError:
+        what.drop()
         raise
     except Exception as error:  # every loader of mteb's and datasets' has errors of its own
         where = "the hub gave" if source.kind == "hub" else f"{source} has"

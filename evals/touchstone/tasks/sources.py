@@ -1,6 +1,7 @@
 """Where a data set's bytes are: on the hub, or in a directory that mirrors its repositories."""
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -57,6 +58,11 @@ class Reading:
         """Let later runs use what was prepared: the data did not change meanwhile."""
         for _, cache in self.found.values():
             self.store.keep_data_cache(cache)
+
+    def drop(self) -> None:
+        """Remove what was prepared: in a folder that was whole too, where the files have other times than before."""
+        for _, cache in self.found.values():
+            shutil.rmtree(cache, ignore_errors=True)
 
     def _find(self, repository: str, revision: str | None) -> tuple[Path, list[tuple[str, Path]], str | None]:
         if self.source.kind != "hub":

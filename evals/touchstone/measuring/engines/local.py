@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from touchstone.config.models import Model
-from touchstone.errors import ModelError, TouchstoneError
+from touchstone.errors import MovedError, TouchstoneError
 from touchstone.measuring.case import OpenCase, Progress, measure
 from touchstone.measuring.pipeline import measure_pipeline
 from touchstone.models import kinds
@@ -58,13 +58,15 @@ class LocalEngine:
         if alias in self._open:
             try:
                 self._open[alias].check_unchanged()
-            except ModelError:
+            except MovedError:
                 del self._open[alias]  # loaded anew, it may be the same
         if alias not in self._open:
             progress("loading the model")
             self._open.clear()
             try:
                 self._open[alias] = kinds.open_model(self._models[alias], self._device, self._store)
+            except MovedError:
+                raise  # its files may rest when the next case comes
             except TouchstoneError as error:
                 self._broken[alias] = error
                 raise
