@@ -9,13 +9,18 @@ import json
 import re
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import pytest
+from huggingface_hub import constants
 
 # Larger files are kept elsewhere, as with Git LFS: their ETag is their sha256, and they come by a redirect.
 LARGE = 10_000
@@ -193,6 +198,41 @@ def serve() -> Iterator[Hub]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def serve_to_client(monkeypatch: pytest.MonkeyPatch, cache: Path) -> Iterator[Hub]:
+    """Serve a hub to the real client in this process, which keeps what it brings in a cache of its own."""
+    with serve() as hub:
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "ENDPOINT", hub.address)
+        where = hub.address + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", where)
+        # The client waits between its attempts.
+        impatient = SimpleNamespace(**{**vars(time), "sleep": lambda _: None})
+        monkeypatch.setattr("huggingface_hub.utils._http.time", impatient)
+        yield hub
+
+
+def unavailable(handler: Handler) -> None:
+    """Answer that the hub is not there for now."""
+    handler.send(503)
+
+
+def not_found(handler: Handler) -> None:
+    """Answer that there is no such file, which is not true."""
+    handler.refuse(404, "EntryNotFound")
+
+
+def other_bytes(handler: Handler) -> None:
+    """Give another file in its place."""
+    handler.send(200, b"x" * 20_000, X_Repo_Commit="0" * 40, ETag='"abc"')
+
+
+def page(handler: Handler) -> None:
+    """Answer with a page, as a proxy does."""
+    handler.send(200, b"<html>sign in</html>", Content_Type="text/html")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,8 @@
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import huggingface_hub.constants
@@ -13,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests.encoders import save_tiny_model
-from tests.hub import Handler, Hub, files_in, serve
+from tests.hub import Handler, Hub, files_in, not_found, other_bytes, page, serve_to_client, unavailable
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
 from touchstone.errors import ModelError
@@ -38,18 +36,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hub(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with serve() as served:
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", served.address)
-        monkeypatch.setattr(
-            huggingface_hub.constants,
-            "HUGGINGFACE_CO_URL_TEMPLATE",
-            served.address + "/{repo_id}/resolve/{revision}/{filename}",
-        )
-        # The client waits between its attempts.
-        impatient = SimpleNamespace(**{**vars(time), "sleep": lambda _: None})
-        monkeypatch.setattr("huggingface_hub.utils._http.time", impatient)
+    with serve_to_client(monkeypatch, tmp_path / "cache") as served:
         served.add(NAME, files_in(folder))
         yield served
 
@@ -121,25 +108,9 @@ def test_main_is_one_commit_for_a_run_whichever_process_asks(hub: Hub, folder: P
     assert identify(named(), store_of(tmp_path, "another")).revision != first.revision
 
 
-def unavailable(handler: Handler) -> None:
-    handler.send(503)
-
-
-def not_found(handler: Handler) -> None:
-    handler.refuse(404, "EntryNotFound")
-
-
-def other_bytes(handler: Handler) -> None:
-    handler.send(200, b"x" * 20_000, X_Repo_Commit="0" * 40, ETag='"abc"')
-
-
 def cut(handler: Handler) -> None:
     handler.send(200, b"", X_Repo_Commit="0" * 40, ETag='"abc"', Content_Length="20000")
     handler.close_connection = True
-
-
-def page(handler: Handler) -> None:
-    handler.send(200, b"<html>sign in</html>", Content_Type="text/html")
 
 
 # Of the first file, one in the middle, the last, and of the question for them all.

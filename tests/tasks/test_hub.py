@@ -1,15 +1,13 @@
 """Data of the hub is a snapshot of the commit that mteb names, read from its folder alone."""
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import huggingface_hub.constants
 import pytest
 
-from tests.hub import Handler, Hub, files_in, serve
+from tests.hub import Handler, Hub, files_in, not_found, other_bytes, page, serve_to_client, unavailable
 from touchstone.errors import SourceError
 from touchstone.records.cases import Source, TaskInfo
 from touchstone.store.folder import Store
@@ -26,17 +24,7 @@ TASKS = {
 
 @pytest.fixture
 def hub(mirror: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    with serve() as served:
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", served.address)
-        monkeypatch.setattr(
-            huggingface_hub.constants,
-            "HUGGINGFACE_CO_URL_TEMPLATE",
-            served.address + "/{repo_id}/resolve/{revision}/{filename}",
-        )
-        impatient = SimpleNamespace(**{**vars(time), "sleep": lambda _: None})
-        monkeypatch.setattr("huggingface_hub.utils._http.time", impatient)
+    with serve_to_client(monkeypatch, tmp_path / "cache") as served:
         for name in TASKS:
             task = load_registry().tasks[name]
             served.pin(task.dataset, task.revision, files_in(mirror / task.dataset))
@@ -73,22 +61,6 @@ def test_what_was_brought_is_read_offline_without_a_request(
     assert hub.requests == []
     with pytest.raises(SourceError, match=r'^"mteb/biosses-sts" is not in the cache, or not all of it, and the run is'):
         opened("BIOSSES", Source(), Store(tmp_path / "store"))
-
-
-def unavailable(handler: Handler) -> None:
-    handler.send(503)
-
-
-def not_found(handler: Handler) -> None:
-    handler.refuse(404, "EntryNotFound")
-
-
-def other_bytes(handler: Handler) -> None:
-    handler.send(200, b"x" * 20_000, X_Repo_Commit="0" * 40, ETag='"abc"')
-
-
-def page(handler: Handler) -> None:
-    handler.send(200, b"<html>sign in</html>", Content_Type="text/html")
 
 
 @pytest.mark.parametrize("answer", [unavailable, not_found, other_bytes, page])
