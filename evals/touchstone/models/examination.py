@@ -16,6 +16,7 @@ from touchstone.encoding.checks import COLLAPSED, to_numpy
 from touchstone.encoding.encoder import task_text
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import check_names
+from touchstone.encoding.texts import give_texts
 from touchstone.formatting import columns
 from touchstone.models.base import OpenModel, OpenPipeline, OpenReranker
 from touchstone.models.files.detection import detect
@@ -192,10 +193,7 @@ def _score(opened: OpenReranker, batch_size: int) -> Vectors:
 
 
 def _as_mteb(opened: OpenReranker, queries: list[str], documents: list[str]) -> Vectors:
-    from datasets import Dataset
-    from torch.utils.data import DataLoader
-
-    sides: Any = [DataLoader(cast("Any", Dataset.from_dict({"text": one}))) for one in (queries, documents)]
+    sides = give_texts(queries), give_texts(documents)
     return to_numpy(opened.for_mteb(Meter()).predict(*sides, **{**opened.encode_kwargs, "batch_size": len(queries)}))
 
 
@@ -246,27 +244,22 @@ def _encode(opened: OpenModel, batch_size: int) -> Vectors:
 
     A model without a route for these gets them as documents.
     """
-    from datasets import Dataset
-    from torch.utils.data import DataLoader
-
     texts = [text for side in zip(*PAIRS, strict=True) for text in side]
-    inputs: Any = DataLoader(cast("Any", Dataset.from_dict({"text": texts})), batch_size=batch_size)
     roles: Any = getattr(opened.encoder, "roles", (None,))
     anew = nullcontext() if opened.encoder is None else opened.encoder.encoding_anew(batch_size)
     with quiet_mteb(), anew:
         import mteb
         from mteb.types import PromptType
 
-        vectors: Any = opened.for_mteb(Meter()).encode(
-            inputs,
+        vectors = opened.for_mteb(Meter()).encode(
+            give_texts(texts, batch_size),
             task_metadata=mteb.get_task("STSBenchmark").metadata,
             hf_split="test",
             hf_subset="default",
             prompt_type=None if None in roles else PromptType(roles[-1]),
             **{"show_progress_bar": False, **opened.encode_kwargs, "batch_size": batch_size},
         )
-    plain = vectors.detach().float().cpu() if hasattr(vectors, "detach") else vectors
-    return np.asarray(plain, dtype=np.float32)
+    return to_numpy(vectors)
 
 
 def _pipeline(model: Model, opened: OpenModel | OpenReranker, device: str) -> Iterator[Row]:

@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 from touchstone.config.models import Model
 from touchstone.config.specs import RegistrySpec
 from touchstone.encoding.batching import CANARIES
+from touchstone.encoding.checks import to_numpy
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Prompting
+from touchstone.encoding.texts import give_texts
 from touchstone.errors import ModelError, first_line, suggest
 from touchstone.models.base import ModelKind, OpenModel, make_meta
 from touchstone.models.devices import find_device
@@ -158,14 +160,11 @@ def load_from_registry(spec: RegistrySpec, alias: str, device: str) -> "EncoderP
 
 def _encode_a_few(encoder: "EncoderProtocol") -> NDArray[np.float32]:
     import mteb
-    from datasets import Dataset
-    from torch.utils.data import DataLoader
 
-    inputs: Any = DataLoader(cast("Any", Dataset.from_dict({"text": list(CANARIES)})), batch_size=1)
-    metadata = mteb.get_task("STSBenchmark").metadata
+    texts, metadata = give_texts(CANARIES), mteb.get_task("STSBenchmark").metadata
     with quiet_mteb():
-        found: Any = encoder.encode(inputs, task_metadata=metadata, hf_split="test", hf_subset="default", batch_size=1)
-    return np.asarray(found.detach().float().cpu() if hasattr(found, "detach") else found, np.float32)
+        found = encoder.encode(texts, task_metadata=metadata, hf_split="test", hf_subset="default", batch_size=1)
+    return to_numpy(found)
 
 
 class RegistryEncoder(MtebEncoder):
