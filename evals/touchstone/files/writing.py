@@ -3,6 +3,7 @@
 import json
 import os
 import tomllib
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,18 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a whole file or nothing."""
     with open_atomically(path) as file:
         file.write(content.encode() if isinstance(content, str) else content)
+
+
+def write_first(path: Path, content: str | bytes) -> None:
+    """Write a whole file where there is none; one that is there stays, whoever wrote it."""
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        write_atomically(beside, content)
+        os.link(beside, path)
+    except FileExistsError:
+        pass  # another process was first
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 @contextmanager

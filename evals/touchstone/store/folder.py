@@ -16,7 +16,7 @@ import numpy as np
 
 from touchstone.encoding.base import Vectors
 from touchstone.errors import ConfigError
-from touchstone.files.writing import to_json, write_atomically
+from touchstone.files.writing import to_json, write_atomically, write_first
 from touchstone.store.blobs import open_blob, read_blob, write_blob
 from touchstone.store.hashes import Hashes, Watch
 from touchstone.store.vectors import Embeddings
@@ -196,16 +196,10 @@ class Store:
         file = self._made / AGREED / run / hashlib.sha256(name.encode()).hexdigest()[:16]
         if not file.is_file():
             found = compute()
-            beside = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
             try:
-                write_atomically(beside, found)
-                os.link(beside, file)
-            except FileExistsError:
-                pass  # another process was first
+                write_first(file, found)
             except OSError:
                 return found  # where nothing can be written each process asks for itself
-            finally:
-                beside.unlink(missing_ok=True)
         return file.read_text()
 
     def embeddings(
@@ -292,14 +286,10 @@ class Store:
 
 def _begin(file: Path, canaries: Vectors) -> None:
     """Give a new space its canaries; those of another process that is first stay."""
-    content, beside = BytesIO(), file.with_name(f".{file.name}.{uuid.uuid4().hex}")
+    content = BytesIO()
     np.save(content, canaries, allow_pickle=False)
     with suppress(OSError):  # where nothing can be written, there are no vectors of others either
-        write_atomically(beside, content.getvalue())
-        try:
-            os.link(beside, file)
-        finally:
-            beside.unlink(missing_ok=True)
+        write_first(file, content.getvalue())
 
 
 def _is_other(file: Path, canaries: Vectors, within: float) -> bool:
