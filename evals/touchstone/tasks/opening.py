@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 from touchstone.errors import SourceError, TouchstoneError, first_line
 from touchstone.records.cases import Source, TaskInfo
-from touchstone.seams import eval_splits_of
+from touchstone.seams import eval_splits_of, local_datasets
 from touchstone.store.folder import Store
 from touchstone.tasks.custom import files_of, make_task
 from touchstone.tasks.identity import sets_of, watch_data
 from touchstone.tasks.limiting import limit_data
 from touchstone.tasks.registry import quiet_mteb
-from touchstone.tasks.sources import Reading, find_data, reading
+from touchstone.tasks.sources import Reading, find_data
 
 if TYPE_CHECKING:
     from mteb import AbsTask
@@ -48,8 +48,11 @@ def open_task(info: TaskInfo, source: Source, store: Store, *, limit: int | None
     check_unchanged = watch_data(info, source, store)
     check_loaded = partial(check_unchanged, loaded=True)
     with quiet_mteb():
-        opened = _open_custom(info, store) if info.folder else _open_mteb(info, source, store, check_loaded)
-        check_loaded()
+        if info.folder:
+            opened = _open_custom(info, store)
+            check_loaded()
+        else:
+            opened = _open_mteb(info, source, store, check_loaded)  # which looks before it keeps what is prepared
         if limit is not None:
             for part in opened.parts:
                 limit_data(part, info, limit)
@@ -119,7 +122,7 @@ def _load(task: "AbsTask", source: Source, store: Store, check_unchanged: Callab
     reads = f"{metadata.name} {sorted(task.hf_subsets or ())} {sorted(eval_splits_of(task) or ())}"
     what = Reading(source=source, task=metadata.name, dataset=name, wanted=_needs(task), reads=reads, store=store)
     try:
-        with reading(what):
+        with local_datasets(what.find, what.note):
             task.load_data()
         found = store.files_sha256(what.files.items()), what.revisions.get(name) or metadata.revision
         check_unchanged()

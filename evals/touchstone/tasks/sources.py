@@ -4,7 +4,6 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import Any
 
 from touchstone.errors import SourceError
 from touchstone.records.cases import Source
-from touchstone.seams import local_datasets
 from touchstone.store.folder import Store
 from touchstone.store.hub import Snapshot, open_snapshot
 from touchstone.store.modelscope import fetch_data
@@ -39,18 +37,19 @@ class Reading:
     store: Store
     files: dict[str, Path] = field(default_factory=dict)
     revisions: dict[str, str | None] = field(default_factory=dict)
-    folders: dict[Path, str] = field(default_factory=dict)
     found: dict[str, tuple[Path, Path]] = field(default_factory=dict)
 
     def find(self, repository: str, revision: str | None) -> tuple[Path, Path]:
         """Return the folder of a repository, and the one for what is prepared of these very files.
+
+        `datasets` keys its cache by neither the content nor the directory of a data set whose README declares
+        configurations, so an edited file would give the old rows; a cache folder per content cannot.
 
         Raises:
             SourceError: it is not there, or the hub does not give it.
         """
         if repository not in self.found:
             folder, files, self.revisions[repository] = self._find(repository, revision)
-            self.folders[folder] = "" if repository == self.dataset else f"{repository}/"
             self.found[repository] = folder, self.store.data_cache(self.store.files_sha256(files), self.reads)
         return self.found[repository]
 
@@ -75,8 +74,9 @@ class Reading:
     def note(self, data_files: Any) -> None:
         """Add the files that one configuration of a data set names."""
         for path in (Path(path) for paths in (data_files or {}).values() for path in paths):
-            for folder, prefix in self.folders.items():
+            for repository, (folder, _) in self.found.items():
                 if path.is_relative_to(folder):
+                    prefix = "" if repository == self.dataset else f"{repository}/"
                     self.files[prefix + str(path.relative_to(folder))] = path
 
 
@@ -87,7 +87,7 @@ def wanted_files(snapshot: Snapshot, wanted: Callable[[str], bool]) -> list[str]
     """
     import yaml
 
-    readme = snapshot.bring("README.md") if "README.md" in snapshot.listed else None
+    readme = snapshot.bring("README.md")
     _, _, rest = ("" if readme is None else readme.read_text(encoding="utf-8")).partition("---\n")
     said = yaml.safe_load(rest.partition("\n---")[0]) or {}
     configs = [one for one in said.get("configs") or () if isinstance(one, dict)] if isinstance(said, dict) else []
@@ -102,12 +102,10 @@ def wanted_files(snapshot: Snapshot, wanted: Callable[[str], bool]) -> list[str]
 
 def _patterns(data_files: Any) -> Iterator[str]:
     """Yield the patterns of a configuration's files, in each of the ways that a README may write them."""
-    if isinstance(data_files, str):
-        yield data_files
     for one in data_files if isinstance(data_files, list) else [data_files]:
         if isinstance(one, dict):
             yield from _patterns(one.get("path"))
-        elif isinstance(one, str) and one is not data_files:
+        elif isinstance(one, str):
             yield one
 
 
@@ -153,17 +151,6 @@ def go_offline() -> None:
     for module in ("huggingface_hub.constants", "datasets.config"):
         if module in sys.modules:
             sys.modules[module].HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
-
-
-@contextmanager
-def reading(what: Reading) -> Iterator[None]:
-    """Let `datasets` read folders in the place of repositories, through a cache that belongs to their content.
-
-    `datasets` keys its cache by neither the content nor the directory of a data set whose README declares
-    configurations, so an edited file would give the old rows; a cache folder per content cannot.
-    """
-    with local_datasets(what.find, what.note):
-        yield
 
 
 def _files_in(folder: Path) -> list[tuple[str, Path]]:
