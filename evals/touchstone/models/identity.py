@@ -123,10 +123,9 @@ def _locate(spec: WeightsSpec, alias: str, store: Store) -> Weights:
     def names() -> list[str]:
         return loaded_files(files, trusted=spec.trust_remote_code, variant=spec.model_kwargs.get("variant"))
 
-    for name in names():
-        files.find(name)  # of a hub, brought before its folder is watched
+    paths = {name: files.find(name) for name in names()}  # of a hub, brought before its folder is watched
     with store.watching() as watch:
-        hashes = _hash({name: files.find(name) for name in names()}, files.place, store)
+        hashes = _hash(paths, files.place, store)
         others = _hash(_elsewhere(files, spec, store), files.place, store)
     if not hashes:
         raise ModelError(f"{folder} holds no model files")

@@ -61,8 +61,8 @@ def parent_of(name: str) -> str:
     return "" if "/" not in name else name.rpartition("/")[0]
 
 
-def in_folder(folder: Path, place: str | None = None) -> ModelFiles:
-    """Return the files of a folder, called by its path or by another name; links are followed."""
+def in_folder(folder: Path) -> ModelFiles:
+    """Return the files of a folder; links are followed."""
 
     def find(name: str) -> Path | None:
         path = folder / name
@@ -72,7 +72,7 @@ def in_folder(folder: Path, place: str | None = None) -> ModelFiles:
         within = folder / inside
         return sorted(path.name for path in within.iterdir() if path.is_file()) if within.is_dir() else []
 
-    return ModelFiles(place=place or str(folder), find=find, names=names)
+    return ModelFiles(place=str(folder), find=find, names=names)
 
 
 def on_hub(snapshot: Snapshot) -> ModelFiles:
