@@ -191,7 +191,7 @@ def serve() -> Iterator[Hub]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("One", (Handler,), {}))
     hub = Hub(f"http://127.0.0.1:{server.server_port}")
     server.RequestHandlerClass.hub = hub  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)  # how soon it stops
     thread.start()
     try:
         yield hub

@@ -15,7 +15,8 @@ from touchstone.files.validation import NO_OTHER_KEYS, WholeNumber
 # What would load other files than those that a model is known by.
 OTHER_FILES = {
     "revision", "code_revision", "subfolder", "cache_dir", "gguf_file", "state_dict", "config", "from_tf", "from_flax",
-    "token", "local_files_only", "force_download", "proxies", "trust_remote_code",
+    "token", "local_files_only", "force_download", "proxies", "trust_remote_code", "adapter_kwargs",
+    "transformers_weights",
 }  # fmt: skip
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 

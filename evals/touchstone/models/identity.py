@@ -18,7 +18,7 @@ from touchstone.models.files.trust import check_no_code
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.store.folder import Store
 from touchstone.store.hashes import Watch
-from touchstone.store.hub import open_snapshot, reference_of
+from touchstone.store.hub import open_main, open_snapshot
 from touchstone.store.modelscope import fetch_model
 
 NOT_OF_VECTORS = {
@@ -156,17 +156,18 @@ def _hash(paths: Mapping[str, Path | None], place: str, store: Store) -> dict[st
 def _elsewhere(files: ModelFiles, spec: WeightsSpec, store: Store) -> dict[str, Path | None]:
     """Name what is loaded from other places: an adapter's base, and trusted Python that the settings name."""
     found: dict[str, Path | None] = {}
+    readers = [files]
     base = files.table("adapter_config.json").get("base_model_name_or_path")
     if isinstance(base, str):
         local = Path(base).is_dir()
-        its = in_folder(Path(base)) if local else on_hub(open_snapshot(base, None, store))
+        readers.append(its := in_folder(Path(base)) if local else on_hub(open_main(base, files.place, store)))
+        if not spec.trust_remote_code:
+            check_no_code(its)
         found |= {f"{base}/{name}": its.find(name) for name in loaded_files(its, trusted=spec.trust_remote_code)}
-    for repository, modules in python_elsewhere(files).items() if spec.trust_remote_code else ():
-        other = open_snapshot(repository, None, store)
-        found |= {f"{repository}/{name}": other.bring(name) for name in python_of(on_hub(other), modules)}
-        if (reference := reference_of(repository)).read_text().strip() != other.commit:
-            raise ModelError(f"{repository}, whose Python {files.place} runs, was updated during this run; run again")
-        store.file_sha256(reference)  # watched from now on: it says which commit the libraries take
+    for reader in readers if spec.trust_remote_code else ():
+        for repository, modules in python_elsewhere(reader).items():
+            other = on_hub(open_main(repository, files.place, store))
+            found |= {f"{repository}/{name}": other.find(name) for name in python_of(other, modules)}
     return found
 
 

@@ -173,17 +173,22 @@ class Store:
         digest = hashlib.sha256(to_json(dict(key)).encode()).hexdigest()[:16]
         return Path(kind, str(key["fingerprint"]), f"{digest}.blob")
 
-    def remember(self, name: str, compute: Callable[[], str]) -> str:
-        """Return a text that never changes, such as the list of the files of a commit; it is computed once."""
+    def remember(self, name: str, compute: Callable[[], str | None]) -> str | None:
+        """Return a text that never changes, such as the list of the files of a commit; it is computed once.
+
+        None is not remembered.
+        """
         key = {"kind": REMEMBERED, "fingerprint": "hub", "name": name}
         path = self.folder / self._place(REMEMBERED, key)
         known = read_blob(path, key)
         if known is not None:
             return known.decode()
         found = compute()
+        content = (found or "").encode()
         with suppress(OSError):  # where nothing can be written it is computed again
-            self._made  # noqa: B018
-            write_blob(path, key, lambda file: file.write(found.encode()))
+            if found is not None:
+                self._made  # noqa: B018
+                write_blob(path, key, lambda file: file.write(content))
         return found
 
     def agree(self, name: str, compute: Callable[[], str]) -> str:

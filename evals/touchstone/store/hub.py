@@ -8,15 +8,20 @@ import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from touchstone.errors import ModelError, SourceError, TouchstoneError, first_line
+from touchstone.files.writing import write_atomically
 from touchstone.store.folder import Store
 from touchstone.store.hashes import sha256_of
 
 T = TypeVar("T")
+# The names of all files of a commit, each with the hash that the hub says of it: the sha256 of a large one, git's name
+# of the content of another; None for none.
+Listed = Mapping[str, str | None]
 Kind = Literal["model", "dataset"]
 SECONDS = 30
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -29,38 +34,52 @@ CALLED = {"model": "model", "dataset": "data set"}
 class Snapshot:
     """A repository at one commit, whose files are brought when they are asked for, to lie in ``folder``.
 
-    ``listed`` are the names of all its files, each with the hash that the hub says of it, None for none.
+    ``store`` knows the hashes of files that were there before.
     """
 
     repository: str
     kind: Kind
     commit: str
     folder: Path
-    listed: Mapping[str, str | None]
+    listed: Listed
+    store: Store
 
     def bring(self, name: str) -> Path | None:
         """Return the path of one file, which is brought where it is not there; None where the commit has none.
 
         Raises:
-            TouchstoneError: the hub does not give it, or gives other bytes.
+            TouchstoneError: the hub does not give it, or it holds other bytes than the hub says.
         """
-        import huggingface_hub
-
         if name not in self.listed:
             return None
-        path = self.folder / name
+        path, said = self.folder / name, self.listed[name]
         if path.is_file():
+            if said not in (None, _hash_like(said, path, self.store.file_sha256)):
+                raise _error(self.kind)(
+                    f"{path} is damaged, it is not what the hub says of it; remove it and run again"
+                )
             return path
+        self._fetch(name)
+        if not path.is_file() or said not in (None, _hash_like(said, path, sha256_of)):
+            for copy in (path.resolve(), path):  # the second is a link to the first
+                copy.unlink(missing_ok=True)
+            raise _error(self.kind)(f"{name} of {self.repository} came damaged, and was removed; run again")
+        return path
+
+    def _fetch(self, name: str) -> None:
+        import huggingface_hub
+
         if huggingface_hub.is_offline_mode():
             raise _offline(self.repository, self.kind)
-        where: dict[str, Any] = {"revision": self.commit, "repo_type": self.kind}
         ask = huggingface_hub.hf_hub_download
-        brought = Path(_ask(self.repository, self.kind, lambda: ask(self.repository, name, **where)))
-        if (said := self.listed[name]) is not None and said not in (sha256_of(brought), git_blob(brought)):
-            brought.resolve().unlink()
-            brought.unlink(missing_ok=True)
-            raise _error(self.kind)(f"{name} of {self.repository} came damaged, and was removed; run again")
-        return brought
+        where: dict[str, Any] = {"revision": self.commit, "repo_type": self.kind}
+        try:
+            _ask(self.repository, self.kind, lambda: ask(self.repository, name, **where), name)
+        except TouchstoneError:
+            # The client notes in its cache that there is no such file; the list of the commit says that there is.
+            with suppress(OSError):
+                (self.folder.parents[1] / ".no_exist" / self.commit / name).unlink()
+            raise
 
 
 def open_snapshot(repository: str, revision: str | None, store: Store, kind: Kind = "model") -> Snapshot:
@@ -80,18 +99,33 @@ def open_snapshot(repository: str, revision: str | None, store: Store, kind: Kin
         commit = revision
     else:
         name = f"{kind}:{repository}@{revision or 'main'}"
-        commit = store.agree(name, lambda: _resolve(repository, revision, kind))
+        commit = store.agree(name, lambda: _resolve(repository, revision or "main", store, kind))
     folder = _cache_of(repository, kind) / "snapshots" / commit
     listed = _list(repository, commit, folder, store, kind)
-    return Snapshot(repository=repository, kind=kind, commit=commit, folder=folder, listed=listed)
+    return Snapshot(repository=repository, kind=kind, commit=commit, folder=folder, listed=listed, store=store)
 
 
-def reference_of(repository: str) -> Path:
-    """Return the file of the cache that says what commit a model's main branch is for whoever asks for no other.
+def open_main(repository: str, reader: str, store: Store) -> Snapshot:
+    """Return a model that another one names, which libraries take at the main branch that the cache knows.
 
-    Python that a model names of another repository is taken from there.
+    Args:
+        repository: ``org/name``.
+        reader: the model that names it, for errors.
+        store: watches the file that says which commit that is.
+
+    Raises:
+        ModelError: the hub has none, or another program has brought another commit since this run asked.
     """
-    return _cache_of(repository, "model") / "refs" / "main"
+    snapshot, reference = open_snapshot(repository, None, store), _cache_of(repository, "model") / "refs" / "main"
+    if not reference.is_file() or reference.read_text().strip() != snapshot.commit:
+        raise ModelError(f"{repository}, which {reader} needs, was updated in the cache during this run; run again")
+    store.file_sha256(reference)
+    return snapshot
+
+
+def _hash_like(said: str | None, path: Path, sha256: Callable[[Path], str]) -> str:
+    """Return the hash of a file of the kind that the hub says: of large ones the sha256, which are not read whole."""
+    return git_blob(path) if said is not None and COMMIT.fullmatch(said) else sha256(path)
 
 
 def git_blob(path: Path) -> str:
@@ -106,66 +140,87 @@ def _cache_of(repository: str, kind: Kind) -> Path:
     return Path(constants.HF_HUB_CACHE) / f"{kind}s--{repository.replace('/', '--')}"
 
 
-def _resolve(repository: str, revision: str | None, kind: Kind) -> str:
+def _resolve(repository: str, revision: str, store: Store, kind: Kind) -> str:
     """Ask the hub what commit a branch or tag is, and note it in the cache; without a network, read that note."""
     import huggingface_hub
 
-    reference = _cache_of(repository, kind) / "refs" / (revision or "main")
+    reference = _cache_of(repository, kind) / "refs" / revision
     if huggingface_hub.is_offline_mode():
         if not reference.is_file():
             raise _offline(repository, kind)
         return reference.read_text().strip()
-    commit = str(_about(repository, revision, kind).sha)
-    reference.parent.mkdir(parents=True, exist_ok=True)
-    reference.write_text(commit)
+    commit, listed = _about(repository, revision, kind)
+    store.remember(f"{kind}:{repository}@{commit}", lambda: json.dumps(listed))  # the same answer says both
+    with suppress(OSError):  # a cache that can only be read is one too
+        if not reference.is_file() or reference.read_text().strip() != commit:  # another run may watch it
+            write_atomically(reference, commit)
     return commit
 
 
-def _list(repository: str, commit: str, folder: Path, store: Store, kind: Kind) -> dict[str, str | None]:
-    """Return the names of all files of a commit, each with the hash that the hub says of it, None for none."""
+def _list(repository: str, commit: str, folder: Path, store: Store, kind: Kind) -> Listed:
+    """Return the files of a commit, as the hub once said; without a network, else, as the cache shows."""
     import huggingface_hub
+    from huggingface_hub import errors
 
-    def ask() -> str:
-        if huggingface_hub.is_offline_mode():
-            # Brought by another program: where all of it is there, what is not there is not in the repository.
-            if not (folder / OF_EVERY_REPOSITORY).is_file():
-                raise _offline(repository, kind)
-            here = [path for path in folder.rglob("*") if path.is_file()]
-            return json.dumps({path.relative_to(folder).as_posix(): None for path in here})
-        info = _about(repository, commit, kind, files_metadata=True)
-        if info.sha != commit:
-            said = f"asked for {commit}, it answered {info.sha}"
-            raise _error(kind)(f'the hub gives no {CALLED[kind]} "{repository}": {said}')
-        # Of large files it says the sha256, of small ones git's name of their content.
-        return json.dumps({one.rfilename: one.lfs.sha256 if one.lfs else one.blob_id for one in info.siblings or ()})
+    def ask() -> str | None:
+        offline = huggingface_hub.is_offline_mode()
+        return None if offline else json.dumps(_about(repository, commit, kind)[1])
 
-    found: dict[str, str | None] = json.loads(store.remember(f"{kind}:{repository}@{commit}", ask))
-    return found
+    known = store.remember(f"{kind}:{repository}@{commit}", ask)
+    if known is not None:
+        found: Listed = json.loads(known)
+        return found
+    # Brought by another program. The client's own list, from its version 2 on, says what of it is not there.
+    if tree := getattr(huggingface_hub, "get_cached_repo_tree", None):
+        with suppress(errors.CachedRepoTreeNotFoundError):
+            return dict.fromkeys(one.path for one in tree(repository, repo_type=kind, revision=commit))
+    if not (folder / OF_EVERY_REPOSITORY).is_file():
+        raise _offline(repository, kind)
+    return dict.fromkeys(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
-def _about(repository: str, revision: str | None, kind: Kind, **more: Any) -> Any:
+def _about(repository: str, revision: str, kind: Kind) -> tuple[str, Listed]:
+    """Ask the hub, once, for the commit that a revision is and for the files of it."""
     import huggingface_hub
 
     ask = huggingface_hub.HfApi().repo_info
-    asked: dict[str, Any] = {"revision": revision, "repo_type": kind, "timeout": SECONDS, **more}
-    return _ask(repository, kind, lambda: ask(repository, **asked))
+    asked: dict[str, Any] = {"revision": revision, "repo_type": kind, "timeout": SECONDS, "files_metadata": True}
+    info: Any = _ask(repository, kind, lambda: ask(repository, **asked), f"the list of files at {revision}")
+    listed = {one.rfilename: one.lfs.sha256 if one.lfs else one.blob_id for one in info.siblings or ()}
+    commit = str(info.sha)
+    if not listed or not COMMIT.fullmatch(commit) or (COMMIT.fullmatch(revision) and commit != revision):
+        said = f"at {revision} it lists {len(listed)} files of {commit}"
+        raise _error(kind)(f'the hub gives no {CALLED[kind]} "{repository}": {said}')
+    return commit, listed
 
 
-def _ask(repository: str, kind: Kind, ask: Callable[[], T]) -> T:
-    from huggingface_hub import constants
-    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-
+def _ask(repository: str, kind: Kind, ask: Callable[[], T], what: str) -> T:
     try:
         return ask()
-    except GatedRepoError as error:
-        cause: Exception = error
-        place = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{repository}"
-        sentence = f'"{repository}" is gated; ask for access at {place}, then set HF_TOKEN'
-    except RepositoryNotFoundError as error:
-        sentence, cause = f'"{repository}" is missing or private; mend the name, or set HF_TOKEN', error
     except Exception as error:  # the client raises its own errors, those of httpx, and OSError
-        sentence, cause = f'the hub gives no {CALLED[kind]} "{repository}": {first_line(error)}', error
-    raise _error(kind)(sentence) from cause
+        raise _error(kind)(_why_not(repository, kind, error, what)) from error
+
+
+def _why_not(repository: str, kind: Kind, error: BaseException, what: str) -> str:
+    """Say why the hub does not answer, and what would help; addresses, which may be signed, are no part of it."""
+    from huggingface_hub import constants, errors
+
+    while isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ is not None:
+        error = error.__cause__
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if isinstance(error, errors.GatedRepoError):
+        place = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{repository}"
+        return f'"{repository}" is gated; ask for access at {place}, then set HF_TOKEN'
+    if isinstance(error, errors.RepositoryNotFoundError) or status == 401:
+        return f'"{repository}" is missing or private; mend the name, or set HF_TOKEN'
+    if isinstance(error, errors.RevisionNotFoundError):
+        return (
+            f'the hub gives no {CALLED[kind]} "{repository}": it has no such branch, tag or commit; mend the revision'
+        )
+    why = first_line(error) if status is None else f"HTTP {status}"
+    if isinstance(error, errors.FileMetadataError | json.JSONDecodeError):
+        why = "what answers is no hub; look at HF_ENDPOINT, and at proxies on the way"
+    return f'the hub gives no {CALLED[kind]} "{repository}", not {what}: {why}'
 
 
 def _error(kind: Kind) -> type[TouchstoneError]:

@@ -143,7 +143,8 @@ class _Walk:
 
 def python_elsewhere(files: ModelFiles) -> dict[str, set[str]]:
     """Return the modules of Python that a model's settings name of other repositories, by these, as ``org/name``."""
-    classes = [one for name in files.names("") if name.endswith("config.json") for one in _classes(files, name)]
+    settings = [name for name in loaded_files(files, trusted=True) if name.endswith("config.json")]
+    classes = [one for name in settings for one in _classes(files, name)]
     modules = files.read("modules.json")
     classes += [str(one.get("type")) for one in modules if isinstance(one, dict)] if isinstance(modules, list) else []
     found: dict[str, set[str]] = {}
