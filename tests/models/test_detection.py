@@ -10,6 +10,7 @@ import huggingface_hub.constants
 import pytest
 
 from tests.encoders import save_tiny_cross_encoder, save_tiny_model
+from tests.folders import save_bag_of_words
 from touchstone.config.base import Spec
 from touchstone.config.models import Model, load_models
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
@@ -279,3 +280,8 @@ def test_every_named_model_is_of_the_kind_that_its_files_say(tmp_path: Path) -> 
 def test_weights_beside_an_export_are_loaded(tmp_path: Path) -> None:
     files = {CONFIG: BERT, "onnx/model.onnx": "", "pytorch_model.bin": ""}
     check_kind(DENSE, in_folder(write(tmp_path, files)))
+
+
+def test_a_model_without_weights_may_have_an_export_beside(tmp_path: Path) -> None:
+    folder = save_bag_of_words(tmp_path / "model")
+    check_kind(DENSE, in_folder(write(folder, {"onnx/model.onnx": ""})))

@@ -359,6 +359,7 @@ OWN: list[dict[str, Any]] = [
     {"router_config.json": {"types": {"query": "own_module.Route"}, "structure": {}}},
     {"0_Asym/config.json": {"types": {"query": "os.system"}, "structure": {}}},
     {"wordembedding_config.json": {"tokenizer_class": "own_module.Tokenizer"}},
+    {"wordembedding_config.json": {"tokenizer_class": "sentence_transformers.SentenceTransformer"}},
 ]
 
 
@@ -475,3 +476,37 @@ def test_specification_does_not_open_pickles_either(kind: Any, table: str) -> No
     with pytest.raises(ValueError, match=rf"^{table} says use_safetensors = false; leave it out"):
         kind(path=Path("m"), **{table: {"use_safetensors": False}})
     kind(path=Path("m"), **{table: {"use_safetensors": True}})
+
+
+ASKS = {"model_kwargs": {"attn_implementation": HUB}}
+
+
+@pytest.mark.parametrize("how", ["the older file of a router", "a whole model in a router"])
+def test_files_that_a_router_leads_to_are_looked_at(saved: dict[str, Path], how: str, tmp_path: Path) -> None:
+    folder = copy(saved, "Router", tmp_path)
+    said = json.loads((folder / "router_config.json").read_text())
+    inside = next(iter(said["types"]))
+    shutil.rmtree(folder / inside)
+    whole = how == "a whole model in a router"
+    deep = folder / inside / "0_Transformer" if whole else folder / inside
+    shutil.copytree(saved["tiny"], deep)
+    if whole:
+        modules = [TRANSFORMER | {"path": deep.name, "name": "0"}]
+        (folder / inside / MODULES).write_text(json.dumps(modules))
+    (deep / BERT_CONFIG).write_text(json.dumps(ASKS))
+    said["types"][inside] = f"sentence_transformers.{'SentenceTransformer' if whole else 'models.Transformer'}"
+    (folder / ("router_config.json" if whole else "config.json")).write_text(json.dumps(said))
+    if not whole:
+        (folder / "router_config.json").write_text("{}")
+    message = refusal(folder, tmp_path / "store")
+    assert (
+        f'{deep.relative_to(folder)}/{BERT_CONFIG} says model_kwargs.attn_implementation = "{HUB}", {KERNELS}'
+        in message
+    )
+
+
+def test_files_of_a_tokenizer_of_words_are_looked_at(saved: dict[str, Path], tmp_path: Path) -> None:
+    wrapper = "sentence_transformers.sentence_transformer.modules.tokenizer.TransformersTokenizerWrapper"
+    folder = copy(saved, "WordEmbeddings", tmp_path, {"wordembedding_config.json": {"tokenizer_class": wrapper}})
+    (folder / TOKENIZER).write_text(json.dumps({"auto_map": {"AutoTokenizer": ["m.T", None]}}))
+    assert needs_trust(in_folder(folder))

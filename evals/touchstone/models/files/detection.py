@@ -8,6 +8,7 @@ from typing import Any
 
 from touchstone.errors import ModelError
 from touchstone.models.files.listing import ModelFiles
+from touchstone.models.files.loaded import MODULES as FILES_OF
 from touchstone.models.files.loaded import loaded_files
 
 # The classes of sentence-transformers, which its files name: the kind of specification that runs one, or why none does.
@@ -80,7 +81,7 @@ def _by_modules(files: ModelFiles, settings: Mapping[str, Any]) -> str | None:
     modules = files.read("modules.json")
     if not isinstance(modules, list):
         return None
-    types = [str(module.get("type", "")) for module in modules if isinstance(module, dict)]
+    types = _types(modules)
     if any(one.startswith("pylate.") for one in types) or OF_PYLATE & settings.keys():
         return MULTI
     config = files.table("config.json")
@@ -123,6 +124,10 @@ def _refuse_what_does_not_load(files: ModelFiles) -> None:
         )
     if any(WEIGHTS.fullmatch(PurePosixPath(name).name) for name in loaded_files(files)):
         return
+    modules = files.read("modules.json")
+    names = [one.rpartition(".")[2] for one in _types(modules)] if isinstance(modules, list) else []
+    if names and all(name in FILES_OF and not FILES_OF[name][1] for name in names):
+        return  # a bag of words has no weights
     names = [name for folder in ("", "onnx", "openvino") for name in files.names(folder)]
     exported = sorted({EXPORTED[suffix] for name in names if (suffix := PurePosixPath(name).suffix) in EXPORTED})
     if exported:
@@ -130,6 +135,10 @@ def _refuse_what_does_not_load(files: ModelFiles) -> None:
             f"{files.place} holds weights for {' and '.join(exported)} alone, which no kind of model loads yet; "
             "give the folder that has model.safetensors too"
         )
+
+
+def _types(modules: list[Any]) -> list[str]:
+    return [str(module.get("type", "")) for module in modules if isinstance(module, dict)]
 
 
 def _architectures(config: Mapping[str, Any]) -> list[str]:

@@ -7,8 +7,8 @@ states, logs, evaluations, exports and READMEs lie beside the files of many mode
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -39,10 +39,25 @@ MODULES: Mapping[str, tuple[tuple[str, ...], bool]] = {
     ),
 }  # fmt: skip
 ROUTERS = {"Router", "Asym"}
+# Whole models, which a Router may have as modules: each has modules of its own.
+MODELS = {"SentenceTransformer", "CrossEncoder", "SparseEncoder", "MultiVectorEncoder"}
+OF_THE_LIBRARY = "sentence_transformers."
+OF_TRANSFORMERS = ".TransformersTokenizerWrapper"  # the tokenizer of words that has the files of any other
 OF_TOKENS = ("tokenizer_config.json", "chat_template.jinja")
 OF_OTHER_INPUTS = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
 OLD_TEMPLATE = "chat_template.json"  # read where there is one of the others
-VOCABULARY = re.compile(r"vocab\.(txt|json)|merges\.txt|tekken\.json|.*\.model|.*\.tiktoken|bpe\.codes|dict\.txt")
+VOCABULARY = re.compile(
+    r"vocab\.txt|(\w+_)?vocab(-\w+)?\.json|merges\.txt|bpe\.codes|dict\.txt|tekken\.json|.*\.(model|tiktoken|spm|tokenizer)|"
+    r"(byte_maps|emoji|normalizer|word_shape|word_pronunciation)\.json"
+)
+# Classes to which tokenizer.json is all. Others read a vocabulary beside it too: those in Python, ESM's and PhoBERT's
+# among them, and those with entities. One that is not known here is taken for such.
+WHOLE = re.compile(
+    r"((Bart|Bert|CLIP|Camembert|Cohere|Deberta|DebertaV2|DistilBert|Electra|GPT2|GPTNeoX|Gemma|Llama|"
+    r"Longformer|MBart|MPNet|MobileBert|Qwen2|RemBert|Roberta|T5|XLMRoberta|XLNet)Tokenizer(Fast)?|"
+    r"PreTrainedTokenizerFast|TokenizersBackend)"
+)
+OF_MISTRAL = re.compile(r"tekken\.json|tokenizer\.model\.v\w+")  # read first where the package mistral_common is there
 # Where transformers tells apart more than one tokenizer file, by the version that first reads each.
 VERSIONED = "fast_tokenizer_files"
 
@@ -58,15 +73,10 @@ def loaded_files(files: ModelFiles, *, trusted: bool = False, variant: str | Non
     Raises:
         ModelError: a file that names others cannot be read.
     """
-    walk = _Walk(files, trusted, variant)
-    found = set(_existing(files, "", ("modules.json", "config_sentence_transformers.json")))
-    modules = files.read("modules.json")
-    if not isinstance(modules, list):
-        return sorted(found.union(walk.of_transformer("")))
-    for module in modules:
-        if not isinstance(module, dict) or not isinstance(module.get("path"), str):
-            raise ModelError(f"{files.place}: modules.json must name the type and path of each module; fetch it again")
-        found.update(walk.of_class(str(module.get("type")), module["path"]))
+    found = set(_Walk(files, variant).of_model(""))
+    if trusted:
+        own = _own_classes(files, found)
+        found |= python_of(files, {one.rpartition(".")[0] for one in own if "--" not in one})
     return sorted(found)
 
 
@@ -75,23 +85,49 @@ class _Walk:
     """Goes through a model from its modules to the files of each."""
 
     files: ModelFiles
-    trusted: bool
     variant: str | None
+    seen: set[tuple[str, str]] = field(default_factory=set)  # modules that may hold themselves are gone through once
+
+    def of_model(self, folder: str) -> Iterator[str]:
+        """Name the files of a whole model: its modules', or those of a bare transformer."""
+        listed = join(folder, "modules.json")
+        yield from _existing(self.files, folder, ("modules.json", "config_sentence_transformers.json"))
+        modules = self.files.read(listed)
+        if not isinstance(modules, list):
+            yield from self.of_transformer(folder)
+            return
+        for module in modules:
+            if not isinstance(module, dict) or not isinstance(module.get("path"), str):
+                place = self.files.place
+                raise ModelError(f"{place}: {listed} must name the type and path of each module; fetch it again")
+            yield from self.of_class(str(module.get("type")), join(folder, module["path"]))
 
     def of_class(self, type_: str, folder: str) -> Iterator[str]:
-        """Name the files of one module, by its class."""
+        """Name the files of one module, by its class; of a publisher's own class all that its name could stand for."""
         name = type_.rpartition(".")[2]
-        if self.trusted and not type_.startswith("sentence_transformers."):
-            yield from python_of(self.files, {type_.rpartition(".")[0]})
+        if (type_, folder) in self.seen:
+            return
+        self.seen.add((type_, folder))
+        own = not type_.startswith(OF_THE_LIBRARY)
         if name in ROUTERS:
             yield from self._of_router(folder)
+        elif name in MODELS and not own:
+            yield from self.of_model(folder)
         elif name in MODULES:
-            settings, has_weights = MODULES[name]
-            yield from _existing(self.files, folder, settings)
-            if has_weights:
-                yield from _existing(self.files, folder, ("model.safetensors", "pytorch_model.bin"))[:1]
-        else:
+            yield from self._of_module(name, folder)
+        if own or name not in {*ROUTERS, *MODELS, *MODULES}:
             yield from self.of_transformer(folder)
+
+    def _of_module(self, name: str, folder: str) -> Iterator[str]:
+        settings, has_weights = MODULES[name]
+        yield from _existing(self.files, folder, settings)
+        if has_weights:
+            yield from _existing(self.files, folder, ("model.safetensors", "pytorch_model.bin"))[:1]
+        if name == "WordEmbeddings":
+            tokenizer = self.files.table(join(folder, settings[0])).get("tokenizer_class")
+            if str(tokenizer).endswith(OF_TRANSFORMERS):
+                yield from _existing(self.files, folder, ("config.json",))
+                yield from _of_tokenizer(self.files, folder)
 
     def of_transformer(self, folder: str) -> Iterator[str]:
         """Name the files of a transformer of the library transformers: settings, weights, tokenizer and processor."""
@@ -102,17 +138,16 @@ class _Walk:
         yield from _of_tokenizer(files, folder)
         others = _existing(files, folder, OF_OTHER_INPUTS)
         yield from _existing(files, folder, (*OF_OTHER_INPUTS, OLD_TEMPLATE)) if others else ()
-        if self.trusted:
-            own = {one for name in files.names(folder) if name.endswith("config.json")
-                   for one in _classes(files, join(folder, name)) if "--" not in one}  # fmt: skip
-            yield from python_of(files, {one.rpartition(".")[0] for one in own}, folder)
 
     def _of_router(self, folder: str) -> Iterator[str]:
-        for settings in _existing(self.files, folder, ("router_config.json", "config.json"))[:1]:
+        for settings in _existing(self.files, folder, ("router_config.json", "config.json")):
             yield settings
-            types = self.files.table(settings).get("types")
+            said = self.files.table(settings)
+            types = said.get("types")
             for path, type_ in (types if isinstance(types, dict) else {}).items():
                 yield from self.of_class(str(type_), join(folder, str(path)))
+            if said:  # of an empty one the library reads the older
+                return
 
     def _settings(self, folder: str) -> Iterator[str]:
         if not self.files.has("modules.json"):
@@ -143,22 +178,18 @@ class _Walk:
 
 def python_elsewhere(files: ModelFiles) -> dict[str, set[str]]:
     """Return the modules of Python that a model's settings name of other repositories, by these, as ``org/name``."""
-    settings = [name for name in loaded_files(files, trusted=True) if name.endswith("config.json")]
-    classes = [one for name in settings for one in _classes(files, name)]
-    modules = files.read("modules.json")
-    classes += [str(one.get("type")) for one in modules if isinstance(one, dict)] if isinstance(modules, list) else []
     found: dict[str, set[str]] = {}
-    for repository, separator, name in (one.partition("--") for one in classes):
+    for repository, separator, name in (one.partition("--") for one in _own_classes(files, loaded_files(files))):
         if separator:
             found.setdefault(repository, set()).add(name.rpartition(".")[0])
     return found
 
 
-def python_of(files: ModelFiles, modules: set[str], folder: str = "") -> set[str]:
-    """Return the files of Python modules in a folder of a model, and of all that they import beside them."""
+def python_of(files: ModelFiles, modules: set[str]) -> set[str]:
+    """Return the files of Python modules in a model's own folder, and of all that they import beside them."""
     found: set[str] = set()
     while modules:
-        name = join(folder, f"{modules.pop().replace('.', '/')}.py")
+        name = f"{modules.pop().replace('.', '/')}.py"
         path = None if name in found else files.find(name)
         if path is not None:
             found.add(name)
@@ -181,19 +212,31 @@ def _of_tokenizer(files: ModelFiles, folder: str) -> Iterator[str]:
     versions = [str(name) for name in settings.get(VERSIONED) or ()]
     whole = _existing(files, folder, ("tokenizer.json", *versions))
     yield from whole
-    if not whole:
-        yield from (join(folder, name) for name in files.names(folder) if VOCABULARY.fullmatch(name))
+    kind = settings.get("tokenizer_class") or files.table(join(folder, "config.json")).get("tokenizer_class")
+    alone = whole and WHOLE.fullmatch(str(kind)) and "auto_map" not in settings
+    read = OF_MISTRAL if alone else VOCABULARY
+    yield from (join(folder, name) for name in files.names(folder) if read.fullmatch(name))
 
 
 def _existing(files: ModelFiles, folder: str, names: tuple[str, ...]) -> list[str]:
     return [join(folder, name) for name in names if files.has(join(folder, name))]
 
 
-def _classes(files: ModelFiles, name: str) -> list[str]:
-    """Return the Python classes that a file of settings names."""
-    named = files.table(name).get("auto_map") or {}
-    found: list[Any] = list(named.values()) if isinstance(named, dict) else [named]
-    return [str(one) for each in found for one in (each if isinstance(each, list) else [each]) if one]
+def _own_classes(files: ModelFiles, names: Iterable[str]) -> set[str]:
+    """Return the Python classes that loaded files of settings name and the libraries do not have."""
+    found: list[Any] = []
+    for name in names:
+        if PurePosixPath(name).name == "modules.json":
+            modules = files.read(name)
+            found += [
+                one.get("type") for one in (modules if isinstance(modules, list) else ()) if isinstance(one, dict)
+            ]
+        elif name.endswith("config.json"):
+            said = files.table(name)
+            for classes in (said.get("auto_map"), said.get("types"), said.get("tokenizer_class")):
+                found += classes.values() if isinstance(classes, dict) else [classes]
+    each = [one for listed in found for one in (listed if isinstance(listed, list) else [listed])]
+    return {one for one in each if isinstance(one, str) and "." in one and not one.startswith(OF_THE_LIBRARY)}
 
 
 def _imported_beside(source: str) -> set[str]:

@@ -21,6 +21,8 @@ SETTINGS = re.compile(
 OF_TRANSFORMER = re.compile(r"sentence_.+_config\.json")  # the arguments of sentence-transformers' Transformer
 # Of lower case are the modules that a module of the library has imported, `pickle` and `torch` among them.
 OF_THE_LIBRARY = re.compile(r"sentence_transformers\.(\w+\.)*[A-Z]\w*")
+# Any other class would be loaded in the place of a tokenizer too, a whole model among them.
+TOKENIZER = re.compile(r"sentence_transformers\.(\w+\.)*\w*Tokenizer(Wrapper)?")
 # Without trust, transformers takes for these in silence the class that it would take without `auto_map`, if it has one:
 # other weights, or other tokens. The other names of `auto_map` are those of classes that no kind of model asks for.
 OWN_CLASSES = {"AutoConfig", "AutoModel", "AutoTokenizer", "AutoProcessor"}
@@ -125,8 +127,9 @@ def _is_own_class(file: str, keys: Sequence[str], value: Any, own: set[str]) -> 
         # Old tokenizers have a list of the two classes of one.
         return bool(own & value.keys()) if isinstance(value, dict) else bool(value)
     module = (file == "modules.json" and key == "type") or keys[-2:-1] == ("types",)
-    dotted = key == "tokenizer_class" and "." in str(value)
-    return (module or dotted) and not OF_THE_LIBRARY.fullmatch(str(value))
+    if key == "tokenizer_class" and "." in str(value):
+        return not TOKENIZER.fullmatch(str(value))
+    return module and not OF_THE_LIBRARY.fullmatch(str(value))
 
 
 def _settings(files: ModelFiles) -> Iterator[tuple[str, tuple[str, ...], Any]]:
