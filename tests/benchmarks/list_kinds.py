@@ -14,12 +14,15 @@ import numpy as np
 
 from tests import folders
 from tests.encoders import save_tiny_cross_encoder, save_tiny_model
+from tests.models.test_dense_encoders import as_mteb_does
 from tests.models.test_detection import save_cross, save_multi, save_sparse, write
+from tests.models.test_trust import Bomb
+from touchstone.config.base import Spec
 from touchstone.config.models import Model
-from touchstone.config.specs import EncoderSpec
+from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
 from touchstone.encoding.batching import BatchedModel
 from touchstone.errors import TouchstoneError
-from touchstone.models.kinds import open_encoder
+from touchstone.models.kinds import open_encoder, open_reranker
 from touchstone.store.folder import Store
 
 TEXTS = ("a text", "another one, which is longer than the first", "numbers 1 2 3", "")
@@ -69,6 +72,21 @@ def cut(folder: Path) -> Path:
     return folder
 
 
+def shard_missing(folder: Path) -> Path:
+    """Save a BERT in shards of which one is gone."""
+    next(iter(sorted(folders.save_sharded(folder).glob("model-*.safetensors")))).unlink()
+    return folder
+
+
+def pickled_code(folder: Path) -> Path:
+    """Save a tiny BERT whose weights are a pickle that would make a file."""
+    import torch
+
+    (save_tiny_model(folder) / "model.safetensors").unlink()
+    torch.save({"bomb": Bomb(folder / "made")}, folder / "pytorch_model.bin")
+    return folder
+
+
 KINDS: dict[str, Build] = {
     "BERT, mean": encoder(), "BERT, cls": encoder(pooling="cls"), "BERT, max": encoder(pooling="max"),
     "BERT, weightedmean": encoder(pooling="weightedmean"),
@@ -97,18 +115,36 @@ KINDS: dict[str, Build] = {
     "ONNX alone": lambda f: write(f, {"config.json": {}, "onnx/model.onnx": ""}),
     "adapter": lambda f: write(f, {"adapter_config.json": {"base_model_name_or_path": str(f)}, "config.json": {},
                                    "adapter_model.safetensors": ""}),
-    "empty": lambda f: write(f, {"README.md": ""}),
+    "empty": lambda f: write(f, {"README.md": ""}), "pointer as config": tiny_with(config__json=POINTER),
+    "pointer as modules.json": tiny_with(modules__json=POINTER), "a shard missing": shard_missing,
+    "pickle with code": pickled_code,
+    "OpenVINO alone": lambda f: write(f, {"config.json": {}, "openvino/openvino_model.xml": ""}),
+    "model2vec, no modules.json": lambda f: write(f, {"config.json": {"model_type": "model2vec"}}),
+    "encoder as cross-encoder": save_tiny_model, "Router, none, with STS": lambda f: folders.save_router(f, None),
+    "other sha256 pinned": save_tiny_model, "package not installed": save_tiny_model,
 }  # fmt: skip
+SPECS: dict[str, Callable[[Path], Spec]] = {
+    "encoder as cross-encoder": lambda folder: CrossEncoderSpec(path=folder),
+    "other sha256 pinned": lambda folder: EncoderSpec(path=folder, sha256="0" * 64),
+    "package not installed": lambda folder: EncoderSpec(package="no_such_weights", path=Path("model")),
+}
 
 
-def compare(folder: Path, store: Path) -> str:
+def compare(name: str, folder: Path, store: Path) -> str:
     """Return what became of a folder."""
     from sentence_transformers import SentenceTransformer
 
+    spec = SPECS[name](folder) if name in SPECS else EncoderSpec(path=folder)
+    model = Model(alias="x", spec=spec, text="x")
     try:
-        opened: Any = open_encoder(Model(alias="x", spec=EncoderSpec(path=folder), text="x"), "cpu", Store(store))
+        opened: Any = (open_reranker if isinstance(spec, CrossEncoderSpec) else open_encoder)(
+            model, "cpu", Store(store)
+        )
+        if name.endswith("with STS"):
+            as_mteb_does(opened, TEXTS, None)
     except TouchstoneError as error:
-        return str(error).removeprefix("x: ").replace(str(folder), "FOLDER")
+        made = ", AND ITS CODE RAN" if (folder / "made").exists() else ""
+        return str(error).removeprefix("x: ").replace(str(folder), "FOLDER") + made
     plain: Any = SentenceTransformer(str(folder), device="cpu")
     one_by_one = BatchedModel(opened.module, texts_at_once=1)
     apart = 0.0
@@ -126,7 +162,7 @@ def main() -> None:
     with TemporaryDirectory() as place:
         for number, (name, build) in enumerate(KINDS.items()):
             folder = build(Path(place) / f"kind-{number}")
-            print(f"| {name} | {compare(folder, Path(place) / 'store')} |", flush=True)
+            print(f"| {name} | {compare(name, folder, Path(place) / 'store')} |", flush=True)
             shutil.rmtree(folder)
 
 
