@@ -171,7 +171,7 @@ def test_routes_of_two_widths_are_one_sentence(tmp_path: Path, store: Store) -> 
     folder = save_router(tmp_path / "model", default=None, width=8)
     with pytest.raises(
         ModelError,
-        match=r"^the model's routes give vectors that cannot be compared: 8 numbers for queries, 32 numbers for docu",
+        match=r"^x: the model's routes give vectors that cannot be compared: 8 numbers for queries, 32 numbers for ",
     ):
         open_at(folder, store)
 
@@ -279,7 +279,7 @@ def test_cross_encoder_of_a_tokenizer_without_limit_gives_the_librarys_scores(
     ("architecture", "settings", "sentence"),
     [
         ("Bert", {"padding": None}, "x: the tokenizer of .* has no padding token, "),
-        ("Qwen2", {"pad_token_id": None, **folders.HEADS}, "the model scores no two pairs at once: .*; say pad"),
+        ("Qwen2", {"pad_token_id": None, **folders.HEADS}, "x: the model scores no two pairs at once: .*; say pad"),
     ],
 )  # fmt: skip
 def test_cross_encoder_that_cannot_pad_is_one_sentence(

@@ -2,6 +2,7 @@
 
 import html
 import json
+import shlex
 import shutil
 import xml.etree.ElementTree as ET
 from importlib.resources import files
@@ -22,6 +23,7 @@ from tests.encoders import (
     shuffled,
     with_nan,
 )
+from touchstone.__main__ import main
 from touchstone.baselines.files import built_in_folder
 from touchstone.config.options import Options
 from touchstone.session.session import open_session
@@ -434,6 +436,37 @@ def test_a_pipeline_has_a_baseline_of_its_own_and_a_broken_reranker_is_an_error(
     broken.assert_outcomes(errors=1)
     broken.stdout.fnmatch_lines(["*both:SmokeRetrieval: the model returned scores that are NaN or infinite; *"])
     broken.stdout.fnmatch_lines(["touchstone: 1 cases left out: a cross-encoder cannot search; *"])
+
+
+def test_the_report_of_a_model_that_cannot_be_opened_ends_with_the_command_that_examines_it(
+    project: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = save_tiny_model(project.path / "broken")
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1")
+    save_tiny_cross_encoder(project.path / "cross")
+    (project.path / "models.toml").write_text(
+        '[cross]\nkind = "cross-encoder"\npath = "cross"\n[part]\npath = "broken"\n'
+        '[both]\nkind = "pipeline"\nretriever = "part"\nreranker = "cross"\n'
+    )
+    chosen = ("--model", "./broken", "--model", "both", "--task", "SmokeRetrieval", "--models", "models.toml")
+    result = run(project, *chosen)
+    result.assert_outcomes(errors=2)
+    ours = result.outlines[: next(at for at, line in enumerate(result.outlines) if "short test summary" in line)]
+    *_, alone, pair = ours
+    more = f"--models {project.path / 'models.toml'} --device cpu"
+    assert alone == f"broken: look at what was found with: touchstone doctor ./broken {more}"
+    assert pair == f"both: look at what was found with: touchstone doctor both {more}"
+    capsys.readouterr()
+    for line, alias in ((alone, "broken"), (pair, "part")):
+        assert main(shlex.split(line.partition("with: ")[2])[1:]) == 1
+        assert capsys.readouterr().out.startswith(f"{alias}: {folder}: model.safetensors is a Git LFS pointer")
+
+
+def test_a_model_that_runs_is_no_case_for_the_doctor(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    plant(monkeypatch, {"SmokeSTS": with_nan})
+    result = run(project, "--task", "SmokeSTS")
+    result.assert_outcomes(errors=1)
+    result.stdout.no_fnmatch_line("*touchstone doctor*")
 
 
 def test_a_run_in_which_nothing_changed_imports_none_of_what_measures(project: pytest.Pytester) -> None:

@@ -556,6 +556,5 @@ def test_an_error_about_a_model_names_the_command_that_examines_it(project: Proj
         pass
     opened.add(make_record(case, None, None, str(caught.value)))
     (note,) = (note for note in opened.finish().notes if "doctor" in note)
-    assert (
-        note == f"tiny: look at what was found with: touchstone doctor tiny --models {project.folder / 'models.toml'}"
-    )
+    command = f"touchstone doctor tiny --models {project.folder / 'models.toml'} --device cpu"
+    assert note == f"tiny: look at what was found with: {command}"

@@ -39,6 +39,10 @@ class Model:
         """Whether this computes what the published model computes: its recipe, not a variant of it."""
         return not self.derived and not _VARIANT & self.spec.changes().keys()
 
+    def is_blamed(self, error: str) -> bool:
+        """Return whether an error begins with this model's alias, or with that of one of its stages."""
+        return error.startswith(tuple(f"{one.alias}: " for one in (self, *self.stages)))
+
 
 _DERIVABLE = {
     "pooling", "padding_side", "max_seq_length", "normalize", "truncate_dim", "quantize", "dtype", "embed_dim", "top_k",

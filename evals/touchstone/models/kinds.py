@@ -2,7 +2,7 @@
 
 from touchstone.config.models import Model
 from touchstone.config.specs import GROUP
-from touchstone.errors import ConfigError, ModelError
+from touchstone.errors import ConfigError, ModelError, MovedError
 from touchstone.extensions import load_extensions
 from touchstone.models import cross_encoders, pipelines, registry, sentence_transformers
 from touchstone.models.api import opening as api
@@ -47,9 +47,16 @@ def open_model(model: Model, device: str, store: Store) -> Opened:
         store: remembers the hashes of the weights.
 
     Raises:
-        ModelError: it cannot be loaded, or the device is not there.
+        ModelError: it cannot be loaded, or the device is not there; it begins with the alias, or with that of a stage.
     """
-    return kind_of(model).open(model, device, store)
+    try:
+        return kind_of(model).open(model, device, store)
+    except MovedError:
+        raise
+    except ModelError as error:
+        if model.is_blamed(str(error)):
+            raise
+        raise ModelError(f"{model.alias}: {error}") from error
 
 
 def open_encoder(model: Model, device: str, store: Store) -> OpenModel:

@@ -280,10 +280,11 @@ class Session:
 
     def _how_to_examine(self, records: Iterable[Record]) -> Iterator[str]:
         """Return the command that examines each model that could not be opened."""
-        refused = (record.alias for record in records if (record.error or "").startswith(f"{record.alias}: "))
-        for alias in dict.fromkeys(refused):
-            more = [word for file in self.options.models_files for word in ("--models", str(file))]
-            command = shlex.join(["touchstone", "doctor", self.plan.models[alias].text, *more])
+        more = [word for file in self.options.models_files for word in ("--models", str(file))]
+        more += [] if self.options.device == "auto" else ["--device", self.options.device]
+        models = self.plan.models
+        for alias in dict.fromkeys(r.alias for r in records if models[r.alias].is_blamed(r.error or "")):
+            command = shlex.join(["touchstone", "doctor", models[alias].text, *more])
             yield f"{alias}: look at what was found with: {command}"
 
     def _how_to_record(self, case: Case) -> str:
