@@ -1,6 +1,7 @@
 """Hub ids are snapshots first: what is loaded is one commit's files, and a failing answer is an error."""
 
 import json
+import shlex
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 
 from tests.encoders import save_tiny_model
 from tests.hub import Handler, Hub, files_in, not_found, other_bytes, page, serve_to_client, unavailable
+from tests.importing.documents import make_block, make_front, write_card
+from touchstone.__main__ import main
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
 from touchstone.errors import ModelError
@@ -204,6 +207,25 @@ def test_trusted_python_is_that_of_one_commit(hub: Hub, folder: Path, repository
     assert prints[0] != prints[1]
     with pytest.raises(ModelError, match="needs Python that its publisher wrote"):
         identify(named(), store_of(tmp_path))
+
+
+def test_the_doctor_tells_the_commit_and_how_to_take_what_the_card_claims(
+    hub: Hub, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    card = write_card(tmp_path, make_front(make_block("STSBenchmark", "STS"), name=NAME)).read_bytes()
+    hub.add(NAME, {**files_in(folder), "README.md": card})
+    main(["doctor", NAME])
+    lines = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    commit = identify(named(), store_of(tmp_path)).revision
+    assert f"commit {commit} org/name, main, when this began" in lines
+    (take,) = (line for line in lines if line.startswith("touchstone "))
+    assert take == f"touchstone baselines import org/name --alias name --revision {commit}"
+    assert main(shlex.split(take)[1:]) == 0
+    capsys.readouterr()
+    main(["doctor", NAME])
+    text = capsys.readouterr().out
+    assert "the real test is the known score of org/name on STSBenchmark, 82.50 by card:name:\n  pytest evals" in text
 
 
 @pytest.mark.parametrize("local", [True, False])

@@ -17,7 +17,7 @@ BY_ROLE = ("query_length", "document_length", "query_expansion")
 
 def roles_of(model: "SentenceTransformer") -> tuple[Role | None, ...]:
     """Return the roles of the texts that a model encodes, None for those that have none: all, but for some Routers."""
-    return tuple(role for role in (None, *ROLES) if all(_route(router, role) for router in routers_of(model)))
+    return tuple(role for role in (None, *ROLES) if all(route_of(router, role) for router in routers_of(model)))
 
 
 def check_role(role: Role | None, roles: Sequence[Role | None]) -> None:
@@ -39,7 +39,7 @@ def routers_of(model: "SentenceTransformer") -> list[Any]:
 def read_by(model: "SentenceTransformer", role: Role | None) -> Any:
     """Return what reads texts in a role: it has their tokenizer and their limit."""
     first: Any = model[0]
-    return first.sub_modules[_route(first, role)][0] if first in routers_of(model) else first
+    return first.sub_modules[route_of(first, role)][0] if first in routers_of(model) else first
 
 
 def sees_roles(model: "SentenceTransformer") -> bool:
@@ -52,7 +52,7 @@ def sees_roles(model: "SentenceTransformer") -> bool:
     )
 
 
-def _route(router: Any, role: Role | None) -> str | None:
+def route_of(router: Any, role: Role | None) -> str | None:
     """Return the name of the route of a text, None where there is none; the order is the library's own."""
     mapped = getattr(router, "route_mappings", {})  # which older versions do not have
     ways = [mapped[key] for key in ((role, "text"), (role, None), (None, "text"), (None, None)) if key in mapped]

@@ -1,29 +1,32 @@
 """Examination of a model: what was found, how it would be run, and whether a few of its vectors or scores look sane."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.config.base import Spec
 from touchstone.config.models import Model
-from touchstone.config.specs import EncoderSpec, WeightsSpec
+from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, WeightsSpec
 from touchstone.encoding.checks import COLLAPSED, to_numpy
 from touchstone.encoding.encoder import task_text
 from touchstone.encoding.meter import Meter
-from touchstone.encoding.prompts import check_names
+from touchstone.encoding.prompts import ROLES, check_names
+from touchstone.encoding.routes import SAID, read_by, roles_of, route_of, routers_of
 from touchstone.encoding.texts import give_texts
+from touchstone.encoding.token_batches import limit_of
 from touchstone.formatting import columns
 from touchstone.models.base import OpenModel, OpenPipeline, OpenReranker
-from touchstone.models.files.detection import detect
+from touchstone.models.files.detection import detect, said_by
 from touchstone.models.files.listing import in_folder
 from touchstone.models.identity import locate
 from touchstone.models.kinds import kind_of, open_model
 from touchstone.models.tensors import Loaded, noting_tensors
+from touchstone.records.outcomes import ModelIdentity
 from touchstone.store.folder import Store
 from touchstone.task_types.registry import all_types
 from touchstone.tasks.catalog import known_tasks
@@ -67,14 +70,19 @@ class Check:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """What `examine` saw. ``notes`` are remarks that make no model look insane; ``encodes`` is False of a reranker."""
+    """What `examine` saw of a model, or of a stage of one.
 
-    title: str
+    ``notes`` are remarks that make no model look insane. ``task`` is one of mteb's that shows what no check here can.
+    """
+
+    model: Model
+    identity: ModelIdentity
+    encodes: bool
     pipeline: tuple[Row, ...]
     prompts: tuple[Row, ...]
     notes: tuple[str, ...]
     checks: tuple[Check, ...]
-    encodes: bool = True
+    task: str
 
     @property
     def sane(self) -> bool:
@@ -91,43 +99,81 @@ def examine(model: Model, device: str, store: Store) -> tuple[Examination, ...]:
     Raises:
         TouchstoneError: a run would refuse it.
     """
-    if model.stages:
-        return tuple(one for stage in model.stages for one in examine(stage, device, store))
     with noting_tensors() as noted:
         opened = open_model(model, device, store)
-    assert not isinstance(opened, OpenPipeline)
-    identity = opened.identity
-    revision = "no revision" if identity.revision is None else f"revision {identity.revision}"
-    said = "as published" if identity.unmodified else "modified or not published"
-    encodes = isinstance(opened, OpenModel)
-    checks = (
-        check_vectors({size: _encode(opened, size) for size in BATCH_SIZES}, opened.settings.dtype)
-        if isinstance(opened, OpenModel)
-        else check_scores({size: _score(opened, size) for size in BATCH_SIZES}, opened.settings.dtype)
-    )
+    if not isinstance(opened, OpenPipeline):
+        return (_examine(model, opened, noted=noted, device=device, store=store),)
+    _, first, second = opened.models
+    with noting_tensors() as of_retriever:
+        retriever = opened.open_retriever()
     return (
-        Examination(
-            title=f"{model.alias}: {identity.name}, {revision}, fingerprint {identity.fingerprint}, {said}",
-            pipeline=(*_files(model, store), *_tensors(noted), *_pipeline(model, opened, device)),
-            prompts=tuple(_prompts(opened)) if isinstance(opened, OpenModel) else (),
-            notes=(*(_notes(opened) if isinstance(opened, OpenModel) else ()), _real_test(model, opened)),
-            checks=tuple(checks),
-            encodes=encodes,
-        ),
+        _examine(first, retriever, noted=of_retriever, device=device, store=store),
+        _examine(second, opened.reranker, noted=noted, device=device, store=store),
     )
 
 
-def _files(model: Model, store: Store) -> Iterator[Row]:
-    """Tell what the files of a model say it is, which are loaded, and from where."""
-    if not isinstance(model.spec, WeightsSpec):
+def _examine(
+    model: Model, opened: OpenModel | OpenReranker, *, noted: Sequence[Loaded], device: str, store: Store
+) -> Examination:
+    if isinstance(opened, OpenModel):
+        checks = check_vectors({size: _encode(opened, size) for size in BATCH_SIZES}, opened.settings.dtype)
+        prompts, notes = tuple(_prompts(opened)), tuple(_notes(opened))
+    else:
+        checks = check_scores({size: _score(opened, size) for size in BATCH_SIZES}, opened.settings.dtype)
+        prompts, notes = (_prompt_of_queries(model),), ()
+    # The texts of STS are neither queries nor documents, which some models have no route for.
+    symmetric = isinstance(opened, OpenModel) and None in getattr(opened.encoder, "roles", (None,))
+    return Examination(
+        model=model,
+        identity=opened.identity,
+        encodes=isinstance(opened, OpenModel),
+        pipeline=(*_found(model, store), *_tensors(noted), *_pipeline(model, opened, device)),
+        prompts=prompts,
+        notes=notes,
+        checks=tuple(checks),
+        task="STSBenchmark" if symmetric else "AskUbuntuDupQuestions",
+    )
+
+
+def _found(model: Model, store: Store) -> Iterator[Row]:
+    """Tell what a model was found to be, by what, and which files of it are loaded, from where."""
+    spec = model.spec
+    if not isinstance(spec, WeightsSpec):
+        where = getattr(spec, "address", None) or spec.published or "models.toml"
+        yield Row(name="found", value=f'a model of kind "{spec.kind}"', source=where)
         return
     weights = locate(model, store)
-    folder, names = Path(weights.place), [*weights.names()]
+    folder, names = Path(weights.place), list(weights.are["files"])
+    files, elsewhere = in_folder(folder), list(weights.are.get("elsewhere", ()))
+    yield Row(name="found", value=f"a {detect(files) or 'transformer without modules.json'}", source=said_by(files))
     size = sum((folder / name).stat().st_size for name in names)
-    found = detect(in_folder(folder)) or "transformer without modules.json"
-    yield Row(name="found", value=f"a {found}: {len(names)} files are loaded, {size / 1e6:.1f} MB", source=str(folder))
-    if elsewhere := weights.are.get("elsewhere"):
-        yield Row(name="from elsewhere", value=", ".join(elsewhere), source="named by the model's files")
+    yield Row(name="files", value=f"{len(names)} are loaded, {size / 1e6:.1f} MB", source=str(folder))
+    if spec.id is not None:
+        asked = "the specification" if spec.revision else "main, when this began"
+        yield Row(name="commit", value=str(weights.revision), source=f"{spec.id}, {asked}")
+    if base := files.table("adapter_config.json").get("base_model_name_or_path"):
+        count = sum(name.startswith(f"{base}/") for name in elsewhere)
+        yield Row(name="adapter", value=f"on {base}, {count} files of it", source="adapter_config.json")
+    yield _format([*names, *elsewhere], trusted=spec.trust_remote_code)
+    python = [name for name in (*names, *elsewhere) if name.endswith(".py")]
+    code = f"yes: {', '.join(python) or 'there is none'}" if spec.trust_remote_code else "no"
+    yield Row(name="remote code", value=code, source=_by(model, "trust_remote_code", "default"))
+
+
+def _format(names: Sequence[str], *, trusted: bool) -> Row:
+    """Tell the formats that weights are in, among the files that are loaded."""
+    pickle = "pickle" if trusted else "pickle, opened as weights only"
+    found = {said: [name for name in names if name.endswith(end)]
+             for said, end in (("safetensors", ".safetensors"), (pickle, ".bin"))}  # fmt: skip
+    kept = [name for each in found.values() for name in each]
+    more = f" and {len(kept) - 1} more" if len(kept) > 1 else ""
+    value = " and ".join(said for said, each in found.items() if each) or "no weights"
+    return Row(name="format", value=value, source=f"{kept[0]}{more}" if kept else "the model's files")
+
+
+def _by(model: Model, key: str, otherwise: str) -> str:
+    """Say who says a setting: the specification, or what is so otherwise."""
+    return "the specification" if key in model.spec.changes() else otherwise
 
 
 def _tensors(noted: Sequence[Loaded]) -> Iterator[Row]:
@@ -139,25 +185,16 @@ def _tensors(noted: Sequence[Loaded]) -> Iterator[Row]:
         yield Row(name="weights", value=value, source="the library's report")
 
 
-def _real_test(model: Model, opened: OpenModel | OpenReranker) -> str:
-    """Say what these checks cannot see, and what would: a score that somebody else got."""
-    encodes = isinstance(opened, OpenModel)
-    unseen = "a wrong pooling or a missing prompt" if encodes else "a missing prompt or other weights"
-    task = "STSBenchmark" if encodes else "AskUbuntuDupQuestions"
-    command = shlex.join(["pytest", "evals", "--model", model.text, "--task", task, "--baseline", "off"])
-    of = model.spec.published or opened.identity.name
-    return (
-        f"{unseen} can pass these checks; the real test is a score that the card of {of} claims, as that of: {command}"
-    )
-
-
-def render(examination: Examination) -> str:
-    """Return an examination as plain text."""
-    lines = [examination.title, "", *_table(examination.pipeline), ""]
-    if examination.encodes:
-        lines += ["before each text of", *([f"  {line}" for line in _table(examination.prompts)] or ["  not known"])]
-    lines += [f"note: {note}" for note in examination.notes]
-    lines += ["", *(f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.found}" for check in examination.checks)]
+def render(examination: Examination, *more: str) -> str:
+    """Return an examination as plain text; ``more`` lines come before the checks."""
+    identity = examination.identity
+    revision = "no revision" if identity.revision is None else f"revision {identity.revision}"
+    said = "as published" if identity.unmodified else "modified or not published"
+    lines = [f"{examination.model.alias}: {identity.name}, {revision}, fingerprint {identity.fingerprint}, {said}", ""]
+    lines += [*_table(examination.pipeline), "", f"before each {'text of' if examination.encodes else 'query'}"]
+    lines += [f"  {line}" for line in _table(examination.prompts)] or ["  not known"]
+    lines += [*(f"note: {note}" for note in examination.notes), *more, ""]
+    lines += [f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.found}" for check in examination.checks]
     return "\n".join([*lines, "looks sane" if examination.sane else "does not look sane"])
 
 
@@ -264,38 +301,59 @@ def _encode(opened: OpenModel, batch_size: int) -> Vectors:
 
 def _pipeline(model: Model, opened: OpenModel | OpenReranker, device: str) -> Iterator[Row]:
     spec, settings, loaded = model.spec, opened.settings, cast("Any", getattr(opened, "module", None))
-    named = spec.changes()
-
     rest = "the server" if kind_of(model).served else "the model's files"
 
     def row(name: str, value: Any, key: str = "", otherwise: str = rest) -> Row:
-        return Row(name=name, value="not known" if value is None else str(value),
-                   source="the specification" if key in named else otherwise)  # fmt: skip
+        return Row(name=name, value="not known" if value is None else str(value), source=_by(model, key, otherwise))
 
     if loaded is not None:
         yield row("modules", " > ".join(_name(module) for module in loaded))
+        yield from (row(name, value) for name, value in _routes(loaded))
         yield row("parameters", f"{sum(each.numel() for each in loaded.parameters()) / 1e6:.1f} million")
         if (side := getattr(getattr(loaded, "tokenizer", None), "padding_side", None)) is not None:
             yield row("padding side", side, "padding_side")  # static vectors are not padded
-    longest = f"{settings.max_length} tokens" if settings.max_length else None if kind_of(model).served else "no limit"
-    yield row("longest text", longest, "max_seq_length")
+    yield row("longest text", _longest(spec, opened), "max_characters" if settings.max_characters else "max_seq_length")
     if isinstance(opened, OpenModel):
-        yield row("pooling", settings.pooling, "pooling")
+        none = None if loaded is None else "by route" if routers_of(loaded) else "none"
+        yield row("pooling", settings.pooling or none, "pooling")
         yield row("dimensions", settings.dimension, "truncate_dim")
     if isinstance(spec, EncoderSpec):
         yield row("length 1", _normalizes(spec, loaded), "normalize")
         yield row("quantize", settings.quantize or "no", "quantize", "default")
-        yield row("remote code", "yes" if spec.trust_remote_code else "no", "trust_remote_code", "default")
     yield row("dtype", settings.dtype, "dtype")
     if loaded is not None and (attention := _attention(loaded)) is not None:
         yield Row(name="attention", value=attention, source="model_kwargs, or what transformers found best here")
     yield row("device", opened.device, otherwise="--device auto" if device == "auto" else "--device")
-    said = getattr(spec, "batch_size", None)
-    yield Row(
-        name="batch",
-        value="as many tokens as suit the device" if said is None else f"at most {said} texts",
-        source="default" if said is None else "the specification",
-    )
+    most = getattr(spec, "batch_size", None)
+    batch = "as many tokens as suit the device" if most is None else f"at most {most} texts"
+    default = {each.name: each.default for each in fields(spec)}.get("batch_size")
+    yield row("batch", batch, otherwise="default" if most == default else "the specification")  # it changes no score
+
+
+def _routes(loaded: Any) -> Iterator[tuple[str, str]]:
+    """Tell the ways that a model has for texts, and which texts take each."""
+    for router in routers_of(loaded):
+        ways = {role: route_of(router, role) for role in (None, *ROLES)}
+        for route, modules in router.sub_modules.items():
+            texts = " and ".join(SAID[role] for role, way in ways.items() if way == route) or "no texts"
+            yield f"route {route}", f"{' > '.join(map(_name, modules))}, for {texts}"
+        for role in (role for role, way in ways.items() if way is None):
+            yield "no route", f"for {SAID[role]}; tasks with such texts cannot be run"
+
+
+def _longest(spec: Spec, opened: OpenModel | OpenReranker) -> str | None:
+    """Say after what texts are cut; None where only a server or code of mteb's knows."""
+    loaded, settings = cast("Any", getattr(opened, "module", None)), opened.settings
+    if settings.max_characters:
+        return f"{settings.max_characters} characters"
+    if loaded is not None and routers_of(loaded):
+        limits = {role: limit_of(read_by(loaded, role)) for role in roles_of(loaded)}  # the model's own is the longest
+        return ", ".join(f"{_tokens(limit)} for {SAID[role]}" for role, limit in limits.items())
+    return _tokens(settings.max_length) if loaded is not None or isinstance(spec, WeightsSpec) else None
+
+
+def _tokens(limit: int | None) -> str:
+    return "no limit" if limit is None else f"{limit} tokens"
 
 
 def _normalizes(spec: EncoderSpec, loaded: Any) -> str:
@@ -330,6 +388,13 @@ def _prompts(opened: OpenModel) -> Iterator[Row]:
             text = task_text(mteb.get_task(task).metadata, None if role is None else PromptType(role))
             prompt = opened.prompting.find(text)
             yield Row(name=label, value=quote(prompt.text) if prompt.text else "nothing", source=prompt.source)
+
+
+def _prompt_of_queries(model: Model) -> Row:
+    prompt = model.spec.prompt if isinstance(model.spec, CrossEncoderSpec) else None
+    return Row(
+        name="any task", value=quote(prompt) if prompt else "nothing", source=_by(model, "prompt", "none is said")
+    )
 
 
 def quote(text: str) -> str:

@@ -76,6 +76,13 @@ def detect(files: ModelFiles) -> str | None:
     return _by_modules(files, settings) or _by_architecture(files)
 
 
+def said_by(files: ModelFiles) -> str:
+    """Name what says which class a model is of."""
+    if files.table("config_sentence_transformers.json").get("model_type") is not None:
+        return "config_sentence_transformers.json"
+    return "modules.json" if isinstance(files.read("modules.json"), list) else "its architecture"
+
+
 def _by_modules(files: ModelFiles, settings: Mapping[str, Any]) -> str | None:
     """Return what modules make of a model; None for one without ``modules.json``."""
     modules = files.read("modules.json")
