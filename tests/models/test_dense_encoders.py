@@ -30,6 +30,7 @@ from touchstone.models.base import OpenModel
 from touchstone.models.cross_encoders import BatchedReranker
 from touchstone.models.examination import examine
 from touchstone.models.kinds import open_encoder, open_reranker
+from touchstone.models.loading import pooling_of
 from touchstone.store.folder import Store
 
 Vectors = NDArray[np.float32]
@@ -314,7 +315,9 @@ def test_model_of_someones_own_without_a_tokenizer_runs() -> None:
         def forward(self, features: dict[str, Any]) -> dict[str, Any]:
             return features | {"sentence_embedding": features["counts"]}
 
+    Lengths.__name__ = "Pooling"  # the name alone does not make it the library's
     model = SentenceTransformer(modules=[Lengths()], device="cpu")
+    assert pooling_of(model) is None
     batched = BatchedModel(model)
     assert batched.check().shape == (len(CANARIES), 5)
     np.testing.assert_array_equal(batched.encode(TEXTS), np.stack([np.asarray(model.encode(text)) for text in TEXTS]))

@@ -16,7 +16,7 @@ from tests.hub import Handler, Hub, files_in, not_found, other_bytes, page, serv
 from tests.importing.documents import make_block, make_front, write_card
 from touchstone.__main__ import main
 from touchstone.config.models import Model
-from touchstone.config.specs import EncoderSpec
+from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
 from touchstone.errors import ModelError
 from touchstone.models.kinds import identify, open_encoder
 from touchstone.store.folder import Store
@@ -244,3 +244,29 @@ def test_an_adapter_is_known_by_its_base_too(hub: Hub, folder: Path, local: bool
     assert identify(at(adapter), store_of(tmp_path, "two")).fingerprint != before
     with pytest.raises(ModelError, match=r"is an adapter, which needs the package peft: pip install peft$"):
         open_encoder(at(adapter), "cpu", store_of(tmp_path))
+
+
+BASES = {
+    "CrossEncoder": {"config.json": {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "x"}}},
+    "SparseEncoder": {"config_sentence_transformers.json": {"model_type": "SparseEncoder"}},
+    "MultiVectorEncoder": {"config.json": {"architectures": ["HF_ColBERT"]}},
+}
+
+
+@pytest.mark.parametrize("kind", BASES)
+def test_the_base_of_an_adapter_is_of_a_kind_too(kind: str, tmp_path: Path) -> None:
+    for name, files in {
+        "base": {**BASES[kind], "model.safetensors": {}},
+        "adapter": {"adapter_config.json": {"base_model_name_or_path": str(tmp_path / "base")},
+                    "adapter_model.safetensors": {}},
+    }.items():  # fmt: skip
+        (tmp_path / name).mkdir()
+        for file, content in files.items():
+            (tmp_path / name / file).write_text(json.dumps(content))
+    with pytest.raises(ModelError, match=rf"base is a {kind}, which an adapter does not make an encoder$"):
+        identify(at(tmp_path / "adapter"), store_of(tmp_path))
+    reranker = Model(alias="x", spec=CrossEncoderSpec(path=tmp_path / "adapter"))
+    (tmp_path / "adapter" / "adapter_config.json").write_text(
+        json.dumps({"base_model_name_or_path": str(tmp_path / "base"), "task_type": "SEQ_CLS"})
+    )
+    assert identify(reranker, store_of(tmp_path)).fingerprint

@@ -101,3 +101,11 @@ def test_a_module_that_lacks_tensors_is_told_with_the_first(tmp_path: Path) -> N
     save_file(without("bias")(load_file(file)), file)
     with pytest.raises(ModelError, match=r'Missing key\(s\) in state_dict: "linear.bias"'):
         open_model(Model(alias="x", spec=EncoderSpec(path=folder), text="x"), "cpu", Store(tmp_path / "store"))
+
+
+def test_weights_that_were_cut_are_told(saved: dict[type[Any], Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(saved[EncoderSpec], tmp_path / "model")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(ModelError, match=r"the file is cut or damaged, fetch it again$"):
+        open_model(Model(alias="x", spec=EncoderSpec(path=folder), text="x"), "cpu", Store(tmp_path / "store"))

@@ -11,7 +11,7 @@ from typing import Any, cast
 from touchstone.config.models import Model
 from touchstone.config.specs import WeightsSpec
 from touchstone.errors import ModelError, MovedError
-from touchstone.models.files.detection import check_kind
+from touchstone.models.files.detection import check_base, check_kind
 from touchstone.models.files.listing import POINTER, ModelFiles, in_folder, on_hub, refuse_pointer
 from touchstone.models.files.loaded import loaded_files, python_elsewhere, python_of
 from touchstone.models.files.trust import check_no_code
@@ -161,6 +161,7 @@ def _elsewhere(files: ModelFiles, spec: WeightsSpec, store: Store) -> dict[str, 
     if isinstance(base, str):
         local = Path(base).is_dir()
         readers.append(its := in_folder(Path(base)) if local else on_hub(open_main(base, files.place, store)))
+        check_base(spec.kind, its)
         if not spec.trust_remote_code:
             check_no_code(its)
         found |= {f"{base}/{name}": its.find(name) for name in loaded_files(its, trusted=spec.trust_remote_code)}

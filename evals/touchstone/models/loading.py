@@ -1,6 +1,7 @@
 """Load a sentence-transformers model exactly as its specification says, or not at all."""
 
 import pickle
+import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from importlib.util import find_spec
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
+POOLING = re.compile(r"sentence_transformers\..+\.Pooling")
 
 
 def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "SentenceTransformer":
@@ -144,7 +146,8 @@ def _need_peft(alias: str, place: str) -> None:
 def _on_one_line(error: Exception) -> str:
     """Return an exception of a library in one line; the tensors that a module lacks are in its later lines."""
     more = " ".join(str(error).split())[:300] if "Missing key" in str(error) else ""
-    return f"{type(error).__name__}: {more}" if more else first_line(error)
+    damaged = "; the file is cut or damaged, fetch it again" if type(error).__name__ == "SafetensorError" else ""
+    return f"{type(error).__name__}: {more}" if more else first_line(error) + damaged
 
 
 def pooling_of(loaded: "SentenceTransformer") -> str | None:
@@ -165,7 +168,8 @@ def dimension_of(loaded: "SentenceTransformer") -> int | None:
 
 
 def _find_pooling(loaded: "SentenceTransformer") -> Any:
-    return next((module for module in loaded if type(module).__name__ == "Pooling"), None)
+    # The library's own, of whichever version; a publisher's class may have the name alone.
+    return next((one for one in loaded if POOLING.fullmatch(f"{type(one).__module__}.{type(one).__name__}")), None)
 
 
 def _set_pooling(loaded: "SentenceTransformer", spec: EncoderSpec, alias: str, weights: Weights) -> None:

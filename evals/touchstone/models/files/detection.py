@@ -56,6 +56,20 @@ def check_kind(kind: str, files: ModelFiles) -> None:
     raise ModelError(f"{place} is a {found}, {WHY_NONE[found]}")
 
 
+def check_base(kind: str, files: ModelFiles) -> None:
+    """Refuse a base of an adapter that the specification's kind does not load, or loads without what makes its vectors.
+
+    A reranker may have any base, for its adapter brings the head.
+
+    Raises:
+        ModelError: naming what the base is.
+    """
+    _refuse_what_does_not_load(files)
+    found = detect(files)
+    if kind == KIND_OF[DENSE] and found not in (None, DENSE):
+        raise ModelError(f"{files.place} is a {found}, which an adapter does not make an encoder")
+
+
 def detect(files: ModelFiles) -> str | None:
     """Return which class of sentence-transformers a model is of, None where its files do not say.
 
