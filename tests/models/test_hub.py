@@ -246,7 +246,7 @@ def test_an_adapter_is_known_by_its_base_too(hub: Hub, folder: Path, local: bool
         open_encoder(at(adapter), "cpu", store_of(tmp_path))
 
 
-BASES = {
+BASES: dict[str, dict[str, Any]] = {
     "CrossEncoder": {"config.json": {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "x"}}},
     "SparseEncoder": {"config_sentence_transformers.json": {"model_type": "SparseEncoder"}},
     "MultiVectorEncoder": {"config.json": {"architectures": ["HF_ColBERT"]}},
@@ -255,18 +255,17 @@ BASES = {
 
 @pytest.mark.parametrize("kind", BASES)
 def test_the_base_of_an_adapter_is_of_a_kind_too(kind: str, tmp_path: Path) -> None:
-    for name, files in {
-        "base": {**BASES[kind], "model.safetensors": {}},
-        "adapter": {"adapter_config.json": {"base_model_name_or_path": str(tmp_path / "base")},
-                    "adapter_model.safetensors": {}},
-    }.items():  # fmt: skip
+    its = {"base_model_name_or_path": str(tmp_path / "base")}
+    both = (
+        ("base", {**BASES[kind], "model.safetensors": {}}),
+        ("adapter", {"adapter_config.json": its, "adapter_model.safetensors": {}}),
+    )
+    for name, files in both:
         (tmp_path / name).mkdir()
         for file, content in files.items():
             (tmp_path / name / file).write_text(json.dumps(content))
     with pytest.raises(ModelError, match=rf"base is a {kind}, which an adapter does not make an encoder$"):
         identify(at(tmp_path / "adapter"), store_of(tmp_path))
-    reranker = Model(alias="x", spec=CrossEncoderSpec(path=tmp_path / "adapter"))
-    (tmp_path / "adapter" / "adapter_config.json").write_text(
-        json.dumps({"base_model_name_or_path": str(tmp_path / "base"), "task_type": "SEQ_CLS"})
-    )
+    reranker = Model(alias="x", spec=CrossEncoderSpec(path=tmp_path / "adapter"), text="x")
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps({**its, "task_type": "SEQ_CLS"}))
     assert identify(reranker, store_of(tmp_path)).fingerprint
