@@ -55,6 +55,8 @@ class Hub:
     repositories: dict[str, Repository] = field(default_factory=dict)
     fault: Fault | None = None
     requests: list[tuple[str, str, int]] = field(default_factory=list)
+    takes: str = ""  # the one token that opens what needs one; any does where it is empty
+    tokens: list[tuple[str, str]] = field(default_factory=list)  # of each request by host
 
     def add(self, name: str, files: Files, kind: str = "models") -> str:
         """Add a commit to a repository, which is made where there is none; return its hash."""
@@ -125,6 +127,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
+        token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+        host = self.headers.get("Host", "").partition(":")[0]
+        self.hub.tokens.append((host, token))
         if self.hub.fault is not None and self.hub.fault(self, path):
             return
         found = PATHS.fullmatch(path)
@@ -132,7 +137,11 @@ class Handler(BaseHTTPRequestHandler):
         repository = None if found is None else self.hub.repositories.get(f"{kind}/{found['id']}")
         if repository is None or found is None:
             self.refuse(401, "RepoNotFound")
-        elif repository.needs is not None and not self.headers.get("Authorization"):
+        elif (
+            repository.needs is not None
+            and host == "127.0.0.1"
+            and (token != self.hub.takes if self.hub.takes else not token)
+        ):
             self.refuse(repository.needs, "GatedRepo" if repository.needs == 403 else "RepoNotFound")
         elif found["api"]:
             self._tell(found["id"], repository, found["rest"] or "")

@@ -32,6 +32,13 @@ def render_duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
 
 
+def render_size(count: int) -> str:
+    """Return a number of bytes: ``0.4 kB``, ``90.9 MB``, ``1.25 GB``."""
+    if count >= 1e9:
+        return f"{count / 1e9:.2f} GB"
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.1f} kB"
+
+
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
     """Align rows of cells."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]

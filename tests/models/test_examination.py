@@ -85,7 +85,7 @@ def test_what_is_said_and_by_whom_is_shown(tmp_path: Path) -> None:
     lines = [" ".join(line.split()) for line in text.splitlines()]
     for expected in (
         "found a transformer without modules.json its architecture",
-        f"files 4 are loaded, 0.1 MB {folder}",
+        f"files 4 are loaded, 90.5 kB {folder}",
         "format safetensors model.safetensors",
         "modules Transformer(MistralModel) > Pooling the model's files",
         "pooling lasttoken the specification",

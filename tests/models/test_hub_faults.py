@@ -73,6 +73,7 @@ def hub(tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch) -> Iterat
         monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "python"))
         # A test before this one may have left the folder of another cache on the path.
         monkeypatch.setattr(sys, "path", [one for one in sys.path if not Path(one, "transformers_modules").is_dir()])
+        monkeypatch.setattr("touchstone.retrying.FIRST_WAIT", 0.02)
         monkeypatch.setattr("touchstone.store.hashes.TICK", 0)  # a wait for each file that is new
         forget_python()
         yield served
@@ -257,7 +258,8 @@ def test_what_fails_once_is_brought_at_the_second_try(hub: Hub, store: Store, fo
         return hit
 
     hub.fault = fault
-    assert np.array_equal(vectors(named(), store), vectors(at(folder), store))
+    patient = Store(store.folder, patience=5)
+    assert np.array_equal(vectors(named(), patient), vectors(at(folder), store))
     assert not waiting
 
 
@@ -291,7 +293,7 @@ def test_a_hub_that_does_not_answer_is_not_waited_for(hub: Hub, store: Store, mo
 def test_no_network_and_no_such_revision_are_one_sentence(
     hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    says = f'the hub gives no model "{NAME}": it has no such branch, tag or commit; mend the revision'
+    says = f'"{NAME}" has no branch, tag or commit "v9"; its main branch is at {commit_of(hub)}'
     assert refusal(named(revision="v9"), store) == says
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     says = f'the hub gives no model "{NAME}", not the list of files at main: ConnectError: [Errno 111] '

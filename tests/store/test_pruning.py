@@ -126,7 +126,7 @@ def test_the_command_shows_and_prunes(store: Store, capsys: pytest.CaptureFixtur
     assert "vectors local/a 0123456789ab float32 cpu, torch 2.13.0" in shown
     assert shown.splitlines()[-1].endswith(" in all")
     assert main(["store", "prune", "--store", str(store.folder), "--days", "0"]) == 0
-    assert "removed data cccccccccccccccc, 0.0 MB" in capsys.readouterr().out
+    assert "removed data cccccccccccccccc, 0.0 kB" in capsys.readouterr().out
     assert main(["store", "prune", "--store", str(store.folder), "--days", "soon"]) == 4
 
 

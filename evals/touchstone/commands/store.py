@@ -6,7 +6,7 @@ from typing import Any
 
 from touchstone.commands.parsing import add_options, parse_options
 from touchstone.errors import ConfigError
-from touchstone.formatting import columns
+from touchstone.formatting import columns, render_size
 from touchstone.store.folder import Store
 from touchstone.store.pruning import Part, prune, take_stock
 
@@ -26,7 +26,9 @@ def add_command(commands: Any) -> None:
 
 def _show(parsed: argparse.Namespace) -> tuple[str, int]:
     parts = take_stock(Store(parse_options(parsed).store_folder))
-    rows = [(part.name, f"{part.files} files", _size(part.size), f"used {part.idle:.0f} days ago") for part in parts]
+    rows = [
+        (part.name, f"{part.files} files", render_size(part.size), f"used {part.idle:.0f} days ago") for part in parts
+    ]
     return "\n".join([*(columns(rows) if rows else []), _total(parts)]), 0
 
 
@@ -34,14 +36,10 @@ def _prune(parsed: argparse.Namespace) -> tuple[str, int]:
     if not parsed.days.isdecimal():
         raise ConfigError(f'--days = "{parsed.days}"; expected a whole number of days')
     gone, orphans = prune(Store(parse_options(parsed).store_folder), float(parsed.days))
-    lines = [f"removed {part.name}, {_size(part.size)}" for part in gone]
+    lines = [f"removed {part.name}, {render_size(part.size)}" for part in gone]
     lines += [f"removed {orphans} files of samples that no run names"] if orphans else []
     return "\n".join(lines or ["nothing to remove"]), 0
 
 
 def _total(parts: Sequence[Part]) -> str:
-    return f"{_size(sum(part.size for part in parts))} in all"
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e9:.2f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+    return f"{render_size(sum(part.size for part in parts))} in all"

@@ -19,6 +19,7 @@ from touchstone.files.writing import place, read_toml
 from touchstone.records.cases import BaselineMode, GateRule, Policy, Source
 
 STORE = ".touchstone"
+PATIENCE = 60
 DEST = "touchstone_"
 
 
@@ -156,6 +157,12 @@ def _positive(value: str | None, context: Context) -> int | None:
     return int(value)
 
 
+def _seconds(value: str | None, context: Context) -> float:
+    if value is not None and not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", value):
+        raise ConfigError(f'{context.name} = "{value}"; expected a number of seconds')
+    return float(PATIENCE if value is None else value)
+
+
 def _fraction(value: str | None, context: Context) -> float | None:
     """Parse a margin or an error rate: a fraction, for 1 meaning one point is the mistake that everyone makes once."""
     if value is None:
@@ -203,6 +210,12 @@ class Options:
         decides=True,
     )
     offline: bool = option("--offline", _flag, None, "promise no network call: models and data are on this machine")
+    patience: float = option(
+        "--patience",
+        _seconds,
+        "SECONDS",
+        f"how long a hub that fails for now is asked again (default: {PATIENCE})",
+    )
     overwrite: bool = option("--overwrite", _flag, None, "measure everything again, whatever the store has cached")
     reuse_api: bool = option(
         "--reuse-api", _flag, None, "ask an API only what no run has asked it before", decides=True

@@ -19,7 +19,7 @@ from touchstone.encoding.prompts import ROLES, check_names
 from touchstone.encoding.routes import SAID, read_by, roles_of, route_of, routers_of
 from touchstone.encoding.texts import give_texts
 from touchstone.encoding.token_batches import limit_of
-from touchstone.formatting import columns
+from touchstone.formatting import columns, render_size
 from touchstone.models.base import OpenModel, OpenPipeline, OpenReranker
 from touchstone.models.files.detection import detect, said_by
 from touchstone.models.files.listing import in_folder
@@ -147,7 +147,7 @@ def _found(model: Model, store: Store) -> Iterator[Row]:
     files, elsewhere = in_folder(folder), list(weights.are.get("elsewhere", ()))
     yield Row(name="found", value=f"a {detect(files) or 'transformer without modules.json'}", source=said_by(files))
     size = sum((folder / name).stat().st_size for name in names)
-    yield Row(name="files", value=f"{len(names)} are loaded, {size / 1e6:.1f} MB", source=str(folder))
+    yield Row(name="files", value=f"{len(names)} are loaded, {render_size(size)}", source=str(folder))
     if spec.id is not None:
         asked = "the specification" if spec.revision else "main, when this began"
         yield Row(name="commit", value=str(weights.revision), source=f"{spec.id}, {asked}")

@@ -110,6 +110,7 @@ def locate(model: Model, store: Store) -> Weights:
 
 def _locate(spec: WeightsSpec, alias: str, store: Store) -> Weights:
     revision: str | None
+    snapshot = None
     if spec.id is not None and spec.hub == "huggingface":
         snapshot = open_snapshot(spec.id, spec.revision, store)
         folder, revision, files = snapshot.folder, snapshot.commit, on_hub(snapshot)
@@ -123,6 +124,8 @@ def _locate(spec: WeightsSpec, alias: str, store: Store) -> Weights:
     def names() -> list[str]:
         return loaded_files(files, trusted=spec.trust_remote_code, variant=spec.model_kwargs.get("variant"))
 
+    if snapshot is not None:
+        snapshot.expect(names())
     paths = {name: files.find(name) for name in names()}  # of a hub, brought before its folder is watched
     with store.watching() as watch:
         hashes = _hash(paths, files.place, store)

@@ -1,6 +1,6 @@
 """The process that owns a run: the only one, or the controller of pytest-xdist's workers."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -80,11 +80,24 @@ class Controller:
         lines = [
             f"suite {plan.suite}: {len(plan.cases)} cases; models: {models}",
             f"data: {sources}; baseline: {judged}; device: {options.device}",
+            *self._hub(),
             *(f"{count} cases left out: {reason}" for reason, count in plan.left_out.items()),
             *plan.notes,
             *self.session.warnings,
         ]
         return [f"touchstone: {line}" for line in lines]
+
+    def _hub(self) -> Iterator[str]:
+        """Say how the hub is asked, where it may be."""
+        session, options = self.session, self.session.options
+        cases, models = session.plan.cases, session.plan.models
+        hub = (case.task.folder is None and case.source.kind == "hub" for case in cases)
+        if any(hub) or any(getattr(models[case.alias].spec, "id", None) for case in cases):
+            yield (
+                "hub: not asked, the run is offline"
+                if options.offline
+                else (f"hub: asked again for {options.patience:g} s (--patience) when it fails for now")
+            )
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config) -> "LongestFirst | None":

@@ -71,7 +71,10 @@ class Session:
         self.options = options
         self.plan = plan
         self.env = describe_environment()
-        self.store = Store(plan.store, run=options.run, reuse_api=options.reuse_api, overwrite=options.overwrite)
+        self.store = Store(
+            plan.store, run=options.run, reuse_api=options.reuse_api, overwrite=options.overwrite,
+            patience=options.patience,
+        )  # fmt: skip
         self.baselines = Baselines(options.baselines)
         self.engine = LocalEngine(plan.models, options.device, self.store)
         self._plugins = cache(plugins)

@@ -17,6 +17,7 @@ import numpy as np
 from touchstone.encoding.base import Vectors
 from touchstone.errors import ConfigError
 from touchstone.files.writing import to_json, write_atomically, write_first
+from touchstone.store.asking import Asking
 from touchstone.store.blobs import open_blob, read_blob, write_blob
 from touchstone.store.hashes import Hashes, Watch
 from touchstone.store.vectors import Embeddings
@@ -40,19 +41,27 @@ class Store:
             another one tomorrow; the processes of one run say the same. None for a run of its own.
         reuse_api: let other runs read that too.
         overwrite: ignore everything cached before this process started.
+        patience: in seconds, how long a hub that fails for now is asked again.
 
     Raises:
         ConfigError: a newer version of this package made the store.
     """
 
     def __init__(
-        self, folder: Path, *, run: str | None = None, reuse_api: bool = False, overwrite: bool = False
+        self,
+        folder: Path,
+        *,
+        run: str | None = None,
+        reuse_api: bool = False,
+        overwrite: bool = False,
+        patience: float = 0,
     ) -> None:
         self.folder = folder
         self.overwrite = overwrite
         _refuse_newer(folder)
         self.run_of_apis = None if reuse_api else run or uuid.uuid4().hex
         self._run = run
+        self.asking = Asking(patience, None if run is None else self.news / str(os.getpid()))
         self._agreed: dict[str, str] = {}
         self._forgotten: set[str] = set()
         self._marks: dict[str, Path] = {}
@@ -65,6 +74,11 @@ class Store:
                 with suppress(OSError):  # what can only be read is a store too; a write that matters fails itself
                     write_atomically(self.folder / name, content)
         return self.folder
+
+    @property
+    def news(self) -> Path:
+        """Where the processes of this run say what they bring from a hub at this moment."""
+        return self.folder / AGREED / str(self._run) / "news"
 
     @property
     def results(self) -> Path:

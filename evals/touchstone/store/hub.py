@@ -4,24 +4,23 @@ What is read is read from that folder alone, so that a failing answer for one fi
 fall-back, another architecture, another revision or half a data set.
 """
 
+import errno
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from touchstone.errors import ModelError, SourceError, TouchstoneError, first_line
 from touchstone.files.writing import write_atomically
+from touchstone.retrying import PassingError
 from touchstone.store.folder import Store
 from touchstone.store.hashes import sha256_of
 
 T = TypeVar("T")
-# The names of all files of a commit, each with the hash that the hub says of it: the sha256 of a large one, git's name
-# of the content of another; None for none.
-Listed = Mapping[str, str | None]
 Kind = Literal["model", "dataset"]
 SECONDS = 30
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -30,11 +29,26 @@ OF_EVERY_REPOSITORY = ".gitattributes"
 CALLED = {"model": "model", "dataset": "data set"}
 
 
+class Entry(NamedTuple):
+    """What is said of a file.
+
+    ``hash`` is the sha256 of a large one, git's name of the content of another, None where nothing is said; ``size`` is
+    in bytes, 0 where it is not known.
+    """
+
+    hash: str | None = None
+    size: int = 0
+
+
+Listed = Mapping[str, Entry]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """A repository at one commit, whose files are brought when they are asked for, to lie in ``folder``.
 
-    ``store`` knows the hashes of files that were there before.
+    ``store`` knows the hashes of files that were there before. ``mirror`` is what people call the mirror that the files
+    are in, from which none is brought; empty for the hub.
     """
 
     repository: str
@@ -43,6 +57,12 @@ class Snapshot:
     folder: Path
     listed: Listed
     store: Store
+    mirror: str = ""
+
+    def expect(self, names: Iterable[str]) -> None:
+        """Note that files are about to be brought, for whoever watches how far that is."""
+        lacking = [name for name in names if name in self.listed and not (self.folder / name).is_file()]
+        self.store.asking.expect(self.repository, sum(self.listed[name].size for name in lacking))
 
     def bring(self, name: str) -> Path | None:
         """Return the path of one file, which is brought where it is not there; None where the commit has none.
@@ -52,29 +72,33 @@ class Snapshot:
         """
         if name not in self.listed:
             return None
-        path, said = self.folder / name, self.listed[name]
+        path, said = self.folder / name, self.listed[name].hash
         if path.is_file():
             if said not in (None, _hash_like(said, path, self.store.file_sha256)):
+                what, then = ("its manifest", "fetch it") if self.mirror else ("the hub", "run")
                 raise _error(self.kind)(
-                    f"{path} is damaged, it is not what the hub says of it; remove it and run again"
+                    f"{path} is damaged, it is not what {what} says of it; remove it and {then} again"
                 )
             return path
-        self._fetch(name)
-        if not path.is_file() or said not in (None, _hash_like(said, path, sha256_of)):
+        if self.mirror:
+            raise _error(self.kind)(f"{self.mirror} lacks {name} of {self.repository}; fetch it again")
+        for _ in range(2):
+            self._fetch(name)
+            if path.is_file() and said in (None, _hash_like(said, path, sha256_of)):
+                return path
             for copy in (path.resolve(), path):  # the second is a link to the first
                 copy.unlink(missing_ok=True)
-            raise _error(self.kind)(f"{name} of {self.repository} came damaged, and was removed; run again")
-        return path
+        raise _error(self.kind)(f"{name} of {self.repository} came damaged twice, and was removed; run again")
 
     def _fetch(self, name: str) -> None:
         import huggingface_hub
 
         if huggingface_hub.is_offline_mode():
             raise _offline(self.repository, self.kind)
-        ask = huggingface_hub.hf_hub_download
-        where: dict[str, Any] = {"revision": self.commit, "repo_type": self.kind}
+        ask, asking = huggingface_hub.hf_hub_download, self.store.asking
+        where: dict[str, Any] = {"revision": self.commit, "repo_type": self.kind, "tqdm_class": asking.bar()}
         try:
-            _ask(self.repository, self.kind, lambda: ask(self.repository, name, **where), name)
+            _ask(self.store, self.repository, self.kind, lambda: ask(self.repository, name, **where), name)
         except TouchstoneError:
             # The client notes in its cache that there is no such file; the list of the commit says that there is.
             with suppress(OSError):
@@ -149,8 +173,8 @@ def _resolve(repository: str, revision: str, store: Store, kind: Kind) -> str:
         if not reference.is_file():
             raise _offline(repository, kind)
         return reference.read_text().strip()
-    commit, listed = _about(repository, revision, kind)
-    store.remember(f"{kind}:{repository}@{commit}", lambda: json.dumps(listed))  # the same answer says both
+    commit, listed = _about(repository, revision, kind, store)
+    store.remember(_name(repository, commit, kind), lambda: json.dumps(listed))  # the same answer says both
     with suppress(OSError):  # a cache that can only be read is one too
         if not reference.is_file() or reference.read_text().strip() != commit:  # another run may watch it
             write_atomically(reference, commit)
@@ -164,29 +188,42 @@ def _list(repository: str, commit: str, folder: Path, store: Store, kind: Kind) 
 
     def ask() -> str | None:
         offline = huggingface_hub.is_offline_mode()
-        return None if offline else json.dumps(_about(repository, commit, kind)[1])
+        return None if offline else json.dumps(_about(repository, commit, kind, store)[1])
 
-    known = store.remember(f"{kind}:{repository}@{commit}", ask)
+    known = store.remember(_name(repository, commit, kind), ask)
     if known is not None:
-        found: Listed = json.loads(known)
-        return found
+        return {name: Entry(*said) for name, said in json.loads(known).items()}
     # Brought by another program. The client's own list, from its version 2 on, says what of it is not there.
     if tree := getattr(huggingface_hub, "get_cached_repo_tree", None):
         with suppress(errors.CachedRepoTreeNotFoundError):
-            return dict.fromkeys(one.path for one in tree(repository, repo_type=kind, revision=commit))
+            return {one.path: Entry() for one in tree(repository, repo_type=kind, revision=commit)}
     if not (folder / OF_EVERY_REPOSITORY).is_file():
         raise _offline(repository, kind)
-    return dict.fromkeys(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): Entry() for path in folder.rglob("*") if path.is_file()}
 
 
-def _about(repository: str, revision: str, kind: Kind) -> tuple[str, Listed]:
+def _name(repository: str, commit: str, kind: Kind) -> str:
+    return f"files of {kind}:{repository}@{commit}"
+
+
+def _about(repository: str, revision: str, kind: Kind, store: Store) -> tuple[str, Listed]:
     """Ask the hub, once, for the commit that a revision is and for the files of it."""
     import huggingface_hub
+    from huggingface_hub.errors import RevisionNotFoundError
 
     ask = huggingface_hub.HfApi().repo_info
     asked: dict[str, Any] = {"revision": revision, "repo_type": kind, "timeout": SECONDS, "files_metadata": True}
-    info: Any = _ask(repository, kind, lambda: ask(repository, **asked), f"the list of files at {revision}")
-    listed = {one.rfilename: one.lfs.sha256 if one.lfs else one.blob_id for one in info.siblings or ()}
+    try:
+        info: Any = _ask(store, repository, kind, lambda: ask(repository, **asked), f"the list of files at {revision}")
+    except TouchstoneError as error:
+        if revision == "main" or not isinstance(error.__cause__, RevisionNotFoundError):
+            raise
+        there, _ = _about(repository, "main", kind, store)
+        what = f'has no branch, tag or commit "{revision}"; its main branch is at {there}'
+        raise _error(kind)(f'"{repository}" {what}') from error
+    listed = {
+        one.rfilename: Entry(one.lfs.sha256 if one.lfs else one.blob_id, one.size or 0) for one in info.siblings or ()
+    }
     commit = str(info.sha)
     if not listed or not COMMIT.fullmatch(commit) or (COMMIT.fullmatch(revision) and commit != revision):
         said = f"at {revision} it lists {len(listed)} files of {commit}"
@@ -194,16 +231,16 @@ def _about(repository: str, revision: str, kind: Kind) -> tuple[str, Listed]:
     return commit, listed
 
 
-def _ask(repository: str, kind: Kind, ask: Callable[[], T], what: str) -> T:
+def _ask(store: Store, repository: str, kind: Kind, ask: Callable[[], T], what: str) -> T:
     try:
-        return ask()
+        return store.asking.ask(repository, ask)
     except Exception as error:  # the client raises its own errors, those of httpx, and OSError
         raise _error(kind)(_why_not(repository, kind, error, what)) from error
 
 
 def _why_not(repository: str, kind: Kind, error: BaseException, what: str) -> str:
     """Say why the hub does not answer, and what would help; addresses, which may be signed, are no part of it."""
-    from huggingface_hub import constants, errors
+    from huggingface_hub import constants, errors, get_token
 
     while isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ is not None:
         error = error.__cause__
@@ -212,12 +249,16 @@ def _why_not(repository: str, kind: Kind, error: BaseException, what: str) -> st
         place = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{repository}"
         return f'"{repository}" is gated; ask for access at {place}, then set HF_TOKEN'
     if isinstance(error, errors.RepositoryNotFoundError) or status == 401:
-        return f'"{repository}" is missing or private; mend the name, or set HF_TOKEN'
+        how = "set HF_TOKEN" if get_token() is None else "the token, HF_TOKEN or that of hf auth login"
+        return f'"{repository}" is missing or private; mend the name, or {how}'
     if isinstance(error, errors.RevisionNotFoundError):
         return (
             f'the hub gives no {CALLED[kind]} "{repository}": it has no such branch, tag or commit; mend the revision'
         )
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return f'"{repository}", {what}: no space is left in {constants.HF_HUB_CACHE}; free some, or set HF_HUB_CACHE'
     why = first_line(error) if status is None else f"HTTP {status}"
+    why = str(error) if isinstance(error, PassingError) else why
     if isinstance(error, errors.FileMetadataError | json.JSONDecodeError):
         why = "what answers is no hub; look at HF_ENDPOINT, and at proxies on the way"
     return f'the hub gives no {CALLED[kind]} "{repository}", not {what}: {why}'

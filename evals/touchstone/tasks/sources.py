@@ -68,7 +68,8 @@ class Reading:
             folder, known = find_data(self.source, repository, self.task)
             return folder, _files_in(folder), known
         snapshot = open_snapshot(repository, revision, self.store, kind="dataset")
-        brought = ((name, snapshot.bring(name)) for name in wanted_files(snapshot, self.wanted))
+        snapshot.expect(names := wanted_files(snapshot, self.wanted))
+        brought = ((name, snapshot.bring(name)) for name in names)
         return snapshot.folder, [(name, path) for name, path in brought if path is not None], snapshot.commit
 
     def note(self, data_files: Any) -> None:

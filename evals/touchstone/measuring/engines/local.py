@@ -12,6 +12,7 @@ from touchstone.measuring.pipeline import measure_pipeline
 from touchstone.models import kinds
 from touchstone.models.base import Opened, OpenPipeline
 from touchstone.records.cases import Case
+from touchstone.retrying import may_pass
 from touchstone.store.folder import Store
 
 
@@ -68,6 +69,7 @@ class LocalEngine:
             except MovedError:
                 raise  # its files may rest when the next case comes
             except TouchstoneError as error:
-                self._broken[alias] = error
+                if not may_pass(error):
+                    self._broken[alias] = error
                 raise
         return self._open[alias]

@@ -2,9 +2,7 @@
 
 import json
 import os
-import random
 import re
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,17 +13,13 @@ from typing import Any
 
 from touchstone.config.api import ApiSpec
 from touchstone.errors import ModelError, first_line
+from touchstone.retrying import PASSING, backoff, retry_after
 
-FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 CHUNK = 1 << 16
 TOLD = 200
 # So much of a key in a server's message is taken for the key: some repeat it with its middle starred out.
 KEY_BEGINS = 6
 WRONG_KEY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-# Statuses that may pass; of 5xx, two say that asking again is no use.
-PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600)} - {
-    HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
-}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -57,12 +51,8 @@ class ApiClient:
     def __init__(self, spec: ApiSpec, alias: str, wait: Callable[[float], bool] | None = None) -> None:
         import requests
         from requests.adapters import HTTPAdapter
-        from urllib3.util import Retry
 
         self.spec = spec
-        # It says which statuses pass and when to come back. The asking and the waiting are ours: half an answer is a
-        # failure too, and urllib3 waits neither before the second time nor at random once the longest wait is reached.
-        self._policy = Retry(status_forcelist=PASSING, allowed_methods=None, retry_after_max=sys.maxsize)
         self.alias = alias
         self.stop = Event()
         self._wait = self.stop.wait if wait is None else wait
@@ -86,7 +76,7 @@ class ApiClient:
             try:
                 return self._ask_once(content)
             except _PassingError as trouble:
-                wait = max(trouble.wait, _backoff(failures))
+                wait = max(trouble.wait, backoff(failures))
                 spent = time.monotonic() - started
                 if failures > self.spec.retries or spent + wait > self.spec.patience:
                     raise self.failure(self._given_up(trouble, failures, spent, wait)) from None
@@ -159,22 +149,11 @@ class ApiClient:
                 raise self.failure(f"answered with an error{self._message(content)}")
             return answer
         said = f"answered {status} ({_phrase(status)})"
-        if self._policy.is_retry("POST", status):
+        if status in PASSING:
             too_many = status == HTTPStatus.TOO_MANY_REQUESTS
             advice = "lower concurrency, or run later" if too_many else "see the server's log"
-            raise _PassingError(
-                f"{said}{self._message(content)}", advice, self._retry_after(headers.get("Retry-After"))
-            )
+            raise _PassingError(f"{said}{self._message(content)}", advice, retry_after(headers.get("Retry-After")))
         raise self.failure(f"{said}{self._refusal(status, content)}")
-
-    def _retry_after(self, said: str | None) -> float:
-        """Return the seconds that ``Retry-After`` says, as a number or a date; 0 for none or what is neither."""
-        from urllib3.exceptions import InvalidHeader
-
-        try:
-            return self._policy.parse_retry_after((said or "0").strip())
-        except (InvalidHeader, ValueError, OverflowError):  # the last two for dates that no calendar has
-            return 0.0
 
     def _refusal(self, status: int, content: bytes) -> str:
         name = self.spec.api_key_env
@@ -229,12 +208,6 @@ class ApiClient:
         if not said.isascii() or not said.isprintable() or " " in said:
             raise ModelError(f"{self.alias}: the environment variable {name} holds signs that no key has")
         return said
-
-
-def _backoff(failures: int) -> float:
-    """Return seconds to wait: doubled each time, and half of it random, so that threads do not come back together."""
-    longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
-    return random.uniform(longest / 2, longest)
 
 
 def _phrase(status: int) -> str:

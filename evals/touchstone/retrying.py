@@ -1,0 +1,60 @@
+"""What of a server's failures may pass, and how long to wait before it is asked again."""
+
+import random
+import sys
+from functools import cache
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from urllib3.util import Retry
+
+FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+# Statuses that may pass; of 5xx, two say that asking again is no use. urllib3 knows as much; the asking and the waiting
+# are ours: half an answer is a failure too, and it waits neither before the second time nor at random when long.
+PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600)} - {
+    HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
+}  # fmt: skip
+
+
+class PassingError(Exception):
+    """What failed for now and may be otherwise next time.
+
+    Args:
+        reason: what happened.
+        wait: the seconds that the server asks to wait before the next time.
+    """
+
+    def __init__(self, reason: str, wait: float = 0.0) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Return whether an error comes from what may be otherwise next time."""
+    while error is not None and not isinstance(error, PassingError):
+        error = error.__cause__
+    return error is not None
+
+
+@cache
+def _policy() -> "Retry":
+    from urllib3.util import Retry
+
+    return Retry(retry_after_max=sys.maxsize)
+
+
+def retry_after(said: str | None) -> float:
+    """Return the seconds that a header ``Retry-After`` says, as a number or a date; 0 for none or what is neither."""
+    from urllib3.exceptions import InvalidHeader
+
+    try:
+        return float(_policy().parse_retry_after((said or "0").strip()))
+    except (InvalidHeader, ValueError, OverflowError):  # the last two for dates that no calendar has
+        return 0.0
+
+
+def backoff(failures: int) -> float:
+    """Return seconds to wait: doubled each time, and half of it random, so that threads do not come back together."""
+    longest = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (failures - 1))
+    return random.uniform(longest / 2, longest)

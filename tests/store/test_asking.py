@@ -1,0 +1,233 @@
+"""A hub's bad answers cost patience: they are asked for again within a bound, and whoever waits sees it."""
+
+import errno
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.hub import Files, Handler, Hub, serve_to_client
+from touchstone.errors import ModelError, SourceError
+from touchstone.retrying import may_pass
+from touchstone.store import asking
+from touchstone.store.folder import Store
+from touchstone.store.hub import Snapshot, open_snapshot
+
+NAME = "org/name"
+LARGE, SMALL = "data/large.bin", "small.json"
+FILES: Files = {LARGE: bytes(range(256)) * 4000, SMALL: b"{}", ".gitattributes": b"x"}
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+    monkeypatch.setattr("touchstone.retrying.FIRST_WAIT", 0.02)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    with serve_to_client(monkeypatch, tmp_path / "cache") as served:
+        served.add(NAME, FILES)
+        yield served
+
+
+def opened(tmp_path: Path, patience: float = 5, run: str | None = None) -> Snapshot:
+    return open_snapshot(NAME, None, Store(tmp_path / "store", patience=patience, run=run))
+
+
+def first(times: int, strike: Callable[[Handler], object], part: str) -> Callable[[Handler, str], bool]:
+    """Return a fault of the first answers to requests whose path holds a text."""
+    left = [times]
+
+    def fault(handler: Handler, path: str) -> bool:
+        hit = part in path and left[0] > 0
+        if hit:
+            left[0] -= 1
+            strike(handler)
+        return hit
+
+    return fault
+
+
+def status(code: int, **headers: Any) -> Callable[[Handler], object]:
+    return lambda handler: handler.send(code, **headers)
+
+
+def reset(handler: Handler) -> None:
+    handler.close_connection = True
+    handler.connection.close()
+
+
+def cut(handler: Handler) -> None:
+    """Send the head of a body that ends early."""
+    if handler.command == "HEAD" or "127.0.0.1" in handler.headers["Host"]:
+        handler.send(500)
+    else:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(FILES[LARGE])))
+        handler.end_headers()
+        handler.wfile.write(FILES[LARGE][:300_000])
+        handler.close_connection = True
+
+
+TROUBLES = {
+    "429": status(429), "429 with a time": status(429, Retry_After="0"), "500": status(500), "502": status(502),
+    "503": status(503), "504": status(504), "408": status(408), "reset": reset, "cut": cut,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("part", ["/api/", LARGE, SMALL])
+@pytest.mark.parametrize("trouble", TROUBLES)
+def test_what_passes_is_asked_for_again(hub: Hub, trouble: str, part: str, tmp_path: Path) -> None:
+    hub.fault = first(3, TROUBLES[trouble], part)
+    snapshot = opened(tmp_path)
+    for name, content in FILES.items():
+        path = snapshot.bring(name)
+        assert path is not None
+        assert path.read_bytes() == content
+
+
+def test_patience_has_an_end_and_is_spent_once(hub: Hub, tmp_path: Path) -> None:
+    snapshot = opened(tmp_path, patience=0.5)
+    hub.fault = first(999, status(503), "resolve")
+    for name, said in (
+        (SMALL, r"HTTP 503, \d+ times in [01] s; run again later, or with more --patience"),
+        (LARGE, "HTTP 503"),
+    ):
+        began = time.monotonic()
+        with pytest.raises(ModelError, match=rf'^the hub gives no model "{NAME}", not {name}: {said}$') as caught:
+            snapshot.bring(name)
+        assert may_pass(caught.value)
+        assert time.monotonic() - began < 2
+    assert len(hub.asked(LARGE)) == 1  # the hub is away: nothing is waited for any more
+    hub.fault = first(1, status(503), LARGE)
+    assert snapshot.bring(SMALL)  # it is back
+    assert snapshot.bring(LARGE)  # so it is waited for again
+
+
+def test_a_server_that_asks_for_more_than_patience_is_not_waited_for(hub: Hub, tmp_path: Path) -> None:
+    for headers in ({"Retry_After": "86400"}, {"RateLimit": '"api";r=0;t=86400'}):
+        hub.fault = first(9, status(429, **headers), "/api/")
+        began = time.monotonic()
+        with pytest.raises(ModelError, match=r"HTTP 429, and asks to wait 86400 s, longer than --patience 5$"):
+            opened(tmp_path)
+        assert time.monotonic() - began < 2
+
+
+def test_a_body_that_drips_is_cut(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(asking, "OVER", 0.3)
+    monkeypatch.setattr(asking, "BYTES_A_SECOND", 10_000)
+
+    def drip(handler: Handler, path: str) -> bool:
+        hit = LARGE in path and handler.command == "GET" and "localhost" in handler.headers["Host"]
+        if hit:
+            handler.send_response(200)
+            handler.send_header("Content-Length", str(len(FILES[LARGE])))
+            handler.end_headers()
+            handler.close_connection = True
+            for _ in range(200):
+                handler.wfile.write(b"x")
+                handler.wfile.flush()
+                time.sleep(0.05)
+        return hit
+
+    hub.fault = drip
+    began = time.monotonic()
+    with pytest.raises(ModelError, match=r"less than 10\.0 kB a second came"):
+        opened(tmp_path, patience=0).bring(LARGE)
+    assert time.monotonic() - began < 5
+
+
+def test_what_lasts_is_not_asked_for_again(hub: Hub, tmp_path: Path) -> None:
+    hub.fault = first(9, status(400), "/api/")
+    with pytest.raises(ModelError, match=r"HTTP 400$") as caught:
+        opened(tmp_path)
+    assert not may_pass(caught.value)
+    assert len(hub.requests) == 1
+
+
+def test_a_damaged_file_is_brought_once_more(hub: Hub, tmp_path: Path) -> None:
+    snapshot = opened(tmp_path, patience=0)
+    other = FILES[LARGE][::-1]
+
+    def damaged(handler: Handler) -> None:
+        handler.send(200, other)
+
+    def fault(times: int) -> Callable[[Handler, str], bool]:
+        inner = first(times, damaged, LARGE)
+        return lambda handler, path: "localhost" in handler.headers["Host"] and inner(handler, path)
+
+    hub.fault = fault(2)
+    with pytest.raises(ModelError, match=f"^{LARGE} of {NAME} came damaged twice, and was removed; run again$"):
+        snapshot.bring(LARGE)
+    hub.fault = fault(1)
+    path = snapshot.bring(LARGE)
+    assert path is not None
+    assert path.read_bytes() == FILES[LARGE]
+
+
+def test_whoever_waits_sees_bytes_rate_and_time_left(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(asking, "EVERY", 0)
+    snapshot = opened(tmp_path, run="r")
+    news, seen = snapshot.store.news, list[str]()
+    write = Path.write_text
+
+    def noting(path: Path, text: str, *args: Any, **kwargs: Any) -> int:
+        if path.parent == news:
+            seen.append(text)
+        return write(path, text, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "write_text", noting)
+    hub.fault = first(1, status(503), LARGE)
+    snapshot.expect([LARGE, SMALL])
+    snapshot.bring(LARGE)
+    assert seen[0] == f"{NAME}: HTTP 503, asked again in 0 s"
+    assert seen[1].startswith(f"{NAME}: 0.3 MB of 1.0 MB, ")
+    assert seen[-1].startswith(f"{NAME}: 1.0 MB of 1.0 MB, ")
+    assert seen[-1].endswith("/s, 0 s left")
+    assert asking.read_news(news) == seen[-1]
+    os.utime(news / str(os.getpid()), (0, 0))
+    assert asking.read_news(news) == ""
+    assert asking.read_news(tmp_path / "none") == ""
+
+
+def test_a_full_disk_is_one_sentence(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    snapshot = open_snapshot(NAME, None, Store(tmp_path / "store"), kind="model")
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", full)
+    with pytest.raises(
+        ModelError, match=rf'^"{NAME}", {SMALL}: no space is left in .*cache; free some, or set HF_HUB_CACHE$'
+    ):
+        snapshot.bring(SMALL)
+
+
+@pytest.mark.parametrize("kind", ["model", "dataset"])
+@pytest.mark.parametrize(
+    ("needs", "token", "says"),
+    [(401, "", "is missing or private; mend the name, or set HF_TOKEN"),
+     (401, "hf_secret", "is missing or private; mend the name, or the token, HF_TOKEN or that of hf auth login"),
+     (403, "", "is gated; ask for access at http.*org/name, then set HF_TOKEN")],
+)  # fmt: skip
+def test_who_may_not_read_is_told_what_to_do(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, *, kind: Any, needs: int, token: str, says: str, tmp_path: Path
+) -> None:
+    if token:
+        monkeypatch.setenv("HF_TOKEN", token)
+    hub.add(NAME, FILES, f"{kind}s")
+    hub.repositories[f"{kind}s/{NAME}"].needs, hub.takes = needs, "hf_right"
+    with pytest.raises((ModelError, SourceError), match=f'^"{NAME}" {says}$') as caught:
+        open_snapshot(NAME, None, Store(tmp_path / "store"), kind=kind)
+    chain: list[BaseException | None] = [caught.value]
+    while chain[-1] is not None:
+        chain.append(chain[-1].__cause__)
+    assert "secret" not in repr(chain)
+
+
+def test_no_token_goes_to_another_host(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_right")
+    hub.repositories[f"models/{NAME}"].needs, hub.takes = 401, "hf_right"
+    assert opened(tmp_path).bring(LARGE)
+    assert {host for host, token in hub.tokens if token} == {"127.0.0.1"}
+    assert ("localhost", "") in hub.tokens
