@@ -1,7 +1,7 @@
 """A hub on loopback that speaks what the real clients ask: commits, large files on another host, faults on demand.
 
-By hand: ``python -m tests.hub FOLDER`` serves ``FOLDER/org/name/`` as repositories of one commit, for
-``HF_ENDPOINT=http://127.0.0.1:PORT``.
+By hand: ``python -m tests.hub MIRROR [MODEL …]`` serves the data sets of a mirror, at the revisions that mteb asks for,
+and models by the last two parts of their folders, for ``HF_ENDPOINT=http://127.0.0.1:PORT``.
 """
 
 import hashlib
@@ -21,6 +21,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from huggingface_hub import constants
+
+from touchstone.tasks.registry import load_registry
 
 # Larger files are kept elsewhere, as with Git LFS: their ETag is their sha256, and they come by a redirect.
 LARGE = 10_000
@@ -244,10 +246,25 @@ def page(handler: Handler) -> None:
     handler.send(200, b"<html>sign in</html>", Content_Type="text/html")
 
 
+def pin_all(hub: Hub, mirror: Path) -> None:
+    """Add all data sets of a mirror, each at every revision that mteb asks for."""
+    for folder in sorted(mirror.glob("*/*")):
+        name, files = f"{folder.parent.name}/{folder.name}", files_in(folder)
+        hub.add(name, files, "datasets")
+        for task in load_registry().tasks.values():
+            if task.dataset == name:
+                hub.pin(name, task.revision, files)
+
+
 if __name__ == "__main__":
     with serve() as served:
-        for folder in sorted(Path(sys.argv[1]).glob("*/*")):
-            served.add(f"{folder.parent.name}/{folder.name}", files_in(folder))
-            served.add(f"{folder.parent.name}/{folder.name}", files_in(folder), "datasets")
+        for place in sys.argv[2:]:
+            served.add("/".join(Path(place).parts[-2:]), files_in(Path(place)))
+        pin_all(served, Path(sys.argv[1]))
         print(f"HF_ENDPOINT={served.address}", flush=True)
-        threading.Event().wait()
+        told = 0
+        while True:
+            time.sleep(1)
+            if len(served.requests) > told:
+                told = len(served.requests)
+                print(f"{told} requests, the last {served.requests[-1]}", flush=True)

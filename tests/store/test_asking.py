@@ -180,10 +180,10 @@ def test_whoever_waits_sees_bytes_rate_and_time_left(hub: Hub, monkeypatch: pyte
     hub.fault = first(1, status(503), LARGE)
     snapshot.expect([LARGE, SMALL])
     snapshot.bring(LARGE)
-    assert seen[0] == f"{NAME}: HTTP 503, asked again in 0 s"
-    assert seen[1].startswith(f"{NAME}: 0.3 MB of 1.0 MB, ")
-    assert seen[-1].startswith(f"{NAME}: 1.0 MB of 1.0 MB, ")
-    assert seen[-1].endswith("/s, 0 s left")
+    assert seen[0] == f"HTTP 503, asked again in 0 s: {NAME}"
+    assert seen[1].startswith("0.3 MB of 1.0 MB, ")
+    assert seen[-1].startswith("1.0 MB of 1.0 MB, ")
+    assert seen[-1].endswith(f"/s, 0 s left: {NAME}")
     assert asking.read_news(news) == seen[-1]
     os.utime(news / str(os.getpid()), (0, 0))
     assert asking.read_news(news) == ""

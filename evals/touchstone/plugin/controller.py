@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from touchstone.errors import TouchstoneError
+from touchstone.plugin.downloads import Downloads
 from touchstone.plugin.nodeids import case_of, cases_of
 from touchstone.plugin.progress import Progress
 from touchstone.plugin.terminal_line import CaseProgress, TerminalLine
@@ -15,6 +16,7 @@ from touchstone.report.summary import summarize
 from touchstone.report.text import render_suite, render_summary
 from touchstone.session.forecast import Forecast, make_forecast
 from touchstone.session.session import Finished, Session
+from touchstone.store.asking import read_news
 from touchstone.store.runs import load_runs
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class Controller:
         self._config = config
         self._workers = len(config.getoption("tx", None) or ())
         self._progress = Progress(self._costs, self._workers)
+        self._downloads: Downloads | None = None
 
     @cached_property
     def _line(self) -> TerminalLine:
@@ -122,6 +125,13 @@ class Controller:
     def _expect(self, nodeids: Sequence[str]) -> None:
         self._progress.collect(self.session.expect(cases_of(nodeids)))
 
+    def pytest_sessionstart(self) -> None:
+        """Show what comes from a hub, from here on."""
+        line = self._line
+        paint = (lambda text, write: line.paint_by(f" {text}" if text else "", write)) if line.shown else None
+        self._downloads = Downloads(lambda: read_news(self.session.store.news), paint)
+        self._downloads.start()
+
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """Note when a case began."""
         case = case_of(nodeid)
@@ -155,6 +165,8 @@ class Controller:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write everything; a case that nobody reported fails the run."""
+        if self._downloads is not None:
+            self._downloads.stop()
         self._line.clear()  # leave the terminal as it was
         if session.config.option.collectonly:
             return

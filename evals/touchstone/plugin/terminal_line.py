@@ -32,11 +32,16 @@ class TerminalLine:
         if not self.shown:
             return
         writer = self._reporter._tw
-        room = writer.fullwidth - writer.width_of_current_line - 1
         with self._capture.global_and_fixture_disabled():
-            writer._file.write(f"\x1b7\x1b[K{text[: max(room, 0)]}\x1b8")
+            self.paint_by(text, writer._file.write)
             writer._file.flush()
         self._painted = bool(text)
+
+    def paint_by(self, text: str, write: Callable[[str], object]) -> None:
+        """Do so by a function that reaches the terminal."""
+        writer = self._reporter._tw
+        room = writer.fullwidth - writer.width_of_current_line - 1
+        write(f"\x1b7\x1b[K{text[: max(room, 0)]}\x1b8")
 
     def clear(self) -> None:
         """Take away what was written."""

@@ -73,7 +73,7 @@ class Asking:
                 if self._tired or spent + wait > self.patience:
                     self._tired = True
                     raise PassingError(self._given_up(trouble, failures, spent)) from error
-                self._tell(f"{what}: {trouble}, asked again in {render_duration(wait)}")
+                self._tell(f"{trouble}, asked again in {render_duration(wait)}: {what}")
                 time.sleep(wait)
             else:
                 self._tired = False
@@ -82,11 +82,8 @@ class Asking:
     def _given_up(self, trouble: PassingError, failures: int, spent: float) -> str:
         if trouble.wait > self.patience > 0:
             return f"{trouble}, and asks to wait {trouble.wait:.0f} s, longer than --patience {self.patience:g}"
-        return (
-            f"{trouble}, {failures} times in {spent:.0f} s; run again later, or with more --patience"
-            if failures > 1
-            else f"{trouble}"
-        )
+        again = f", {failures} times in {spent:.0f} s; run again later, or with more --patience"
+        return f"{trouble}{again if failures > 1 else ''}"
 
     @contextmanager
     def _looking(self) -> Iterator[None]:
@@ -129,10 +126,11 @@ class Asking:
 
     def _come(self, count: int) -> None:
         self._came += count
-        rate = self._came / max(time.monotonic() - self._began, 1e-3)
-        left = render_duration(max(self._size - self._came, 0) / max(rate, 1))
-        sizes = f"{render_size(self._came)} of {render_size(self._size)}"
-        self._tell(f"{self._what}: {sizes}, {render_size(int(rate))}/s, {left} left", every=EVERY)
+        if self._size:  # files that say what else there is are small, and come unannounced
+            rate = self._came / max(time.monotonic() - self._began, 1e-3)
+            left = render_duration(max(self._size - self._came, 0) / max(rate, 1))
+            sizes = f"{render_size(self._came)} of {render_size(self._size)}"
+            self._tell(f"{sizes}, {render_size(int(rate))}/s, {left} left: {self._what}", every=EVERY)
 
     def _tell(self, text: str, every: float = 0) -> None:
         now = time.monotonic()
