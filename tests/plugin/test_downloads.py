@@ -1,7 +1,8 @@
 """What comes from a hub is shown while it comes."""
 
-import os
 import sys
+import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +14,12 @@ from touchstone.plugin.downloads import Downloads
 
 @pytest.fixture
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file in the place of the terminal."""
-    file = tmp_path / "out"
-    opened = file.open("w")
-    monkeypatch.setattr(sys, "stdout", opened)
+    """What lies in the place of the terminal."""
     monkeypatch.setattr(downloads, "EVERY", 0.01)
-    return file
+    return tmp_path / "out"
 
 
-def wait_for(texts: list[str]) -> Any:
+def reader_of(texts: list[str]) -> Any:
     """Return a reader of one text after the other, and what says that all were read."""
     left = [*texts]
 
@@ -31,10 +29,11 @@ def wait_for(texts: list[str]) -> Any:
     return read, left
 
 
-def show(read: Any, left: list[str], paint: Any) -> None:
-    import time
-
-    with Downloads(read, paint):
+def show(out: Path, texts: list[str], paint: Any = None) -> None:
+    read, left = reader_of(texts)
+    with out.open("a") as file, pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        patch.setattr(sys, "stdout", file)
+        stack.enter_context(Downloads(read, paint))
         until = time.monotonic() + 5
         while left and time.monotonic() < until:
             time.sleep(0.01)
@@ -42,31 +41,27 @@ def show(read: Any, left: list[str], paint: Any) -> None:
 
 
 def test_a_terminal_shows_each_step_and_is_left_as_it_was(out: Path) -> None:
-    read, left = wait_for(["", "1 of 9", "2 of 9", ""])
-    show(read, left, lambda text, write: write(f"<{text}>"))
+    show(out, ["", "1 of 9", "2 of 9", ""], lambda text, write: write(f"<{text}>"))
     assert out.read_text() == "<1 of 9><2 of 9><>"
 
 
 def test_a_log_has_a_line_each_minute(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, left = wait_for(["", "1 of 9", "2 of 9", "3 of 9"])
-    show(read, left, None)
+    show(out, ["", "1 of 9", "2 of 9", "3 of 9"])
     assert out.read_text() == "\ntouchstone: 1 of 9\n"
     monkeypatch.setattr(downloads, "EVERY_OF_A_LOG", 0.0)
-    read, left = wait_for(["1 of 9", "2 of 9"])
-    show(read, left, None)
+    show(out, ["1 of 9", "2 of 9"])
     assert out.read_text().endswith("\ntouchstone: 1 of 9\n\ntouchstone: 2 of 9\n")
 
 
 def test_an_output_without_a_number_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", None)
-    read, left = wait_for(["1 of 9"])
+    read, left = reader_of(["1 of 9"])
     with Downloads(read, None):
         pass
     assert left == ["1 of 9"]
 
 
 def test_no_descriptor_is_left_open(out: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
-    read, left = wait_for(["1 of 9"])
-    show(read, left, None)
-    assert len(os.listdir("/proc/self/fd")) == before
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    show(out, ["1 of 9"])
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
