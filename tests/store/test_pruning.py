@@ -27,7 +27,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     named = store.write_samples("0123456789ab", "STS16.parquet", b"named")
     orphan = store.write_samples("0123456789ab", "STS16.parquet", b"orphan")
     store.write_run("20261121T000000", {"records": [{"samples": named}, {"samples": None}]})
-    cache = store.data_cache("c" * 64, "all")
+    cache, _ = store.data_cache("c" * 64, "all")
     cache.mkdir(parents=True)
     (cache / "rows.arrow").write_bytes(b"rows")
     store.put(RANKINGS, FOUND_BY, lambda file: file.write(b"found"))

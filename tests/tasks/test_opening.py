@@ -198,3 +198,124 @@ def test_what_was_prepared_of_data_that_changed_meanwhile_is_not_read_again(
         with pytest.raises(SourceError, match="changed while BIOSSES was measured"):
             rows_of(task("BIOSSES"), source, store)
     assert rows_of(task("BIOSSES"), source, store)["test"][0]["score"] == right
+
+
+def prepared(store: Store, pattern: str = "*.arrow") -> list[Path]:
+    return sorted(store.folder.glob(f"data/**/{pattern}"))
+
+
+def flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+DAMAGES: dict[str, Any] = {
+    "a changed byte": flip,
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-8]),
+    "gone": Path.unlink,
+    "empty": lambda path: path.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("pattern", ["*-test.arrow", "dataset_info.json", ".whole"])
+def test_prepared_data_that_is_damaged_is_made_anew_once(mirror: Path, store: Store, damage: str, pattern: str) -> None:
+    source = Source(kind="mirror", path=mirror)
+    first, known = rows_of(task("BIOSSES"), source, store)["test"][:], hash_of(task("BIOSSES"), source, store)
+    (file,) = prepared(store, pattern)
+    DAMAGES[damage](file)
+    again = Store(store.folder)
+    assert rows_of(task("BIOSSES"), source, again)["test"][:] == first
+    assert hash_of(task("BIOSSES"), source, again) == known
+    (anew,) = prepared(store, pattern)
+    assert anew.parent != file.parent
+    rows_of(task("BIOSSES"), source, Store(store.folder))
+    assert prepared(store, pattern) == [anew]
+
+
+def test_prepared_data_that_changes_while_it_is_measured_is_an_error(mirror: Path, store: Store) -> None:
+    source = Source(kind="mirror", path=mirror)
+    for _ in range(2):  # what was just made, and what was there
+        with open_task(task("BIOSSES"), source, store) as opened:
+            (file,) = prepared(store)
+            flip(file)
+            with pytest.raises(SourceError, match=r"arrow, prepared for BIOSSES, changed while it was measured"):
+                opened.check_unchanged()
+    with open_task(task("BIOSSES"), source, store) as opened:
+        opened.check_unchanged()
+
+
+def test_what_the_library_keeps_for_itself_later_is_not_read(mirror: Path, store: Store) -> None:
+    source = Source(kind="mirror", path=mirror)
+    with open_task(task("BIOSSES"), source, store) as opened:
+        data: Any = opened.task.dataset
+        data["test"].map(lambda row: {"score": 5.0 - row["score"]})
+        opened.check_unchanged()
+    (kept,) = prepared(store, "cache-*.arrow")
+    rows_of(task("BIOSSES"), source, Store(store.folder))
+    assert not kept.exists()
+
+
+def test_a_task_that_asks_for_no_repository_says_so(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mteb
+
+    def load_data(self: Any, **_: Any) -> None:
+        self.dataset, self.data_loaded = {"test": []}, True
+
+    monkeypatch.setattr(type(mteb.get_task("BIOSSES")), "load_data", load_data)
+    with open_task(task("BIOSSES"), Source(), store) as opened:
+        assert opened.data_sha256 is None
+        assert opened.dataset_revision == "as mteb loads it"
+
+
+ELSEWHERE = [
+    "ftp://127.0.0.1/x.jsonl", "https://example.org/x.jsonl", "hf://datasets/other/name/x.jsonl", "s3://bucket/x",
+    "/etc/hosts", "../x.jsonl", "data/../../x.jsonl", "zip://x.jsonl::https://example.org/x.zip", "file:///etc/hosts",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("where", ELSEWHERE)
+@pytest.mark.parametrize(
+    "shape", ["[{{split: test, path: '{}'}}]", "'{}'", "['{}']", "[{{split: test, path: ['a', '{}']}}]", "dir"]
+)
+@pytest.mark.parametrize("file", ["README.md", ".huggingface.yaml"])
+def test_data_elsewhere_is_refused_before_a_library_sees_it(
+    *, store: Store, monkeypatch: pytest.MonkeyPatch, where: str, shape: str, file: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "hub" / "mteb" / "biosses-sts"
+    folder.mkdir(parents=True)
+    (folder / "test.jsonl").write_text("{}\n")
+    said = f"data_dir: '{where}'" if shape == "dir" else f"data_files: {shape.format(where)}"
+    front = f"configs:\n- config_name: default\n  {said}\n"
+    (folder / file).write_text(f"---\n{front}---\ntext\n" if file == "README.md" else front)
+    monkeypatch.setattr("datasets.load.dataset_module_factory", lambda *_, **__: pytest.fail("seen"))
+    with pytest.raises(SourceError) as caught:
+        rows_of(task("BIOSSES"), Source(kind="mirror", path=tmp_path / "hub"), store)
+    assert str(caught.value) == (
+        f'{folder}: {file} takes data from "{where}"; it may name files in its own folder alone'
+    )
+
+
+@pytest.mark.parametrize("what", ["file", "folder", "data set"])
+def test_a_link_that_leaves_the_mirror_is_refused(mirror: Path, store: Store, what: str, tmp_path: Path) -> None:
+    root, data = tmp_path / "hub", tmp_path / "hub" / "mteb" / "biosses-sts"
+    outside = shutil.copytree(mirror / "mteb" / "biosses-sts", tmp_path / "outside")
+    data.parent.mkdir(parents=True)
+    if what == "data set":
+        data.symlink_to(outside)
+    else:
+        shutil.copytree(outside, data)
+        (data / "more").symlink_to(outside / "test.jsonl.gz" if what == "file" else outside)
+    with pytest.raises(SourceError, match=rf"is a link that leaves {root}; put the file itself there$"):
+        rows_of(task("BIOSSES"), Source(kind="mirror", path=root), store)
+
+
+def test_a_link_inside_the_mirror_is_followed(mirror: Path, store: Store, tmp_path: Path) -> None:
+    source = copy_of(mirror, tmp_path / "hub", "mteb/biosses-sts")
+    data = tmp_path / "hub" / "mteb" / "biosses-sts"
+    known = hash_of(task("BIOSSES"), source, store)
+    shutil.move(data / "test.jsonl.gz", tmp_path / "hub" / "kept")
+    (data / "test.jsonl.gz").symlink_to("../../kept")
+    (data / "round").symlink_to(".")
+    assert hash_of(task("BIOSSES"), source, store) == known

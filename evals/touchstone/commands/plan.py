@@ -57,7 +57,7 @@ def _plan(parsed: argparse.Namespace) -> tuple[str, int]:
     runs = load_runs(plan.store)
     # No conftest is loaded here; that of the newest run will be, if nobody has changed it.
     plugins = runs[-1].environment.get(PLUGINS, "") if runs else ""
-    known = Known(plan.models, options.device, Store(plan.store), lambda: plugins).ids(plan.cases)
+    known = Known(plan.models, options.device, Store(plan.store, mirrors=plan.mirrors), lambda: plugins).ids(plan.cases)
     forecast = make_forecast(plan, runs, options.device, known)
     blocks = [
         _table(("case", "type", "metric", "strata", "source", "time"), [_row(case, forecast) for case in plan.cases]),

@@ -18,7 +18,8 @@ from touchstone.models.files.trust import check_no_code
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.store.folder import Store
 from touchstone.store.hashes import Watch
-from touchstone.store.hub import open_main, open_snapshot
+from touchstone.store.hub import Snapshot, open_main, open_snapshot
+from touchstone.store.mirrors import find_mirrored_model
 from touchstone.store.modelscope import fetch_model
 
 NOT_OF_VECTORS = {
@@ -112,17 +113,12 @@ def _locate(spec: WeightsSpec, alias: str, store: Store) -> Weights:
     revision: str | None
     snapshot = None
     if spec.id is not None and spec.hub == "huggingface":
-        snapshot = open_snapshot(spec.id, spec.revision, store)
+        snapshot = find_mirrored_model(spec.id, spec.revision, store) or open_snapshot(spec.id, spec.revision, store)
         folder, revision, files = snapshot.folder, snapshot.commit, on_hub(snapshot)
     else:
         folder, revision = _folder(spec, alias)
         files = in_folder(folder)
-    check_kind(spec.kind, files)
-    if not spec.trust_remote_code:
-        check_no_code(files)
-
-    def names() -> list[str]:
-        return loaded_files(files, trusted=spec.trust_remote_code, variant=spec.model_kwargs.get("variant"))
+    names = _checked(spec, files)
 
     if snapshot is not None:
         snapshot.expect(names())
@@ -137,6 +133,24 @@ def _locate(spec: WeightsSpec, alias: str, store: Store) -> Weights:
         raise ModelError(f"model.safetensors of {folder} has sha256 {pinned}, not {spec.sha256}")
     are: dict[str, Any] = {"files": hashes} | ({"elsewhere": others} if others else {})
     return Weights(place=str(folder), called=files.place, revision=revision, are=are, watch=watch, names=names)
+
+
+def _checked(spec: WeightsSpec, files: ModelFiles) -> Callable[[], list[str]]:
+    """Refuse a model that is of another kind or needs trust; return what names the files that are loaded of it."""
+    check_kind(spec.kind, files)
+    if not spec.trust_remote_code:
+        check_no_code(files)
+    return lambda: loaded_files(files, trusted=spec.trust_remote_code, variant=spec.model_kwargs.get("variant"))
+
+
+def files_on_hub(spec: WeightsSpec, repository: str, store: Store) -> tuple[Snapshot, list[str]]:
+    """Return the snapshot of a model of the hub and the names of the files that are loaded; small ones are brought.
+
+    Raises:
+        ModelError: the hub does not give it, or it is of another kind than the specification's.
+    """
+    snapshot = open_snapshot(repository, spec.revision, store)
+    return snapshot, _checked(spec, on_hub(snapshot))()
 
 
 def _hash(paths: Mapping[str, Path | None], place: str, store: Store) -> dict[str, str]:

@@ -31,6 +31,12 @@ class Plan:
     store: Path
     notes: tuple[str, ...] = ()
 
+    @property
+    def mirrors(self) -> tuple[Path, ...]:
+        """The mirrors of its cases, where models are looked for too."""
+        sources = (case.source for case in self.cases if case.source.kind == "mirror")
+        return tuple(dict.fromkeys(source.path for source in sources if source.path is not None))
+
 
 def find_cases(options: Options) -> Plan:
     """Work out the cases of a run, model by model, each in the order of its suite.

@@ -73,7 +73,7 @@ class Session:
         self.env = describe_environment()
         self.store = Store(
             plan.store, run=options.run, reuse_api=options.reuse_api, overwrite=options.overwrite,
-            patience=options.patience,
+            patience=options.patience, mirrors=plan.mirrors,
         )  # fmt: skip
         self.baselines = Baselines(options.baselines)
         self.engine = LocalEngine(plan.models, options.device, self.store)

@@ -4,6 +4,7 @@ The hub's client waits at some places and not at others, and as long as a server
 pass is an error at once, and all waiting is in one place, within the patience of the run.
 """
 
+import logging
 import re
 import sys
 import time
@@ -91,14 +92,26 @@ class Asking:
         import huggingface_hub
         from huggingface_hub import constants
 
-        client = huggingface_hub.get_session()
-        hooks, piece = client.event_hooks, constants.DOWNLOAD_CHUNK_SIZE
-        client.event_hooks = {**hooks, "response": [*hooks.get("response", ()), _look]}
+        asked = set()
+
+        def count(request: Any) -> None:
+            # A body is asked for again from where it was cut; for what comes before it the client waits half a minute.
+            if request.method == "HEAD" and request.url in asked:
+                raise PassingError("no connection, or no answer in time")
+            asked.add(request.url)
+
+        client, logger = huggingface_hub.get_session(), logging.getLogger("huggingface_hub")
+        hooks, piece, level = client.event_hooks, constants.DOWNLOAD_CHUNK_SIZE, logger.level
+        client.event_hooks = {
+            "request": [*hooks.get("request", ()), count], "response": [*hooks.get("response", ()), _look]
+        }  # fmt: skip
         constants.DOWNLOAD_CHUNK_SIZE = PIECE
+        logger.setLevel(logging.ERROR)  # what is waited for is told here
         try:
             yield
         finally:
             client.event_hooks, constants.DOWNLOAD_CHUNK_SIZE = hooks, piece
+            logger.setLevel(level)
 
     def expect(self, what: str, size: int) -> None:
         """Note that so many bytes of a repository are about to be brought."""

@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from io import BytesIO
@@ -42,6 +42,7 @@ class Store:
         reuse_api: let other runs read that too.
         overwrite: ignore everything cached before this process started.
         patience: in seconds, how long a hub that fails for now is asked again.
+        mirrors: where models of the hub are looked for first.
 
     Raises:
         ConfigError: a newer version of this package made the store.
@@ -55,11 +56,13 @@ class Store:
         reuse_api: bool = False,
         overwrite: bool = False,
         patience: float = 0,
+        mirrors: Sequence[Path] = (),
     ) -> None:
         self.folder = folder
         self.overwrite = overwrite
         _refuse_newer(folder)
         self.run_of_apis = None if reuse_api else run or uuid.uuid4().hex
+        self.mirrors = tuple(mirrors)
         self._run = run
         self.asking = Asking(patience, None if run is None else self.news / str(os.getpid()))
         self._agreed: dict[str, str] = {}
@@ -85,21 +88,43 @@ class Store:
         """Where `mteb.ResultCache(cache_path=store.folder)` looks for results."""
         return self.folder / "results"
 
-    def data_cache(self, content: str, what: str) -> Path:
-        """Return the folder for what is prepared of data of that content: one that is whole, else a new one.
+    def data_cache(self, content: str, what: str) -> tuple[Path, Watch]:
+        """Return the folder for what is prepared of data of that content, and what watches all that is in it.
+
+        It is one that is whole, else a new one.
+
+        One that is not what it was when it was kept is removed, as is what came into it since.
 
         Args:
             content: hash of the data.
             what: says all that is read of it: of a folder that is whole nothing more is prepared.
         """
         name = f"{content[:16]}-{_short_hash(what.encode())}"
-        whole = next((self.folder / "data").glob(f"{name}-*/{WHOLE}"), None)
-        return whole.parent if whole is not None else self._made / "data" / f"{name}-{uuid.uuid4().hex[:8]}"
+        for whole in (self.folder / "data").glob(f"{name}-*/{WHOLE}"):
+            with self.watching() as watch:
+                kept = self._is_as_kept(whole)
+            if kept:
+                return whole.parent, watch
+            shutil.rmtree(whole.parent, ignore_errors=True)
+        return self._made / "data" / f"{name}-{uuid.uuid4().hex[:8]}", Watch()
 
     def keep_data_cache(self, folder: Path) -> None:
-        """Say that a folder of `data_cache` is whole, and of data that did not change meanwhile."""
+        """Say that a folder of `data_cache` is whole, and of data that did not change meanwhile, and what is in it."""
         with suppress(OSError):  # nothing was prepared, or it cannot be said: it is prepared again
-            (folder / WHOLE).touch(exist_ok=True)
+            if not (folder / WHOLE).is_file() and folder.is_dir():
+                with self.one_write_of_hashes():
+                    hashes = {name: self.file_sha256(path) for name, path in _prepared(folder)}
+                write_atomically(folder / WHOLE, to_json(hashes))
+
+    def _is_as_kept(self, whole: Path) -> bool:
+        try:
+            hashes, there = json.loads(whole.read_bytes()), dict(_prepared(whole.parent))
+            for name in there.keys() - hashes.keys():  # kept by the library for itself while a task was evaluated
+                there[name].unlink()
+            with self.one_write_of_hashes():
+                return all(self.file_sha256(there[name]) == hash_ for name, hash_ in hashes.items())
+        except (OSError, ValueError, AttributeError, KeyError):
+            return False
 
     @cached_property
     def _memo(self) -> Hashes:
@@ -328,6 +353,13 @@ def _is_other(file: Path, canaries: Vectors, within: float) -> bool:
         return True
     scale = float(np.linalg.norm(canaries, axis=1).max()) or 1.0
     return not np.linalg.norm(known - canaries, axis=1).max() <= within * scale
+
+
+def _prepared(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Yield the files of a data cache that hold something: locks do not."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix != ".lock" and path.name != WHOLE:
+            yield path.relative_to(folder).as_posix(), path
 
 
 def _samples_file(key: Mapping[str, Any]) -> str:

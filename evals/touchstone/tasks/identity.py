@@ -5,6 +5,7 @@ from collections.abc import Callable
 from touchstone.errors import SourceError, TouchstoneError
 from touchstone.records.cases import Source, TaskInfo
 from touchstone.store.folder import Store
+from touchstone.store.hub import COMMIT, open_snapshot
 from touchstone.tasks.custom import files_of
 from touchstone.tasks.registry import Definition, load_registry
 from touchstone.tasks.sources import find_content
@@ -13,26 +14,40 @@ from touchstone.tasks.sources import find_content
 def identify_data(info: TaskInfo, source: Source, store: Store) -> str | None:
     """Return what changes when a task's data does; None where it is not there.
 
-    Of a folder it is the hash of all its files; of the hub the name and revision that mteb asks for.
+    Of a folder it is the hash of all its files; of the hub the name and the commit that mteb asks for. None too where
+    it asks for none: what is newest is measured each time.
     """
     if info.folder is not None:
         return store.files_sha256(files_of(info))
     sets = sets_of(info)
     if not sets:
         return None  # added to mteb in this process
-    if source.kind == "hub":
-        return "\n".join(f"{one.dataset}@{one.revision}" for one in sets)
     try:
+        if source.kind == "hub":
+            return "\n".join(_on_hub(one, store) for one in sets) if all(one.pinned for one in sets) else None
         return "\n".join(find_content(source, one.dataset, store) for one in sets)
     except TouchstoneError:
         return None  # measuring says what is missing
 
 
-def sets_of(info: TaskInfo) -> list[Definition]:
-    """Return the tasks whose data a task is on: itself, or the children of an aggregate; none where it is not known."""
+def _on_hub(one: Definition, store: Store) -> str:
+    pinned = COMMIT.fullmatch(one.revision)
+    commit = one.revision if pinned else open_snapshot(one.dataset, one.revision, store, kind="dataset").commit
+    return f"{one.dataset}@{commit}"
+
+
+def sets_of(info: TaskInfo, *, parts: bool = True) -> list[Definition]:
+    """Return the tasks whose data a task is on; none where it is not known.
+
+    Args:
+        info: the task.
+        parts: of an aggregate its children, not itself.
+    """
     registry = load_registry()
     task = registry.tasks.get(info.name)
-    return [] if task is None else [registry.tasks[part.task] for part in task.parts] or [task]
+    if task is None:
+        return []
+    return [registry.tasks[part.task] for part in task.parts if parts] or [task]
 
 
 def watch_data(info: TaskInfo, source: Source, store: Store) -> Callable[..., None]:

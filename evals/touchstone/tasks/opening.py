@@ -10,14 +10,19 @@ from touchstone.errors import SourceError, TouchstoneError, first_line
 from touchstone.records.cases import Source, TaskInfo
 from touchstone.seams import eval_splits_of, local_datasets
 from touchstone.store.folder import Store
+from touchstone.store.hub import Snapshot
 from touchstone.tasks.custom import files_of, make_task
 from touchstone.tasks.identity import sets_of, watch_data
 from touchstone.tasks.limiting import limit_data
 from touchstone.tasks.registry import quiet_mteb
-from touchstone.tasks.sources import Reading, find_data
+from touchstone.tasks.sources import Reading, find_data, wanted_files
 
 if TYPE_CHECKING:
     from mteb import AbsTask
+
+
+# In the place of a revision, where a task's loader asks for no repository: mteb's says what it should be.
+AS_MTEB_LOADS = "as mteb loads it"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +61,14 @@ def open_task(info: TaskInfo, source: Source, store: Store, *, limit: int | None
         if limit is not None:
             for part in opened.parts:
                 limit_data(part, info, limit)
+        check_prepared = opened.check_unchanged
+
+        def check() -> None:
+            check_unchanged()
+            check_prepared()
+
         try:
-            yield replace(opened, check_unchanged=check_unchanged)
+            yield replace(opened, check_unchanged=check)
         finally:
             for part in opened.parts:
                 part.dataset = None
@@ -70,6 +81,37 @@ def _open_custom(info: TaskInfo, store: Store) -> OpenTask:
     return OpenTask(task=task, parts=(task,), dataset_revision=None, data_sha256=sha256)
 
 
+def data_wanted(info: TaskInfo) -> Iterator[tuple[str, str, Callable[[Snapshot], list[str]]]]:
+    """Yield the repositories of a task of mteb's with the revisions that it asks for, and what names the files needed.
+
+    A loader of a task's own may read others beside these.
+    """
+    parts = {part.task: part for one in sets_of(info, parts=False) for part in one.parts}
+    for one in sets_of(info):
+        subsets = (parts[one.name].subsets or one.subsets) if one.name in parts else info.subsets
+        yield one.dataset, one.revision, partial(wanted_files, wanted=needs(subsets, one.subsets))
+
+
+def bring_data(info: TaskInfo, store: Store) -> Iterator[tuple[Snapshot, str | None, list[str]]]:
+    """Read a task's data from the hub as a run does; yield the repositories that were read, and the files brought.
+
+    Raises:
+        SourceError: the data is not there or cannot be read.
+    """
+    import datasets
+    import mteb
+
+    datasets.disable_progress_bars()  # those of what is prepared say little beside what is brought
+    task = mteb.get_task(info.name)
+    children = map(_fresh, task.metadata.tasks) if task.is_aggregate else [  # type: ignore[attr-defined]
+        mteb.get_task(info.name, hf_subsets=list(info.subsets)).filter_eval_splits(list(info.splits))
+    ]  # fmt: skip
+    with quiet_mteb():
+        for child in children:
+            yield from _load(child, Source(), store, lambda: None).brought
+            child.dataset = None
+
+
 def _open_mteb(info: TaskInfo, source: Source, store: Store, check_unchanged: Callable[[], None]) -> OpenTask:
     import mteb
 
@@ -77,9 +119,15 @@ def _open_mteb(info: TaskInfo, source: Source, store: Store, check_unchanged: Ca
         return _open_aggregate(info, source, store, check_unchanged)
     task = mteb.get_task(info.name, hf_subsets=list(info.subsets))
     task.filter_eval_splits(list(info.splits))
-    sha256, revision = _load(task, source, store, check_unchanged)
+    read = _load(task, source, store, check_unchanged)
     _need_all(task, info)
-    return OpenTask(task=task, parts=(task,), dataset_revision=revision, data_sha256=sha256)
+    return OpenTask(
+        task=task,
+        parts=(task,),
+        dataset_revision=_revision(read),
+        data_sha256=_sha256(read),
+        check_unchanged=read.check_prepared,
+    )
 
 
 def _open_aggregate(info: TaskInfo, source: Source, store: Store, check_unchanged: Callable[[], None]) -> OpenTask:
@@ -88,13 +136,28 @@ def _open_aggregate(info: TaskInfo, source: Source, store: Store, check_unchange
 
     task = mteb.get_task(info.name)
     children = tuple(map(_fresh, task.metadata.tasks))  # type: ignore[attr-defined]  # an aggregate's metadata has them
-    hashes, revisions = zip(*(_load(child, source, store, check_unchanged) for child in children), strict=True)
+    read = [_load(child, source, store, check_unchanged) for child in children]
+
+    def check_prepared() -> None:
+        for one in read:
+            one.check_prepared()
+
     return OpenTask(
         task=task,
         parts=children,
-        dataset_revision=_digest(revisions),
-        data_sha256=_digest(hashes),
+        dataset_revision=_digest([_revision(one) for one in read]),
+        data_sha256=_digest([_sha256(one) for one in read]),
+        check_unchanged=check_prepared,
     )
+
+
+def _revision(read: Reading) -> str | None:
+    """Return the revision of what was read: that of the commit, else the one that mteb asks a mirror's files to be."""
+    return read.revisions.get(read.dataset) or (read.asked if read.found else AS_MTEB_LOADS)
+
+
+def _sha256(read: Reading) -> str | None:
+    return read.store.files_sha256(read.files.items()) if read.files else None
 
 
 def _fresh(child: "AbsTask") -> "AbsTask":
@@ -112,22 +175,25 @@ def _digest(values: Sequence[str | None]) -> str | None:
     return hashlib.sha256("\n".join(known).encode()).hexdigest() if len(known) == len(values) else None
 
 
-def _load(task: "AbsTask", source: Source, store: Store, check_unchanged: Callable[[], None]) -> tuple[str, str | None]:
-    """Load a task's data from the source; return the hash of the files read, and the revision that they are of.
+def _load(task: "AbsTask", source: Source, store: Store, check_unchanged: Callable[[], None]) -> Reading:
+    """Load a task's data from the source, and return what was read.
 
     What is prepared of it is kept only if the files have not moved since: what was read may be of others.
     """
     metadata = task.metadata
     name = metadata.dataset["path"]
     reads = f"{metadata.name} {sorted(task.hf_subsets or ())} {sorted(eval_splits_of(task) or ())}"
-    what = Reading(source=source, task=metadata.name, dataset=name, wanted=_needs(task), reads=reads, store=store)
+    what = Reading(
+        source=source, task=metadata.name, dataset=name, asked=metadata.revision, reads=reads,
+        wanted=needs(task.hf_subsets or task.metadata.hf_subsets, task.metadata.hf_subsets),
+        store=store,
+    )  # fmt: skip
     try:
         with local_datasets(what.find, what.note):
             task.load_data()
-        found = store.files_sha256(what.files.items()), what.revisions.get(name) or metadata.revision
         check_unchanged()
         what.keep()
-        return found
+        return what
     except TouchstoneError:
         what.drop()
         raise
@@ -137,14 +203,14 @@ def _load(task: "AbsTask", source: Source, store: Store, check_unchanged: Callab
         raise SourceError(sentence) from error
 
 
-def _needs(task: "AbsTask") -> Callable[[str], bool]:
+def needs(subsets: Iterable[str], known: Iterable[str]) -> Callable[[str], bool]:
     """Return what says whether a task needs a configuration of its data set: all but those of other subsets."""
 
     def is_of(config: str, subsets: Iterable[str]) -> bool:
         return any(config == subset or config.startswith(f"{subset}-") for subset in subsets)
 
-    selected = set(task.hf_subsets or task.metadata.hf_subsets)
-    others = set(task.metadata.hf_subsets) - selected
+    selected = set(subsets)
+    others = set(known) - selected
     return lambda config: is_of(config, selected) or not is_of(config, others)
 
 

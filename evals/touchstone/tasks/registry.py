@@ -1,7 +1,10 @@
 """What mteb knows of its tasks, in one file for each version of it: importing mteb takes seconds, reading this none."""
 
+import ast
 import hashlib
+import inspect
 import logging
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -20,8 +23,11 @@ if TYPE_CHECKING:
     from mteb import AbsTask
 
 
+TASKS = "mteb.tasks"
+# What loaders of tasks ask data by; all of them come through `seams.local_datasets`.
+ASKING = {"load_dataset", "get_dataset_config_names", "get_dataset_split_names"}
 # Of the file's shape: another number is another file.
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +44,7 @@ class Definition:
     """A task of mteb's: ``spoken`` maps each subset to its language codes with scripts, such as ``deu-Latn fra-Latn``.
 
     ``dataset`` and ``revision`` are on the hub; ``parts`` are those of an aggregate, whose score is theirs combined.
+    ``pinned`` is false where a loader of its own asks for data without a revision, and gets the newest.
     """
 
     name: str
@@ -50,6 +57,7 @@ class Definition:
     dataset: str
     revision: str
     parts: tuple[Part, ...] = ()
+    pinned: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -159,7 +167,17 @@ def _define(task: "AbsTask") -> Definition:
             Part(task=part.metadata.name, splits=tuple(part.eval_splits), subsets=tuple(part.hf_subsets))
             for part in parts
         ),
+        pinned=all(is_pinned(kind.__module__) for kind in type(task).__mro__ if kind.__module__.startswith(TASKS)),
     )
+
+
+@cache
+def is_pinned(module: str) -> bool:
+    """Return whether a module of mteb's says a revision wherever it asks for data."""
+    tree = ast.parse(inspect.getsource(sys.modules[module]))
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    asking = (call for call in calls if ast.unparse(call.func).rpartition(".")[2] in ASKING)
+    return all(any(word.arg in (None, "revision") for word in call.keywords) for call in asking)
 
 
 def _part(task: "AbsTask", known: Mapping[str, Definition]) -> Part:

@@ -12,8 +12,12 @@ from typing import Any
 from touchstone.errors import SourceError
 from touchstone.records.cases import Source
 from touchstone.store.folder import Store
+from touchstone.store.hashes import Watch
 from touchstone.store.hub import Snapshot, open_snapshot
+from touchstone.store.mirrors import open_mirrored
 from touchstone.store.modelscope import fetch_data
+
+README = "README.md"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -24,6 +28,7 @@ class Reading:
         source: where repositories are.
         task: what needs them, for errors.
         dataset: the repository of the task itself; files of others are known by these too.
+        asked: the revision of it that mteb asks for.
         wanted: says of a repository's configuration whether it is needed.
         reads: says all that is read, such as the task and its subsets.
         store: knows the hashes of files, and holds what the library prepares of them.
@@ -32,12 +37,15 @@ class Reading:
     source: Source
     task: str
     dataset: str
+    asked: str | None
     wanted: Callable[[str], bool]
     reads: str
     store: Store
     files: dict[str, Path] = field(default_factory=dict)
     revisions: dict[str, str | None] = field(default_factory=dict)
     found: dict[str, tuple[Path, Path]] = field(default_factory=dict)
+    prepared: list[Watch] = field(default_factory=list)
+    brought: list[tuple[Snapshot, str | None, list[str]]] = field(default_factory=list)
 
     def find(self, repository: str, revision: str | None) -> tuple[Path, Path]:
         """Return the folder of a repository, and the one for what is prepared of these very files.
@@ -50,13 +58,28 @@ class Reading:
         """
         if repository not in self.found:
             folder, files, self.revisions[repository] = self._find(repository, revision)
-            self.found[repository] = folder, self.store.data_cache(self.store.files_sha256(files), self.reads)
+            cache, watch = self.store.data_cache(self.store.files_sha256(files), self.reads)
+            self.found[repository] = folder, cache
+            self.prepared.append(watch)
         return self.found[repository]
 
     def keep(self) -> None:
         """Let later runs use what was prepared: the data did not change meanwhile."""
-        for _, cache in self.found.values():
-            self.store.keep_data_cache(cache)
+        with self.store.watching() as watch:
+            for _, cache in self.found.values():
+                self.store.keep_data_cache(cache)
+        self.prepared.append(watch)
+
+    def check_prepared(self) -> None:
+        """Look at what was prepared again: while a task is evaluated, much of it is still read from there.
+
+        Raises:
+            SourceError: it has changed.
+        """
+        moved = next(filter(None, (watch.moved() for watch in self.prepared)), None)
+        if moved is not None:
+            what = f"{moved}, prepared for {self.task}, changed while it was measured"
+            raise SourceError(f"{what}, and nothing of that is kept; run again")
 
     def drop(self) -> None:
         """Remove what was prepared: in a folder that was whole too, where the files have other times than before."""
@@ -64,13 +87,23 @@ class Reading:
             shutil.rmtree(cache, ignore_errors=True)
 
     def _find(self, repository: str, revision: str | None) -> tuple[Path, list[tuple[str, Path]], str | None]:
-        if self.source.kind != "hub":
+        mirrored = None
+        if self.source.kind == "mirror" and self.source.path is not None:
+            mirrored = open_mirrored(self.source.path, repository, self.store, "dataset")
+        if self.source.kind != "hub" and mirrored is None:
             folder, known = find_data(self.source, repository, self.task)
+            refuse_elsewhere(folder, (self.source.path or Path()).resolve(), str(folder))
             return folder, _files_in(folder), known
-        snapshot = open_snapshot(repository, revision, self.store, kind="dataset")
-        snapshot.expect(names := wanted_files(snapshot, self.wanted))
+        snapshot = mirrored or open_snapshot(repository, revision, self.store, kind="dataset")
+        names = list(snapshot.listed) if mirrored else wanted_files(snapshot, self.wanted)
+        snapshot.expect(names)
         brought = ((name, snapshot.bring(name)) for name in names)
-        return snapshot.folder, [(name, path) for name, path in brought if path is not None], snapshot.commit
+        files = [(name, path) for name, path in brought if path is not None]
+        self.brought.append((snapshot, revision, names))
+        if more := mirrored and [name for name, _ in _files_in(snapshot.folder) if name not in snapshot.listed]:
+            raise SourceError(f"{snapshot.folder / more[0]} is not in the manifest of {snapshot.mirror}; remove it")
+        refuse_elsewhere(snapshot.folder, self.source.path and self.source.path.resolve(), f'"{repository}"')
+        return snapshot.folder, files, snapshot.commit
 
     def note(self, data_files: Any) -> None:
         """Add the files that one configuration of a data set names."""
@@ -86,12 +119,7 @@ def wanted_files(snapshot: Snapshot, wanted: Callable[[str], bool]) -> list[str]
 
     The library looks at the first configuration in any case.
     """
-    import yaml
-
-    readme = snapshot.bring("README.md")
-    _, _, rest = ("" if readme is None else readme.read_text(encoding="utf-8")).partition("---\n")
-    said = yaml.safe_load(rest.partition("\n---")[0]) or {}
-    configs = [one for one in said.get("configs") or () if isinstance(one, dict)] if isinstance(said, dict) else []
+    configs = _configs(snapshot.bring("README.md"))
     kept = [one for place, one in enumerate(configs) if place == 0 or wanted(str(one.get("config_name")))]
     dropped = {pattern for one in configs if one not in kept for pattern in _patterns(one.get("data_files"))}
     needed = {pattern for one in kept for pattern in _patterns(one.get("data_files"))}
@@ -99,6 +127,40 @@ def wanted_files(snapshot: Snapshot, wanted: Callable[[str], bool]) -> list[str]
         name for name in snapshot.listed
         if not _matches(name, dropped) or _matches(name, needed)
     ]  # fmt: skip
+
+
+def _configs(readme: Path | None) -> list[dict[str, Any]]:
+    """Return the configurations that a data set declares, in its README or in a file for these alone."""
+    import yaml
+
+    text = "" if readme is None or not readme.is_file() else readme.read_text(encoding="utf-8")
+    if readme is None or readme.name == README:
+        text = text.partition("---\n")[2].partition("\n---")[0]
+    said = yaml.safe_load(text) or {}
+    return [one for one in said.get("configs") or () if isinstance(one, dict)] if isinstance(said, dict) else []
+
+
+def refuse_elsewhere(folder: Path, root: Path | None, called: str) -> None:
+    """Refuse a data set that would have a library read what is not in it, before any looks at it.
+
+    Args:
+        folder: of the data set.
+        root: what its links may not leave; None where the links are those of a cache.
+        called: what people call it.
+
+    Raises:
+        SourceError: naming what leads elsewhere.
+    """
+    for name in (README, ".huggingface.yaml"):
+        for config in _configs(folder / name):
+            for pattern in (*_patterns(config.get("data_files")), *_patterns(config.get("data_dir"))):
+                if "://" in pattern or "::" in pattern or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+                    raise SourceError(
+                        f'{called}: {name} takes data from "{pattern}"; it may name files in its own folder alone'
+                    )
+    for _, path in _files_in(folder):
+        if root is not None and not path.resolve().is_relative_to(root):
+            raise SourceError(f"{path} is a link that leaves {root}; put the file itself there")
 
 
 def _patterns(data_files: Any) -> Iterator[str]:
@@ -155,4 +217,14 @@ def go_offline() -> None:
 
 
 def _files_in(folder: Path) -> list[tuple[str, Path]]:
-    return [(str(path.relative_to(folder)), path) for path in folder.rglob("*") if path.is_file()]
+    """Return all files of a folder, through links to folders too."""
+    found, seen = [], set[str]()
+    for inside, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(inside)
+        if real in seen:
+            folders.clear()  # a link leads back to where it lies
+            continue
+        seen.add(real)
+        paths = (Path(inside, name) for name in names)
+        found += [(str(path.relative_to(folder)), path) for path in paths if path.is_file()]
+    return found

@@ -1,0 +1,101 @@
+"""``touchstone fetch``: bring what a suite needs to a mirror, on a machine with a network for one without."""
+
+import argparse
+import sys
+import uuid
+from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from touchstone.commands.parsing import add_options, parse_options
+from touchstone.config.specs import WeightsSpec
+from touchstone.errors import ConfigError
+from touchstone.files.writing import place
+from touchstone.formatting import columns, render_size
+from touchstone.models.identity import files_on_hub
+from touchstone.plugin.downloads import Downloads
+from touchstone.session.plan import Plan, find_cases
+from touchstone.store.asking import read_news
+from touchstone.store.folder import Store
+from touchstone.store.hub import Snapshot, open_snapshot
+from touchstone.store.mirrors import MANIFEST, fill, verify
+from touchstone.tasks.opening import bring_data, data_wanted
+
+Row = tuple[str, str, int, int]
+# A repository with the revision asked for and the files of it that are wanted.
+Wanted = tuple[Snapshot, str | None, list[str]]
+
+
+def add_command(commands: Any) -> None:
+    """Add the parser."""
+    fetch = commands.add_parser(
+        "fetch",
+        help="bring the data and models of a suite to a mirror, or check one",
+        description="Bring the data sets of a suite's tasks, and its models that are named by a hub id, to a mirror "
+        "with a manifest. A run reads them there with --source mirror:DIR --offline, models too. What is there already "
+        "is not brought again, so a fetch that was stopped goes on.",
+    )
+    add_options(fetch, "--suite", "--model", "--models", "--task", "--patience", "--store")
+    what = fetch.add_mutually_exclusive_group(required=True)
+    what.add_argument("--into", metavar="DIR", help="the mirror to fill")
+    what.add_argument("--verify", metavar="DIR", help="read a mirror again, and compare it with its manifest")
+    fetch.add_argument("--dry-run", action="store_true", help="say how much would be brought, and bring nothing")
+    fetch.set_defaults(run=_fetch)
+
+
+def _fetch(parsed: argparse.Namespace) -> tuple[str, int]:
+    if parsed.verify is not None:
+        root = place(Path.cwd(), parsed.verify)
+        wrong = list(verify(root))
+        return "\n".join(wrong or [f"{root} is what its {MANIFEST} says"]), 1 if wrong else 0
+    options = parse_options(parsed)
+    plan = find_cases(options)
+    if options.offline:
+        raise ConfigError("HF_HUB_OFFLINE is set, and fetch needs the network; unset it")
+    store = Store(plan.store, run=uuid.uuid4().hex, patience=options.patience)
+    root = place(Path.cwd(), parsed.into)
+    paint = (lambda text, write: write(f"\r\x1b[K{text}")) if sys.stdout.isatty() else None
+    with Downloads(lambda: read_news(store.news), paint):
+        rows = list(_estimate(plan, store) if parsed.dry_run else _bring(plan, store, root))
+    size = sum(size for _, _, _, size in rows)
+    lines = columns([(name, commit[:12], f"{files} files", render_size(size)) for name, commit, files, size in rows])
+    if parsed.dry_run:
+        return "\n".join([*lines, f"{render_size(size)} in all; what is in the hub's cache is not brought again"]), 0
+    return "\n".join([*lines, f"{render_size(size)} in all; wrote {root / MANIFEST}"]), 0
+
+
+def _estimate(plan: Plan, store: Store) -> Iterator[Row]:
+    for snapshot, _, names in chain(_data(plan, store), _models(plan, store)):
+        yield snapshot.repository, snapshot.commit, len(names), sum(snapshot.listed[name].size for name in names)
+
+
+def _data(plan: Plan, store: Store) -> Iterator[Wanted]:
+    seen = set()
+    for task in {case.task.name: case.task for case in plan.cases}.values():
+        for repository, revision, wanted in data_wanted(task):
+            snapshot = open_snapshot(repository, revision, store, kind="dataset")
+            names = wanted(snapshot)
+            if (key := (repository, snapshot.commit, *names)) not in seen:
+                seen.add(key)
+                yield snapshot, revision, names
+
+
+def _models(plan: Plan, store: Store) -> Iterator[Wanted]:
+    """Yield the models that are repositories of the hub, with the files that are loaded of each."""
+    for model in plan.models.values():
+        for stage in model.stages or (model,):
+            spec = stage.spec
+            if isinstance(spec, WeightsSpec) and spec.id is not None and spec.hub == "huggingface":
+                snapshot, names = files_on_hub(spec, spec.id, store)
+                yield snapshot, spec.revision, names
+
+
+def _bring(plan: Plan, store: Store, root: Path) -> Iterator[Row]:
+    """Bring data by reading it as a run would, so that all that a run reads is there, and can be read."""
+    tasks = {case.task.name: case.task for case in plan.cases if case.task.folder is None}
+    data = (one for task in tasks.values() for one in bring_data(task, store))
+    for snapshot, revision, names in chain(data, _models(plan, store)):
+        snapshot.expect(names)
+        held = fill(root, snapshot, revision, names)
+        yield held.repository, held.commit, len(names), sum(held.files[name].size for name in names)
