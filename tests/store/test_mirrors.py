@@ -120,7 +120,7 @@ def test_a_dry_run_says_how_many_bytes_and_brings_none(hub: Hub, capsys: Any, tm
 
 
 CHANGES: dict[str, tuple[str, Callable[[Path], object], str, str]] = {
-    "byte": (DATA, lambda f: (f / "README.md").write_bytes(b"---\nx"), "has 5 bytes, not", "is damaged, it is not what its"),
+    "cut": (DATA, lambda f: (f / "README.md").write_bytes(b"---\nx"), "has 5 bytes, not", "is damaged, it is not what"),
     "content": ("mteb/biosses-sts", lambda f: next(f.glob("*.gz")).write_bytes(
         next(f.glob("*.gz")).read_bytes()[::-1]), "has other content", "is damaged, it is not what its manifest says"),
     "gone": (DATA, lambda f: (f / "README.md").unlink(), "is not there", "lacks README.md of"),
@@ -145,11 +145,9 @@ def test_what_is_not_as_the_manifest_says_is_told(
     store = Store(tmp_path / "store", mirrors=[there])
     with monkeypatch.context() as patch:
         go_away(hub, patch, tmp_path)
+        look: dict[str, Any] = {f"models/{MODEL}": lambda: identify(model(), store), DATA: lambda: read(store, XQUAD)}
         with pytest.raises((SourceError, ModelError), match=refused):
-            if where == f"models/{MODEL}":
-                identify(model(), store)
-            else:
-                read(store, XQUAD if where == DATA else BIOSSES)
+            look.get(where, lambda: read(store))()
     if change != "more":
         fill(capsys)
         assert not list(verify(there))
