@@ -127,6 +127,27 @@ class Handler(BaseHTTPRequestHandler):
         """Send an error as the hub does."""
         self.send(status, X_Error_Code=code, X_Error_Message=code)
 
+    def content_of(self, path: str) -> bytes:
+        """Return the body of the right answer: of a file, or of the list of a repository's files."""
+        found = PATHS.fullmatch(path)
+        kind = "models" if found is None or found["kind"] is None else found["kind"]
+        repository = None if found is None else self.hub.repositories.get(f"{kind}/{found['id']}")
+        if found is None or repository is None:
+            return b""
+        revision, _, file = (found["rest"] or "").removeprefix("resolve/").removeprefix("revision/").partition("/")
+        sha = repository.branches.get(revision, revision)
+        files = repository.commits.get(sha, {})
+        return self.list_of(found["id"], sha, files) if found["api"] else files.get(file, b"")
+
+    @staticmethod
+    def list_of(name: str, sha: str, files: Files) -> bytes:
+        """Return what the hub says of a commit."""
+        siblings = [
+            {"rfilename": file, "size": len(content), "blobId": hash_of(content), "lfs": large(content)}
+            for file, content in files.items()
+        ]
+        return json.dumps({"id": name, "modelId": name, "sha": sha, "siblings": siblings, "tags": []}).encode()
+
     def _answer(self) -> None:
         path = unquote(urlsplit(self.path).path)
         token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
@@ -162,12 +183,7 @@ class Handler(BaseHTTPRequestHandler):
             ]
             self.send(200, json.dumps(tree).encode(), Content_Type="application/json")
             return
-        siblings = [
-            {"rfilename": file, "size": len(content), "blobId": hash_of(content), "lfs": large(content)}
-            for file, content in repository.commits[sha].items()
-        ]
-        body = json.dumps({"id": name, "modelId": name, "sha": sha, "siblings": siblings, "tags": []}).encode()
-        self.send(200, body, Content_Type="application/json")
+        self.send(200, self.list_of(name, sha, repository.commits[sha]), Content_Type="application/json")
 
     def _give(self, repository: Repository, rest: str) -> None:
         _, _, rest = rest.partition("resolve/")
