@@ -1,9 +1,10 @@
 """Whether a hub that answers badly ever gets a wrong number kept: random faults, a run, and the truth afterwards.
 
-Run by hand: ``python -m tests.benchmarks.faults [--rounds 300] [--seed 7]`` (some twelve seconds a round). Each round
+Run by hand: ``python -m tests.benchmarks.faults [--rounds 300] [--seed 7]`` (some fifteen seconds a round). Each round
 is a process of its own that measures a tiny model of a hub on three tasks of the hub: scores of pairs, a corpus with
-queries and judgements, and labels of pairs. The hub fails in one way, at some of its questions and files, so often. A second process runs the
-same when the hub is well again, by what the first left in store and cache; every other round a third one, offline.
+queries and judgements, and labels of pairs. The hub fails in one way, at some of its questions and files, so often. A
+second process runs the same when the hub is well again, by what the first left in store and cache; every other round a
+third one, offline.
 
 A number is wrong where it is not the one that a run without faults gives. What is not measured at the second run is
 lost. Prints what happened by fault; exit code 1 where a number is wrong or lost.

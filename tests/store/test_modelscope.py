@@ -32,6 +32,7 @@ class Hub:
         self.holds: dict[str, Files] = {}
         self.asked: list[str] = []
         self.lost: str | None = None
+        self.damages = 0
 
     def send(self, request: Any, **_: Any) -> requests.Response:
         """Stand in for `requests.adapters.HTTPAdapter.send`."""
@@ -46,6 +47,9 @@ class Hub:
                 return answer(request, 200, json.dumps({"Code": 200, "Success": True, "TotalCount": len(listed),
                                                         "Data": {"Files": listed}}).encode())  # fmt: skip
             name = query.get("filepath") or url.path.rpartition("/resolve/")[2].partition("/")[2]
+            if name in files and self.damages and not name.startswith("README"):
+                self.damages -= 1
+                return answer(request, 200, files[name][::-1])
             if name in files and name != self.lost:
                 return answer(request, 200, files[name])
         return answer(request, 404, b'{"Code": 404, "Message": "not found", "Success": false}')
@@ -150,6 +154,45 @@ def test_data_set_half_fetched_is_not_there(hub: Hub, store: Store, mirror: Path
     hub.lost = None
     assert open_biosses(source, store)[2] == 100
     shutil.rmtree(tmp_path / "data")
+
+
+@pytest.mark.parametrize("times", [1, 10**6])
+def test_other_bytes_than_the_list_says_never_come_in(
+    hub: Hub, store: Store, mirror: Path, times: int, tmp_path: Path
+) -> None:
+    hub.holds["datasets/mteb/biosses-sts"] = files_of((mirror / "mteb" / "biosses-sts").resolve())
+    hub.damages = times
+    source = Source(kind="modelscope", path=tmp_path / "data")
+    if times == 1:
+        assert open_biosses(source, store)[1] == open_biosses(Source(kind="mirror", path=mirror), store)[1]
+    else:
+        with pytest.raises(
+            SourceError, match=r'^ModelScope has no data set "mteb/biosses-sts" \(needed by BIOSSES\): '
+        ):
+            open_biosses(source, store)
+        assert list((tmp_path / "data" / "mteb").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["changed", "gone", "note"])
+def test_what_is_not_what_was_fetched_is_told(
+    hub: Hub, store: Store, mirror: Path, damage: str, tmp_path: Path
+) -> None:
+    hub.holds["datasets/mteb/biosses-sts"] = files_of((mirror / "mteb" / "biosses-sts").resolve())
+    source = Source(kind="modelscope", path=tmp_path / "data")
+    open_biosses(source, store)
+    folder = tmp_path / "data" / "mteb" / "biosses-sts"
+    file = folder / (".modelscope.json" if damage == "note" else "test.jsonl.gz")
+    file.unlink() if damage == "gone" else file.write_bytes(b"other")
+    what = "is damaged" if damage == "note" else "is not what was fetched"
+    with pytest.raises(SourceError, match=rf"^{file} {what}; remove {folder} and run again$"):
+        open_biosses(source, store)
+
+
+def test_weights_of_other_bytes_than_the_list_says_are_no_model(hub: Hub, store: Store, tiny: Path) -> None:
+    hub.holds["models/AI/damaged"] = files_of(tiny)  # the client has one cache for a process
+    hub.damages = 10**6
+    with pytest.raises(ModelError, match=r'^m: ModelScope has no model "AI/damaged": '):
+        identify(model("AI/damaged"), store)
 
 
 def test_data_set_without_files_is_one_sentence(hub: Hub, store: Store, tmp_path: Path) -> None:

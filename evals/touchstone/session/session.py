@@ -35,6 +35,7 @@ from touchstone.session.reuse import PLUGINS, Known, examples_key, others_than_b
 from touchstone.store.folder import Store
 from touchstone.task_types.base import Predicted
 from touchstone.tasks.identity import watch_data
+from touchstone.tasks.opening import bring_missing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +96,7 @@ class Session:
         Raises:
             TouchstoneError: it could not be measured.
         """
+        bring_missing(case.task, case.source, self.store)
         check_data = watch_data(case.task, case.source, self.store)
         known = self.known.find(case)
         if known is not None:

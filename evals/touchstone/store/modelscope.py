@@ -11,6 +11,8 @@ from typing import Any
 
 from touchstone.errors import ModelError, SourceError, TouchstoneError, first_line
 from touchstone.files.writing import to_json, write_atomically
+from touchstone.store.folder import Store
+from touchstone.store.hashes import sha256_of
 
 # The branch that the hub itself means by no revision.
 DEFAULT_REVISION = "master"
@@ -44,20 +46,30 @@ def fetch_model(model: str, revision: str | None, alias: str) -> Fetched:
     return Fetched(folder=Path(folder), revision=revision or DEFAULT_REVISION)
 
 
-def fetch_data(dataset: str, root: Path, task: str) -> Fetched:
+def fetch_data(dataset: str, root: Path, task: str, store: Store) -> Fetched:
     """Return a data set's folder in a mirror, fetched whole or not at all when it is not there.
+
+    The client holds each file that it brings to the hash in the hub's list; what it brought is noted, and looked at
+    again whenever it is opened.
 
     Args:
         dataset: ``org/name``.
         root: the mirror.
         task: what needs it, for errors.
+        store: remembers the hashes of files.
 
     Raises:
-        SourceError: the client is not installed, the hub does not give the data set, or the run is offline.
+        SourceError: the client is not installed, the hub does not give the data set, the run is offline, or a file is
+            not what was fetched.
     """
     folder = root / dataset
     if folder.is_dir():
-        return Fetched(folder=folder.resolve(), revision=_noted_revision(folder))
+        noted = _note(folder)
+        for name, said in noted.get("files", {}).items():
+            path = folder / name
+            if not path.is_file() or store.file_sha256(path) != said:
+                raise SourceError(f"{path} is not what was fetched; remove {folder} and run again")
+        return Fetched(folder=folder.resolve(), revision=str(noted.get("revision", "unknown")))
     if _offline():
         raise SourceError(
             f'modelscope:{root} has no data set "{dataset}" (needed by {task}) and the run is offline; run once online'
@@ -67,9 +79,11 @@ def fetch_data(dataset: str, root: Path, task: str) -> Fetched:
     beside = Path(mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         client.dataset_snapshot_download(dataset, local_dir=str(beside))
-        if not any(path.is_file() for path in beside.rglob("*")):
+        files = {path.relative_to(beside).as_posix(): sha256_of(path) for path in beside.rglob("*") if path.is_file()}
+        if not files:
             raise SourceError(f'ModelScope\'s data set "{dataset}" (needed by {task}) holds no files')
-        write_atomically(beside / NOTE, to_json({"dataset": dataset, "revision": DEFAULT_REVISION}))
+        said = {"dataset": dataset, "revision": DEFAULT_REVISION, "files": files}
+        write_atomically(beside / NOTE, to_json(said))
         beside.chmod(0o755)  # a temporary folder is private; what it becomes is not
         beside.rename(folder)
     except TouchstoneError:
@@ -82,9 +96,14 @@ def fetch_data(dataset: str, root: Path, task: str) -> Fetched:
     return Fetched(folder=folder.resolve(), revision=DEFAULT_REVISION)
 
 
-def _noted_revision(folder: Path) -> str:
-    note = folder / NOTE
-    return str(json.loads(note.read_text())["revision"]) if note.is_file() else "unknown"
+def _note(folder: Path) -> dict[str, Any]:
+    try:
+        said: dict[str, Any] = json.loads((folder / NOTE).read_bytes())
+    except FileNotFoundError:
+        return {}  # somebody else's folder
+    except ValueError:
+        raise SourceError(f"{folder / NOTE} is damaged; remove {folder} and run again") from None
+    return said
 
 
 def _offline() -> bool:

@@ -48,8 +48,7 @@ def open_task(info: TaskInfo, source: Source, store: Store, *, limit: int | None
     Raises:
         SourceError: the data is not there or cannot be read.
     """
-    for one in sets_of(info) if source.kind == "modelscope" and info.folder is None else ():
-        find_data(source, one.dataset, info.name)  # fetched before it is watched
+    bring_missing(info, source, store)  # fetched before it is watched
     check_unchanged = watch_data(info, source, store)
     check_loaded = partial(check_unchanged, loaded=True)
     with quiet_mteb():
@@ -72,6 +71,16 @@ def open_task(info: TaskInfo, source: Source, store: Store, *, limit: int | None
         finally:
             for part in opened.parts:
                 part.dataset = None
+
+
+def bring_missing(info: TaskInfo, source: Source, store: Store) -> None:
+    """Fetch what a mirror lacks of a task's data, where it is one that fetches.
+
+    Raises:
+        SourceError: the hub does not give it.
+    """
+    for one in sets_of(info) if source.kind == "modelscope" and info.folder is None else ():
+        find_data(source, one.dataset, info.name, store)
 
 
 def _open_custom(info: TaskInfo, store: Store) -> OpenTask:

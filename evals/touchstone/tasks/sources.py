@@ -91,7 +91,7 @@ class Reading:
         if self.source.kind == "mirror" and self.source.path is not None:
             mirrored = open_mirrored(self.source.path, repository, self.store, "dataset")
         if self.source.kind != "hub" and mirrored is None:
-            folder, known = find_data(self.source, repository, self.task)
+            folder, known = find_data(self.source, repository, self.task, self.store)
             refuse_elsewhere(folder, (self.source.path or Path()).resolve(), str(folder))
             return folder, _files_in(folder), known
         snapshot = mirrored or open_snapshot(repository, revision, self.store, kind="dataset")
@@ -176,7 +176,7 @@ def _matches(name: str, patterns: set[str]) -> bool:
     return any(fnmatch(name, pattern) for pattern in patterns)
 
 
-def find_data(source: Source, dataset: str, task: str) -> tuple[Path, str | None]:
+def find_data(source: Source, dataset: str, task: str, store: Store) -> tuple[Path, str | None]:
     """Return the directory of a data set in a mirror, and the revision that a hub other than mteb's has given.
 
     One of ModelScope is fetched into the mirror first.
@@ -185,7 +185,7 @@ def find_data(source: Source, dataset: str, task: str) -> tuple[Path, str | None
         SourceError: it is not there; says how to fetch it.
     """
     if source.kind == "modelscope":
-        fetched = fetch_data(dataset, source.path or Path(), task)
+        fetched = fetch_data(dataset, source.path or Path(), task, store)
         return fetched.folder, f"modelscope:{fetched.revision}"
     folder = (source.path or Path()) / dataset
     if not folder.is_dir():
