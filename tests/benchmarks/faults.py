@@ -123,7 +123,7 @@ def make_hub(hub: Hub, folder: Path) -> None:
         hub.pin(task.dataset, task.revision, files_in(MIRROR / task.dataset))
 
 
-def run(hub: Hub, folder: Path, *more: str, patience: float = 1.0) -> dict[str, Any]:
+def run(hub: Hub, folder: Path, *more: str, patience: float = 1.0, path: str = str(ROOT / "evals")) -> dict[str, Any]:
     """Run the suite in a process of its own; return the score or the error of each case."""
     (folder / "suite.toml").write_text(SUITE)
     report = folder / "report.json"
@@ -135,7 +135,7 @@ def run(hub: Hub, folder: Path, *more: str, patience: float = 1.0) -> dict[str, 
     ]  # fmt: skip
     env = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "HF_TOKEN")} | {
         "HF_ENDPOINT": hub.address, "HF_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": str(ROOT / "evals"),
+        "PYTHONPATH": path,
     }  # fmt: skip
     said = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=300, check=False)
     if not report.is_file():
