@@ -24,6 +24,13 @@ WholeNumber = Annotated[int, BeforeValidator(_refuse_boolean)]
 NO_OTHER_KEYS = ConfigDict(extra="forbid")
 
 
+class Strict:
+    """Base of a dataclass that is a table of the user's: an unknown key is an error."""
+
+    __slots__ = ()
+    __pydantic_config__ = NO_OTHER_KEYS
+
+
 def check(kind: type[T], data: Any, where: str, error: type[TouchstoneError] = ConfigError) -> T:
     """Turn plain data into a dataclass.
 
