@@ -1,12 +1,10 @@
 """``touchstone compare``: one stored measurement judged by another."""
 
 import argparse
-import shutil
-import sys
 from typing import Any
 
 from touchstone.baselines.files import Baselines
-from touchstone.commands.parsing import add_options, parse_options
+from touchstone.commands.parsing import add_options, parse_options, terminal
 from touchstone.judging.overall import exit_code, judge_models
 from touchstone.records.cases import Policy
 from touchstone.report.summary import summarize
@@ -38,8 +36,7 @@ def _compare(parsed: argparse.Namespace) -> tuple[str, int]:
     suites = judge_models(records)
     lines = [render_power(records)] if parsed.power else []
     if not parsed.power:
-        color = sys.stdout.isatty()
-        lines.append(render_summary(summarize(records), width=shutil.get_terminal_size((120, 24)).columns, color=color))
+        lines.append(render_summary(summarize(records), **terminal()))
         lines += [f"{r.task} {r.verdict}: {r.reason}" for r in records if r.outcome == "failed"]
         lines += [render_suite(suite) for suite in suites]
         lines += _only_one_side(sides[0], sides[1])

@@ -1,21 +1,19 @@
 """``touchstone plan``: the cases of a suite and how long they will take, without running them."""
 
 import argparse
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from io import StringIO
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from touchstone.commands.parsing import add_options, parse_options
+from touchstone.commands.parsing import add_options, parse_options, terminal
 from touchstone.errors import ConfigError
 from touchstone.formatting import columns, render_duration
 from touchstone.records.cases import Case
-from touchstone.report.text import drawn, open_console
+from touchstone.report.text import draw
 from touchstone.schedule.estimates import Basis
 from touchstone.session.forecast import Forecast, make_forecast
 from touchstone.session.plan import Plan, find_cases
@@ -128,7 +126,4 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         table.add_column(Text(name), overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    out = StringIO()
-    width = shutil.get_terminal_size((120, 24)).columns
-    open_console(out, width=width, color=True).print(table, end="")
-    return "\n".join(drawn(out))
+    return "\n".join(draw([table], **terminal()))
