@@ -135,8 +135,6 @@ class TaskType:
         best_of: prefixes of the metrics of which one that begins with ``max_`` is the best.
         searches: what the task ranks: a whole corpus, or candidates that are given; None: nothing.
         examples: tasks of mteb's that stand for the type where prompts are shown, each with its role of text.
-        units: which samples depend on each other; None: not known.
-        slices: columns to show figures by.
         folder: how custom data lies in a folder; None: there can be none.
     """
 
@@ -159,8 +157,6 @@ class TaskType:
     best_of: tuple[str, ...] = ()
     searches: Literal["corpus", "candidates"] | None = None
     examples: tuple[tuple[str, str, str | None], ...] = ()
-    units: Callable[[Predicted], Columns] | None = None
-    slices: Mapping[str, Callable[[Predicted], Column]] = field(default_factory=dict)
     folder: FolderLayout | None = None
 
     @property
