@@ -15,14 +15,15 @@ from touchstone.records.rankings import Ranking
 
 Judgements = Mapping[str, Mapping[str, int]]
 QUERIES_AT_ONCE = 1000
-# mteb's names of what it averages over queries.
-METRICS: Mapping[str, Callable[[Ranked, int], Floats]] = {
-    "NDCG": formulas.ndcg,
-    "MAP": formulas.average_precision,
-    "Recall": formulas.recall,
-    "P": formulas.precision,
-    "HitRate": formulas.hit_rate,
-    "MRR": formulas.reciprocal_rank,
+Formula = Callable[[Ranked, int], Floats]
+# What is averaged over queries, as ndcg_at_10 begins, with mteb's name of it at a depth, as in NDCG@10.
+PER_QUERY: Mapping[str, tuple[str, Formula]] = {
+    "ndcg": ("NDCG", formulas.ndcg),
+    "map": ("MAP", formulas.average_precision),
+    "recall": ("Recall", formulas.recall),
+    "precision": ("P", formulas.precision),
+    "hit_rate": ("HitRate", formulas.hit_rate),
+    "mrr": ("MRR", formulas.reciprocal_rank),
 }
 
 
@@ -74,7 +75,7 @@ def all_metrics(judged: Judged, depths: Sequence[int]) -> dict[str, Floats]:
     """Return every metric of mteb's at every depth, by mteb's name for it: one value for each query."""
     return {
         f"{name}@{depth}": metric(judged.exact if name == "MRR" else judged.ranked, depth)
-        for name, metric in METRICS.items()
+        for name, metric in PER_QUERY.values()
         for depth in depths
     }
 
