@@ -182,18 +182,18 @@ def rows_of(names: Any, wanted: Collection[str]) -> dict[str, int]:
 
 
 def read_columns(
-    columns: Callable[[Any], Mapping[str, str]], rows_of_task: Callable[[Predicted], Any] = Predicted.rows
+    columns: Callable[[Predicted], Mapping[str, str]], rows_of_task: Callable[[Predicted], Any] = Predicted.rows
 ) -> Callable[[Predicted, set[str]], Texts]:
     """Return a reader of samples that are named by their texts.
 
     Args:
-        columns: returns the columns of a task's data by role, in the order in which they make the id.
+        columns: returns the columns of the data by role, in the order in which they make the id.
         rows_of_task: returns the rows that were evaluated.
     """
 
     def read(of: Predicted, wanted: set[str]) -> Texts:
         rows = rows_of_task(of)
-        texts = {role: rows[column][:] for role, column in columns(of.task).items()}
+        texts = {role: rows[column][:] for role, column in columns(of).items()}
         found = rows_of(text_ids(*texts.values()), wanted)
         return {id_: {role: shorten(str(column[row]), LONGEST_TEXT) for role, column in texts.items()}
                 for id_, row in found.items()}  # fmt: skip

@@ -12,9 +12,8 @@ from touchstone.task_types.base import (
     Predicted,
     SampleValue,
     TaskType,
-    Texts,
     chance_of_nothing,
-    rows_of,
+    read_columns,
     text_ids,
 )
 from touchstone.task_types.classification import share_right
@@ -41,14 +40,6 @@ def collect(of: Predicted) -> Columns:
     }
 
 
-def read_sentences(of: Predicted, wanted: set[str]) -> Texts:
-    """Return the sentences to be translated of some samples, by id and then by role."""
-    rows, left, _ = _sides(of)
-    texts = rows[left][:]
-    found = rows_of(text_ids(texts), wanted)
-    return {id_: {"sentence": shorten(str(texts[row]), LONGEST_TEXT)} for id_, row in found.items()}
-
-
 def translations(of: Predicted, *places: Any, names: object) -> tuple[str | None, ...]:
     """Return the sentences of the other language at some places, None where there is none."""
     del names
@@ -61,7 +52,7 @@ def translations(of: Predicted, *places: Any, names: object) -> tuple[str | None
 BITEXT_MINING = TaskType(
     name="BitextMining",
     collect=collect,
-    texts=read_sentences,
+    texts=read_columns(lambda of: {"sentence": _sides(of)[1]}, lambda of: _sides(of)[0]),
     formulas={"f1": bitext.f1},
     sample_value=SampleValue(words="translation found", of=share_right),
     tell=translations,
