@@ -45,15 +45,13 @@ class Sight:
     """Inputs of an estimate.
 
     ``timings`` are of earlier runs, oldest first, ``workloads`` by case id. ``devices`` and ``reads`` are by alias:
-    cpu, cuda, mps or api, and what a model reads. ``fingerprints``, by alias, are of those models where they are known.
-    ``known`` are the ids of cases whose outcome is in the store already.
+    cpu, cuda, mps or api, and what a model reads. ``known`` are the ids of cases whose outcome is in the store already.
     """
 
     timings: Sequence[Timing] = ()
     workloads: Mapping[str, Workload | None]
     devices: Mapping[str, str]
     reads: Mapping[str, Reads]
-    fingerprints: Mapping[str, str]
     known: Collection[str] = frozenset()
 
 
@@ -136,16 +134,13 @@ def _place(case: Case, sight: Sight) -> Place:
 
 
 def _own(case: Case, sight: Sight, by_place: ByPlace) -> float | None:
-    """Return the median over the same weights; of other weights under the same alias the longest.
+    """Return the median over the weights of the newest run.
 
     What a run encodes is kept for the next one of the same weights: only the first of these was slow.
     """
     timings = by_place.get(_place(case, sight), {}).get(case.alias, ())
-    if not timings:
-        return None
-    now = sight.fingerprints.get(case.alias, timings[-1].fingerprint)
-    same = [timing.seconds for timing in timings if timing.fingerprint == now]
-    return median(same) if same else max(timing.seconds for timing in timings)
+    same = [timing.seconds for timing in timings if timing.fingerprint == timings[-1].fingerprint]
+    return median(same) if same else None
 
 
 def _factors(by_place: ByPlace) -> dict[tuple[str, str, str], float]:
