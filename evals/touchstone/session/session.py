@@ -267,10 +267,7 @@ class Session:
         return [f"wrote {path}" for path in self.baselines.write(measured, self.env, self.store)]
 
     def _write_reports(self, run: Run) -> list[str]:
-        notes: list[str] = []
-        for target in self.targets:
-            notes += write_report(target, run, self.store.folder)
-        return notes
+        return [line for target in self.targets for line in write_report(target, run, self.store.folder)]
 
     def _how_to_repeat(self, case: Case) -> str:
         """Return the command that runs and judges this case alone."""
