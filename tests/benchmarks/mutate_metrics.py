@@ -70,7 +70,6 @@ EDITS = (
     ("clustering", "clustering", "repeats * (times", "(times"),
     ("clustering", "clustering", "same=k == m == len(cell)", "same=k == m"),
     ("clustering", "clustering", "np.log(of_cluster[cell % m])", "0 * np.log(of_cluster[cell % m])"),
-    ("bitext", "bitext", 'average="weighted"', 'average="macro"'),
 )
 Edit = tuple[str, str, str, str]
 

@@ -1,11 +1,12 @@
 """Bitext mining: which translation was found for each sentence."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from touchstone.formatting import shorten
-from touchstone.metrics import bitext
+from touchstone.metrics import labels
 from touchstone.task_types.base import (
     LONGEST_TEXT,
     Columns,
@@ -53,7 +54,8 @@ BITEXT_MINING = TaskType(
     name="BitextMining",
     collect=collect,
     texts=read_columns(lambda of: {"sentence": _sides(of)[1]}, lambda of: _sides(of)[0]),
-    formulas={"f1": bitext.f1},
+    # Each sentence's number is a class, weighted by its gold count: what mteb reports.
+    formulas={"f1": partial(labels.f1, average="weighted")},
     sample_value=SampleValue(words="translation found", of=share_right),
     tell=translations,
     chance=chance_of_nothing,
