@@ -9,7 +9,6 @@ from rich.text import Text
 from touchstone.formatting import points, signed_points
 from touchstone.records.names import baseline_key
 from touchstone.records.runs import Run
-from touchstone.records.verdicts import VerdictWord
 from touchstone.report.text import draw
 
 # A repetition of the same measurement moves a score by less: half a tenth of a point.
@@ -24,7 +23,6 @@ class Point:
     commit: str | None
     score: float
     fingerprint: str | None
-    verdict: VerdictWord | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,13 +54,7 @@ def trace(runs: Iterable[Run]) -> Mapping[Key, Line]:
             if record.score is None or record.error is not None:
                 continue
             key = (record.alias, baseline_key(record.task, record.limit), record.metric)
-            point = Point(
-                started=run.started,
-                commit=run.commit,
-                score=record.score,
-                fingerprint=record.fingerprint,
-                verdict=record.verdict,
-            )
+            point = Point(started=run.started, commit=run.commit, score=record.score, fingerprint=record.fingerprint)
             points.setdefault(key, []).append(point)
             types[key] = record.type
     return {

@@ -35,7 +35,6 @@ class Judged:
     first numbers of each query's, ``scores`` those of all that it found.
     """
 
-    queries: Sequence[str]
     ranked: Ranked
     exact: Ranked
     documents: Sequence[NDArray[np.int32]]
@@ -63,7 +62,6 @@ def judge(ranking: Ranking, judgements: Judgements, depth: int, *, itself: bool 
         ideal = _ideal(judged)
         ranked = Ranked(_gains(single, judged, numbers, grades, depth), ideal)
         yield Judged(
-            queries=[query for query, _, _ in block],
             ranked=ranked,
             exact=ranked if single is exact else Ranked(_gains(exact, judged, numbers, grades, depth), ideal),
             documents=exact,
