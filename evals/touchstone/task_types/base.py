@@ -78,12 +78,6 @@ class FolderLayout:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def no_chance(metric: str, gold: Sequence[Sequence[Any]]) -> float | None:
-    """Return None: what guessing gets is not known."""
-    del metric, gold
-    return None
-
-
 def chance_of_nothing(metric: str, gold: Sequence[Sequence[Any]]) -> float | None:
     """Return 0: a score that only ordering or agreeing better than at random can raise."""
     del metric, gold
@@ -146,7 +140,7 @@ class TaskType:
     sample_value: SampleValue | None = None
     tell: Callable[..., tuple[str | None, ...]] | None = None
     label_names: Callable[[Predicted], Mapping[str, str]] = lambda _: {}
-    chance: Callable[[str, Sequence[Sequence[Any]]], float | None] = no_chance
+    chance: Callable[[str, Sequence[Sequence[Any]]], float | None] = lambda _metric, _gold: None
     tolerance: float = TOLERANCE
     fitted_by: tuple[str, ...] = ()
     paired: bool = True
