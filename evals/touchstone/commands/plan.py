@@ -57,11 +57,12 @@ def _plan(parsed: argparse.Namespace) -> tuple[str, int]:
     plugins = runs[-1].environment.get(PLUGINS, "") if runs else ""
     known = Known(plan.models, options.device, Store(plan.store), lambda: plugins).ids(plan.cases)
     forecast = make_forecast(plan, runs, options.device, known)
+    worth = "; ".join(f"{count} {WORTH[basis]}" for basis, count in forecast.bases.items())
     blocks = [
         _table(("case", "type", "metric", "strata", "source", "time"), [_row(case, forecast) for case in plan.cases]),
         _by_type(forecast),
         _makespans(forecast, workers),
-        "\n".join([_worth(forecast), *_totals(plan)]),
+        "\n".join([f"times: {worth}", *_totals(plan)]),
     ]
     return "\n\n".join(blocks), 0
 
@@ -104,10 +105,6 @@ def _makespans(forecast: Forecast, workers: Sequence[int]) -> str:
         end, bound = forecast.makespan(count)
         rows.append((str(count), render_duration(end), render_duration(bound)))
     return _table(("workers", "done after", "at best"), rows)
-
-
-def _worth(forecast: Forecast) -> str:
-    return "times: " + "; ".join(f"{count} {WORTH[basis]}" for basis, count in forecast.bases.items())
 
 
 def _totals(plan: Plan) -> list[str]:
