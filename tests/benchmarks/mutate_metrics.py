@@ -39,7 +39,7 @@ EDITS = (
     ("ranking", "ranking", "_top(ranked, k) > 0", "_top(ranked, k) > 1"),
     ("ranking", "ranking", "scores.get(query, {})", "scores.get(query, judged)"),
     ("resampling", "labels", "where=whole > 0", "where=whole > 1"),
-    ("resampling", "labels", "count @ samples / count.sum()", "count @ samples / len(samples)"),
+    ("labels", "labels", "count @ right / count.sum()", "count @ right / len(right)"),
     ("resampling", "labels", "& (counts >= 0)", "& (counts >= -1)"),
     ("resampling", "labels", "if not counts.any(axis=-1).all():", "if not counts.any():"),
     ("labels", "labels", "ratio(2 * right", "ratio(right"),
@@ -70,7 +70,6 @@ EDITS = (
     ("clustering", "clustering", "repeats * (times", "(times"),
     ("clustering", "clustering", "same=k == m == len(cell)", "same=k == m"),
     ("clustering", "clustering", "np.log(of_cluster[cell % m])", "0 * np.log(of_cluster[cell % m])"),
-    ("bitext", "bitext", 'average="weighted"', 'average="macro"'),
 )
 Edit = tuple[str, str, str, str]
 

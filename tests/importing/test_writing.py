@@ -25,7 +25,7 @@ from touchstone.__main__ import main
 from touchstone.baselines.files import Baselines, load_baseline_file, render_baseline_file
 from touchstone.errors import TouchstoneError
 from touchstone.importing.request import Request
-from touchstone.importing.writing import How, import_baselines
+from touchstone.importing.writing import import_baselines
 from touchstone.records.flat import flatten
 from touchstone.store.folder import Store
 
@@ -38,9 +38,12 @@ FRONT = make_front(
 )
 
 
-def run(folder: Path, source: str, *, into: str = "own", how: How | None = None, **changes: Any) -> str:
+def run(
+    folder: Path, source: str, *, into: str = "own", replace: bool = False, dry_run: bool = False, **changes: Any
+) -> str:
     request = Request(source=source, folder=folder, **changes)
-    return import_baselines(request, Baselines(folder / into, folder / "built-in"), how or How())
+    baselines = Baselines(folder / into, folder / "built-in")
+    return import_baselines(request, baselines, replace_recorded=replace, dry_run=dry_run)
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -77,7 +80,7 @@ def test_importing_twice_changes_no_byte(tmp_path: Path) -> None:
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(tmp_path: Path) -> None:
     write_card(tmp_path, FRONT)
     before = tree(tmp_path)
-    out = run(tmp_path, "card.md", how=How(dry_run=True))
+    out = run(tmp_path, "card.md", dry_run=True)
     assert "  new     NFCorpus ndcg_at_10 60.50" in out.splitlines()
     assert out.splitlines()[-1] == f"would write own/{MINILM}.json"
     assert tree(tmp_path) == before
@@ -93,8 +96,8 @@ def test_recorded_entries_stay_unless_they_are_to_be_replaced(tmp_path: Path) ->
     out = run(tmp_path, "card.md", revision=revision)
     assert "  recorded by a run and kept, --replace overwrites them: NFCorpus" in out.splitlines()
     assert load_baseline_file(path).tasks["NFCorpus"] == old["NFCorpus"]
-    assert "NFCorpus" in run(tmp_path, "card.md", revision=revision, how=How(dry_run=True))
-    run(tmp_path, "card.md", revision=revision, how=How(replace_recorded=True))
+    assert "NFCorpus" in run(tmp_path, "card.md", revision=revision, dry_run=True)
+    run(tmp_path, "card.md", revision=revision, replace=True)
     assert load_baseline_file(path).tasks["NFCorpus"].score == 0.605
     assert load_baseline_file(path).tasks["STSBenchmark"] == old["STSBenchmark"]
 

@@ -141,3 +141,11 @@ def test_2_000_resamples_of_the_average_precision_of_10_000_pairs_are_fast() -> 
     started = time.process_time()
     labels.average_precision(gold, ranked, weights)
     assert time.process_time() - started < 3
+
+
+def test_f1_of_50_000_classes_is_fast() -> None:
+    gold = np.arange(50_000)
+    predicted = np.random.default_rng(0).integers(0, 50_000, 50_000)
+    started = time.process_time()
+    labels.f1(gold, predicted, average="weighted")
+    assert time.process_time() - started < 1

@@ -19,7 +19,8 @@ from mteb.abstasks.text.bitext_mining import AbsTaskBitextMining
 
 from tests.metrics.test_ranking import DEPTH, judged, ks, runs
 from tests.metrics.weighting import samples
-from touchstone.metrics import bitext, labels, pairs, ranking
+from touchstone.metrics import labels, pairs, ranking
+from touchstone.task_types.bitext_mining import BITEXT_MINING
 
 binary = st.integers(0, 1)
 classes = st.integers(0, 3)
@@ -77,7 +78,7 @@ def test_matched_sentences_equal_mteb(predicted: list[int]) -> None:
     task: Any = AbsTaskBitextMining
     gold = [(i, i) for i in range(len(predicted))]
     expected = task._compute_metrics(None, [{"corpus_id": i} for i in predicted], gold)
-    assert bitext.f1(range(len(predicted)), predicted) == pytest.approx(expected["f1"])
+    assert BITEXT_MINING.formulas["f1"](range(len(predicted)), predicted) == pytest.approx(expected["f1"])
 
 
 @given(samples(scores, st.integers(0, 4).map(lambda n: n / 4)))

@@ -13,7 +13,7 @@ from tests.report.suites import PLANTED, SMALL, judged, large_run, shown, small_
 from touchstone.records.outcomes import Stage
 from touchstone.records.runs import Record, Run
 from touchstone.report.html import breaks, render_html
-from touchstone.report.leaderboard import Board, Mean
+from touchstone.report.leaderboard import Average, Board
 
 GOLDEN = Path(__file__).parent / "page.txt"
 BOARD = Board(
@@ -21,8 +21,8 @@ BOARD = Board(
     types={"NFCorpus": "Retrieval", "STS13": "STS"},
     scores={"NFCorpus": {"minilm": 0.7}, "STS13": {"minilm": 0.79, "jina": 0.8}},
     means={
-        "jina": Mean(overall=0.8, by_types=0.8, by_type={"STS": 0.8}, missing=("NFCorpus",)),
-        "minilm": Mean(overall=0.79, by_types=0.79, by_type={"STS": 0.79}, missing=()),
+        "jina": Average(tasks=1, average=0.8, by_type={"STS": 0.8}, missing=("NFCorpus",)),
+        "minilm": Average(tasks=1, average=0.79, by_type={"STS": 0.79}, missing=()),
     },
     shared=1,
 )

@@ -130,7 +130,7 @@ def test_models_are_side_by_side_with_means_over_what_all_have() -> None:
     assert list(found.scores) == ["NFCorpus", "STS13", "STS16"]
     assert found.scores["STS16"] == {"minilm": 0.6}
     assert found.shared == 2
-    assert found.means["minilm"].overall == pytest.approx((0.8 + 0.3) / 2)
+    assert found.means["minilm"].average == pytest.approx((0.8 + 0.3) / 2)
     assert found.means["jina"].by_types == pytest.approx((0.9 + 0.5) / 2)
     assert found.means["minilm"].by_type == {"Retrieval": 0.3, "STS": 0.8}
     assert (found.means["jina"].missing, found.means["minilm"].missing) == (("STS16",), ())
@@ -141,7 +141,7 @@ def test_a_mean_over_types_weighs_each_type_alike() -> None:
     rows += [scored("NFCorpus", type="Retrieval", alias=alias, score=0.3) for alias in ("a", "b")]
     means = board(*rows).means["a"]
 
-    assert means.overall == pytest.approx((3 * 0.9 + 0.3) / 4)
+    assert means.average == pytest.approx((3 * 0.9 + 0.3) / 4)
     assert means.by_types == pytest.approx((0.9 + 0.3) / 2)
 
 
@@ -149,14 +149,14 @@ def test_a_task_that_averages_others_counts_instead_of_them() -> None:
     names = {"CQADupstackRetrieval": 0.4, "CQADupstackTexRetrieval": 0.9, "NFCorpus": 0.3}
     rows = [scored(n, type="Retrieval", alias=a, score=score) for n, score in names.items() for a in ("a", "b")]
 
-    assert board(*rows).means["a"].overall == pytest.approx((0.4 + 0.3) / 2)
+    assert board(*rows).means["a"].average == pytest.approx((0.4 + 0.3) / 2)
     assert board(*rows).shared == 2
 
 
 def test_models_without_a_common_task_have_no_mean_and_one_model_no_board() -> None:
     found = board(scored("STS13", score=0.8), scored("STS16", alias="jina", score=0.7))
 
-    assert (found.shared, found.means["jina"].overall, found.means["jina"].by_types) == (0, None, None)
+    assert (found.shared, found.means["jina"].average, found.means["jina"].by_types) == (0, None, None)
     unmeasured = make_row("STS13", alias="jina", outcome="error", error="boom")
     assert side_by_side(make_run(scored("STS13", score=0.8), unmeasured)) is None
 

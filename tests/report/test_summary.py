@@ -1,13 +1,10 @@
 import random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import make_row
-from touchstone.records.outcomes import OutcomeWord
 from touchstone.records.runs import Record
-from touchstone.records.verdicts import VerdictWord
 from touchstone.report.summary import summarize
 
 MIXED = [
@@ -61,18 +58,3 @@ def test_sums_of_seconds_are_the_same_to_the_last_bit_in_any_order() -> None:
     rows = [make_row(phases={"encode": random.Random(i).random()}, alias=f"m{i}") for i in range(9)]
 
     assert summarize(rows[::-1]).seconds == summarize(rows).seconds
-
-
-@pytest.mark.parametrize(
-    ("outcome", "verdict", "ok"),
-    [
-        ("passed", "pass", True),
-        ("passed", None, True),
-        ("passed", "inconclusive", True),
-        ("failed", "regressed", False),
-        ("error", None, False),
-        ("not measured", None, False),
-    ],
-)
-def test_a_run_is_ok_when_every_case_passed(outcome: OutcomeWord, verdict: VerdictWord | None, ok: bool) -> None:
-    assert summarize([make_row("STS13"), make_row(outcome=outcome, verdict=verdict)]).ok == ok

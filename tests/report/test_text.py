@@ -9,7 +9,7 @@ from tests.builders import make_row
 from touchstone.records.outcomes import OutcomeWord, Stage
 from touchstone.records.runs import Record
 from touchstone.records.verdicts import VerdictWord
-from touchstone.report.leaderboard import Board, Mean
+from touchstone.report.leaderboard import Average, Board
 from touchstone.report.summary import summarize
 from touchstone.report.text import render_board, render_summary
 
@@ -186,8 +186,8 @@ def test_models_side_by_side_are_a_column_each_under_the_means() -> None:
         types={"NFCorpus": "Retrieval", "STS13": "STS"},
         scores={"NFCorpus": {"minilm": 0.7}, "STS13": {"minilm": 0.79, "jina": 0.8}},
         means={
-            "jina": Mean(overall=0.8, by_types=0.8, by_type={"STS": 0.8}, missing=("NFCorpus",)),
-            "minilm": Mean(overall=0.79, by_types=0.79, by_type={"STS": 0.79}, missing=()),
+            "jina": Average(tasks=1, average=0.8, by_type={"STS": 0.8}, missing=("NFCorpus",)),
+            "minilm": Average(tasks=1, average=0.79, by_type={"STS": 0.79}, missing=()),
         },
         shared=1,
     )

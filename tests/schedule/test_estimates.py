@@ -33,7 +33,7 @@ def timing(task: str = "One", seconds: float = 10.0, **changes: Any) -> Timing:
 
 
 def look(*timings: Timing, **changes: Any) -> Sight:
-    defaults: dict[str, Any] = {"workloads": {}, "devices": {}, "reads": {}, "fingerprints": {}}
+    defaults: dict[str, Any] = {"workloads": {}, "devices": {}, "reads": {}}
     return Sight(timings=timings, **{**defaults, **changes})
 
 
@@ -46,10 +46,10 @@ def test_own_timings_come_first_and_their_median_counts() -> None:
     assert of(ONE, sight) == Estimate(seconds=3.0, basis="timed")
 
 
-def test_changed_weights_are_as_slow_as_the_first_run_was() -> None:
+def test_only_runs_of_the_newest_weights_count() -> None:
     timings = [timing(seconds=seconds) for seconds in (10.0, 2.0, 2.0)]
     assert of(ONE, look(*timings)).seconds == 2.0
-    assert of(ONE, look(*timings, fingerprints={"minilm": OTHER_FINGERPRINT})).seconds == 10.0
+    assert of(ONE, look(*timings, timing(seconds=9.0, fingerprint=OTHER_FINGERPRINT))).seconds == 9.0
 
 
 @pytest.mark.parametrize("other", [{"limit": 100}, {"device": "cuda"}, {"task": "Two"}])

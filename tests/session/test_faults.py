@@ -26,7 +26,7 @@ def hub(mirror: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]
 @pytest.fixture(scope="module")
 def truth(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     found = run(hub, tmp_path_factory.mktemp("truth"))
-    assert all(isinstance(score, float) for score in found.values())
+    assert all(isinstance(score, float) for score in found.values()), found
     return found
 
 

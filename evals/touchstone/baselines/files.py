@@ -131,13 +131,7 @@ class Baselines:
         return [path for path in written if path is not None]
 
     def _merge(self, alias: str, records: list[Record], env: Mapping[str, str], store: Store) -> Path | None:
-        entries: dict[str, Baseline] = {}
-        samples: dict[str, bytes] = {}
-        for record in records:
-            key = baseline_key(record.task, record.limit)
-            entries[key], content = take_record(record, env, store)
-            if content is not None:
-                samples[key] = content
+        entries, samples = take_records(records, env, store)
         first = records[0]
         new = BaselineFile(model=first.model or alias, revision=first.revision, tasks=entries)
         return self.commit(alias, self.merge(alias, new, replace_recorded=True), samples)
@@ -195,26 +189,22 @@ def make_baseline(record: Record, env: Mapping[str, str]) -> Baseline:
     )
 
 
-def take_record(record: Record, env: Mapping[str, str], store: Store) -> tuple[Baseline, bytes | None]:
-    """Turn a measured record into an entry and the content of its samples, where it has some.
+def take_records(
+    records: Iterable[Record], env: Mapping[str, str], store: Store
+) -> tuple[dict[str, Baseline], dict[str, bytes]]:
+    """Turn measured records into entries and the content of their samples, where they have some, both by key.
 
     Raises:
-        BaselineError: the record was not measured, or the store has lost its samples.
+        BaselineError: a record was not measured, or the store has lost its samples.
     """
-    content = _samples_of(record, store)
-    digest = None if content is None else hashlib.sha256(content).hexdigest()
-    return replace(make_baseline(record, env), samples=digest), content
-
-
-def _samples_of(record: Record, store: Store) -> bytes | None:
-    """Return the samples of a record.
-
-    Raises:
-        BaselineError: the store has lost them.
-    """
-    if record.samples is None:
-        return None
-    content = store.read_samples(record.samples)
-    if content is None:
-        raise BaselineError(f"{record.case}: its samples {record.samples} are not in {store.folder} any more")
-    return content
+    entries, samples = {}, {}
+    for record in records:
+        key, entry = baseline_key(record.task, record.limit), make_baseline(record, env)
+        if record.samples is not None:
+            content = store.read_samples(record.samples)
+            if content is None:
+                raise BaselineError(f"{record.case}: its samples {record.samples} are not in {store.folder} any more")
+            samples[key] = content
+            entry = replace(entry, samples=hashlib.sha256(content).hexdigest())
+        entries[key] = entry
+    return entries, samples

@@ -62,7 +62,9 @@ def _show(parsed: argparse.Namespace) -> tuple[str, int]:
             alias: average(found, tasks_to_average(found, parsed.benchmark), parsed.metrics, whole=not parsed.benchmark)
             for alias, found in entries.items()
         }
-        return (_averages_json if parsed.json else _averages_table)(averages, parsed.metrics), 0
+        if parsed.json:
+            return to_json({alias: asdict(found) for alias, found in averages.items()}), 0
+        return _averages_table(averages, parsed.metrics), 0
     if parsed.benchmark:
         kept = {task.name for task in tasks_to_average({}, parsed.benchmark)}
         entries = {alias: {k: r for k, r in found.items() if k in kept} for alias, found in entries.items()}
@@ -81,10 +83,6 @@ def _rows(entries: Mapping[str, Mapping[str, Reference]]) -> list[tuple[str, ...
 
 def _origin(entry: Baseline) -> str:
     return entry.source if entry.recorded is None else f"{entry.source} {entry.recorded}"
-
-
-def _averages_json(averages: Mapping[str, Average], _metrics: str) -> str:
-    return to_json({alias: asdict(found) for alias, found in averages.items()})
 
 
 def _averages_table(averages: Mapping[str, Average], metrics: str) -> str:

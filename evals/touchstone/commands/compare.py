@@ -1,17 +1,15 @@
 """``touchstone compare``: one stored measurement judged by another."""
 
 import argparse
-import shutil
-import sys
 from typing import Any
 
 from touchstone.baselines.files import Baselines
-from touchstone.commands.parsing import add_options, parse_options
+from touchstone.commands.parsing import add_options, parse_options, terminal
 from touchstone.judging.overall import exit_code, judge_models
 from touchstone.records.cases import Policy
 from touchstone.report.summary import summarize
 from touchstone.report.text import render_power, render_suite, render_summary
-from touchstone.session.compare import Side, compare, load_side
+from touchstone.session.compare import compare, load_side
 
 
 def add_command(commands: Any) -> None:
@@ -38,14 +36,9 @@ def _compare(parsed: argparse.Namespace) -> tuple[str, int]:
     suites = judge_models(records)
     lines = [render_power(records)] if parsed.power else []
     if not parsed.power:
-        color = sys.stdout.isatty()
-        lines.append(render_summary(summarize(records), width=shutil.get_terminal_size((120, 24)).columns, color=color))
+        lines.append(render_summary(summarize(records), **terminal()))
         lines += [f"{r.task} {r.verdict}: {r.reason}" for r in records if r.outcome == "failed"]
         lines += [render_suite(suite) for suite in suites]
-        lines += _only_one_side(sides[0], sides[1])
+        if alone := sorted(set(sides[0].measured) - set(sides[1].measured)):
+            lines.append(f"only in {sides[0].name}, not compared: {', '.join(alone)}")
     return "\n".join(lines), 0 if parsed.power else exit_code(records, suites, options.inconclusive)
-
-
-def _only_one_side(reference: Side, candidate: Side) -> list[str]:
-    alone = sorted(set(reference.measured) - set(candidate.measured))
-    return [f"only in {reference.name}, not compared: {', '.join(alone)}"] if alone else []

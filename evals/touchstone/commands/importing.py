@@ -7,7 +7,7 @@ from touchstone.baselines.files import Baselines
 from touchstone.commands.parsing import parse_options
 from touchstone.files.writing import place
 from touchstone.importing.request import Request
-from touchstone.importing.writing import How, import_baselines
+from touchstone.importing.writing import import_baselines
 
 
 def add_import(actions: Any) -> None:
@@ -45,5 +45,5 @@ def _import_baselines(parsed: argparse.Namespace) -> tuple[str, int]:
         into=None if parsed.into is None else place(options.cwd, parsed.into),
         models_files=options.models_files,
     )
-    how = How(replace_recorded=parsed.replace, dry_run=parsed.dry_run)
-    return import_baselines(request, Baselines(options.baselines if request.into is None else request.into), how), 0
+    baselines = Baselines(options.baselines if request.into is None else request.into)
+    return import_baselines(request, baselines, replace_recorded=parsed.replace, dry_run=parsed.dry_run), 0

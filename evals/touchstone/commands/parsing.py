@@ -1,7 +1,10 @@
 """Options of subcommands, from the option table."""
 
 import argparse
+import shutil
+import sys
 from pathlib import Path
+from typing import Any
 
 from touchstone.config.options import OPTIONS, Options, typed_options
 
@@ -22,3 +25,8 @@ def parse_options(parsed: argparse.Namespace) -> Options:
     """
     here = Path.cwd()
     return Options.parse(typed_options(parsed), root=here, cwd=here)
+
+
+def terminal() -> dict[str, Any]:
+    """Return how to draw on what the output goes to: its width in columns, and whether it shows colours."""
+    return {"width": shutil.get_terminal_size((120, 24)).columns, "color": sys.stdout.isatty()}

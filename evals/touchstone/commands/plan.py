@@ -1,21 +1,19 @@
 """``touchstone plan``: the cases of a suite and how long they will take, without running them."""
 
 import argparse
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from io import StringIO
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from touchstone.commands.parsing import add_options, parse_options
+from touchstone.commands.parsing import add_options, parse_options, terminal
 from touchstone.errors import ConfigError
 from touchstone.formatting import columns, render_duration
 from touchstone.records.cases import Case
-from touchstone.report.text import drawn, open_console
+from touchstone.report.text import draw
 from touchstone.schedule.estimates import Basis
 from touchstone.session.forecast import Forecast, make_forecast
 from touchstone.session.plan import Plan, find_cases
@@ -59,11 +57,12 @@ def _plan(parsed: argparse.Namespace) -> tuple[str, int]:
     plugins = runs[-1].environment.get(PLUGINS, "") if runs else ""
     known = Known(plan.models, options.device, Store(plan.store, mirrors=plan.mirrors), lambda: plugins).ids(plan.cases)
     forecast = make_forecast(plan, runs, options.device, known)
+    worth = "; ".join(f"{count} {WORTH[basis]}" for basis, count in forecast.bases.items())
     blocks = [
         _table(("case", "type", "metric", "strata", "source", "time"), [_row(case, forecast) for case in plan.cases]),
         _by_type(forecast),
         _makespans(forecast, workers),
-        "\n".join([_worth(forecast), *_totals(plan)]),
+        "\n".join([f"times: {worth}", *_totals(plan)]),
     ]
     return "\n\n".join(blocks), 0
 
@@ -108,10 +107,6 @@ def _makespans(forecast: Forecast, workers: Sequence[int]) -> str:
     return _table(("workers", "done after", "at best"), rows)
 
 
-def _worth(forecast: Forecast) -> str:
-    return "times: " + "; ".join(f"{count} {WORTH[basis]}" for basis, count in forecast.bases.items())
-
-
 def _totals(plan: Plan) -> list[str]:
     by_type = Counter(case.task.type for case in plan.cases)
     counts = ", ".join(f"{count} {name}" for name, count in sorted(by_type.items()))
@@ -128,7 +123,4 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         table.add_column(Text(name), overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    out = StringIO()
-    width = shutil.get_terminal_size((120, 24)).columns
-    open_console(out, width=width, color=True).print(table, end="")
-    return "\n".join(drawn(out))
+    return "\n".join(draw([table], **terminal()))

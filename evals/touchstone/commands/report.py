@@ -1,12 +1,10 @@
 """``touchstone report``: stored runs rendered again, several as one."""
 
 import argparse
-import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
-from touchstone.commands.parsing import add_options, parse_options
+from touchstone.commands.parsing import add_options, parse_options, terminal
 from touchstone.errors import BaselineError
 from touchstone.files.writing import place
 from touchstone.records.runs import Run
@@ -59,8 +57,8 @@ def _file(path: Path) -> Path:
 
 
 def _text(run: Run) -> str:
-    width, color = shutil.get_terminal_size((120, 24)).columns, sys.stdout.isatty()
-    lines = [render_summary(summarize(run.records), width=width, color=color).rstrip("\n")]
+    drawing = terminal()
+    lines = [render_summary(summarize(run.records), **drawing).rstrip("\n")]
     lines += [render_suite(suite) for suite in run.suites]
     board = side_by_side(run)
-    return "\n".join(lines if board is None else [*lines, render_board(board, width=width)])
+    return "\n".join(lines if board is None else [*lines, render_board(board, width=drawing["width"])])

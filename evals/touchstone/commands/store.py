@@ -1,14 +1,13 @@
 """``touchstone store``: what the store holds, and how to make it smaller."""
 
 import argparse
-from collections.abc import Sequence
 from typing import Any
 
 from touchstone.commands.parsing import add_options, parse_options
 from touchstone.errors import ConfigError
 from touchstone.formatting import columns, render_size
 from touchstone.store.folder import Store
-from touchstone.store.pruning import Part, prune, take_stock
+from touchstone.store.pruning import prune, take_stock
 
 
 def add_command(commands: Any) -> None:
@@ -29,7 +28,8 @@ def _show(parsed: argparse.Namespace) -> tuple[str, int]:
     rows = [
         (part.name, f"{part.files} files", render_size(part.size), f"used {part.idle:.0f} days ago") for part in parts
     ]
-    return "\n".join([*(columns(rows) if rows else []), _total(parts)]), 0
+    total = render_size(sum(part.size for part in parts))
+    return "\n".join([*(columns(rows) if rows else []), f"{total} in all"]), 0
 
 
 def _prune(parsed: argparse.Namespace) -> tuple[str, int]:
@@ -39,7 +39,3 @@ def _prune(parsed: argparse.Namespace) -> tuple[str, int]:
     lines = [f"removed {part.name}, {render_size(part.size)}" for part in gone]
     lines += [f"removed {orphans} files of samples that no run names"] if orphans else []
     return "\n".join(lines or ["nothing to remove"]), 0
-
-
-def _total(parts: Sequence[Part]) -> str:
-    return f"{render_size(sum(part.size for part in parts))} in all"

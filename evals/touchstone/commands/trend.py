@@ -1,13 +1,11 @@
 """``touchstone trend``: scores over the runs of a store, and where they moved."""
 
 import argparse
-import shutil
-import sys
 from collections.abc import Collection, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 
-from touchstone.commands.parsing import add_options, parse_options
+from touchstone.commands.parsing import add_options, parse_options, terminal
 from touchstone.errors import BaselineError, ConfigError, suggest
 from touchstone.records.names import snake_case
 from touchstone.report.trend import Line, render_trend, trace
@@ -38,8 +36,7 @@ def _trend(parsed: argparse.Namespace) -> tuple[str, int]:
     chosen = [line for line in lines if _wanted(line, parsed)]
     if not chosen:
         raise ConfigError(f"{store}: no case of its {len(lines)} is of that model, task and type")
-    width = shutil.get_terminal_size((120, 24)).columns
-    return render_trend(chosen, width=width, color=sys.stdout.isatty()), 0
+    return render_trend(chosen, **terminal()), 0
 
 
 def _check(option: str, named: Sequence[str], known: Collection[str]) -> None:

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from touchstone.config.base import Spec, check_instruction, check_values
 from touchstone.errors import ConfigError
-from touchstone.files.validation import NO_OTHER_KEYS, Number, WholeNumber, check
+from touchstone.files.validation import Number, Strict, WholeNumber, check
 from touchstone.records.names import slug
 
 # Never the shape of a key: whoever puts the key itself where its name belongs is told so before it is shown anywhere.
@@ -24,7 +24,7 @@ NAMED = re.compile(r"(?P<name>[^=]+?)(?P<equals>=(?P<alias>[^=@]*))?(@(?P<overri
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ApiSpec(Spec):
+class ApiSpec(Spec, Strict):
     """A model behind an OpenAI-compatible API: ``url`` without the endpoint, and the ``name`` that the server knows.
 
     ``endpoint`` is ``embeddings``, or ``rerank`` in the form of Jina and Cohere. ``api_key_env`` names the environment
@@ -36,8 +36,6 @@ class ApiSpec(Spec):
     A request has at most ``batch_size`` texts of ``batch_characters`` together, and ``concurrency`` are under way at
     once. One fails after ``timeout`` seconds, is sent again ``retries`` times, and given up after ``patience`` seconds.
     """
-
-    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
     kind: Literal["api"] = "api"
     url: str

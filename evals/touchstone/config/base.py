@@ -37,15 +37,18 @@ class Spec:
         """The name of the published model that this specification stands for, if it says so."""
         return None
 
-    def changes(self) -> dict[str, Any]:
-        """Return the settings that can change a score and are not at their default, by name."""
+    def said(self) -> dict[str, Any]:
+        """Return the settings that are not at their default, by name."""
         kept: dict[str, Any] = {}
         for item in dataclasses.fields(self):
             default = item.default_factory() if callable(item.default_factory) else item.default
-            value = getattr(self, item.name)
-            if item.name not in WHERE_AND_HOW_FAST and value != default:
+            if (value := getattr(self, item.name)) != default:
                 kept[item.name] = dict(value) if isinstance(value, Mapping) else value
         return kept
+
+    def changes(self) -> dict[str, Any]:
+        """Return those of them that can change a score."""
+        return {name: value for name, value in self.said().items() if name not in WHERE_AND_HOW_FAST}
 
 
 def check_values(spec: object) -> None:

@@ -10,11 +10,11 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 from touchstone.config.suites import is_suite_file, parse_source
 from touchstone.errors import ConfigError, suggest
-from touchstone.files.validation import NO_OTHER_KEYS, check
+from touchstone.files.validation import Strict, check
 from touchstone.files.writing import place, read_toml
 from touchstone.records.cases import BaselineMode, GateRule, Policy, Source
 
@@ -24,10 +24,8 @@ DEST = "touchstone_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class Project(Strict):
     """``[tool.touchstone]`` of a project: its defaults. Paths are relative to ``folder``, the root directory."""
-
-    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
     suite: str = "smoke"
     models: str | None = None

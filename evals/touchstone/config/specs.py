@@ -4,13 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from touchstone.config.api import ApiSpec
 from touchstone.config.base import Spec, check_instruction, check_values
 from touchstone.errors import ConfigError
 from touchstone.extensions import load_extensions
-from touchstone.files.validation import NO_OTHER_KEYS, WholeNumber
+from touchstone.files.validation import Strict, WholeNumber
 
 # What would load other files than those that a model is known by.
 OTHER_FILES = {
@@ -22,15 +22,13 @@ HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WeightsSpec(Spec):
+class WeightsSpec(Spec, Strict):
     """Weights that are loaded here, and what every kind of such a model can be told.
 
     Exactly one place: ``id`` (of a hub), ``path`` (a folder), or ``package`` with ``path`` inside it. ``model``
     and ``revision`` say which published model a folder's or package's weights stand for. ``sha256`` pins
     ``model.safetensors``. ``batch_size`` is at most so many texts in a batch; None, as many as suit the device.
     """
-
-    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
     id: str | None = None
     path: Path | None = None
@@ -123,15 +121,13 @@ class CrossEncoderSpec(WeightsSpec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RegistrySpec(Spec):
+class RegistrySpec(Spec, Strict):
     """A model that mteb knows by ``name`` and loads by code of its own.
 
     ``revision`` refuses an mteb that names another one; ``embed_dim`` and ``loader_kwargs`` are what
     `mteb.get_model` takes beside them. A loader that runs Python of the model's publisher is refused unless
     ``trust_remote_code``, and with it loads what it always does.
     """
-
-    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
     kind: Literal["registry"] = "registry"
     name: str
@@ -152,10 +148,8 @@ class RegistrySpec(Spec):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineSpec(Spec):
+class PipelineSpec(Spec, Strict):
     """Two models of ``models.toml``: the retriever's best ``top_k`` documents are put in order by the reranker."""
-
-    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
     kind: Literal["pipeline"] = "pipeline"
     retriever: str

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar, get_args, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 from touchstone.config.base import Spec
 from touchstone.config.evalscope.convert import convert
@@ -13,7 +13,7 @@ from touchstone.config.models import check_models
 from touchstone.config.specs import PipelineSpec
 from touchstone.errors import ConfigError, suggest
 from touchstone.files import literals as plain
-from touchstone.files.validation import NO_OTHER_KEYS, Number, WholeNumber, check
+from touchstone.files.validation import Number, Strict, WholeNumber, check
 from touchstone.files.writing import place, read_toml
 from touchstone.records.cases import Policy, Source
 from touchstone.task_types.registry import all_types, find_type
@@ -23,10 +23,8 @@ TASK_NAME = re.compile(r"[A-Za-z0-9._+-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CustomTask:
+class CustomTask(Strict):
     """A folder of JSON Lines that is run like a task of mteb's. ``language`` is a code of mteb's."""
-
-    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
     name: str
     type: str
@@ -46,14 +44,12 @@ class CustomTask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(Strict):
     """The ``[tasks]`` table. All keys intersect; ``custom`` tasks are added.
 
     ``include`` and ``exclude`` hold exact names and globs, ``languages`` codes such as ``eng``, ``types`` mteb's
     spelling. ``subsets`` and ``splits`` keep, of a task named, only those.
     """
-
-    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
     benchmark: str | None = None
     types: tuple[str, ...] = ()
@@ -71,10 +67,8 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Gate(Strict):
     """The ``[gate]`` table, all in fractions of 1: margin, margins by type, floors by task, error rate."""
-
-    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
     margin: Number = 0.01
     margins: Mapping[str, Number] = field(default_factory=dict)
@@ -96,14 +90,12 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Suite:
+class Suite(Strict):
     """A suite file. Paths are relative to the file's own folder.
 
     ``limit`` and ``store`` are what ``--limit`` and ``--store`` are where nothing is typed. ``stage_folders``: results
     of a pipeline's two models are also kept apart in the store, in ``stage1`` and ``stage2``, as EvalScope does.
     """
-
-    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
     models: tuple[str, ...] = ()
     tasks: Selection = Selection()

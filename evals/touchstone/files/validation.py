@@ -24,6 +24,13 @@ WholeNumber = Annotated[int, BeforeValidator(_refuse_boolean)]
 NO_OTHER_KEYS = ConfigDict(extra="forbid")
 
 
+class Strict:
+    """Base of a dataclass that is a table of the user's: an unknown key is an error."""
+
+    __slots__ = ()
+    __pydantic_config__ = NO_OTHER_KEYS
+
+
 def check(kind: type[T], data: Any, where: str, error: type[TouchstoneError] = ConfigError) -> T:
     """Turn plain data into a dataclass.
 
@@ -70,21 +77,12 @@ def _sentence(kind: type[Any], failure: ValidationError) -> str:
 
 # What pydantic calls a tuple, a mapping or a path is a list, a table or a string to who writes the file.
 WORDS = {
-    "tuple_type": "expected a list",
-    "list_type": "expected a list",
-    "dict_type": "expected a table",
-    "mapping_type": "expected a table",
-    "dataclass_type": "expected a table",
-    "model_type": "expected a table",
-    "path_type": "expected a string",
-    "string_type": "expected a string",
-    "int_type": "expected a whole number",
-    "int_parsing": "expected a whole number",
-    "int_from_float": "expected a whole number",
-    "float_type": "expected a number",
-    "float_parsing": "expected a number",
-    "bool_type": "expected true or false",
-    "bool_parsing": "expected true or false",
+    **dict.fromkeys(("tuple_type", "list_type"), "expected a list"),
+    **dict.fromkeys(("dict_type", "mapping_type", "dataclass_type", "model_type"), "expected a table"),
+    **dict.fromkeys(("path_type", "string_type"), "expected a string"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "expected a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "expected a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "expected true or false"),
 }
 
 

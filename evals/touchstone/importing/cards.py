@@ -8,6 +8,7 @@ from statistics import fmean
 from typing import Annotated, Any
 
 from pydantic import Field
+from typing_extensions import TypedDict
 
 from touchstone.errors import BaselineError, SourceError, first_line
 from touchstone.files.validation import check
@@ -74,47 +75,15 @@ NOT_MTEB = "not of mteb, whose names begin with MTEB"
 NO_SUBSET = "of a subset that the task does not have today"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardTask:
-    """``task`` of a result; the type is another vocabulary than mteb's."""
-
-    type: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardDataset:
-    """``dataset`` of a result."""
-
-    type: str
-    name: str
-    config: str | None
-    split: str
-    revision: str | int | float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardMetric:
-    """One of the ``metrics`` of a result, in percent."""
-
-    type: str
-    value: StrictNumber
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardResult:
-    """One block of results: one data set, configuration and split."""
-
-    task: CardTask
-    dataset: CardDataset
-    metrics: tuple[CardMetric, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CardModel:
-    """One model of the ``model-index``; its results are looked at one by one."""
-
-    name: str
-    results: tuple[Any, ...]
+# What is read of a ``model-index``; other keys are ignored. The type of a task is another vocabulary than mteb's.
+CardTask = TypedDict("CardTask", {"type": str})
+CardDataset = TypedDict(
+    "CardDataset", {"type": str, "name": str, "config": str | None, "split": str, "revision": str | int | float | None}
+)
+CardMetric = TypedDict("CardMetric", {"type": str, "value": StrictNumber})  # in percent
+# One block: one data set, configuration and split.
+CardResult = TypedDict("CardResult", {"task": CardTask, "dataset": CardDataset, "metrics": tuple[CardMetric, ...]})
+CardModel = TypedDict("CardModel", {"name": str, "results": tuple[Any, ...]})  # results are looked at one by one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,12 +107,12 @@ def load_card(path: Path) -> Card:
         raise BaselineError(f"{path}: model-index has {len(models)} models; expected one")
     rows: list[Published] = []
     notes: list[Note] = []
-    for number, result in enumerate(models[0].results):
+    for number, result in enumerate(models[0]["results"]):
         found, about = _read_result(result, f"{path}: model-index[0].results[{number}]")
         rows += found
         notes += about
     _refuse_fractions(rows, path)
-    return Card(name=models[0].name, rows=tuple(rows), notes=tuple(notes))
+    return Card(name=models[0]["name"], rows=tuple(rows), notes=tuple(notes))
 
 
 def read_front_matter(path: Path) -> Mapping[str, Any]:
@@ -168,24 +137,25 @@ def read_front_matter(path: Path) -> Mapping[str, Any]:
 
 def _read_result(result: Any, where: str) -> tuple[list[Published], list[Note]]:
     """Read one block; one that is not mteb's may have any shape."""
-    dataset = result.get("dataset") if isinstance(result, dict) else None
-    name = dataset.get("name") if isinstance(dataset, dict) else None
+    said = result.get("dataset") if isinstance(result, dict) else None
+    name = said.get("name") if isinstance(said, dict) else None
     if isinstance(name, str) and not name.startswith("MTEB "):
         return [], [Note(reason=NOT_MTEB, what=name)]
     block = check(CardResult, result, where, BaselineError)
-    named = MTEB_NAME.fullmatch(block.dataset.name)
+    dataset = block["dataset"]
+    named = MTEB_NAME.fullmatch(dataset["name"])
     task = None if named is None else define_task(named["task"])
     if named is None or task is None:
-        return [], [Note(reason=NOT_A_TASK, what=block.dataset.name)]
-    where = f"{where} ({block.dataset.name})"
-    subset = _find_subset(task, block.dataset.config, named["subset"], where)
+        return [], [Note(reason=NOT_A_TASK, what=dataset["name"])]
+    where = f"{where} ({dataset['name']})"
+    subset = _find_subset(task, dataset["config"], named["subset"], where)
     if subset is None:
-        return [], [Note(reason=NO_SUBSET, what=f"{block.dataset.name} (config {block.dataset.config})")]
-    points = [(metric.type, _checked(metric, where)) for metric in block.metrics]
+        return [], [Note(reason=NO_SUBSET, what=f"{dataset['name']} (config {dataset['config']})")]
+    points = [(metric["type"], _checked(metric, where)) for metric in block["metrics"]]
     parts = {task.name: points}
     if has_repeats(points):
         parts = split_repeats(points, task.name, find_aggregates(), where)
-    return [_publish(part, subset, block.dataset, metrics, where) for part, metrics in parts.items()], []
+    return [_publish(part, subset, dataset, metrics, where) for part, metrics in parts.items()], []
 
 
 def _publish(
@@ -196,12 +166,12 @@ def _publish(
         raise BaselineError(f"{where}: {name} is not a task of mteb")
     return Published(
         task=task,
-        split=dataset.split,
+        split=dataset["split"],
         subset=subset,
         # Twelve digits are more than anybody published, and do without the dust of the division.
         metrics=[(metric, round(value / 100, 12)) for metric, value in metrics],
         where=where,
-        dataset_revision=known_revision(dataset.revision),
+        dataset_revision=known_revision(dataset["revision"]),
     )
 
 
@@ -214,9 +184,10 @@ def _find_subset(task: TaskInfo, config: str | None, named: str | None, where: s
 
 
 def _checked(metric: CardMetric, where: str) -> float:
-    if is_fraction(metric.type) and abs(metric.value) > 100:
-        raise BaselineError(f"{where}: {metric.type} = {metric.value:g}; expected percent, -100 to 100")
-    return metric.value
+    name, value = metric["type"], metric["value"]
+    if is_fraction(name) and abs(value) > 100:
+        raise BaselineError(f"{where}: {name} = {value:g}; expected percent, -100 to 100")
+    return value
 
 
 def _refuse_fractions(rows: Sequence[Published], path: Path) -> None:

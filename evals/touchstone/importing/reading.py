@@ -36,15 +36,12 @@ def find_kind(request: Request) -> Kind:
         return _kind_of_file(path)
     if HUB_ID.fullmatch(request.source) and path.suffix not in KINDS:
         return "card"
-    here = [str(Path(request.source).parent / name) for name in _beside(path)]
+    beside = path.parent.iterdir() if path.parent.is_dir() else ()
+    here = [str(Path(request.source).parent / file.name) for file in beside]
     raise ConfigError(f"{request.source}: no such file or folder{suggest(request.source, here)}")
 
 
 KINDS = {".md": "card", ".json": "run"}
-
-
-def _beside(path: Path) -> list[str]:
-    return [file.name for file in path.parent.iterdir()] if path.parent.is_dir() else []
 
 
 def _kind_of_folder(path: Path) -> Kind:

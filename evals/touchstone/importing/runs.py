@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from touchstone.baselines.files import take_record
+from touchstone.baselines.files import take_records
 from touchstone.errors import BaselineError, ConfigError, suggest
 from touchstone.files.writing import place
 from touchstone.importing.entries import Note
 from touchstone.importing.request import Imported, Request, choose_alias
 from touchstone.records.flat import read_run as read_run_json
-from touchstone.records.names import baseline_key
 from touchstone.records.runs import Record, Run
 from touchstone.store.folder import Store
 from touchstone.store.runs import newest_run
@@ -56,23 +55,17 @@ def _import(alias: str, run: Run, request: Request, store: Store) -> Imported:
     records = [record for record in run.records if record.alias == alias]
     measured = [record for record in records if record.score is not None]
     _need_one_model(measured, alias)
-    entries, samples = {}, {}
-    lost: list[Note] = []
-    for record in measured:
-        gone = record.samples is not None and store.read_samples(record.samples) is None
-        if gone:
-            lost.append(Note(reason=f"{NO_SAMPLES} {store.folder}", what=record.task))
-        entry, content = take_record(replace(record, samples=None) if gone else record, run.environment, store)
-        key = baseline_key(record.task, record.limit)
-        entries[key] = replace(entry, recorded=run.started[:10])
-        if content is not None:
-            samples[key] = content
+    lost = [record for record in measured if record.samples and store.read_samples(record.samples) is None]
+    kept = [replace(record, samples=None) if record in lost else record for record in measured]
+    found, samples = take_records(kept, run.environment, store)
+    entries = {key: replace(entry, recorded=run.started[:10]) for key, entry in found.items()}
     notes = [Note(reason=NOT_MEASURED, what=record.task) for record in records if record.score is None]
     notes += [Note(reason=FAILED, what=record.task) for record in measured if record.outcome == "failed"]
+    notes += [Note(reason=f"{NO_SAMPLES} {store.folder}", what=record.task) for record in lost]
     name = request.alias and choose_alias(request, alias)
     return Imported(alias=name or alias, model=measured[0].model or alias, revision=measured[0].revision,
                     source=f"run of {run.started}", entries=entries, samples=samples,
-                    notes=(*notes, *lost))  # fmt: skip
+                    notes=tuple(notes))  # fmt: skip
 
 
 def _need_one_model(records: Sequence[Record], alias: str) -> None:

@@ -1,7 +1,6 @@
 """Put what was imported into baseline files, all of it or nothing, and say what became of each number."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from touchstone.baselines.files import Baselines
 from touchstone.baselines.merging import Merge
@@ -15,28 +14,26 @@ from touchstone.records.baselines import BaselineFile
 NAMED = 6  # of a long list; the rest are counted
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class How:
-    """How to write: whether recorded entries give way, and whether anything is written at all."""
-
-    replace_recorded: bool = False
-    dry_run: bool = False
-
-
-def import_baselines(request: Request, baselines: Baselines, how: How) -> str:
+def import_baselines(request: Request, baselines: Baselines, *, replace_recorded: bool, dry_run: bool) -> str:
     """Read a source and merge it into the project's baselines; return what to print.
+
+    Args:
+        request: what to read.
+        baselines: the project's.
+        replace_recorded: whether entries that a run recorded give way.
+        dry_run: write nothing.
 
     Raises:
         TouchstoneError: something is wrong; then nothing was written.
     """
     if find_kind(request) == "evalscope":
-        return import_configuration(request, overwrite=how.replace_recorded, dry_run=how.dry_run)
+        return import_configuration(request, overwrite=replace_recorded, dry_run=dry_run)
     found = read_source(request)
     merges = [
         baselines.merge(
             one.alias,
             BaselineFile(model=one.model, revision=one.revision, tasks=one.entries),
-            replace_recorded=how.replace_recorded,
+            replace_recorded=replace_recorded,
         )
         for one in found
     ]
@@ -44,15 +41,15 @@ def import_baselines(request: Request, baselines: Baselines, how: How) -> str:
     for one, merge in zip(found, merges, strict=True):
         path = baselines.own / f"{one.alias}.json"
         shown = path.relative_to(request.folder) if path.is_relative_to(request.folder) else path
-        written = None if how.dry_run else baselines.commit(one.alias, merge, one.samples)
-        lines += _render(one, merge, how)
-        lines.append(f"{'would write' if how.dry_run else 'wrote' if written else 'already in'} {shown}")
+        written = None if dry_run else baselines.commit(one.alias, merge, one.samples)
+        lines += _render(one, merge, dry_run=dry_run)
+        lines.append(f"{'would write' if dry_run else 'wrote' if written else 'already in'} {shown}")
     return "\n".join(lines)
 
 
-def _render(one: Imported, merge: Merge, how: How) -> list[str]:
+def _render(one: Imported, merge: Merge, *, dry_run: bool) -> list[str]:
     lines = [f"{one.alias}: {one.model}{f' at {one.revision}' if one.revision else ''}, from {one.source}"]
-    if how.dry_run:
+    if dry_run:
         for key in merge.keys("new", "changed", "kept"):
             entry = one.entries[key]
             lines.append(f"  {merge.fates[key]:7} {key} {entry.metric} {points(entry.score)}")

@@ -13,7 +13,7 @@ from touchstone.records.baselines import Baseline, Reference
 from touchstone.records.cases import Case, Policy
 from touchstone.records.examples import Shown
 from touchstone.records.outcomes import Outcome, Settings
-from touchstone.records.verdicts import Evidence, Terms, Verdict, VerdictWord
+from touchstone.records.verdicts import Evidence, Rule, Terms, Verdict, VerdictWord
 from touchstone.task_types.registry import find_type
 
 # Arithmetic in bf16 adds a rounding of its own to what the type of a task may move by.
@@ -72,8 +72,8 @@ def judge(case: Case, outcome: Outcome, comparison: Comparison) -> Verdict:
     stranger = _incomparable(case, outcome, reference)
     if stranger is not None:
         return Verdict(word="incomparable", reason=f"not comparable with {reference.alias}: {stranger}")
-    expected = expected_score(outcome, reference.baseline)
-    verdict = _at_chance(outcome, reference, expected) or _by_rule(case, outcome, reference, comparison)
+    change = _compare(outcome, reference)
+    verdict = _at_chance(outcome, change) or _by_rule(case, outcome, reference, comparison, change)
     if isinstance(comparison.paired, Paired):
         verdict = replace(verdict, evidence=_evidence(case.policy, comparison.paired, comparison.gated))
     terms = Terms(
@@ -88,19 +88,38 @@ def judge(case: Case, outcome: Outcome, comparison: Comparison) -> Verdict:
     return replace(verdict, reason=reason, terms=terms)
 
 
-def _by_rule(case: Case, outcome: Outcome, reference: Reference, comparison: Comparison) -> Verdict:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Change:
+    """A score beside what was expected of it, and both in words."""
+
+    expected: float
+    delta: float
+    words: str
+
+    def verdict(self, word: VerdictWord, rule: Rule, why: str) -> Verdict:
+        return Verdict(word=word, rule=rule, baseline=self.expected, delta=self.delta, reason=self.words + why)
+
+
+def _compare(outcome: Outcome, reference: Reference) -> _Change:
+    score, expected = outcome.measurement.score, expected_score(outcome, reference.baseline)
+    delta = score - expected
+    was = f"was {points(expected)} in {reference.alias} (Δ {signed_points(delta)})"
+    return _Change(expected=expected, delta=delta, words=f"{outcome.measurement.metric} {points(score)}, {was}")
+
+
+def _by_rule(case: Case, outcome: Outcome, reference: Reference, comparison: Comparison, change: _Change) -> Verdict:
     """Judge by the rule named, or by the strictest that applies."""
     rule, paired = case.policy.rule, comparison.paired
     if rule == "reproduce" or (rule == "auto" and _is_repetition(outcome, reference)):
-        return _by_reproduction(case, outcome, reference, comparison)
+        return _by_reproduction(case, outcome, reference, comparison, change)
     clustered = not find_type(case.task.type).paired
     if isinstance(paired, Paired) and rule != "threshold" and not clustered:
-        return _by_pairs(case.policy, outcome, reference, paired, comparison.gated)
+        return _by_pairs(case.policy, paired, comparison.gated, change)
     if isinstance(paired, str) and rule != "threshold":
         return Verdict(word="incomparable", reason=f"not comparable with {reference.alias}: {paired}")
     if rule == "paired" and not clustered:
         return Verdict(word="incomparable", reason=f"{reference.alias} has no samples that could be paired")
-    return _by_threshold(case.policy, outcome, reference, clustered=clustered)
+    return _by_threshold(case.policy, outcome, change, clustered=clustered)
 
 
 def expected_score(outcome: Outcome, baseline: Baseline) -> float:
@@ -158,29 +177,22 @@ def _known(value: object) -> str:
     return "not set" if value is None else str(value)
 
 
-def _at_chance(outcome: Outcome, reference: Reference, expected: float) -> Verdict | None:
+def _at_chance(outcome: Outcome, change: _Change) -> Verdict | None:
     chance, score = outcome.measurement.chance, outcome.measurement.score
-    if chance is None or score > chance + CHANCE_REACHED or expected <= chance + CHANCE_LEFT:
+    if chance is None or score > chance + CHANCE_REACHED or change.expected <= chance + CHANCE_LEFT:
         return None
-    return Verdict(
-        word="regressed",
-        rule="chance",
-        baseline=expected,
-        delta=score - expected,
-        reason=f"{_change(outcome, reference, expected)}: at chance ({points(chance)}): "
-        "check pooling, prompts, weights first",
-    )
+    why = f": at chance ({points(chance)}): check pooling, prompts, weights first"
+    return change.verdict("regressed", "chance", why)
 
 
-def _by_reproduction(case: Case, outcome: Outcome, reference: Reference, comparison: Comparison) -> Verdict:
+def _by_reproduction(
+    case: Case, outcome: Outcome, reference: Reference, comparison: Comparison, change: _Change
+) -> Verdict:
     """Judge a repetition of the same measurement by tolerance."""
-    expected = expected_score(outcome, reference.baseline)
-    delta = outcome.measurement.score - expected
     tolerance = _tolerance(case, outcome, reference.baseline)
-    change = _change(outcome, reference, expected)
     other = _other_environment(find_type(case.task.type).fitted_by, reference.baseline, comparison.env)
     word: VerdictWord
-    if abs(delta) <= tolerance + ROUNDING:
+    if abs(change.delta) <= tolerance + ROUNDING:
         word, why = "pass", f", within {points(tolerance)}"
     elif other is not None:
         word, why = "inconclusive", f": other environment ({other})"
@@ -188,7 +200,7 @@ def _by_reproduction(case: Case, outcome: Outcome, reference: Reference, compari
         word, why = "drifted", f", the same model may move by {points(tolerance)}"
     if isinstance(comparison.paired, Paired):
         why += f", {comparison.paired.changed} of {comparison.paired.difference.n} samples changed"
-    return Verdict(word=word, rule="reproduce", baseline=expected, delta=delta, reason=change + why)
+    return change.verdict(word, "reproduce", why)
 
 
 def _is_repetition(outcome: Outcome, reference: Reference) -> bool:
@@ -214,38 +226,27 @@ def _other_environment(libraries: Sequence[str], baseline: Baseline, env: Mappin
     return None
 
 
-def _by_threshold(policy: Policy, outcome: Outcome, reference: Reference, *, clustered: bool) -> Verdict:
-    expected = expected_score(outcome, reference.baseline)
-    delta = outcome.measurement.score - expected
-    change = _change(outcome, reference, expected)
-    kept = delta >= -policy.margin - ROUNDING
-    how = "within" if kept else "beyond"
-    return Verdict(
-        word="pass" if kept else "regressed",
-        rule="threshold",
-        baseline=expected,
-        delta=delta,
-        reason=f"{change}, {how} the margin of {points(policy.margin)}"
-        + (f"; {outcome.measurement.n} draws tell little" if clustered else ""),
-    )
+def _by_threshold(policy: Policy, outcome: Outcome, change: _Change, *, clustered: bool) -> Verdict:
+    kept = change.delta >= -policy.margin - ROUNDING
+    why = f", {'within' if kept else 'beyond'} the margin of {points(policy.margin)}"
+    few = f"; {outcome.measurement.n} draws tell little" if clustered else ""
+    return change.verdict("pass" if kept else "regressed", "threshold", why + few)
 
 
-def _by_pairs(policy: Policy, outcome: Outcome, reference: Reference, paired: Paired, gated: int) -> Verdict:
+def _by_pairs(policy: Policy, paired: Paired, gated: int, change: _Change) -> Verdict:
     """Judge by the samples: worse or better beyond margin and chance, within the margin at 95 %, or inconclusive."""
     difference, margin, level = paired.difference, policy.margin, policy.alpha / gated
-    expected = expected_score(outcome, reference.baseline)
-    change = f"{_change(outcome, reference, expected)[:-1]}, {_facts(paired, policy, gated)})"
-    verdict = Verdict(word="pass", rule="paired", reason=change, baseline=expected, delta=difference.mean)
+    change = replace(change, delta=difference.mean)
     if paired.changed == 0:
-        return replace(verdict, reason=f"{_change(outcome, reference, expected)}: identical on {difference.n} samples")
+        return change.verdict("pass", "paired", f": identical on {difference.n} samples")
+    change = replace(change, words=f"{change.words[:-1]}, {_facts(paired, policy, gated)})")
     if difference.mean <= -margin + ROUNDING and paired.p_loss < level:
-        worst = f"; worst: {shorten(paired.worst)}" if paired.worst else ""
-        return replace(verdict, word="regressed", reason=change + worst)
+        return change.verdict("regressed", "paired", f"; worst: {shorten(paired.worst)}" if paired.worst else "")
     if difference.mean >= margin - ROUNDING and paired.p_gain < level:
-        return replace(verdict, word="improved")
+        return change.verdict("improved", "paired", "")
     if difference.n >= ENOUGH and _lower_bound(paired) > -margin:
-        return verdict
-    return replace(verdict, word="inconclusive", reason=change + _settling(paired, margin, level))
+        return change.verdict("pass", "paired", "")
+    return change.verdict("inconclusive", "paired", _settling(paired, margin, level))
 
 
 def _lower_bound(paired: Paired) -> float:
@@ -294,12 +295,4 @@ def _evidence(policy: Policy, paired: Paired, gated: int) -> Evidence | None:
         n=difference.n,
         changed=paired.changed,
         detectable=detectable(difference, policy.margin, policy.alpha / gated),
-    )
-
-
-def _change(outcome: Outcome, reference: Reference, expected: float) -> str:
-    score = outcome.measurement.score
-    return (
-        f"{outcome.measurement.metric} {points(score)}, was {points(expected)} in {reference.alias} "
-        f"(Δ {signed_points(score - expected)})"
     )

@@ -1,7 +1,7 @@
 """Capture of what a task predicts, and of the rows that its random generator chose."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +9,7 @@ import numpy as np
 from touchstone.records.rankings import Ranking
 from touchstone.records.samples import Samples, gather
 from touchstone.seams import keep_predictions_by
-from touchstone.task_types.base import Columns, Predicted
+from touchstone.task_types.base import Predicted
 from touchstone.task_types.registry import find_type
 
 if TYPE_CHECKING:
@@ -78,16 +78,16 @@ class Capture:
         Args:
             stratum: what to call them all, for a child of an aggregate; else ``split/subset``.
         """
-        collect = find_type(self.task.metadata.type).collect
-        if not self._predicted or collect is None:
+        kind = find_type(self.task.metadata.type)
+        if not self._predicted or kind.collect is None:
             return None
-        return gather([self._part(one, collect, stratum or f"{one.split}/{one.subset}") for one in self._predicted])
+        parts = []
+        for name, one in ((stratum or f"{one.split}/{one.subset}", one) for one in self._predicted):
+            columns = kind.collect(one)
+            names = np.full(len(columns["id"]), name)
+            parts.append(Samples(type=kind.name, metric=one.metric, stratum=names, **columns))
+        return gather(parts)
 
     def predicted(self, stratum: str | None = None) -> dict[str, Predicted]:
         """Return what was predicted, by the names that `samples` gives its strata."""
         return {stratum or f"{one.split}/{one.subset}": one for one in self._predicted}
-
-    def _part(self, one: Predicted, collect: Callable[[Predicted], Columns], stratum: str) -> Samples:
-        columns = collect(one)
-        names = np.full(len(columns["id"]), stratum)
-        return Samples(type=self.task.metadata.type, metric=one.metric, stratum=names, **columns)

@@ -181,12 +181,12 @@ def evaluate(case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, 
     """
     captures = [Capture(part) for part in opened.parts]
     result = _evaluate(opened, model, encode_kwargs)
-    samples = _samples(opened, captures)
+    samples, predicted = _predictions(opened, captures)
     return Evaluated(
         result=result,
         measurement=_measurement(case, result, samples),
         samples=samples,
-        predicted=_predicted(opened, captures),
+        predicted=predicted,
         rankings=tuple(ranking for capture in captures for ranking in capture.rankings),
     )
 
@@ -214,20 +214,16 @@ def _evaluate(opened: OpenTask, model: Any, encode_kwargs: dict[str, Any]) -> "T
     return combined
 
 
-def _samples(opened: OpenTask, captures: list[Capture]) -> Samples | None:
-    """Make the samples of a case; those of an aggregate's children lie under the children's names."""
-    if opened.parts[0] is opened.task:
-        return captures[0].samples()
-    parts = [capture.samples(capture.task.metadata.name) for capture in captures]
+def _predictions(opened: OpenTask, captures: list[Capture]) -> tuple[Samples | None, dict[str, Predicted]]:
+    """Make the samples of a case, and return what was predicted by their strata.
+
+    Those of an aggregate's children lie under the children's names.
+    """
+    named = [(capture, None if capture.task is opened.task else capture.task.metadata.name) for capture in captures]
+    parts = [capture.samples(name) for capture, name in named]
     known = [part for part in parts if part is not None]
-    return gather(known) if len(known) == len(parts) else None
-
-
-def _predicted(opened: OpenTask, captures: list[Capture]) -> dict[str, Predicted]:
-    """Return what was predicted, by the strata of the samples."""
-    if opened.parts[0] is opened.task:
-        return captures[0].predicted()
-    return {name: one for c in captures for name, one in c.predicted(c.task.metadata.name).items()}
+    predicted = {stratum: one for capture, name in named for stratum, one in capture.predicted(name).items()}
+    return gather(known) if len(known) == len(parts) else None, predicted
 
 
 def _measurement(case: Case, result: "TaskResult", samples: Samples | None) -> Measurement:

@@ -12,7 +12,7 @@ from touchstone.errors import ModelError
 from touchstone.measuring.case import OpenCase, Progress, evaluate, keep_result, measure_opened, rankings_key
 from touchstone.models.base import OpenPipeline, make_meta
 from touchstone.records.cases import Case
-from touchstone.records.outcomes import OF_ANOTHER_COMPUTATION, Outcome, Stage
+from touchstone.records.outcomes import OF_ANOTHER_COMPUTATION, Measurement, ModelIdentity, Outcome, Stage
 from touchstone.records.rankings import Ranking, decode_rankings, encode_rankings
 from touchstone.store.folder import RANKINGS, Store
 from touchstone.tasks.opening import OpenTask, open_task
@@ -73,13 +73,7 @@ def _of_both(model: OpenPipeline, first: _Retrieved, second: Outcome, loaded: fl
     _, _, reranker = model.models
     phases = {name: first.phases.get(name, 0.0) + second.phases.get(name, 0.0)
               for name in ("model", "encode", "rerank", "score")}  # fmt: skip
-    last = Stage(
-        alias=reranker.alias,
-        model=second.identity.name,
-        fingerprint=second.identity.fingerprint,
-        metric=second.measurement.metric,
-        score=second.measurement.score,
-    )
+    last = _stage(reranker.alias, second.identity, second.measurement)
     known = first.encoded is not None and second.encoded is not None
     return replace(
         second,
@@ -119,7 +113,7 @@ def _retrieve(case: Case, opened: OpenTask, model: OpenPipeline, store: Store, p
     store.put(RANKINGS, key, partial(encode_rankings, measured.rankings))
     outcome = measured.outcome
     return _Retrieved(
-        stage=_first(model, outcome.measurement.metric, outcome.measurement.score),
+        stage=_stage(model.models[1].alias, model.retriever, outcome.measurement),
         result=measured.result,
         meta=measured.meta,
         rankings=measured.rankings,
@@ -140,9 +134,8 @@ def _score_again(
     named = ModelMeta.create_empty({"name": model.retriever.name, "revision": model.retriever.revision})
     meta = make_meta(named, model.retriever, retriever)
     evaluated = evaluate(case, opened, _Found(rankings, meta), {})
-    scores = evaluated.measurement
     return _Retrieved(
-        stage=replace(_first(model, scores.metric, scores.score), reused=reused),
+        stage=replace(_stage(retriever.alias, model.retriever, evaluated.measurement), reused=reused),
         result=evaluated.result,
         meta=meta,
         rankings=rankings,
@@ -152,10 +145,8 @@ def _score_again(
     )
 
 
-def _first(model: OpenPipeline, metric: str, score: float) -> Stage:
-    identity = model.retriever
-    alias = model.models[1].alias
-    return Stage(alias=alias, model=identity.name, fingerprint=identity.fingerprint, metric=metric, score=score)
+def _stage(alias: str, who: ModelIdentity, measured: Measurement) -> Stage:
+    return Stage(alias=alias, model=who.name, fingerprint=who.fingerprint, metric=measured.metric, score=measured.score)
 
 
 class _Found:

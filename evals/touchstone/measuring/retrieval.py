@@ -14,17 +14,13 @@ import numpy as np
 from touchstone import seams
 from touchstone.measuring.search import Search, in_order
 from touchstone.records.rankings import Ranking
-from touchstone.task_types.query_scores import Judgements, all_metrics, confidences, judge
+from touchstone.task_types.query_scores import PER_QUERY, Judgements, all_metrics, confidences, judge
 
 if TYPE_CHECKING:
     from mteb import AbsTask
     from mteb.types import ScoresDict
 
     from touchstone.metrics.resampling import Floats
-
-
-# What `make_score_dict` of mteb's calls the means over queries, and their names of one metric at one depth.
-NAMES = {"ndcg": "NDCG", "_map": "MAP", "recall": "Recall", "precision": "P", "mrr": "MRR", "hit_rate": "HitRate"}
 
 
 @contextmanager
@@ -219,9 +215,11 @@ def _score(task: Any, ranking: Ranking, judgements: Judgements) -> dict[str, dic
             for kind, confidence in sure.items()
         }
 
+    # `make_score_dict` calls one of them _map, for a function of Python is called map.
+    names = {"_map" if name == "map" else name: theirs for name, (theirs, _) in PER_QUERY.items()}
     return {
-        **{ours: {name: rounded[name] for name in (f"{theirs}@{depth}" for depth in depths)}
-           for ours, theirs in NAMES.items()},
+        **{ours: {at: rounded[at] for at in (f"{theirs}@{depth}" for depth in depths)}
+           for ours, theirs in names.items()},
         "naucs": abstain("NDCG", "MAP", "Recall", "P"),
         "naucs_mrr": abstain("MRR"),
     }  # fmt: skip

@@ -70,7 +70,8 @@ class Search:
             ModelError: a score is not a number.
         """
         placed = self._place(documents)
-        for rows, columns in self._blocks(len(self._queries), len(placed), cut=_can_be_cut(self._queries, placed)):
+        plain = _is_plain(self._queries) and _is_plain(placed)
+        for rows, columns in self._blocks(len(self._queries), len(placed), cut=plain):
             whole = rows == slice(0, len(self._queries)), columns == slice(0, len(placed))
             scores = self._score(
                 self._queries if whole[0] else self._queries[rows], placed if whole[1] else placed[columns]
@@ -195,7 +196,3 @@ def _is_plain(embeddings: Any) -> bool:
     import torch
 
     return isinstance(embeddings, torch.Tensor) and embeddings.ndim == 2 and embeddings.layout == torch.strided
-
-
-def _can_be_cut(*sides: Any) -> bool:
-    return all(map(_is_plain, sides))

@@ -2,11 +2,10 @@
 
 Map:
     ranking: nDCG, average precision, reciprocal rank, recall, precision, hit rate of ranked documents.
-    labels: accuracy and F1 of classes; average precision; F1 of several labels per sample.
+    labels: accuracy and F1 of classes (of matched sentences, too); average precision; F1 of several labels per sample.
     pairs: best accuracy over the thresholds of a similarity.
     correlation: Spearman, Kendall.
     clustering: homogeneity, completeness, V-measure, adjusted mutual information.
-    bitext: F1 of matched sentences.
     resampling: what the others share: checked input, and one value for each vector of weights.
 """
 

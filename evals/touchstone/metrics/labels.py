@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from touchstone.metrics import Undefined
-from touchstone.metrics.resampling import Floats, Value, codes, indicators, mean, numbers, over_resamples, ratio
+from touchstone.metrics.resampling import Floats, Value, codes, indicators, numbers, over_resamples, ratio
 
 Average: TypeAlias = Literal["macro", "weighted"]
 
@@ -18,7 +18,8 @@ Average: TypeAlias = Literal["macro", "weighted"]
 def accuracy(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None) -> Value:
     """Share of samples whose predicted class is the gold one."""
     _, (truth, guess) = codes(gold, predicted)
-    return mean(truth == guess, weights)
+    right = truth == guess
+    return over_resamples(lambda count: float(count @ right / count.sum()), len(right), weights)
 
 
 def f1(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None, *, average: Average) -> Value:

@@ -40,12 +40,6 @@ def over_resamples(one: Callable[[Floats], float], size: int, weights: ArrayLike
     return np.fromiter((one(row) for row in counts), np.float64, len(counts))
 
 
-def mean(values: ArrayLike, weights: ArrayLike | None) -> Value:
-    """Average one value per sample (n,) for each vector of weights."""
-    samples = np.asarray(values, dtype=np.float64)
-    return over_resamples(lambda count: float(count @ samples / count.sum()), len(samples), weights)
-
-
 def numbers(*columns: ArrayLike, ndim: int = 1) -> tuple[Floats, ...]:
     """Return columns as float64 arrays of one shape.
 

@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-from typing import Any, ClassVar, Literal
+from typing import Literal
 
+from touchstone.files.validation import Strict
 from touchstone.records.outcomes import Measurement, Of, Settings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
+class Baseline(Strict):
     """One entry of a baseline file. A *recorded* entry has a fingerprint; an *imported* one has none.
 
     ``source`` says where the number is from, ``recorded`` on which day, ``env`` with which library versions;
@@ -35,8 +36,6 @@ class Baseline:
     fingerprint = Of[str | None]()
     settings = Of[Settings]()
 
-    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
-
     def __post_init__(self) -> None:
         for name, score in {"score": self.score, **self.subsets}.items():
             if not -1 <= score <= 1:
@@ -50,10 +49,8 @@ class Baseline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BaselineFile:
+class BaselineFile(Strict):
     """A whole ``<alias>.json``: the model that the numbers belong to, and its entries by `Case.key`."""
-
-    __pydantic_config__: ClassVar[Any] = {"extra": "forbid"}
 
     schema: Literal[1] = 1
     model: str

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Literal, Protocol, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast
 
 OutcomeWord = Literal["passed", "failed", "error", "not measured"]
 # What is said where an earlier outcome was taken, and then another process found out that it does not hold.
@@ -52,21 +52,13 @@ class Measurement:
 T = TypeVar("T")
 
 
-class Holder(Protocol):
-    """What has a measurement, or none."""
-
-    @property
-    def measurement(self) -> Any:
-        """The measurement, or None."""
-
-
 class Of(Generic[T]):
     """Attribute of the measurement inside an object, by the same name; None where there is no measurement."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, holder: Holder | None, owner: type | None = None) -> T:
+    def __get__(self, holder: Any, owner: type | None = None) -> T:
         measurement = None if holder is None else holder.measurement
         return cast(T, None if measurement is None else getattr(measurement, self._name))
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.errors import TouchstoneError, first_line
-from touchstone.files.writing import write_atomically
 
 Column = NDArray[Any]
+# Those of `Samples` that are arrays.
+COLUMNS = ("stratum", "id", "value", "prediction", "gold")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,25 +44,25 @@ class Samples:
         """Return the row numbers of each stratum."""
         return {str(name): np.flatnonzero(self.stratum == name) for name in np.unique(self.stratum)}
 
+    def take(self, rows: NDArray[np.intp]) -> "Samples":
+        """Return some rows, in the order given."""
+        columns: dict[str, Any] = {
+            name: getattr(self, name)[rows] for name in COLUMNS if getattr(self, name) is not None
+        }
+        return replace(self, top=None if self.top is None else [self.top[row] for row in rows.tolist()], **columns)
+
 
 def gather(parts: Sequence[Samples]) -> Samples:
     """Put the samples of several strata of one case together, in the order that makes the file canonical."""
     first = parts[0]
-    order = np.lexsort((_joined(parts, "id"), _joined(parts, "stratum")))
     columns: dict[str, Any] = {
-        name: _joined(parts, name)[order]
-        for name in ("stratum", "id", "value", "prediction", "gold")
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in COLUMNS
         if getattr(first, name) is not None
     }
-    if first.top is not None:
-        tops = [top for part in parts for top in part.top or ()]
-        columns["top"] = [tops[index] for index in order]
-    return Samples(type=first.type, metric=first.metric, **columns)
-
-
-def write_samples(path: Path, samples: Samples) -> None:
-    """Write samples as `encode_samples` has them."""
-    write_atomically(path, encode_samples(samples))
+    top = None if first.top is None else [top for part in parts for top in part.top or ()]
+    whole = replace(first, top=top, **columns)
+    return whole.take(np.lexsort((whole.id, whole.stratum)))
 
 
 def encode_samples(samples: Samples) -> bytes:
@@ -100,7 +101,7 @@ def encode_samples(samples: Samples) -> bytes:
 
 
 def read_samples(path: Path) -> Samples:
-    """Read what `write_samples` wrote.
+    """Read a file of what `encode_samples` returned.
 
     Raises:
         TouchstoneError: the file is damaged or is not one of ours.
@@ -139,10 +140,6 @@ def _rows_of(flat: Any, width: int) -> Any:
     return flat if width == 1 else pa.ListArray.from_arrays(pa.array(range(0, len(flat) + 1, width), pa.int32()), flat)
 
 
-def _joined(parts: Sequence[Samples], name: str) -> Column:
-    return np.concatenate([getattr(part, name) for part in parts])
-
-
 def _narrow(column: Column) -> Any:
     """Return the narrowest type that holds every number exactly: similarities are 32-bit to begin with."""
     if column.dtype.kind == "f":
@@ -170,11 +167,4 @@ SHOWN = 5
 
 def restrict(reference: Samples, candidate: Samples) -> Samples:
     """Keep the strata that the candidate ran: a run of some subsets is compared with the same ones."""
-    kept = np.isin(reference.stratum, np.unique(candidate.stratum))
-    columns = {
-        name: getattr(reference, name)[kept]
-        for name in ("stratum", "id", "value", "prediction", "gold")
-        if getattr(reference, name) is not None
-    }
-    top = None if reference.top is None else [reference.top[row] for row in np.flatnonzero(kept).tolist()]
-    return Samples(type=reference.type, metric=reference.metric, top=top, **columns)
+    return reference.take(np.flatnonzero(np.isin(reference.stratum, np.unique(candidate.stratum))))

@@ -7,7 +7,6 @@ from markupsafe import Markup
 
 from touchstone.formatting import points, signed_points
 
-HEIGHT = 18
 NICE = (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10)
 
 

@@ -1,6 +1,5 @@
 """The run record as JSON: the contract that other tools read, and the schema that says what is in it."""
 
-from importlib.resources import files
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -9,8 +8,6 @@ from touchstone.files.writing import to_json
 from touchstone.records.flat import flat_twin, flatten
 from touchstone.records.runs import Run
 from touchstone.report.formats import ReportFormat
-
-SCHEMA = "run.schema.json"
 
 
 def render_json(run: Run) -> str:
@@ -22,11 +19,6 @@ FORMAT = ReportFormat(name=".json", render=lambda run, _: render_json(run))
 
 
 def make_schema() -> dict[str, Any]:
-    """Work out the JSON Schema of a run record, draft 2020-12, from the classes that are one."""
+    """Work out the JSON Schema of a run record, draft 2020-12, from its classes: ``run.schema.json``."""
     found = TypeAdapter(flat_twin(Run)).json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
-
-
-def read_schema() -> str:
-    """Return the JSON Schema as it is shipped."""
-    return files("touchstone.report").joinpath(SCHEMA).read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """Models side by side: task by task, with the averages that a leaderboard shows."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
@@ -14,44 +14,39 @@ from touchstone.task_types.registry import find_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mean:
-    """The means of one model over the tasks that all have, overall and by type, as fractions; None without any task.
+class Average:
+    """The mean over ``tasks`` tasks and over those of each type, as fractions; None where there is no task.
 
-    ``by_types`` is the mean over the means of types; ``missing`` are tasks that another model has and this one has not.
+    ``missing`` are tasks without a score; on a `Board` all those that another model has.
     """
 
-    overall: float | None
-    by_types: float | None
+    tasks: int
+    average: float | None
     by_type: Mapping[str, float]
     missing: tuple[str, ...]
+
+    @property
+    def by_types(self) -> float | None:
+        """The mean over the means of types."""
+        return fmean(self.by_type.values()) if self.by_type else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
     """Scores by task and then by model; ``types`` has the type of each task, by which tasks are in order.
 
-    ``shared`` counts the tasks that the means are over: means over other tasks say nothing of the models.
+    ``means`` are over the ``shared`` tasks that all models have: means over other tasks say nothing of the models.
     """
 
     models: tuple[str, ...]
     types: Mapping[str, str]
     scores: Mapping[str, Mapping[str, float]]
-    means: Mapping[str, Mean]
+    means: Mapping[str, Average]
     shared: int
 
 
 AGGREGATE, CHILDREN = "CQADupstackRetrieval", "CQADupstack"
 Metrics = Literal["main", "published"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Average:
-    """The mean over ``tasks`` tasks and over those of each type, as fractions; None where there is no task."""
-
-    tasks: int
-    average: float | None
-    by_type: Mapping[str, float]
-    missing: tuple[str, ...]
 
 
 def side_by_side(run: Run) -> Board | None:
@@ -69,7 +64,13 @@ def side_by_side(run: Run) -> Board | None:
         models=models,
         types=types,
         scores={key: {m: entries[m][key].baseline.score for m in models if key in entries[m]} for key in types},
-        means={model: _mean(entries[model], tasks, types) for model in models},
+        means={
+            model: replace(
+                average(entries[model], tasks, "main", whole=True),
+                missing=tuple(key for key in types if key not in entries[model]),
+            )
+            for model in models
+        },
         shared=len(tasks),
     )
 
@@ -82,16 +83,6 @@ def _entries(model: str, records: Sequence[Record], run: Run) -> dict[str, Refer
         for r in records
         if r.alias == model
     }
-
-
-def _mean(entries: Mapping[str, Reference], tasks: Sequence[TaskInfo], every: Iterable[str]) -> Mean:
-    found = average(entries, tasks, "main", whole=True)
-    return Mean(
-        overall=found.average,
-        by_types=fmean(found.by_type.values()) if found.by_type else None,
-        by_type=found.by_type,
-        missing=tuple(key for key in every if key not in entries),
-    )
 
 
 def average(entries: Mapping[str, Reference], tasks: Sequence[TaskInfo], metrics: Metrics, *, whole: bool) -> Average:

@@ -62,16 +62,11 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """What a filter of the table offers."""
-
-    name: str
-    values: Sequence[str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Everything that the template shows. ``called`` is what each alias stands for, where it is another text."""
+    """Everything that the template shows. ``called`` is what each alias stands for, where it is another text.
+
+    ``choices`` are what the filters of the table offer, by the filter's name.
+    """
 
     run: Run
     summary: Summary
@@ -82,7 +77,7 @@ class Page:
     look: Sequence[Shot]
     rest: Sequence[Shot]
     groups: Sequence[Group]
-    choices: Sequence[Choice]
+    choices: Mapping[str, Sequence[str]]
     axis: Markup
     marks: Mapping[str, bool]
     lines: int
@@ -213,24 +208,23 @@ def _groups(cases: Sequence[Shot], suites: Sequence[SuiteVerdict]) -> list[Group
                 score=score,
                 baseline=baseline,
                 delta=delta,
-                chart=None
-                if score is None
-                else charts.dumbbell(baseline, score, f"{name}: {_change(baseline, score)}"),
+                chart=None if score is None else _dumbbell(name, baseline, score),
                 interval=None if interval is None else interval[1:],
             )
         )
     return sorted(groups, key=lambda group: (group.delta is None, group.delta or 0.0))
 
 
-def _change(baseline: float | None, score: float) -> str:
-    return points(score) if baseline is None else f"{points(baseline)} → {points(score)}"
+def _dumbbell(name: str, baseline: float | None, score: float) -> Markup:
+    was = "" if baseline is None else f"{points(baseline)} → "
+    return charts.dumbbell(baseline, score, f"{name}: {was}{points(score)}")
 
 
-def _choices(cases: Sequence[Shot]) -> list[Choice]:
+def _choices(cases: Sequence[Shot]) -> dict[str, list[str]]:
     columns = {
         "verdict": [shot.word for shot in cases],
         "type": [shot.record.type for shot in cases],
         "language": [code for shot in cases for code in shot.record.languages],
         "model": [shot.record.alias for shot in cases],
     }
-    return [Choice(name=name, values=sorted(set(values))) for name, values in columns.items()]
+    return {name: sorted(set(values)) for name, values in columns.items()}

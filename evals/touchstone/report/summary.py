@@ -29,11 +29,6 @@ class Summary:
     devices: Sequence[str]
     reused: int = 0
 
-    @property
-    def ok(self) -> bool:
-        """Whether every case was measured and passed."""
-        return self.counts.get("passed", 0) == sum(self.counts.values())
-
 
 def summarize(records: Sequence[Record]) -> Summary:
     """Sum up records; their order does not matter."""

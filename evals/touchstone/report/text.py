@@ -1,6 +1,6 @@
 """The end of a run in the terminal: a table per model, and where the time went."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from io import StringIO
 
 from rich.console import Console
@@ -16,9 +16,10 @@ from touchstone.report.leaderboard import Board
 from touchstone.report.summary import Summary, closing, verdict_word, why
 
 
-def open_console(out: StringIO, *, width: int, color: bool) -> Console:
-    """Return what draws on ``out``, as many columns wide."""
-    return Console(
+def draw(parts: Iterable[Table | Text], *, width: int, color: bool) -> list[str]:
+    """Return the lines of what is drawn, as many columns wide, without the blanks that fill them up."""
+    out = StringIO()
+    console = Console(
         file=out,
         width=width,
         force_terminal=color,
@@ -26,10 +27,8 @@ def open_console(out: StringIO, *, width: int, color: bool) -> Console:
         highlight=False,
         legacy_windows=False,
     )
-
-
-def drawn(out: StringIO) -> list[str]:
-    """Return the lines that were drawn, without the blanks that fill them up."""
+    for part in parts:
+        console.print(part, end="" if isinstance(part, Table) else "\n")
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
@@ -55,40 +54,33 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
         width: of the terminal, in columns.
         color: whether the terminal shows colours.
     """
-    out = StringIO()
-    console = open_console(out, width=width, color=color)
+    parts: list[Table | Text] = []
+    wide = Console(width=2 * width, legacy_windows=False)
     for alias, records in summary.by_model.items():
         table = _table(alias, records, _bars(records) if color else [])
-        if Measurement.get(console, console.options.update(max_width=2 * width), table).maximum > width:
+        if Measurement.get(wide, wide.options, table).maximum > width:
             table = _table(alias, records, [])
-        console.print(table, end="")
-        for record in records:
-            if record.stages:
-                console.print(Text(_stages(record)))
+        parts += [table, *(Text(_stages(record)) for record in records if record.stages)]
     for record in summary.look:
         if record.outcome in ("passed", "not measured"):
-            console.print(Text(f"{record.case} {verdict_word(record)}: {why(record)}"))
-    console.print(Text(closing(summary)))
-    return "\n".join(drawn(out)) + "\n"
+            parts.append(Text(f"{record.case} {verdict_word(record)}: {why(record)}"))
+    return "\n".join(draw([*parts, Text(closing(summary))], width=width, color=color)) + "\n"
 
 
 def render_board(board: Board, *, width: int) -> str:
     """Return models side by side: their means, and a row for each task under the mean of its type."""
-    out = StringIO()
-    console = open_console(out, width=width, color=False)
     table = Table(box=None, pad_edge=False)
     table.add_column("", overflow="fold")
     for model in board.models:
         table.add_column(Text(model), justify="right", overflow="fold")
     means = [board.means[model] for model in board.models]
-    table.add_row(f"mean over tasks ({board.shared})", *(_mean(one.overall) for one in means))
+    table.add_row(f"mean over tasks ({board.shared})", *(_mean(one.average) for one in means))
     table.add_row("mean over their types", *(_mean(one.by_types) for one in means))
     for kind in dict.fromkeys(board.types.values()):
         table.add_row(Text(kind), *(_mean(one.by_type.get(kind)) for one in means))
         for task in (task for task, of in board.types.items() if of == kind):
             table.add_row(Text(f"  {task}"), *(_mean(board.scores[task].get(model)) for model in board.models))
-    console.print(table, end="")
-    lines = drawn(out) + [
+    lines = draw([table], width=width, color=False) + [
         f"{model} has no score for {len(mean.missing)} of the tasks, which are in no mean"
         for model, mean in zip(board.models, means, strict=True)
         if mean.missing

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import StringIO
 
 from rich.table import Table
 from rich.text import Text
@@ -10,8 +9,7 @@ from rich.text import Text
 from touchstone.formatting import points, signed_points
 from touchstone.records.names import baseline_key
 from touchstone.records.runs import Run
-from touchstone.records.verdicts import VerdictWord
-from touchstone.report.text import drawn, open_console
+from touchstone.report.text import draw
 
 # A repetition of the same measurement moves a score by less: half a tenth of a point.
 MOVED = 5e-4
@@ -25,7 +23,6 @@ class Point:
     commit: str | None
     score: float
     fingerprint: str | None
-    verdict: VerdictWord | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,13 +54,7 @@ def trace(runs: Iterable[Run]) -> Mapping[Key, Line]:
             if record.score is None or record.error is not None:
                 continue
             key = (record.alias, baseline_key(record.task, record.limit), record.metric)
-            point = Point(
-                started=run.started,
-                commit=run.commit,
-                score=record.score,
-                fingerprint=record.fingerprint,
-                verdict=record.verdict,
-            )
+            point = Point(started=run.started, commit=run.commit, score=record.score, fingerprint=record.fingerprint)
             points.setdefault(key, []).append(point)
             types[key] = record.type
     return {
@@ -85,21 +76,18 @@ def render_trend(lines: Iterable[Line], *, width: int, color: bool) -> str:
         width: of the terminal, in columns.
         color: whether the terminal shows colours.
     """
-    out = StringIO()
-    console = open_console(out, width=width, color=color)
     found = list(lines)
-    console.print(_table(found), end="")
+    parts: list[Table | Text] = [_table(found)]
     moved = [line for line in found if line.moves]
     if moved:
-        console.print(Text("\nmoved", style="bold"))
+        parts.append(Text("\nmoved", style="bold"))
     for line in moved:
-        console.print(Text(f"{line.alias}:{line.key} {line.metric}"))
+        parts.append(Text(f"{line.alias}:{line.key} {line.metric}"))
         left_out = len(line.moves) - MOVES
         if left_out > 0:
-            console.print(Text(f"  {left_out} earlier moves are left out"))
-        for index in line.moves[-MOVES:]:
-            console.print(_move(line, index))
-    return "\n".join(drawn(out))
+            parts.append(Text(f"  {left_out} earlier moves are left out"))
+        parts += [_move(line, index) for index in line.moves[-MOVES:]]
+    return "\n".join(draw(parts, width=width, color=color))
 
 
 def blocks(scores: Sequence[float]) -> str:

@@ -31,15 +31,20 @@ def visible_devices(environ: Mapping[str, str]) -> tuple[str, ...]:
         names = [name.strip() for name in chosen.split(",")]
         # CUDA itself stops at the first name that is none.
         return tuple(takewhile(lambda name: name and not name.startswith("-"), names))
+    count = sum(line.startswith("GPU ") for line in _ask_driver("-L"))
+    return tuple(str(number) for number in range(count))
+
+
+def _ask_driver(*questions: str) -> list[str]:
+    """Return the lines that the driver's own tool prints; none without it, or where it hangs."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
-        return ()
+        return []
     try:
-        listed = subprocess.run([tool, "-L"], capture_output=True, text=True, timeout=30, check=False)
+        said = subprocess.run([tool, *questions], capture_output=True, text=True, timeout=30, check=False)
     except subprocess.TimeoutExpired:  # a driver that hangs has no device to give
-        return ()
-    count = sum(line.startswith("GPU ") for line in listed.stdout.splitlines())
-    return tuple(str(number) for number in range(count))
+        return []
+    return said.stdout.splitlines()
 
 
 def name_devices(environ: Mapping[str, str], system: str) -> str:
@@ -51,12 +56,7 @@ def name_devices(environ: Mapping[str, str], system: str) -> str:
     """
     if not visible_devices(environ):
         return "mps or cpu" if system == "Darwin" else "cpu"
-    tool = shutil.which("nvidia-smi")
-    if tool is None:
-        return "cuda"
-    asked = [tool, "--query-gpu=name", "--format=csv,noheader"]
-    listed = subprocess.run(asked, capture_output=True, text=True, timeout=30, check=False)
-    return " + ".join(sorted(set(listed.stdout.splitlines()))) or "cuda"
+    return " + ".join(sorted(set(_ask_driver("--query-gpu=name", "--format=csv,noheader")))) or "cuda"
 
 
 def device_of_worker(worker: str, devices: Sequence[str]) -> str | None:

@@ -45,15 +45,13 @@ class Sight:
     """Inputs of an estimate.
 
     ``timings`` are of earlier runs, oldest first, ``workloads`` by case id. ``devices`` and ``reads`` are by alias:
-    cpu, cuda, mps or api, and what a model reads. ``fingerprints``, by alias, are of those models where they are known.
-    ``known`` are the ids of cases whose outcome is in the store already.
+    cpu, cuda, mps or api, and what a model reads. ``known`` are the ids of cases whose outcome is in the store already.
     """
 
     timings: Sequence[Timing] = ()
     workloads: Mapping[str, Workload | None]
     devices: Mapping[str, str]
     reads: Mapping[str, Reads]
-    fingerprints: Mapping[str, str]
     known: Collection[str] = frozenset()
 
 
@@ -79,13 +77,13 @@ def estimate(cases: Sequence[Case], sight: Sight) -> dict[str, Estimate]:
     The first that is known of: the case's own timings; those of other models on its task, by how much faster this one
     is on tasks that both ran; the amount of its text, at the speed of its model here; the mean of its task type.
     """
-    by_task = _by_task(sight.timings)
-    timed = {case.id: own for case in cases if (own := _own(case, sight, by_task)) is not None}
-    speeds = _speeds(cases, sight, timed)
-    factors = _factors(sight.timings)
+    by_place = _by_place(sight.timings)
+    timed = {case.id: own for case in cases if (own := _own(case, sight, by_place)) is not None}
+    speeds = _speeds(cases, sight, by_place)
+    factors = _factors(by_place)
     found: dict[str, Estimate] = {}
     for case in cases:
-        other = _by_others(case, sight, by_task, factors)
+        other = _by_others(case, sight, by_place, factors)
         amount = _amount(case, sight)
         if case.id in sight.known:
             found[case.id] = Estimate(seconds=0.0, basis="in the store")
@@ -119,10 +117,11 @@ def _timing(record: Record) -> Timing:
 # What took less, in seconds, says nothing about how fast a model is.
 SHORTEST = 1e-3
 Place = tuple[str, int | None, str]
+# Timings by task, limit and device, and then by alias.
+ByPlace = Mapping[Place, Mapping[str, Sequence[Timing]]]
 
 
-def _by_task(timings: Iterable[Timing]) -> dict[Place, dict[str, list[Timing]]]:
-    """Sort timings by task, limit and device, and then by alias."""
+def _by_place(timings: Iterable[Timing]) -> ByPlace:
     found: dict[Place, dict[str, list[Timing]]] = {}
     for timing in timings:
         place = (timing.task, timing.limit, timing.device)
@@ -134,23 +133,20 @@ def _place(case: Case, sight: Sight) -> Place:
     return case.task.name, case.limit, sight.devices.get(case.alias, "cpu")
 
 
-def _own(case: Case, sight: Sight, by_task: Mapping[Place, Mapping[str, Sequence[Timing]]]) -> float | None:
-    """Return the median over the same weights; of other weights under the same alias the longest.
+def _own(case: Case, sight: Sight, by_place: ByPlace) -> float | None:
+    """Return the median over the weights of the newest run.
 
     What a run encodes is kept for the next one of the same weights: only the first of these was slow.
     """
-    timings = by_task.get(_place(case, sight), {}).get(case.alias, ())
-    if not timings:
-        return None
-    now = sight.fingerprints.get(case.alias, timings[-1].fingerprint)
-    same = [timing.seconds for timing in timings if timing.fingerprint == now]
-    return median(same) if same else max(timing.seconds for timing in timings)
+    timings = by_place.get(_place(case, sight), {}).get(case.alias, ())
+    same = [timing.seconds for timing in timings if timing.fingerprint == timings[-1].fingerprint]
+    return median(same) if same else None
 
 
-def _factors(timings: Sequence[Timing]) -> dict[tuple[str, str, str], float]:
+def _factors(by_place: ByPlace) -> dict[tuple[str, str, str], float]:
     """Return how much longer one model takes than another on the same device: the median over tasks that both ran."""
     ratios: dict[tuple[str, str, str], list[float]] = {}
-    for (_, _, device), by_alias in _by_task(timings).items():
+    for (_, _, device), by_alias in by_place.items():
         longest = {alias: max(timing.seconds for timing in found) for alias, found in by_alias.items()}
         for one, seconds in longest.items():
             for other, base in longest.items():
@@ -162,7 +158,7 @@ def _factors(timings: Sequence[Timing]) -> dict[tuple[str, str, str], float]:
 def _by_others(
     case: Case,
     sight: Sight,
-    by_task: Mapping[Place, Mapping[str, Sequence[Timing]]],
+    by_place: ByPlace,
     factors: Mapping[tuple[str, str, str], float],
 ) -> float | None:
     """Return the median over what other models took at their longest, when nothing of it was known; None without any.
@@ -172,7 +168,7 @@ def _by_others(
     place = _place(case, sight)
     found = [
         max(timing.seconds for timing in timings) * factors.get((case.alias, alias, place[2]), 1.0)
-        for alias, timings in by_task.get(place, {}).items()
+        for alias, timings in by_place.get(place, {}).items()
         if alias != case.alias
     ]
     return median(found) if found else None
@@ -188,17 +184,17 @@ def _amount(case: Case, sight: Sight) -> float | None:
     return {"texts": texts, "pairs": pairs, "both": texts + pairs}[sight.reads.get(case.alias, "texts")]
 
 
-def _speeds(cases: Sequence[Case], sight: Sight, timed: Mapping[str, float]) -> dict[str, float]:
+def _speeds(cases: Sequence[Case], sight: Sight, by_place: ByPlace) -> dict[str, float]:
     """Return each model's seconds a character: as measured, else that of the others here, else the default."""
     measured: dict[str, tuple[float, float]] = {}
     for case in cases:
         amount, load = _amount(case, sight), sight.workloads.get(case.id)
-        if case.id not in timed or not amount or load is None:
-            continue
-        cold = [t for t in sight.timings if _is_cold(t, case, load, sight)]
-        if cold:
+        timings = by_place.get(_place(case, sight), {}).get(case.alias, ())
+        # Those of which at least half of the texts were new.
+        cold = [t.seconds for t in timings if load and (t.encoded is None or t.encoded * 2 >= load.texts)]
+        if cold and amount:
             seconds, read = measured.get(case.alias, (0.0, 0.0))
-            measured[case.alias] = (seconds + max(timing.seconds for timing in cold), read + amount)
+            measured[case.alias] = (seconds + max(cold), read + amount)
     own = {alias: seconds / read for alias, (seconds, read) in measured.items() if seconds > 0}
     found = {}
     for alias in {case.alias for case in cases}:
@@ -207,12 +203,6 @@ def _speeds(cases: Sequence[Case], sight: Sight, timed: Mapping[str, float]) -> 
         default = median(others) if others else SECONDS_A_CHARACTER.get(device, SECONDS_A_CHARACTER["cpu"])
         found[alias] = own.get(alias, default)
     return found
-
-
-def _is_cold(timing: Timing, case: Case, load: Workload, sight: Sight) -> bool:
-    """Return True if a timing is of this case with at least half of its texts new."""
-    same = timing.alias == case.alias and (timing.task, timing.limit, timing.device) == _place(case, sight)
-    return same and (timing.encoded is None or timing.encoded * 2 >= load.texts)
 
 
 def _unknown(case: Case, cases: Sequence[Case], found: Mapping[str, Estimate]) -> Estimate:

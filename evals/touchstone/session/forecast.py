@@ -60,13 +60,7 @@ class Forecast:
         return end, lower_bound([job.seconds for job in jobs], workers)
 
 
-def make_forecast(
-    plan: Plan,
-    runs: Sequence[Run],
-    device: str,
-    known: Collection[str] = frozenset(),
-    fingerprints: Mapping[str, str] | None = None,
-) -> Forecast:
+def make_forecast(plan: Plan, runs: Sequence[Run], device: str, known: Collection[str] = frozenset()) -> Forecast:
     """Estimate the cases of a plan.
 
     Args:
@@ -74,7 +68,6 @@ def make_forecast(
         runs: of the store, oldest first.
         device: as typed; auto is the GPU where the driver or the environment says that there is one.
         known: the ids of cases whose outcome is in the store already: they take no time.
-        fingerprints: of the models, by alias, as far as they are known.
     """
     statistics = statistics_folder()
     place = device_kind(device) if device != "auto" else "cuda" if visible_devices(os.environ) else "cpu"
@@ -83,7 +76,6 @@ def make_forecast(
         workloads={case.id: None if case.id in known else find_workload(case, statistics) for case in plan.cases},
         devices={alias: "api" if kind_of(model).served else place for alias, model in plan.models.items()},
         reads={alias: kind_of(model).reads(model) for alias, model in plan.models.items()},
-        fingerprints=fingerprints or {},
         known=known,
     )
     return Forecast(cases=plan.cases, estimates=estimate(plan.cases, sight), loading=find_loading(runs))

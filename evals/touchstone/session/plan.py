@@ -13,7 +13,7 @@ from touchstone.config.suites import NamedSuite, load_suite
 from touchstone.encoding.prompts import check_names
 from touchstone.errors import ConfigError, suggest
 from touchstone.models.kinds import kind_of
-from touchstone.records.cases import Case, Policy, Source, TaskInfo
+from touchstone.records.cases import Case, Source, TaskInfo
 from touchstone.tasks.catalog import find_tasks, known_tasks
 
 
@@ -186,15 +186,10 @@ def _make_case(alias: str, task: TaskInfo, suite: NamedSuite, options: Options) 
         task=task,
         suite=suite.name,
         source=options.source or suite.suite.source or Source(),
-        policy=_policy(task, suite, options),
+        policy=options.override(suite.suite.gate.policy(task.name, task.type)),  # what was typed wins
         limit=suite.suite.limit if options.limit is None else options.limit,
         stage_folders=suite.suite.stage_folders,
     )
-
-
-def _policy(task: TaskInfo, suite: NamedSuite, options: Options) -> Policy:
-    """Return how a task is judged: what was typed wins over what the suite says."""
-    return options.override(suite.suite.gate.policy(task.name, task.type))
 
 
 def _add(cases: dict[str, Case], case: Case) -> None:

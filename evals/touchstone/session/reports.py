@@ -26,14 +26,10 @@ def write_report(target: Target, run: Run, store: Path, merged: Sequence[Run] = 
     """
     if not target.format.history:
         return target.write(run, ())
-    history, notes = _past(store)
+    notes: tuple[str, ...] = ()
+    try:
+        history = load_runs(store, HISTORY)
+    except BaselineError as error:  # it takes the lines over time with it, and nothing else
+        history, notes = (), (f"no lines over past runs in the report: {error}",)
     known = {(one.started, one.suite): one for one in (*history, *merged)}
     return (*target.write(run, tuple(known.values())), *notes)
-
-
-def _past(store: Path) -> tuple[tuple[Run, ...], tuple[str, ...]]:
-    """Read past runs; one that is damaged takes the lines over time with it, and nothing else."""
-    try:
-        return load_runs(store, HISTORY), ()
-    except BaselineError as error:
-        return (), (f"no lines over past runs in the report: {error}",)

@@ -9,7 +9,7 @@ import json
 import os
 import platform
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
@@ -43,6 +43,17 @@ NOT_COMPUTING = {"python", "platform", "touchstone-evals"}
 PLUGINS = "plugins"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suites:
+    """What the cases of a run came to, model by model."""
+
+    suites: tuple[SuiteVerdict, ...]
+
+
+# Where each kind of what is known lies in the store.
+KEPT: Mapping[type[Any], str] = {Outcome: OUTCOMES, Verdict: VERDICTS, Suites: VERDICTS, Shown: EXAMPLES}
+
+
 class Known:
     """What a store knows of the cases of a run.
 
@@ -70,7 +81,7 @@ class Known:
             ModelError: the model's weights are not there, or are not the ones pinned.
         """
         key = self._keys[case.id] = self._make_key(case)  # its data may have changed since it was asked for
-        outcome = None if key is None else _read(Outcome, self._get(OUTCOMES, key))
+        outcome = None if key is None else self.recall(Outcome, key)
         if outcome is None:
             return None
         if outcome.samples_file is not None and self._store.read_samples(outcome.samples_file) is None:
@@ -91,7 +102,7 @@ class Known:
         """Cache the outcome of a case that `find` did not find."""
         key = self._keys.get(case.id)
         if key is not None:
-            self._put(OUTCOMES, key, asdict(replace(outcome, phases={})))
+            self.remember(key, replace(outcome, phases={}))
 
     def check_model(self, alias: str, measured: ModelIdentity) -> None:
         """Refuse to take what one model measured for what another one did, which had its alias when the run began.
@@ -109,37 +120,17 @@ class Known:
         content = self._store.read_samples(outcome.samples_file)
         return None if content is None else decode_samples(content, outcome.samples_file)
 
-    def find_verdict(self, key: Mapping[str, Any]) -> Verdict | None:
-        """Return what was decided before under a `verdict_key`."""
-        return _read(Verdict, self._get(VERDICTS, key))
+    def recall(self, kind: type[T], key: Mapping[str, Any]) -> T | None:
+        """Return the `Verdict`, `Shown` or `Suites` that was cached under its key; None for another version's shape."""
+        content = self._store.get(KEPT[kind], key)
+        try:
+            return None if content is None else TypeAdapter(kind).validate_python(json.loads(content))
+        except ValidationError:
+            return None
 
-    def find_examples(self, key: Mapping[str, Any]) -> Shown | None:
-        """Return the examples that were cached under an `examples_key`."""
-        return _read(Shown, self._get(EXAMPLES, key))
-
-    def keep_examples(self, key: Mapping[str, Any], shown: Shown) -> None:
-        """Cache the examples of a case."""
-        self._put(EXAMPLES, key, asdict(shown))
-
-    def find_suites(self, key: Mapping[str, Any]) -> tuple[SuiteVerdict, ...] | None:
-        """Return what all cases came to before, under a `suites_key`."""
-        content = self._get(VERDICTS, key)
-        return None if content is None else _read(tuple[SuiteVerdict, ...], content["suites"])
-
-    def keep_verdict(self, key: Mapping[str, Any], verdict: Verdict) -> None:
-        """Remember a decision."""
-        self._put(VERDICTS, key, asdict(verdict))
-
-    def keep_suites(self, key: Mapping[str, Any], suites: tuple[SuiteVerdict, ...]) -> None:
-        """Remember what all cases came to."""
-        self._put(VERDICTS, key, {"suites": [asdict(suite) for suite in suites]})
-
-    def _get(self, kind: str, key: Mapping[str, Any]) -> Any:
-        content = self._store.get(kind, key)
-        return None if content is None else json.loads(content)
-
-    def _put(self, kind: str, key: Mapping[str, Any], content: Mapping[str, Any]) -> None:
-        self._store.put(kind, key, to_json(dict(content)).encode())
+    def remember(self, key: Mapping[str, Any], what: Outcome | Verdict | Shown | Suites) -> None:
+        """Cache what `recall` is to give."""
+        self._store.put(KEPT[type(what)], key, to_json(asdict(what)).encode())
 
     def _make_key(self, case: Case) -> dict[str, Any] | None:
         model = self._models[case.alias]
@@ -249,13 +240,6 @@ def _name_device(asked: str) -> str:
 def _digest_outcome(outcome: Outcome) -> str:
     """Return the hash of an outcome, without how long it took and what of it was cached."""
     return _digest(asdict(replace(outcome, phases={}, encoded=None, reused=False)))
-
-
-def _read(kind: type[T], content: Any) -> T | None:
-    try:
-        return None if content is None else TypeAdapter(kind).validate_python(content)
-    except ValidationError:
-        return None  # of another version of its shape
 
 
 def _digest(value: Any) -> str:

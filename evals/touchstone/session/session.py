@@ -31,7 +31,7 @@ from touchstone.seams import TRIED, untried_mteb
 from touchstone.session.examples import show
 from touchstone.session.plan import Plan, find_cases
 from touchstone.session.reports import write_report
-from touchstone.session.reuse import PLUGINS, Known, examples_key, others_than_before, suites_key, verdict_key
+from touchstone.session.reuse import PLUGINS, Known, Suites, examples_key, others_than_before, suites_key, verdict_key
 from touchstone.store.folder import Store
 from touchstone.task_types.base import Predicted
 from touchstone.tasks.identity import watch_data
@@ -130,7 +130,7 @@ class Session:
             return comparison
         self.baselines.check_samples(reference)
         key = verdict_key(case, measured.outcome, comparison)
-        verdict = self.known.find_verdict(key)
+        verdict = self.known.recall(Verdict, key)
         if verdict is not None and verdict.word == "pass":
             return replace(comparison, key=key, verdict=verdict)
         samples = self.baselines.load_samples(reference)
@@ -150,10 +150,10 @@ class Session:
         if own is None or samples is None:
             return None
         key = examples_key(measured.outcome, reference)
-        known = self.known.find_examples(key) if measured.predicted is None else None
+        known = self.known.recall(Shown, key) if measured.predicted is None else None
         shown = known or show(own, samples, measured.predicted)
         if shown is not None and measured.predicted is not None:
-            self.known.keep_examples(key, shown)
+            self.known.remember(key, shown)
         return shown
 
     def _find_reference(self, case: Case) -> Reference | None:
@@ -171,7 +171,7 @@ class Session:
             return _accept(outcome, comparison.reference)
         verdict = judge(case, outcome, comparison)
         if comparison.key is not None and comparison.verdict is None:
-            self.known.keep_verdict(comparison.key, verdict)
+            self.known.remember(comparison.key, verdict)
         if verdict.word != "missing":
             return verdict
         if mode == "record":
@@ -256,11 +256,11 @@ class Session:
 
     def _judge_models(self, records: tuple[Record, ...]) -> tuple[SuiteVerdict, ...]:
         key = suites_key(records)
-        known = self.known.find_suites(key)
+        known = self.known.recall(Suites, key)
         if known is None:
-            known = judge_models(records)
-            self.known.keep_suites(key, known)
-        return known
+            known = Suites(suites=judge_models(records))
+            self.known.remember(key, known)
+        return known.suites
 
     def _write_baselines(self, run: Run) -> list[str]:
         mode = self.options.baseline
@@ -272,10 +272,7 @@ class Session:
         return [f"wrote {path}" for path in self.baselines.write(measured, self.env, self.store)]
 
     def _write_reports(self, run: Run) -> list[str]:
-        notes: list[str] = []
-        for target in self.targets:
-            notes += write_report(target, run, self.store.folder)
-        return notes
+        return [line for target in self.targets for line in write_report(target, run, self.store.folder)]
 
     def _how_to_repeat(self, case: Case) -> str:
         """Return the command that runs and judges this case alone."""

@@ -78,12 +78,6 @@ class FolderLayout:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def no_chance(metric: str, gold: Sequence[Sequence[Any]]) -> float | None:
-    """Return None: what guessing gets is not known."""
-    del metric, gold
-    return None
-
-
 def chance_of_nothing(metric: str, gold: Sequence[Sequence[Any]]) -> float | None:
     """Return 0: a score that only ordering or agreeing better than at random can raise."""
     del metric, gold
@@ -135,8 +129,6 @@ class TaskType:
         best_of: prefixes of the metrics of which one that begins with ``max_`` is the best.
         searches: what the task ranks: a whole corpus, or candidates that are given; None: nothing.
         examples: tasks of mteb's that stand for the type where prompts are shown, each with its role of text.
-        units: which samples depend on each other; None: not known.
-        slices: columns to show figures by.
         folder: how custom data lies in a folder; None: there can be none.
     """
 
@@ -148,7 +140,7 @@ class TaskType:
     sample_value: SampleValue | None = None
     tell: Callable[..., tuple[str | None, ...]] | None = None
     label_names: Callable[[Predicted], Mapping[str, str]] = lambda _: {}
-    chance: Callable[[str, Sequence[Sequence[Any]]], float | None] = no_chance
+    chance: Callable[[str, Sequence[Sequence[Any]]], float | None] = lambda _metric, _gold: None
     tolerance: float = TOLERANCE
     fitted_by: tuple[str, ...] = ()
     paired: bool = True
@@ -159,8 +151,6 @@ class TaskType:
     best_of: tuple[str, ...] = ()
     searches: Literal["corpus", "candidates"] | None = None
     examples: tuple[tuple[str, str, str | None], ...] = ()
-    units: Callable[[Predicted], Columns] | None = None
-    slices: Mapping[str, Callable[[Predicted], Column]] = field(default_factory=dict)
     folder: FolderLayout | None = None
 
     @property
@@ -186,18 +176,18 @@ def rows_of(names: Any, wanted: Collection[str]) -> dict[str, int]:
 
 
 def read_columns(
-    columns: Callable[[Any], Mapping[str, str]], rows_of_task: Callable[[Predicted], Any] = Predicted.rows
+    columns: Callable[[Predicted], Mapping[str, str]], rows_of_task: Callable[[Predicted], Any] = Predicted.rows
 ) -> Callable[[Predicted, set[str]], Texts]:
     """Return a reader of samples that are named by their texts.
 
     Args:
-        columns: returns the columns of a task's data by role, in the order in which they make the id.
+        columns: returns the columns of the data by role, in the order in which they make the id.
         rows_of_task: returns the rows that were evaluated.
     """
 
     def read(of: Predicted, wanted: set[str]) -> Texts:
         rows = rows_of_task(of)
-        texts = {role: rows[column][:] for role, column in columns(of.task).items()}
+        texts = {role: rows[column][:] for role, column in columns(of).items()}
         found = rows_of(text_ids(*texts.values()), wanted)
         return {id_: {role: shorten(str(column[row]), LONGEST_TEXT) for role, column in texts.items()}
                 for id_, row in found.items()}  # fmt: skip

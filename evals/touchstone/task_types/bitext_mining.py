@@ -1,20 +1,20 @@
 """Bitext mining: which translation was found for each sentence."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from touchstone.formatting import shorten
-from touchstone.metrics import bitext
+from touchstone.metrics import labels
 from touchstone.task_types.base import (
     LONGEST_TEXT,
     Columns,
     Predicted,
     SampleValue,
     TaskType,
-    Texts,
     chance_of_nothing,
-    rows_of,
+    read_columns,
     text_ids,
 )
 from touchstone.task_types.classification import share_right
@@ -41,14 +41,6 @@ def collect(of: Predicted) -> Columns:
     }
 
 
-def read_sentences(of: Predicted, wanted: set[str]) -> Texts:
-    """Return the sentences to be translated of some samples, by id and then by role."""
-    rows, left, _ = _sides(of)
-    texts = rows[left][:]
-    found = rows_of(text_ids(texts), wanted)
-    return {id_: {"sentence": shorten(str(texts[row]), LONGEST_TEXT)} for id_, row in found.items()}
-
-
 def translations(of: Predicted, *places: Any, names: object) -> tuple[str | None, ...]:
     """Return the sentences of the other language at some places, None where there is none."""
     del names
@@ -61,8 +53,9 @@ def translations(of: Predicted, *places: Any, names: object) -> tuple[str | None
 BITEXT_MINING = TaskType(
     name="BitextMining",
     collect=collect,
-    texts=read_sentences,
-    formulas={"f1": bitext.f1},
+    texts=read_columns(lambda of: {"sentence": _sides(of)[1]}, lambda of: _sides(of)[0]),
+    # Each sentence's number is a class, weighted by its gold count: what mteb reports.
+    formulas={"f1": partial(labels.f1, average="weighted")},
     sample_value=SampleValue(words="translation found", of=share_right),
     tell=translations,
     chance=chance_of_nothing,

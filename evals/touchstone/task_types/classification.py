@@ -95,7 +95,7 @@ def _load(task: Any, folder: Path) -> Any:
     )
 
 
-READ_INPUT = read_columns(lambda task: {"text": task.input_column_name})
+READ_INPUT = read_columns(lambda of: {"text": of.task.input_column_name})
 SHARE_RIGHT = SampleValue(words="share of the experiments that are right", of=share_right)
 CLASSIFICATION = TaskType(
     name="Classification",

@@ -57,7 +57,7 @@ def _binarize(sets: list[set[str]], names: list[str]) -> NDArray[np.int64]:
 MULTILABEL_CLASSIFICATION = TaskType(
     name="MultilabelClassification",
     collect=collect,
-    texts=read_columns(lambda task: {"text": task.input_column_name}, _evaluated_rows),
+    texts=read_columns(lambda of: {"text": of.task.input_column_name}, _evaluated_rows),
     formulas={"accuracy": labels.accuracy, "f1": macro_f1},
     counted=frozenset({"accuracy"}),
     sample_value=SHARE_RIGHT,

@@ -83,7 +83,7 @@ PAIR_CLASSIFICATION = TaskType(
     name="PairClassification",
     collect=collect,
     texts=read_columns(
-        lambda task: {"sentence 1": task.input1_column_name, "sentence 2": task.input2_column_name}, _rows
+        lambda of: {"sentence 1": of.task.input1_column_name, "sentence 2": of.task.input2_column_name}, _rows
     ),
     formulas={"max_ap": pairs.average_precision, "max_accuracy": pairs.best_accuracy},
     sample_value=SampleValue(words="share of the other class it is told apart from", of=told_apart),

@@ -15,14 +15,15 @@ from touchstone.records.rankings import Ranking
 
 Judgements = Mapping[str, Mapping[str, int]]
 QUERIES_AT_ONCE = 1000
-# mteb's names of what it averages over queries.
-METRICS: Mapping[str, Callable[[Ranked, int], Floats]] = {
-    "NDCG": formulas.ndcg,
-    "MAP": formulas.average_precision,
-    "Recall": formulas.recall,
-    "P": formulas.precision,
-    "HitRate": formulas.hit_rate,
-    "MRR": formulas.reciprocal_rank,
+Formula = Callable[[Ranked, int], Floats]
+# What is averaged over queries, as ndcg_at_10 begins, with mteb's name of it at a depth, as in NDCG@10.
+PER_QUERY: Mapping[str, tuple[str, Formula]] = {
+    "ndcg": ("NDCG", formulas.ndcg),
+    "map": ("MAP", formulas.average_precision),
+    "recall": ("Recall", formulas.recall),
+    "precision": ("P", formulas.precision),
+    "hit_rate": ("HitRate", formulas.hit_rate),
+    "mrr": ("MRR", formulas.reciprocal_rank),
 }
 
 
@@ -34,7 +35,6 @@ class Judged:
     first numbers of each query's, ``scores`` those of all that it found.
     """
 
-    queries: Sequence[str]
     ranked: Ranked
     exact: Ranked
     documents: Sequence[NDArray[np.int32]]
@@ -62,7 +62,6 @@ def judge(ranking: Ranking, judgements: Judgements, depth: int, *, itself: bool 
         ideal = _ideal(judged)
         ranked = Ranked(_gains(single, judged, numbers, grades, depth), ideal)
         yield Judged(
-            queries=[query for query, _, _ in block],
             ranked=ranked,
             exact=ranked if single is exact else Ranked(_gains(exact, judged, numbers, grades, depth), ideal),
             documents=exact,
@@ -74,7 +73,7 @@ def all_metrics(judged: Judged, depths: Sequence[int]) -> dict[str, Floats]:
     """Return every metric of mteb's at every depth, by mteb's name for it: one value for each query."""
     return {
         f"{name}@{depth}": metric(judged.exact if name == "MRR" else judged.ranked, depth)
-        for name, metric in METRICS.items()
+        for name, metric in PER_QUERY.values()
         for depth in depths
     }
 

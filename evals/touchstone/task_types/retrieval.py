@@ -23,16 +23,8 @@ from touchstone.task_types.base import (
     rows_of,
 )
 from touchstone.task_types.folders import read_retrieval
-from touchstone.task_types.query_scores import judge
+from touchstone.task_types.query_scores import PER_QUERY, judge
 
-PER_QUERY = {
-    "ndcg": ranking.ndcg,
-    "map": ranking.average_precision,
-    "mrr": ranking.reciprocal_rank,
-    "recall": ranking.recall,
-    "precision": ranking.precision,
-    "hit_rate": ranking.hit_rate,
-}
 TOP = 10
 # Of documents that are not relevant, and of those that are.
 LONGEST_DOCUMENT, LONGEST_RELEVANT = 300, 1000
@@ -52,7 +44,7 @@ def collect(of: Predicted) -> Columns:
     columns: dict[str, Any] = {"id": np.array(list(judged)), "top": [_best(results[query]) for query in judged]}
     at = metric_at(name)
     if at is not None:
-        columns["value"] = PER_QUERY[at[0]](ranking.rank(results, judged, at[1]), at[1])
+        columns["value"] = PER_QUERY[at[0]][1](ranking.rank(results, judged, at[1]), at[1])
     return columns
 
 
@@ -67,7 +59,7 @@ def _make_from_arrays(of: Predicted, found: Ranking) -> Columns:
     for block in blocks:
         top += [[found.names[number] for number in documents[:TOP]] for documents in block.documents]
         if at is not None:
-            values.append(PER_QUERY[at[0]](block.exact if at[0] == "mrr" else block.ranked, at[1]))
+            values.append(PER_QUERY[at[0]][1](block.exact if at[0] == "mrr" else block.ranked, at[1]))
     columns: dict[str, Any] = {"id": np.array(list(found.queries)), "top": top}
     return columns | ({"value": np.concatenate(values)} if values else {})
 

@@ -61,7 +61,7 @@ RANK_AGREEMENT = SampleValue(words="agreement of its rank with the gold rank", o
 STS = TaskType(
     name="STS",
     collect=collect,
-    texts=read_columns(lambda task: dict(zip(("sentence 1", "sentence 2"), task.column_names, strict=True))),
+    texts=read_columns(lambda of: dict(zip(("sentence 1", "sentence 2"), of.task.column_names, strict=True))),
     formulas={"cosine_spearman": correlation.spearman},
     sample_value=RANK_AGREEMENT,
     tell=as_numbers,

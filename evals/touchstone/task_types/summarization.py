@@ -47,7 +47,7 @@ def _summary_score(task: Any, human: Any, predicted: Any) -> float:
 SUMMARIZATION = TaskType(
     name="Summarization",
     collect=collect,
-    texts=read_columns(lambda task: {"text": task.text_column_name}),
+    texts=read_columns(lambda of: {"text": of.task.text_column_name}),
     chance=chance_of_nothing,
     largest_loss=None,  # a text's correlation can lose up to two, and the mean has no bound that a few texts keep
     published_metric="cosine_spearman",

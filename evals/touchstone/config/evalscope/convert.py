@@ -143,11 +143,7 @@ def _known(alias: str, spec: Spec, entry: ModelEntry, settings: Table, where: st
     if not changed:
         return alias, None
     table: Table = {} if spec.kind == "sentence-transformers" else {"kind": spec.kind}
-    for item in dataclasses.fields(spec):
-        value = getattr(spec, item.name)
-        default = item.default_factory() if callable(item.default_factory) else item.default
-        if value != default:
-            table[item.name] = str(value) if isinstance(value, Path) else value
+    table |= {name: str(value) if isinstance(value, Path) else value for name, value in spec.said().items()}
     for key, value in changed.items():
         if key != "batch_size":
             alias += f"+{key}" if isinstance(value, Mapping) else f"+{key}-{slug(str(value), also='+')}"

@@ -7,10 +7,10 @@ has another meaning here, or none, is told in a note or refused; nothing is drop
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, Literal
 
 from touchstone.files.literals import read_plain
-from touchstone.files.validation import NO_OTHER_KEYS, WholeNumber, check
+from touchstone.files.validation import Strict, WholeNumber, check
 
 Hub = Literal["modelscope", "huggingface"]
 # How many candidates EvalScope reranks where nothing is said: its first schema's default, and today's.
@@ -26,10 +26,8 @@ REFUSED = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelEntry:
+class ModelEntry(Strict):
     """One model. ``prompt`` is put before queries, ``prompts`` too, by task name, where there is no ``prompt``."""
-
-    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
     model_name_or_path: str = ""
     is_cross_encoder: bool = False
@@ -60,10 +58,8 @@ class ModelEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvalEntry:
+class EvalEntry(Strict):
     """The ``eval`` dictionary: which tasks, on how much of their data, and where results go."""
-
-    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
     tasks: tuple[str, ...] | None = None
     task_names: tuple[str, ...] | None = None
@@ -118,10 +114,8 @@ class EvalEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolEntry:
+class ToolEntry(Strict):
     """The ``eval_config`` dictionary."""
-
-    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
     tool: str
     model: tuple[ModelEntry, ...] | None = None
@@ -159,10 +153,8 @@ class ToolEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EvalScopeConfig:
+class EvalScopeConfig(Strict):
     """A whole configuration. ``work_dir`` is what later versions call the output folder."""
-
-    __pydantic_config__: ClassVar[Any] = NO_OTHER_KEYS
 
     eval_backend: str = "RAGEval"
     work_dir: str | None = None
