@@ -133,7 +133,7 @@ def run(hub: Hub, folder: Path, *more: str, patience: float = 1.0, path: str = s
         str(folder / "suite.toml"), "--source", "hub", "--baseline", "off", "--store", str(folder / "store"),
         "--patience", str(patience), "--report", str(report), *more,
     ]  # fmt: skip
-    env = {name: value for name, value in os.environ.items() if name not in ("HF_HUB_OFFLINE", "HF_TOKEN")} | {
+    env = {name: value for name, value in os.environ.items() if not name.endswith(("_OFFLINE", "_TOKEN"))} | {
         "HF_ENDPOINT": hub.address, "HF_HOME": str(folder / "home"), "OMP_NUM_THREADS": "1",
         "PYTHONPATH": path,
     }  # fmt: skip
