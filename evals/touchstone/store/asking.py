@@ -204,5 +204,8 @@ def _passing(error: BaseException) -> PassingError | None:
             return PassingError("it ended early")
         if getattr(getattr(one, "response", None), "status_code", None) in PASSING:
             return PassingError(f"HTTP {one.response.status_code}")  # type: ignore[attr-defined]
+        # As ModelScope's client says of its own errors; that of requests, on which it is built, it lets through.
+        if getattr(one, "retryable", False) or type(one).__name__ == "ConnectionError":
+            return PassingError(f"no whole answer in time, {type(one.__cause__ or one).__name__}")
         one = one.__cause__
     return None
