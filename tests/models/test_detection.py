@@ -21,7 +21,6 @@ from touchstone.models.files.listing import in_folder
 from touchstone.models.files.trust import needs_trust
 from touchstone.models.kinds import open_encoder, open_reranker
 from touchstone.store.folder import Store
-from touchstone.store.modelscope import Fetched
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 DENSE, CROSS = "sentence-transformers", "cross-encoder"
@@ -235,7 +234,7 @@ def test_a_folder_of_modelscope_is_refused_like_any_other(
         write(folder, {"sentence_bert_config.json": said[name]})
     if name == "pointer":
         write(folder, {"model.safetensors": "version https://git-lfs.github.com/spec/v1"})
-    monkeypatch.setattr("touchstone.models.identity.fetch_model", lambda *_: Fetched(folder=folder, revision="master"))
+    monkeypatch.setattr("touchstone.models.identity.fetch_model", lambda *_: (folder, "master"))
     words = {"cross": WRITE_CROSS, "sparse": SPARSE, "pickle": "which would open pickled weights",
              "python": "needs Python that its publisher wrote", "pointer": "is a Git LFS pointer"}  # fmt: skip
     found = refusal(EncoderSpec(id="org/name", hub="modelscope", pooling="mean"), tmp_path / "store")

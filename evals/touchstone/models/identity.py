@@ -116,7 +116,7 @@ def _locate(spec: WeightsSpec, alias: str, store: Store) -> Weights:
         snapshot = find_mirrored_model(spec.id, spec.revision, store) or open_snapshot(spec.id, spec.revision, store)
         folder, revision, files = snapshot.folder, snapshot.commit, on_hub(snapshot)
     else:
-        folder, revision = _folder(spec, alias)
+        folder, revision = _folder(spec, alias, store)
         files = in_folder(folder)
     names = _checked(spec, files)
 
@@ -189,11 +189,10 @@ def _elsewhere(files: ModelFiles, spec: WeightsSpec, store: Store) -> dict[str, 
     return found
 
 
-def _folder(spec: WeightsSpec, alias: str) -> tuple[Path, str | None]:
+def _folder(spec: WeightsSpec, alias: str, store: Store) -> tuple[Path, str | None]:
     """Return the folder that a model's files are in, and the revision that they are."""
     if spec.id is not None:
-        fetched = fetch_model(spec.id, spec.revision, alias)
-        return fetched.folder, fetched.revision
+        return fetch_model(spec.id, spec.revision, store)
     folder = spec.path or Path()
     if spec.package is not None:
         found = importlib.util.find_spec(spec.package)

@@ -1,118 +1,190 @@
-"""ModelScope, a second hub: its data sets fill a mirror, its models a folder of its client's cache."""
+"""ModelScope, a second hub: its data sets fill a mirror, its models a folder of its client's cache.
+
+A repository is what the hub lists: each file with the sha256 that is listed, and none beside them. A revision may be a
+branch: the hub tells no commit.
+"""
 
 import json
 import os
 import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib import import_module
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, TypeVar
 
 from touchstone.errors import ModelError, SourceError, TouchstoneError, first_line
 from touchstone.files.writing import to_json, write_atomically
+from touchstone.retrying import PassingError
 from touchstone.store.folder import Store
-from touchstone.store.hashes import sha256_of
+from touchstone.store.hub import COMMIT, Kind
 
+T = TypeVar("T")
+# Of files by their names: the sha256, if one is said, and the size.
+Listed = Mapping[str, tuple[str | None, int]]
 # The branch that the hub itself means by no revision.
 DEFAULT_REVISION = "master"
 NOTE = ".modelscope.json"
+CLOSED = "it is private or gated; ask for access to it, then set MODELSCOPE_API_TOKEN"
+NONE = "there is none, or it is private; mend its name or its revision, or set MODELSCOPE_API_TOKEN"
+NO_HUB = "what answers is no hub; look at MODELSCOPE_ENDPOINT, and at proxies on the way"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetched:
-    """A repository of the hub in a folder here. A revision may be a branch: the hub tells no commit."""
-
-    folder: Path
-    revision: str
-
-
-def fetch_model(model: str, revision: str | None, alias: str) -> Fetched:
-    """Return a model's folder in the client's cache; what is there already is not fetched again.
+def fetch_model(model: str, revision: str | None, store: Store) -> tuple[Path, str]:
+    """Return a model's folder in the client's cache, and the revision; what is there as listed is not fetched again.
 
     Raises:
-        ModelError: the client is not installed, or the hub does not give the model.
+        ModelError: the client is not installed, the hub does not give the model, or the run is offline and it is not
+            noted that all of it is there.
     """
-    client = _client(f'{alias}: hub = "modelscope"', ModelError)
-    offline = _offline()
-    try:
-        folder = client.snapshot_download(model, revision=revision, local_files_only=offline)
-    except Exception as error:  # the client raises its own errors, those of requests, and ValueError
-        if offline:
-            sentence = f'{alias}: "{model}" of ModelScope is not in the cache and the run is offline; run once online'
-        else:
-            sentence = f'{alias}: ModelScope has no model "{model}": {first_line(error)}'
-        raise ModelError(sentence) from error
-    return Fetched(folder=Path(folder), revision=revision or DEFAULT_REVISION)
+    wanted = _Repository("model", model, revision or DEFAULT_REVISION, f'model "{model}"', ModelError, store)
+    cache: Path = wanted.client().HubConfig().cache_dir
+    folder = cache / "models" / model.replace("/", "--") / "snapshots" / wanted.revision
+    if not _offline():
+        try:
+            note = wanted.fetch(folder)
+        except OSError as error:
+            raise ModelError(f"{folder} cannot hold the {wanted.called}: {first_line(error)}") from error
+        with suppress(OSError):  # a cache that can only be read is one too
+            if not (folder / NOTE).is_file() or (folder / NOTE).read_text() != note:  # another run may watch it
+                write_atomically(folder / NOTE, note)
+    elif wanted.check(folder) is None:
+        where = "is not in the cache, or not all of it, and the run is offline"
+        raise ModelError(f'"{model}" of ModelScope {where}; run once online')
+    return folder, wanted.revision
 
 
-def fetch_data(dataset: str, root: Path, task: str, store: Store) -> Fetched:
-    """Return a data set's folder in a mirror, fetched whole or not at all when it is not there.
-
-    The client holds each file that it brings to the hash in the hub's list; what it brought is noted, and looked at
-    again whenever it is opened.
+def fetch_data(dataset: str, root: Path, task: str, store: Store) -> tuple[Path, str]:
+    """Return a data set's folder in a mirror, fetched whole or not at all when it is not there, and its revision.
 
     Args:
         dataset: ``org/name``.
         root: the mirror.
         task: what needs it, for errors.
-        store: remembers the hashes of files.
+        store: keeps what the hub lists, and knows the hashes of files.
 
     Raises:
-        SourceError: the client is not installed, the hub does not give the data set, the run is offline, or a file is
-            not what was fetched.
+        SourceError: the client is not installed, the hub does not give the data set, the run is offline, or what is
+            there is not what was fetched.
     """
-    folder = root / dataset
-    if folder.is_dir():
-        noted = _note(folder)
-        for name, said in noted.get("files", {}).items():
-            path = folder / name
-            if not path.is_file() or store.file_sha256(path) != said:
-                raise SourceError(f"{path} is not what was fetched; remove {folder} and run again")
-        return Fetched(folder=folder.resolve(), revision=str(noted.get("revision", "unknown")))
-    if _offline():
-        raise SourceError(
-            f'modelscope:{root} has no data set "{dataset}" (needed by {task}) and the run is offline; run once online'
-        )
-    client = _client(f'modelscope:{root}: the data set "{dataset}" of {task}', SourceError)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        client.dataset_snapshot_download(dataset, local_dir=str(beside))
-        files = {path.relative_to(beside).as_posix(): sha256_of(path) for path in beside.rglob("*") if path.is_file()}
-        if not files:
-            raise SourceError(f'ModelScope\'s data set "{dataset}" (needed by {task}) holds no files')
-        said = {"dataset": dataset, "revision": DEFAULT_REVISION, "files": files}
-        write_atomically(beside / NOTE, to_json(said))
-        beside.chmod(0o755)  # a temporary folder is private; what it becomes is not
-        beside.rename(folder)
-    except TouchstoneError:
-        raise
-    except Exception as error:  # the client raises its own errors, those of requests, and ValueError
-        sentence = f'ModelScope has no data set "{dataset}" (needed by {task}): {first_line(error)}'
-        raise SourceError(sentence) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    return Fetched(folder=folder.resolve(), revision=DEFAULT_REVISION)
+    folder, called = root / dataset, f'data set "{dataset}" (needed by {task})'
+    wanted = _Repository("dataset", dataset, DEFAULT_REVISION, called, SourceError, store)
+    if not folder.is_dir():
+        if _offline():
+            raise SourceError(f"modelscope:{root} has no {called} and the run is offline; run once online")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        try:
+            write_atomically(beside / NOTE, wanted.fetch(beside))
+            beside.chmod(0o755)  # a temporary folder is private; what it becomes is not
+            beside.rename(folder)
+        except OSError as error:
+            if not folder.is_dir():  # else another process was first
+                raise SourceError(f"{folder} cannot hold the {called}: {first_line(error)}") from error
+        finally:
+            shutil.rmtree(beside, ignore_errors=True)
+    return folder.resolve(), wanted.check(folder) or "unknown"
 
 
-def _note(folder: Path) -> dict[str, Any]:
-    try:
-        said: dict[str, Any] = json.loads((folder / NOTE).read_bytes())
-    except FileNotFoundError:
-        return {}  # somebody else's folder
-    except ValueError:
-        raise SourceError(f"{folder / NOTE} is damaged; remove {folder} and run again") from None
-    return said
+@dataclass(frozen=True, slots=True)
+class _Repository:
+    """A repository at a revision, with what people call it in errors, and their type."""
+
+    kind: Kind
+    name: str
+    revision: str
+    called: str
+    error: type[TouchstoneError]
+    store: Store
+
+    def client(self) -> Any:
+        try:
+            import modelscope_hub
+        except ImportError:
+            package = 'the package modelscope: pip install "touchstone-evals[modelscope]"'
+            raise self.error(f"the {self.called} of ModelScope needs {package}") from None
+        return modelscope_hub
+
+    def fetch(self, folder: Path) -> str:
+        """Bring into a folder what it lacks, once more what came damaged; return what is to be noted in it."""
+        config = self.client().HubConfig()  # of this moment: the client keeps an older one
+        api = self.client().HubApi(config=config)
+        keep = self.store.remember if COMMIT.fullmatch(self.revision) else self.store.agree
+        what = f"files of {self.kind}:{self.name}@{self.revision} at {config.endpoint}"
+        listed: Listed = json.loads(keep(what, partial(self._list, api)) or "{}")
+        for last in (False, False, True):
+            for name in self._wrong(folder, listed):
+                (folder / name).unlink(missing_ok=True)
+                if last:
+                    raise self.error(f"ModelScope gives no {self.called}: {name} came damaged twice; run again")
+                ask = partial(api.download_file, self.name, self.kind, name, revision=self.revision, local_dir=folder)
+                self._ask(name, ask)
+        self._refuse_more(folder, listed)
+        hashes = {name: self.store.file_sha256(folder / name) for name in listed}
+        return to_json({self.kind: self.name, "revision": self.revision, "files": hashes})
+
+    def check(self, folder: Path) -> str | None:
+        """Return the revision noted in a folder, whose files are those noted; None where nothing is noted."""
+        try:
+            said = json.loads((folder / NOTE).read_bytes())
+            revision, files = str(said["revision"]), said.get("files")
+            listed = {name: (str(sha256), 0) for name, sha256 in (files or {}).items()}
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise self.error(f"{folder / NOTE} is damaged; remove {folder} and run again") from None
+        if wrong := self._wrong(folder, listed):
+            raise self.error(f"{folder / wrong[0]} is not what was fetched; remove {folder} and run again")
+        if files is not None:  # older notes name none
+            self._refuse_more(folder, listed)
+        return revision
+
+    def _list(self, api: Any) -> str:
+        ask = partial(api.list_repo_files, self.name, self.kind, revision=self.revision)
+        files = self._ask(f"the list of files at {self.revision}", ask)
+        listed = {one.path: (one.sha256, one.size) for one in files if not one.is_dir}
+        bad = [name for name in listed if name in ("", NOTE) or {"/", ".."} & {*PurePosixPath(name).parts}]
+        if bad or not listed:
+            said = f"at {self.revision} it lists {repr(bad[0]) if bad else 'no files'}"
+            raise self.error(f"ModelScope gives no {self.called}: {said}; mend its name or its revision")
+        return json.dumps(listed)
+
+    def _wrong(self, folder: Path, listed: Listed) -> list[str]:
+        """Return the names of files that are not in a folder as listed: by sha256, by size where none is said."""
+
+        def is_right(path: Path, sha256: str | None, size: int) -> bool:
+            return self.store.file_sha256(path) == sha256 if sha256 else path.stat().st_size == size
+
+        with self.store.one_write_of_hashes():
+            paths = {name: folder / name for name in listed}
+            return [name for name, path in paths.items() if not (path.is_file() and is_right(path, *listed[name]))]
+
+    def _refuse_more(self, folder: Path, listed: Listed) -> None:
+        known = {folder / name for name in (*listed, NOTE)}
+        for path in folder.rglob("*"):
+            if path not in known and (path.is_symlink() or not path.is_dir()):
+                raise self.error(f"{path} is not in ModelScope's list of the {self.called}; remove it and run again")
+
+    def _ask(self, what: str, ask: Callable[[], T]) -> T:
+        """Ask ModelScope one question; every question is asked here."""
+        try:
+            return self.store.asking.ask(self.name, ask)
+        except Exception as error:  # the client raises its own errors, those of requests, and ValueError
+            why = _why(error).replace((self.client().HubConfig().token or "").strip() or "\0", "***")
+            raise self.error(f"ModelScope gives no {self.called}, not {what}: {why}") from error
+
+
+def _why(error: Exception) -> str:
+    """Say why ModelScope does not answer, and what would help; addresses, which may be signed, are no part of it."""
+    status = getattr(error, "status_code", None)
+    if status is not None:
+        return {401: CLOSED, 403: CLOSED, 404: NONE}.get(status, f"HTTP {status}")
+    if isinstance(error, AttributeError | TypeError) or type(error).__name__ == "JSONDecodeError":
+        return NO_HUB
+    return str(error) if isinstance(error, PassingError) else first_line(error)
 
 
 def _offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE")
-
-
-def _client(who: str, error: type[TouchstoneError]) -> Any:
-    try:
-        # Not by an import statement: the package has a function in the place of this module.
-        return import_module("modelscope.hub.snapshot_download")
-    except ImportError:
-        raise error(f'{who} needs the package modelscope: pip install "touchstone-evals[modelscope]"') from None

@@ -185,8 +185,8 @@ def find_data(source: Source, dataset: str, task: str, store: Store) -> tuple[Pa
         SourceError: it is not there; says how to fetch it.
     """
     if source.kind == "modelscope":
-        fetched = fetch_data(dataset, source.path or Path(), task, store)
-        return fetched.folder, f"modelscope:{fetched.revision}"
+        found, revision = fetch_data(dataset, source.path or Path(), task, store)
+        return found, f"modelscope:{revision}"
     folder = (source.path or Path()) / dataset
     if not folder.is_dir():
         raise SourceError(
