@@ -3,6 +3,10 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from touchstone.formatting import shorten
+
+LONGEST = 400
+
 
 class TouchstoneError(Exception):
     """Something is wrong that the reader of the message can put right."""
@@ -41,6 +45,6 @@ def suggest(name: str, known: Iterable[str]) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the type and the first line of a foreign exception, for use inside a sentence of ours."""
+    """Return the type and the first line of a foreign exception, cut where it is long, for a sentence of ours."""
     text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
+    return f"{type(error).__name__}: {shorten(text[0], LONGEST)}" if text else type(error).__name__

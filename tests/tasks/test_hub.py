@@ -91,3 +91,15 @@ def test_data_of_another_commit_is_never_taken(hub: Hub, tmp_path: Path) -> None
     repository.commits = {"0" * 40: repository.commits[task.revision]}
     with pytest.raises(SourceError, match=r'^the hub gives no data set "mteb/biosses-sts"'):
         opened("BIOSSES", Source(), Store(tmp_path / "another store"))
+
+
+def test_a_list_that_lacked_a_file_is_asked_for_again(hub: Hub, tmp_path: Path) -> None:
+    store, task = Store(tmp_path / "store"), load_registry().tasks["BIOSSES"]
+    known = hub.repositories[f"datasets/{task.dataset}"].commits
+    whole = known[task.revision]
+    known[task.revision] = {name: content for name, content in whole.items() if "test" not in name}
+    with pytest.raises(SourceError, match="gave no readable data set") as caught:
+        opened("BIOSSES", Source(), store)
+    assert len(str(caught.value)) < 600
+    known[task.revision] = whole
+    assert opened("BIOSSES", Source(), store)[1] == task.revision

@@ -230,6 +230,12 @@ class Store:
                 write_blob(path, key, lambda file: file.write(content))
         return found
 
+    def forget(self, name: str) -> None:
+        """Forget what `remember` keeps under a name."""
+        key = {"kind": REMEMBERED, "fingerprint": "hub", "name": name}
+        with suppress(OSError):
+            (self.folder / self._place(REMEMBERED, key)).unlink()
+
     def agree(self, name: str, compute: Callable[[], str]) -> str:
         """Return a text that all processes of this run have in common: what the first of them to ask computes."""
         if name not in self._agreed:

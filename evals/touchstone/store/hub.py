@@ -64,6 +64,13 @@ class Snapshot:
         lacking = [name for name in names if name in self.listed and not (self.folder / name).is_file()]
         self.store.asking.expect(self.repository, sum(self.listed[name].size for name in lacking))
 
+    def forget(self) -> None:
+        """Ask the hub for the list of files again next time, where it can be asked."""
+        import huggingface_hub
+
+        if not huggingface_hub.is_offline_mode():
+            self.store.forget(_name(self.repository, self.commit, self.kind))
+
     def bring(self, name: str) -> Path | None:
         """Return the path of one file, which is brought where it is not there; None where the commit has none.
 

@@ -108,44 +108,34 @@ def bring_data(info: TaskInfo, store: Store) -> Iterator[tuple[Snapshot, str | N
         SourceError: the data is not there or cannot be read.
     """
     import datasets
-    import mteb
 
     datasets.disable_progress_bars()  # those of what is prepared say little beside what is brought
-    task = mteb.get_task(info.name)
-    children = map(_fresh, task.metadata.tasks) if task.is_aggregate else [  # type: ignore[attr-defined]
-        mteb.get_task(info.name, hf_subsets=list(info.subsets)).filter_eval_splits(list(info.splits))
-    ]  # fmt: skip
     with quiet_mteb():
-        for child in children:
-            yield from _load(child, Source(), store, lambda: None).brought
-            child.dataset = None
+        for part in _make(info)[1]:
+            yield from _load(part, Source(), store, lambda: None).brought
+            part.dataset = None
+
+
+def _make(info: TaskInfo) -> tuple["AbsTask", tuple["AbsTask", ...]]:
+    """Return a task of mteb's and what of it has data: itself, or the children of an aggregate."""
+    import mteb
+
+    task = mteb.get_task(info.name)
+    if task.is_aggregate:  # an aggregate's metadata has tasks
+        return task, tuple(map(_fresh, task.metadata.tasks))  # type: ignore[attr-defined]
+    task = mteb.get_task(info.name, hf_subsets=list(info.subsets))
+    task.filter_eval_splits(list(info.splits))
+    return task, (task,)
 
 
 def _open_mteb(info: TaskInfo, source: Source, store: Store, check_unchanged: Callable[[], None]) -> OpenTask:
-    import mteb
-
-    if mteb.get_task(info.name).is_aggregate:
-        return _open_aggregate(info, source, store, check_unchanged)
-    task = mteb.get_task(info.name, hf_subsets=list(info.subsets))
-    task.filter_eval_splits(list(info.splits))
-    read = _load(task, source, store, check_unchanged)
-    _need_all(task, info)
-    return OpenTask(
-        task=task,
-        parts=(task,),
-        dataset_revision=_revision(read),
-        data_sha256=_sha256(read),
-        check_unchanged=read.check_prepared,
-    )
-
-
-def _open_aggregate(info: TaskInfo, source: Source, store: Store, check_unchanged: Callable[[], None]) -> OpenTask:
-    """Open each child with our source: mteb would load them itself, from the hub."""
-    import mteb
-
-    task = mteb.get_task(info.name)
-    children = tuple(map(_fresh, task.metadata.tasks))  # type: ignore[attr-defined]  # an aggregate's metadata has them
-    read = [_load(child, source, store, check_unchanged) for child in children]
+    """Open each child of an aggregate with our source: mteb would load them itself, from the hub."""
+    task, parts = _make(info)
+    read = [_load(part, source, store, check_unchanged) for part in parts]
+    revisions, hashes = [_revision(one) for one in read], [_sha256(one) for one in read]
+    alone = parts == (task,)
+    if alone:
+        _need_all(task, info)
 
     def check_prepared() -> None:
         for one in read:
@@ -153,9 +143,9 @@ def _open_aggregate(info: TaskInfo, source: Source, store: Store, check_unchange
 
     return OpenTask(
         task=task,
-        parts=children,
-        dataset_revision=_digest([_revision(one) for one in read]),
-        data_sha256=_digest([_sha256(one) for one in read]),
+        parts=parts,
+        dataset_revision=revisions[0] if alone else _digest(revisions),
+        data_sha256=hashes[0] if alone else _digest(hashes),
         check_unchanged=check_prepared,
     )
 
@@ -207,6 +197,8 @@ def _load(task: "AbsTask", source: Source, store: Store, check_unchanged: Callab
         what.drop()
         raise
     except Exception as error:  # every loader of mteb's and datasets' has errors of its own
+        for snapshot, _, _ in what.brought:
+            snapshot.forget()  # the list of files may be what was wrong
         where = "the hub gave" if source.kind == "hub" else f"{source} has"
         sentence = f'{where} no readable data set "{name}" for {metadata.name}: {first_line(error)}'
         raise SourceError(sentence) from error
