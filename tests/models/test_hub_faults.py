@@ -33,7 +33,10 @@ NAME = "org/name"
 WEIGHTS, POOLING, TOKENIZER = "model.safetensors", "1_Pooling/config.json", "tokenizer.json"
 FILES = ("modules.json", "config_sentence_transformers.json", "config.json", TOKENIZER, WEIGHTS, POOLING)
 TOKEN = "hf_" + "s" * 34
-MISSING = '"{}" is not in the cache, or not all of it, and the run is offline; run once online'
+MISSING = (
+    '"{}" is not in the cache, or not all of it, and the run is offline; run once online, or bring it '
+    "with: hf download --repo-type model {} --revision {}"
+)
 
 
 @pytest.fixture(scope="module")
@@ -350,8 +353,8 @@ def test_offline_a_cache_that_was_brought_whole_is_read(
     for model in (named(), named(revision=commit_of(hub)), named(revision="main")):
         assert identify(model, store).fingerprint == truth
     assert hub.requests == []
-    assert refusal(named("org/none"), store) == MISSING.format("org/none")
-    assert refusal(named(revision="v2"), store) == MISSING.format(NAME)
+    assert refusal(named("org/none"), store) == MISSING.format("org/none", "org/none", "main")
+    assert refusal(named(revision="v2"), store) == MISSING.format(NAME, NAME, "v2")
 
 
 @pytest.mark.parametrize("some", [["*.json", WEIGHTS], [".gitattributes", "*.json", "pytorch_model.bin"]])
@@ -362,7 +365,7 @@ def test_offline_a_cache_with_some_files_is_one_sentence(
     if ".gitattributes" not in some:
         forget_lists(tmp_path)
     offline()
-    assert refusal(named(), store) == MISSING.format(NAME)
+    assert refusal(named(), store) == MISSING.format(NAME, NAME, commit_of(hub))
     offline(on=False)
     assert identify(named(), store).fingerprint == truth
 

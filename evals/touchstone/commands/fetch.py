@@ -10,7 +10,6 @@ from typing import Any
 
 from touchstone.commands.parsing import add_options, parse_options
 from touchstone.config.specs import WeightsSpec
-from touchstone.errors import ConfigError
 from touchstone.files.writing import place
 from touchstone.formatting import columns, render_size
 from touchstone.models.identity import files_on_hub
@@ -51,13 +50,13 @@ def _fetch(parsed: argparse.Namespace) -> tuple[str, int]:
         return "\n".join(wrong or [f"{root} is what its {MANIFEST} says"]), 1 if wrong else 0
     options = parse_options(parsed)
     plan = find_cases(options)
-    if options.offline:
-        raise ConfigError("HF_HUB_OFFLINE is set, and fetch needs the network; unset it")
     store = Store(plan.store, run=uuid.uuid4().hex, patience=options.patience)
     root = place(Path.cwd(), parsed.into)
     paint = (lambda text, write: write(f"\r\x1b[K{text}")) if sys.stdout.isatty() else None
     with Downloads(lambda: read_news(store.news), paint):
         rows = list(_estimate(plan, store) if parsed.dry_run else _bring(plan, store, root))
+    if not rows:
+        return "no data set or model of the suite is on the hub; nothing to bring", 0
     size = sum(size for _, _, _, size in rows)
     lines = columns([(name, commit[:12], f"{files} files", render_size(size)) for name, commit, files, size in rows])
     if parsed.dry_run:

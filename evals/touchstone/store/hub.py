@@ -101,7 +101,7 @@ class Snapshot:
         import huggingface_hub
 
         if huggingface_hub.is_offline_mode():
-            raise _offline(self.repository, self.kind)
+            raise _offline(self.repository, self.commit, self.kind)
         ask, asking = huggingface_hub.hf_hub_download, self.store.asking
         where: dict[str, Any] = {"revision": self.commit, "repo_type": self.kind, "tqdm_class": asking.bar()}
         try:
@@ -178,7 +178,7 @@ def _resolve(repository: str, revision: str, store: Store, kind: Kind) -> str:
     reference = _cache_of(repository, kind) / "refs" / revision
     if huggingface_hub.is_offline_mode():
         if not reference.is_file():
-            raise _offline(repository, kind)
+            raise _offline(repository, revision, kind)
         return reference.read_text().strip()
     commit, listed = _about(repository, revision, kind, store)
     store.remember(_name(repository, commit, kind), lambda: json.dumps(listed))  # the same answer says both
@@ -205,7 +205,7 @@ def _list(repository: str, commit: str, folder: Path, store: Store, kind: Kind) 
         with suppress(errors.CachedRepoTreeNotFoundError):
             return {one.path: Entry() for one in tree(repository, repo_type=kind, revision=commit)}
     if not (folder / OF_EVERY_REPOSITORY).is_file():
-        raise _offline(repository, kind)
+        raise _offline(repository, commit, kind)
     return {path.relative_to(folder).as_posix(): Entry() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -275,6 +275,7 @@ def _error(kind: Kind) -> type[TouchstoneError]:
     return ModelError if kind == "model" else SourceError
 
 
-def _offline(repository: str, kind: Kind) -> TouchstoneError:
+def _offline(repository: str, revision: str, kind: Kind) -> TouchstoneError:
     where = "is not in the cache, or not all of it, and the run is offline"
-    return _error(kind)(f'"{repository}" {where}; run once online')
+    how = f"hf download --repo-type {kind} {repository} --revision {revision}"
+    return _error(kind)(f'"{repository}" {where}; run once online, or bring it with: {how}')
