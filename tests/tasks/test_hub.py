@@ -1,5 +1,6 @@
 """Data of the hub is a snapshot of the commit that mteb names, read from its folder alone."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from tests.hub import Handler, Hub, files_in, not_found, other_bytes, page, serv
 from touchstone.errors import SourceError
 from touchstone.records.cases import Source, TaskInfo
 from touchstone.store.folder import Store
+from touchstone.tasks.identity import identify_data
 from touchstone.tasks.opening import open_task
 from touchstone.tasks.registry import load_registry
 
@@ -103,3 +105,49 @@ def test_a_list_that_lacked_a_file_is_asked_for_again(hub: Hub, tmp_path: Path) 
     assert len(str(caught.value)) < 600
     known[task.revision] = whole
     assert opened("BIOSSES", Source(), store)[1] == task.revision
+
+
+def searched(number: int, *, ranked: bool = False) -> dict[str, bytes]:
+    """Return a data set of retrieval or reranking: two queries, three documents, other texts for each number."""
+    rows: dict[str, list[dict[str, Any]]] = {
+        "corpus": [{"_id": f"d{i}", "title": "", "text": f"document {i} of {number}"} for i in range(3)],
+        "queries": [{"_id": f"q{i}", "text": f"query {i} of {number}"} for i in range(2)],
+        "default": [{"query-id": f"q{i}", "corpus-id": f"d{i}", "score": 1} for i in range(2)],
+    }
+    if ranked:
+        rows["top_ranked"] = [{"query-id": f"q{i}", "corpus-ids": ["d0", "d1", "d2"]} for i in range(2)]
+    lines = [
+        f"- config_name: {name}\n  data_files:\n  - split: test\n    path: {name}.jsonl\n" for name in rows
+    ]  # fmt: skip
+    files = {f"{name}.jsonl": "".join(json.dumps(row) + "\n" for row in of).encode() for name, of in rows.items()}
+    return {"README.md": ("---\nconfigs:\n" + "".join(lines) + "---\n").encode(), **files}
+
+
+@pytest.mark.parametrize(
+    ("name", "type_"), [("CQADupstackRetrieval", "Retrieval"), ("AskUbuntuDupQuestions", "Reranking")]
+)
+def test_children_of_an_aggregate_and_candidates_are_read_offline_too(
+    hub: Hub, name: str, type_: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry = load_registry()
+    task = registry.tasks[name]
+    for number, part in enumerate([registry.tasks[part.task] for part in task.parts] or [task]):
+        hub.pin(part.dataset, part.revision, searched(number, ranked=type_ == "Reranking"))
+    described, store = TaskInfo(name=name, type=type_, main_score="x"), Store(tmp_path / "store")
+
+    def read() -> Any:
+        with open_task(described, Source(), store) as found:
+            data = [part.dataset["default"]["test"] for part in found.parts]  # type: ignore[index]
+            return (
+                [(one["queries"]["text"][0], len(one["corpus"]), one["top_ranked"] or {}) for one in data],
+                found.data_sha256, found.dataset_revision,
+            )  # fmt: skip
+
+    first = read()
+    ranked = {"q0": ["d0", "d1", "d2"], "q1": ["d0", "d1", "d2"]} if type_ == "Reranking" else {}
+    assert first[0] == [(f"query 0 of {number}", 3, ranked) for number in range(len(task.parts) or 1)]
+    hub.requests.clear()
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    assert read() == first
+    assert identify_data(described, Source(), store)
+    assert hub.requests == []
