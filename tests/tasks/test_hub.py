@@ -151,3 +151,26 @@ def test_children_of_an_aggregate_and_candidates_are_read_offline_too(
     assert read() == first
     assert identify_data(described, Source(), store)
     assert hub.requests == []
+
+
+def test_data_is_known_by_the_commit_that_a_branch_is_now(hub: Hub, tmp_path: Path) -> None:
+    task = load_registry().tasks["PublicHealthQA"]
+    assert task.revision == "main"
+    described = TaskInfo(name=task.name, type=task.type, main_score="x")
+    for content in (b"a", b"b"):
+        commit = hub.add(task.dataset, {"README.md": content}, "datasets")
+        assert identify_data(described, Source(), Store(tmp_path / "store")) == f"{task.dataset}@{commit}"
+    hub.fault = unavailable_all
+    assert identify_data(described, Source(), Store(tmp_path / "store")) is None, "nobody knows what it is now"
+
+
+def unavailable_all(handler: Handler, path: str) -> bool:
+    del path
+    unavailable(handler)
+    return True
+
+
+def test_data_that_a_loader_asks_for_without_a_revision_is_known_by_nothing(hub: Hub, tmp_path: Path) -> None:
+    described = TaskInfo(name="SKQuadRetrieval", type="Retrieval", main_score="x")
+    assert identify_data(described, Source(), Store(tmp_path / "store")) is None
+    assert hub.requests == []
