@@ -188,6 +188,9 @@ def test_whoever_waits_sees_bytes_rate_and_time_left(hub: Hub, monkeypatch: pyte
     os.utime(news / str(os.getpid()), (0, 0))
     assert asking.read_news(news) == ""
     assert asking.read_news(tmp_path / "none") == ""
+    os.utime(news / str(os.getpid()))
+    snapshot.bring(SMALL)
+    assert asking.read_news(news) == "", "all is here"
 
 
 def test_a_full_disk_is_one_sentence(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from touchstone.retrying import PASSING, PassingError, backoff, retry_after
 
 T = TypeVar("T")
 # Seconds between two words on how far a download is; and until one of which nothing more is heard is no news.
-EVERY, FRESH = 0.25, 10.0
+EVERY, FRESH = 0.25, 45.0
 # A body that comes more slowly than this over so many seconds is as good as cut.
 BYTES_A_SECOND, OVER = 1000, 30.0
 # The client's own pieces are of 10 MB: of a connection that is cut, all of the last one would be lost.
@@ -78,6 +78,9 @@ class Asking:
                 time.sleep(wait)
             else:
                 self._tired = False
+                if self._news is not None and self._came >= self._size:
+                    with suppress(OSError):  # all is here
+                        self._news.unlink()
                 return answer
 
     def _given_up(self, trouble: PassingError, failures: int, spent: float) -> str:
