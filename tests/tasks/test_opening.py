@@ -319,3 +319,29 @@ def test_a_link_inside_the_mirror_is_followed(mirror: Path, store: Store, tmp_pa
     (data / "test.jsonl.gz").symlink_to("../../kept")
     (data / "round").symlink_to(".")
     assert hash_of(task("BIOSSES"), source, store) == known
+
+
+@pytest.mark.parametrize("start", ["", "\ufeff", "\n\n", "  "])
+@pytest.mark.parametrize("line", ["\n", "\r\n"])
+def test_a_front_matter_is_read_as_the_library_reads_it(store: Store, start: str, line: str, tmp_path: Path) -> None:
+    folder = tmp_path / "hub" / "mteb" / "biosses-sts"
+    folder.mkdir(parents=True)
+    front = "---\nconfigs:\n- config_name: default\n  data_files:\n    test: /etc/hosts\n---\ntext\n"
+    (folder / "README.md").write_bytes((start + front.replace("\n", line)).encode())
+    with pytest.raises(SourceError, match=r'README.md takes data from "/etc/hosts"'):
+        rows_of(task("BIOSSES"), Source(kind="mirror", path=tmp_path / "hub"), store)
+
+
+def test_a_line_in_a_readme_is_no_front_matter(mirror: Path, store: Store, tmp_path: Path) -> None:
+    source = copy_of(mirror, tmp_path / "hub", "mteb/biosses-sts")
+    known = hash_of(task("BIOSSES"), Source(kind="mirror", path=mirror), store)
+    (tmp_path / "hub" / "mteb" / "biosses-sts" / "README.md").write_text("text: [\n\n---\nmore: [\n")
+    assert hash_of(task("BIOSSES"), source, store) == known
+
+
+def test_a_front_matter_that_cannot_be_read_is_one_sentence(store: Store, tmp_path: Path) -> None:
+    folder = tmp_path / "hub" / "mteb" / "biosses-sts"
+    folder.mkdir(parents=True)
+    (folder / "README.md").write_text("---\nconfigs: [\n---\n")
+    with pytest.raises(SourceError, match=rf"^{folder}/README.md does not say what it holds, \w+: .*; fetch it again$"):
+        rows_of(task("BIOSSES"), Source(kind="mirror", path=tmp_path / "hub"), store)

@@ -9,7 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from touchstone.errors import SourceError
+from touchstone.errors import SourceError, first_line
 from touchstone.records.cases import Source
 from touchstone.store.folder import Store
 from touchstone.store.hashes import Watch
@@ -129,15 +129,19 @@ def wanted_files(snapshot: Snapshot, wanted: Callable[[str], bool]) -> list[str]
     ]  # fmt: skip
 
 
-def _configs(readme: Path | None) -> list[dict[str, Any]]:
+def _configs(file: Path | None) -> list[dict[str, Any]]:
     """Return the configurations that a data set declares, in its README or in a file for these alone."""
     import yaml
+    from huggingface_hub import metadata_load
 
-    text = "" if readme is None or not readme.is_file() else readme.read_text(encoding="utf-8")
-    if readme is None or readme.name == README:
-        text = text.partition("---\n")[2].partition("\n---")[0]
-    said = yaml.safe_load(text) or {}
-    return [one for one in said.get("configs") or () if isinstance(one, dict)] if isinstance(said, dict) else []
+    if file is None or not file.is_file():
+        return []
+    try:
+        said = metadata_load(file) if file.name == README else yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        raise SourceError(f"{file} does not say what it holds, {first_line(error)}; fetch it again") from None
+    configs = said.get("configs") if isinstance(said, dict) else None
+    return [one for one in configs if isinstance(one, dict)] if isinstance(configs, list) else []
 
 
 def refuse_elsewhere(folder: Path, root: Path | None, called: str) -> None:
@@ -167,7 +171,7 @@ def _patterns(data_files: Any) -> Iterator[str]:
     """Yield the patterns of a configuration's files, in each of the ways that a README may write them."""
     for one in data_files if isinstance(data_files, list) else [data_files]:
         if isinstance(one, dict):
-            yield from _patterns(one.get("path"))
+            yield from _patterns(one.get("path", list(one.values())))
         elif isinstance(one, str):
             yield one
 
