@@ -57,6 +57,7 @@ class Hub:
     repositories: dict[str, Repository] = field(default_factory=dict)
     fault: Fault | None = None
     requests: list[tuple[str, str, int]] = field(default_factory=list)
+    xet: bool = False  # offers its other way to large files, which it does not have
     takes: str = ""  # the one token that opens what needs one; any does where it is empty
     tokens: list[tuple[str, str]] = field(default_factory=list)  # of each request by host
 
@@ -198,7 +199,10 @@ class Handler(BaseHTTPRequestHandler):
         host = self.headers.get("Host", "")
         if len(content) > LARGE and host.startswith("127.0.0.1"):
             place = f"http://{host.replace('127.0.0.1', 'localhost')}{self.path}"
-            self.send(302, X_Repo_Commit=sha, X_Linked_ETag=tag, X_Linked_Size=str(len(content)), Location=place)
+            link = f'<http://{host}/api/xet-read-token>; rel="xet-auth"'
+            offer: dict[str, Any] = {"X_Xet_Hash": "0" * 64, "Link": link} if self.hub.xet else {}
+            size = str(len(content))
+            self.send(302, X_Repo_Commit=sha, X_Linked_ETag=tag, X_Linked_Size=size, Location=place, **offer)
             return
         start = int((self.headers.get("Range") or "bytes=0-").removeprefix("bytes=").partition("-")[0])
         more = {"Content_Range": f"bytes {start}-{len(content) - 1}/{len(content)}"} if start else {}

@@ -338,16 +338,8 @@ def forget_lists(tmp_path: Path) -> None:
         shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("lists", [True, False])
-def test_offline_a_cache_that_was_brought_whole_is_read(
-    hub: Hub, store: Store, truth: str, tmp_path: Path, lists: bool
-) -> None:
-    if lists:  # then no file is needed to tell that it is whole
-        edit(hub, {"x": b""})
-        del hub.repositories[f"models/{NAME}"].commits[commit_of(hub)][".gitattributes"]
+def test_offline_a_cache_that_was_brought_whole_is_read(hub: Hub, store: Store, truth: str) -> None:
     huggingface_hub.snapshot_download(NAME)
-    if not lists:
-        forget_lists(tmp_path)
     hub.requests.clear()
     offline()
     for model in (named(), named(revision=commit_of(hub)), named(revision="main")):
@@ -370,12 +362,12 @@ def test_offline_a_cache_with_some_files_is_one_sentence(
     assert identify(named(), store).fingerprint == truth
 
 
-def test_what_was_guessed_offline_is_not_remembered(hub: Hub, store: Store, truth: str, tmp_path: Path) -> None:
+def test_offline_nothing_is_guessed(hub: Hub, store: Store, truth: str, tmp_path: Path) -> None:
     """A cache that a client without lists brought but for one file looks whole."""
     huggingface_hub.snapshot_download(NAME, ignore_patterns=["config_sentence_transformers.json"])
     forget_lists(tmp_path)
     offline()
-    identify(named(), store)
+    assert refusal(named(), store) == MISSING.format(NAME, NAME, commit_of(hub))
     offline(on=False)
     assert identify(named(), store).fingerprint == truth
 

@@ -228,6 +228,24 @@ def test_who_may_not_read_is_told_what_to_do(
     assert "secret" not in repr(chain)
 
 
+def test_an_address_with_a_password_is_told_without_it(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    hub.repositories[f"models/{NAME}"].needs, hub.takes = 403, "hf_right"
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.address.replace("//", "//user:secret@"))
+    with pytest.raises(ModelError, match=rf"ask for access at {hub.address}/{NAME}, then set HF_TOKEN$"):
+        opened(tmp_path)
+
+
+def test_the_plain_way_is_taken_where_a_hub_offers_another(hub: Hub, tmp_path: Path) -> None:
+    """The other client, hf_xet, cannot be watched, and waits for ever."""
+    hub.xet = True
+    path = opened(tmp_path).bring(LARGE)
+    assert path is not None
+    assert path.read_bytes() == FILES[LARGE]
+    assert not hub.asked("xet")
+
+
 def test_no_token_goes_to_another_host(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_right")
     hub.repositories[f"models/{NAME}"].needs, hub.takes = 401, "hf_right"

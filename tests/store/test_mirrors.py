@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from touchstone.store.mirrors import MANIFEST, read_manifest, verify
 from touchstone.tasks.opening import open_task
 from touchstone.tasks.registry import load_registry
 
+HELD_FILE = {"size": 1, "sha256": "x"}
 MODEL, DATA = "org/model", "mteb/XQuADRetrieval"
 SUITE = """models = ["org/model"]
 [tasks]
@@ -124,7 +126,7 @@ CHANGES: dict[str, tuple[str, Callable[[Path], object], str, str]] = {
     "content": ("mteb/biosses-sts", lambda f: next(f.glob("*.gz")).write_bytes(
         next(f.glob("*.gz")).read_bytes()[::-1]), "has other content", "is damaged, it is not what its manifest says"),
     "gone": (DATA, lambda f: (f / "README.md").unlink(), "is not there", "lacks README.md of"),
-    "more": (DATA, lambda f: (f / "en.jsonl").write_text("{}"), "is not in the manifest", "is not in the manifest of"),
+    "more": (DATA, lambda f: (f / "x.jsonl").write_text("{}"), "is not in the manifest", "is not in the manifest of"),
     "weights": (f"models/{MODEL}", lambda f: (f / "model.safetensors").write_bytes(b"x"), "has 1 bytes, not",
                 "is damaged, it is not what its manifest says of it; remove it and fetch it again"),
 }  # fmt: skip
@@ -197,3 +199,60 @@ def test_a_suite_with_nothing_of_the_hub_brings_nothing(capsys: Any, tmp_path: P
     text, code = fetch(capsys, "--suite", "smoke", "--into", str(tmp_path / "there"))
     assert (text, code) == ("no data set or model of the suite is on the hub; nothing to bring\n", 0)
     assert not (tmp_path / "there").exists()
+
+
+def test_data_of_another_revision_is_not_what_was_asked_for(
+    hub: Hub, *, capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fill(capsys)
+    manifest = tmp_path / "there" / MANIFEST
+    held, other = load_registry().tasks["BIOSSES"].revision, "a" * 40
+    manifest.write_text(manifest.read_text().replace(held, other))
+    go_away(hub, monkeypatch, tmp_path)
+    with pytest.raises(SourceError, match=rf'has "mteb/biosses-sts" at {other}, and BIOSSES is on {held}; fetch that '):
+        read(Store(tmp_path / "store"))
+
+
+def test_what_the_manifest_does_not_name_is_no_data(hub: Hub, mirror: Path, capsys: Any, tmp_path: Path) -> None:
+    """As after a fetch that was stopped while it copied."""
+    fill(capsys)
+    shutil.copytree(mirror / "mteb" / "RTE3", tmp_path / "there" / "mteb" / "RTE3")
+    rte3 = TaskInfo(name="RTE3", type="PairClassification", main_score="x", subsets=("en",))
+    says = rf'{MANIFEST} has no data set "mteb/RTE3" \(needed by RTE3\); fetch it$'
+    with pytest.raises(SourceError, match=says):
+        read(Store(tmp_path / "store"), rte3)
+    assert list(verify(tmp_path / "there")) == [f"{tmp_path / 'there' / 'mteb' / 'RTE3'} is not in the manifest"]
+
+
+def test_a_subset_that_was_left_out_is_lacking(
+    hub: Hub, *, capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fill(capsys)
+    go_away(hub, monkeypatch, tmp_path)
+    with pytest.raises(SourceError, match=r"lacks es/\S+ of mteb/XQuADRetrieval; fetch it again$"):
+        read(Store(tmp_path / "store"), replace(XQUAD, subsets=("es",)))
+
+
+def test_a_file_beside_a_mirrored_model_is_refused(
+    hub: Hub, *, capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    fill(capsys)
+    more = tmp_path / "there" / "models" / MODEL / "special_tokens_map.json"
+    more.write_text("{}")
+    go_away(hub, monkeypatch, tmp_path)
+    with pytest.raises(ModelError, match=rf"{more} is not in the manifest of mirror {tmp_path / 'there'}; remove it$"):
+        identify(model(), Store(tmp_path / "store", mirrors=[tmp_path / "there"]))
+
+
+@pytest.mark.parametrize("change", [{"commit": "junk"}, {"repository": "../x"}, {"files": {"../x": HELD_FILE}}])
+def test_a_manifest_that_leads_elsewhere_is_damaged(change: dict[str, Any], tmp_path: Path) -> None:
+    entry = {"kind": "model", "repository": "org/x", "commit": "a" * 40, "revision": "main", "files": {}} | change
+    (tmp_path / MANIFEST).write_text(json.dumps({"touchstone mirror": 1, "repositories": [entry]}))
+    with pytest.raises(ConfigError, match="is damaged"):
+        read_manifest(tmp_path)
+
+
+def test_a_mirror_that_cannot_be_filled_is_one_sentence(hub: Hub, capsys: Any, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("a file")
+    assert main(["fetch", "--suite", "suite.toml", "--into", "there"]) != 0
+    assert "there cannot be read or filled: " in capsys.readouterr().err

@@ -12,9 +12,11 @@ from tests.hub import Handler, Hub, files_in, not_found, other_bytes, page, serv
 from touchstone.errors import SourceError
 from touchstone.records.cases import Source, TaskInfo
 from touchstone.store.folder import Store
+from touchstone.store.hub import open_snapshot
 from touchstone.tasks.identity import identify_data
-from touchstone.tasks.opening import open_task
+from touchstone.tasks.opening import needs, open_task
 from touchstone.tasks.registry import load_registry
+from touchstone.tasks.sources import wanted_files
 
 TASKS = {
     "BIOSSES": ("STS", ("default",), ("test",)),
@@ -174,3 +176,39 @@ def test_data_that_a_loader_asks_for_without_a_revision_is_known_by_nothing(hub:
     described = TaskInfo(name="SKQuadRetrieval", type="Retrieval", main_score="x")
     assert identify_data(described, Source(), Store(tmp_path / "store")) is None
     assert hub.requests == []
+
+
+NAMES = (
+    "README.md",
+    "en/a.jsonl",
+    "de/a.jsonl",
+    "shared/de.jsonl",
+    "data/en.jsonl",
+    "data/x/en.jsonl",
+    "data/de.jsonl",
+)
+BOTH = "- config_name: en\n  {}\n- config_name: de\n  {}\n"
+
+
+@pytest.mark.parametrize(
+    ("en", "de", "left_out"),
+    [
+        ("data_files: en/*", "data_files: de/*", {"de/a.jsonl"}),
+        ("data_files: ['en/*', ./shared/*]", "data_files: ['de/*', shared/*]", {"de/a.jsonl"}),
+        ("data_files: data/**/*en.jsonl", "data_files: data/*", {"data/de.jsonl"}),
+        ("data_dir: data", "data_files: data/en.jsonl", set()),
+        ("description: x", "data_files: data/en.jsonl", set()),
+        ("data_files: data/[e]n.jsonl", "data_files: data/*", set()),
+        ("data_files: data", "data_files: data/en.jsonl", set()),
+    ],
+)
+@pytest.mark.parametrize("alone", [False, True])
+def test_no_file_that_a_subset_may_need_is_left_out(
+    hub: Hub, *, en: str, de: str, left_out: set[str], alone: bool, tmp_path: Path
+) -> None:
+    readme = f"---\nconfigs:\n{BOTH.format(en, de)}---\n".encode()
+    more = {".huggingface.yaml": b"configs: []"} if alone else {}
+    hub.add("org/data", {**dict.fromkeys(NAMES, b"{}"), "README.md": readme, **more}, "datasets")
+    snapshot = open_snapshot("org/data", None, Store(tmp_path / "store"), kind="dataset")
+    wanted = wanted_files(snapshot, needs(("en",), ("en", "de")))
+    assert set(snapshot.listed) - set(wanted) == (set() if alone else left_out)

@@ -272,6 +272,7 @@ def test_a_task_that_asks_for_no_repository_says_so(store: Store, monkeypatch: p
 ELSEWHERE = [
     "ftp://127.0.0.1/x.jsonl", "https://example.org/x.jsonl", "hf://datasets/other/name/x.jsonl", "s3://bucket/x",
     "/etc/hosts", "../x.jsonl", "data/../../x.jsonl", "zip://x.jsonl::https://example.org/x.zip", "file:///etc/hosts",
+    "file:/etc/hosts", "local:/etc/hosts",
 ]  # fmt: skip
 
 

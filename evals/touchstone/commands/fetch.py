@@ -10,6 +10,7 @@ from typing import Any
 
 from touchstone.commands.parsing import add_options, parse_options
 from touchstone.config.specs import WeightsSpec
+from touchstone.errors import ConfigError, first_line
 from touchstone.files.writing import place
 from touchstone.formatting import columns, render_size
 from touchstone.models.identity import files_on_hub
@@ -44,6 +45,13 @@ def add_command(commands: Any) -> None:
 
 
 def _fetch(parsed: argparse.Namespace) -> tuple[str, int]:
+    try:
+        return _verify_or_fill(parsed)
+    except OSError as error:
+        raise ConfigError(f"{parsed.verify or parsed.into} cannot be read or filled: {first_line(error)}") from error
+
+
+def _verify_or_fill(parsed: argparse.Namespace) -> tuple[str, int]:
     if parsed.verify is not None:
         root = place(Path.cwd(), parsed.verify)
         wrong = list(verify(root))

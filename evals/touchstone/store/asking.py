@@ -104,16 +104,18 @@ class Asking:
             asked.add(request.url)
 
         client, logger = huggingface_hub.get_session(), logging.getLogger("huggingface_hub")
-        hooks, piece, level = client.event_hooks, constants.DOWNLOAD_CHUNK_SIZE, logger.level
+        hooks, level = client.event_hooks, logger.level
+        piece, xet = constants.DOWNLOAD_CHUNK_SIZE, constants.HF_HUB_DISABLE_XET
         client.event_hooks = {
             "request": [*hooks.get("request", ()), count], "response": [*hooks.get("response", ()), _look]
         }  # fmt: skip
         constants.DOWNLOAD_CHUNK_SIZE = PIECE
+        constants.HF_HUB_DISABLE_XET = True  # it has a client of its own, which waits for ever and tells nobody
         logger.setLevel(logging.ERROR)  # what is waited for is told here
         try:
             yield
         finally:
-            client.event_hooks, constants.DOWNLOAD_CHUNK_SIZE = hooks, piece
+            client.event_hooks, constants.DOWNLOAD_CHUNK_SIZE, constants.HF_HUB_DISABLE_XET = hooks, piece, xet
             logger.setLevel(level)
 
     def expect(self, what: str, size: int) -> None:
@@ -126,6 +128,8 @@ class Asking:
         """Return what the hub's client takes for a bar of progress, whose steps are told here."""
 
         class Bar:
+            n = total = 0
+
             def __init__(self, *_: Any, **__: Any) -> None: ...
             def __enter__(self) -> "Bar":
                 return self

@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
+from urllib.parse import urlsplit
 
 from touchstone.errors import ModelError, SourceError, TouchstoneError, first_line
 from touchstone.files.writing import write_atomically
@@ -24,8 +25,6 @@ T = TypeVar("T")
 Kind = Literal["model", "dataset"]
 SECONDS = 30
 COMMIT = re.compile(r"[0-9a-f]{40}")
-# Of a repository that was brought whole the cache has this, which nobody asks for by name.
-OF_EVERY_REPOSITORY = ".gitattributes"
 CALLED = {"model": "model", "dataset": "data set"}
 
 
@@ -83,19 +82,19 @@ class Snapshot:
         if path.is_file():
             if said not in (None, _hash_like(said, path, self.store.file_sha256)):
                 what, then = ("its manifest", "fetch it") if self.mirror else ("the hub", "run")
-                raise _error(self.kind)(
+                raise error_of(self.kind)(
                     f"{path} is damaged, it is not what {what} says of it; remove it and {then} again"
                 )
             return path
         if self.mirror:
-            raise _error(self.kind)(f"{self.mirror} lacks {name} of {self.repository}; fetch it again")
+            raise error_of(self.kind)(f"{self.mirror} lacks {name} of {self.repository}; fetch it again")
         for _ in range(2):
             self._fetch(name)
             if path.is_file() and said in (None, _hash_like(said, path, sha256_of)):
                 return path
             for copy in (path.resolve(), path):  # the second is a link to the first
                 copy.unlink(missing_ok=True)
-        raise _error(self.kind)(f"{name} of {self.repository} came damaged twice, and was removed; run again")
+        raise error_of(self.kind)(f"{name} of {self.repository} came damaged twice, and was removed; run again")
 
     def _fetch(self, name: str) -> None:
         import huggingface_hub
@@ -132,7 +131,7 @@ def open_snapshot(repository: str, revision: str | None, store: Store, kind: Kin
         name = f"{kind}:{repository}@{revision or 'main'}"
         commit = store.agree(name, lambda: _resolve(repository, revision or "main", store, kind))
     folder = _cache_of(repository, kind) / "snapshots" / commit
-    listed = _list(repository, commit, folder, store, kind)
+    listed = _list(repository, commit, store, kind)
     return Snapshot(repository=repository, kind=kind, commit=commit, folder=folder, listed=listed, store=store)
 
 
@@ -188,7 +187,7 @@ def _resolve(repository: str, revision: str, store: Store, kind: Kind) -> str:
     return commit
 
 
-def _list(repository: str, commit: str, folder: Path, store: Store, kind: Kind) -> Listed:
+def _list(repository: str, commit: str, store: Store, kind: Kind) -> Listed:
     """Return the files of a commit, as the hub once said; without a network, else, as the cache shows."""
     import huggingface_hub
     from huggingface_hub import errors
@@ -200,13 +199,11 @@ def _list(repository: str, commit: str, folder: Path, store: Store, kind: Kind) 
     known = store.remember(_name(repository, commit, kind), ask)
     if known is not None:
         return {name: Entry(*said) for name, said in json.loads(known).items()}
-    # Brought by another program. The client's own list, from its version 2 on, says what of it is not there.
+    # Brought by another program. Only the client's own list, from its version 2 on, says what of it is not there.
     if tree := getattr(huggingface_hub, "get_cached_repo_tree", None):
         with suppress(errors.CachedRepoTreeNotFoundError):
             return {one.path: Entry() for one in tree(repository, repo_type=kind, revision=commit)}
-    if not (folder / OF_EVERY_REPOSITORY).is_file():
-        raise _offline(repository, commit, kind)
-    return {path.relative_to(folder).as_posix(): Entry() for path in folder.rglob("*") if path.is_file()}
+    raise _offline(repository, commit, kind)
 
 
 def _name(repository: str, commit: str, kind: Kind) -> str:
@@ -227,14 +224,14 @@ def _about(repository: str, revision: str, kind: Kind, store: Store) -> tuple[st
             raise
         there, _ = _about(repository, "main", kind, store)
         what = f'has no branch, tag or commit "{revision}"; its main branch is at {there}'
-        raise _error(kind)(f'"{repository}" {what}') from error
+        raise error_of(kind)(f'"{repository}" {what}') from error
     listed = {
         one.rfilename: Entry(one.lfs.sha256 if one.lfs else one.blob_id, one.size or 0) for one in info.siblings or ()
     }
     commit = str(info.sha)
     if not listed or not COMMIT.fullmatch(commit) or (COMMIT.fullmatch(revision) and commit != revision):
         said = f"at {revision} it lists {len(listed)} files of {commit}"
-        raise _error(kind)(f'the hub gives no {CALLED[kind]} "{repository}": {said}')
+        raise error_of(kind)(f'the hub gives no {CALLED[kind]} "{repository}": {said}')
     return commit, listed
 
 
@@ -242,7 +239,7 @@ def _ask(store: Store, repository: str, kind: Kind, ask: Callable[[], T], what: 
     try:
         return store.asking.ask(repository, ask)
     except Exception as error:  # the client raises its own errors, those of httpx, and OSError
-        raise _error(kind)(_why_not(repository, kind, error, what)) from error
+        raise error_of(kind)(_why_not(repository, kind, error, what)) from error
 
 
 def _why_not(repository: str, kind: Kind, error: BaseException, what: str) -> str:
@@ -253,7 +250,9 @@ def _why_not(repository: str, kind: Kind, error: BaseException, what: str) -> st
         error = error.__cause__
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.GatedRepoError):
-        place = f"{constants.ENDPOINT}/{'datasets/' if kind == 'dataset' else ''}{repository}"
+        site = urlsplit(constants.ENDPOINT)  # which may hold a password
+        host = f"{site.scheme}://{site.netloc.rpartition('@')[2]}{site.path}"
+        place = f"{host}/{'datasets/' if kind == 'dataset' else ''}{repository}"
         return f'"{repository}" is gated; ask for access at {place}, then set HF_TOKEN'
     if isinstance(error, errors.RepositoryNotFoundError) or status == 401:
         how = "set HF_TOKEN" if get_token() is None else "the token, HF_TOKEN or that of hf auth login"
@@ -271,11 +270,12 @@ def _why_not(repository: str, kind: Kind, error: BaseException, what: str) -> st
     return f'the hub gives no {CALLED[kind]} "{repository}", not {what}: {why}'
 
 
-def _error(kind: Kind) -> type[TouchstoneError]:
+def error_of(kind: Kind) -> type[TouchstoneError]:
+    """Return the type of an error about a repository."""
     return ModelError if kind == "model" else SourceError
 
 
 def _offline(repository: str, revision: str, kind: Kind) -> TouchstoneError:
     where = "is not in the cache, or not all of it, and the run is offline"
     how = f"hf download --repo-type {kind} {repository} --revision {revision}"
-    return _error(kind)(f'"{repository}" {where}; run once online, or bring it with: {how}')
+    return error_of(kind)(f'"{repository}" {where}; run once online, or bring it with: {how}')

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -12,7 +12,7 @@ from touchstone.errors import ConfigError, ModelError
 from touchstone.files.writing import open_atomically, to_json, write_atomically
 from touchstone.store.folder import Store
 from touchstone.store.hashes import sha256_of
-from touchstone.store.hub import Entry, Kind, Snapshot
+from touchstone.store.hub import COMMIT, Entry, Kind, Snapshot, error_of
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -28,13 +28,19 @@ class HeldFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A repository in a mirror: at which commit, what was asked for to get it, and its files."""
+    """A repository in a mirror: at which commit, what was asked for to get it, its files, and those left out."""
 
     kind: Kind
     repository: str
     commit: str
     revision: str
     files: Mapping[str, HeldFile]
+    left_out: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        names = [PurePosixPath(name) for name in (self.repository, *self.files)]
+        if not COMMIT.fullmatch(self.commit) or any(name.is_absolute() or ".." in name.parts for name in names):
+            raise ValueError("a commit is 40 hex digits, and a file lies in its repository")
 
 
 _HELD = TypeAdapter(tuple[Held, ...])
@@ -63,19 +69,30 @@ def open_mirrored(root: Path, repository: str, store: Store, kind: Kind) -> Snap
 
     Raises:
         ConfigError: the manifest is damaged.
+        TouchstoneError: there is a file that it does not name, which a library could read.
     """
     held = next((one for one in read_manifest(root) if (one.kind, one.repository) == (kind, repository)), None)
     if held is None:
         return None
+    folder = folder_of(root, kind, repository).resolve()
+    if more := _more(folder, held):
+        raise error_of(kind)(f"{folder / more[0]} is not in the manifest of mirror {root}; remove it")
+    listed = {name: Entry(file.sha256, file.size) for name, file in held.files.items()}
     return Snapshot(
         repository=repository,
         kind=kind,
         commit=held.commit,
-        folder=folder_of(root, kind, repository).resolve(),
-        listed={name: Entry(file.sha256, file.size) for name, file in held.files.items()},
+        folder=folder,
+        listed=dict.fromkeys(held.left_out, Entry()) | listed,
         store=store,
         mirror=f"mirror {root}",
     )
+
+
+def _more(folder: Path, held: Held) -> list[str]:
+    """Return the files of a folder that its entry does not name."""
+    there = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir())
+    return [name for name in there if name not in held.files]
 
 
 def find_mirrored_model(repository: str, revision: str | None, store: Store) -> Snapshot | None:
@@ -126,7 +143,7 @@ def fill(root: Path, snapshot: Snapshot, revision: str | None, names: Iterable[s
         files[name] = said
     held[key] = Held(
         kind=snapshot.kind, repository=snapshot.repository, commit=snapshot.commit, revision=revision or "main",
-        files=files,
+        files=files, left_out=tuple(sorted(snapshot.listed.keys() - files.keys())),
     )  # fmt: skip
     repositories = _HELD.dump_python(tuple(held[one] for one in sorted(held)))
     write_atomically(root / MANIFEST, to_json({"touchstone mirror": FORMAT, "repositories": repositories}))
@@ -152,5 +169,8 @@ def verify(root: Path) -> Iterator[str]:
                 yield f"{path} has {path.stat().st_size} bytes, not {said.size}"
             elif sha256_of(path) != said.sha256:
                 yield f"{path} has other content"
-        there = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
-        yield from (f"{folder / name} is not in the manifest" for name in there if name not in one.files)
+        yield from (f"{folder / name} is not in the manifest" for name in _more(folder, one))
+    known = [folder_of(root, one.kind, one.repository) for one in held]
+    for path in sorted((*root.glob("*/*"), *root.glob("models/*/*"))):
+        if path.is_dir() and not any(one.is_relative_to(path) for one in known):
+            yield f"{path} is not in the manifest"

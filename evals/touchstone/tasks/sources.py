@@ -14,10 +14,10 @@ from touchstone.records.cases import Source
 from touchstone.store.folder import Store
 from touchstone.store.hashes import Watch
 from touchstone.store.hub import Snapshot, open_snapshot
-from touchstone.store.mirrors import open_mirrored
+from touchstone.store.mirrors import MANIFEST, open_mirrored
 from touchstone.store.modelscope import fetch_data
 
-README = "README.md"
+README, ALONE = "README.md", ".huggingface.yaml"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,28 +90,35 @@ class Reading:
         mirrored = None
         if self.source.kind == "mirror" and self.source.path is not None:
             mirrored = open_mirrored(self.source.path, repository, self.store, "dataset")
+            if mirrored is None and (manifest := self.source.path / MANIFEST).is_file():
+                raise SourceError(f'{manifest} has no data set "{repository}" (needed by {self.task}); fetch it')
         if self.source.kind != "hub" and mirrored is None:
             folder, known = find_data(self.source, repository, self.task, self.store)
             refuse_elsewhere(folder, (self.source.path or Path()).resolve(), str(folder))
             return folder, _files_in(folder), known
         snapshot = mirrored or open_snapshot(repository, revision, self.store, kind="dataset")
-        names = list(snapshot.listed) if mirrored else wanted_files(snapshot, self.wanted)
+        if mirrored and revision not in (None, mirrored.commit):
+            raise SourceError(
+                f'{mirrored.mirror} has "{repository}" at {mirrored.commit}, and {self.task} is on {revision}; '
+                "fetch that into a mirror of its own"
+            )
+        names = wanted_files(snapshot, self.wanted)
         snapshot.expect(names)
         brought = ((name, snapshot.bring(name)) for name in names)
         files = [(name, path) for name, path in brought if path is not None]
         self.brought.append((snapshot, revision, names))
-        if more := mirrored and [name for name, _ in _files_in(snapshot.folder) if name not in snapshot.listed]:
-            raise SourceError(f"{snapshot.folder / more[0]} is not in the manifest of {snapshot.mirror}; remove it")
         refuse_elsewhere(snapshot.folder, self.source.path and self.source.path.resolve(), f'"{repository}"')
         return snapshot.folder, files, snapshot.commit
 
     def note(self, data_files: Any) -> None:
         """Add the files that one configuration of a data set names."""
-        for path in (Path(path) for paths in (data_files or {}).values() for path in paths):
-            for repository, (folder, _) in self.found.items():
-                if path.is_relative_to(folder):
-                    prefix = "" if repository == self.dataset else f"{repository}/"
-                    self.files[prefix + str(path.relative_to(folder))] = path
+        for path in (Path(os.path.normpath(path)) for paths in (data_files or {}).values() for path in paths):
+            inside = [(name, folder) for name, (folder, _) in self.found.items() if path.is_relative_to(folder)]
+            if not inside:
+                raise SourceError(f"{self.task} would read {path}, which is in no data set of its source")
+            for repository, folder in inside:
+                prefix = "" if repository == self.dataset else f"{repository}/"
+                self.files[prefix + str(path.relative_to(folder))] = path
 
 
 def wanted_files(snapshot: Snapshot, wanted: Callable[[str], bool]) -> list[str]:
@@ -119,14 +126,14 @@ def wanted_files(snapshot: Snapshot, wanted: Callable[[str], bool]) -> list[str]
 
     The library looks at the first configuration in any case.
     """
-    configs = _configs(snapshot.bring("README.md"))
+    configs = _configs(snapshot.bring(README))
     kept = [one for place, one in enumerate(configs) if place == 0 or wanted(str(one.get("config_name")))]
     dropped = {pattern for one in configs if one not in kept for pattern in _patterns(one.get("data_files"))}
     needed = {pattern for one in kept for pattern in _patterns(one.get("data_files"))}
-    return [
-        name for name in snapshot.listed
-        if not _matches(name, dropped) or _matches(name, needed)
-    ]  # fmt: skip
+    # Where the README is not all that says what a configuration is made of, nothing is left out.
+    if ALONE in snapshot.listed or not all(one.get("data_files") and "data_dir" not in one for one in kept):
+        return list(snapshot.listed)
+    return [name for name in snapshot.listed if not _may_match(name, dropped) or _may_match(name, needed)]
 
 
 def _configs(file: Path | None) -> list[dict[str, Any]]:
@@ -155,10 +162,10 @@ def refuse_elsewhere(folder: Path, root: Path | None, called: str) -> None:
     Raises:
         SourceError: naming what leads elsewhere.
     """
-    for name in (README, ".huggingface.yaml"):
+    for name in (README, ALONE):
         for config in _configs(folder / name):
             for pattern in (*_patterns(config.get("data_files")), *_patterns(config.get("data_dir"))):
-                if "://" in pattern or "::" in pattern or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+                if ":" in pattern or Path(pattern).is_absolute() or ".." in Path(pattern).parts:
                     raise SourceError(
                         f'{called}: {name} takes data from "{pattern}"; it may name files in its own folder alone'
                     )
@@ -176,8 +183,10 @@ def _patterns(data_files: Any) -> Iterator[str]:
             yield one
 
 
-def _matches(name: str, patterns: set[str]) -> bool:
-    return any(fnmatch(name, pattern) for pattern in patterns)
+def _may_match(name: str, patterns: set[str]) -> bool:
+    """Return whether a file may be one of those meant: what the library's own matcher takes, and more."""
+    plain = (os.path.normpath(pattern).replace("**/", "*") for pattern in patterns)
+    return any(set("[{") & set(one) or fnmatch(name, one) or name.startswith(f"{one}/") for one in plain)
 
 
 def find_data(source: Source, dataset: str, task: str, store: Store) -> tuple[Path, str | None]:
