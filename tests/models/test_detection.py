@@ -178,8 +178,9 @@ def test_files_say_which_class_a_model_is_of(name: str, tmp_path: Path) -> None:
 
 def test_a_model_of_the_hub_is_refused_before_it_is_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
-    files = {SETTINGS: {"model_type": "SparseEncoder"}, ".gitattributes": ""}
-    write(tmp_path / "models--org--name" / "snapshots" / COMMIT, files)
+    write(tmp_path / "models--org--name" / "snapshots" / COMMIT, {SETTINGS: {"model_type": "SparseEncoder"}})
+    listed = json.dumps({SETTINGS: [None, 0]})  # as a run with a network once heard it
+    Store(tmp_path / "store").remember(f"files of model:org/name@{COMMIT}", lambda: listed)
     spec = EncoderSpec(id="org/name", revision=COMMIT, pooling="mean")
     assert refusal(spec, tmp_path / "store") == f"org/name {SPARSE}"
 
