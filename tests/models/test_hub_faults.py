@@ -21,6 +21,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.encoders import save_tiny_model
 from tests.hub import Files, Handler, Hub, files_in, hash_of, large, serve
+from tests.models.test_hub import at, vectors
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
 from touchstone.errors import ModelError
@@ -96,16 +97,6 @@ def store(tmp_path: Path) -> Store:
 
 def named(name: str = NAME, **more: Any) -> Model:
     return Model(alias="x", spec=EncoderSpec(id=name, **more), text="x")
-
-
-def at(path: Path) -> Model:
-    return Model(alias="x", spec=EncoderSpec(path=path), text="x")
-
-
-def vectors(model: Model, store: Store) -> Any:
-    encoder = open_encoder(model, "cpu", store).encoder
-    assert encoder is not None
-    return encoder.encode(["a text", "another"])
 
 
 def refusal(model: Model, store: Store) -> str:

@@ -3,7 +3,7 @@
 import argparse
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from touchstone.files.writing import place
 from touchstone.formatting import columns, render_size
 from touchstone.models.identity import files_on_hub
 from touchstone.plugin.downloads import Downloads
+from touchstone.records.cases import TaskInfo
 from touchstone.session.plan import Plan, find_cases
 from touchstone.store.asking import read_news
 from touchstone.store.folder import Store
@@ -77,9 +78,14 @@ def _estimate(plan: Plan, store: Store) -> Iterator[Row]:
         yield snapshot.repository, snapshot.commit, len(names), sum(snapshot.listed[name].size for name in names)
 
 
+def _tasks(plan: Plan) -> Iterable[TaskInfo]:
+    """Return the tasks whose data is on the hub, each once."""
+    return {case.task.name: case.task for case in plan.cases if case.task.folder is None}.values()
+
+
 def _data(plan: Plan, store: Store) -> Iterator[Wanted]:
     seen = set()
-    for task in {case.task.name: case.task for case in plan.cases}.values():
+    for task in _tasks(plan):
         for repository, revision, wanted in data_wanted(task):
             snapshot = open_snapshot(repository, revision, store, kind="dataset")
             names = wanted(snapshot)
@@ -100,8 +106,7 @@ def _models(plan: Plan, store: Store) -> Iterator[Wanted]:
 
 def _bring(plan: Plan, store: Store, root: Path) -> Iterator[Row]:
     """Bring data by reading it as a run would, so that all that a run reads is there, and can be read."""
-    tasks = {case.task.name: case.task for case in plan.cases if case.task.folder is None}
-    data = (one for task in tasks.values() for one in bring_data(task, store))
+    data = (one for task in _tasks(plan) for one in bring_data(task, store))
     for snapshot, revision, names in chain(data, _models(plan, store)):
         snapshot.expect(names)
         held = fill(root, snapshot, revision, names)

@@ -120,9 +120,10 @@ def _locate(spec: WeightsSpec, alias: str, store: Store) -> Weights:
         files = in_folder(folder)
     names = _checked(spec, files)
 
+    wanted = names()
     if snapshot is not None:
-        snapshot.expect(names())
-    paths = {name: files.find(name) for name in names()}  # of a hub, brought before its folder is watched
+        snapshot.expect(wanted)
+    paths = {name: files.find(name) for name in wanted}  # of a hub, brought before its folder is watched
     with store.watching() as watch:
         hashes = _hash(paths, files.place, store)
         others = _hash(_elsewhere(files, spec, store), files.place, store)

@@ -217,8 +217,7 @@ class Store:
 
         None is not remembered.
         """
-        key = {"kind": REMEMBERED, "fingerprint": "hub", "name": name}
-        path = self.folder / self._place(REMEMBERED, key)
+        path, key = self._remembered(name)
         known = read_blob(path, key)
         if known is not None:
             return known.decode()
@@ -232,9 +231,12 @@ class Store:
 
     def forget(self, name: str) -> None:
         """Forget what `remember` keeps under a name."""
-        key = {"kind": REMEMBERED, "fingerprint": "hub", "name": name}
         with suppress(OSError):
-            (self.folder / self._place(REMEMBERED, key)).unlink()
+            self._remembered(name)[0].unlink()
+
+    def _remembered(self, name: str) -> tuple[Path, dict[str, str]]:
+        key = {"kind": REMEMBERED, "fingerprint": "hub", "name": name}
+        return self.folder / self._place(REMEMBERED, key), key
 
     def agree(self, name: str, compute: Callable[[], str]) -> str:
         """Return a text that all processes of this run have in common: what the first of them to ask computes."""

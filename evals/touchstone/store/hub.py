@@ -80,7 +80,7 @@ class Snapshot:
             return None
         path, said = self.folder / name, self.listed[name].hash
         if path.is_file():
-            if said not in (None, _hash_like(said, path, self.store.file_sha256)):
+            if not _is_said(said, path, self.store.file_sha256):
                 what, then = ("its manifest", "fetch it") if self.mirror else ("the hub", "run")
                 raise error_of(self.kind)(
                     f"{path} is damaged, it is not what {what} says of it; remove it and {then} again"
@@ -90,7 +90,7 @@ class Snapshot:
             raise error_of(self.kind)(f"{self.mirror} lacks {name} of {self.repository}; fetch it again")
         for _ in range(2):
             self._fetch(name)
-            if path.is_file() and said in (None, _hash_like(said, path, sha256_of)):
+            if path.is_file() and _is_said(said, path, sha256_of):
                 return path
             for copy in (path.resolve(), path):  # the second is a link to the first
                 copy.unlink(missing_ok=True)
@@ -153,9 +153,9 @@ def open_main(repository: str, reader: str, store: Store) -> Snapshot:
     return snapshot
 
 
-def _hash_like(said: str | None, path: Path, sha256: Callable[[Path], str]) -> str:
-    """Return the hash of a file of the kind that the hub says: of large ones the sha256, which are not read whole."""
-    return git_blob(path) if said is not None and COMMIT.fullmatch(said) else sha256(path)
+def _is_said(said: str | None, path: Path, sha256: Callable[[Path], str]) -> bool:
+    """Return whether a file has the hash that is said of it, of its kind; one of which nothing is said is not read."""
+    return said is None or said == (git_blob(path) if COMMIT.fullmatch(said) else sha256(path))
 
 
 def git_blob(path: Path) -> str:
@@ -263,10 +263,12 @@ def _why_not(repository: str, kind: Kind, error: BaseException, what: str) -> st
         )
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f'"{repository}", {what}: no space is left in {constants.HF_HUB_CACHE}; free some, or set HF_HUB_CACHE'
-    why = first_line(error) if status is None else f"HTTP {status}"
-    why = str(error) if isinstance(error, PassingError) else why
     if isinstance(error, errors.FileMetadataError | json.JSONDecodeError):
         why = "what answers is no hub; look at HF_ENDPOINT, and at proxies on the way"
+    elif isinstance(error, PassingError):
+        why = str(error)
+    else:
+        why = first_line(error) if status is None else f"HTTP {status}"
     return f'the hub gives no {CALLED[kind]} "{repository}", not {what}: {why}'
 
 

@@ -71,16 +71,22 @@ def open_mirrored(root: Path, repository: str, store: Store, kind: Kind) -> Snap
         ConfigError: the manifest is damaged.
         TouchstoneError: there is a file that it does not name, which a library could read.
     """
-    held = next((one for one in read_manifest(root) if (one.kind, one.repository) == (kind, repository)), None)
-    if held is None:
-        return None
-    folder = folder_of(root, kind, repository).resolve()
+    held = _find(root, repository, kind)
+    return None if held is None else _open(root, held, store)
+
+
+def _find(root: Path, repository: str, kind: Kind) -> Held | None:
+    return next((one for one in read_manifest(root) if (one.kind, one.repository) == (kind, repository)), None)
+
+
+def _open(root: Path, held: Held, store: Store) -> Snapshot:
+    folder = folder_of(root, held.kind, held.repository).resolve()
     if more := _more(folder, held):
-        raise error_of(kind)(f"{folder / more[0]} is not in the manifest of mirror {root}; remove it")
+        raise error_of(held.kind)(f"{folder / more[0]} is not in the manifest of mirror {root}; remove it")
     listed = {name: Entry(file.sha256, file.size) for name, file in held.files.items()}
     return Snapshot(
-        repository=repository,
-        kind=kind,
+        repository=held.repository,
+        kind=held.kind,
         commit=held.commit,
         folder=folder,
         listed=dict.fromkeys(held.left_out, Entry()) | listed,
@@ -102,12 +108,12 @@ def find_mirrored_model(repository: str, revision: str | None, store: Store) -> 
         ModelError: it is there at another revision.
     """
     for root in store.mirrors:
-        found = open_mirrored(root, repository, store, "model")
-        if found is None:
+        held = _find(root, repository, "model")
+        if held is None:
             continue
-        asked = {one.revision for one in read_manifest(root) if one.repository == repository and one.kind == "model"}
-        if revision not in (None, found.commit, *asked):
-            raise ModelError(f'mirror {root} has "{repository}" at {found.commit}, not at {revision}; fetch it again')
+        found = _open(root, held, store)
+        if revision not in (None, held.commit, held.revision):
+            raise ModelError(f'mirror {root} has "{repository}" at {held.commit}, not at {revision}; fetch it again')
         return found
     return None
 

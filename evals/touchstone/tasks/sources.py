@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
@@ -94,8 +94,9 @@ class Reading:
                 raise SourceError(f'{manifest} has no data set "{repository}" (needed by {self.task}); fetch it')
         if self.source.kind != "hub" and mirrored is None:
             folder, known = find_data(self.source, repository, self.task, self.store)
-            refuse_elsewhere(folder, (self.source.path or Path()).resolve(), str(folder))
-            return folder, _files_in(folder), known
+            refuse_elsewhere(folder, str(folder))
+            refuse_links(there := _files_in(folder), (self.source.path or Path()).resolve())
+            return folder, there, known
         snapshot = mirrored or open_snapshot(repository, revision, self.store, kind="dataset")
         if mirrored and revision not in (None, mirrored.commit):
             raise SourceError(
@@ -107,7 +108,9 @@ class Reading:
         brought = ((name, snapshot.bring(name)) for name in names)
         files = [(name, path) for name, path in brought if path is not None]
         self.brought.append((snapshot, revision, names))
-        refuse_elsewhere(snapshot.folder, self.source.path and self.source.path.resolve(), f'"{repository}"')
+        refuse_elsewhere(snapshot.folder, f'"{repository}"')
+        if self.source.path is not None:  # a cache's files are links
+            refuse_links(_files_in(snapshot.folder), self.source.path.resolve())
         return snapshot.folder, files, snapshot.commit
 
     def note(self, data_files: Any) -> None:
@@ -151,12 +154,11 @@ def _configs(file: Path | None) -> list[dict[str, Any]]:
     return [one for one in configs if isinstance(one, dict)] if isinstance(configs, list) else []
 
 
-def refuse_elsewhere(folder: Path, root: Path | None, called: str) -> None:
+def refuse_elsewhere(folder: Path, called: str) -> None:
     """Refuse a data set that would have a library read what is not in it, before any looks at it.
 
     Args:
         folder: of the data set.
-        root: what its links may not leave; None where the links are those of a cache.
         called: what people call it.
 
     Raises:
@@ -169,8 +171,16 @@ def refuse_elsewhere(folder: Path, root: Path | None, called: str) -> None:
                     raise SourceError(
                         f'{called}: {name} takes data from "{pattern}"; it may name files in its own folder alone'
                     )
-    for _, path in _files_in(folder):
-        if root is not None and not path.resolve().is_relative_to(root):
+
+
+def refuse_links(files: Iterable[tuple[str, Path]], root: Path) -> None:
+    """Refuse files of a mirror that are links to what lies outside of it.
+
+    Raises:
+        SourceError: naming one.
+    """
+    for _, path in files:
+        if not path.resolve().is_relative_to(root):
             raise SourceError(f"{path} is a link that leaves {root}; put the file itself there")
 
 
