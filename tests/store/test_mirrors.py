@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,12 @@ from touchstone.errors import ConfigError, ModelError, SourceError
 from touchstone.models.identity import identify
 from touchstone.records.cases import Source, TaskInfo
 from touchstone.store.folder import Store
-from touchstone.store.mirrors import MANIFEST, read_manifest, verify
+from touchstone.store.hub import Kind, error_of, open_snapshot
+from touchstone.store.mirrors import MANIFEST, open_mirrored, read_manifest, verify
+from touchstone.store.mirrors import fill as fill_mirror
 from touchstone.tasks.opening import open_task
 from touchstone.tasks.registry import load_registry
+from touchstone.tasks.sources import Reading
 
 HELD_FILE = {"size": 1, "sha256": "x"}
 MODEL, DATA = "org/model", "mteb/XQuADRetrieval"
@@ -167,7 +171,7 @@ def test_one_commit_of_a_repository_is_held(
     go_away(hub, monkeypatch, tmp_path)
     store = Store(tmp_path / "store", mirrors=[tmp_path / "there"])
     assert identify(model(revision="main"), store).revision == before  # what was asked for when it was fetched
-    with pytest.raises(ModelError, match=rf'has "{MODEL}" at {before}, not at {after}; fetch it again$'):
+    with pytest.raises(ModelError, match=rf'has "{MODEL}" at {before}, not at {after}; fetch that '):
         identify(model(revision=after), store)
 
 
@@ -209,8 +213,43 @@ def test_data_of_another_revision_is_not_what_was_asked_for(
     held, other = load_registry().tasks["BIOSSES"].revision, "a" * 40
     manifest.write_text(manifest.read_text().replace(held, other))
     go_away(hub, monkeypatch, tmp_path)
-    with pytest.raises(SourceError, match=rf'has "mteb/biosses-sts" at {other}, and BIOSSES is on {held}; fetch that '):
+    with pytest.raises(SourceError, match=rf'has "mteb/biosses-sts" at {other}, not at {held}; fetch that '):
         read(Store(tmp_path / "store"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "then", "found"),
+    [("main", "main", True), ("main", "", True), ("main", "v2", False), (None, "main", True), ("v2", "v2", True),
+     ("v2", "main", False), ("", "", True), ("", "main", False)],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", ["model", "dataset"])
+def test_a_repository_is_found_by_what_it_was_fetched_by_or_its_commit(
+    kind: Kind, asked: str | None, then: str, *, found: bool, hub: Hub, tmp_path: Path
+) -> None:
+    """mteb asks for data sets by a commit, its beginning, or a branch; "" stands for the commit."""
+    store, commit = Store(tmp_path / "store"), hub.add("org/two", {"README.md": b"x"}, kind=f"{kind}s")
+    hub.repositories[f"{kind}s/org/two"].branches["v2"] = commit
+    fetched = open_snapshot("org/two", commit if asked == "" else asked, store, kind)
+    fill_mirror(tmp_path / "there", fetched, commit if asked == "" else asked, ["README.md"])
+    fill_mirror(tmp_path / "there", fetched, commit, ["README.md"])  # as another task may ask for it
+    for short in (commit, commit[:7]):
+        assert open_mirrored(tmp_path / "there", "org/two", short, store, kind)
+    with nullcontext() if found else pytest.raises(error_of(kind), match=f"not at {then or commit}; fetch that"):
+        assert open_mirrored(tmp_path / "there", "org/two", then or commit, store, kind)
+
+
+def test_data_of_a_branch_is_read_from_a_mirror(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As eleven tasks of mteb's ask for it."""
+    commit, store = hub.add("org/two", {"README.md": b"x", "a.txt": b"a"}, kind="datasets"), Store(tmp_path / "store")
+    fill_mirror(tmp_path / "there", open_snapshot("org/two", "main", store, "dataset"), "main", ["README.md", "a.txt"])
+    go_away(hub, monkeypatch, tmp_path)
+    there = Source(kind="mirror", path=(tmp_path / "there").absolute())
+    what = Reading(
+        source=there, task="x", dataset="org/two", asked="main", reads="x", wanted=lambda _: True, store=store
+    )
+    folder, _ = what.find("org/two", "main")
+    assert (folder / "a.txt").read_text() == "a"
+    assert what.revisions == {"org/two": commit}
 
 
 def test_what_the_manifest_does_not_name_is_no_data(hub: Hub, mirror: Path, capsys: Any, tmp_path: Path) -> None:
@@ -233,12 +272,13 @@ def test_a_subset_that_was_left_out_is_lacking(
         read(Store(tmp_path / "store"), replace(XQUAD, subsets=("es",)))
 
 
+@pytest.mark.parametrize("make", [lambda path: path.write_text("{}"), lambda path: path.symlink_to("/tmp")])
 def test_a_file_beside_a_mirrored_model_is_refused(
-    hub: Hub, *, capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    make: Callable[[Path], Any], hub: Hub, *, capsys: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     fill(capsys)
     more = tmp_path / "there" / "models" / MODEL / "special_tokens_map.json"
-    more.write_text("{}")
+    make(more)
     go_away(hub, monkeypatch, tmp_path)
     with pytest.raises(ModelError, match=rf"{more} is not in the manifest of mirror {tmp_path / 'there'}; remove it$"):
         identify(model(), Store(tmp_path / "store", mirrors=[tmp_path / "there"]))

@@ -8,7 +8,7 @@ import errno
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -270,6 +270,13 @@ def _why_not(repository: str, kind: Kind, error: BaseException, what: str) -> st
     else:
         why = first_line(error) if status is None else f"HTTP {status}"
     return f'the hub gives no {CALLED[kind]} "{repository}", not {what}: {why}'
+
+
+def find_unlisted(folder: Path, listed: Container[str]) -> Iterator[Path]:
+    """Yield what lies in a repository's folder and is not listed: files, and links of any kind."""
+    for path in sorted(folder.rglob("*")):
+        if (path.is_symlink() or not path.is_dir()) and path.relative_to(folder).as_posix() not in listed:
+            yield path
 
 
 def error_of(kind: Kind) -> type[TouchstoneError]:

@@ -1,6 +1,7 @@
 """Mirrors that we fill: data sets and models of a hub, with a manifest of their commits and of each file's hash."""
 
 import json
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,14 +9,15 @@ from pathlib import Path, PurePosixPath
 
 from pydantic import TypeAdapter, ValidationError
 
-from touchstone.errors import ConfigError, ModelError
+from touchstone.errors import ConfigError
 from touchstone.files.writing import open_atomically, to_json, write_atomically
 from touchstone.store.folder import Store
 from touchstone.store.hashes import sha256_of
-from touchstone.store.hub import COMMIT, Entry, Kind, Snapshot, error_of
+from touchstone.store.hub import COMMIT, Entry, Kind, Snapshot, error_of, find_unlisted
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+SHORT = re.compile(r"[0-9a-f]{7,40}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,29 +66,33 @@ def read_manifest(root: Path) -> tuple[Held, ...]:
         raise ConfigError(f"{file} is damaged; fill the mirror again with touchstone fetch") from None
 
 
-def open_mirrored(root: Path, repository: str, store: Store, kind: Kind) -> Snapshot | None:
+def open_mirrored(root: Path, repository: str, revision: str | None, store: Store, kind: Kind) -> Snapshot | None:
     """Return a repository of a mirror, whose files are checked against its manifest; None where that has none.
+
+    Args:
+        root: the mirror.
+        repository: ``org/name``.
+        revision: a commit or the start of one, or the branch or tag by which it was fetched; None for what is there.
+        store: knows the hashes of files.
+        kind: what the repository holds.
 
     Raises:
         ConfigError: the manifest is damaged.
-        TouchstoneError: there is a file that it does not name, which a library could read.
+        TouchstoneError: it is there at another revision, or with a file that is not named, which a library could read.
     """
-    held = _find(root, repository, kind)
-    return None if held is None else _open(root, held, store)
-
-
-def _find(root: Path, repository: str, kind: Kind) -> Held | None:
-    return next((one for one in read_manifest(root) if (one.kind, one.repository) == (kind, repository)), None)
-
-
-def _open(root: Path, held: Held, store: Store) -> Snapshot:
-    folder = folder_of(root, held.kind, held.repository).resolve()
-    if more := _more(folder, held):
-        raise error_of(held.kind)(f"{folder / more[0]} is not in the manifest of mirror {root}; remove it")
+    held = next((one for one in read_manifest(root) if (one.kind, one.repository) == (kind, repository)), None)
+    if held is None:
+        return None
+    if revision not in (None, held.revision) and not (SHORT.fullmatch(revision) and held.commit.startswith(revision)):
+        at = f"at {held.commit}, not at {revision}"
+        raise error_of(kind)(f'mirror {root} has "{repository}" {at}; fetch that into a mirror of its own')
+    folder = folder_of(root, kind, repository).resolve()
+    for more in find_unlisted(folder, held.files):
+        raise error_of(kind)(f"{more} is not in the manifest of mirror {root}; remove it")
     listed = {name: Entry(file.sha256, file.size) for name, file in held.files.items()}
     return Snapshot(
-        repository=held.repository,
-        kind=held.kind,
+        repository=repository,
+        kind=kind,
         commit=held.commit,
         folder=folder,
         listed=dict.fromkeys(held.left_out, Entry()) | listed,
@@ -95,27 +101,14 @@ def _open(root: Path, held: Held, store: Store) -> Snapshot:
     )
 
 
-def _more(folder: Path, held: Held) -> list[str]:
-    """Return the files of a folder that its entry does not name."""
-    there = (path.relative_to(folder).as_posix() for path in sorted(folder.rglob("*")) if not path.is_dir())
-    return [name for name in there if name not in held.files]
-
-
 def find_mirrored_model(repository: str, revision: str | None, store: Store) -> Snapshot | None:
     """Return a model of the hub from the first of a run's mirrors that holds it; None where none does.
 
     Raises:
         ModelError: it is there at another revision.
     """
-    for root in store.mirrors:
-        held = _find(root, repository, "model")
-        if held is None:
-            continue
-        found = _open(root, held, store)
-        if revision not in (None, held.commit, held.revision):
-            raise ModelError(f'mirror {root} has "{repository}" at {held.commit}, not at {revision}; fetch it again')
-        return found
-    return None
+    found = (open_mirrored(root, repository, revision, store, "model") for root in store.mirrors)
+    return next(filter(None, found), None)
 
 
 def folder_of(root: Path, kind: Kind, repository: str) -> Path:
@@ -138,6 +131,9 @@ def fill(root: Path, snapshot: Snapshot, revision: str | None, names: Iterable[s
             f'mirror {root} has "{snapshot.repository}" at {held[key].commit}, not at {snapshot.commit}; '
             f"remove {folder} and its entry in {MANIFEST}, or fetch into another folder"
         )
+    asked = revision or "main"
+    if key in held and SHORT.fullmatch(asked):  # the commit is held anyway; a branch that was asked for is not
+        asked = held[key].revision
     for name in names:
         path = snapshot.bring(name)
         if path is None:
@@ -148,7 +144,7 @@ def fill(root: Path, snapshot: Snapshot, revision: str | None, names: Iterable[s
                 shutil.copyfileobj(source, file)
         files[name] = said
     held[key] = Held(
-        kind=snapshot.kind, repository=snapshot.repository, commit=snapshot.commit, revision=revision or "main",
+        kind=snapshot.kind, repository=snapshot.repository, commit=snapshot.commit, revision=asked,
         files=files, left_out=tuple(sorted(snapshot.listed.keys() - files.keys())),
     )  # fmt: skip
     repositories = _HELD.dump_python(tuple(held[one] for one in sorted(held)))
@@ -175,7 +171,7 @@ def verify(root: Path) -> Iterator[str]:
                 yield f"{path} has {path.stat().st_size} bytes, not {said.size}"
             elif sha256_of(path) != said.sha256:
                 yield f"{path} has other content"
-        yield from (f"{folder / name} is not in the manifest" for name in _more(folder, one))
+        yield from (f"{path} is not in the manifest" for path in find_unlisted(folder, one.files))
     known = [folder_of(root, one.kind, one.repository) for one in held]
     for path in sorted((*root.glob("*/*"), *root.glob("models/*/*"))):
         if path.is_dir() and not any(one.is_relative_to(path) for one in known):

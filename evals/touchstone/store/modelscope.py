@@ -19,7 +19,7 @@ from touchstone.errors import ModelError, SourceError, TouchstoneError, first_li
 from touchstone.files.writing import to_json, write_atomically
 from touchstone.retrying import PassingError
 from touchstone.store.folder import Store
-from touchstone.store.hub import COMMIT, Kind
+from touchstone.store.hub import COMMIT, Kind, find_unlisted
 
 T = TypeVar("T")
 # Of files by their names: the sha256, if one is said, and the size.
@@ -162,10 +162,8 @@ class _Repository:
             return [name for name, path in paths.items() if not (path.is_file() and is_right(path, *listed[name]))]
 
     def _refuse_more(self, folder: Path, listed: Listed) -> None:
-        known = {folder / name for name in (*listed, NOTE)}
-        for path in folder.rglob("*"):
-            if path not in known and (path.is_symlink() or not path.is_dir()):
-                raise self.error(f"{path} is not in ModelScope's list of the {self.called}; remove it and run again")
+        for path in find_unlisted(folder, {*listed, NOTE}):
+            raise self.error(f"{path} is not in ModelScope's list of the {self.called}; remove it and run again")
 
     def _ask(self, what: str, ask: Callable[[], T]) -> T:
         """Ask ModelScope one question; every question is asked here."""

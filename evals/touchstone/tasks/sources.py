@@ -89,7 +89,7 @@ class Reading:
     def _find(self, repository: str, revision: str | None) -> tuple[Path, list[tuple[str, Path]], str | None]:
         mirrored = None
         if self.source.kind == "mirror" and self.source.path is not None:
-            mirrored = open_mirrored(self.source.path, repository, self.store, "dataset")
+            mirrored = open_mirrored(self.source.path, repository, revision, self.store, "dataset")
             if mirrored is None and (manifest := self.source.path / MANIFEST).is_file():
                 raise SourceError(f'{manifest} has no data set "{repository}" (needed by {self.task}); fetch it')
         if self.source.kind != "hub" and mirrored is None:
@@ -98,11 +98,6 @@ class Reading:
             refuse_links(there := _files_in(folder), (self.source.path or Path()).resolve())
             return folder, there, known
         snapshot = mirrored or open_snapshot(repository, revision, self.store, kind="dataset")
-        if mirrored and revision not in (None, mirrored.commit):
-            raise SourceError(
-                f'{mirrored.mirror} has "{repository}" at {mirrored.commit}, and {self.task} is on {revision}; '
-                "fetch that into a mirror of its own"
-            )
         names = wanted_files(snapshot, self.wanted)
         snapshot.expect(names)
         brought = ((name, snapshot.bring(name)) for name in names)
