@@ -1,6 +1,8 @@
 """The ``touchstone`` command, for what is not a test run."""
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Sequence
 
@@ -13,13 +15,19 @@ USAGE = 4  # pytest's exit code for a usage error
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 4 for a mistake in what was typed, and for `compare` 1 or 9 too."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows a question mark
     parsed = _parser().parse_args(arguments)
     try:
         text, code = parsed.run(parsed)
     except TouchstoneError as error:
         print(f"touchstone: {error}", file=sys.stderr)
         return USAGE
-    print(text)
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # whoever reads has seen enough; the interpreter must not write the rest when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return int(code)
 
 

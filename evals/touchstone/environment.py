@@ -1,6 +1,7 @@
 """The libraries and the machine that a number was measured with."""
 
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from importlib.metadata import Distribution, PackageNotFoundError, distribution,
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
+
+from touchstone.formatting import render_size
 
 PACKAGES = ("touchstone-evals", "mteb", "sentence-transformers", "transformers", "torch", "datasets", "scikit-learn",
             "scipy", "numpy")  # fmt: skip
@@ -68,6 +71,19 @@ def _flag(torch: Any, path: str) -> str | None:
         return str(value() if callable(value) else value)
     except (AttributeError, RuntimeError):  # another version of torch, or built without that part
         return None
+
+
+def describe_memory() -> str:
+    """Return how much memory this process took at most, of how much there is for it."""
+    try:
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *resource.getrlimit(resource.RLIMIT_AS)]
+        there = min(limit for limit in limits if limit != resource.RLIM_INFINITY)
+    except (ImportError, ValueError, OSError):  # a system that does not say
+        return "what there is of it is not known here"
+    return f"this process took up to {render_size(peak)} of {render_size(there)}"
 
 
 def installed_for_good() -> bool:

@@ -1,5 +1,6 @@
 """The errors that are the user's to fix, each one sentence: what is wrong, where, and what would be right."""
 
+import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -42,6 +43,20 @@ def suggest(name: str, known: Iterable[str]) -> str:
     if near:
         return f'; did you mean "{near[0]}"?'
     return f"; known: {', '.join(names)}" if 0 < len(names) <= 12 else ""
+
+
+def find_no_memory(error: BaseException | None) -> BaseException | None:
+    """Return what says that memory ran out, of an error and those that it came from; None where nothing does.
+
+    Python and numpy have an error for it, torch one for a device; of the machine's memory it only speaks.
+    """
+    while error is not None:
+        of_system = isinstance(error, OSError) and error.errno == errno.ENOMEM
+        of_torch = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
+        if isinstance(error, MemoryError) or of_system or (of_torch and isinstance(error, RuntimeError)):
+            return error
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def first_line(error: BaseException) -> str:

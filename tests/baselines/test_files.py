@@ -350,7 +350,7 @@ def test_a_refused_write_leaves_the_samples_of_the_old_entry_alone(tmp_path: Pat
         return replace(measured("STS16", revision=revision), samples=file)
 
     baselines.write([with_samples(b"old", "old")], ENV, store)
-    kept = own / "samples" / "minilm" / "STS16.parquet"
+    (kept,) = (own / "samples" / "minilm").iterdir()
     file = load_baseline_file(own / "minilm.json")
     imported = {**file.tasks, "STS13": make_entry(imported=True)}
     (own / "minilm.json").write_text(render_baseline_file(replace(file, tasks=imported)))

@@ -112,7 +112,7 @@ def test_limited_run_is_not_filed_as_a_whole_one(mirror: Path, tiny: OpenModel, 
     store = Store(tmp_path)
     outcome = measured(case_of(info, Source(kind="mirror", path=mirror), limit=30), tiny, store)
     assert outcome.measurement.n == 30
-    assert not store.results.exists()
+    assert not (store.folder / "results").exists()
 
 
 def mock_tasks() -> list[Any]:

@@ -324,7 +324,7 @@ def test_stage_folders_are_only_there_when_asked_for(articles: Case, weak: Model
     store = Store(tmp_path)
     measure(replace(articles, limit=None), pipe(weak, cross, 5), store)
     assert not list(tmp_path.glob("stage*"))
-    assert len(list(store.results.rglob("SmokeRetrieval.json"))) == 2
+    assert len(list((store.folder / "results").rglob("SmokeRetrieval.json"))) == 2
 
 
 def test_more_candidates_than_are_retrieved_is_one_sentence(

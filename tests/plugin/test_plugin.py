@@ -166,7 +166,7 @@ def test_foreign_project_gates_its_own_data_with_its_own_baseline(project: pytes
     verdict = records(project.path / "b.json")["ckpt-b:Mine"]
     assert verdict["verdict"] == "regressed"
     assert verdict["delta"] < -0.002
-    assert (project.path / "baselines" / "samples" / "released" / "Mine.parquet").is_file()
+    assert len(list((project.path / "baselines" / "samples" / "released").glob("Mine.*.parquet"))) == 1
     run(project, "--model", "./ckpt-b=released2", "--baseline", "update").assert_outcomes(passed=1)
     updated = json.loads((project.path / "baselines" / "released2.json").read_text())
     assert updated["tasks"]["Mine"]["score"] == verdict["score"]
@@ -218,7 +218,8 @@ def test_inconclusive_suite_warns_or_fails_with_nine(project: pytest.Pytester) -
 
 def test_samples_that_were_tampered_with_are_an_error_and_not_a_verdict(project: pytest.Pytester) -> None:
     shutil.copytree(built_in_folder(), project.path / "baselines")
-    (project.path / "baselines" / "samples" / "minilm" / "SmokeSTS.parquet").write_bytes(b"PAR1")
+    (samples,) = (project.path / "baselines" / "samples" / "minilm").glob("SmokeSTS.*.parquet")
+    samples.write_bytes(b"PAR1")
     result = run(project, "--task", "SmokeSTS", "--task", "SmokePairClassification", "--report", "run.json")
     result.assert_outcomes(passed=1, errors=1)
     found = records(project.path / "run.json")

@@ -131,7 +131,7 @@ def test_a_run_of_which_nothing_was_measured_or_judged_is_a_page_too() -> None:
     page = outline(render_html(make_run(make_row(outcome="not measured", model=None, revision=None))))
 
     assert any("Nothing was judged" in line for line in page.lines)
-    assert any("no worker reported it" in line for line in page.lines)
+    assert any("the run ended before it was measured" in line for line in page.lines)
     assert outline(render_html(make_run())).tags.count("table") == 1
 
 

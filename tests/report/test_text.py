@@ -40,7 +40,7 @@ sRetrieval (limit
 100)
 STS13                  cosine_spearman  70.00     80.00  −10.00  1500  regressed
 STSBenchmark           cosine_spearman  82.03     82.03  +0.001  1379  pass
-jina:XNLI not measured: no worker reported it
+jina:XNLI not measured: the run ended before it was measured
 minilm:CQADupstackProgrammersRetrieval improved: ndcg_at_10 91.50, was 90.00 in
 minilm (Δ +1.50), more than the margin of 1.00
 5 cases: 1 failed, 1 error, 1 not measured, 2 passed. 2758 texts on cpu; model
@@ -57,7 +57,7 @@ task                                         metric           score  baseline   
 CQADupstackProgrammersRetrieval (limit 100)  ndcg_at_10       91.50     90.00   +1.50   100  improved
 STS13                                        cosine_spearman  70.00     80.00  −10.00  1500  regressed
 STSBenchmark                                 cosine_spearman  82.03     82.03  +0.001  1379  pass
-jina:XNLI not measured: no worker reported it
+jina:XNLI not measured: the run ended before it was measured
 minilm:CQADupstackProgrammersRetrieval improved: ndcg_at_10 91.50, was 90.00 in minilm (Δ +1.50), more than the margin
 of 1.00
 5 cases: 1 failed, 1 error, 1 not measured, 2 passed. 2758 texts on cpu; model 1.0 s, data 0.1 s, encode 2.5 s.
@@ -155,7 +155,7 @@ def test_what_deserves_a_look_but_is_not_red_is_explained() -> None:
 
     assert "minilm:A improved: better than ever\n" in text
     assert "minilm:B inconclusive: other environment\n" in text
-    assert "minilm:C not measured: no worker reported it\n" in text
+    assert "minilm:C not measured: the run ended before it was measured\n" in text
     assert "nothing to see" not in text
     assert "pytest has said so" not in text
 

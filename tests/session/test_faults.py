@@ -50,6 +50,13 @@ def test_a_bad_answer_is_an_error_and_then_the_truth(
     assert play(hub, tmp_path, fault, truth, offline=True) == (f"{errors} of 3 ERROR", [])
 
 
+@pytest.mark.parametrize("place", ["/api/models/", "/api/datasets/"])
+def test_half_a_list_of_files_is_asked_for_again(hub: Hub, truth: dict[str, Any], place: str, tmp_path: Path) -> None:
+    """Of a model as of a data set that cannot be read."""
+    what, wrong = play(hub, tmp_path, Fault("half a list", place, 10_000, 1.0, 1), truth, offline=True)
+    assert (what != "not struck", wrong) == (True, [])
+
+
 def test_a_model_is_tried_again_after_a_failure_of_the_network(hub: Hub, truth: dict[str, Any], tmp_path: Path) -> None:
     # The first case's patience ends, the next one's question is answered.
     install(hub, Fault("503", "model.safetensors", 1, 1.0, 1))

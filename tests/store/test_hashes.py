@@ -40,7 +40,7 @@ def test_whatever_happens_to_a_file_is_seen(tmp_path: Path, change: Callable[[Pa
     if linked:
         path = tmp_path / "link"
         path.symlink_to(file)
-    known = Hashes(tmp_path / "hashes.json")
+    known = Hashes(tmp_path / "hashes.blob")
     with known.watching() as watch:
         known.of(path)
     assert watch.moved() is None
@@ -53,7 +53,7 @@ def test_a_link_that_leads_elsewhere_is_seen(tmp_path: Path) -> None:
         (tmp_path / name).write_text("the same")
     link = tmp_path / "link"
     link.symlink_to(tmp_path / "one")
-    known = Hashes(tmp_path / "hashes.json")
+    known = Hashes(tmp_path / "hashes.blob")
     with known.watching() as watch:
         known.of(link)
     link.unlink()
@@ -64,7 +64,7 @@ def test_a_link_that_leads_elsewhere_is_seen(tmp_path: Path) -> None:
 def test_what_was_seen_first_counts(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("old")
-    known = Hashes(tmp_path / "hashes.json")
+    known = Hashes(tmp_path / "hashes.blob")
     with known.watching() as watch:
         before = known.of(file)
         file.write_text("new")
@@ -75,7 +75,7 @@ def test_what_was_seen_first_counts(tmp_path: Path) -> None:
 def test_a_file_rests_for_a_tick_before_it_is_looked_at(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("new")
-    Hashes(tmp_path / "hashes.json").of(file)
+    Hashes(tmp_path / "hashes.blob").of(file)
     assert time.time_ns() - file.stat().st_ctime_ns >= hashes.TICK
 
 
@@ -120,7 +120,7 @@ def test_a_folder_that_was_another_for_a_moment_is_seen(tmp_path: Path, above: b
     for name in ("one", "two"):
         (tmp_path / name / "inner").mkdir(parents=True)
         (tmp_path / name / "inner" / "file").write_text(name)
-    known = Hashes(tmp_path / "hashes.json")
+    known = Hashes(tmp_path / "hashes.blob")
     with known.watching() as watch:
         known.of(tmp_path / "one" / "inner" / "file")
     inner = "" if above else "inner"
@@ -136,7 +136,7 @@ def test_a_linked_folder_that_was_another_for_a_moment_is_seen(tmp_path: Path) -
         (tmp_path / name / "file").write_text(name)
     link = tmp_path / "link"
     link.symlink_to("one")
-    known = Hashes(tmp_path / "hashes.json")
+    known = Hashes(tmp_path / "hashes.blob")
     with known.watching() as watch:
         known.of(link / "file")
     for target in ("two", "one"):
@@ -148,7 +148,7 @@ def test_a_linked_folder_that_was_another_for_a_moment_is_seen(tmp_path: Path) -
 
 def test_what_comes_and_goes_beside_a_file_counts_only_where_that_is_asked(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
-    known = Hashes(tmp_path / "hashes" / "hashes.json")
+    known = Hashes(tmp_path / "hashes" / "hashes.blob")
     with known.watching() as watch:
         known.of(tmp_path / "file")
     (tmp_path / "more").write_text("new")
@@ -169,7 +169,7 @@ def test_what_a_link_led_to_for_a_moment_is_not_remembered(tmp_path: Path, monke
         link.symlink_to("two")
         return found
 
-    known = Hashes(tmp_path / "hashes.json")
+    known = Hashes(tmp_path / "hashes.blob")
     with monkeypatch.context() as patched:
         patched.setattr(hashes, "_at_rest", look_and_retarget)
         assert known.of(link) == hashes.sha256_of(tmp_path / "two")

@@ -4,13 +4,18 @@ import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.builders import make_row, make_run
 from touchstone.__main__ import main
 from touchstone.encoding.keys import make_keys
 from touchstone.errors import ConfigError
+from touchstone.records.flat import flatten
+from touchstone.store import hashes
+from touchstone.store.blobs import read_blob, write_blob
 from touchstone.store.folder import OUTCOMES, RANKINGS, SPACE, VERDICTS, Store
 from touchstone.store.pruning import prune, take_stock
 from touchstone.store.vectors import SUFFIX
@@ -26,7 +31,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     store = Store(tmp_path / "store")
     named = store.write_samples("0123456789ab", "STS16.parquet", b"named")
     orphan = store.write_samples("0123456789ab", "STS16.parquet", b"orphan")
-    store.write_run("20261121T000000", {"records": [{"samples": named}, {"samples": None}]})
+    store.write_run("20261121T000000", flatten(make_run(make_row("STS16", samples=named), make_row("STS17"))))
     cache, _ = store.data_cache("c" * 64, "all")
     cache.mkdir(parents=True)
     (cache / "rows.arrow").write_bytes(b"rows")
@@ -38,7 +43,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     for number in range(12):
         vectors.put(make_keys([str(number)]), np.full((1, 4), number, np.float32))
         vectors.flush()
-    for file in (named, orphan):
+    for file in filter(None, (named, orphan)):
         os.utime(store.folder / file, (time.time() - 50 * 86_400,) * 2)
     return store
 
@@ -132,13 +137,18 @@ def test_the_command_shows_and_prunes(store: Store, capsys: pytest.CaptureFixtur
 
 def test_hashes_of_many_files_are_written_once(store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     writes: list[str] = []
-    monkeypatch.setattr("touchstone.store.hashes.write_atomically", lambda path, content: writes.append(content))
+
+    def write(path: Path, key: Any, write: Any) -> None:
+        writes.append(path.name)
+        write_blob(path, key, write)
+
+    monkeypatch.setattr("touchstone.store.hashes.write_blob", write)
     files = [(name, tmp_path / name) for name in "abc"]
     for name, path in files:
         path.write_text(name, encoding="utf-8")
     store.files_sha256(files)
     assert len(writes) == 1
-    assert len(json.loads(writes[0])["files"]) == 3
+    assert len(json.loads(read_blob(store.folder / "hashes.blob", hashes.KEY) or b"")) == 3
     store.files_sha256(files)
     assert len(writes) == 1
 

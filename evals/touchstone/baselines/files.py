@@ -1,13 +1,16 @@
 """Committed expectations: read them, find the one for a case, and merge new ones in."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Container, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from touchstone.baselines.merging import Merge, merge_files
 from touchstone.errors import BaselineError, suggest
+from touchstone.files.locking import locked
 from touchstone.files.writing import to_json, write_atomically
 from touchstone.records.baselines import Baseline, BaselineFile, Reference
 from touchstone.records.flat import flatten, read_baseline_file
@@ -19,6 +22,8 @@ from touchstone.store.folder import Store
 AGAIN = "write it anew with --baseline update"
 # The versions that a recorded number depends on; the rest of the environment is in the run record.
 ENV_KEPT = ("mteb", "torch", "scikit-learn", "numpy")
+# How the name of a file of samples ends.
+OF_CONTENT = re.compile(r"\.[0-9a-f]{12}\.parquet$")
 # Folder of the package, in a checkout below `evals/`.
 HOME = Path(__file__).parent.parent
 
@@ -53,6 +58,7 @@ class Baselines:
         self.own = own
         self.built_in = built_in or built_in_folder()
         self._files: dict[Path, BaselineFile | None] = {}
+        self._staging: Path | None = None
 
     def aliases(self) -> list[str]:
         """Name every model that has a baseline."""
@@ -64,7 +70,7 @@ class Baselines:
             file = self._load(folder / f"{alias}.json")
             if file is not None and key in file.tasks:
                 entry = file.tasks[key]
-                samples = folder / "samples" / alias / samples_file(key) if entry.samples else None
+                samples = folder / "samples" / alias / samples_file(key, entry.samples) if entry.samples else None
                 return Reference(alias=alias, model=file.model, revision=file.revision, baseline=entry, samples=samples)
         return None
 
@@ -123,18 +129,42 @@ class Baselines:
 
         Returns:
             The files whose content changed.
+
+        Raises:
+            BaselineError: a record has lost its samples, the file is damaged, or nothing can be written.
         """
         by_alias: dict[str, list[Record]] = {}
         for record in records:
             by_alias.setdefault(record.alias, []).append(record)
-        written = [self._merge(alias, group, env, store) for alias, group in by_alias.items()]
+        taken = {alias: take_records(group, env, store) for alias, group in by_alias.items()}
+        if not taken:
+            return []
+        with self.writing(store.folder):
+            written = []
+            for alias, (entries, samples) in taken.items():
+                first = by_alias[alias][0]
+                new = BaselineFile(model=first.model or alias, revision=first.revision, tasks=entries)
+                written.append(self.commit(alias, self.merge(alias, new, replace_recorded=True), samples))
         return [path for path in written if path is not None]
 
-    def _merge(self, alias: str, records: list[Record], env: Mapping[str, str], store: Store) -> Path | None:
-        entries, samples = take_records(records, env, store)
-        first = records[0]
-        new = BaselineFile(model=first.model or alias, revision=first.revision, tasks=entries)
-        return self.commit(alias, self.merge(alias, new, replace_recorded=True), samples)
+    @contextmanager
+    def writing(self, staging: Path | None = None) -> Iterator[None]:
+        """Let no other process write baselines here meanwhile, and take in what others wrote before.
+
+        Args:
+            staging: a folder for what is half written, so that a killed process leaves nothing in a committed one.
+
+        Raises:
+            BaselineError: nothing can be written there.
+        """
+        try:
+            self.own.mkdir(parents=True, exist_ok=True)
+            with locked(self.own):
+                self._files.clear()
+                self._staging = staging
+                yield
+        except OSError as error:
+            raise BaselineError(f"{self.own}: cannot be written: {error.strerror}") from error
 
     def merge(self, alias: str, new: BaselineFile, *, replace_recorded: bool) -> Merge:
         """Work out what an alias's file becomes with new entries; write nothing.
@@ -146,7 +176,7 @@ class Baselines:
         return merge_files(self._load(path), new, str(path), replace_recorded=replace_recorded)
 
     def commit(self, alias: str, merge: Merge, samples: Mapping[str, bytes]) -> Path | None:
-        """Write what `merge` worked out, and the samples of the entries that it takes.
+        """Write what `merge` worked out, and before it the samples of the entries that it takes.
 
         Args:
             alias: whose file.
@@ -156,21 +186,31 @@ class Baselines:
         Returns:
             The file, where its content changed.
         """
-        path = self.own / f"{alias}.json"
+        path, folder = self.own / f"{alias}.json", self.own / "samples" / alias
         for key in merge.keys("new", "changed", "same"):
             if key in samples:
-                write_atomically(self.own / "samples" / alias / samples_file(key), samples[key])
+                file = folder / samples_file(key, hashlib.sha256(samples[key]).hexdigest())
+                if not file.is_file() or file.read_bytes() != samples[key]:
+                    write_atomically(file, samples[key], self._staging)
         text = render_baseline_file(merge.content)
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            return None
-        write_atomically(path, text)
-        self._files[path] = merge.content
-        return path
+        changed = not path.is_file() or path.read_bytes() != text.encode()
+        if changed:
+            write_atomically(path, text, self._staging)
+            self._files[path] = merge.content
+        _remove_others(folder, {samples_file(key, entry.samples or "") for key, entry in merge.content.tasks.items()})
+        return path if changed else None
 
     def _load(self, path: Path) -> BaselineFile | None:
         if path not in self._files:
             self._files[path] = load_baseline_file(path) if path.is_file() else None
         return self._files[path]
+
+
+def _remove_others(folder: Path, named: Container[str]) -> None:
+    """Remove samples that no baseline names any more, and those that a killed process wrote without naming them."""
+    for path in folder.glob("*.parquet*"):
+        if path.name not in named and (path.name.startswith(".") or OF_CONTENT.search(path.name)):
+            path.unlink(missing_ok=True)
 
 
 def make_baseline(record: Record, env: Mapping[str, str]) -> Baseline:

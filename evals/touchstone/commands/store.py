@@ -1,13 +1,15 @@
 """``touchstone store``: what the store holds, and how to make it smaller."""
 
 import argparse
+from contextlib import nullcontext
 from typing import Any
 
 from touchstone.commands.parsing import add_options, parse_options
 from touchstone.errors import ConfigError
 from touchstone.formatting import columns, render_size
 from touchstone.store.folder import Store
-from touchstone.store.pruning import prune, take_stock
+from touchstone.store.pruning import prune, take_stock, unused
+from touchstone.store.verifying import verify
 
 
 def add_command(commands: Any) -> None:
@@ -16,9 +18,12 @@ def add_command(commands: Any) -> None:
     actions = store.add_subparsers(required=True, metavar="ACTION")
     show = actions.add_parser("show", help="print what is in the store, with sizes")
     prune = actions.add_parser("prune", help="remove data caches and vectors that were not used for long")
-    for action in (show, prune):
+    verify = actions.add_parser("verify", help="read every file of the store, and list what is damaged")
+    for action in (show, prune, verify):
         add_options(action, "--store")
     prune.add_argument("--days", default="30", metavar="N", help="keep what was used within N days (default: 30)")
+    verify.add_argument("--repair", action="store_true", help="remove what is damaged; a run makes it again")
+    verify.set_defaults(run=_verify)
     show.set_defaults(run=_show)
     prune.set_defaults(run=_prune)
 
@@ -39,3 +44,21 @@ def _prune(parsed: argparse.Namespace) -> tuple[str, int]:
     lines = [f"removed {part.name}, {render_size(part.size)}" for part in gone]
     lines += [f"removed {orphans} files of samples that no run names"] if orphans else []
     return "\n".join(lines or ["nothing to remove"]), 0
+
+
+def _verify(parsed: argparse.Namespace) -> tuple[str, int]:
+    store = Store(parse_options(parsed).store_folder)
+    with unused(store) if parsed.repair else nullcontext():
+        found = list(verify(store.folder))
+        damaged = [one for one in found if one.mend is not None]
+        for one in damaged if parsed.repair else ():
+            assert one.mend is not None
+            one.mend()
+    done = "removed: " if parsed.repair else ""
+    lines = [f"{done if one.mend else ''}{one.path} {one.what}" for one in found]
+    if not damaged:
+        return "\n".join([*lines, f"{store.folder} is whole"]), 0
+    if parsed.repair:
+        return "\n".join(lines), 0
+    how = "touchstone store verify --repair removes that, and a run makes it again"
+    return "\n".join([*lines, f"{len(damaged)} damaged; {how}"]), 1

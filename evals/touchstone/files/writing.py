@@ -18,9 +18,9 @@ def place(folder: Path, path: str | Path) -> Path:
     return folder / Path(path).expanduser()
 
 
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a whole file or nothing."""
-    with open_atomically(path) as file:
+def write_atomically(path: Path, content: str | bytes, staging: Path | None = None) -> None:
+    """Write a whole file or nothing; ``staging`` as in `open_atomically`."""
+    with open_atomically(path, staging) as file:
         file.write(content.encode() if isinstance(content, str) else content)
 
 
@@ -37,10 +37,18 @@ def write_first(path: Path, content: str | bytes) -> None:
 
 
 @contextmanager
-def open_atomically(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that is written, and may be read back, and is there whole or not at all: a neighbour is renamed."""
+def open_atomically(path: Path, staging: Path | None = None) -> Iterator[BinaryIO]:
+    """Open a file that is written, and may be read back, and is there whole or not at all: another is renamed.
+
+    Args:
+        path: of the file; its folder is made.
+        staging: the folder of that other file, which a killed process leaves behind; where it is none, or is on another
+            file system, that is the folder of the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+    if staging is None or not os.access(staging, os.W_OK) or staging.stat().st_dev != path.parent.stat().st_dev:
+        staging = path.parent
+    with NamedTemporaryFile(dir=staging, prefix=f".{path.name[:99]}.", delete=False) as file:
         temporary = Path(file.name)
     try:
         with temporary.open("w+b") as file:
@@ -52,6 +60,14 @@ def open_atomically(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def move_aside(root: Path, path: Path) -> None:
+    """Give another name to what is in the way of a file inside a folder: a file of a folder's name, or the reverse."""
+    for part in (path, *list(path.parents)[:-1]):
+        there = root / part
+        if there.is_dir() != (part != path) and (there.exists() or there.is_symlink()):
+            there.rename(there.with_name(f"{there.name}.aside-{uuid.uuid4().hex[:8]}"))
 
 
 def to_json(value: Any) -> str:

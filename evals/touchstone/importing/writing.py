@@ -1,6 +1,7 @@
 """Put what was imported into baseline files, all of it or nothing, and say what became of each number."""
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from touchstone.baselines.files import Baselines
 from touchstone.baselines.merging import Merge
@@ -29,6 +30,13 @@ def import_baselines(request: Request, baselines: Baselines, *, replace_recorded
     if find_kind(request) == "evalscope":
         return import_configuration(request, overwrite=replace_recorded, dry_run=dry_run)
     found = read_source(request)
+    with nullcontext() if dry_run else baselines.writing():
+        return _merge_all(request, found, baselines, replace_recorded=replace_recorded, dry_run=dry_run)
+
+
+def _merge_all(
+    request: Request, found: Sequence[Imported], baselines: Baselines, *, replace_recorded: bool, dry_run: bool
+) -> str:
     merges = [
         baselines.merge(
             one.alias,

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -280,7 +280,12 @@ def keep_result(result: "TaskResult", meta: Any, store: Store, *, inside: str = 
     Other subsets and splits of the same task, measured before with the same mteb and data, stay in the file.
     """
     path = store.result_path(meta.model_name_as_path(), meta.revision, result.task_name, inside=inside)
-    if path.is_file():
-        old = type(result).from_disk(path)
-        result = old.merge(result) if old.is_mergeable(result) else result
-    store.write_result(path, result.to_disk, meta.to_dict())
+
+    def write(old: Path, new: Path) -> None:
+        whole = result
+        with suppress(Exception):  # there is none, or mteb cannot read it: it is damaged
+            known = type(result).from_disk(old)
+            whole = known.merge(result) if known.is_mergeable(result) else result
+        whole.to_disk(new)
+
+    store.write_result(path, write, meta.to_dict())

@@ -180,11 +180,9 @@ def _offer(opened: OpenTask, first: _Retrieved, top_k: int) -> None:
 
 
 def _keep_results(case: Case, model: OpenPipeline, first: _Retrieved, second: OpenCase, store: Store) -> None:
-    """Write both results in mteb's layout, each under its own name; a reused one is there already, or was removed."""
+    """Write both results in mteb's layout, each under its own name."""
     meta: Any = first.meta
-    path = store.result_path(meta.model_name_as_path(), meta.revision, first.result.task_name)
-    if not first.stage.reused or not path.is_file():
-        keep_result(first.result, meta, store)
+    keep_result(first.result, meta, store)
     pipeline = make_meta(second.meta, model.identity, model.models[0])
     keep_result(second.result, pipeline, store)
     if case.stage_folders:

@@ -4,7 +4,7 @@ import hashlib
 import importlib.util
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -33,7 +33,8 @@ class Weights:
 
     Those behind an API are known by address and name only, and so by the run too, unless it is told to trust them.
     ``called`` is what people call the place. ``watch`` knows the files as they were when they were hashed, ``names``
-    gives the names of those that would be loaded now.
+    gives the names of those that would be loaded now. ``forget`` has a hub asked for the list of files again, next
+    time: for a model that cannot be loaded.
     """
 
     place: str
@@ -42,6 +43,7 @@ class Weights:
     called: str = ""
     watch: Watch = field(default_factory=Watch)
     names: Callable[[], Sequence[str]] = tuple
+    forget: Callable[[], None] = lambda: None
 
     def check_unchanged(self, alias: str, *, loaded: bool = False) -> None:
         """Look at all files again: what was loaded is what was hashed only if none has moved since.
@@ -110,27 +112,31 @@ def locate(model: Model, store: Store) -> Weights:
 
 
 def _locate(spec: WeightsSpec, alias: str, store: Store) -> Weights:
-    revision: str | None
-    snapshot = None
-    if spec.id is not None and spec.hub == "huggingface":
-        snapshot = find_mirrored_model(spec.id, spec.revision, store) or open_snapshot(spec.id, spec.revision, store)
-        folder, revision, files = snapshot.folder, snapshot.commit, on_hub(snapshot)
-    else:
+    if spec.id is None or spec.hub != "huggingface":
         folder, revision = _folder(spec, alias, store)
-        files = in_folder(folder)
-    names = _checked(spec, files)
+        return _look_at(spec, folder, revision, in_folder(folder), store)
+    snapshot = find_mirrored_model(spec.id, spec.revision, store) or open_snapshot(spec.id, spec.revision, store)
+    try:
+        found = _look_at(spec, snapshot.folder, snapshot.commit, on_hub(snapshot), store)
+        return replace(found, forget=snapshot.forget)
+    except ModelError:
+        snapshot.forget()
+        raise
 
+
+def _look_at(spec: WeightsSpec, folder: Path, revision: str | None, files: ModelFiles, store: Store) -> Weights:
+    names = _checked(spec, files)
     wanted = names()
-    if snapshot is not None:
-        snapshot.expect(wanted)
+    files.expect(wanted)
     paths = {name: files.find(name) for name in wanted}  # of a hub, brought before its folder is watched
     with store.watching() as watch:
         hashes = _hash(paths, files.place, store)
         others = _hash(_elsewhere(files, spec, store), files.place, store)
     if not hashes:
         raise ModelError(f"{folder} holds no model files")
-    pinned = hashes.get("model.safetensors")
-    if spec.sha256 is not None and pinned != spec.sha256:
+    weights = paths.get("model.safetensors")
+    if spec.sha256 is not None and (weights is None or not store.has_sha256(weights, spec.sha256)):
+        pinned = hashes.get("model.safetensors")
         raise ModelError(f"model.safetensors of {folder} has sha256 {pinned}, not {spec.sha256}")
     are: dict[str, Any] = {"files": hashes} | ({"elsewhere": others} if others else {})
     return Weights(place=str(folder), called=files.place, revision=revision, are=are, watch=watch, names=names)

@@ -125,6 +125,7 @@ def construct(
     except pickle.UnpicklingError as error:
         raise ModelError(f"{alias}: {weights.called} {NOT_RUN}") from error
     except Exception as error:  # any library below may refuse, each in its own way
+        weights.forget()
         if "trust_remote_code" in str(error) and not spec.trust_remote_code:
             raise ModelError(f"{alias}: {ask_for_trust(weights.called)}") from error
         raise ModelError(f"{alias}: cannot be loaded from {weights.called}: {_on_one_line(error)}") from error

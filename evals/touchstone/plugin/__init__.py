@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from touchstone.config.options import OPTIONS, Options, typed_options
-from touchstone.errors import TouchstoneError
+from touchstone.errors import ConfigError, TouchstoneError
 from touchstone.judging.gate import Comparison
 from touchstone.plugin.arguments import collects_us, command_of
 from touchstone.plugin.controller import NAME, Controller
+from touchstone.plugin.endings import end_at
 from touchstone.plugin.loaded import TEST_FILES, hash_plugins
 from touchstone.plugin.marks import TYPE_MARKS, describe_marks, marks_of
 from touchstone.plugin.nodeids import TEST_MODULE, cases_of
@@ -137,7 +138,23 @@ def pytest_runtest_makereport(
     if call.excinfo is not None and call.excinfo.errisinstance(pytest.fail.Exception):
         report.sections.clear()  # one sentence says it all; the progress bars of libraries do not help
     report.touchstone_record = flatten(record)  # type: ignore[attr-defined]  # reports may carry what plugins add
+    report.touchstone_trouble = get_session(item.config).store.trouble  # type: ignore[attr-defined]
     return report
+
+
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
+    """Write everything before pytest-timeout's method thread ends the process that owns the run."""
+    controller = item.config.pluginmanager.get_plugin(NAME)
+    if settings.method != "thread" or not isinstance(controller, Controller):
+        return None
+
+    def note(seconds: float) -> None:
+        controller.add_crash(item.nodeid, f"it took longer than {seconds:g} s, the limit of pytest-timeout")
+        controller.finish()
+
+    end_at(item, settings, note)
+    return True
 
 
 def _is_ours(function: object) -> bool:
@@ -163,6 +180,11 @@ def _start(config: pytest.Config) -> None:
     folder = config.invocation_params.dir
     options = Options.parse(typed, config.rootpath, folder, run=run, command=command_of(config))
     session = open_session(options, partial(hash_plugins, config))
+    if not session.plan.cases:
+        why = "; ".join(f"{count} left out: {reason}" for reason, count in session.plan.left_out.items())
+        raise ConfigError(f"suite {session.plan.suite}: no case is left to run{f': {why}' if why else ''}")
+    if not config.option.collectonly:
+        session.store.make()
     config.stash[SESSION] = session
     if not hasattr(config, "workerinput"):
         config.pluginmanager.register(Controller(session, config), NAME)

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from touchstone.errors import TouchstoneError
 from touchstone.plugin.downloads import Downloads
+from touchstone.plugin.endings import STOPPED, Terminated, how_it_ended, uninterrupted
 from touchstone.plugin.nodeids import case_of, cases_of
 from touchstone.plugin.progress import Progress
 from touchstone.plugin.terminal_line import CaseProgress, TerminalLine
@@ -51,6 +52,9 @@ class Controller:
         self._workers = len(config.getoption("tx", None) or ())
         self._progress = Progress(self._costs, self._workers)
         self._downloads: Downloads | None = None
+        self._terminated: Terminated | None = None
+        self._ended: dict[str, str] = {}
+        self._collected = False
 
     @cached_property
     def _line(self) -> TerminalLine:
@@ -123,10 +127,15 @@ class Controller:
         self._expect(ids)
 
     def _expect(self, nodeids: Sequence[str]) -> None:
+        self._collected = True
         self._progress.collect(self.session.expect(cases_of(nodeids)))
+        if not self._config.option.collectonly:
+            self.session.write_so_far()
 
-    def pytest_sessionstart(self) -> None:
-        """Show what comes from a hub, from here on."""
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Show what comes from a hub, and end well where the system asks to, from here on."""
+        self._terminated = Terminated(session)
+        self._terminated.install()
         line = self._line
         paint = (lambda text, write: line.paint_by(f" {text}" if text else "", write)) if line.shown else None
         self._downloads = Downloads(lambda: read_news(self.session.store.news), paint)
@@ -148,9 +157,23 @@ class Controller:
             self._progress.lose(case)
         found = getattr(report, "touchstone_record", None)
         if found is not None:
-            self.session.add(read_record(found))
+            self.session.add(read_record(found), getattr(report, "touchstone_trouble", None))
         elif report.failed and lost:
-            self.session.add_crash(case or report.nodeid, str(report.longrepr).strip().splitlines()[0])
+            said = str(report.longrepr).strip().splitlines()[0]
+            worker = getattr(getattr(report, "node", None), "gateway", None)
+            self.add_crash(report.nodeid, self._ended.get(getattr(worker, "id", ""), said))
+        if case is not None:
+            self.session.write_so_far()
+
+    def add_crash(self, nodeid: str, error: str) -> None:
+        """Take in that a process ended in a case."""
+        self.session.add_crash(case_of(nodeid) or nodeid, error)
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Note how a worker ended that was not told to."""
+        if error is not None:
+            self._ended[node.gateway.id] = how_it_ended(node)
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
@@ -165,14 +188,24 @@ class Controller:
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write everything; a case that nobody reported fails the run."""
-        if self._downloads is not None:
-            self._downloads.stop()
-        self._line.clear()  # leave the terminal as it was
-        if session.config.option.collectonly:
-            return
-        self.finished = self.session.finish()
-        if session.exitstatus == pytest.ExitCode.OK:
+        with uninterrupted():
+            if self._downloads is not None:
+                self._downloads.stop()
+            self._line.clear()  # leave the terminal as it was
+            if session.config.option.collectonly:
+                return
+            self.finish()
+        assert self.finished is not None
+        if session.exitstatus == pytest.ExitCode.OK or (self.finished.exit_code and not self._collected):
             session.exitstatus = self.finished.exit_code
+        if self._terminated is not None and self._terminated.seen:
+            session.exitstatus = STOPPED
+
+    def finish(self) -> None:
+        """Write everything."""
+        if self._workers and not self._collected:  # all died before one said what it found
+            self.session.expect(case.id for case in self.session.plan.cases)
+        self.finished = self.session.finish()
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Show the table."""

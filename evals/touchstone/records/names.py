@@ -30,6 +30,9 @@ def baseline_key(task: str, limit: int | None) -> str:
     return task if limit is None else f"{task}?limit={limit}"
 
 
-def samples_file(key: str) -> str:
-    """Name the file of a case's samples: a key may hold a question mark, which file systems may not."""
-    return f"{key.replace('?', '@')}.parquet"
+def samples_file(key: str, sha256: str) -> str:
+    """Name the file of a case's samples by their content: a key may hold a question mark, which file systems may not.
+
+    Others of the same case have another name, so that no file is ever changed that a baseline names.
+    """
+    return f"{key.replace('?', '@')}.{sha256[:12]}.parquet"

@@ -59,7 +59,7 @@ def verdict_word(record: Record) -> str:
 def why(record: Record) -> str:
     """Return the sentence that says why a case is what it is."""
     if record.outcome == "not measured":
-        return record.reason or "no worker reported it"
+        return record.reason or "the run ended before it was measured"
     return record.error or record.reason or ""
 
 

@@ -1,16 +1,17 @@
 """One run from its options to its files. Knows nothing of pytest; the plugin calls it."""
 
 import shlex
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 
 from touchstone.baselines.files import Baselines
 from touchstone.config.options import Options
 from touchstone.environment import describe_environment, find_commit
-from touchstone.errors import TouchstoneError
+from touchstone.errors import BaselineError, TouchstoneError
 from touchstone.formatting import points, signed_points
 from touchstone.judging.gate import Comparison, expected_score, judge
 from touchstone.judging.overall import exit_code, judge_models
@@ -26,7 +27,7 @@ from touchstone.records.outcomes import OF_ANOTHER_COMPUTATION, Outcome
 from touchstone.records.runs import Record, Run, SuiteVerdict, make_record
 from touchstone.records.samples import Samples, encode_samples
 from touchstone.records.verdicts import Verdict
-from touchstone.report.formats import find_target
+from touchstone.report.formats import Target, find_target
 from touchstone.seams import TRIED, untried_mteb
 from touchstone.session.examples import show
 from touchstone.session.plan import Plan, find_cases
@@ -36,6 +37,9 @@ from touchstone.store.folder import Store
 from touchstone.task_types.base import Predicted
 from touchstone.tasks.identity import watch_data
 from touchstone.tasks.opening import bring_missing
+
+# The record of a run that goes on is written once in so many seconds, and takes one part in so many of the time.
+EVERY, SHARE = 1.0, 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +90,8 @@ class Session:
         self._cases = {case.id: case for case in plan.cases}
         self._expected: tuple[str, ...] = ()
         self._records: dict[str, Record] = {}
+        self._troubles: dict[str, None] = {}
+        self._next_write = 0.0
 
     @contextmanager
     def measure(self, case: Case, progress: Progress) -> Iterator[MeasuredCase]:
@@ -106,7 +112,8 @@ class Session:
             check_data()
             self.known.check_model(case.alias, opened.outcome.identity)
             outcome = self._keep_samples(case, opened.outcome, opened.samples)
-            self.known.keep(case, outcome)
+            if opened.samples is None or outcome.samples_file is not None:  # else it could not be judged again
+                self.known.keep(case, outcome)
             yield MeasuredCase(outcome=outcome, samples=opened.samples, predicted=opened.predicted)
 
     def _keep_samples(self, case: Case, outcome: Outcome, samples: Samples | None) -> Outcome:
@@ -124,7 +131,7 @@ class Session:
             BaselineError: the samples of the baseline are not those recorded with it.
         """
         gated = sum(id_.partition(":")[0] == case.alias for id_ in self._expected) or 1
-        reference = self._find_reference(case)
+        reference = None if self.options.baseline == "off" else self._find_reference(case)
         comparison = Comparison(reference=reference, env=self.env, gated=gated)
         if reference is None or self.options.baseline not in ("check", "record"):
             return comparison
@@ -177,7 +184,7 @@ class Session:
         if mode == "record":
             file = self.options.baselines / f"{case.alias}.json"
             score = points(outcome.measurement.score)
-            reason = f"no baseline until now; recorded {score} in {file}: review and commit it"
+            reason = f"no baseline until now; {score} is for {file}"
             return Verdict(word="missing", reason=reason)
         return Verdict(word="missing", reason=self._how_to_record(case))
 
@@ -186,9 +193,11 @@ class Session:
         self._expected = tuple(dict.fromkeys(id_ for id_ in case_ids if id_ in self._cases))
         return self._expected
 
-    def add(self, record: Record) -> None:
-        """Take in what became of a case."""
+    def add(self, record: Record, trouble: str | None = None) -> None:
+        """Take in what became of a case, and why something of it could not be kept."""
         self._records[record.case] = record
+        if trouble is not None:
+            self._troubles[trouble] = None
 
     def add_crash(self, case_id: str, error: str) -> None:
         """Take in a case whose worker went away; what it reported before stays."""
@@ -211,28 +220,46 @@ class Session:
                 found.append(make_record(case, None, None, None))
         return tuple(replace(record, command=self._how_to_repeat(self._cases[record.case])) for record in found)
 
-    def finish(self) -> Finished:
-        """Write baselines, the run record and reports. Nothing measured is lost: the run record comes first."""
-        records = self._refuse_others(self.records())
-        run = Run(
+    def write_so_far(self) -> None:
+        """Write the run record as it is by now, for a run that is killed; so seldom that it takes no time."""
+        begun = time.monotonic()
+        if begun >= self._next_write:
+            self._write_run(self._run(self.records(), ()))
+            self._next_write = begun + max(EVERY, SHARE * (time.monotonic() - begun))
+
+    def _run(self, records: tuple[Record, ...], suites: tuple[SuiteVerdict, ...]) -> Run:
+        return Run(
             suite=self.plan.suite,
             started=self.started.isoformat(timespec="seconds"),
             environment=self.env | ({PLUGINS: hashed} if (hashed := self._plugins()) else {}),
             commit=self.commit,
             records=records,
-            suites=() if self.options.baseline == "update" else self._judge_models(records),  # accepting is not judging
+            suites=suites,
         )
+
+    def _write_run(self, run: Run) -> list[str]:
+        if run.records:
+            self.store.write_run(self.started.strftime("%Y%m%dT%H%M%S.%fZ"), flatten(run))
+        return []
+
+    def finish(self) -> Finished:
+        """Write the run record, then baselines and reports; each whatever becomes of the others."""
+        records = self._refuse_others(self.records())
+        # Accepting is not judging.
+        run = self._run(records, () if self.options.baseline == "update" else self._judge_models(records))
         notes: list[str] = []
         code = exit_code(records, run.suites, self.options.inconclusive)
-        if any(record.score is not None or record.error for record in records):
-            self.store.write_run(self.started.strftime("%Y%m%dT%H%M%S.%fZ"), flatten(run))
-        for write in (self._write_baselines, self._write_reports):
+        writers: list[Callable[[Run], list[str]]] = [self._write_run, self._write_baselines]
+        writers += [partial(self._write_report, target) for target in self.targets]
+        for write in writers:
             try:
                 notes += write(run)
             except (TouchstoneError, OSError) as error:
                 notes.append(str(error))
                 code = 1
-        return Finished(run=run, notes=(*notes, *self._how_to_examine(records)), exit_code=code)
+        troubles = {**self._troubles, **dict.fromkeys(filter(None, [self.store.trouble]))}
+        self.store.leave()
+        return Finished(run=run, notes=(*notes, *troubles, *self._how_to_examine(records)), exit_code=code)
 
     def _refuse_others(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
         """Put an error in the place of a number that is not one of the models that this run is about, as they are now.
@@ -269,10 +296,13 @@ class Session:
         measured = [r for r in run.records if r.score is not None and r.error is None]
         if mode == "record":
             measured = [r for r in measured if r.verdict == "missing"]
-        return [f"wrote {path}" for path in self.baselines.write(measured, self.env, self.store)]
+        if lost := [r.case for r in measured if r.samples is None and r.n is not None]:
+            raise BaselineError(f"no baseline was written: the samples of {lost[0]} could not be kept")
+        written = self.baselines.write(measured, self.env, self.store)
+        return [f"wrote {path}: review and commit it" for path in written]
 
-    def _write_reports(self, run: Run) -> list[str]:
-        return [line for target in self.targets for line in write_report(target, run, self.store.folder)]
+    def _write_report(self, target: Target, run: Run) -> list[str]:
+        return list(write_report(target, run, self.store.folder))
 
     def _how_to_repeat(self, case: Case) -> str:
         """Return the command that runs and judges this case alone."""

@@ -1,12 +1,14 @@
 """The ``.touchstone/`` folder: file hashes, data caches, vectors, results in mteb's layout, run records."""
 
+import errno
 import hashlib
 import json
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -15,8 +17,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from touchstone.encoding.base import Vectors
-from touchstone.errors import ConfigError
-from touchstone.files.writing import to_json, write_atomically, write_first
+from touchstone.errors import ConfigError, first_line
+from touchstone.files.locking import locked
+from touchstone.files.writing import move_aside, to_json, write_atomically, write_first
 from touchstone.store.asking import Asking
 from touchstone.store.blobs import open_blob, read_blob, write_blob
 from touchstone.store.hashes import Hashes, Watch
@@ -25,7 +28,7 @@ from touchstone.store.vectors import Embeddings
 # A data cache with this file holds what its name says; of one without it nobody knows.
 WHOLE = ".whole"
 REMEMBERED, AGREED = "remembered", "agreed"
-SPACE, CANARIES, MODELS, HASHES = "space.json", "canaries.npy", "models", "hashes.json"
+SPACE, CANARIES, MODELS, HASHES = "space.json", "canaries.npy", "models", "hashes.blob"
 RANKINGS, OUTCOMES, VERDICTS, EXAMPLES, SAMPLES = "rankings", "outcomes", "verdicts", "examples", "samples"
 # A folder with this file is a store; the other keeps what is in it out of git.
 MARKER, IGNORE = "store.json", ".gitignore"
@@ -34,6 +37,9 @@ FORMAT = 1
 
 class Store:
     """One store folder. Several processes may share it: every file is written whole.
+
+    Nothing is lost where it cannot be written: what is known is read, what is new is kept for this run alone, and
+    ``trouble`` says so.
 
     Args:
         folder: need not exist.
@@ -68,25 +74,79 @@ class Store:
         self._agreed: dict[str, str] = {}
         self._forgotten: set[str] = set()
         self._marks: dict[str, Path] = {}
+        self._asked_again: set[str] = set()
+        self._own = Path(tempfile.gettempdir()) / f"touchstone-{run or uuid.uuid4().hex}"
+        self._in_use: ExitStack | None = None
+        self.trouble: str | None = None
+
+    def make(self) -> None:
+        """Make the folder where it is not there yet, and note until this process ends that a run uses it.
+
+        Raises:
+            ConfigError: it cannot be made, or read.
+        """
+        if self._made == self.folder and self._in_use is None:
+            self._in_use = ExitStack()
+            self._in_use.enter_context(locked(self.folder / MARKER, shared=True))
+
+    def leave(self) -> None:
+        """Use the folder no more; what was kept for this run alone is removed. For the last process of a run."""
+        if self._in_use is not None:
+            self._in_use.close()
+        shutil.rmtree(self._own, ignore_errors=True)
 
     @cached_property
     def _made(self) -> Path:
-        """The folder, made where it is not there yet, with what says that it is a store."""
-        for name, content in ((MARKER, to_json({"touchstone store": FORMAT})), (IGNORE, "*\n")):
-            if not (self.folder / name).is_file():
-                with suppress(OSError):  # what can only be read is a store too; a write that matters fails itself
-                    write_atomically(self.folder / name, content)
+        """The folder, with what says that it is a store; the one of this run where it can only be read."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            empty = not any(self.folder.iterdir())
+        except OSError as error:
+            why = f"no store can be made there: {error.strerror}; name another --store"
+            raise ConfigError(f"{self.folder}: {why}") from None
+        try:
+            if empty:  # among files of somebody else's it would keep these out of git
+                write_atomically(self.folder / IGNORE, "*\n")
+            if not is_store(self.folder):
+                write_atomically(self.folder / MARKER, to_json({"touchstone store": FORMAT}))
+            if not os.access(self.folder, os.W_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            self.note_trouble(error)
+            self._own.mkdir(mode=0o700, exist_ok=True)
+            return self._own
         return self.folder
+
+    def note_trouble(self, error: OSError) -> None:
+        """Note, once, why something could not be kept."""
+        if self.trouble is None:
+            why = error.strerror or first_line(error)
+            self.trouble = f"{self.folder} cannot be written ({why}): later runs know nothing of what this run measured"
+
+    def _keep(self, path: Path, write: Callable[[Path], object]) -> bool:
+        """Write a file of the store, below what is in its way; where it cannot be, note that and return False."""
+        for last in (False, True):
+            try:
+                write(self._made / path)
+                return True
+            except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
+                if last:
+                    self.note_trouble(error)
+                else:
+                    move_aside(self._made, path)
+            except OSError as error:
+                self.note_trouble(error)
+                return False
+        return False
+
+    def _find(self, path: Path | str) -> Path:
+        """Return where a file of the store is: that of this run alone where there is one."""
+        return self._own / path if (self._own / path).is_file() else self.folder / path
 
     @property
     def news(self) -> Path:
         """Where the processes of this run say what they bring from a hub at this moment."""
         return self.folder / AGREED / str(self._run) / "news"
-
-    @property
-    def results(self) -> Path:
-        """Where `mteb.ResultCache(cache_path=store.folder)` looks for results."""
-        return self.folder / "results"
 
     def data_cache(self, content: str, what: str) -> tuple[Path, Watch]:
         """Return the folder for what is prepared of data of that content, and what watches all that is in it.
@@ -113,12 +173,12 @@ class Store:
         with suppress(OSError):  # nothing was prepared, or it cannot be said: it is prepared again
             if not (folder / WHOLE).is_file() and folder.is_dir():
                 with self.one_write_of_hashes():
-                    hashes = {name: self.file_sha256(path) for name, path in _prepared(folder)}
+                    hashes = {name: self.file_sha256(path) for name, path in prepared(folder)}
                 write_atomically(folder / WHOLE, to_json(hashes))
 
     def _is_as_kept(self, whole: Path) -> bool:
         try:
-            hashes, there = json.loads(whole.read_bytes()), dict(_prepared(whole.parent))
+            hashes, there = json.loads(whole.read_bytes()), dict(prepared(whole.parent))
             for name in there.keys() - hashes.keys():  # kept by the library for itself while a task was evaluated
                 there[name].unlink()
             with self.one_write_of_hashes():
@@ -128,11 +188,17 @@ class Store:
 
     @cached_property
     def _memo(self) -> Hashes:
-        return Hashes(self._made / HASHES)
+        with suppress(ConfigError):  # looking at files needs no store
+            self._made  # noqa: B018
+        return Hashes(self.folder / HASHES)
 
     def file_sha256(self, path: Path) -> str:
         """Return the sha256 of a file, remembered for as long as size, times and inode stay the same."""
         return self._memo.of(path)
+
+    def has_sha256(self, path: Path, sha256: str) -> bool:
+        """Return True if a file has that hash; it is read again before that is denied."""
+        return self._memo.has(path, sha256)
 
     def watching(self) -> AbstractContextManager[Watch]:
         """Watch all files that are hashed meanwhile, to see later whether they are still what they were."""
@@ -147,36 +213,44 @@ class Store:
         return self._memo.of_files(files)
 
     def result_path(self, model: str, revision: str, task: str, *, inside: str = "results") -> Path:
-        """Name the file of one result in mteb's layout, inside a folder of the store."""
-        return self._made / inside / model / revision / f"{task}.json"
+        """Name the file of one result in mteb's layout, inside the store."""
+        return Path(inside, model, revision, f"{task}.json")
 
-    def write_result(self, path: Path, write: Callable[[Path], None], meta: dict[str, Any]) -> None:
+    def write_result(self, path: Path, make: Callable[[Path, Path], None], meta: dict[str, Any]) -> None:
         """Keep a result in mteb's layout, with mteb's metadata of the model beside it.
 
         Args:
             path: from `result_path`.
-            write: writes the result to the path it is given.
+            make: writes the result to the second path that it is given; the first is where an earlier one may be.
             meta: mteb's metadata of the model.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        write(beside)
-        beside.replace(path)
-        write_atomically(path.parent / "model_meta.json", json.dumps(meta, default=str, indent=4))
 
-    def write_samples(self, fingerprint: str, name: str, content: bytes) -> str:
-        """Keep the samples of a case; return their file, inside the store.
+        def write(whole: Path) -> None:
+            whole.parent.mkdir(parents=True, exist_ok=True)
+            with locked(whole.parent), tempfile.TemporaryDirectory(dir=whole.parent, prefix=".") as beside:
+                make(whole, Path(beside, whole.name))
+                Path(beside, whole.name).replace(whole)
+                write_atomically(whole.parent / "model_meta.json", json.dumps(meta, default=str, indent=4))
+
+        self._keep(path, write)
+
+    def write_samples(self, fingerprint: str, name: str, content: bytes) -> str | None:
+        """Keep the samples of a case; return their file, inside the store, or None where there is no room for it.
 
         The name holds the content's hash: another run of the same model leaves this run's samples alone.
         """
         key = {"kind": SAMPLES, "fingerprint": fingerprint, "name": name, "content": _short_hash(content)}
         file = _samples_file(key)
-        write_blob(self._made / file, key, lambda blob: blob.write(content))
+        if not self._keep(Path(file), lambda path: write_blob(path, key, lambda blob: blob.write(content))):
+            try:
+                write_blob(self._own / file, key, lambda blob: blob.write(content))
+            except OSError:
+                return None
         return file
 
     def read_samples(self, file: str) -> bytes | None:
         """Return the bytes that `write_samples` kept; None where they are gone or are others."""
-        found = open_blob(self.folder / file)
+        found = open_blob(self._find(file))
         return found[1] if found is not None and _samples_file(found[0]) == file else None
 
     def put(self, kind: str, key: Mapping[str, Any], write: bytes | Callable[[BinaryIO], object]) -> None:
@@ -190,8 +264,7 @@ class Store:
         content = write
         writer = content if callable(content) else lambda file: file.write(content)
         self._mark(str(key["fingerprint"]))  # again: another process may have forgotten the model meanwhile
-        with suppress(IsADirectoryError):  # somebody's folder is there: what is not kept is worked out again
-            write_blob(self._made / self._place(kind, key), {"kind": kind, **key}, writer)
+        self._keep(Path(place_of({**key, "kind": kind})), lambda path: write_blob(path, {"kind": kind, **key}, writer))
 
     def get(self, kind: str, key: Mapping[str, Any]) -> bytes | None:
         """Return what `put` kept under a key; None if there is nothing, or it is damaged or of an older format.
@@ -201,16 +274,12 @@ class Store:
         """
         if self.overwrite:
             return None
-        path = self.folder / self._place(kind, key)
+        path = self._find(Path(place_of({**key, "kind": kind})))
         content = read_blob(path, {"kind": kind, **key})
         if content is not None:
             with suppress(OSError):  # reading needs no right to write
                 os.utime(path)  # what nobody has read for long can be pruned
         return content
-
-    def _place(self, kind: str, key: Mapping[str, Any]) -> Path:
-        digest = hashlib.sha256(to_json(dict(key)).encode()).hexdigest()[:16]
-        return Path(kind, str(key["fingerprint"]), f"{digest}.blob")
 
     def remember(self, name: str, compute: Callable[[], str | None]) -> str | None:
         """Return a text that never changes, such as the list of the files of a commit; it is computed once.
@@ -218,25 +287,27 @@ class Store:
         None is not remembered.
         """
         path, key = self._remembered(name)
-        known = read_blob(path, key)
+        known = read_blob(self._find(path), key)
         if known is not None:
             return known.decode()
         found = compute()
         content = (found or "").encode()
         with suppress(OSError):  # where nothing can be written it is computed again
             if found is not None:
-                self._made  # noqa: B018
-                write_blob(path, key, lambda file: file.write(content))
+                write_blob(self._made / path, key, lambda file: file.write(content))
         return found
 
     def forget(self, name: str) -> None:
-        """Forget what `remember` keeps under a name."""
+        """Forget what `remember` keeps under a name, once: what is then as it was need not be asked for each case."""
+        if name in self._asked_again:
+            return
+        self._asked_again.add(name)
         with suppress(OSError):
-            self._remembered(name)[0].unlink()
+            self._find(self._remembered(name)[0]).unlink()
 
     def _remembered(self, name: str) -> tuple[Path, dict[str, str]]:
         key = {"kind": REMEMBERED, "fingerprint": "hub", "name": name}
-        return self.folder / self._place(REMEMBERED, key), key
+        return Path(place_of(key)), key
 
     def agree(self, name: str, compute: Callable[[], str]) -> str:
         """Return a text that all processes of this run have in common: what the first of them to ask computes."""
@@ -279,7 +350,10 @@ class Store:
             check: called before vectors are written; what it raises keeps them from being.
         """
         key = hashlib.sha256(to_json(dict(space)).encode()).hexdigest()[:16]
-        folder, number = self._made / "embeddings" / key, 0
+        self._made  # noqa: B018
+        folder, number = self.folder / "embeddings" / key, 0
+        with suppress(OSError):
+            move_aside(self.folder, Path("embeddings", key, SPACE))
         while canaries is not None and _is_other(folder / CANARIES, canaries, within):
             number += 1
             folder = folder.with_name(f"{key}-{number}")
@@ -294,7 +368,7 @@ class Store:
                 write_atomically(folder / SPACE, to_json({"model": name, **space}))
             os.utime(folder / SPACE)  # what nobody has opened for long can be pruned
         width = None if canaries is None else canaries.shape[1]
-        return Embeddings(folder, width=width, anew=self.overwrite, check=check)
+        return Embeddings(folder, width=width, anew=self.overwrite, check=check, lose=self.note_trouble)
 
     def depend(self, fingerprint: str, on: str) -> None:
         """Note that one model's outcomes hang on the vectors of another: they are forgotten together."""
@@ -330,10 +404,10 @@ class Store:
         return fingerprint in self._forgotten or (told is not None and told.exists())
 
     def write_run(self, name: str, run: dict[str, Any]) -> Path:
-        """Keep a run record; every run is kept."""
-        path = self._made / "runs" / f"{name}.json"
-        write_atomically(path, to_json(run))
-        return path
+        """Keep a run record; every run is kept, and one that goes on is written again."""
+        file = Path("runs", f"{name}.json")
+        self._keep(file, lambda path: write_atomically(path, to_json(run)))
+        return self.folder / file
 
 
 def _begin(file: Path, canaries: Vectors) -> None:
@@ -363,11 +437,19 @@ def _is_other(file: Path, canaries: Vectors, within: float) -> bool:
     return not np.linalg.norm(known - canaries, axis=1).max() <= within * scale
 
 
-def _prepared(folder: Path) -> Iterator[tuple[str, Path]]:
+def prepared(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield the files of a data cache that hold something: locks do not."""
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix != ".lock" and path.name != WHOLE:
             yield path.relative_to(folder).as_posix(), path
+
+
+def place_of(key: Mapping[str, Any]) -> str:
+    """Return where in a store the blob of a key lies."""
+    if key.get("kind") == SAMPLES:
+        return _samples_file(key)
+    digest = hashlib.sha256(to_json({k: v for k, v in key.items() if k != "kind"}).encode()).hexdigest()[:16]
+    return f"{key.get('kind')}/{key.get('fingerprint')}/{digest}.blob"
 
 
 def _samples_file(key: Mapping[str, Any]) -> str:
@@ -378,10 +460,19 @@ def _short_hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
-def _refuse_newer(folder: Path) -> None:
+def is_store(folder: Path) -> bool:
+    """Return True if a folder has the file that says that it is a store."""
+    return _format_of(folder) is not None
+
+
+def _format_of(folder: Path) -> int | None:
     try:
-        said = json.loads((folder / MARKER).read_bytes()).get("touchstone store", FORMAT)
-    except (OSError, ValueError, AttributeError):
-        return  # there is none yet, or it is damaged: it is written again
-    if isinstance(said, int) and said > FORMAT:
+        said = json.loads((folder / MARKER).read_bytes())["touchstone store"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None  # there is none yet, or it is damaged: it is written again
+    return said if isinstance(said, int) else None
+
+
+def _refuse_newer(folder: Path) -> None:
+    if (_format_of(folder) or 0) > FORMAT:
         raise ConfigError(f"{folder}: a newer touchstone made this store; run that one, or name another --store")

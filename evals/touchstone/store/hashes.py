@@ -8,14 +8,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from pydantic import TypeAdapter
 
-from touchstone.files.writing import write_atomically
+from touchstone.errors import ConfigError
+from touchstone.store.blobs import read_blob, write_blob
 
 CHUNK = 1 << 20
-FORMAT = 1
+# Of the memo, whose checksum covers it: one wrong digit in a hash would blame a file.
+KEY = {"kind": "hashes"}
 # Within one tick of a file system's clock a second change is not seen, in nanoseconds.
 TICK = 100_000_000
 # So many ticks a file that is being written is waited for; one that is still written then is seen to move.
@@ -80,12 +82,19 @@ class Hashes:
 
     def of(self, path: Path) -> str:
         """Return the sha256 of a file."""
+        return self._of(path)
+
+    def has(self, path: Path, sha256: str) -> bool:
+        """Return True if a file has that hash; it is read again before that is denied."""
+        return self._of(path) == sha256 or self._of(path, again=True) == sha256
+
+    def _of(self, path: Path, *, again: bool = False) -> str:
         way, seen = _at_rest(path)
         for watch in self._watches:
             watch.note(path, seen, way)
         memo, name = self._load(), os.path.realpath(path)
         known = memo.get(name)
-        if known is not None and known[:4] == seen:
+        if known is not None and known[:4] == seen and not again:
             return known[4]
         with path.open("rb") as file:
             before, digest = _status(file.fileno()), _read(file)
@@ -118,14 +127,13 @@ class Hashes:
     def _write(self) -> None:
         # Another process's entries may be lost here, and all where nothing can be written: they are hashed again.
         with suppress(OSError):
-            write_atomically(self._file, json.dumps({"format": FORMAT, "files": self._load()}, sort_keys=True))
+            write_blob(self._file, KEY, lambda file: file.write(json.dumps(self._load(), sort_keys=True).encode()))
 
     def _load(self) -> dict[str, Seen]:
         if self._known is None:
             try:
-                said: Any = json.loads(self._file.read_bytes())
-                self._known = _SEEN.validate_python(said["files"] if said["format"] == FORMAT else {})
-            except (OSError, ValueError, KeyError, TypeError):
+                self._known = _SEEN.validate_json(read_blob(self._file, KEY) or b"{}")
+            except (ConfigError, ValueError):  # of another version
                 self._known = {}
         return self._known
 

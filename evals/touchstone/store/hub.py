@@ -80,7 +80,7 @@ class Snapshot:
             return None
         path, said = self.folder / name, self.listed[name].hash
         if path.is_file():
-            if not _is_said(said, path, self.store.file_sha256):
+            if not _is_said(said, path, self.store.has_sha256):
                 what, then = ("its manifest", "fetch it") if self.mirror else ("the hub", "run")
                 raise error_of(self.kind)(
                     f"{path} is damaged, it is not what {what} says of it; remove it and {then} again"
@@ -90,7 +90,7 @@ class Snapshot:
             raise error_of(self.kind)(f"{self.mirror} lacks {name} of {self.repository}; fetch it again")
         for _ in range(2):
             self._fetch(name)
-            if path.is_file() and _is_said(said, path, sha256_of):
+            if path.is_file() and _is_said(said, path, lambda path, sha256: sha256_of(path) == sha256):
                 return path
             for copy in (path.resolve(), path):  # the second is a link to the first
                 copy.unlink(missing_ok=True)
@@ -153,9 +153,9 @@ def open_main(repository: str, reader: str, store: Store) -> Snapshot:
     return snapshot
 
 
-def _is_said(said: str | None, path: Path, sha256: Callable[[Path], str]) -> bool:
+def _is_said(said: str | None, path: Path, has_sha256: Callable[[Path, str], bool]) -> bool:
     """Return whether a file has the hash that is said of it, of its kind; one of which nothing is said is not read."""
-    return said is None or said == (git_blob(path) if COMMIT.fullmatch(said) else sha256(path))
+    return said is None or (git_blob(path) == said if COMMIT.fullmatch(said) else has_sha256(path, said))
 
 
 def git_blob(path: Path) -> str:

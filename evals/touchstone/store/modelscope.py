@@ -155,7 +155,7 @@ class _Repository:
         """Return the names of files that are not in a folder as listed: by sha256, by size where none is said."""
 
         def is_right(path: Path, sha256: str | None, size: int) -> bool:
-            return self.store.file_sha256(path) == sha256 if sha256 else path.stat().st_size == size
+            return self.store.has_sha256(path, sha256) if sha256 else path.stat().st_size == size
 
         with self.store.one_write_of_hashes():
             paths = {name: folder / name for name in listed}

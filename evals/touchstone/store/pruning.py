@@ -1,17 +1,22 @@
 """What a store holds, and what of it can go."""
 
 import json
+import os
+import re
 import shutil
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
 
 from touchstone.errors import ConfigError
-from touchstone.store.folder import AGREED, EXAMPLES, OUTCOMES, RANKINGS, SPACE, VERDICTS, Store
+from touchstone.files.locking import locked
+from touchstone.store.folder import AGREED, EXAMPLES, MARKER, OUTCOMES, RANKINGS, SPACE, VERDICTS, Store
+from touchstone.store.runs import load_runs
 from touchstone.store.vectors import Embeddings
+from touchstone.store.verifying import BLOB, CACHE, SAMPLES, SPACE_NAME, need_store
 
 # Each segment of a space is looked through for what no other has: more than these are made one.
 MANY = 8
@@ -36,49 +41,92 @@ def take_stock(store: Store) -> tuple[Part, ...]:
     Raises:
         ConfigError: there is no such store.
     """
-    if not store.folder.is_dir():
-        raise ConfigError(f"{store.folder}: there is no store; a run makes one")
+    need_store(store.folder)
     return tuple(_measure(name, folder) for name, folder in _parts(store.folder))
+
+
+@contextmanager
+def unused(store: Store) -> Iterator[None]:
+    """Keep runs from using a store as long as the context.
+
+    Raises:
+        ConfigError: one does, or it is no store.
+    """
+    need_store(store.folder)
+    with locked(store.folder / MARKER, wait=False) as alone:
+        if not alone:
+            raise ConfigError(f"{store.folder} is used by a run; wait until that has ended")
+        yield
 
 
 def prune(store: Store, days: float) -> tuple[tuple[Part, ...], int]:
     """Delete data that can be recreated and was not used for ``days`` days; merge what many runs wrote.
 
     Cached outcomes, verdicts, examples and rankings are pruned file by file. Run records, results and the samples that
-    run records name stay.
+    run records name stay, as does all that no store has written.
 
     Returns:
         What was removed, and how many samples that no run names.
+
+    Raises:
+        ConfigError: a run uses the store, or it is no store.
+        BaselineError: a run record is damaged, so that nobody knows which samples it names.
     """
-    gone = [part for part in take_stock(store) if _can_be_made_again(part) and part.idle > days]
-    for part in gone:
-        shutil.rmtree(part.folder)
-    for path in [path for kind in KNOWN for path in (store.folder / kind).rglob("*.*")]:
-        if time.time() - path.stat().st_mtime > days * DAY:  # of a key that nothing has any more
-            path.unlink()
-    for run in (store.folder / AGREED).glob("*"):
-        if time.time() - run.stat().st_mtime > DAY:  # no run takes that long between a first and a last look
-            shutil.rmtree(run)
-    for folder in _spaces(store.folder):
-        Embeddings(folder).merge(MANY)
-    return tuple(gone), _remove_orphans(store.folder, days)
+    with unused(store):
+        named = {record.samples for run in load_runs(store.folder) for record in run.records}
+        gone = [part for part in take_stock(store) if _can_be_made_again(part) and part.idle > days]
+        for part in gone:
+            if not part.name.startswith(KNOWN):
+                shutil.rmtree(part.folder)
+        _remove([path for kind in KNOWN for path in _files(store.folder, kind, BLOB)], days)
+        for part in gone:
+            with suppress(OSError):  # it is not empty, or went as a whole
+                part.folder.rmdir()
+        for run in (store.folder / AGREED).glob("*"):
+            if not run.is_symlink() and run.is_dir():
+                shutil.rmtree(run)
+        for folder in _spaces(store.folder):
+            Embeddings(folder).merge(MANY)
+        samples = _files(store.folder, "samples", SAMPLES)
+        orphans = [path for path in samples if path.relative_to(store.folder).as_posix() not in named]
+        return tuple(gone), _remove(orphans, max(days, 1))  # a run of yesterday may not have written its record yet
+
+
+def _files(folder: Path, kind: str, pattern: re.Pattern[str]) -> list[Path]:
+    """Return the files of one kind that the store has written."""
+    found = (Path(inside, name) for inside, _, names in os.walk(folder / kind) for name in names)
+    return [path for path in found if pattern.fullmatch(path.relative_to(folder).as_posix())]
+
+
+def _remove(paths: Iterable[Path], days: float) -> int:
+    """Remove files that were not used for so many days; return how many."""
+    old = [path for path in paths if time.time() - path.lstat().st_mtime > days * DAY]
+    for path in old:
+        path.unlink()
+    return len(old)
 
 
 def _parts(folder: Path) -> Iterator[tuple[str, Path]]:
     for name in ("runs", "samples", "results", "stage1", "stage2"):
-        if (folder / name).is_dir():
+        if _is_folder(folder / name):
             yield name, folder / name
     for data in sorted((folder / "data").glob("*")):
-        yield f"data {data.name[:16]}", data
+        if CACHE.fullmatch(f"data/{data.name}") and _is_folder(data):
+            yield f"data {data.name[:16]}", data
     for kind in KNOWN:
-        for model in sorted((folder / kind).glob("*")):
-            yield f"{kind} {model.name}", model
+        yield from ((f"{kind} {model.name}", model) for model in sorted((folder / kind).glob("*")) if _is_folder(model))
     for space in _spaces(folder):
         yield f"vectors {_describe(space)}", space
 
 
 def _spaces(folder: Path) -> list[Path]:
-    return [path.parent for path in sorted((folder / "embeddings").glob(f"*/{SPACE}"))]
+    spaces = (path.parent for path in sorted((folder / "embeddings").glob(f"*/{SPACE}")))
+    return [path for path in spaces if SPACE_NAME.fullmatch(f"embeddings/{path.name}") and _is_folder(path)]
+
+
+def _is_folder(path: Path) -> bool:
+    """Return True for a folder of the store's own, which a link is not, nor what lies behind one."""
+    return path.is_dir() and not path.is_symlink() and not path.parent.is_symlink()
 
 
 def _describe(space: Path) -> str:
@@ -94,9 +142,10 @@ def _describe(space: Path) -> str:
 
 def _measure(name: str, folder: Path) -> Part:
     found = []
-    for path in folder.rglob("*"):
-        with suppress(FileNotFoundError):  # a run beside this has removed it
-            found.append(path.stat())
+    for inside, _, names in os.walk(folder):
+        for file in names:
+            with suppress(FileNotFoundError):  # a run beside this has removed it
+                found.append(Path(inside, file).lstat())
     found = [status for status in found if S_ISREG(status.st_mode)]
     newest = max((status.st_mtime for status in found), default=folder.stat().st_mtime)
     return Part(
@@ -110,20 +159,3 @@ def _measure(name: str, folder: Path) -> Part:
 
 def _can_be_made_again(part: Part) -> bool:
     return part.name.startswith(("data ", "vectors ", *KNOWN))
-
-
-def _remove_orphans(folder: Path, days: float) -> int:
-    """Remove old samples that no run record names; a run in progress has not written its record yet."""
-    named = {
-        record.get("samples")
-        for path in (folder / "runs").glob("*.json")
-        for record in json.loads(path.read_text(encoding="utf-8"))["records"]
-    }
-    old = [
-        path
-        for path in (folder / "samples").rglob("*.blob")
-        if path.relative_to(folder).as_posix() not in named and time.time() - path.stat().st_mtime > max(days, 1) * DAY
-    ]
-    for path in old:
-        path.unlink()
-    return len(old)

@@ -54,6 +54,7 @@ class Segment:
             raise ValueError(f"{path}: was written by an older touchstone")
         self.path = path
         self._bits, keys_at, vectors_at = _lay_out(room)
+        self.said = rows
         self.rows = min(rows, (len(data) - vectors_at) // (4 * self.width))  # where its end is gone the rest is read
         if self.rows < 1:
             raise ValueError(f"{path}: has no whole row")

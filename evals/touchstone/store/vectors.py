@@ -7,12 +7,11 @@ what others write beside a merge. A segment that goes while another process read
 """
 
 import math
-import os
 import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 from touchstone.encoding.base import Vectors
 from touchstone.encoding.keys import Keys
 from touchstone.errors import ConfigError
+from touchstone.files.locking import locked
 from touchstone.store.segments import BLOCK_BYTES, Rows, Segment, merged, sort_keys, write_segment
 
 SUFFIX = ".vectors"
@@ -50,6 +50,7 @@ class Embeddings:
         width: numbers in a vector; None for as many as the newest vectors there have, else the first that are put.
         anew: know only what is put here, nothing that lies in the folder; both are known to the next.
         check: called before anything is written; what it raises is raised, and what was not written is lost.
+        lose: told why vectors could not be written, which are lost then; None to raise that.
 
     Raises:
         ConfigError: a newer version has written to the folder.
@@ -62,11 +63,13 @@ class Embeddings:
         width: int | None = None,
         anew: bool = False,
         check: Callable[[], None] = lambda: None,
+        lose: Callable[[OSError], None] | None = None,
     ) -> None:
         self.folder = folder
         self._width = width
         self._anew = anew
         self._check = check
+        self._lose = lose
         self._segments: dict[str, Segment | None] = {}
         self._changed: int | None = None
         self._pending: dict[bytes, Vectors] = {}
@@ -117,22 +120,35 @@ class Embeddings:
         self._check()
         self._pending = pending
         last = max((_number(name) for name in self._names()), default=0)
-        self._write(last + 1, len(self._pending), self._sorted_pending())
+        try:
+            self._write(last + 1, len(self._pending), self._sorted_pending())
+        except OSError as error:  # such as a full disk
+            if self._lose is None:
+                raise
+            self._lose(error)
         self._pending = {}
-        with suppress(OSError):  # such as a full disk: all is written, though not merged
+        with suppress(OSError):  # all is written, though not merged
             self._merge_alike()
 
     def merge(self, many: int) -> None:
         """Make one segment of all, where there are more than so many; remove what nobody can read."""
         if not self.folder.is_dir():
             return
-        with _alone(self.folder) as alone:
+        with locked(self.folder, wait=False) as alone:
             if not alone:
                 return
             self._load_new()
             if len(self._readable()) > many:
                 self._replace(self._readable())
             self._remove_unreadable()
+
+    def rewrite(self, name: str) -> None:
+        """Write a segment anew, without its damaged rows."""
+        self._load_new()
+        segment = self._segments.get(name)
+        if segment is not None:
+            self._width = segment.width
+            self._replace([segment])
 
     def __len__(self) -> int:
         """Return how many vectors there are; one that was written twice counts twice until segments are merged."""
@@ -195,7 +211,7 @@ class Embeddings:
     def _merge_alike(self) -> None:
         """Merge the newest segments while there are many of about one size."""
         while _choose(self._readable()):
-            with _alone(self.folder) as alone:
+            with locked(self.folder, wait=False) as alone:
                 self._load_new()
                 chosen = _choose([segment for segment in self._readable() if segment.path.exists()])
                 if not alone or not chosen:
@@ -259,23 +275,3 @@ def _last_change(folder: Path) -> int:
         return folder.stat().st_mtime_ns
     except OSError:
         return 0
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[bool]:
-    """Keep other processes from merging, and say whether none does; where two do, they only do all twice."""
-    alone, place = True, None
-    try:
-        from fcntl import LOCK_EX, LOCK_NB, flock
-
-        place = os.open(folder, os.O_RDONLY)
-        flock(place, LOCK_EX | LOCK_NB)
-    except BlockingIOError:
-        alone = False
-    except (ImportError, OSError):
-        pass  # a system or a file system without locks
-    try:
-        yield alone
-    finally:
-        if place is not None:
-            os.close(place)

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from touchstone.config.models import Model
-from touchstone.errors import MovedError, TouchstoneError
+from touchstone.environment import describe_memory
+from touchstone.errors import ModelError, MovedError, TouchstoneError, find_no_memory, first_line
 from touchstone.measuring.case import OpenCase, Progress, measure
 from touchstone.measuring.pipeline import measure_pipeline
 from touchstone.models import kinds
@@ -39,6 +40,23 @@ class LocalEngine:
         Raises:
             TouchstoneError: it could not be measured.
         """
+        with self._refuse_no_memory():
+            yield from self._measure(case, progress)
+
+    @contextmanager
+    def _refuse_no_memory(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if (cause := find_no_memory(error)) is None:
+                raise
+            self._open.clear()  # the next case may need less, and loads its model anew
+            raise ModelError(
+                f"out of memory, {first_line(cause)}; {describe_memory()}: lower batch_size, take fewer workers or a "
+                "machine with more"
+            ) from None
+
+    def _measure(self, case: Case, progress: Progress) -> Iterator[OpenCase]:
         started = time.perf_counter()
         model = self._get(case.alias, progress)
         loaded = time.perf_counter() - started
@@ -69,7 +87,7 @@ class LocalEngine:
             except MovedError:
                 raise  # its files may rest when the next case comes
             except TouchstoneError as error:
-                if not may_pass(error):
+                if not may_pass(error) and find_no_memory(error) is None:
                     self._broken[alias] = error
                 raise
         return self._open[alias]

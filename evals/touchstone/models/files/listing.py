@@ -1,7 +1,7 @@
 """The files of one model, wherever they lie: found by name, listed by folder, and read where they are JSON."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,11 +20,13 @@ class ModelFiles:
         place: what people call it, a folder or a name on a hub.
         find: returns the path of a file by its name inside, such as ``1_Pooling/config.json``; None where it is not.
         names: returns the names of the files that lie in a folder of the model, ``""`` for its root.
+        expect: told the names of the files that are about to be looked for.
     """
 
     place: str
     find: Callable[[str], Path | None]
     names: Callable[[str], list[str]]
+    expect: Callable[[Sequence[str]], None] = lambda _: None
 
     def read(self, name: str) -> Any:
         """Return the content of a JSON file, None where there is no such file.
@@ -81,6 +83,7 @@ def on_hub(snapshot: Snapshot) -> ModelFiles:
     return ModelFiles(
         place=snapshot.repository,
         find=snapshot.bring,
+        expect=snapshot.expect,
         names=lambda folder: sorted(name for parent, name in inside if parent == folder),
     )
 

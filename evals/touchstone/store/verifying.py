@@ -1,0 +1,159 @@
+"""Whether every file of a store is what was written there; what is not can go, and is made again by a run."""
+
+import json
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from touchstone.errors import BaselineError, ConfigError
+from touchstone.store.blobs import open_blob
+from touchstone.store.folder import MARKER, WHOLE, is_store, place_of, prepared
+from touchstone.store.hashes import KEY, sha256_of
+from touchstone.store.runs import read_run
+from touchstone.store.segments import Segment
+from touchstone.store.vectors import LEFT_BEHIND, Embeddings
+
+HEX = "[0-9a-f]"
+# Data caches and spaces of vectors, by their names; what a project calls so itself has another.
+CACHE = re.compile(rf"data/{HEX}{{16}}-{HEX}{{12}}-{HEX}{{8}}")
+SPACE_NAME = re.compile(rf"embeddings/{HEX}{{16}}(-\d+)?")
+BLOB = re.compile(rf"(outcomes|verdicts|examples|rankings|remembered)/[\w.-]+/{HEX}{{16}}\.blob")
+SAMPLES = re.compile(rf"samples/{HEX}+/[^/]+\.{HEX}{{12}}\.blob")
+RUN = re.compile(r"runs/[0-9TZ.]+\.json")
+# What a process that was killed leaves behind: of a file that was never whole.
+HALF = re.compile(r"(.*/)?\.[^/]+\.[a-z0-9_]{8}(/.*)?|agreed/.*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Damage:
+    """A file, or a data cache, that is not what was written.
+
+    Args:
+        path: of it.
+        what: is wrong with it.
+        mend: removes it, or what of it is damaged; None for what no store has written.
+    """
+
+    path: Path
+    what: str
+    mend: Callable[[], object] | None
+
+
+def verify(folder: Path) -> Iterator[Damage]:
+    """Read every file of a store, and yield what is not as it was written; links are not followed.
+
+    Raises:
+        ConfigError: the folder is no store.
+    """
+    need_store(folder)
+    for inside, folders, names in os.walk(folder):
+        here = Path(inside)
+        folders.sort()
+        for name in list(folders):
+            path = here / name
+            if path.is_symlink():
+                yield Damage(path=path, what="is a link, and none of the store's", mend=None)
+            elif CACHE.fullmatch(path.relative_to(folder).as_posix()):
+                folders.remove(name)
+                yield from _check_cache(path)
+        for name in sorted(names):
+            yield from _check(folder, here / name)
+
+
+def need_store(folder: Path) -> None:
+    """Refuse a folder that does not say that it is a store.
+
+    Raises:
+        ConfigError: saying so.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: there is no store; a run makes one")
+    if not is_store(folder):
+        raise ConfigError(f"{folder} is no store: it has no {MARKER} that says so, which a run writes")
+
+
+def _check(folder: Path, path: Path) -> Iterator[Damage]:
+    name = path.relative_to(folder).as_posix()
+    try:
+        what = "is a link, and none of the store's" if path.is_symlink() else _wrong(path, name)
+    except ConfigError as error:  # a newer version wrote it
+        what = str(error).removeprefix(f"{path}: ")
+        yield Damage(path=path, what=what, mend=None)
+        return
+    except OSError as error:
+        what = f"cannot be read: {error.strerror}"
+    if what is None:
+        return
+    if path.suffix == ".vectors" and what.startswith("has"):
+        yield Damage(path=path, what=what, mend=lambda: Embeddings(path.parent).rewrite(path.name))
+    else:
+        yield Damage(path=path, what=what, mend=None if what.endswith("store's") else path.unlink)
+
+
+def _wrong(path: Path, name: str) -> str | None:
+    """Return what is wrong with a file, None for nothing."""
+    if HALF.fullmatch(name):
+        return "was left behind by a process that was killed" if _age(path) > LEFT_BEHIND else None
+    if BLOB.fullmatch(name) or SAMPLES.fullmatch(name) or name == "hashes.blob":
+        found = open_blob(path)
+        place = "hashes.blob" if found is not None and found[0] == KEY else found and place_of(found[0])
+        return None if place == name else "is damaged" if found is None else "is of another name"
+    if RUN.fullmatch(name):
+        return None if _reads(lambda: read_run(path)) else "is damaged"
+    if SPACE_NAME.match(name):
+        return _wrong_in_space(path)
+    if re.fullmatch(r"(results|stage1|stage2)/[^/]+/[^/]+/[^/]+\.json", name):
+        return None if _reads(lambda: json.loads(path.read_bytes())) else "is damaged"
+    return None if name in ("store.json", ".gitignore") else "is none of the store's"
+
+
+def _wrong_in_space(path: Path) -> str | None:
+    if path.parent.name == "models":
+        return None
+    if path.suffix == ".vectors":
+        try:
+            segment = Segment(path)
+        except ValueError:
+            return "is damaged"
+        lost = segment.said - sum(len(keys) for keys, _ in segment.read())
+        return f"has {lost} damaged of {segment.said} vectors" if lost else None
+    reads: dict[str, Callable[[], object]] = {
+        "canaries.npy": lambda: np.load(path, allow_pickle=False),
+        "space.json": lambda: json.loads(path.read_bytes()),
+    }
+    if path.name not in reads:
+        return "is none of the store's"
+    return None if _reads(reads[path.name]) else "is damaged"
+
+
+def _reads(read: Callable[[], object]) -> bool:
+    try:
+        read()
+    except (ValueError, EOFError, RecursionError, BaselineError):
+        return False
+    return True
+
+
+def _check_cache(cache: Path) -> Iterator[Damage]:
+    """Look at a data cache: what lies beside what was kept came later, and is removed when it is used."""
+    try:
+        there = dict(prepared(cache))
+        hashes = json.loads((cache / WHOLE).read_bytes())
+        bad = (name for name, said in hashes.items() if name not in there or sha256_of(there[name]) != said)
+        wrong = next(bad, None)
+    except FileNotFoundError:
+        wrong = WHOLE if _age(cache) > LEFT_BEHIND else None  # else it is being prepared
+    except (OSError, ValueError, AttributeError):
+        wrong = WHOLE
+    if wrong is not None:
+        yield Damage(path=cache / wrong, what="is damaged", mend=lambda: shutil.rmtree(cache))
+
+
+def _age(path: Path) -> float:
+    return time.time() - path.stat().st_mtime
