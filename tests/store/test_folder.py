@@ -244,3 +244,81 @@ def test_a_store_of_a_newer_version_is_one_sentence(folder: Path) -> None:
     assert str(caught.value) == f"{folder}: a newer touchstone made this store; run that one, or name another --store"
     (folder / "store.json").write_text("damaged")
     assert Store(folder).get(OUTCOMES, {"fingerprint": "x"}) is None
+
+
+def read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the right to write to a folder away, from root too."""
+    monkeypatch.setattr(os, "access", lambda path, mode: not (mode == os.W_OK and Path(path) == folder))
+
+
+def test_a_store_that_can_only_be_read_gives_what_it_has_and_keeps_the_rest_for_the_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = {"fingerprint": "0123456789ab", "task": "old"}, {"fingerprint": "0123456789ab", "task": "new"}
+    Store(folder).put(OUTCOMES, old, b"0.5")
+    before = sorted(folder.rglob("*"))
+    read_only(folder, monkeypatch)
+    store, worker = Store(folder, run="a" * 32), Store(folder, run="a" * 32)
+    for one in (store, worker):
+        one.make()
+    store.put(OUTCOMES, new, b"0.6")
+    samples = worker.write_samples("0123456789ab", "STS16", b"samples")
+    assert samples is not None
+    assert (worker.get(OUTCOMES, old), worker.get(OUTCOMES, new)) == (b"0.5", b"0.6")
+    assert store.read_samples(samples) == b"samples"
+    store.write_run("20261121T000000", {})
+    cache, _ = store.data_cache("c" * 64, "all")
+    assert not cache.is_relative_to(folder)
+    why = "Permission denied"
+    assert store.trouble == f"{folder} cannot be written ({why}): later runs know nothing of what this run measured"
+    assert sorted(folder.rglob("*")) == before
+    store.leave()
+    assert worker.get(OUTCOMES, new) is None, "it was for that run alone"
+
+
+def test_what_a_full_disk_does_not_take_is_told_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, key = Store(folder), {"fingerprint": "0123456789ab"}
+    store.make()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("touchstone.store.folder.write_blob", full)
+    assert store.write_samples("0123456789ab", "STS16", b"samples") is None
+    store.put(OUTCOMES, key, b"0.5")
+    assert store.get(OUTCOMES, key) is None
+    assert store.trouble is not None
+    assert "(No space left on device)" in store.trouble
+
+
+@pytest.mark.parametrize("name", ["file", "file/store"])
+def test_a_store_that_cannot_be_made_is_one_sentence(name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(ConfigError, match=r"no store can be made there: .+; name another --store$"):
+        Store(tmp_path / name).make()
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_of_somebody_else_s_is_not_kept_out_of_git(folder: Path) -> None:
+    folder.mkdir()
+    (folder / "mine.txt").write_text("mine")
+    Store(folder).make()
+    assert sorted(path.name for path in folder.iterdir()) == ["mine.txt", "store.json"]
+
+
+@pytest.mark.parametrize("what", ["in the place of the file", "in the place of the folder", "in the place of the kind"])
+def test_what_is_in_the_way_is_put_aside(what: str, folder: Path) -> None:
+    store, key = Store(folder), {"fingerprint": "0123456789ab"}
+    store.put(OUTCOMES, key, b"0.5")
+    (blob,) = folder.rglob("*.blob")
+    there = {"file": blob, "folder": blob.parent, "kind": blob.parents[1]}[what.rpartition(" ")[2]]
+    shutil.rmtree(there) if there.is_dir() else there.unlink()
+    if there == blob:
+        (there / "inside").mkdir(parents=True)
+    else:
+        there.write_text("mine")
+    assert store.get(OUTCOMES, key) is None
+    store.put(OUTCOMES, key, b"0.6")
+    assert store.get(OUTCOMES, key) == b"0.6"
+    assert len(list(folder.rglob("*.aside-*"))) == 1, "nothing of somebody else's is lost"
+    assert store.trouble is None

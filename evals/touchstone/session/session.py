@@ -184,7 +184,7 @@ class Session:
         if mode == "record":
             file = self.options.baselines / f"{case.alias}.json"
             score = points(outcome.measurement.score)
-            reason = f"no baseline until now; {score} is for {file}"
+            reason = f"no baseline until now; {score} is to be written to {file}"
             return Verdict(word="missing", reason=reason)
         return Verdict(word="missing", reason=self._how_to_record(case))
 
