@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -202,12 +202,9 @@ def full_disk_of_known(project: Project, truth: Truth, _: random.Random) -> list
     with small_disk(store, 40_000):
         shutil.copytree(whole, store, dirs_exist_ok=True, copy_function=shutil.copy2)
         project.run()
-        with (store / "junk").open("wb") as junk:
-            try:
-                while True:
-                    junk.write(b"x" * 4096)
-            except OSError:
-                pass
+        with suppress(OSError), (store / "junk").open("wb") as junk:
+            while True:
+                junk.write(b"x" * 4096)
         return check_left_alone(project, truth)
 
 
