@@ -1,15 +1,12 @@
 """What of a server's failures may pass, and how long to wait before it is asked again."""
 
 import random
-import sys
-from functools import cache
+import time
+from email.utils import mktime_tz, parsedate_tz
 from http import HTTPStatus
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from urllib3.util import Retry
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
+LONGEST_ASKED = 1e9  # what says more says never
 # Statuses that may pass; of 5xx, two say that asking again is no use. urllib3 knows as much; the asking and the waiting
 # are ours: half an answer is a failure too, and it waits neither before the second time nor at random when long.
 PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600)} - {
@@ -37,21 +34,15 @@ def may_pass(error: BaseException | None) -> bool:
     return error is not None
 
 
-@cache
-def _policy() -> "Retry":
-    from urllib3.util import Retry
-
-    return Retry(retry_after_max=sys.maxsize)
-
-
 def retry_after(said: str | None) -> float:
     """Return the seconds that a header ``Retry-After`` says, as a number or a date; 0 for none or what is neither."""
-    from urllib3.exceptions import InvalidHeader
-
+    said = (said or "").strip()
     try:
-        return float(_policy().parse_retry_after((said or "0").strip()))
-    except (InvalidHeader, ValueError, OverflowError):  # the last two for dates that no calendar has
+        date = parsedate_tz(said)
+        seconds = float(said) if said.isdecimal() else mktime_tz(date) - time.time() if date else 0.0
+    except (ValueError, OverflowError):  # dates that no calendar has
         return 0.0
+    return min(max(seconds, 0.0), LONGEST_ASKED)
 
 
 def backoff(failures: int) -> float:

@@ -163,6 +163,68 @@ def test_what_will_not_pass_is_not_asked_again(server: Server, behaviour: Behavi
     assert len(server.requests) == 1
 
 
+DEEP = b"[" * 200_000
+UNREADABLE = [
+    (b'{"data": ' + DEEP, "answered with JSON that is nested too deep; check url"),
+    (DEEP + b"]" * 200_000, "answered with JSON that is nested too deep; check url"),
+    (b'{"a":' * 200_000 + b"1" + b"}" * 200_000, "answered with JSON that is nested too deep; check url"),
+    (b'{"data": ' + b"9" * 5000 + b"}", "answered with an integer of thousands of digits; check url"),
+    (b"[-" + b"1" * 50_000 + b"]", "answered with an integer of thousands of digits; check url"),
+    (b"7" * 4301, "answered with an integer of thousands of digits; check url"),
+    (b'{"data": "\xff"}', "answered with what is not UTF-8; check url"),
+    (b"\xc3\x28", "answered with what is not UTF-8; check url"),
+    ("Zürich".encode("latin-1"), "answered with what is not UTF-8; check url"),
+    (b"\x00", "answered with what is no JSON; check url"),
+    (b"", "answered with what is no JSON; check url"),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), UNREADABLE)
+def test_what_cannot_be_read_is_one_sentence(server: Server, content: bytes, expected: str) -> None:
+    server.always = with_status(200, content)
+    assert refusal(server) == expected
+    assert len(server.requests) == 1
+    server.always = with_status(500, content)
+    assert refusal(server, retries=0) == "answered 500 (internal server error), once in 0 s; see the server's log"
+    server.always = with_status(404, content)
+    assert refusal(server) == f'answered 404 (not found); check url, and that it serves "{NAME}"'
+
+
+@pytest.mark.parametrize(
+    "said", [rb'"\ud800"', rb'"a \udfff\ud800 b"', b'"\xed\xa0\x80"', rb'{"message": "\ud83d"}', rb'"\u0000"']
+)
+def test_what_is_no_text_is_not_shown(server: Server, said: bytes) -> None:
+    server.always = with_status(400, b'{"error": ' + said + b"}")
+    message = refusal(server)
+    message.encode()
+    assert message.isprintable()
+    server.always = with_status(200, b'{"data": ' + said + b"}")
+    assert client(server).ask(BODY)["data"]
+
+
+NEVER = "answered 429 (too many requests) and asks to wait 1000000000 s, more than patience = 300 allows; "
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ("Fri, 31 Dec 9999999999 23:59:59 GMT", 0), ("Fri, 31 Dec 2030 23:59:59 +" + "9" * 30, 0),
+        ("Fri, 99 Foo 2030 99:99:99 GMT", 0), ("Mon, 01 Jan 0000 00:00:00 GMT", 0), ("-5", 0), ("-" + "9" * 400, 0),
+        ("nan", 0), ("inf", 0), ("-inf", 0), ("1e400", 0), ("1e9", 0), ("5, 7", 0), ("[5]", 0), ('{"a": 1}', 0),
+        ("", 0), ("\x00", 0), ("²", 0), ("0x10", 0), ("9" * 20, 1), ("9" * 400, 1), ("9" * 5000, 1),
+        ("Fri, 31 Dec 2030 " + "9" * 20 + ":00:00 GMT", 1),
+    ],
+)  # fmt: skip
+def test_no_wait_that_a_server_asks_for_is_a_trouble(server: Server, said: str, asked: int) -> None:
+    server.next = [with_status(429, Retry_After=said)]
+    waits = Waits()
+    if asked:
+        assert refusal(server) == f"{NEVER}lower concurrency, or run later"
+    else:
+        client(server, waits).ask(BODY)
+        assert 0 < waits[0] <= 0.5
+
+
 def test_long_words_of_a_server_are_cut(server: Server) -> None:
     server.always = with_status(400, {"error": "x" * 5000})
     assert len(refusal(server)) < 400
@@ -203,8 +265,10 @@ def test_a_server_that_is_not_there_is_named() -> None:
 def test_a_stopped_client_does_not_wait_on(server: Server) -> None:
     server.always = with_status(503, Retry_After="250")
     asking = ApiClient(ApiSpec(url=server.url, name=NAME), "served")
-    asking.stop.set()
-    with pytest.raises(ModelError, match="was not asked again"):
+    threading.Timer(0.2, asking.stop.set).start()
+    with pytest.raises(ModelError, match=r"was not asked again: another request failed \(answered 503"):
+        asking.ask(BODY)
+    with pytest.raises(ModelError, match=r"was not waited for: another request failed$"):
         asking.ask(BODY)
 
 
@@ -240,7 +304,8 @@ class TestKey:
     def test_is_in_no_object(self, server: Server) -> None:
         asking = client(server, api_key_env="EMBED_KEY")
         asking.ask(BODY)
-        everything = f"{asking.spec!r} {vars(asking)!r} {vars(asking._session)!r} {asking.spec.changes()!r}"
+        (line,) = asking._idle
+        everything = f"{asking.spec!r} {vars(asking)!r} {vars(line.session)!r} {asking.spec.changes()!r}"
         assert "EMBED_KEY" in everything
         assert KEY[:6] not in everything
 
@@ -250,9 +315,10 @@ class TestKey:
         (tmp_path / "netrc").write_text("default login me password secret\n")
         monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
         asking = client(server)
-        asking._session.trust_env = True  # as for a server elsewhere
         asking.ask(BODY)
-        assert "Authorization" not in server.requests[0].headers
+        asking._idle[0].session.trust_env = True  # as for a server elsewhere
+        asking.ask(BODY)
+        assert "Authorization" not in server.requests[1].headers
 
     @pytest.mark.parametrize(
         ("value", "expected"),

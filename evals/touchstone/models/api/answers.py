@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.formatting import shorten
+
 Vectors = NDArray[np.float32]
 BYTES = 4
+TOLD = 20
+NOT_FINITE = "gave NaN or infinite numbers"
 
 
 def read_vectors(answer: Any, count: int) -> Vectors:
@@ -35,7 +39,7 @@ def read_vectors(answer: Any, count: int) -> Vectors:
         raise ValueError("gave empty vectors")
     vectors = np.stack(rows)
     if not np.isfinite(vectors).all():
-        raise ValueError("gave NaN or infinite numbers")
+        raise ValueError(NOT_FINITE)
     return vectors
 
 
@@ -53,15 +57,11 @@ def read_scores(answer: Any, count: int) -> list[float]:
         ValueError: there is not one score for each document, or one of them is no number.
     """
     items = answer if isinstance(answer, list) else _items(answer, "results")
-    scores = []
-    for item in _in_order(items, count, "scores"):
-        score = item.get("relevance_score", item.get("score"))
-        if isinstance(score, bool) or not isinstance(score, int | float):
-            raise ValueError("gave a score that is no number")
-        scores.append(float(score))
+    said = [item.get("relevance_score", item.get("score")) for item in _in_order(items, count, "scores")]
+    scores = _array(said, "gave a score that is no number")
     if not np.isfinite(scores).all():
-        raise ValueError("gave NaN or infinite numbers")
-    return scores
+        raise ValueError(NOT_FINITE)
+    return list(map(float, scores))
 
 
 def _items(answer: Any, name: str) -> list[Any]:
@@ -77,14 +77,14 @@ def _in_order(items: list[Any], count: int, what: str) -> list[dict[str, Any]]:
         raise ValueError(f"gave {len(items)} {what} for {count} inputs")
     found: dict[int, dict[str, Any]] = {}
     for item in items:
-        index = item.get("index") if isinstance(item, dict) else None
-        if isinstance(index, bool) or not isinstance(index, int):
+        index = item.get("index", 0) if isinstance(item, dict) else None  # some leave out what is 0, and only that
+        if isinstance(index, bool) or not isinstance(index, int) or ("index" not in item and 0 in found):
             raise ValueError(f'gave {what} without "index", whose order cannot be checked')
         if index in found:
-            raise ValueError(f"gave index {index} twice")
+            raise ValueError(f"gave index {shorten(str(index), TOLD)} twice")
         found[index] = item
-    if found.keys() != set(range(count)):
-        raise ValueError(f"gave index {max(found.keys() - set(range(count)))} for {count} inputs")
+    if strange := found.keys() - set(range(count)):
+        raise ValueError(f"gave index {shorten(str(max(strange)), TOLD)} for {count} inputs")
     return [found[index] for index in range(count)]
 
 
@@ -97,11 +97,15 @@ def _vector(said: Any) -> Vectors:
         if len(content) % BYTES:
             raise ValueError("gave a vector whose base64 is not of 32-bit floats")
         return np.frombuffer(content, dtype="<f4").astype(np.float32)
-    try:
-        numbers = np.asarray(said)
-    except ValueError:  # lists of unlike lengths
-        numbers = np.empty(())
-    if not isinstance(said, list) or numbers.ndim != 1 or (numbers.dtype.kind not in "fiu" and said):
-        raise ValueError("gave a vector that is neither numbers nor base64")
     with np.errstate(over="ignore"):  # what is too large for 32 bits becomes infinite, and is refused as such
-        return numbers.astype(np.float32)
+        return _array(said, "gave a vector that is neither numbers nor base64").astype(np.float32)
+
+
+def _array(said: Any, otherwise: str) -> NDArray[np.float64]:
+    # Looked at before there is an array, where one long text would make all entries as long.
+    if not isinstance(said, list) or not set(map(type, said)) <= {int, float}:
+        raise ValueError(otherwise)
+    try:
+        return np.array(said, np.float64)
+    except OverflowError:  # an integer beyond what a float holds
+        raise ValueError(NOT_FINITE) from None

@@ -47,11 +47,13 @@ def ask_batches(
         ask: called in another thread; whatever it raises ends this.
         keep: told a batch and its answer.
         at_once: so many threads.
-        stop: set when one of them has failed, so that the others need not go on; answers they still get are kept.
+        stop: set when one of them has failed, or this was interrupted, so that the others need not go on; answers they
+            still get are kept. It stays set until the next time.
 
     Raises:
         Exception: the first that ``ask`` or ``keep`` raised.
     """
+    stop.clear()
     failures: list[BaseException] = []
 
     def one(batch: Batch) -> tuple[Batch, T] | None:
@@ -64,17 +66,15 @@ def ask_batches(
             stop.set()
             return None
 
-    try:
-        with ThreadPoolExecutor(max_workers=at_once) as pool:
-            try:
-                # No list of the futures is kept: it would hold every answer until the end.
-                for future in as_completed([pool.submit(one, batch) for batch in batches]):
-                    answered = future.result()
-                    if answered is not None:
-                        keep(*answered)
-            finally:
-                stop.set()
-    finally:
-        stop.clear()
+    with ThreadPoolExecutor(max_workers=at_once) as pool:
+        try:
+            # No list of the futures is kept: it would hold every answer until the end.
+            for future in as_completed([pool.submit(one, batch) for batch in batches]):
+                answered = future.result()
+                if answered is not None:
+                    keep(*answered)
+        except BaseException:
+            stop.set()
+            raise
     if failures:
         raise failures[0]

@@ -6,28 +6,38 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
-from http.cookiejar import DefaultCookiePolicy
+from http.client import HTTPException, IncompleteRead
 from threading import Event
 from typing import Any
 
 from touchstone.config.api import ApiSpec
 from touchstone.errors import ModelError, first_line
+from touchstone.formatting import render_size
+from touchstone.models.api.lines import Line
 from touchstone.retrying import PASSING, backoff, retry_after
 
 CHUNK = 1 << 16
+# The bytes that an answer may have: for each text a vector of 16,384 numbers of 32 signs, what was sent some times
+# over, as servers repeat it that say what is wrong with it, and a page of theirs.
+VECTOR, ECHOES, PAGE = 1 << 19, 8, 1 << 20
 TOLD = 200
 # So much of a key in a server's message is taken for the key: some repeat it with its middle starred out.
 KEY_BEGINS = 6
 WRONG_KEY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+Answer = tuple[int, Mapping[str, str], bytes]  # status, headers, content
 
 
-@dataclass(slots=True)
-class _PassingError(Exception):
-    """What may be otherwise next time: what the server did, what to do if it stays so, how long it asks to wait."""
+@dataclass(frozen=True, slots=True)
+class _Trouble:
+    """What a server did; with an advice what may be otherwise next time, and how long it asks to wait.
+
+    It is returned and not raised: the frames of what raises are shown, and theirs hold a key or a server's words.
+    """
 
     reason: str
-    advice: str
+    advice: str = ""
     wait: float = 0.0
 
 
@@ -39,6 +49,8 @@ class ApiClient:
     specification. Keys are read from the environment for each request, and kept nowhere. Proxies and certificates are
     those of the environment; no redirect is followed, for the key would go along.
 
+    While ``stop`` is set, requests under way are cut and none is waited for.
+
     Args:
         spec: the endpoint.
         alias: what errors call the model.
@@ -49,20 +61,12 @@ class ApiClient:
     """
 
     def __init__(self, spec: ApiSpec, alias: str, wait: Callable[[float], bool] | None = None) -> None:
-        import requests
-        from requests.adapters import HTTPAdapter
-
         self.spec = spec
         self.alias = alias
         self.stop = Event()
         self._wait = self.stop.wait if wait is None else wait
+        self._idle: list[Line] = []
         self._key()
-        self._session = requests.Session()
-        self._session.trust_env = not spec.is_local  # a proxy cannot reach what is on this machine
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # none are kept
-        self._session.headers["User-Agent"] = "touchstone-evals"
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=spec.concurrency, max_retries=0))
 
     def ask(self, body: Mapping[str, Any]) -> Any:
         """Send a request until it is answered; return the parsed JSON.
@@ -70,18 +74,21 @@ class ApiClient:
         Raises:
             ModelError: it was refused, or failed more often or for longer than the specification allows.
         """
+        self._key()  # raises here, where its sentence is not lost
         content = json.dumps(body).encode()
         started = time.monotonic()
         for failures in range(1, self.spec.retries + 2):
-            try:
-                return self._ask_once(content)
-            except _PassingError as trouble:
-                wait = max(trouble.wait, backoff(failures))
-                spent = time.monotonic() - started
-                if failures > self.spec.retries or spent + wait > self.spec.patience:
-                    raise self.failure(self._given_up(trouble, failures, spent, wait)) from None
-                if self._wait(wait):
-                    raise self.failure(f"was not asked again: another request failed ({trouble.reason})") from None
+            found = self._ask_once(content)
+            if not isinstance(found, _Trouble):
+                return found
+            if not found.advice:
+                raise self.failure(found.reason)
+            wait = max(found.wait, backoff(failures))
+            spent = time.monotonic() - started
+            if failures > self.spec.retries or spent + wait > self.spec.patience:
+                raise self.failure(self._given_up(found, failures, spent, wait))
+            if self._wait(wait):
+                raise self.failure(f"was not asked again: another request failed ({found.reason})")
         raise AssertionError("unreachable: the last failure raises")
 
     def failure(self, reason: str) -> ModelError:
@@ -89,71 +96,69 @@ class ApiClient:
         return ModelError(f"{self.alias}: {self.spec.address} {reason}")
 
     def _ask_once(self, content: bytes) -> Any:
-        import requests
-        from urllib3.exceptions import HTTPError, ReadTimeoutError
-
-        slow = _PassingError(f"did not answer within {self.spec.timeout:g} s", "raise timeout, or lower batch_size")
-        broken = _PassingError("closed the connection before its answer ended", "see the server's log")
+        """Return the parsed answer, or a `_Trouble`."""
         try:
-            status, headers, answer = self._post(content)
-        except (TimeoutError, ReadTimeoutError, requests.Timeout):
-            raise slow from None
-        except requests.exceptions.SSLError as error:
-            raise self.failure(f"cannot be reached safely: {self._tell(first_line(error))}") from None
-        except requests.ConnectionError as error:
-            if "Connection aborted" in str(error):
-                raise broken from None
-            raise _PassingError("cannot be reached", "check url, and that the server runs") from None
-        except HTTPError:
-            raise broken from None
-        except requests.RequestException as error:
-            raise self.failure(f"cannot be asked: {self._tell(first_line(error))}") from None
-        return self._read(status, headers, answer)
+            line = self._idle.pop()
+        except IndexError:
+            line = Line()
+            line.session.trust_env = not self.spec.is_local  # a proxy cannot reach what is on this machine
+        answer = line.run(partial(self._send, content), seconds=self.spec.timeout, stop=self.stop)
+        if answer is None and self.stop.is_set():
+            return _Trouble("was not waited for: another request failed")
+        if answer is None or isinstance(answer, _Trouble):
+            return answer or self._trouble(TimeoutError())
+        self._idle.append(line)
+        return self._read(*answer)
 
-    def _post(self, content: bytes) -> tuple[int, Mapping[str, str], bytes]:
-        """Send once.
+    def _send(self, content: bytes, session: Any) -> Answer | _Trouble:
+        """Send once, and read what comes; whatever is raised ends here."""
+        longest = PAGE + VECTOR * self.spec.batch_size + ECHOES * len(content)
+        how = {"auth": self._sign, "timeout": self.spec.timeout, "allow_redirects": False, "stream": True}
+        try:
+            with session.post(self.spec.address, data=content, **how) as response:
+                answer = bytearray()
+                while chunk := response.raw.read1(CHUNK, decode_content=True):
+                    answer += chunk  # unpacked: what is small on the way may be large
+                    if len(answer) > longest:
+                        return _Trouble(f"answered with over {render_size(longest)}, which no texts need; check url")
+                return response.status_code, response.headers, bytes(answer)
+        except BaseException as error:
+            return self._trouble(error)
 
-        Raises:
-            TimeoutError: the answer came, but too slowly.
-            requests.RequestException: there was none.
-            urllib3.exceptions.HTTPError: it did not come to an end.
-        """
-        started = time.monotonic()
-        with self._session.post(
-            self.spec.address,
-            data=content,
-            headers={"Content-Type": "application/json", "Accept": "application/json"},
-            auth=self._sign,
-            timeout=self.spec.timeout,
-            allow_redirects=False,
-            stream=True,
-        ) as response:
-            answer = bytearray()
-            # Whatever there is, so that a server that sends byte by byte is too slow as well.
-            while chunk := response.raw.read1(CHUNK, decode_content=True):
-                answer += chunk
-                if time.monotonic() - started > self.spec.timeout:
-                    raise TimeoutError
-            return response.status_code, response.headers, bytes(answer)
+    def _trouble(self, error: BaseException) -> _Trouble:
+        """Return what a failure means in our words, for those of libraries may hold the key."""
+        import requests
+        from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
+
+        if isinstance(error, TimeoutError | ReadTimeoutError | requests.Timeout):
+            return _Trouble(f"did not answer within {self.spec.timeout:g} s", "raise timeout, or lower batch_size")
+        if isinstance(error, requests.exceptions.SSLError):
+            return _Trouble(f"cannot be reached safely: {self._tell(first_line(error))}")
+        cause = error
+        while cause.args and isinstance(cause.args[-1], BaseException):
+            cause = cause.args[-1]
+        garbled = isinstance(cause, HTTPException) and not isinstance(cause, OSError | IncompleteRead)
+        if garbled or isinstance(error, DecodeError):
+            return _Trouble(f"answered not as HTTP says ({self._tell(first_line(cause))})", "check url")
+        if isinstance(error, requests.ConnectionError) and isinstance(cause, HTTPError):
+            return _Trouble("cannot be reached", "check url, and that the server runs")
+        if isinstance(error, requests.ConnectionError | HTTPError):
+            return _Trouble("closed the connection before its answer ended", "see the server's log")
+        return _Trouble(f"cannot be asked ({type(error).__name__}); check url, and the proxies of the environment")
 
     def _read(self, status: int, headers: Mapping[str, str], content: bytes) -> Any:
-        """Parse an answer, or say what its status means."""
+        """Return the parsed answer, or what its status means."""
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-            try:
-                answer = json.loads(content)
-            except ValueError:
-                if content.lstrip()[:1] in (b"{", b"["):
-                    raise _PassingError("gave half an answer", "see the server's log") from None
-                raise self.failure("answered with what is no JSON; check url") from None
+            answer = _parse(content)
             if isinstance(answer, dict) and answer.get("error"):
-                raise self.failure(f"answered with an error{self._message(content)}")
+                return _Trouble(f"answered with an error{self._message(content)}")
             return answer
         said = f"answered {status} ({_phrase(status)})"
         if status in PASSING:
             too_many = status == HTTPStatus.TOO_MANY_REQUESTS
             advice = "lower concurrency, or run later" if too_many else "see the server's log"
-            raise _PassingError(f"{said}{self._message(content)}", advice, retry_after(headers.get("Retry-After")))
-        raise self.failure(f"{said}{self._refusal(status, content)}")
+            return _Trouble(f"{said}{self._message(content)}", advice, retry_after(headers.get("Retry-After")))
+        return _Trouble(f"{said}{self._refusal(status, content)}")
 
     def _refusal(self, status: int, content: bytes) -> str:
         name = self.spec.api_key_env
@@ -167,7 +172,7 @@ class ApiClient:
             return f'{self._message(content)}; check url, and that it serves "{self.spec.name}"'
         return f"{self._message(content)}; max_characters cuts texts, batch_size and batch_characters bound a request"
 
-    def _given_up(self, trouble: _PassingError, failures: int, spent: float, wait: float) -> str:
+    def _given_up(self, trouble: _Trouble, failures: int, spent: float, wait: float) -> str:
         times = "once" if failures == 1 else f"{failures} times"
         if trouble.wait and spent + wait > self.spec.patience and failures <= self.spec.retries:
             asked = f"asks to wait {trouble.wait:.0f} s, more than patience = {self.spec.patience:g} allows"
@@ -176,10 +181,7 @@ class ApiClient:
 
     def _message(self, content: bytes) -> str:
         """Return what the server says of an error, after a colon; nothing if it says it in no usual way."""
-        try:
-            said = json.loads(content)
-        except ValueError:
-            return ""
+        said = _parse(content)
         for name in ("error", "message", "detail"):
             said = said.get(name, said) if isinstance(said, dict) else said
         return f": {self._tell(said)}" if isinstance(said, str) and said.strip() else ""
@@ -199,15 +201,35 @@ class ApiClient:
         return request
 
     def _key(self) -> str | None:
+        """Return the key; no local holds it where something is raised, for tracebacks may show locals."""
         name = self.spec.api_key_env
         if name is None:
             return None
-        said = os.environ.get(name, "").strip()
-        if not said:
+        if not _said(name):
             raise ModelError(f"{self.alias}: the environment variable {name}, which api_key_env names, is not set")
-        if not said.isascii() or not said.isprintable() or " " in said:
+        if not _said(name).isascii() or not _said(name).isprintable() or " " in _said(name):
             raise ModelError(f"{self.alias}: the environment variable {name} holds signs that no key has")
-        return said
+        return _said(name)
+
+
+def _said(name: str) -> str:
+    return os.environ.get(name, "").strip()
+
+
+def _parse(content: bytes) -> Any:
+    """Return the JSON of an answer, or a `_Trouble`."""
+    try:
+        return json.loads(content)
+    except json.JSONDecodeError:
+        if content.lstrip()[:1] in (b"{", b"["):
+            return _Trouble("gave half an answer", "see the server's log")
+        return _Trouble("answered with what is no JSON; check url")
+    except UnicodeDecodeError:
+        return _Trouble("answered with what is not UTF-8; check url")
+    except RecursionError:
+        return _Trouble("answered with JSON that is nested too deep; check url")
+    except ValueError:  # Python reads no integer of so many digits
+        return _Trouble("answered with an integer of thousands of digits; check url")
 
 
 def _phrase(status: int) -> str:
