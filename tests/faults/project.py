@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +37,10 @@ class Ended:
 
 @dataclass
 class Project:
-    """A project's folder; ``user`` runs its processes."""
+    """A project's folder; ``under`` is a command that its processes are run under."""
 
     folder: Path
-    user: int | None = None
-    env: dict[str, str] = field(default_factory=dict)
+    under: tuple[str, ...] = ()
 
     @classmethod
     def make(cls, folder: Path) -> "Project":
@@ -71,11 +70,11 @@ class Project:
 
     def start(self, *more: str, **env: str) -> "subprocess.Popen[str]":
         """Start a run."""
-        command = [sys.executable, "-m", "pytest", "evals", "-p", "no:cacheprovider", "-p", "no:randomly",
+        command = [*self.under, sys.executable, "-m", "pytest", "evals", "-p", "no:cacheprovider", "-p", "no:randomly",
                    "--suite", "suite.toml", "--device", "cpu", "--report", "run.json", *more]  # fmt: skip
         return subprocess.Popen(
             command, cwd=self.folder, env=self.environment(env), stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, user=self.user, start_new_session=True,
+            text=True, start_new_session=True,
         )  # fmt: skip
 
     def run(self, *more: str, timeout: float = 180, **env: str) -> Ended:
@@ -102,7 +101,7 @@ class Project:
         began = time.monotonic()
         done = subprocess.run(
             [sys.executable, "-m", "touchstone", *arguments], cwd=self.folder, env=self.environment(env), text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, user=self.user, timeout=120, check=False,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120, check=False,
         )  # fmt: skip
         return Ended(done.returncode, done.stdout, time.monotonic() - began)
 
@@ -110,7 +109,7 @@ class Project:
         """Return the environment of its processes."""
         quiet = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "TOUCHSTONE"))}
         ours = {"PYTHONPATH": str(ROOT / "evals"), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CI": "1"}
-        return {**quiet, **ours, **self.env, **more}
+        return {**quiet, **ours, **more}
 
     def report(self) -> dict[str, Any]:
         """Return the report of the last run."""

@@ -207,6 +207,7 @@ def scheduled(tmp_path: Path, terminal: Terminal, workers: int = 0) -> Controlle
         expect=tuple,
         add_crash=lambda *_: None,
         finish=lambda: SimpleNamespace(exit_code=0),
+        write_so_far=lambda: None,
     )
     schedule = Controller(session, terminal.config(workers))
     schedule.pytest_xdist_node_collection_finished([nodeid(case.task.name) for case in cases])

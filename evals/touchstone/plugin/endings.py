@@ -65,7 +65,7 @@ def how_it_ended(node: Any) -> str:
         return "its worker was killed (signal 9), as the system does where memory runs out; take fewer workers, -n"
     if code < 0:
         return f"its worker crashed ({signal.Signals(-code).name})"
-    return f"its worker ended by itself (exit code {code}), as pytest-timeout's method thread ends one"
+    return f"its worker crashed (exit code {code}{', as pytest-timeout ends one by its method thread' * (code == 1)})"
 
 
 def end_at(item: pytest.Item, settings: Any, before: Callable[[float], object]) -> None:
