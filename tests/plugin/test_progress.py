@@ -167,7 +167,9 @@ class Terminal:
         plugins = {"terminalreporter": self, "capturemanager": capture, NAME: schedule}
         options = {"tx": ["popen"] * workers}
         return SimpleNamespace(
-            pluginmanager=SimpleNamespace(get_plugin=plugins.get), getoption=lambda name, _: options[name]
+            pluginmanager=SimpleNamespace(get_plugin=plugins.get),
+            getoption=lambda name, _: options[name],
+            option=SimpleNamespace(collectonly=False),
         )
 
 
