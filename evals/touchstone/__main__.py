@@ -28,6 +28,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(text, flush=True)
     except BrokenPipeError:  # whoever reads has seen enough; the interpreter must not write the rest when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(f"touchstone: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return USAGE
     return int(code)
 
 

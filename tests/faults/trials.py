@@ -161,8 +161,8 @@ def corrupt(project: Project, truth: Truth, chosen: random.Random, kind: str = "
     project.forget_report()
     ended = project.run()
     found = check_reported(ended, project, truth, codes=(0, 1))
-    for command in ("show", "verify", "prune"):
-        said = project.command("store", command)
+    for command in LOOKS:
+        said = project.command(*command.split())
         found += [f"{command}: {said.said[-500:]}"] if said.traceback or said.code not in (0, 1, 4) else []
     said = project.command("store", "verify", "--repair")
     found += [f"repair: {said.said[-500:]}"] if said.traceback or said.code else []
@@ -170,6 +170,13 @@ def corrupt(project: Project, truth: Truth, chosen: random.Random, kind: str = "
     said = project.command("store", "verify")
     found += [f"still: {said.said[-500:]}"] if said.code else []
     return [what + line for line in found]
+
+
+# What people look at a store with.
+LOOKS = (
+    "store show", "store verify", "store prune", "trend", "report .touchstone", "plan --suite suite.toml",
+    "compare tiny0 .touchstone",
+)  # fmt: skip
 
 
 @contextmanager

@@ -133,6 +133,18 @@ def test_what_no_store_wrote_is_told_and_stays(folder: Path, tmp_path: Path) -> 
     assert list((tmp_path / "elsewhere").iterdir())
 
 
+@pytest.mark.parametrize("pattern", ["runs/*.json", "outcomes/*/*.blob", "hashes.blob", "embeddings/*/*.vectors"])
+def test_a_folder_in_a_file_s_place_is_put_aside(pattern: str, folder: Path) -> None:
+    path = one(folder, pattern)
+    path.unlink()
+    path.mkdir()
+    (path / "mine.txt").write_text("mine")
+    assert [each.what for each in verify(folder)] == ["is a folder in the place of a file"]
+    assert main(["store", "verify", "--repair", "--store", str(folder)]) == 0
+    assert list(verify(folder)) == []
+    assert [each.read_text() for each in folder.rglob("mine.txt")] == ["mine"]
+
+
 def test_what_a_killed_process_left_goes_when_it_is_old(folder: Path) -> None:
     half = folder / "runs" / ".20261121T000000.000000Z.json.abcd1234"
     half.write_text("{")

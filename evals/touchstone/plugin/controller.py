@@ -216,7 +216,8 @@ class Controller:
         width = writer.fullwidth if writer.hasmarkup else max(writer.fullwidth, 120)
         text = render_summary(summarize(self.finished.run.records), width=width, color=writer.hasmarkup)
         terminalreporter.section(f"touchstone: {self.finished.run.suite}")
-        terminalreporter.write(text)
+        for line in text.splitlines():  # by line: of one that a terminal cannot show pytest writes all in escapes
+            terminalreporter.write_line(line)
         for suite in self.finished.run.suites:
             terminalreporter.write_line(render_suite(suite), bold=True, **{SUITE_COLORS[suite.verdict]: True})
         for note in self.finished.notes:

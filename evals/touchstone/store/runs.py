@@ -27,7 +27,10 @@ def load_runs(store: Path, newest: int | None = None) -> tuple[Run, ...]:
         BaselineError: one of them is damaged.
     """
     files = sorted((store / "runs").glob("*.json"))  # they are named by when they started
-    return tuple(read_run(file) for file in (files if newest is None else files[-newest:]))
+    try:
+        return tuple(read_run(file) for file in (files if newest is None else files[-newest:]))
+    except BaselineError as error:
+        raise BaselineError(f"{error}; touchstone store verify --repair removes what is damaged") from None
 
 
 def newest_run(store: Path) -> Path:

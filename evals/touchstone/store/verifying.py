@@ -7,11 +7,13 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from touchstone.errors import BaselineError, ConfigError
+from touchstone.files.writing import move_aside
 from touchstone.store.blobs import open_blob
 from touchstone.store.folder import MARKER, WHOLE, is_store, place_of, prepared
 from touchstone.store.hashes import KEY, sha256_of
@@ -26,8 +28,13 @@ SPACE_NAME = re.compile(rf"embeddings/{HEX}{{16}}(-\d+)?")
 BLOB = re.compile(rf"(outcomes|verdicts|examples|rankings|remembered)/[\w.-]+/{HEX}{{16}}\.blob")
 SAMPLES = re.compile(rf"samples/{HEX}+/[^/]+\.{HEX}{{12}}\.blob")
 RUN = re.compile(r"runs/[0-9TZ.]+\.json")
+IN_SPACE = r"(space\.json|canaries\.npy|models/[0-9a-f]+|[^/]+\.vectors)"
+FILE = re.compile(
+    "|".join([BLOB.pattern, SAMPLES.pattern, RUN.pattern, rf"{SPACE_NAME.pattern}/{IN_SPACE}"])
+    + r"|hashes\.blob|store\.json|\.gitignore|(results|stage1|stage2)/[^/]+/[^/]+/[^/]+\.json"
+)
 # What a process that was killed leaves behind: of a file that was never whole.
-HALF = re.compile(r"(.*/)?\.[^/]+\.[a-z0-9_]{8}(/.*)?|agreed/.*")
+HALF = re.compile(r"(.*/)?\.[^/]+\.[a-z0-9_]{8}(/.*)?|agreed/.*|.*\.aside-[0-9a-f]{8}(/.*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +66,10 @@ def verify(folder: Path) -> Iterator[Damage]:
             path = here / name
             if path.is_symlink():
                 yield Damage(path=path, what="is a link, and none of the store's", mend=None)
+            elif FILE.fullmatch(path.relative_to(folder).as_posix()):
+                folders.remove(name)
+                mend = partial(move_aside, folder, path.relative_to(folder))
+                yield Damage(path=path, what="is a folder in the place of a file", mend=mend)
             elif CACHE.fullmatch(path.relative_to(folder).as_posix()):
                 folders.remove(name)
                 yield from _check_cache(path)
