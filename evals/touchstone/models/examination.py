@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from touchstone.config.base import Spec
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, WeightsSpec
+from touchstone.encoding.base import Vectors
 from touchstone.encoding.checks import COLLAPSED, to_numpy
 from touchstone.encoding.encoder import task_text
 from touchstone.encoding.meter import Meter
@@ -32,7 +33,6 @@ from touchstone.task_types.registry import all_types
 from touchstone.tasks.catalog import known_tasks
 from touchstone.tasks.registry import quiet_mteb
 
-Vectors = NDArray[np.float32]
 # Two ways to say each of some things that have nothing to do with each other, of different lengths.
 PAIRS = (
     ("A man is playing a guitar.", "Someone plays the guitar."),
@@ -206,32 +206,26 @@ def check_scores(scores: Mapping[int, Vectors], dtype: str | None) -> Iterator[C
         dtype: of the model's weights.
     """
     first, second = (scores[size].astype(np.float64) for size in BATCH_SIZES)
-    finite = bool(np.isfinite(first).all() and np.isfinite(second).all())
-    yield Check(name="every number is finite", ok=finite, found="yes" if finite else "NaN or infinity is among them")
-    if not finite:
+    yield (finite := _finite(first, second))
+    if not finite.ok:
         return
     count = len(PAIRS)
     best = int((first.argmax(axis=1) == np.arange(count)).sum())
     yield Check(name="the like is scored best", ok=best >= count - 1, found=f"for {best} of {count} texts")
     away = float(np.abs(first - second).max() / max(1.0, float(np.abs(first).max())))
-    within = SAME_WITHIN.get(dtype or "float32", SAME_WITHIN_HALF)
-    sizes = " and ".join(map(str, BATCH_SIZES))
-    yield Check(name=f"scores are the same at batch sizes {sizes}", ok=away <= within, found=f"{away:.1e} apart")
+    yield _same("scores", away, dtype, f"{away:.1e} apart")
 
 
 def _score(opened: OpenReranker, batch_size: int) -> Vectors:
     """Score each first text of `PAIRS` with each second one, so many pairs at a time; shape (pairs, pairs)."""
     pairs = [(first, second) for first, _ in PAIRS for _, second in PAIRS]
-    parts = [
-        _as_mteb(opened, [pair[0] for pair in part], [pair[1] for pair in part])
-        for part in (pairs[at : at + batch_size] for at in range(0, len(pairs), batch_size))
-    ]
+    parts = []
+    for at in range(0, len(pairs), batch_size):
+        part = pairs[at : at + batch_size]
+        queries, documents = (give_texts(side) for side in zip(*part, strict=True))
+        options = {**opened.encode_kwargs, "batch_size": len(part)}
+        parts.append(to_numpy(opened.for_mteb(Meter()).predict(queries, documents, **options)))
     return np.concatenate(parts).reshape(len(PAIRS), len(PAIRS))
-
-
-def _as_mteb(opened: OpenReranker, queries: list[str], documents: list[str]) -> Vectors:
-    sides = give_texts(queries), give_texts(documents)
-    return to_numpy(opened.for_mteb(Meter()).predict(*sides, **{**opened.encode_kwargs, "batch_size": len(queries)}))
 
 
 def check_vectors(vectors: Mapping[int, Vectors], dtype: str | None) -> Iterator[Check]:
@@ -242,10 +236,9 @@ def check_vectors(vectors: Mapping[int, Vectors], dtype: str | None) -> Iterator
         dtype: of the model's weights.
     """
     first, second = (vectors[size] for size in BATCH_SIZES)
-    finite = all(np.isfinite(each).all() for each in (first, second))
-    yield Check(name="every number is finite", ok=finite, found="yes" if finite else "NaN or infinity is among them")
+    yield (finite := _finite(first, second))
     lengths = np.linalg.norm(first, axis=1)
-    if not finite or not lengths.all():
+    if not finite.ok or not lengths.all():
         yield Check(name="no vector is zero", ok=bool(lengths.all()), found=f"{int((lengths == 0).sum())} are")
         return
     cosines = _cosines(first, first)
@@ -264,10 +257,18 @@ def check_vectors(vectors: Mapping[int, Vectors], dtype: str | None) -> Iterator
         "their like",
     )
     away = float(np.max(1 - np.diagonal(_cosines(first, second))))
+    yield _same("vectors", away, dtype, f"cosine 1 − {max(away, 0):.1e}")
+
+
+def _finite(*numbers: NDArray[Any]) -> Check:
+    finite = all(np.isfinite(each).all() for each in numbers)
+    return Check(name="every number is finite", ok=finite, found="yes" if finite else "NaN or infinity is among them")
+
+
+def _same(what: str, away: float, dtype: str | None, found: str) -> Check:
     within = SAME_WITHIN.get(dtype or "float32", SAME_WITHIN_HALF)
-    sizes = " and ".join(map(str, BATCH_SIZES))
-    yield Check(
-        name=f"vectors are the same at batch sizes {sizes}", ok=away <= within, found=f"cosine 1 − {max(away, 0):.1e}"
+    return Check(
+        name=f"{what} are the same at batch sizes {' and '.join(map(str, BATCH_SIZES))}", ok=away <= within, found=found
     )
 
 
