@@ -96,18 +96,11 @@ def option(
     return field(metadata={"option": row})
 
 
-def _as_typed(value: Any, context: Context) -> Any:
-    del context
+def _as_typed(value: Any, _context: Context) -> Any:
     return tuple(value or ())
 
 
-def _text(value: str | None, context: Context) -> str | None:
-    del context
-    return value
-
-
-def _flag(value: Any, context: Context) -> bool:
-    del context
+def _flag(value: Any, _context: Context) -> bool:
     return bool(value)
 
 
@@ -147,18 +140,13 @@ def _one_of(known: Sequence[str], default: str | None) -> Parse:
     return parse
 
 
-def _positive(value: str | None, context: Context) -> int | None:
-    if value is None:
-        return None
-    if not re.fullmatch("0*[1-9][0-9]{0,8}", value):
-        raise ConfigError(f'{context.name} = "{value}"; expected a whole number of 1 or more')
-    return int(value)
+def _written(pattern: str, expected: str, convert: Callable[[str], Any] = str, default: Any = None) -> Parse:
+    def parse(value: str | None, context: Context) -> Any:
+        if value is not None and not re.fullmatch(pattern, value):
+            raise ConfigError(f'{context.name} = "{value}"; expected {expected}')
+        return default if value is None else convert(value)
 
-
-def _seconds(value: str | None, context: Context) -> float:
-    if value is not None and not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", value):
-        raise ConfigError(f'{context.name} = "{value}"; expected a number of seconds')
-    return float(PATIENCE if value is None else value)
+    return parse
 
 
 def _fraction(value: str | None, context: Context) -> float | None:
@@ -170,11 +158,9 @@ def _fraction(value: str | None, context: Context) -> float | None:
     return float(value)
 
 
-def _device(value: str | None, context: Context) -> str:
-    value = "auto" if value is None else value
-    if not re.fullmatch("auto|cpu|mps|cuda(:[0-9]+)?", value):
-        raise ConfigError(f'{context.name} = "{value}"; expected auto, cpu, cuda, cuda:N or mps')
-    return value
+_positive = _written("0*[1-9][0-9]{0,8}", "a whole number of 1 or more", int)
+_seconds = _written(r"[0-9]{1,6}(\.[0-9]+)?", "a number of seconds", float, float(PATIENCE))
+_device = _written("auto|cpu|mps|cuda(:[0-9]+)?", "auto, cpu, cuda, cuda:N or mps", default="auto")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -227,7 +213,7 @@ class Options:
     baselines: Path = option(
         "--baselines", _baselines, "DIR", "the project's folder of baselines (default: baselines)", decides=True
     )
-    against: str | None = option("--against", _text, "ALIAS", "judge by another model's baselines")
+    against: str | None = option("--against", lambda value, _: value, "ALIAS", "judge by another model's baselines")
     gate: GateRule | None = option(
         "--gate",
         _one_of(get_args(GateRule), None),
