@@ -23,7 +23,7 @@ MARK = "\ufffc"  # stands for an instruction; no template has it
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def check_prompts(spec: EncoderSpec, alias: str, loaded: "SentenceTransformer") -> None:
+def check_prompts(spec: EncoderSpec, loaded: "SentenceTransformer") -> None:
     """Refuse a model that mteb measures with prompts if neither its files nor its specification say anything of them.
 
     Raises:
@@ -41,7 +41,7 @@ def check_prompts(spec: EncoderSpec, alias: str, loaded: "SentenceTransformer") 
     else:
         return
     raise ModelError(
-        f"{alias}: mteb measures {spec.published} with {how}, and neither the model's files nor models.toml give any; "
+        f"mteb measures {spec.published} with {how}, and neither the model's files nor models.toml give any; "
         f"write {write} in models.toml, or prompts = {{}} for none"
     )
 

@@ -59,7 +59,7 @@ def open_sentence_transformer(model: Model, device: str, store: Store) -> OpenMo
     identity = describe(model, weights)
     place = find_device(model, device)
     loaded = load(spec, model.alias, weights, place)
-    check_prompts(spec, model.alias, loaded)
+    check_prompts(spec, loaded)
     prompting = prompting_of(spec, loaded)
     space, canaries = space_of(model, weights, loaded), BatchedModel(loaded, texts_at_once=spec.batch_size).check()
     check_unchanged = partial(weights.check_unchanged, model.alias)
