@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec
-from touchstone.encoding.batching import CANARIES, dtype_of, rounding_of
+from touchstone.encoding.batching import CANARIES, IGNORED, dtype_of, rounding_of
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.reranker import MtebReranker
 from touchstone.encoding.token_batches import TokenBatches, count_tokens, limit_of
@@ -31,7 +31,6 @@ Scores = NDArray[np.float32]
 # What a specification may ask of `predict` without the scores becoming something else.
 PASSED_ON = frozenset({"processing_kwargs"})
 CHECKED = [(query, document) for query in CANARIES[:2] for document in CANARIES]
-IGNORED = frozenset({"batch_size", "show_progress_bar"})
 
 
 class BatchedReranker:

@@ -2,7 +2,7 @@
 
 from touchstone.config.models import Model
 from touchstone.config.specs import GROUP
-from touchstone.errors import ConfigError, ModelError, MovedError
+from touchstone.errors import ConfigError, ModelError
 from touchstone.extensions import load_extensions
 from touchstone.models import cross_encoders, pipelines, registry, sentence_transformers
 from touchstone.models.api import opening as api
@@ -51,8 +51,6 @@ def open_model(model: Model, device: str, store: Store) -> Opened:
     """
     try:
         return kind_of(model).open(model, device, store)
-    except MovedError:
-        raise
     except ModelError as error:
         if model.is_blamed(str(error)):
             raise
