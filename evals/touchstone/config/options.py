@@ -290,12 +290,8 @@ class Options:
 
     def override(self, policy: Policy) -> Policy:
         """Return a policy in which what was typed wins."""
-        return replace(
-            policy,
-            margin=policy.margin if self.margin is None else self.margin,
-            alpha=policy.alpha if self.alpha is None else self.alpha,
-            rule=policy.rule if self.gate is None else self.gate,
-        )
+        typed: dict[str, Any] = {"margin": self.margin, "alpha": self.alpha, "rule": self.gate}
+        return replace(policy, **{name: value for name, value in typed.items() if value is not None})
 
 
 OPTIONS: tuple[Option, ...] = tuple(
