@@ -195,10 +195,7 @@ class Options:
     )
     offline: bool = option("--offline", _flag, None, "promise no network call: models and data are on this machine")
     patience: float = option(
-        "--patience",
-        _seconds,
-        "SECONDS",
-        f"how long a hub that fails for now is asked again (default: {PATIENCE})",
+        "--patience", _seconds, "SECONDS", f"how long a hub that fails for now is asked again (default: {PATIENCE})"
     )
     overwrite: bool = option("--overwrite", _flag, None, "measure everything again, whatever the store has cached")
     reuse_api: bool = option(
@@ -242,11 +239,7 @@ class Options:
         "--store", _store, "DIR", f"the folder for results and caches (default: the suite's, else {STORE})"
     )
     reports: tuple[str, ...] = option(
-        "--report",
-        _as_typed,
-        "FILE",
-        "write a report; .html, .json or .md, or github: the job's summary",
-        repeat=True,
+        "--report", _as_typed, "FILE", "write a report; .html, .json or .md, or github: the job's summary", repeat=True
     )
     root: Path
     cwd: Path

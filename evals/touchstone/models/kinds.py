@@ -63,10 +63,9 @@ def open_encoder(model: Model, device: str, store: Store) -> OpenModel:
     Raises:
         ModelError: it cannot be loaded, or it is no encoder.
     """
-    if kind_of(model).reads(model) == "texts":
-        opened = open_model(model, device, store)
-        if isinstance(opened, OpenModel):
-            return opened
+    opened = open_model(model, device, store) if kind_of(model).reads(model) == "texts" else None
+    if isinstance(opened, OpenModel):
+        return opened
     raise ModelError(f"{model.alias}: {_name(model)} is no encoder")
 
 
@@ -76,10 +75,9 @@ def open_reranker(model: Model, device: str, store: Store) -> OpenReranker:
     Raises:
         ModelError: it cannot be loaded, or it is no cross-encoder.
     """
-    if kind_of(model).reads(model) == "pairs":
-        opened = open_model(model, device, store)
-        if isinstance(opened, OpenReranker):
-            return opened
+    opened = open_model(model, device, store) if kind_of(model).reads(model) == "pairs" else None
+    if isinstance(opened, OpenReranker):
+        return opened
     raise ModelError(f"{model.alias}: {_name(model)} is no cross-encoder")
 
 
