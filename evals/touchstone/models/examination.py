@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,8 +50,7 @@ SAME_WITHIN = {"float32": 1e-5, "float64": 1e-5}
 SAME_WITHIN_HALF = 1e-2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """One thing that decides a model's vectors, and who says so."""
 
     name: str
@@ -191,8 +190,8 @@ def render(examination: Examination, *more: str) -> str:
     revision = "no revision" if identity.revision is None else f"revision {identity.revision}"
     said = "as published" if identity.unmodified else "modified or not published"
     lines = [f"{examination.model.alias}: {identity.name}, {revision}, fingerprint {identity.fingerprint}, {said}", ""]
-    lines += [*_table(examination.pipeline), "", f"before each {'text of' if examination.encodes else 'query'}"]
-    lines += [f"  {line}" for line in _table(examination.prompts)] or ["  not known"]
+    lines += [*columns(examination.pipeline), "", f"before each {'text of' if examination.encodes else 'query'}"]
+    lines += [f"  {line}" for line in columns(examination.prompts)] or ["  not known"]
     lines += [*(f"note: {note}" for note in examination.notes), *more, ""]
     lines += [f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.found}" for check in examination.checks]
     return "\n".join([*lines, "looks sane" if examination.sane else "does not look sane"])
@@ -241,15 +240,13 @@ def check_vectors(vectors: Mapping[int, Vectors], dtype: str | None) -> Iterator
     if not finite.ok or not lengths.all():
         yield Check(name="no vector is zero", ok=bool(lengths.all()), found=f"{int((lengths == 0).sum())} are")
         return
-    cosines = _cosines(first, first)
     count = len(PAIRS)
-    pairs = np.diagonal(cosines[:count, count:])
-    unrelated = cosines[:count, count:][~np.eye(count, dtype=bool)]
-    mean = float(unrelated.mean())
+    cosines = _cosines(first[:count], first[count:])
+    pairs, mean = np.diagonal(cosines), float(cosines[~np.eye(count, dtype=bool)].mean())
     yield Check(
         name="texts are told apart", ok=mean <= COLLAPSED, found=f"unrelated ones have a mean cosine of {mean:.3f}"
     )
-    nearest = int((cosines[:count, count:].argmax(axis=1) == np.arange(count)).sum())
+    nearest = int((cosines.argmax(axis=1) == np.arange(count)).sum())
     yield Check(
         name="similar texts are closer than unrelated ones",
         ok=nearest >= count - 1,
@@ -410,7 +407,3 @@ def _notes(opened: OpenModel) -> Iterator[str]:
     for name, text in prompting.prompts.items():
         if text and check_names({name: text}, tasks):
             yield f"no text gets prompts.{name} of {prompting.said_by}, {quote(text)}: mteb has nothing of that name"
-
-
-def _table(rows: Sequence[Row]) -> list[str]:
-    return columns([(row.name, row.value, row.source) for row in rows])
