@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from touchstone.config.api import ApiSpec
 from touchstone.config.base import Spec
@@ -16,6 +16,7 @@ from touchstone.files.validation import check
 from touchstone.files.writing import place, read_toml
 from touchstone.records.names import slug
 
+S = TypeVar("S", bound=Spec)
 ALIAS = re.compile(r"[A-Za-z0-9._+-]+")
 BUILT_IN = Path(__file__).parent.parent / "models.toml"
 PREFIX = "api:"
@@ -42,6 +43,11 @@ class Model:
     def unmodified(self) -> bool:
         """Whether this computes what the published model computes: its recipe, not a variant of it."""
         return not self.derived and not _VARIANT & self.spec.changes().keys()
+
+    def spec_of(self, kind: type[S]) -> S:
+        """Return the specification, which is of that class."""
+        assert isinstance(self.spec, kind)
+        return self.spec
 
     def is_blamed(self, error: str) -> bool:
         """Return whether an error begins with this model's alias, or with that of one of its stages."""

@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,7 +146,7 @@ def open_cross_encoder(model: Model, device: str, store: Store) -> OpenReranker:
     """
     from mteb.models import CrossEncoderWrapper
 
-    spec = cast("CrossEncoderSpec", model.spec)
+    spec = model.spec_of(CrossEncoderSpec)
     weights = locate(model, store)
     identity = describe(model, weights)
     place = find_device(model, device)

@@ -252,7 +252,7 @@ def identify(model: Model, _store: Store) -> ModelIdentity:
     Raises:
         ModelError: mteb does not know it.
     """
-    meta = find_in_registry(_spec(model), model.alias)
+    meta = find_in_registry(model.spec_of(RegistrySpec), model.alias)
     are = {"registry": meta.name, "revision": meta.revision}
     return describe(model, Weights(place=str(meta.name), revision=meta.revision, are=are))
 
@@ -265,7 +265,7 @@ def open_registry(model: Model, device: str, store: Store) -> OpenModel:
     """
     from sentence_transformers import SentenceTransformer
 
-    spec, identity, place = _spec(model), identify(model, store), find_device(model, device)
+    spec, identity, place = model.spec_of(RegistrySpec), identify(model, store), find_device(model, device)
     bring_files(find_in_registry(spec, model.alias), spec, store)
     encoder = load_from_registry(spec, model.alias, place)
     inside = getattr(encoder, "model", None)
@@ -283,10 +283,6 @@ def open_registry(model: Model, device: str, store: Store) -> OpenModel:
         batch_size=spec.batch_size,
         encode_kwargs=dict(spec.encode_kwargs),
     )
-
-
-def _spec(model: Model) -> RegistrySpec:
-    return cast("RegistrySpec", model.spec)
 
 
 KIND = ModelKind(name="registry", spec=RegistrySpec, identify=identify, open=open_registry, device=find_device)
