@@ -105,7 +105,7 @@ def moved() -> list[str]:
     """Return a sentence for each private name that is not what it was; empty where all are."""
     found = [sentence for seam in SEAMS if (sentence := _look(seam)) is not None]
     for place, names in ATTRIBUTES.items():
-        source = _source(find(place))
+        source = inspect.getsource(find(place))
         found += [f"{place}: objects have no {name}" for name in names if f"self.{name}" not in source
                   and name not in vars(find(place))]  # fmt: skip
     return found
@@ -129,16 +129,12 @@ def _look(seam: Seam) -> str | None:
 
 def hash_body(function: Callable[..., Any]) -> str:
     """Return the start of the sha256 of a function's code, without its comments, docstring and layout."""
-    tree = ast.parse(textwrap.dedent(_source(function)))
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     body = tree.body[0]
     assert isinstance(body, ast.FunctionDef)
     if ast.get_docstring(body) is not None:
         body.body = body.body[1:]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
-
-
-def _source(of: Any) -> str:
-    return inspect.getsource(of)
 
 
 def untried_mteb() -> str | None:

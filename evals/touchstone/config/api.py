@@ -1,4 +1,4 @@
-"""Models behind an API: what ``models.toml`` may say of one, and how ``--model`` names one."""
+"""Models behind an API: what ``models.toml`` may say of one."""
 
 import re
 from collections.abc import Mapping
@@ -7,9 +7,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from touchstone.config.base import Spec, check_instruction, check_values
-from touchstone.errors import ConfigError
-from touchstone.files.validation import Number, Strict, WholeNumber, check
-from touchstone.records.names import slug
+from touchstone.files.validation import Number, Strict, WholeNumber
 
 # Never the shape of a key: whoever puts the key itself where its name belongs is told so before it is shown anywhere.
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -18,9 +16,6 @@ SAID_ELSEWHERE = {
     "model", "input", "dimensions", "encoding_format", "query", "documents", "top_n", "return_documents",
 }  # fmt: skip
 OF_EMBEDDINGS = {"dimensions", "similarity", "prompts", "instruction", "query_body", "document_body"}
-PREFIX = "api:"
-# A name may begin with @; what follows the last one is a setting where it reads like one.
-NAMED = re.compile(r"(?P<name>[^=]+?)(?P<equals>=(?P<alias>[^=@]*))?(@(?P<overrides>[a-z_]+=.*))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,34 +105,3 @@ def _check_url(url: str) -> None:
         raise ValueError(f'url = "{url}"; {example}')
     if parts.fragment or url.rstrip("/").endswith(("/embeddings", "/rerank")):
         raise ValueError(f'url = "{url}"; leave out what follows the base, {example}')
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NamedApi:
-    """What ``api:URL#NAME=alias@key=value`` says: ``text`` is all but the settings behind the @."""
-
-    spec: ApiSpec
-    alias: str
-    text: str
-    overrides: str
-
-
-def read_api(text: str, where: str) -> NamedApi:
-    """Read ``api:URL#NAME``, with ``=alias`` and ``@key=value,…`` behind it.
-
-    Args:
-        text: what the user wrote, which begins with `PREFIX`.
-        where: what wrote it, for errors.
-
-    Raises:
-        ConfigError: it is not that; what may be a secret is not repeated.
-    """
-    url, _, behind = text.removeprefix(PREFIX).partition("#")
-    found = NAMED.fullmatch(behind)
-    if not url or found is None or (found["equals"] and not found["alias"]):
-        example = f"{PREFIX}http://127.0.0.1:8000/v1#NAME=alias"
-        raise ConfigError(f"{where}: what follows {PREFIX} is an address, # and the server's name, as in {example}")
-    spec = check(ApiSpec, {"url": url, "name": found["name"]}, where)
-    alias = found["alias"] or slug(spec.name.rpartition("/")[2])
-    said = f"={alias}" if found["alias"] else ""
-    return NamedApi(spec=spec, alias=alias, text=f"{PREFIX}{url}#{spec.name}{said}", overrides=found["overrides"] or "")

@@ -60,11 +60,8 @@ def check_values(spec: object) -> None:
     for name in ("id", "package", "model", "name", "revision", "sha256", "retriever", "reranker"):
         if getattr(spec, name, None) == "":
             raise ValueError(f'{name} = ""; leave the key out, or give it a value')
-    for name in ("max_seq_length", "truncate_dim", "embed_dim", "top_k", "batch_size", "dimensions", "max_characters",
-                 "batch_characters", "concurrency"):  # fmt: skip
-        value = getattr(spec, name, None)
-        if value is not None and value < 1:
-            raise ValueError(f"{name} = {value}: must be 1 or more")
+    check_counts(spec, "max_seq_length", "truncate_dim", "embed_dim", "top_k", "batch_size", "dimensions",
+                 "max_characters", "batch_characters", "concurrency")  # fmt: skip
     for name, least in (("timeout", 0.0), ("patience", 0.0), ("retries", -1)):
         value = getattr(spec, name, None)
         if value is not None and not least < value < float("inf"):
@@ -73,6 +70,18 @@ def check_values(spec: object) -> None:
         for key in getattr(spec, table, {}):
             if key in keys:
                 raise ValueError(f'{table} holds "{key}"; say it with {keys[key]}, beside {table}')
+
+
+def check_counts(table: object, *names: str) -> None:
+    """Refuse counts below one, of those keys that a table has.
+
+    Raises:
+        ValueError: naming the key.
+    """
+    for name in names:
+        value = getattr(table, name, None)
+        if value is not None and value < 1:
+            raise ValueError(f"{name} = {value}: must be 1 or more")
 
 
 def check_instruction(instruction: str | None, instruct: str) -> None:

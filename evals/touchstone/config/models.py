@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from touchstone.config.api import PREFIX, read_api
+from touchstone.config.api import ApiSpec
 from touchstone.config.base import Spec
 from touchstone.config.specs import HUB_ID, EncoderSpec, PipelineSpec, find_spec_class, known_kinds
 from touchstone.errors import ConfigError, suggest
@@ -16,8 +16,13 @@ from touchstone.files.validation import check
 from touchstone.files.writing import place, read_toml
 from touchstone.records.names import slug
 
+S = TypeVar("S", bound=Spec)
 ALIAS = re.compile(r"[A-Za-z0-9._+-]+")
 BUILT_IN = Path(__file__).parent.parent / "models.toml"
+PREFIX = "api:"
+# What follows the address of an API. A name may begin with @; what follows the last one is a setting where it reads
+# like one.
+NAMED = re.compile(r"(?P<name>[^=]+?)(?P<equals>=(?P<alias>[^=@]*))?(@(?P<overrides>[a-z_]+=.*))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,11 @@ class Model:
     def unmodified(self) -> bool:
         """Whether this computes what the published model computes: its recipe, not a variant of it."""
         return not self.derived and not _VARIANT & self.spec.changes().keys()
+
+    def spec_of(self, kind: type[S]) -> S:
+        """Return the specification, which is of that class."""
+        assert isinstance(self.spec, kind)
+        return self.spec
 
     def is_blamed(self, error: str) -> bool:
         """Return whether an error begins with this model's alias, or with that of one of its stages."""
@@ -145,9 +155,7 @@ def find_model(text: str, models: Mapping[str, Spec], folder: Path, where: str) 
         ConfigError: there is no such model, or an override is wrong.
     """
     if text.startswith(PREFIX):
-        api = read_api(text, where)
-        _check_alias(api.alias, models, api.text, where, f"{PREFIX}URL#{api.spec.name}=NAME")
-        model, overrides = Model(alias=api.alias, spec=api.spec, text=api.text), api.overrides
+        model, overrides = _behind_api(text, models, where)
     else:
         target, at, overrides = text.partition("@")
         if at and not overrides:
@@ -165,6 +173,24 @@ def find_model(text: str, models: Mapping[str, Spec], folder: Path, where: str) 
     if derived.alias in models:
         raise ConfigError(f'{where} = "{text}" would be called "{derived.alias}", which models.toml has')
     return derived
+
+
+def _behind_api(text: str, models: Mapping[str, Spec], where: str) -> tuple[Model, str]:
+    """Read ``api:URL#NAME``, with ``=alias`` and ``@key=value,…`` behind it; what may be a secret is not repeated.
+
+    Returns:
+        The model without the settings behind the @, and these.
+    """
+    url, _, behind = text.removeprefix(PREFIX).partition("#")
+    found = NAMED.fullmatch(behind)
+    if not url or found is None or (found["equals"] and not found["alias"]):
+        example = f"{PREFIX}http://127.0.0.1:8000/v1#NAME=alias"
+        raise ConfigError(f"{where}: what follows {PREFIX} is an address, # and the server's name, as in {example}")
+    spec = check(ApiSpec, {"url": url, "name": found["name"]}, where)
+    target = f"{PREFIX}{url}#{spec.name}{found['equals'] or ''}"
+    alias = found["alias"] or slug(spec.name.rpartition("/")[2])
+    _check_alias(alias, models, target, where, f"{PREFIX}URL#{spec.name}=NAME")
+    return Model(alias=alias, spec=spec, text=target), found["overrides"] or ""
 
 
 def _unnamed(target: str, models: Mapping[str, Spec], folder: Path, where: str) -> Model:

@@ -96,18 +96,11 @@ def option(
     return field(metadata={"option": row})
 
 
-def _as_typed(value: Any, context: Context) -> Any:
-    del context
+def _as_typed(value: Any, _context: Context) -> Any:
     return tuple(value or ())
 
 
-def _text(value: str | None, context: Context) -> str | None:
-    del context
-    return value
-
-
-def _flag(value: Any, context: Context) -> bool:
-    del context
+def _flag(value: Any, _context: Context) -> bool:
     return bool(value)
 
 
@@ -147,18 +140,13 @@ def _one_of(known: Sequence[str], default: str | None) -> Parse:
     return parse
 
 
-def _positive(value: str | None, context: Context) -> int | None:
-    if value is None:
-        return None
-    if not re.fullmatch("0*[1-9][0-9]{0,8}", value):
-        raise ConfigError(f'{context.name} = "{value}"; expected a whole number of 1 or more')
-    return int(value)
+def _written(pattern: str, expected: str, convert: Callable[[str], Any] = str, default: Any = None) -> Parse:
+    def parse(value: str | None, context: Context) -> Any:
+        if value is not None and not re.fullmatch(pattern, value):
+            raise ConfigError(f'{context.name} = "{value}"; expected {expected}')
+        return default if value is None else convert(value)
 
-
-def _seconds(value: str | None, context: Context) -> float:
-    if value is not None and not re.fullmatch(r"[0-9]{1,6}(\.[0-9]+)?", value):
-        raise ConfigError(f'{context.name} = "{value}"; expected a number of seconds')
-    return float(PATIENCE if value is None else value)
+    return parse
 
 
 def _fraction(value: str | None, context: Context) -> float | None:
@@ -170,11 +158,9 @@ def _fraction(value: str | None, context: Context) -> float | None:
     return float(value)
 
 
-def _device(value: str | None, context: Context) -> str:
-    value = "auto" if value is None else value
-    if not re.fullmatch("auto|cpu|mps|cuda(:[0-9]+)?", value):
-        raise ConfigError(f'{context.name} = "{value}"; expected auto, cpu, cuda, cuda:N or mps')
-    return value
+_positive = _written("0*[1-9][0-9]{0,8}", "a whole number of 1 or more", int)
+_seconds = _written(r"[0-9]{1,6}(\.[0-9]+)?", "a number of seconds", float, float(PATIENCE))
+_device = _written("auto|cpu|mps|cuda(:[0-9]+)?", "auto, cpu, cuda, cuda:N or mps", default="auto")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -209,10 +195,7 @@ class Options:
     )
     offline: bool = option("--offline", _flag, None, "promise no network call: models and data are on this machine")
     patience: float = option(
-        "--patience",
-        _seconds,
-        "SECONDS",
-        f"how long a hub that fails for now is asked again (default: {PATIENCE})",
+        "--patience", _seconds, "SECONDS", f"how long a hub that fails for now is asked again (default: {PATIENCE})"
     )
     overwrite: bool = option("--overwrite", _flag, None, "measure everything again, whatever the store has cached")
     reuse_api: bool = option(
@@ -227,7 +210,7 @@ class Options:
     baselines: Path = option(
         "--baselines", _baselines, "DIR", "the project's folder of baselines (default: baselines)", decides=True
     )
-    against: str | None = option("--against", _text, "ALIAS", "judge by another model's baselines")
+    against: str | None = option("--against", lambda value, _: value, "ALIAS", "judge by another model's baselines")
     gate: GateRule | None = option(
         "--gate",
         _one_of(get_args(GateRule), None),
@@ -256,11 +239,7 @@ class Options:
         "--store", _store, "DIR", f"the folder for results and caches (default: the suite's, else {STORE})"
     )
     reports: tuple[str, ...] = option(
-        "--report",
-        _as_typed,
-        "FILE",
-        "write a report; .html, .json or .md, or github: the job's summary",
-        repeat=True,
+        "--report", _as_typed, "FILE", "write a report; .html, .json or .md, or github: the job's summary", repeat=True
     )
     root: Path
     cwd: Path
@@ -304,12 +283,8 @@ class Options:
 
     def override(self, policy: Policy) -> Policy:
         """Return a policy in which what was typed wins."""
-        return replace(
-            policy,
-            margin=policy.margin if self.margin is None else self.margin,
-            alpha=policy.alpha if self.alpha is None else self.alpha,
-            rule=policy.rule if self.gate is None else self.gate,
-        )
+        typed: dict[str, Any] = {"margin": self.margin, "alpha": self.alpha, "rule": self.gate}
+        return replace(policy, **{name: value for name, value in typed.items() if value is not None})
 
 
 OPTIONS: tuple[Option, ...] = tuple(

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from touchstone.config.base import Spec
+from touchstone.config.base import Spec, check_counts
 from touchstone.config.evalscope.convert import convert
 from touchstone.config.evalscope.schema import read_evalscope
 from touchstone.config.models import check_models
@@ -106,8 +106,7 @@ class Suite(Strict):
     stage_folders: bool = False
 
     def __post_init__(self) -> None:
-        if self.limit is not None and self.limit < 1:
-            raise ValueError(f"limit = {self.limit}: must be 1 or more")
+        check_counts(self, "limit")
         if self.store is not None and str(self.store) == ".":
             raise ValueError('store = ""; expected a folder')
 

@@ -3,15 +3,13 @@
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from touchstone.encoding.base import Vectors
 from touchstone.errors import ModelError
 
 if TYPE_CHECKING:
     from mteb.types import Array
 
-
-Vectors = NDArray[np.float32]
 SAMPLED_PER_CALL = 100
 SAMPLED_IN_ALL = 400
 PAIRS = 200

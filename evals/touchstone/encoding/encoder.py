@@ -125,15 +125,10 @@ def task_text(task_metadata: "TaskMetadata", prompt_type: "PromptType | None") -
     `mteb.models.abs_encoder.AbsEncoder.get_instruction`.
     """
     role = role_of(prompt_type)
-    said: Any = task_metadata.prompt or _type_instruction(task_metadata)
+    said: Any = task_metadata.prompt or find("mteb.abstasks.abstask:get_abstask_prompt")(task_metadata.name)
     # A task may have an instruction for its queries only; a text without a role is what the task is about.
     instruction = said.get(role or "query", "") if isinstance(said, dict) else said
     return Text(task=task_metadata.name, type=task_metadata.type, role=role, instruction=instruction)
-
-
-def _type_instruction(task_metadata: "TaskMetadata") -> str:
-    prompt: str = find("mteb.abstasks.abstask:get_abstask_prompt")(task_metadata.name)
-    return prompt
 
 
 def role_of(prompt_type: "PromptType | None") -> Role | None:

@@ -31,8 +31,10 @@ class TokenBatches:
     def __init__(
         self, device: "torch.device", *, tokens: int | None = None, at_once: int | None = None, what: str = "text"
     ) -> None:
+        import torch
+
         self._device = device
-        self._tokens = tokens or _suitable(device)
+        self._tokens = tokens or TOKENS.get(device.type) or TOKENS_OF_A_THREAD * torch.get_num_threads()
         self._at_once = at_once
         self._what = what
 
@@ -94,13 +96,6 @@ class TokenBatches:
         self._tokens = max(longest, longest * inputs // 2)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def _suitable(device: "torch.device") -> int:
-    """Return how many tokens a batch should have on a device."""
-    import torch
-
-    return TOKENS.get(device.type) or TOKENS_OF_A_THREAD * torch.get_num_threads()
 
 
 def limit_of(model: Any) -> int | None:

@@ -1,8 +1,9 @@
 """Published numbers, wherever they are from, become baseline entries by today's definition of each task."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from statistics import fmean
 
 from touchstone.errors import BaselineError
@@ -131,13 +132,10 @@ def make_entries(rows: Iterable[Published], source: str) -> tuple[dict[str, Base
     Raises:
         BaselineError: a metric is given twice with two values, or is no fraction.
     """
-    by_task: dict[str, list[Published]] = {}
-    for row in rows:
-        by_task.setdefault(row.task.name, []).append(row)
     entries: dict[str, Baseline] = {}
     notes: list[Note] = []
-    for name in sorted(by_task):
-        entry, about = _make_entry(by_task[name], source)
+    for name, found in _grouped(rows, lambda row: row.task.name):
+        entry, about = _make_entry(found, source)
         notes += about
         if entry is not None:
             entries[name] = entry
@@ -150,7 +148,7 @@ def _make_entry(rows: Sequence[Published], source: str) -> tuple[Baseline | None
     notes: list[Note] = []
     subsets: dict[str, float] = {}
     others: dict[str, dict[str, float]] = {}
-    for stratum, published in _by_stratum(rows).items():
+    for stratum, published in _grouped(rows, lambda row: row.stratum):
         metrics = gather_metrics((pair for row in published for pair in row.metrics), published[0].where)
         score = find_score(task, metrics)
         reason = _why_not(task, stratum, score)
@@ -184,11 +182,8 @@ def _make_entry(rows: Sequence[Published], source: str) -> tuple[Baseline | None
     return entry, notes
 
 
-def _by_stratum(rows: Sequence[Published]) -> dict[str, list[Published]]:
-    found: dict[str, list[Published]] = {}
-    for row in sorted(rows, key=lambda row: row.stratum):
-        found.setdefault(row.stratum, []).append(row)
-    return found
+def _grouped(rows: Iterable[Published], by: Callable[[Published], str]) -> list[tuple[str, list[Published]]]:
+    return [(name, list(group)) for name, group in groupby(sorted(rows, key=by), by)]
 
 
 def _why_not(task: TaskInfo, stratum: str, score: float | None) -> str | None:
@@ -213,10 +208,8 @@ def _add_aggregates(entries: Mapping[str, Baseline], source: str) -> tuple[dict[
             if abs(entries[name].score - mean) > SAME:
                 notes.append(Note(reason=NOT_THE_MEAN, what=f"{name} ({entries[name].score:.4f}, the mean {mean:.4f})"))
             continue
-        versions = {part.env.get("mteb") for part in found}
-        known = versions.pop() if len(versions) == 1 else None
+        env = found[0].env if all(part.env == found[0].env for part in found) else {}
         subsets = dict.fromkeys(task.strata, mean)
-        env = {} if known is None else {"mteb": known}
         derived[name] = Baseline(
             measurement=Measurement(metric=task.main_score, score=mean, subsets=subsets), source=source, env=env
         )

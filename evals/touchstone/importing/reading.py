@@ -34,14 +34,11 @@ def find_kind(request: Request) -> Kind:
         return _kind_of_folder(path)
     if path.is_file():
         return _kind_of_file(path)
-    if HUB_ID.fullmatch(request.source) and path.suffix not in KINDS:
+    if HUB_ID.fullmatch(request.source) and path.suffix not in (".md", ".json"):
         return "card"
     beside = path.parent.iterdir() if path.parent.is_dir() else ()
     here = [str(Path(request.source).parent / file.name) for file in beside]
     raise ConfigError(f"{request.source}: no such file or folder{suggest(request.source, here)}")
-
-
-KINDS = {".md": "card", ".json": "run"}
 
 
 def _kind_of_folder(path: Path) -> Kind:

@@ -15,7 +15,8 @@ from touchstone.importing.entries import NOT_A_TASK, Note, Published, known_revi
 from touchstone.records.cases import TaskInfo
 from touchstone.tasks.definitions import define_task
 
-# What a row has beside its metrics.
+# What a row has whatever its metrics are, and what it may have beside them.
+NEEDED = {"hf_subset": (str, "a string"), "languages": (list, "a list"), "main_score": (object, "a number")}
 NO_METRIC = {"hf_subset", "languages", "mteb_version", "evaluation_time"}
 # What an old file has beside its splits.
 NO_SPLIT = {"dataset_revision", "mteb_dataset_name", "mteb_version", "evaluation_time"}
@@ -73,14 +74,11 @@ def _load_json(path: Path) -> dict[str, Any]:
 
 
 def _publish(task: TaskInfo, split: str, row: Mapping[str, Any], result: ResultFile, where: str) -> Published:
-    for key, kind in (("hf_subset", str), ("languages", list)):
+    for key, (kind, expected) in NEEDED.items():
         if key not in row:
             raise BaselineError(f'{where} needs a key "{key}"')
         if not isinstance(row[key], kind):
-            expected = "a string" if kind is str else "a list"
             raise BaselineError(f"{where}: {key} = {row[key]}; expected {expected}")
-    if "main_score" not in row:
-        raise BaselineError(f'{where} needs a key "main_score"')
     return Published(
         task=task,
         split=split,

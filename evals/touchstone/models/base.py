@@ -86,11 +86,6 @@ class OpenPipeline:
 Opened = OpenModel | OpenReranker | OpenPipeline
 
 
-def runs_everything(_model: Model, _task_type: str) -> str | None:
-    """Return None: an encoder runs tasks of every type."""
-    return None
-
-
 def only_reranks(_model: Model, task_type: str) -> str | None:
     """Return why a model that scores pairs cannot run tasks of a type, None if it can."""
     if find_type(task_type).searches == "candidates":
@@ -123,7 +118,7 @@ class ModelKind:
     open: Callable[[Model, str, Store], Opened]
     device: Callable[[Model, str], str]
     reads: Callable[[Model], Reads] = lambda _: "texts"
-    why_not: Callable[[Model, str], str | None] = runs_everything
+    why_not: Callable[[Model, str], str | None] = lambda _model, _task_type: None  # an encoder runs tasks of every type
     prompts: Callable[[Model], Mapping[str, str]] = lambda _: {}
     served: bool = False
     remote: Callable[[Model], str | None] = lambda _: None

@@ -3,14 +3,14 @@
 import warnings
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec
-from touchstone.encoding.batching import CANARIES, dtype_of, rounding_of
+from touchstone.encoding.batching import CANARIES, IGNORED, dtype_of, rounding_of
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.reranker import MtebReranker
 from touchstone.encoding.token_batches import TokenBatches, count_tokens, limit_of
@@ -31,7 +31,6 @@ Scores = NDArray[np.float32]
 # What a specification may ask of `predict` without the scores becoming something else.
 PASSED_ON = frozenset({"processing_kwargs"})
 CHECKED = [(query, document) for query in CANARIES[:2] for document in CANARIES]
-IGNORED = frozenset({"batch_size", "show_progress_bar"})
 
 
 class BatchedReranker:
@@ -105,28 +104,28 @@ class BatchedReranker:
         return lengths if most is None else np.minimum(lengths, most)
 
 
-def load_cross_encoder(spec: CrossEncoderSpec, alias: str, weights: Weights, device: str) -> "CrossEncoder":
+def load_cross_encoder(spec: CrossEncoderSpec, weights: Weights, device: str) -> "CrossEncoder":
     """Load a cross-encoder; its head must come from its files."""
     from sentence_transformers import CrossEncoder
 
     loaded: CrossEncoder
-    loaded, noted = construct(CrossEncoder, spec, alias, weights, device=device)
-    _refuse_new_head(loaded, alias, weights.called)
+    loaded, noted = construct(CrossEncoder, spec, weights, device=device)
+    _refuse_new_head(loaded, weights.called)
     if loaded.num_labels != 1:
         raise ModelError(
-            f"{alias}: {weights.called} gives {loaded.num_labels} numbers for a pair; a reranker gives one, its score"
+            f"{weights.called} gives {loaded.num_labels} numbers for a pair; a reranker gives one, its score"
         )
     if spec.max_seq_length is not None:
         # sentence-transformers 6 renamed the property
         name = "max_seq_length" if hasattr(type(loaded), "max_seq_length") else "max_length"
         setattr(loaded, name, spec.max_seq_length)
-    make_ready(loaded, [loaded], alias, weights.called)
+    make_ready(loaded, [loaded], weights.called)
     one_by_one = BatchedReranker(loaded, pairs_at_once=1)
-    check_tensors(noted, lambda: one_by_one.score(CHECKED), f"{alias}: {weights.called}")
+    check_tensors(noted, lambda: one_by_one.score(CHECKED), weights.called)
     return loaded
 
 
-def _refuse_new_head(loaded: "CrossEncoder", alias: str, place: str) -> None:
+def _refuse_new_head(loaded: "CrossEncoder", place: str) -> None:
     """Refuse a model without a layer for scores: the library adds one of random numbers, with a line in its log."""
     import transformers
 
@@ -135,8 +134,7 @@ def _refuse_new_head(loaded: "CrossEncoder", alias: str, place: str) -> None:
     headless = all(hasattr(transformers, name) and not name.endswith("ForSequenceClassification") for name in named)
     if type(inside).__name__.endswith("ForSequenceClassification") and named and headless:
         raise ModelError(
-            f"{alias}: {place} is a {named[0]}, which has no layer that scores a pair; it was not trained as a "
-            "cross-encoder"
+            f"{place} is a {named[0]}, which has no layer that scores a pair; it was not trained as a cross-encoder"
         )
 
 
@@ -148,11 +146,11 @@ def open_cross_encoder(model: Model, device: str, store: Store) -> OpenReranker:
     """
     from mteb.models import CrossEncoderWrapper
 
-    spec = cast("CrossEncoderSpec", model.spec)
+    spec = model.spec_of(CrossEncoderSpec)
     weights = locate(model, store)
     identity = describe(model, weights)
     place = find_device(model, device)
-    loaded = load_cross_encoder(spec, model.alias, weights, place)
+    loaded = load_cross_encoder(spec, weights, place)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wrapper = CrossEncoderWrapper(loaded)  # makes a half-precision model's last layer float32, as mteb scores it

@@ -11,34 +11,25 @@ ELSEWHERE = "api"
 
 
 def find_device(_model: Model, asked: str) -> str:
-    """Return where a model that is loaded here computes: what the device asked for is on this machine.
-
-    Raises:
-        ModelError: this machine has no such device.
-    """
-    return resolve_device(asked)
-
-
-def resolve_device(device: str) -> str:
-    """Return the device that ``auto`` stands for here.
+    """Return where a model that is loaded here computes: the device asked for, or the one that ``auto`` stands for.
 
     Raises:
         ModelError: this machine has no such device.
     """
     import torch
 
-    if device == "auto":
+    if asked == "auto":
         if torch.cuda.is_available():
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
-    name, _, number = device.partition(":")
+    name, _, number = asked.partition(":")
     if name == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise ModelError(
-            f"--device {device}: this machine has {torch.cuda.device_count()} such devices; use --device auto"
+            f"--device {asked}: this machine has {torch.cuda.device_count()} such devices; use --device auto"
         )
     if name == "mps" and not torch.backends.mps.is_available():
         raise ModelError("--device mps: this machine has no such device; use --device auto")
-    return device
+    return asked
 
 
 def computed_by(device: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from touchstone.config.base import Spec
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, WeightsSpec
+from touchstone.encoding.base import Vectors
 from touchstone.encoding.checks import COLLAPSED, to_numpy
 from touchstone.encoding.encoder import task_text
 from touchstone.encoding.meter import Meter
@@ -32,7 +33,6 @@ from touchstone.task_types.registry import all_types
 from touchstone.tasks.catalog import known_tasks
 from touchstone.tasks.registry import quiet_mteb
 
-Vectors = NDArray[np.float32]
 # Two ways to say each of some things that have nothing to do with each other, of different lengths.
 PAIRS = (
     ("A man is playing a guitar.", "Someone plays the guitar."),
@@ -50,8 +50,7 @@ SAME_WITHIN = {"float32": 1e-5, "float64": 1e-5}
 SAME_WITHIN_HALF = 1e-2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """One thing that decides a model's vectors, and who says so."""
 
     name: str
@@ -191,8 +190,8 @@ def render(examination: Examination, *more: str) -> str:
     revision = "no revision" if identity.revision is None else f"revision {identity.revision}"
     said = "as published" if identity.unmodified else "modified or not published"
     lines = [f"{examination.model.alias}: {identity.name}, {revision}, fingerprint {identity.fingerprint}, {said}", ""]
-    lines += [*_table(examination.pipeline), "", f"before each {'text of' if examination.encodes else 'query'}"]
-    lines += [f"  {line}" for line in _table(examination.prompts)] or ["  not known"]
+    lines += [*columns(examination.pipeline), "", f"before each {'text of' if examination.encodes else 'query'}"]
+    lines += [f"  {line}" for line in columns(examination.prompts)] or ["  not known"]
     lines += [*(f"note: {note}" for note in examination.notes), *more, ""]
     lines += [f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.found}" for check in examination.checks]
     return "\n".join([*lines, "looks sane" if examination.sane else "does not look sane"])
@@ -206,32 +205,26 @@ def check_scores(scores: Mapping[int, Vectors], dtype: str | None) -> Iterator[C
         dtype: of the model's weights.
     """
     first, second = (scores[size].astype(np.float64) for size in BATCH_SIZES)
-    finite = bool(np.isfinite(first).all() and np.isfinite(second).all())
-    yield Check(name="every number is finite", ok=finite, found="yes" if finite else "NaN or infinity is among them")
-    if not finite:
+    yield (finite := _finite(first, second))
+    if not finite.ok:
         return
     count = len(PAIRS)
     best = int((first.argmax(axis=1) == np.arange(count)).sum())
     yield Check(name="the like is scored best", ok=best >= count - 1, found=f"for {best} of {count} texts")
     away = float(np.abs(first - second).max() / max(1.0, float(np.abs(first).max())))
-    within = SAME_WITHIN.get(dtype or "float32", SAME_WITHIN_HALF)
-    sizes = " and ".join(map(str, BATCH_SIZES))
-    yield Check(name=f"scores are the same at batch sizes {sizes}", ok=away <= within, found=f"{away:.1e} apart")
+    yield _same("scores", away, dtype, f"{away:.1e} apart")
 
 
 def _score(opened: OpenReranker, batch_size: int) -> Vectors:
     """Score each first text of `PAIRS` with each second one, so many pairs at a time; shape (pairs, pairs)."""
     pairs = [(first, second) for first, _ in PAIRS for _, second in PAIRS]
-    parts = [
-        _as_mteb(opened, [pair[0] for pair in part], [pair[1] for pair in part])
-        for part in (pairs[at : at + batch_size] for at in range(0, len(pairs), batch_size))
-    ]
+    parts = []
+    for at in range(0, len(pairs), batch_size):
+        part = pairs[at : at + batch_size]
+        queries, documents = (give_texts(side) for side in zip(*part, strict=True))
+        options = {**opened.encode_kwargs, "batch_size": len(part)}
+        parts.append(to_numpy(opened.for_mteb(Meter()).predict(queries, documents, **options)))
     return np.concatenate(parts).reshape(len(PAIRS), len(PAIRS))
-
-
-def _as_mteb(opened: OpenReranker, queries: list[str], documents: list[str]) -> Vectors:
-    sides = give_texts(queries), give_texts(documents)
-    return to_numpy(opened.for_mteb(Meter()).predict(*sides, **{**opened.encode_kwargs, "batch_size": len(queries)}))
 
 
 def check_vectors(vectors: Mapping[int, Vectors], dtype: str | None) -> Iterator[Check]:
@@ -242,21 +235,18 @@ def check_vectors(vectors: Mapping[int, Vectors], dtype: str | None) -> Iterator
         dtype: of the model's weights.
     """
     first, second = (vectors[size] for size in BATCH_SIZES)
-    finite = all(np.isfinite(each).all() for each in (first, second))
-    yield Check(name="every number is finite", ok=finite, found="yes" if finite else "NaN or infinity is among them")
+    yield (finite := _finite(first, second))
     lengths = np.linalg.norm(first, axis=1)
-    if not finite or not lengths.all():
+    if not finite.ok or not lengths.all():
         yield Check(name="no vector is zero", ok=bool(lengths.all()), found=f"{int((lengths == 0).sum())} are")
         return
-    cosines = _cosines(first, first)
     count = len(PAIRS)
-    pairs = np.diagonal(cosines[:count, count:])
-    unrelated = cosines[:count, count:][~np.eye(count, dtype=bool)]
-    mean = float(unrelated.mean())
+    cosines = _cosines(first[:count], first[count:])
+    pairs, mean = np.diagonal(cosines), float(cosines[~np.eye(count, dtype=bool)].mean())
     yield Check(
         name="texts are told apart", ok=mean <= COLLAPSED, found=f"unrelated ones have a mean cosine of {mean:.3f}"
     )
-    nearest = int((cosines[:count, count:].argmax(axis=1) == np.arange(count)).sum())
+    nearest = int((cosines.argmax(axis=1) == np.arange(count)).sum())
     yield Check(
         name="similar texts are closer than unrelated ones",
         ok=nearest >= count - 1,
@@ -264,10 +254,18 @@ def check_vectors(vectors: Mapping[int, Vectors], dtype: str | None) -> Iterator
         "their like",
     )
     away = float(np.max(1 - np.diagonal(_cosines(first, second))))
+    yield _same("vectors", away, dtype, f"cosine 1 − {max(away, 0):.1e}")
+
+
+def _finite(*numbers: NDArray[Any]) -> Check:
+    finite = all(np.isfinite(each).all() for each in numbers)
+    return Check(name="every number is finite", ok=finite, found="yes" if finite else "NaN or infinity is among them")
+
+
+def _same(what: str, away: float, dtype: str | None, found: str) -> Check:
     within = SAME_WITHIN.get(dtype or "float32", SAME_WITHIN_HALF)
-    sizes = " and ".join(map(str, BATCH_SIZES))
-    yield Check(
-        name=f"vectors are the same at batch sizes {sizes}", ok=away <= within, found=f"cosine 1 − {max(away, 0):.1e}"
+    return Check(
+        name=f"{what} are the same at batch sizes {' and '.join(map(str, BATCH_SIZES))}", ok=away <= within, found=found
     )
 
 
@@ -409,7 +407,3 @@ def _notes(opened: OpenModel) -> Iterator[str]:
     for name, text in prompting.prompts.items():
         if text and check_names({name: text}, tasks):
             yield f"no text gets prompts.{name} of {prompting.said_by}, {quote(text)}: mteb has nothing of that name"
-
-
-def _table(rows: Sequence[Row]) -> list[str]:
-    return columns([(row.name, row.value, row.source) for row in rows])

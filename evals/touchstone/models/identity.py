@@ -105,15 +105,14 @@ def locate(model: Model, store: Store) -> Weights:
         ModelError: they are not there, are not the ones pinned, or are of another kind than the specification's.
     """
     try:
-        return _locate(cast("WeightsSpec", model.spec), model.alias, store)
+        return _locate(cast("WeightsSpec", model.spec), store)
     except ModelError as error:
-        said = str(error)
-        raise ModelError(said if said.startswith(f"{model.alias}: ") else f"{model.alias}: {said}") from error
+        raise ModelError(f"{model.alias}: {error}") from error
 
 
-def _locate(spec: WeightsSpec, alias: str, store: Store) -> Weights:
+def _locate(spec: WeightsSpec, store: Store) -> Weights:
     if spec.id is None or spec.hub != "huggingface":
-        folder, revision = _folder(spec, alias, store)
+        folder, revision = _folder(spec, store)
         return _look_at(spec, folder, revision, in_folder(folder), store)
     snapshot = find_mirrored_model(spec.id, spec.revision, store) or open_snapshot(spec.id, spec.revision, store)
     try:
@@ -196,7 +195,7 @@ def _elsewhere(files: ModelFiles, spec: WeightsSpec, store: Store) -> dict[str, 
     return found
 
 
-def _folder(spec: WeightsSpec, alias: str, store: Store) -> tuple[Path, str | None]:
+def _folder(spec: WeightsSpec, store: Store) -> tuple[Path, str | None]:
     """Return the folder that a model's files are in, and the revision that they are."""
     if spec.id is not None:
         return fetch_model(spec.id, spec.revision, store)
@@ -205,8 +204,8 @@ def _folder(spec: WeightsSpec, alias: str, store: Store) -> tuple[Path, str | No
         found = importlib.util.find_spec(spec.package)
         if found is None or not found.submodule_search_locations:
             package = spec.package.replace("_", "-")
-            raise ModelError(f"{alias}: needs the package {package}; install it with: pip install {package}")
+            raise ModelError(f"needs the package {package}; install it with: pip install {package}")
         folder = Path(found.submodule_search_locations[0]) / folder
     if not folder.is_dir():
-        raise ModelError(f"{alias}: there is no folder {folder}")
+        raise ModelError(f"there is no folder {folder}")
     return folder, spec.revision

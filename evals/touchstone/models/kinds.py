@@ -2,7 +2,7 @@
 
 from touchstone.config.models import Model
 from touchstone.config.specs import GROUP
-from touchstone.errors import ConfigError, ModelError, MovedError
+from touchstone.errors import ConfigError, ModelError
 from touchstone.extensions import load_extensions
 from touchstone.models import cross_encoders, pipelines, registry, sentence_transformers
 from touchstone.models.api import opening as api
@@ -51,8 +51,6 @@ def open_model(model: Model, device: str, store: Store) -> Opened:
     """
     try:
         return kind_of(model).open(model, device, store)
-    except MovedError:
-        raise
     except ModelError as error:
         if model.is_blamed(str(error)):
             raise
@@ -65,10 +63,9 @@ def open_encoder(model: Model, device: str, store: Store) -> OpenModel:
     Raises:
         ModelError: it cannot be loaded, or it is no encoder.
     """
-    if kind_of(model).reads(model) == "texts":
-        opened = open_model(model, device, store)
-        if isinstance(opened, OpenModel):
-            return opened
+    opened = open_model(model, device, store) if kind_of(model).reads(model) == "texts" else None
+    if isinstance(opened, OpenModel):
+        return opened
     raise ModelError(f"{model.alias}: {_name(model)} is no encoder")
 
 
@@ -78,10 +75,9 @@ def open_reranker(model: Model, device: str, store: Store) -> OpenReranker:
     Raises:
         ModelError: it cannot be loaded, or it is no cross-encoder.
     """
-    if kind_of(model).reads(model) == "pairs":
-        opened = open_model(model, device, store)
-        if isinstance(opened, OpenReranker):
-            return opened
+    opened = open_model(model, device, store) if kind_of(model).reads(model) == "pairs" else None
+    if isinstance(opened, OpenReranker):
+        return opened
     raise ModelError(f"{model.alias}: {_name(model)} is no cross-encoder")
 
 

@@ -38,29 +38,28 @@ def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "Sente
     """
     from sentence_transformers import SentenceTransformer
 
-    loaded, noted = construct(SentenceTransformer, spec, alias, weights, device=device, truncate_dim=spec.truncate_dim)
+    loaded, noted = construct(SentenceTransformer, spec, weights, device=device, truncate_dim=spec.truncate_dim)
     _set_pooling(loaded, spec, alias, weights)
     readers = [read_by(loaded, role) for role in roles_of(loaded)]
     if spec.max_seq_length is not None and not _set_limit(readers, spec.max_seq_length):
-        raise ModelError(f"{alias}: max_seq_length = {spec.max_seq_length}, but {weights.called} cuts no texts")
+        raise ModelError(f"max_seq_length = {spec.max_seq_length}, but {weights.called} cuts no texts")
     if spec.padding_side is not None:
         if not (tokenizers := _padding(readers)):
-            raise ModelError(f'{alias}: padding_side = "{spec.padding_side}", but {weights.called} pads no texts')
+            raise ModelError(f'padding_side = "{spec.padding_side}", but {weights.called} pads no texts')
         for tokenizer in tokenizers:
             tokenizer.padding_side = spec.padding_side
-    make_ready(loaded, readers, alias, weights.called)
+    make_ready(loaded, readers, weights.called)
     one_by_one = BatchedModel(loaded, texts_at_once=1)
+    roles = one_by_one.roles or (None,)
     check_tensors(
         noted,
-        lambda: np.concatenate(
-            [one_by_one.encode(CANARIES, role=role).ravel() for role in one_by_one.roles or (None,)]
-        ),
-        f"{alias}: {weights.called}",
+        lambda: np.concatenate([one_by_one.encode(CANARIES, role=role).ravel() for role in roles]),
+        weights.called,
     )
     return loaded
 
 
-def make_ready(loaded: "torch.nn.Module", readers: Sequence[Any], alias: str, place: str) -> None:
+def make_ready(loaded: "torch.nn.Module", readers: Sequence[Any], place: str) -> None:
     """Keep a model from remembering texts, as decoders do for a next word; refuse one whose texts cannot be padded.
 
     Raises:
@@ -75,7 +74,7 @@ def make_ready(loaded: "torch.nn.Module", readers: Sequence[Any], alias: str, pl
         if needed and tokenizer.pad_token is None:
             example = tokenizer.eos_token or tokenizer.unk_token or "[PAD]"
             raise ModelError(
-                f"{alias}: the tokenizer of {place} has no padding token, without which no batch can be made; name one "
+                f"the tokenizer of {place} has no padding token, without which no batch can be made; name one "
                 f'of its tokens in tokenizer_config.json, such as "pad_token": "{example}"'
             )
 
@@ -96,9 +95,7 @@ def _set_limit(readers: Sequence[Any], limit: int) -> bool:
     return cut
 
 
-def construct(
-    kind: Callable[..., T], spec: WeightsSpec, alias: str, weights: Weights, **more: Any
-) -> tuple[T, Sequence[Loaded]]:
+def construct(kind: Callable[..., T], spec: WeightsSpec, weights: Weights, **more: Any) -> tuple[T, Sequence[Loaded]]:
     """Make one of sentence-transformers' classes of a model, from its place and no other; also note its tensors.
 
     Raises:
@@ -108,7 +105,7 @@ def construct(
 
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of a tenth of a second, in a test's own line
     if (Path(weights.place) / "adapter_config.json").is_file():
-        _need_peft(alias, weights.called)
+        _need_peft(weights.called)
     model_kwargs = dict(spec.model_kwargs)
     if spec.dtype != "auto":
         model_kwargs["dtype"] = spec.dtype
@@ -123,16 +120,16 @@ def construct(
                 **more,
             )
     except pickle.UnpicklingError as error:
-        raise ModelError(f"{alias}: {weights.called} {NOT_RUN}") from error
+        raise ModelError(f"{weights.called} {NOT_RUN}") from error
     except Exception as error:  # any library below may refuse, each in its own way
         weights.forget()
         if "trust_remote_code" in str(error) and not spec.trust_remote_code:
-            raise ModelError(f"{alias}: {ask_for_trust(weights.called)}") from error
-        raise ModelError(f"{alias}: cannot be loaded from {weights.called}: {_on_one_line(error)}") from error
+            raise ModelError(ask_for_trust(weights.called)) from error
+        raise ModelError(f"cannot be loaded from {weights.called}: {_on_one_line(error)}") from error
     return loaded, noted
 
 
-def _need_peft(alias: str, place: str) -> None:
+def _need_peft(place: str) -> None:
     """Refuse an adapter where the package that puts it on its base is not there, or too old for transformers."""
     from transformers.integrations.peft import MIN_PEFT_VERSION
     from transformers.utils.peft_utils import check_peft_version
@@ -141,7 +138,7 @@ def _need_peft(alias: str, place: str) -> None:
         check_peft_version(min_version=MIN_PEFT_VERSION)
     except ValueError:
         how = "pip install peft" if find_spec("peft") is None else f'pip install "peft>={MIN_PEFT_VERSION}"'
-        raise ModelError(f"{alias}: {place} is an adapter, which needs the package peft: {how}") from None
+        raise ModelError(f"{place} is an adapter, which needs the package peft: {how}") from None
 
 
 def _on_one_line(error: Exception) -> str:
@@ -181,13 +178,13 @@ def _set_pooling(loaded: "SentenceTransformer", spec: EncoderSpec, alias: str, w
         # For a bare transformer the library guesses the mean, or the last token, in a line of its log.
         if not is_sentence_transformer_model(weights.place, local_files_only=True):
             raise ModelError(
-                f"{alias}: {weights.called} is a bare transformer, without a pooling; say which one its card names, "
+                f"{weights.called} is a bare transformer, without a pooling; say which one its card names, "
                 f'pooling = "mean" in models.toml or {alias}@pooling=mean'
             )
         return
     old = _find_pooling(loaded)
     if old is None:
-        raise ModelError(f'{alias}: pooling = "{spec.pooling}", but {weights.called} has no vectors of tokens to pool')
+        raise ModelError(f'pooling = "{spec.pooling}", but {weights.called} has no vectors of tokens to pool')
     width = getattr(old, "embedding_dimension", None) or old.word_embedding_dimension
     new = type(old)(width, pooling_mode=spec.pooling, include_prompt=old.include_prompt)
     for name, module in loaded.named_children():

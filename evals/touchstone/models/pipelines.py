@@ -3,7 +3,7 @@
 import hashlib
 import json
 from functools import cache
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from touchstone.config.models import Model
 from touchstone.config.specs import PipelineSpec
@@ -24,7 +24,7 @@ def identify(model: Model, store: Store) -> ModelIdentity:
 
 
 def _made_of(model: Model, *stages: ModelIdentity) -> ModelIdentity:
-    made = {"stages": [stage.fingerprint for stage in stages], "top_k": _spec(model).top_k}
+    made = {"stages": [stage.fingerprint for stage in stages], "top_k": model.spec_of(PipelineSpec).top_k}
     text = json.dumps(made, sort_keys=True)
     fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
     return ModelIdentity(name=f"local/{model.alias}", revision=None, unmodified=False, fingerprint=fingerprint)
@@ -60,7 +60,7 @@ def open_pipeline(model: Model, device: str, store: Store) -> OpenPipeline:
         retriever_device=kinds.kind_of(retriever).device(retriever, device),
         open_retriever=open_retriever,
         reranker=last,
-        top_k=_spec(model).top_k,
+        top_k=model.spec_of(PipelineSpec).top_k,
         check_unchanged=check_unchanged,
     )
 
@@ -85,10 +85,6 @@ def why_not(_model: Model, task_type: str) -> str | None:
     if find_type(task_type).searches == "candidates":
         return "a pipeline finds its own candidates; its reranker alone can rerank given ones"
     return None if find_type(task_type).searches == "corpus" else "a pipeline only retrieves"
-
-
-def _spec(model: Model) -> PipelineSpec:
-    return cast("PipelineSpec", model.spec)
 
 
 KIND = ModelKind(

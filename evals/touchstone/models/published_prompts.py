@@ -1,9 +1,9 @@
 """The prompts that mteb measures a published model with: its files or its specification must say some too, or none."""
 
-import json
-import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
+
+from tomli_w import dumps
 
 from touchstone.config.specs import EncoderSpec
 from touchstone.encoding.prompts import ROLES, Role, check_names
@@ -20,10 +20,9 @@ if TYPE_CHECKING:
 PUT_BEFORE = {"model_prompts", "prompts_dict", "instruction_template"}
 NO_SETTING = {"prompt_priority", "include_prompt"}
 MARK = "\ufffc"  # stands for an instruction; no template has it
-BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
-def check_prompts(spec: EncoderSpec, alias: str, loaded: "SentenceTransformer") -> None:
+def check_prompts(spec: EncoderSpec, loaded: "SentenceTransformer") -> None:
     """Refuse a model that mteb measures with prompts if neither its files nor its specification say anything of them.
 
     Raises:
@@ -41,7 +40,7 @@ def check_prompts(spec: EncoderSpec, alias: str, loaded: "SentenceTransformer") 
     else:
         return
     raise ModelError(
-        f"{alias}: mteb measures {spec.published} with {how}, and neither the model's files nor models.toml give any; "
+        f"mteb measures {spec.published} with {how}, and neither the model's files nor models.toml give any; "
         f"write {write} in models.toml, or prompts = {{}} for none"
     )
 
@@ -117,11 +116,7 @@ def _with_prompts(
 
 def as_lines(settings: Mapping[str, Any]) -> list[str]:
     """Return settings as lines of TOML, each table on one line."""
-    return [f"{key} = {_as_toml(value)}" for key, value in settings.items()]
-
-
-def _as_toml(value: str | Mapping[str, str]) -> str:
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    keys = {name: name if BARE_KEY.fullmatch(name) else json.dumps(name) for name in value}
-    return "{ " + ", ".join(f"{keys[name]} = {_as_toml(text)}" for name, text in value.items()) + " }"
+    return [
+        f"{key} = {{ {', '.join(as_lines(value))} }}" if isinstance(value, Mapping) else dumps({key: value}).rstrip()
+        for key, value in settings.items()
+    ]

@@ -115,7 +115,7 @@ def _is_loading_code(part: Any) -> bool:
     return (inspect.isclass(part) or inspect.isfunction(part)) and part.__module__.startswith("mteb.models")
 
 
-def bring_files(meta: "ModelMeta", spec: RegistrySpec, alias: str, store: Store) -> None:
+def bring_files(meta: "ModelMeta", spec: RegistrySpec, store: Store) -> None:
     """Bring what a loader of mteb's will load to the cache, so that no failing answer makes it load something else.
 
     Raises:
@@ -123,14 +123,11 @@ def bring_files(meta: "ModelMeta", spec: RegistrySpec, alias: str, store: Store)
     """
     if meta.revision is None or not COMMIT.fullmatch(meta.revision):
         return  # such as an API
-    try:
-        files = on_hub(open_snapshot(str(meta.name), meta.revision, store))
-        if not spec.trust_remote_code:
-            check_no_code(files)
-        for name in loaded_files(files, trusted=spec.trust_remote_code):
-            files.find(name)
-    except ModelError as error:
-        raise ModelError(f"{alias}: {error}") from error
+    files = on_hub(open_snapshot(str(meta.name), meta.revision, store))
+    if not spec.trust_remote_code:
+        check_no_code(files)
+    for name in loaded_files(files, trusted=spec.trust_remote_code):
+        files.find(name)
 
 
 def load_from_registry(spec: RegistrySpec, alias: str, device: str) -> "EncoderProtocol":
@@ -255,7 +252,7 @@ def identify(model: Model, _store: Store) -> ModelIdentity:
     Raises:
         ModelError: mteb does not know it.
     """
-    meta = find_in_registry(_spec(model), model.alias)
+    meta = find_in_registry(model.spec_of(RegistrySpec), model.alias)
     are = {"registry": meta.name, "revision": meta.revision}
     return describe(model, Weights(place=str(meta.name), revision=meta.revision, are=are))
 
@@ -268,8 +265,8 @@ def open_registry(model: Model, device: str, store: Store) -> OpenModel:
     """
     from sentence_transformers import SentenceTransformer
 
-    spec, identity, place = _spec(model), identify(model, store), find_device(model, device)
-    bring_files(find_in_registry(spec, model.alias), spec, model.alias, store)
+    spec, identity, place = model.spec_of(RegistrySpec), identify(model, store), find_device(model, device)
+    bring_files(find_in_registry(spec, model.alias), spec, store)
     encoder = load_from_registry(spec, model.alias, place)
     inside = getattr(encoder, "model", None)
     loaded = inside if isinstance(inside, SentenceTransformer) else None
@@ -286,10 +283,6 @@ def open_registry(model: Model, device: str, store: Store) -> OpenModel:
         batch_size=spec.batch_size,
         encode_kwargs=dict(spec.encode_kwargs),
     )
-
-
-def _spec(model: Model) -> RegistrySpec:
-    return cast("RegistrySpec", model.spec)
 
 
 KIND = ModelKind(name="registry", spec=RegistrySpec, identify=identify, open=open_registry, device=find_device)

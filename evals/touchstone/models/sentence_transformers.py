@@ -54,12 +54,12 @@ def open_sentence_transformer(model: Model, device: str, store: Store) -> OpenMo
         ModelError: it cannot be loaded, mteb measures it with prompts and here nothing is said of them, its vectors
             depend on their batch, or the device is not there.
     """
-    spec = _spec(model)
+    spec = model.spec_of(EncoderSpec)
     weights = locate(model, store)
     identity = describe(model, weights)
     place = find_device(model, device)
     loaded = load(spec, model.alias, weights, place)
-    check_prompts(spec, model.alias, loaded)
+    check_prompts(spec, loaded)
     prompting = prompting_of(spec, loaded)
     space, canaries = space_of(model, weights, loaded), BatchedModel(loaded, texts_at_once=spec.batch_size).check()
     check_unchanged = partial(weights.check_unchanged, model.alias)
@@ -87,15 +87,11 @@ def open_sentence_transformer(model: Model, device: str, store: Store) -> OpenMo
     )
 
 
-def _spec(model: Model) -> EncoderSpec:
-    return cast("EncoderSpec", model.spec)
-
-
 KIND = ModelKind(
     name="sentence-transformers",
     spec=EncoderSpec,
     identify=identify,
     open=open_sentence_transformer,
     device=find_device,
-    prompts=lambda model: _spec(model).prompts or {},
+    prompts=lambda model: model.spec_of(EncoderSpec).prompts or {},
 )

@@ -5,7 +5,8 @@ import re
 from base64 import b64encode
 from collections.abc import Sequence
 from importlib.resources import files
-from typing import TYPE_CHECKING
+
+from markupsafe import Markup, escape
 
 from touchstone.formatting import points, signed_points
 from touchstone.judging.overall import SUITE_MARGIN
@@ -14,9 +15,6 @@ from touchstone.report.formats import ReportFormat
 from touchstone.report.leaderboard import Board, side_by_side
 from touchstone.report.page import make_page
 from touchstone.report.words import MEANING, sentence
-
-if TYPE_CHECKING:
-    from markupsafe import Markup
 
 
 def render_html(run: Run, history: Sequence[Run] = (), board: Board | None = None) -> str:
@@ -54,16 +52,12 @@ FORMAT = ReportFormat(
 )
 
 
-def breaks(text: str) -> "Markup":
+def breaks(text: str) -> Markup:
     """Let a long name break before a word that begins with a capital, and after an underscore or a mark."""
-    from markupsafe import Markup, escape
-
     return Markup(re.sub(r"(?<=[A-Za-z0-9]{2})(?=[A-Z][a-z])|(?<=[_+:/])(?=[^\s_+:/])", "<wbr>", str(escape(text))))
 
 
-def _read(name: str) -> "Markup":
-    from markupsafe import Markup
-
+def _read(name: str) -> Markup:
     return Markup(files("touchstone.report").joinpath("templates", name).read_text(encoding="utf-8").strip())
 
 

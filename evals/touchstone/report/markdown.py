@@ -4,10 +4,10 @@ import html
 import re
 from collections.abc import Iterable, Sequence
 
-from touchstone.formatting import points, shorten, signed_points
+from touchstone.formatting import shorten
 from touchstone.records.runs import Record, Run, SuiteVerdict
 from touchstone.report.formats import ReportFormat
-from touchstone.report.summary import closing, summarize, verdict_word, why, worst_first
+from touchstone.report.summary import closing, numbers, summarize, verdict_word, why, worst_first
 from touchstone.report.text import render_suite
 
 # GitHub cuts comments and check texts above 65 536; a summary of this size can be any of them.
@@ -65,7 +65,7 @@ def _suites(suites: Iterable[SuiteVerdict]) -> str:
 
 
 def _look(look: Sequence[Record]) -> str:
-    rows = [_row((verdict_word(r), r.case, _limited(r), _signed(r), shorten(why(r), LONGEST))) for r in look]
+    rows = [_row((verdict_word(r), r.case, _limited(r), numbers(r)[2], shorten(why(r), LONGEST))) for r in look]
     head = [_row(("verdict", "case", "metric", "Δ", "why")), _raw(("---", "---", "---", "--:", "---"))]
     return "\n".join([*head, _fit(rows, LOOK, "cases")])
 
@@ -77,10 +77,7 @@ def _commands(commands: Sequence[str]) -> str:
 
 
 def _folded(records: Sequence[Record], room: int) -> str:
-    rows = [
-        _row((r.case, _limited(r), _points(r.score), _points(r.baseline), _signed(r), r.n or "", verdict_word(r)))
-        for r in records
-    ]
+    rows = [_row((r.case, _limited(r), *numbers(r), verdict_word(r))) for r in records]
     head = f"<details><summary>{'The case' if len(rows) == 1 else f'All {len(rows)} cases'}</summary>"
     return "\n".join([head, "", _row(HEADER), _raw(ALIGNED), _fit(rows, room, "cases"), "", "</details>"])
 
@@ -107,11 +104,3 @@ def _raw(cells: Iterable[str]) -> str:
 
 def _limited(record: Record) -> str:
     return record.metric if record.limit is None else f"{record.metric}, limit {record.limit}"
-
-
-def _points(score: float | None) -> str:
-    return "" if score is None else points(score)
-
-
-def _signed(record: Record) -> str:
-    return "" if record.delta is None else signed_points(record.delta)

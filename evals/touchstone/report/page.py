@@ -198,7 +198,10 @@ def _groups(cases: Sequence[Shot], suites: Sequence[SuiteVerdict]) -> list[Group
         score, baseline = (
             fmean(getattr(record, side) for record in compared) if compared else None for side in ("score", "baseline")
         )
-        delta = None if score is None or baseline is None else score - baseline
+        delta, chart = None, None
+        if score is not None and baseline is not None:
+            delta = score - baseline
+            chart = charts.dumbbell(baseline, score, f"{name}: {points(baseline)} → {points(score)}")
         interval = by_type.get((alias, name)) if not all(by_score(record) for record in compared) else None
         groups.append(
             Group(
@@ -208,16 +211,11 @@ def _groups(cases: Sequence[Shot], suites: Sequence[SuiteVerdict]) -> list[Group
                 score=score,
                 baseline=baseline,
                 delta=delta,
-                chart=None if score is None else _dumbbell(name, baseline, score),
+                chart=chart,
                 interval=None if interval is None else interval[1:],
             )
         )
     return sorted(groups, key=lambda group: (group.delta is None, group.delta or 0.0))
-
-
-def _dumbbell(name: str, baseline: float | None, score: float) -> Markup:
-    was = "" if baseline is None else f"{points(baseline)} → "
-    return charts.dumbbell(baseline, score, f"{name}: {was}{points(score)}")
 
 
 def _choices(cases: Sequence[Shot]) -> dict[str, list[str]]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from touchstone.formatting import points, signed_points
 from touchstone.records.outcomes import OutcomeWord
 from touchstone.records.runs import Record
 
@@ -47,6 +48,13 @@ def summarize(records: Sequence[Record]) -> Summary:
         devices=sorted({record.device for record in ordered if record.device}),
         reused=sum(record.reused for record in ordered),
     )
+
+
+def numbers(record: Record) -> tuple[str, str, str, str]:
+    """Return a case's score, baseline, difference and number of samples as cells of a table, empty for none."""
+    score, baseline = ("" if one is None else points(one) for one in (record.score, record.baseline))
+    delta = "" if record.delta is None else signed_points(record.delta)
+    return score, baseline, delta, "" if record.n is None else str(record.n)
 
 
 def verdict_word(record: Record) -> str:

@@ -13,7 +13,7 @@ from touchstone.judging.overall import SUITE_MARGIN, difference_of
 from touchstone.judging.statistics import CONFIDENCE, detectable, over_tasks
 from touchstone.records.runs import Record, SuiteVerdict
 from touchstone.report.leaderboard import Board
-from touchstone.report.summary import Summary, closing, verdict_word, why
+from touchstone.report.summary import Summary, closing, numbers, verdict_word, why
 
 
 def draw(parts: Iterable[Table | Text], *, width: int, color: bool) -> list[str]:
@@ -137,10 +137,7 @@ def _cells(record: Record) -> list[str | Text]:
     return [
         Text(name),
         Text(record.metric),
-        "" if record.score is None else points(record.score),
-        "" if record.baseline is None else points(record.baseline),
-        "" if record.delta is None else signed_points(record.delta),
-        "" if record.n is None else str(record.n),
+        *numbers(record),
         Text(word, style=_style(record)),
     ]
 

@@ -26,19 +26,14 @@ BY_RULE: Mapping[tuple[str, str], str] = {
     ("regressed", "floor"): "The score is below the floor that the suite sets, whatever the baseline says.",
     ("regressed", "chance"): "The score is what guessing gets: pooling, prompts or weights are likelier to be wrong "
     "than the model to be worse.",
-    (
-        "regressed",
-        "threshold",
-    ): "Only the scores were compared, for want of samples on both sides: it lost more than the margin.",
+    ("regressed", "threshold"): "Only the scores were compared, for want of samples on both sides: it lost more than "
+    "the margin.",
     ("regressed", "paired"): "It lost at least the margin, and more than chance explains.",
     ("improved", "paired"): "It gained at least the margin, and more than chance explains.",
     ("drifted", "reproduce"): "The same model should repeat its score, and did not: other data, another library or "
     "another device are the first things to look at.",
-    (
-        "inconclusive",
-        "reproduce",
-    ): "The same model did not repeat its score, but other versions of the libraries may be "
-    "why: record the baseline again with these, or measure with those.",
+    ("inconclusive", "reproduce"): "The same model did not repeat its score, but other versions of the libraries may "
+    "be why: record the baseline again with these, or measure with those.",
 }
 DRAWS = "Judged by its score alone, as its {} draws are too few to test: it lost {} the margin."
 TOGETHER = "All together fail when a case is red, or when the mean lost {} or more and more than chance explains."

@@ -134,9 +134,9 @@ class Dispatcher:
             now: a clock, in seconds.
         """
         worker = self._workers[name]
-        names = [one for one, known in self._workers.items() if not known.closed]
         if worker.closed:
             return None
+        names = [one for one, known in self._workers.items() if not known.closed]
         states = [self._promised(self._workers[one], now) for one in names]
         job = choose(names.index(name), states, self.left, self._loading)
         if job is None:
@@ -199,8 +199,8 @@ def time_left(
     """
     total = sum(cost for cost, _ in (*done, *running)) + sum(waiting)
     factor = pace(done, total)
-    busy = [still_needed(cost * factor, spent) for cost, spent in running]
-    ends = [*busy, *[0.0] * (max(workers, 1) - len(busy))]
+    ends = [still_needed(cost * factor, spent) for cost, spent in running]
+    ends += [0.0] * (max(workers, 1) - len(running))
     heapq.heapify(ends)
     for seconds in sorted(waiting, reverse=True):
         heapq.heapreplace(ends, ends[0] + seconds * factor)
@@ -226,28 +226,21 @@ def simulate(
     """
     dispatcher = Dispatcher(jobs, loading)
     took: list[list[Job]] = [[] for _ in range(workers)]
-    queues: list[list[Job]] = [[] for _ in range(workers)]
-    loaded: list[str | None] = [None] * workers
     for number in range(workers):
         dispatcher.add_worker(number)
     events = [(0.0, number, False) for number in range(workers)]
     end = 0.0
     while events:
         now, number, ran = heapq.heappop(events)
+        worker = dispatcher._workers[number]
         if ran:
             end = max(end, now)
             dispatcher.finish(number, now)
-            queues[number].pop(0)
-        while len(queues[number]) < 2:
-            job = dispatcher.give(number, now)
-            if job is None:
-                break
-            queues[number].append(job)
-            took[number].append(job)
-        if queues[number]:
-            job = queues[number][0]
-            load = loading.get(job.model or "", 0.0) if job.model not in (None, loaded[number]) else 0.0
-            loaded[number] = job.model or loaded[number]
+        while len(worker.jobs) < 2 and (given := dispatcher.give(number, now)) is not None:
+            took[number].append(given)
+        if worker.jobs:
+            job = worker.jobs[0]
+            load = loading.get(job.model or "", 0.0) if job.model != worker.model else 0.0
             seconds = job.seconds if actual is None else actual[job.items]
             heapq.heappush(events, (now + load + seconds, number, True))
     return end, took

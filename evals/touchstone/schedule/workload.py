@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -42,14 +42,6 @@ class Workload:
     pairs: float = 0.0
     pair_characters: float = 0.0
 
-    def __add__(self, other: "Workload") -> "Workload":
-        return Workload(
-            texts=self.texts + other.texts,
-            characters=self.characters + other.characters,
-            pairs=self.pairs + other.pairs,
-            pair_characters=self.pair_characters + other.pair_characters,
-        )
-
 
 def statistics_folder() -> Path | None:
     """Return where mteb's descriptive statistics are, one file for each task; None where it is not installed."""
@@ -70,7 +62,8 @@ def find_workload(case: Case, statistics: Path | None) -> Workload | None:
     parts = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
     # The splits and subsets of an aggregate are its own, one number each; its parts have theirs.
     loads = [load for part in parts for load in _of_task(task, part, case.limit)]
-    return sum(loads, Workload()) if loads else None
+    sums = {field.name: sum(getattr(load, field.name) for load in loads) for field in fields(Workload)}
+    return Workload(**sums) if loads else None
 
 
 def _of_task(task: TaskInfo, statistics: Mapping[str, Any], limit: int | None) -> Iterator[Workload]:

@@ -78,9 +78,8 @@ class FolderLayout:
     attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def chance_of_nothing(metric: str, gold: Sequence[Sequence[Any]]) -> float | None:
+def chance_of_nothing(_metric: str, _gold: Sequence[Sequence[Any]]) -> float | None:
     """Return 0: a score that only ordering or agreeing better than at random can raise."""
-    del metric, gold
     return 0.0
 
 
@@ -98,9 +97,8 @@ def chance_of_labels(metric: str, gold: Sequence[Sequence[Any]]) -> float | None
     return fmean(levels) if levels else None
 
 
-def as_numbers(of: Predicted, *sides: Any, names: object) -> tuple[str | None, ...]:
+def as_numbers(_of: Predicted, *sides: Any, **_names: object) -> tuple[str | None, ...]:
     """Return gold and predicted numbers as text."""
-    del of, names
     return tuple(f"{float(np.mean(side)):.4g}" for side in sides)
 
 

@@ -41,9 +41,8 @@ def collect(of: Predicted) -> Columns:
     }
 
 
-def translations(of: Predicted, *places: Any, names: object) -> tuple[str | None, ...]:
+def translations(of: Predicted, *places: Any, **_names: object) -> tuple[str | None, ...]:
     """Return the sentences of the other language at some places, None where there is none."""
-    del names
     rows, _, right = _sides(of)
     column = rows[right]
     numbers = [int(place[0]) for place in places]

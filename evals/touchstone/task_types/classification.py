@@ -20,7 +20,7 @@ from touchstone.task_types.base import (
     read_columns,
     text_ids,
 )
-from touchstone.task_types.folders import read_labelled_texts
+from touchstone.task_types.folders import make_dataset, read_labelled_texts
 
 
 def collect(of: Predicted) -> Columns:
@@ -64,9 +64,8 @@ def name_labels(of: Predicted) -> dict[str, str]:
     return {str(label): str(name) for label, name in zip(rows[column][:], rows["label_text"][:], strict=True)}
 
 
-def most_frequent(of: Predicted, *sides: Any, names: Mapping[str, str]) -> tuple[str | None, ...]:
+def most_frequent(_of: Predicted, *sides: Any, names: Mapping[str, str]) -> tuple[str | None, ...]:
     """Return which label was given most often on each side, and how often."""
-    del of
     return tuple(_label(side, names) for side in sides)
 
 
@@ -77,20 +76,17 @@ def _label(predictions: Any, names: Mapping[str, str]) -> str:
     return f"{names.get(label, label)}{often}"
 
 
-def _load(task: Any, folder: Path) -> Any:
-    from datasets import Dataset, DatasetDict
-
-    del task
+def _load(_task: Any, folder: Path) -> Any:
     train, test = (read_labelled_texts(folder / f"{split}.jsonl") for split in ("train", "test"))
     known = {str(row["label"]) for row in train}
     for number, row in test.rows:
         if str(row["label"]) not in known:
             raise test.fail(number, f'label "{row["label"]}" is not in train.jsonl')
     numbers = {label: number for number, label in enumerate(sorted(known))}
-    return DatasetDict(
-        {
-            name: Dataset.from_list([{"text": r["text"], "label": numbers[str(r["label"])]} for r in rows])
-            for name, rows in (("train", train), ("test", test))
+    return make_dataset(
+        **{
+            split: [{"text": row["text"], "label": numbers[str(row["label"])]} for row in rows]
+            for split, rows in (("train", train), ("test", test))
         }
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from touchstone.metrics import clustering
 from touchstone.task_types.base import TOLERANCE_FITTED, Columns, FolderLayout, Predicted, TaskType
-from touchstone.task_types.folders import read_labelled_texts
+from touchstone.task_types.folders import make_dataset, read_labelled_texts
 
 
 def collect(of: Predicted) -> Columns:
@@ -38,19 +38,15 @@ def _legacy_clusters(labels: Sequence[Sequence[Any]], found: Sequence[Sequence[i
     return {"id": np.array([f"set {number:04}" for number in range(len(values))]), "value": np.array(values)}
 
 
-def chance(metric: str, gold: Sequence[Sequence[Any]]) -> float | None:
+def chance(metric: str, _gold: Sequence[Sequence[Any]]) -> float | None:
     """Return what guessing gets: nothing of a v-measure of many clusters."""
-    del gold
     return 0.0 if metric == "v_measure" else None
 
 
 def _load(task: Any, folder: Path) -> Any:
-    from datasets import Dataset, DatasetDict
-
     texts = list(read_labelled_texts(folder / "test.jsonl"))
     task.max_documents_per_cluster = len(texts)
-    rows = [{"sentences": text["text"], "labels": str(text["label"])} for text in texts]
-    return DatasetDict({"test": Dataset.from_list(rows)})
+    return make_dataset(test=[{"sentences": text["text"], "labels": str(text["label"])} for text in texts])
 
 
 CLUSTERING = TaskType(

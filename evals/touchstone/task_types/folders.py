@@ -1,7 +1,7 @@
 """Read a user's folder of JSON Lines; every wrong line is one sentence with its file and number."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, NotRequired, TypeVar
@@ -97,6 +97,13 @@ def read_retrieval(folder: Path, *, candidates: bool) -> RetrievalFolder:
             if query not in ranked:
                 raise SourceError(f'{folder / "top_ranked.jsonl"}: has no candidates for query "{query}"')
     return RetrievalFolder(corpus=corpus, queries=queries, judgements=judgements, candidates=ranked)
+
+
+def make_dataset(**splits: Iterable[Mapping[str, Any]]) -> Any:
+    """Return rows, by split, as mteb loads a data set without subsets."""
+    from datasets import Dataset, DatasetDict
+
+    return DatasetDict({name: Dataset.from_list([dict(row) for row in rows]) for name, rows in splits.items()})
 
 
 def read_labelled_pairs(path: Path) -> Lines[LabelledPair]:

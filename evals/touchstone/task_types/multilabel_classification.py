@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from touchstone.metrics import labels
 from touchstone.records.samples import Column
@@ -46,12 +45,8 @@ def macro_f1(gold: Column, found: Column, counts: Any = None) -> Any:
     """Return the macro F1 over the labels that occur in the gold sets, as scikit-learn's binarizer has them."""
     sets = [set(text.split()) for text in gold], [set(text.split()) for text in found]
     names = sorted(set().union(*sets[0]))
-    tables = [_binarize(members, names) for members in sets]
+    tables = [np.array([[name in members for name in names] for members in side], dtype=np.int64) for side in sets]
     return labels.multilabel_f1(tables[0], tables[1], counts, average="macro")
-
-
-def _binarize(sets: list[set[str]], names: list[str]) -> NDArray[np.int64]:
-    return np.array([[name in members for name in names] for members in sets], dtype=np.int64)
 
 
 MULTILABEL_CLASSIFICATION = TaskType(

@@ -18,7 +18,7 @@ from touchstone.task_types.base import (
     read_columns,
     text_ids,
 )
-from touchstone.task_types.folders import read_labelled_pairs
+from touchstone.task_types.folders import make_dataset, read_labelled_pairs
 
 # mteb's names of what it predicts for a pair, and whether larger means more alike.
 PREDICTIONS = (
@@ -68,15 +68,13 @@ def told_apart(gold: Any, prediction: Any) -> Column:
     return values
 
 
-def _load(task: Any, folder: Path) -> Any:
-    from datasets import Dataset, DatasetDict
-
-    del task
-    rows = [
-        {"sentence1": pair["sentence1"], "sentence2": pair["sentence2"], "labels": pair["label"]}
-        for pair in read_labelled_pairs(folder / "test.jsonl")
-    ]
-    return DatasetDict({"test": Dataset.from_list(rows)})
+def _load(_task: Any, folder: Path) -> Any:
+    return make_dataset(
+        test=[
+            {"sentence1": pair["sentence1"], "sentence2": pair["sentence2"], "labels": pair["label"]}
+            for pair in read_labelled_pairs(folder / "test.jsonl")
+        ]
+    )
 
 
 PAIR_CLASSIFICATION = TaskType(

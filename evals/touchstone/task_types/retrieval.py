@@ -35,7 +35,7 @@ def collect(of: Predicted) -> Columns:
     if isinstance(of.found, Ranking):
         return _make_from_arrays(of, of.found)
     task = of.task
-    data = task.dataset[of.subset][of.split]
+    data = of.rows()
     judged = {query: data["relevant_docs"][query] for query in of.found if query in data["relevant_docs"]}
     results = {query: _allowed(query, of.found[query], task) for query in judged}
     name = of.metric.removeprefix("max_over_subqueries_")
@@ -51,7 +51,7 @@ def collect(of: Predicted) -> Columns:
 def _make_from_arrays(of: Predicted, found: Ranking) -> Columns:
     """Return the same of a search in arrays, whose documents are best first."""
     task = of.task
-    gold = task.dataset[of.subset][of.split]["relevant_docs"]
+    gold = of.rows()["relevant_docs"]
     at = metric_at(of.metric)
     blocks = judge(found, gold, max(TOP, at[1] if at else 0), itself=not task.ignore_identical_ids)
     top: list[list[str]] = []
@@ -93,7 +93,7 @@ def _over_subqueries(
 
 def read_documents(of: Predicted, ids: Collection[str], relevant: Collection[str]) -> dict[str, str]:
     """Return the texts of documents, titles first; cut to `LONGEST_DOCUMENT`, the relevant ones less."""
-    corpus = of.task.dataset[of.subset][of.split]["corpus"]
+    corpus = of.rows()["corpus"]
     rows = rows_of(corpus["id"], set(ids))
     titles = corpus["title"] if "title" in corpus.column_names else None
     texts = {}
@@ -106,14 +106,14 @@ def read_documents(of: Predicted, ids: Collection[str], relevant: Collection[str
 
 def read_relevant(of: Predicted, query: str) -> frozenset[str]:
     """Return the documents that are relevant for a query."""
-    judged = of.task.dataset[of.subset][of.split]["relevant_docs"]
+    judged = of.rows()["relevant_docs"]
     found = [judged[name] for name in _named(judged, query)]
     return frozenset(document for documents in found for document, grade in documents.items() if grade > 0)
 
 
 def read_queries(of: Predicted, wanted: set[str]) -> Texts:
     """Return the texts of some queries, by id and then by role."""
-    queries = of.task.dataset[of.subset][of.split]["queries"]
+    queries = of.rows()["queries"]
     ids = queries["id"][:]
     names = {name: id_ for id_ in wanted for name in _named(ids, id_)[:1]}
     texts = queries["text"]

@@ -18,7 +18,7 @@ from touchstone.task_types.base import (
     read_columns,
     text_ids,
 )
-from touchstone.task_types.folders import read_scored_pairs
+from touchstone.task_types.folders import make_dataset, read_scored_pairs
 
 
 def collect(of: Predicted) -> Columns:
@@ -37,24 +37,18 @@ def rank_agreement(gold: Any, prediction: Any) -> Column:
 
     Spearman's correlation falls with the sum of the squares of these distances.
     """
+    from scipy.stats import rankdata
+
     largest = max(len(gold) - 1, 1)
-    return np.asarray(1 - np.abs(_ranks(gold) - _ranks(prediction.mean(axis=1))) / largest, dtype=np.float64)
-
-
-def _ranks(column: Any) -> Column:
-    _, place, counts = np.unique(column, return_inverse=True, return_counts=True)
-    ends = np.cumsum(counts)
-    return np.asarray((ends - (counts - 1) / 2)[place], dtype=np.float64)
+    return np.asarray(1 - np.abs(rankdata(gold) - rankdata(prediction.mean(axis=1))) / largest, dtype=np.float64)
 
 
 def _load(task: Any, folder: Path) -> Any:
-    from datasets import Dataset, DatasetDict
-
     pairs = list(read_scored_pairs(folder / "test.jsonl"))
     scores = [pair["score"] for pair in pairs]
     # mteb scales the scores to [0, 1] by these; correlations do not depend on it.
     task.min_score, task.max_score = min(scores), max(scores)
-    return DatasetDict({"test": Dataset.from_list([dict(pair) for pair in pairs])})
+    return make_dataset(test=pairs)
 
 
 RANK_AGREEMENT = SampleValue(words="agreement of its rank with the gold rank", of=rank_agreement)

@@ -126,7 +126,7 @@ def _in_languages(
         subsets = tuple(
             name
             for name in info.subsets
-            if any(code.partition("-")[0] in languages for code in _codes(task.spoken, name))
+            if any(code.partition("-")[0] in languages for code in task.spoken.get(name, "").split())
         )
         if subsets:
             kept.append(replace(info, subsets=subsets, languages=_union(task.spoken, subsets)))
@@ -161,10 +161,6 @@ def _keep(info: TaskInfo, what: str, values: tuple[str, ...]) -> TaskInfo:
 
 def _union(spoken: Mapping[str, str], subsets: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({code for said in {spoken.get(name, "") for name in subsets} for code in said.split()}))
-
-
-def _codes(spoken: Mapping[str, str], subset: str) -> list[str]:
-    return spoken.get(subset, "").split()
 
 
 def describe(task: Definition, benchmarks: Sequence[str]) -> TaskInfo:

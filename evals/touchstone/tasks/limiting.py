@@ -55,8 +55,8 @@ def _limit_retrieval(data: dict[str, Any], limit: int) -> dict[str, Any]:
         kept |= set(_first(others, DISTRACTORS_PER_QUERY * limit))
     return {
         **data,
-        "queries": _select(data["queries"], "id", queries),
-        "corpus": _select(data["corpus"], "id", kept),
+        "queries": _select(data["queries"], data["queries"]["id"], queries),
+        "corpus": _select(data["corpus"], data["corpus"]["id"], kept),
         "relevant_docs": {query: judged[query] for query in judged if query in queries},
         "top_ranked": ranked,
     }
@@ -66,20 +66,16 @@ def _limit_rows(rows: Any, info: TaskInfo, limit: int) -> Any:
     if "gold" in rows.column_names:
         raise ConfigError(f"--limit {limit}: the rows of {info.name} point at each other and cannot be left out")
     if len(rows) == 1 and all(isinstance(value, list) for value in rows[0].values()):
-        return _limit_columns(rows, limit)  # older pair data sets hold a whole split in one row
+        from datasets import Dataset
+
+        kept = _sample(Dataset.from_dict(rows[0]), limit)  # older pair data sets hold a whole split in one row
+        return Dataset.from_list([{column: kept[column][:] for column in kept.column_names}])
+    return _sample(rows, limit)
+
+
+def _sample(rows: Any, limit: int) -> Any:
     names = _row_names(rows)
-    chosen = set(_first(names, limit))
-    return rows.select([index for index, name in enumerate(names) if name in chosen])
-
-
-def _limit_columns(rows: Any, limit: int) -> Any:
-    from datasets import Dataset
-
-    pairs = Dataset.from_dict(rows[0])
-    names = _row_names(pairs)
-    chosen = set(_first(names, limit))
-    kept = pairs.select([index for index, name in enumerate(names) if name in chosen])
-    return Dataset.from_list([{column: kept[column][:] for column in kept.column_names}])
+    return _select(rows, names, set(_first(names, limit)))
 
 
 def _row_names(rows: Iterable[Any]) -> list[str]:
@@ -98,5 +94,5 @@ def _first(names: Iterable[str], limit: int) -> list[str]:
     return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:limit]
 
 
-def _select(rows: Any, column: str, kept: set[str]) -> Any:
-    return rows.select([index for index, name in enumerate(rows[column]) if name in kept])
+def _select(rows: Any, names: Iterable[str], kept: set[str]) -> Any:
+    return rows.select([index for index, name in enumerate(names) if name in kept])

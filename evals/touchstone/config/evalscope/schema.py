@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from touchstone.config.base import check_counts
 from touchstone.files.literals import read_plain
 from touchstone.files.validation import Strict, WholeNumber, check
 
@@ -51,8 +52,7 @@ class ModelEntry(Strict):
                 raise ValueError(f"{name}: a configuration's models behind an API are not run; name a local model")
         if not self.model_name_or_path:
             raise ValueError("needs model_name_or_path: a folder, a name in models.toml or a hub id")
-        if self.max_seq_length is not None and self.max_seq_length < 1:
-            raise ValueError(f"max_seq_length = {self.max_seq_length}: must be 1 or more")
+        check_counts(self, "max_seq_length")
         if self.is_cross_encoder and self.pooling_mode is not None:
             raise ValueError(f'pooling_mode = "{self.pooling_mode}": a cross-encoder has no pooling')
 
@@ -88,7 +88,9 @@ class EvalEntry(Strict):
         if self.output_folder == "":
             raise ValueError('output_folder = ""; expected a folder')
         self._check_names()
-        self._check_numbers()
+        if self.verbosity is not None and not 0 <= self.verbosity <= 3:
+            raise ValueError(f"verbosity = {self.verbosity}; expected 0, 1, 2 or 3")
+        check_counts(self, "limits", "top_k")
 
     def _check_names(self) -> None:
         for name in self.names:
@@ -98,14 +100,6 @@ class EvalEntry(Strict):
             if "-" in language:
                 code = language.partition("-")[0]
                 raise ValueError(f'languages: "{language}": scripts are not told apart here; write "{code}"')
-
-    def _check_numbers(self) -> None:
-        if self.verbosity is not None and not 0 <= self.verbosity <= 3:
-            raise ValueError(f"verbosity = {self.verbosity}; expected 0, 1, 2 or 3")
-        for name in ("limits", "top_k"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} = {value}: must be 1 or more")
 
     @property
     def names(self) -> tuple[str, ...]:

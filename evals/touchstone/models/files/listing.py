@@ -55,12 +55,7 @@ class ModelFiles:
 
     def has(self, name: str) -> bool:
         """Return whether there is such a file."""
-        return PurePosixPath(name).name in self.names(parent_of(name))
-
-
-def parent_of(name: str) -> str:
-    """Return the folder of a file inside a model, ``""`` for its root."""
-    return "" if "/" not in name else name.rpartition("/")[0]
+        return PurePosixPath(name).name in self.names(name.rpartition("/")[0])
 
 
 def in_folder(folder: Path) -> ModelFiles:
@@ -79,12 +74,12 @@ def in_folder(folder: Path) -> ModelFiles:
 
 def on_hub(snapshot: Snapshot) -> ModelFiles:
     """Return the files of a model on the hub; each is brought when it is looked for."""
-    inside = [(parent_of(name), name.rpartition("/")[2]) for name in snapshot.listed]
+    inside = [name.rpartition("/") for name in snapshot.listed]
     return ModelFiles(
         place=snapshot.repository,
         find=snapshot.bring,
         expect=snapshot.expect,
-        names=lambda folder: sorted(name for parent, name in inside if parent == folder),
+        names=lambda folder: sorted(name for parent, _, name in inside if parent == folder),
     )
 
 

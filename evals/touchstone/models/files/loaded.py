@@ -22,15 +22,8 @@ SETTINGS = tuple(
 )
 # The settings that a module of a class has, and whether it has weights; all others are taken for transformers.
 MODULES: Mapping[str, tuple[tuple[str, ...], bool]] = {
-    "Pooling": (("config.json",), False),
-    "Normalize": (("config.json",), False),
-    "Dropout": (("config.json",), False),
-    "WordWeights": (("config.json",), False),
-    "BoW": (("config.json",), False),
-    "LogitScore": (("config.json",), False),
-    "Dense": (("config.json",), True),
-    "LayerNorm": (("config.json",), True),
-    "WeightedLayerPooling": (("config.json",), True),
+    **dict.fromkeys(("Pooling", "Normalize", "Dropout", "WordWeights", "BoW", "LogitScore"), (("config.json",), False)),
+    **dict.fromkeys(("Dense", "LayerNorm", "WeightedLayerPooling"), (("config.json",), True)),
     "LSTM": (("lstm_config.json",), True),
     "CNN": (("cnn_config.json",), True),
     "StaticEmbedding": (("tokenizer.json",), True),
