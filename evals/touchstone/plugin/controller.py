@@ -161,7 +161,9 @@ class Controller:
         elif report.failed and lost:
             said = str(report.longrepr).strip().splitlines()[0]
             worker = getattr(getattr(report, "node", None), "gateway", None)
-            self.add_crash(report.nodeid, self._ended.get(getattr(worker, "id", ""), said))
+            error = self._ended.get(getattr(worker, "id", ""), said)
+            report.longrepr = f"{case or report.nodeid}: {error}"
+            self.add_crash(report.nodeid, error)
         if case is not None:
             self.session.write_so_far()
 
@@ -200,6 +202,11 @@ class Controller:
             session.exitstatus = self.finished.exit_code
         if self._terminated is not None and self._terminated.seen:
             session.exitstatus = STOPPED
+
+    def pytest_unconfigure(self) -> None:
+        """Leave SIGTERM as it was."""
+        if self._terminated is not None:
+            self._terminated.uninstall()
 
     def finish(self) -> None:
         """Write everything."""

@@ -30,6 +30,12 @@ class Terminated:
             if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
                 signal.signal(signal.SIGTERM, self._end)
 
+    def uninstall(self) -> None:
+        """Listen no more."""
+        with suppress(ValueError):
+            if signal.getsignal(signal.SIGTERM) == self._end:
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
     def _end(self, *_: object) -> None:
         self.seen = True
         self._session.shouldstop = "terminated"  # a library may swallow what is raised

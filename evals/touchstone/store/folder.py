@@ -75,7 +75,6 @@ class Store:
         self._forgotten: set[str] = set()
         self._marks: dict[str, Path] = {}
         self._asked_again: set[str] = set()
-        self._own = Path(tempfile.gettempdir()) / f"touchstone-{run or uuid.uuid4().hex}"
         self._in_use: ExitStack | None = None
         self.trouble: str | None = None
 
@@ -85,7 +84,8 @@ class Store:
         Raises:
             ConfigError: it cannot be made, or read.
         """
-        if self._made == self.folder and self._in_use is None:
+        self._made  # noqa: B018
+        if self._in_use is None:
             self._in_use = ExitStack()
             self._in_use.enter_context(locked(self.folder / MARKER, shared=True))
 
@@ -94,6 +94,15 @@ class Store:
         if self._in_use is not None:
             self._in_use.close()
         shutil.rmtree(self._own, ignore_errors=True)
+
+    @cached_property
+    def _own(self) -> Path:
+        """What stands in for the folder where nothing can be written there, for all processes of this run."""
+        try:
+            folder = tempfile.gettempdir()
+        except OSError:  # all disks are full
+            folder = os.devnull
+        return Path(folder) / f"touchstone-{self._run or uuid.uuid4().hex}"
 
     @cached_property
     def _made(self) -> Path:
@@ -113,7 +122,8 @@ class Store:
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
             self.note_trouble(error)
-            self._own.mkdir(mode=0o700, exist_ok=True)
+            with suppress(OSError):
+                self._own.mkdir(mode=0o700, exist_ok=True)
             return self._own
         return self.folder
 
