@@ -113,6 +113,30 @@ def test_a_server_that_asks_for_more_than_patience_is_not_waited_for(hub: Hub, t
         assert time.monotonic() - began < 2
 
 
+@pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
+@pytest.mark.parametrize("part", ["/api/", LARGE, SMALL])
+def test_headers_that_drip_are_cut(
+    hub: Hub, begin: bytes, part: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(asking, "HEADERS", 0.5)
+
+    def drip(handler: Handler) -> None:
+        handler.wfile.write(begin)
+        for _ in range(100):
+            time.sleep(0.05)
+            handler.wfile.write(begin or b"x")  # a header without an end, or endless answers before the answer
+        handler.close_connection = True
+
+    hub.fault = first(1, drip, part)
+    began = time.monotonic()
+    snapshot = opened(tmp_path)
+    for name, content in FILES.items():
+        path = snapshot.bring(name)
+        assert path is not None
+        assert path.read_bytes() == content
+    assert time.monotonic() - began < 4
+
+
 def test_a_body_that_drips_is_cut(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(asking, "OVER", 0.3)
     monkeypatch.setattr(asking, "BYTES_A_SECOND", 10_000)

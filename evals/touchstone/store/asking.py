@@ -6,12 +6,15 @@ pass is an error at once, and all waiting is in one place, within the patience o
 
 import logging
 import re
+import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
+from weakref import WeakSet
 
 from touchstone.errors import first_line
 from touchstone.formatting import render_duration, render_size
@@ -22,6 +25,8 @@ T = TypeVar("T")
 EVERY, FRESH = 0.25, 45.0
 # A body that comes more slowly than this over so many seconds is as good as cut.
 BYTES_A_SECOND, OVER = 1000, 30.0
+# Seconds in which the headers of an answer must be here, all of them.
+HEADERS = 60.0
 # The client's own pieces are of 10 MB: of a connection that is cut, all of the last one would be lost.
 PIECE = 1 << 18
 # How the client says that it has got another number of bytes than it was told.
@@ -102,12 +107,18 @@ class Asking:
             if request.method == "HEAD" and request.url in asked:
                 raise PassingError("no connection, or no answer in time")
             asked.add(request.url)
+            limit.begin(request)
 
+        def look(response: Any) -> None:
+            limit.end()
+            _look(response)
+
+        limit = _HeadersInTime()
         client, logger = huggingface_hub.get_session(), logging.getLogger("huggingface_hub")
         hooks, level = client.event_hooks, logger.level
         piece, xet = constants.DOWNLOAD_CHUNK_SIZE, constants.HF_HUB_DISABLE_XET
         client.event_hooks = {
-            "request": [*hooks.get("request", ()), count], "response": [*hooks.get("response", ()), _look]
+            "request": [*hooks.get("request", ()), count], "response": [*hooks.get("response", ()), look]
         }  # fmt: skip
         constants.DOWNLOAD_CHUNK_SIZE = PIECE
         constants.HF_HUB_DISABLE_XET = True  # it has a client of its own, which waits for ever and tells nobody
@@ -115,6 +126,7 @@ class Asking:
         try:
             yield
         finally:
+            limit.end()
             client.event_hooks, constants.DOWNLOAD_CHUNK_SIZE, constants.HF_HUB_DISABLE_XET = hooks, piece, xet
             logger.setLevel(level)
 
@@ -159,6 +171,37 @@ class Asking:
             with suppress(OSError):
                 self._news.parent.mkdir(parents=True, exist_ok=True)
                 self._news.write_text(text, encoding="utf-8")
+
+
+class _HeadersInTime:
+    """Cuts a connection whose status line and headers take too long: the client's own limit is for each receiving."""
+
+    _sockets: ClassVar[WeakSet[socket.socket]] = WeakSet()  # of connections that stay open too
+
+    def __init__(self) -> None:
+        self._timer: threading.Timer | None = None
+
+    def begin(self, request: Any) -> None:
+        """Note that a request is about to be sent."""
+        self.end()
+        request.extensions["trace"] = self._note
+        self._timer = threading.Timer(HEADERS, self._cut)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def end(self) -> None:
+        """Note that the headers are here, or that nobody waits for them any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _note(self, event: str, said: Any) -> None:
+        if event in ("connection.connect_tcp.complete", "connection.start_tls.complete"):
+            self._sockets.add(said["return_value"].get_extra_info("socket"))
+
+    def _cut(self) -> None:
+        for one in list(self._sockets):
+            with suppress(OSError):  # not the method of an SSLSocket, which stops to encrypt
+                socket.socket.shutdown(one, socket.SHUT_RDWR)
 
 
 def read_news(folder: Path) -> str:
