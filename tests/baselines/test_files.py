@@ -1,4 +1,6 @@
+import hashlib
 import json
+import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
@@ -25,6 +27,7 @@ from tests.builders import (
 from tests.builders import make_baseline as make_entry
 from touchstone.baselines.files import Baselines, load_baseline_file, make_baseline, render_baseline_file
 from touchstone.errors import BaselineError
+from touchstone.files.writing import write_atomically
 from touchstone.judging.gate import judge
 from touchstone.records.baselines import Baseline, BaselineFile
 from touchstone.records.outcomes import Measurement, Settings
@@ -357,3 +360,70 @@ def test_a_refused_write_leaves_the_samples_of_the_old_entry_alone(tmp_path: Pat
     with pytest.raises(BaselineError, match="was imported for"):
         Baselines(own, tmp_path).write([with_samples(b"new", "new")], ENV, store)
     assert kept.read_bytes() == b"old"
+
+
+def test_two_that_read_before_either_wrote_both_count(tmp_path: Path, own: Path) -> None:
+    first, second = Baselines(own, tmp_path), Baselines(own, tmp_path)
+    for one in (first, second):
+        assert one.find("minilm", "STS16") is None  # and so it knows the file as it was
+    first.write([measured("STS16")], ENV, STORE)
+    second.write([measured("STS13")], ENV, STORE)
+    assert set(load_baseline_file(own / "minilm.json").tasks) == {"STS16", "STS13"}
+
+
+def test_whoever_writes_waits_for_another_who_does(tmp_path: Path, own: Path) -> None:
+    baselines, other = Baselines(own, tmp_path), Baselines(own, tmp_path)
+    with baselines.writing():
+        writer = threading.Thread(target=lambda: other.write([measured("STS13")], ENV, STORE))
+        writer.start()
+        writer.join(0.3)
+        assert writer.is_alive()
+        assert not list(own.iterdir())
+    writer.join()
+    assert (own / "minilm.json").is_file()
+
+
+def test_samples_are_named_by_content_and_the_old_ones_go_last(tmp_path: Path, own: Path) -> None:
+    store, baselines, folder = Store(tmp_path / "store"), Baselines(own, tmp_path), own / "samples" / "minilm"
+
+    def write(content: bytes) -> str:
+        file = store.write_samples("0123456789ab", "STS16", content)
+        baselines.write([replace(measured("STS16"), samples=file)], ENV, store)
+        (path,) = folder.iterdir()
+        assert path.read_bytes() == content
+        return path.name
+
+    old, new = write(b"old"), write(b"new")
+    assert old != new
+    assert new == f"STS16.{hashlib.sha256(b'new').hexdigest()[:12]}.parquet"
+
+
+@pytest.mark.parametrize("at", ["samples", "JSON"])
+def test_a_kill_while_baselines_are_written_leaves_nothing_that_stays(
+    at: str, tmp_path: Path, own: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, baselines = Store(tmp_path / "store"), Baselines(own, tmp_path)
+    record = replace(measured("STS16"), samples=store.write_samples("0123456789ab", "STS16", b"samples"))
+    real = write_atomically
+
+    def killed(path: Path, content: Any, staging: Path | None) -> None:
+        assert staging == store.folder, "what is half written is not in the committed folder"
+        if at == "samples" or path.suffix == ".json":
+            raise KeyboardInterrupt
+        real(path, content, staging)
+
+    monkeypatch.setattr(touchstone.baselines.files, "write_atomically", killed)
+    with pytest.raises(KeyboardInterrupt):
+        baselines.write([record], ENV, store)
+    assert not (own / "minilm.json").exists(), "it would name samples that are not there"
+    assert len(list(own.rglob("*.parquet"))) == (at == "JSON")
+    monkeypatch.undo()
+    other = replace(measured("STS16"), samples=store.write_samples("0123456789ab", "STS16", b"other"))
+    Baselines(own, tmp_path).write([other], ENV, store)
+    assert [path.read_bytes() for path in own.rglob("*.parquet")] == [b"other"]
+
+
+def test_baselines_that_cannot_be_written_are_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(BaselineError, match=r"file/own: cannot be written: Not a directory$"):
+        Baselines(tmp_path / "file" / "own", tmp_path).write([measured("STS16")], ENV, STORE)

@@ -84,7 +84,7 @@ def kill(project: Project, truth: Truth, chosen: random.Random, who: str = "main
 
 def stop(project: Project, truth: Truth, chosen: random.Random, name: str = "SIGTERM", workers: int = 0) -> list[str]:
     """Send a signal that asks to end; SIGINT2 stands for SIGINT twice."""
-    code = 143 if name == "SIGTERM" else 2
+    code = {"SIGTERM": (143,), "SIGINT": (2,)}.get(name, (2, -signal.SIGINT))  # the second may end Python itself
     more = ("-n", str(workers)) if workers else ()
     process = project.start(*more)
     while process.poll() is None and not list((project.folder / STORE / "runs").glob("*.json")):
@@ -94,7 +94,7 @@ def stop(project: Project, truth: Truth, chosen: random.Random, name: str = "SIG
         process.send_signal(getattr(signal, name.rstrip("2")))
         time.sleep(chosen.uniform(0, 0.5))
     ended = project.wait(process, timeout=60)
-    found = check_reported(ended, project, truth, codes=(code, 0) if ended.code == 0 else (code,))
+    found = check_reported(ended, project, truth, codes=(*code, 0) if ended.code == 0 else code)
     if name == "SIGINT2":  # pytest's own words on the second are its own
         found = [line for line in found if not line.startswith("traceback")]
     return found + check_left_alone(project, truth, *more)

@@ -226,6 +226,28 @@ def test_samples_that_were_tampered_with_are_an_error_and_not_a_verdict(project:
     assert "is not the file recorded with minilm.json" in found["minilm:SmokeSTS"]["error"]
 
 
+@pytest.mark.parametrize(("mode", "passed"), [("off", True), ("update", False), ("record", False), ("check", False)])
+def test_a_damaged_baseline_is_an_error_but_where_none_is_read(
+    project: pytest.Pytester, mode: str, *, passed: bool
+) -> None:
+    (project.path / "baselines").mkdir()
+    (project.path / "baselines" / "minilm.json").write_text("{")
+    result = run(project, "--task", "SmokeSTS", "--baseline", mode, "--report", "run.json")
+    result.assert_outcomes(passed=int(passed), errors=int(not passed))
+    error = records(project.path / "run.json")["minilm:SmokeSTS"]["error"]
+    assert passed or "minilm.json: not JSON" in error
+    assert "review and commit" not in result.stdout.str()
+    assert (project.path / "baselines" / "minilm.json").read_text() == "{"
+
+
+def test_a_suite_of_which_no_case_is_left_says_why(project: pytest.Pytester) -> None:
+    save_tiny_cross_encoder(project.path / "cross")
+    (project.path / "models.toml").write_text('[cross]\nkind = "cross-encoder"\npath = "cross"\n')
+    result = run(project, "--models", "models.toml", "--model", "cross", "--task", "SmokeSTS")
+    assert result.ret == 4
+    result.stderr.fnmatch_lines(["ERROR: suite smoke: no case is left to run: 1 left out: *"])
+
+
 def test_update_passes_and_writes_what_was_measured_and_nothing_else(project: pytest.Pytester) -> None:
     folder = project.path / "baselines"
     folder.mkdir()
