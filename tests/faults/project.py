@@ -117,8 +117,9 @@ class Project:
         return said
 
     def stored(self) -> list[dict[str, Any]]:
-        """Return the run records of the store, oldest first."""
-        return [json.loads(path.read_bytes()) for path in sorted((self.folder / ".touchstone/runs").glob("*.json"))]
+        """Return the newest run record of the store, in a list; older ones may be damaged."""
+        files = [path for path in sorted((self.folder / ".touchstone/runs").glob("*.json")) if path.is_file()]
+        return [json.loads(path.read_bytes()) for path in files[-1:]]
 
     def forget_report(self) -> None:
         """Remove the report of the last run."""

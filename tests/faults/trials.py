@@ -56,7 +56,7 @@ def check_reported(ended: Ended, project: Project, truth: Truth, *, codes: tuple
     found = [] if ended.code in codes else [f"exit code {ended.code}: {ended.said[-1500:]}"]
     found += [f"traceback: {ended.said[-1500:]}"] if ended.traceback else []
     cases = [name for name in truth if not name.startswith("suite ")]
-    for run in (project.report() if (project.folder / "run.json").is_file() else None, *project.stored()[-1:]):
+    for run in (project.report() if (project.folder / "run.json").is_file() else None, *project.stored()):
         if run is None:
             found.append(f"no report: {ended.said[-1500:]}")
         else:
@@ -74,7 +74,7 @@ def kill(project: Project, truth: Truth, chosen: random.Random, who: str = "main
         project.forget_report()
         ended = project.run(*more, FAULT=moment(who, chosen, "SIGKILL"))
         if ended.code == -signal.SIGKILL:
-            run = project.stored()[-1:]
+            run = project.stored()
             found += [f"unreported: {case}" for one in run for case in unreported(one, cases)]
             found += [line for one in run for line in wrong_numbers(one, truth)]
         elif (project.folder / "struck").is_file():  # a worker, which another one replaced
