@@ -148,7 +148,7 @@ CORRUPTIONS: tuple[Callable[[Path, random.Random], None], ...] = (
 )  # fmt: skip
 
 
-def corrupt(project: Project, truth: Truth, chosen: random.Random, *, files: int = 3) -> list[str]:
+def corrupt(project: Project, truth: Truth, chosen: random.Random, *, files: int = 5) -> list[str]:
     """Damage files of a store that is whole, run, and repair; of each folder of the store as often."""
     what = []
     for _ in range(files):
