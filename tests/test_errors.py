@@ -1,6 +1,8 @@
+import errno
+
 import pytest
 
-from touchstone.errors import first_line, suggest
+from touchstone.errors import SourceError, find_no_memory, find_no_space, first_line, suggest
 
 TWELVE = [f"name{letter}" for letter in "abcdefghijkl"]
 
@@ -40,3 +42,36 @@ def test_several_near_names_bring_the_nearest() -> None:
 )
 def test_a_foreign_error_becomes_one_line_with_its_type(error: Exception, text: str) -> None:
     assert first_line(error) == text
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"), True),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), True),
+        (RuntimeError("shapes differ"), False),
+        (ValueError("can't allocate memory"), False),
+        (OSError(errno.ENOENT, "no such file"), False),
+    ],
+)
+def test_no_memory_is_found_in_what_an_error_came_from(error: Exception, *, found: bool) -> None:
+    outside = SourceError("a data set")
+    outside.__cause__ = error
+    assert find_no_memory(outside) is (error if found else None)
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.EFBIG, "File too large"), True),
+        (OSError("Not enough disk space. Needed: 1 TB"), True),
+        (OSError(errno.EACCES, "Permission denied"), False),
+        (ValueError("columns differ"), False),
+    ],
+)
+def test_no_space_is_found_in_what_an_error_came_from(error: Exception, *, found: bool) -> None:
+    outside = ValueError("while it was handled")
+    outside.__context__ = error
+    assert find_no_space(outside) is (error if found else None)

@@ -1,7 +1,7 @@
 """The errors that are the user's to fix, each one sentence: what is wrong, where, and what would be right."""
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
 from touchstone.formatting import shorten
@@ -45,18 +45,34 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(names)}" if 0 < len(names) <= 12 else ""
 
 
-def find_no_memory(error: BaseException | None) -> BaseException | None:
+def find_no_memory(error: BaseException) -> BaseException | None:
     """Return what says that memory ran out, of an error and those that it came from; None where nothing does.
 
     Python and numpy have an error for it, torch one for a device; of the machine's memory it only speaks.
     """
+
+    def says_so(one: BaseException) -> bool:
+        of_system = isinstance(one, OSError) and one.errno == errno.ENOMEM
+        of_torch = type(one).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(one)
+        return isinstance(one, MemoryError) or of_system or (of_torch and isinstance(one, RuntimeError))
+
+    return next(filter(says_so, _chain(error)), None)
+
+
+def find_no_space(error: BaseException) -> BaseException | None:
+    """Return what says that a disk is full or takes no file so large; None where nothing does."""
+
+    def says_so(one: BaseException) -> bool:
+        full = one.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) if isinstance(one, OSError) else False
+        return full or "Not enough disk space" in str(one)  # as datasets says that looked before it wrote
+
+    return next(filter(says_so, _chain(error)), None)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
-        of_system = isinstance(error, OSError) and error.errno == errno.ENOMEM
-        of_torch = type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in str(error)
-        if isinstance(error, MemoryError) or of_system or (of_torch and isinstance(error, RuntimeError)):
-            return error
+        yield error
         error = error.__cause__ or error.__context__
-    return None
 
 
 def first_line(error: BaseException) -> str:

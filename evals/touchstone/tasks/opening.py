@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from touchstone.errors import SourceError, TouchstoneError, first_line
+from touchstone.errors import SourceError, TouchstoneError, find_no_space, first_line
 from touchstone.records.cases import Source, TaskInfo
 from touchstone.seams import eval_splits_of, local_datasets
 from touchstone.store.folder import Store
@@ -197,6 +197,9 @@ def _load(task: "AbsTask", source: Source, store: Store, check_unchanged: Callab
         what.drop()
         raise
     except Exception as error:  # every loader of mteb's and datasets' has errors of its own
+        if (full := find_no_space(error)) is not None:
+            where = f"{store.folder}; free some, or name another --store"
+            raise SourceError(f'"{name}" cannot be prepared, {first_line(full)}: in {where}') from error
         for snapshot, _, _ in what.brought:
             snapshot.forget()  # the list of files may be what was wrong
         where = "the hub gave" if source.kind == "hub" else f"{source} has"
