@@ -119,7 +119,10 @@ class Project:
     def stored(self) -> list[dict[str, Any]]:
         """Return the newest run record of the store, in a list; older ones may be damaged."""
         files = [path for path in sorted((self.folder / ".touchstone/runs").glob("*.json")) if path.is_file()]
-        return [json.loads(path.read_bytes()) for path in files[-1:]]
+        try:
+            return [json.loads(path.read_bytes()) for path in files[-1:]]
+        except ValueError:  # of an earlier run: this one wrote none
+            return [{"records": []}]
 
     def forget_report(self) -> None:
         """Remove the report of the last run."""

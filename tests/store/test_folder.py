@@ -12,7 +12,7 @@ import pytest
 from touchstone.encoding.keys import make_keys
 from touchstone.errors import ConfigError
 from touchstone.store.blobs import write_blob
-from touchstone.store.folder import OUTCOMES, RANKINGS, VERDICTS, Store
+from touchstone.store.folder import OUTCOMES, RANKINGS, VERDICTS, Store, is_store, make_marker
 from touchstone.store.hashes import KEY
 
 
@@ -217,7 +217,7 @@ def test_a_store_says_what_it_is_and_keeps_out_of_git(file: Path, tmp_path: Path
     assert not store.folder.exists(), "reading makes nothing"
     store.file_sha256(file)
     assert (store.folder / ".gitignore").read_text() == "*\n"
-    assert json.loads((store.folder / "store.json").read_text()) == {"touchstone store": 1}
+    assert json.loads((store.folder / "store.json").read_text()) == make_marker(1)
 
 
 def test_a_model_that_computes_otherwise_has_another_space(folder: Path) -> None:
@@ -238,12 +238,23 @@ def test_a_model_that_computes_otherwise_has_another_space(folder: Path) -> None
 
 def test_a_store_of_a_newer_version_is_one_sentence(folder: Path) -> None:
     folder.mkdir(exist_ok=True)
-    (folder / "store.json").write_text('{"touchstone store": 99}')
+    (folder / "store.json").write_text(json.dumps(make_marker(99)))
     with pytest.raises(ConfigError) as caught:
         Store(folder)
     assert str(caught.value) == f"{folder}: a newer touchstone made this store; run that one, or name another --store"
     (folder / "store.json").write_text("damaged")
     assert Store(folder).get(OUTCOMES, {"fingerprint": "x"}) is None
+
+
+def test_a_marker_with_one_wrong_byte_is_written_again(folder: Path) -> None:
+    marker = folder / "store.json"
+    Store(folder).make()
+    whole = marker.read_bytes()
+    for place in range(len(whole)):
+        for bit in range(8):
+            marker.write_bytes(whole[:place] + bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :])
+            Store(folder).make()
+            assert is_store(folder)
 
 
 def read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import uuid
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from functools import cached_property
@@ -117,7 +118,7 @@ class Store:
             if empty:  # among files of somebody else's it would keep these out of git
                 write_atomically(self.folder / IGNORE, "*\n")
             if not is_store(self.folder):
-                write_atomically(self.folder / MARKER, to_json({"touchstone store": FORMAT}))
+                write_atomically(self.folder / MARKER, to_json(make_marker(FORMAT)))
             if not os.access(self.folder, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         except OSError as error:
@@ -475,12 +476,18 @@ def is_store(folder: Path) -> bool:
     return _format_of(folder) is not None
 
 
+def make_marker(version: int) -> dict[str, int]:
+    """Return what a store's marker says; with a checksum, for one wrong bit is not a newer version."""
+    return {"touchstone store": version, "crc32": zlib.crc32(b"touchstone store %d" % version)}
+
+
 def _format_of(folder: Path) -> int | None:
     try:
-        said = json.loads((folder / MARKER).read_bytes())["touchstone store"]
+        said = json.loads((folder / MARKER).read_bytes())
+        version = said["touchstone store"]
+        return int(version) if said in ({"touchstone store": FORMAT}, make_marker(version)) else None
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None  # there is none yet, or it is damaged: it is written again
-    return said if isinstance(said, int) else None
 
 
 def _refuse_newer(folder: Path) -> None:
