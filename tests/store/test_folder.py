@@ -257,6 +257,14 @@ def test_a_marker_with_one_wrong_byte_is_written_again(folder: Path) -> None:
             assert is_store(folder)
 
 
+def test_a_folder_in_the_place_of_the_marker_is_put_aside(folder: Path) -> None:
+    (folder / "store.json" / "inside").mkdir(parents=True)
+    store = Store(folder)
+    store.make()
+    assert is_store(folder)
+    assert store.trouble is None
+
+
 def read_only(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the right to write to a folder away, from root too."""
     monkeypatch.setattr(os, "access", lambda path, mode: not (mode == os.W_OK and Path(path) == folder))

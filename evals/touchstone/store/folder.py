@@ -118,6 +118,7 @@ class Store:
             if empty:  # among files of somebody else's it would keep these out of git
                 write_atomically(self.folder / IGNORE, "*\n")
             if not is_store(self.folder):
+                move_aside(self.folder, Path(MARKER))
                 write_atomically(self.folder / MARKER, to_json(make_marker(FORMAT)))
             if not os.access(self.folder, os.W_OK):
                 raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
