@@ -197,7 +197,7 @@ def small_disk(folder: Path, kilobytes: int) -> Iterator[None]:
 def full_disk(project: Project, truth: Truth, chosen: random.Random) -> list[str]:
     """Run with a store on a disk that is too small for it, and again when it is full and all is known."""
     shutil.rmtree(project.folder / STORE, ignore_errors=True)
-    size = chosen.choice((8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096))
+    size = int(8 * 2 ** chosen.uniform(0, 10))
     with small_disk(project.folder / STORE, size):
         ended = project.run()
         found = check_reported(ended, project, truth, codes=(0, 1))
@@ -290,12 +290,13 @@ def two_updates(project: Project, truth: Truth, chosen: random.Random) -> list[s
 
 
 def together(project: Project, truth: Truth, chosen: random.Random) -> list[str]:
-    """Run the whole suite twice at once on one store, with one worker and with two."""
-    other = Project(project.folder)
-    first = project.start("--report", "one.json")
-    time.sleep(chosen.uniform(0, 5))
-    second = other.start("-n", "2", "--report", "two.json")
-    ended = [project.wait(first), other.wait(second)]
+    """Run the whole suite twice or four times at once on one store, alone and with two workers."""
+    several = [("--report", f"{number}.json", *(("-n", "2") * (number % 2))) for number in range(chosen.choice((2, 4)))]
+    processes = []
+    for more in several:
+        processes.append(project.start(*more))
+        time.sleep(chosen.uniform(0, 3))
+    ended = [project.wait(process) for process in processes]
     found = [one.said[-1500:] for one in ended if one.code or one.traceback]
     return found + check_left_alone(project, truth)
 
