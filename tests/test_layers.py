@@ -12,7 +12,18 @@ from touchstone.session.code_version import JUDGE, RUN
 PACKAGE = Path(__file__).parent.parent / "evals" / "touchstone"
 # Modules that lie beside the rooms belong to a floor too.
 FLOORS = (
-    {"errors", "retrying", "environment", "extensions", "files", "formatting", "metrics", "seams", "encoding"},
+    {
+        "errors",
+        "foreign",
+        "retrying",
+        "environment",
+        "extensions",
+        "files",
+        "formatting",
+        "metrics",
+        "seams",
+        "encoding",
+    },
     {"records"},
     {"config", "schedule", "store", "task_types"},
     {"baselines", "judging", "models", "tasks"},

@@ -4,13 +4,26 @@ import errno
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 
+from touchstone.foreign import one_line
 from touchstone.formatting import shorten
 
 LONGEST = 400
+# Characters of a sentence; of one that is longer its middle is left out, as it begins with what and ends with how.
+SENTENCE, BEGINNING = 500, 300
 
 
 class TouchstoneError(Exception):
-    """Something is wrong that the reader of the message can put right."""
+    """Something is wrong that the reader of the message can put right.
+
+    Args:
+        message: one sentence; what strangers wrote in it is shown as `foreign.one_line` does.
+    """
+
+    def __init__(self, message: str) -> None:
+        line = one_line(message)
+        if len(line) > SENTENCE:
+            line = f"{line[:BEGINNING]} … {line[BEGINNING + 3 - SENTENCE :]}"
+        super().__init__(line)
 
 
 class ConfigError(TouchstoneError):
