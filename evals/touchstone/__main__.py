@@ -4,13 +4,15 @@ import argparse
 import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 from touchstone import __version__
 from touchstone.commands import find_commands
 from touchstone.errors import TouchstoneError
+from touchstone.foreign import Command, in_log, lines
 
-USAGE = 4  # pytest's exit code for a usage error
+USAGE, FAILED = 4, 3  # pytest's exit codes for a usage error and for an error of its own
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,8 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except TouchstoneError as error:
         print(f"touchstone: {error}", file=sys.stderr)
         return USAGE
+    except Exception:  # nobody foresaw it; what it shows may hold a stranger's text, or a secret
+        print(lines(traceback.format_exc()), file=sys.stderr)
+        return FAILED
+    said = [text] if isinstance(text, str) else text
     try:
-        print(text, flush=True)
+        print("\n".join(line if isinstance(line, Command) else in_log(line) for line in said), flush=True)
     except BrokenPipeError:  # whoever reads has seen enough; the interpreter must not write the rest when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:

@@ -100,7 +100,7 @@ def disarm(text: str, *, at_start: bool = True) -> str:
 def in_log(text: str, *, at_start: bool = True) -> str:
     """Return what goes to a terminal or a log with its colours, whoever wrote it; arguments as in `disarm`."""
     if not (text.isascii() and text.isprintable()):
-        parts = map(partial(_spell_all, spaces="\n\t\r"), COLOR.split(text))
+        parts = map(partial(_spell_all, spaces="\n\t"), COLOR.split(text))
         text = "".join(part + color for part, color in zip(parts, [*COLOR.findall(text), ""], strict=True))
     return hide_secrets(disarm(text, at_start=at_start))
 

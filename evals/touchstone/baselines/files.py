@@ -10,11 +10,12 @@ from pathlib import Path
 
 from touchstone.baselines.merging import Merge, merge_files
 from touchstone.errors import BaselineError, suggest
+from touchstone.files.inside import join_inside
 from touchstone.files.locking import locked
 from touchstone.files.writing import to_json, write_atomically
 from touchstone.records.baselines import Baseline, BaselineFile, Reference
 from touchstone.records.flat import flatten, read_baseline_file
-from touchstone.records.names import baseline_key, samples_file
+from touchstone.records.names import NAME, SIGNS, baseline_key, samples_file
 from touchstone.records.runs import Record
 from touchstone.records.samples import Samples, read_samples
 from touchstone.store.folder import Store
@@ -62,15 +63,17 @@ class Baselines:
 
     def aliases(self) -> list[str]:
         """Name every model that has a baseline."""
-        return sorted({file.stem for folder in (self.own, self.built_in) for file in folder.glob("*.json")})
+        found = {file.stem for folder in (self.own, self.built_in) for file in folder.glob("*.json")}
+        return sorted(filter(NAME.fullmatch, found))
 
     def find(self, alias: str, key: str) -> Reference | None:
         """Return what is expected of a case, or None where nobody has recorded it."""
         for folder in (self.own, self.built_in):
-            file = self._load(folder / f"{alias}.json")
+            file = self._load(_file(folder, alias))
             if file is not None and key in file.tasks:
                 entry = file.tasks[key]
-                samples = folder / "samples" / alias / samples_file(key, entry.samples) if entry.samples else None
+                inside = Path("samples", alias, samples_file(key, entry.samples or ""))
+                samples = join_inside(folder, inside, BaselineError) if entry.samples else None
                 return Reference(alias=alias, model=file.model, revision=file.revision, baseline=entry, samples=samples)
         return None
 
@@ -101,7 +104,7 @@ class Baselines:
         """Return all that is expected of a model, by key, sorted."""
         keys: set[str] = set()
         for folder in (self.own, self.built_in):
-            file = self._load(folder / f"{alias}.json")
+            file = self._load(_file(folder, alias))
             keys |= set(file.tasks) if file is not None else set()
         return {key: found for key in sorted(keys) if (found := self.find(alias, key)) is not None}
 
@@ -116,7 +119,7 @@ class Baselines:
 
     def has_own(self, alias: str, key: str) -> bool:
         """Return True if the project's own folder holds an entry, whatever the built-in one has."""
-        file = self._load(self.own / f"{alias}.json")
+        file = self._load(_file(self.own, alias))
         return file is not None and key in file.tasks
 
     def write(self, records: Iterable[Record], env: Mapping[str, str], store: Store) -> list[Path]:
@@ -172,7 +175,7 @@ class Baselines:
         Raises:
             BaselineError: the file is damaged, or would pass one model's numbers off as another's.
         """
-        path = self.own / f"{alias}.json"
+        path = _file(self.own, alias)
         return merge_files(self._load(path), new, str(path), replace_recorded=replace_recorded)
 
     def commit(self, alias: str, merge: Merge, samples: Mapping[str, bytes]) -> Path | None:
@@ -186,10 +189,11 @@ class Baselines:
         Returns:
             The file, where its content changed.
         """
-        path, folder = self.own / f"{alias}.json", self.own / "samples" / alias
+        path, folder = _file(self.own, alias), join_inside(self.own, Path("samples", alias), BaselineError)
         for key in merge.keys("new", "changed", "same"):
             if key in samples:
-                file = folder / samples_file(key, hashlib.sha256(samples[key]).hexdigest())
+                named = samples_file(key, hashlib.sha256(samples[key]).hexdigest())
+                file = join_inside(self.own, Path("samples", alias, named), BaselineError)
                 if not file.is_file() or file.read_bytes() != samples[key]:
                     write_atomically(file, samples[key], self._staging)
         text = render_baseline_file(merge.content)
@@ -204,6 +208,13 @@ class Baselines:
         if path not in self._files:
             self._files[path] = load_baseline_file(path) if path.is_file() else None
         return self._files[path]
+
+
+def _file(folder: Path, alias: str) -> Path:
+    """Return the file of an alias, which must be one that a case can have."""
+    if not NAME.fullmatch(alias):
+        raise BaselineError(f'"{alias}" is no alias with baselines; one has only {SIGNS}')
+    return join_inside(folder, f"{alias}.json", BaselineError)
 
 
 def _remove_others(folder: Path, named: Container[str]) -> None:

@@ -1,7 +1,7 @@
 """The subcommands of ``touchstone``: one module each.
 
 A module with a function ``add_command`` is a subcommand: the function adds a parser, whose default ``run`` takes what
-was parsed and returns a text and an exit code.
+was parsed and returns a text, or lines of which some command a CI, and an exit code.
 """
 
 import pkgutil

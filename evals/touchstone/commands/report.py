@@ -33,7 +33,7 @@ def add_command(commands: Any) -> None:
     report.set_defaults(run=_report)
 
 
-def _report(parsed: argparse.Namespace) -> tuple[str, int]:
+def _report(parsed: argparse.Namespace) -> tuple[str | list[str], int]:
     options = parse_options(parsed)
     target = None if parsed.out is None else find_target("--out", options.cwd, parsed.out)
     files = [_file(place(options.cwd, text)) for text in parsed.runs]
@@ -45,7 +45,7 @@ def _report(parsed: argparse.Namespace) -> tuple[str, int]:
     newest = max(zip(runs, files, strict=True), key=lambda pair: pair[0].started)[1]
     stored = newest.parent.name == "runs" and options.store is None
     store = newest.parent.parent if stored else options.store_folder
-    return "\n".join([*notes, *write_report(target, run, store, runs)]), 0
+    return [*notes, *write_report(target, run, store, runs)], 0
 
 
 def _file(path: Path) -> Path:

@@ -1,9 +1,12 @@
 """What every kind of model specification can be asked, and the checks that several kinds share."""
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from touchstone.records.names import REVISION
 
 # What says where the weights are, or how fast they run; the weights themselves are hashed.
 WHERE_AND_HOW_FAST = {
@@ -19,6 +22,16 @@ BELONG_OUTSIDE = {
                       "normalize_embeddings": "normalize", "truncate_dim": "truncate_dim"},
     "loader_kwargs": {"revision": "revision", "embed_dim": "embed_dim", "trust_remote_code": "trust_remote_code"},
 }  # fmt: skip
+# What becomes part of a path, or is looked for on the way to one.
+PUBLISHED = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._+:/ -]{0,199}")
+PACKAGE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+SHA256 = re.compile(r"[0-9a-f]{64}")
+EXPECTED = {
+    "revision": "expected a commit, branch or tag",
+    "model": 'expected the name of a published model, as in "org/name"',
+    "package": "expected the name of an importable package",
+    "sha256": "expected 64 hexadecimal digits",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +73,10 @@ def check_values(spec: object) -> None:
     for name in ("id", "package", "model", "name", "revision", "sha256", "retriever", "reranker"):
         if getattr(spec, name, None) == "":
             raise ValueError(f'{name} = ""; leave the key out, or give it a value')
+    for name, pattern in (("revision", REVISION), ("model", PUBLISHED), ("package", PACKAGE), ("sha256", SHA256)):
+        value = getattr(spec, name, None)
+        if value is not None and not pattern.fullmatch(value):
+            raise ValueError(f'{name} = "{value}"; {EXPECTED[name]}')
     check_counts(spec, "max_seq_length", "truncate_dim", "embed_dim", "top_k", "batch_size", "dimensions",
                  "max_characters", "batch_characters", "concurrency")  # fmt: skip
     for name, least in (("timeout", 0.0), ("patience", 0.0), ("retries", -1)):

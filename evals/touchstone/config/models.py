@@ -14,10 +14,9 @@ from touchstone.config.specs import HUB_ID, EncoderSpec, PipelineSpec, find_spec
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.validation import check
 from touchstone.files.writing import place, read_toml
-from touchstone.records.names import slug
+from touchstone.records.names import NAME, SIGNS, slug
 
 S = TypeVar("S", bound=Spec)
-ALIAS = re.compile(r"[A-Za-z0-9._+-]+")
 BUILT_IN = Path(__file__).parent.parent / "models.toml"
 PREFIX = "api:"
 # What follows the address of an API. A name may begin with @; what follows the last one is a setting where it reads
@@ -102,8 +101,8 @@ def check_models(tables: Mapping[str, Any], where: str, folder: Path, known: Map
 def _read_models(tables: Mapping[str, Any], where: str, folder: Path) -> dict[str, Spec]:
     models: dict[str, Spec] = {}
     for alias, table in tables.items():
-        if not ALIAS.fullmatch(alias):
-            raise ConfigError(f"{where}: [{alias}] is not a name that pytest -k can select; use A-Z a-z 0-9 . _ + -")
+        if not NAME.fullmatch(alias):
+            raise ConfigError(f"{where}: [{alias}] is not a name that pytest -k can select; use {SIGNS}")
         if not isinstance(table, dict):
             raise ConfigError(f'{where}: "{alias}" must be a table, [{alias}]')
         models[alias] = _relative_to(make_spec(table, f"{where}: [{alias}]"), folder)
@@ -214,8 +213,8 @@ def _unnamed(target: str, models: Mapping[str, Spec], folder: Path, where: str) 
 
 def _check_alias(alias: str, models: Mapping[str, Spec], target: str, where: str, instead: str) -> None:
     """Refuse a name that pytest cannot select, or that another model has."""
-    if not ALIAS.fullmatch(alias):
-        raise ConfigError(f'{where}: the name "{alias}" may hold only A-Z a-z 0-9 . _ + -; write {instead}')
+    if not NAME.fullmatch(alias):
+        raise ConfigError(f'{where}: the name "{alias}" may hold only {SIGNS}; write {instead}')
     if alias in models:
         raise ConfigError(f'{where} = "{target}" would be called "{alias}", which models.toml has; write {instead}')
 

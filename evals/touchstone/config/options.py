@@ -14,11 +14,12 @@ from typing import Any, Literal, get_args
 
 from touchstone.config.suites import is_suite_file, parse_source
 from touchstone.errors import ConfigError, suggest
+from touchstone.files.inside import join_inside
 from touchstone.files.validation import Strict, check
 from touchstone.files.writing import place, read_toml
 from touchstone.records.cases import BaselineMode, GateRule, Policy, Source
 
-STORE = ".touchstone"
+STORE, BASELINES = ".touchstone", "baselines"
 PATIENCE = 60
 DEST = "touchstone_"
 
@@ -30,7 +31,7 @@ class Project(Strict):
     suite: str = "smoke"
     models: str | None = None
     source: str | None = None
-    baselines: str = "baselines"
+    baselines: str = BASELINES
 
 
 def load_project(root: Path) -> Project:
@@ -124,7 +125,10 @@ def _source(value: str | None, context: Context) -> Source | None:
 
 
 def _baselines(value: str | None, context: Context) -> Path:
-    return place(context.cwd, value) if value else place(context.root, context.project.baselines)
+    if value:
+        return place(context.cwd, value)
+    said = context.project.baselines
+    return join_inside(context.root, said) if said == BASELINES else place(context.root, said)
 
 
 def _store(value: str | None, context: Context) -> Path | None:
@@ -278,8 +282,12 @@ class Options:
 
     @property
     def store_folder(self) -> Path:
-        """The store typed, else the default one."""
-        return self.store or self.cwd / STORE
+        """The store typed, else the default one.
+
+        Raises:
+            ConfigError: the default one is a link to somewhere else.
+        """
+        return self.store or join_inside(self.cwd, STORE)
 
     def override(self, policy: Policy) -> Policy:
         """Return a policy in which what was typed wins."""

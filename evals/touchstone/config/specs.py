@@ -18,7 +18,7 @@ OTHER_FILES = {
     "token", "local_files_only", "force_download", "proxies", "trust_remote_code", "adapter_kwargs",
     "transformers_weights",
 }  # fmt: skip
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+HUB_ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,10 +16,10 @@ from touchstone.files import literals as plain
 from touchstone.files.validation import Number, Strict, WholeNumber, check
 from touchstone.files.writing import place, read_toml
 from touchstone.records.cases import Policy, Source
+from touchstone.records.names import NAME, SIGNS
 from touchstone.task_types.registry import all_types, find_type
 
 BUILT_IN = Path(__file__).parent.parent / "suites"
-TASK_NAME = re.compile(r"[A-Za-z0-9._+-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +34,8 @@ class CustomTask(Strict):
     def __post_init__(self) -> None:
         if str(self.path) == ".":
             raise ValueError('path = ""; expected the folder of the data')
-        if not TASK_NAME.fullmatch(self.name):
-            raise ValueError(f'name = "{self.name}" may hold only A-Z a-z 0-9 . _ + -')
+        if not NAME.fullmatch(self.name):
+            raise ValueError(f'name = "{self.name}" may hold only {SIGNS}')
         if find_type(self.type).folder is None:
             known = ", ".join(one.name for one in all_types() if one.folder is not None)
             raise ValueError(f'type = "{self.type}"; expected one of {known}')

@@ -5,11 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from touchstone.config.models import ALIAS
 from touchstone.errors import ConfigError
 from touchstone.importing.entries import Note
 from touchstone.records.baselines import Baseline
-from touchstone.records.names import slug
+from touchstone.records.names import NAME, SIGNS, slug
 
 Kind = Literal["card", "results", "run", "evalscope"]
 
@@ -52,8 +51,8 @@ def choose_alias(request: Request, model: str) -> str:
         ConfigError: it is not one that a case can have.
     """
     alias = request.alias or slug(model.rpartition("/")[2])
-    if not ALIAS.fullmatch(alias):
-        raise ConfigError(f'--alias = "{alias}" is not a name that pytest -k can select; use A-Z a-z 0-9 . _ + -')
+    if not NAME.fullmatch(alias):
+        raise ConfigError(f'--alias = "{alias}" is not a name that pytest -k can select; use {SIGNS}')
     return alias
 
 

@@ -15,10 +15,12 @@ import pytest
 
 from touchstone.config.options import OPTIONS, Options, typed_options
 from touchstone.errors import ConfigError, TouchstoneError
+from touchstone.foreign import one_line
 from touchstone.judging.gate import Comparison
 from touchstone.plugin.arguments import collects_us, command_of
 from touchstone.plugin.controller import NAME, Controller
 from touchstone.plugin.endings import end_at
+from touchstone.plugin.guard import clean_report, guard_terminal
 from touchstone.plugin.loaded import TEST_FILES, hash_plugins
 from touchstone.plugin.marks import TYPE_MARKS, describe_marks, marks_of
 from touchstone.plugin.nodeids import TEST_MODULE, cases_of
@@ -129,7 +131,7 @@ def pytest_runtest_makereport(
     outcome, verdict = item.stash.get(OUTCOME, None), item.stash.get(VERDICT, None)
     error = None
     if call.excinfo is not None and verdict is None:
-        error = str(call.excinfo.value).removeprefix(f"{case.id}: ") or call.excinfo.typename
+        error = one_line(str(call.excinfo.value)).removeprefix(f"{case.id}: ") or call.excinfo.typename
     comparison = item.stash.get(COMPARISON, None)
     record = make_record(case, outcome, verdict, error, None if comparison is None else comparison.shown)
     for name in ("score", "baseline", "delta", "verdict"):
@@ -137,6 +139,7 @@ def pytest_runtest_makereport(
     report = yield
     if call.excinfo is not None and call.excinfo.errisinstance(pytest.fail.Exception):
         report.sections.clear()  # one sentence says it all; the progress bars of libraries do not help
+    clean_report(report)
     report.touchstone_record = flatten(record)  # type: ignore[attr-defined]  # reports may carry what plugins add
     report.touchstone_trouble = get_session(item.config).store.trouble  # type: ignore[attr-defined]
     return report
@@ -173,6 +176,7 @@ def _share_machine(config: pytest.Config) -> None:
 
 def _start(config: pytest.Config) -> None:
     """Check the options and find the cases."""
+    guard_terminal(config)  # where a terminal is there already; else the session's start does
     typed = typed_options(config.option)
     if typed["offline"]:
         go_offline()

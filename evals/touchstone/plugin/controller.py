@@ -9,6 +9,7 @@ import pytest
 from touchstone.errors import TouchstoneError
 from touchstone.plugin.downloads import Downloads
 from touchstone.plugin.endings import STOPPED, Terminated, how_it_ended, uninterrupted
+from touchstone.plugin.guard import guard_terminal
 from touchstone.plugin.nodeids import case_of, cases_of
 from touchstone.plugin.progress import Progress
 from touchstone.plugin.terminal_line import CaseProgress, TerminalLine
@@ -133,7 +134,8 @@ class Controller:
             self.session.write_so_far()
 
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """Show what comes from a hub, and end well where the system asks to, from here on."""
+        """Guard what is shown, show what comes from a hub, and end well where the system asks to, from here on."""
+        guard_terminal(session.config)
         self._terminated = Terminated(session)
         self._terminated.install()
         line = self._line

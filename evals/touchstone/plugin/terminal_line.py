@@ -31,10 +31,10 @@ class TerminalLine:
         """Write right of the cursor and put it back, so that pytest's own line stays as it is."""
         if not self.shown:
             return
-        writer = self._reporter._tw
+        file = self._reporter._tw._file
         with self._capture.global_and_fixture_disabled():
-            self.paint_by(text, writer._file.write)
-            writer._file.flush()
+            self.paint_by(text, getattr(file, "unguarded", file).write)
+            file.flush()
         self._painted = bool(text)
 
     def paint_by(self, text: str, write: Callable[[str], object]) -> None:

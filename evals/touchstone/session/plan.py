@@ -49,6 +49,8 @@ def find_cases(options: Options) -> Plan:
         Baselines(options.baselines).require_alias(options.against, "--against")
     known = load_models(*options.models_files)
     suites = [load_suite(name, options.cwd, known) for name in options.suites]
+    for suite in suites:
+        _refuse_outside(suite, options)
     models = _find_models(options, suites, known)
     cases: dict[str, Case] = {}
     left_out: dict[str, int] = {}
@@ -79,6 +81,20 @@ def find_cases(options: Options) -> Plan:
         store=_store(options, suites),
         notes=tuple(f"{suite.file.name}: {note}" for suite in suites for note in suite.notes),
     )
+
+
+def _refuse_outside(suite: NamedSuite, options: Options) -> None:
+    """Refuse folders that a suite would have written outside the project and its own folder: it may be a stranger's."""
+    source = suite.suite.source if options.source is None else None
+    folders = {
+        "--store": suite.suite.store if options.store is None else None,
+        "--source modelscope:": source.path if source is not None and source.kind == "modelscope" else None,
+    }
+    for option, folder in folders.items():
+        if folder is not None and not any(
+            map(folder.resolve().is_relative_to, (options.root, suite.file.parent.resolve()))
+        ):
+            raise ConfigError(f"{suite.file}: {folder} lies outside {options.root}; type it, with {option}")
 
 
 def _store(options: Options, suites: Sequence[NamedSuite]) -> Path:

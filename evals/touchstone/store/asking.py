@@ -17,6 +17,7 @@ from typing import Any, ClassVar, TypeVar
 from weakref import WeakSet
 
 from touchstone.errors import first_line
+from touchstone.foreign import one_line
 from touchstone.formatting import render_duration, render_size
 from touchstone.retrying import PASSING, PassingError, backoff, retry_after
 
@@ -211,7 +212,7 @@ def read_news(folder: Path) -> str:
         for file in sorted(folder.iterdir()):
             if time.time() - file.stat().st_mtime < FRESH:
                 found.append(file.read_text(encoding="utf-8", errors="replace"))
-    return " | ".join(dict.fromkeys(found))
+    return one_line(" | ".join(dict.fromkeys(found)))
 
 
 def _look(response: Any) -> None:

@@ -19,8 +19,10 @@ import numpy as np
 
 from touchstone.encoding.base import Vectors
 from touchstone.errors import ConfigError, first_line
+from touchstone.files.inside import join_inside
 from touchstone.files.locking import locked
 from touchstone.files.writing import move_aside, to_json, write_atomically, write_first
+from touchstone.records.names import SAMPLES as SAMPLES_FILE
 from touchstone.store.asking import Asking
 from touchstone.store.blobs import open_blob, read_blob, write_blob
 from touchstone.store.hashes import Hashes, Watch
@@ -139,7 +141,7 @@ class Store:
         """Write a file of the store, below what is in its way; where it cannot be, note that and return False."""
         for last in (False, True):
             try:
-                write(self._made / path)
+                write(join_inside(self._made, path))
                 return True
             except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
                 if last:
@@ -172,13 +174,14 @@ class Store:
             what: says all that is read of it: of a folder that is whole nothing more is prepared.
         """
         name = f"{content[:16]}-{_short_hash(what.encode())}"
-        for whole in (self.folder / "data").glob(f"{name}-*/{WHOLE}"):
+        for whole in join_inside(self.folder, "data").glob(f"{name}-*/{WHOLE}"):
+            join_inside(self.folder, whole.relative_to(self.folder))
             with self.watching() as watch:
                 kept = self._is_as_kept(whole)
             if kept:
                 return whole.parent, watch
             shutil.rmtree(whole.parent, ignore_errors=True)
-        return self._made / "data" / f"{name}-{uuid.uuid4().hex[:8]}", Watch()
+        return join_inside(self._made, f"data/{name}-{uuid.uuid4().hex[:8]}"), Watch()
 
     def keep_data_cache(self, folder: Path) -> None:
         """Say that a folder of `data_cache` is whole, and of data that did not change meanwhile, and what is in it."""
@@ -262,7 +265,7 @@ class Store:
 
     def read_samples(self, file: str) -> bytes | None:
         """Return the bytes that `write_samples` kept; None where they are gone or are others."""
-        found = open_blob(self._find(file))
+        found = open_blob(self._find(file)) if SAMPLES_FILE.fullmatch(file) else None
         return found[1] if found is not None and _samples_file(found[0]) == file else None
 
     def put(self, kind: str, key: Mapping[str, Any], write: bytes | Callable[[BinaryIO], object]) -> None:
@@ -306,7 +309,7 @@ class Store:
         content = (found or "").encode()
         with suppress(OSError):  # where nothing can be written it is computed again
             if found is not None:
-                write_blob(self._made / path, key, lambda file: file.write(content))
+                write_blob(join_inside(self._made, path), key, lambda file: file.write(content))
         return found
 
     def forget(self, name: str) -> None:
@@ -328,7 +331,7 @@ class Store:
         return self._agreed[name]
 
     def _first(self, name: str, run: str, compute: Callable[[], str]) -> str:
-        file = self._made / AGREED / run / hashlib.sha256(name.encode()).hexdigest()[:16]
+        file = join_inside(self._made, Path(AGREED, run, hashlib.sha256(name.encode()).hexdigest()[:16]))
         if not file.is_file():
             found = compute()
             try:
@@ -363,12 +366,12 @@ class Store:
         """
         key = hashlib.sha256(to_json(dict(space)).encode()).hexdigest()[:16]
         self._made  # noqa: B018
-        folder, number = self.folder / "embeddings" / key, 0
+        folder, number = join_inside(self.folder, Path("embeddings", key)), 0
         with suppress(OSError):
             move_aside(self.folder, Path("embeddings", key, SPACE))
         while canaries is not None and _is_other(folder / CANARIES, canaries, within):
             number += 1
-            folder = folder.with_name(f"{key}-{number}")
+            folder = join_inside(self.folder, Path("embeddings", f"{key}-{number}"))
         if canaries is not None:
             for other in {*folder.parent.glob(key), *folder.parent.glob(f"{key}-*")} - {folder}:
                 self._forget_models(other)
@@ -394,18 +397,18 @@ class Store:
         """Say of a space that it is of this model, so that what was measured goes when it is another that computes."""
         with suppress(OSError):
             if (mark := self._marks.get(fingerprint)) is not None:
-                mark.parent.mkdir(parents=True, exist_ok=True)
+                join_inside(self.folder, mark.relative_to(self.folder)).parent.mkdir(parents=True, exist_ok=True)
                 mark.touch()
 
     def _forget_models(self, space: Path) -> None:
         """Forget what was measured with the vectors of a space: another one is computed now."""
-        for model in (space / MODELS).glob("*"):
+        for model in join_inside(self.folder, space.relative_to(self.folder) / MODELS).glob("*"):
             self._forgotten.add(model.name)
             for kind in (OUTCOMES, RANKINGS):
-                shutil.rmtree(self.folder / kind / model.name, ignore_errors=True)
+                shutil.rmtree(join_inside(self.folder, Path(kind, model.name)), ignore_errors=True)
             with suppress(OSError):
                 if self._run is not None:
-                    told = self.folder / AGREED / self._run / f"forgotten {model.name}"
+                    told = join_inside(self.folder, Path(AGREED, self._run, f"forgotten {model.name}"))
                     told.parent.mkdir(parents=True, exist_ok=True)
                     told.touch()
                 model.unlink(missing_ok=True)  # the last: whoever stops here is followed by one who does it again

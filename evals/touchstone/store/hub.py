@@ -16,7 +16,9 @@ from typing import Any, Literal, NamedTuple, TypeVar
 from urllib.parse import urlsplit
 
 from touchstone.errors import ModelError, SourceError, TouchstoneError, first_line
+from touchstone.files.inside import is_plain
 from touchstone.files.writing import write_atomically
+from touchstone.records.names import REVISION
 from touchstone.retrying import PassingError
 from touchstone.store.folder import Store
 from touchstone.store.hashes import sha256_of
@@ -25,6 +27,7 @@ T = TypeVar("T")
 Kind = Literal["model", "dataset"]
 SECONDS = 30
 COMMIT = re.compile(r"[0-9a-f]{40}")
+REPOSITORY = re.compile(r"(?!.*\.\.)([A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
 CALLED = {"model": "model", "dataset": "data set"}
 
 
@@ -57,6 +60,13 @@ class Snapshot:
     listed: Listed
     store: Store
     mirror: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse names that would lead out of the folder, whoever lists them."""
+        if bad := [name for name in self.listed if not is_plain(name)]:
+            raise error_of(self.kind)(
+                f'{self.repository} at {self.commit} lists "{bad[0]}", which is no name of a file'
+            )
 
     def expect(self, names: Iterable[str]) -> None:
         """Note that files are about to be brought, for whoever watches how far that is."""
@@ -125,6 +135,8 @@ def open_snapshot(repository: str, revision: str | None, store: Store, kind: Kin
         TouchstoneError: the hub has none, or there is no network and the cache has none; a ModelError for a model, a
             SourceError for a data set.
     """
+    if not REPOSITORY.fullmatch(repository) or (revision is not None and not REVISION.fullmatch(revision)):
+        raise error_of(kind)(f'"{repository}" at "{revision}" is no name of a repository and a revision of it')
     if revision is not None and COMMIT.fullmatch(revision):
         commit = revision
     else:

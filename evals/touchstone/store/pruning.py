@@ -13,10 +13,11 @@ from stat import S_ISREG
 
 from touchstone.errors import ConfigError
 from touchstone.files.locking import locked
+from touchstone.records.names import SAMPLES
 from touchstone.store.folder import AGREED, EXAMPLES, MARKER, OUTCOMES, RANKINGS, SPACE, VERDICTS, Store
 from touchstone.store.runs import load_runs
 from touchstone.store.vectors import Embeddings
-from touchstone.store.verifying import BLOB, CACHE, SAMPLES, SPACE_NAME, need_store
+from touchstone.store.verifying import BLOB, CACHE, SPACE_NAME, need_store
 
 # Each segment of a space is looked through for what no other has: more than these are made one.
 MANY = 8

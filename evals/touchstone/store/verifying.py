@@ -14,6 +14,7 @@ import numpy as np
 
 from touchstone.errors import BaselineError, ConfigError
 from touchstone.files.writing import move_aside
+from touchstone.records.names import SAMPLES
 from touchstone.store.blobs import open_blob
 from touchstone.store.folder import MARKER, WHOLE, is_store, place_of, prepared
 from touchstone.store.hashes import KEY, sha256_of
@@ -26,7 +27,6 @@ HEX = "[0-9a-f]"
 CACHE = re.compile(rf"data/{HEX}{{16}}-{HEX}{{12}}-{HEX}{{8}}")
 SPACE_NAME = re.compile(rf"embeddings/{HEX}{{16}}(-\d+)?")
 BLOB = re.compile(rf"(outcomes|verdicts|examples|rankings|remembered)/[\w.-]+/{HEX}{{16}}\.blob")
-SAMPLES = re.compile(rf"samples/{HEX}+/[^/]+\.{HEX}{{12}}\.blob")
 RUN = re.compile(r"runs/[0-9TZ.]+\.json")
 IN_SPACE = r"(space\.json|canaries\.npy|models/[0-9a-f]+|[^/]+\.vectors)"
 FILE = re.compile(
