@@ -152,7 +152,7 @@ def test_settings_can_be_typed_behind_it(tmp_path: Path) -> None:
           ("api:", f"api:{URL}", f"api:{URL}#", "api:#embed", f"api:{URL}#=served", f"api:{URL}#embed=",
            f"api:{URL}#embed=served@", f"api:{URL}#a=b=c")),
         ("api:host/v1#embed", '--model: url = "host/v1"; expected an address such as http://127.0.0.1:8000/v1'),
-        (f"api:{URL}#embed=my:model", '--model: the name "my:model" may hold only A-Z a-z 0-9 . _ + -, the first one a letter, a digit or _; write '
+        (f"api:{URL}#embed=my:model", '--model: the name "my:model" may hold only A-Z a-z 0-9 _ and, not first, . + -; write '
          "api:URL#embed=NAME"),
         (f"api:{URL}#minilm", f'--model = "api:{URL}#minilm" would be called "minilm", which models.toml has; '
          "write api:URL#minilm=NAME"),

@@ -93,10 +93,10 @@ def test_a_margin_is_told_what_one_point_is(tmp_path: Path) -> None:
         (('"STS"', '"Summarization"'), f'type = "Summarization"; expected one of {TYPES}'),
         (
             ('"Mine"', '"my task"'),
-            'name = "my task" may hold only A-Z a-z 0-9 . _ + -, the first one a letter, a digit or _',
+            'name = "my task" may hold only A-Z a-z 0-9 _ and, not first, . + -',
         ),
-        (('"Mine"', '"a:b"'), 'name = "a:b" may hold only A-Z a-z 0-9 . _ + -, the first one a letter, a digit or _'),
-        (('"Mine"', '""'), 'name = "" may hold only A-Z a-z 0-9 . _ + -, the first one a letter, a digit or _'),
+        (('"Mine"', '"a:b"'), 'name = "a:b" may hold only A-Z a-z 0-9 _ and, not first, . + -'),
+        (('"Mine"', '""'), 'name = "" may hold only A-Z a-z 0-9 _ and, not first, . + -'),
         (('"data"', '"data"\nlanguage = "english"'), 'language = "english"; expected a code such as "eng-Latn"'),
         (('"data"', '"data"\nlanguage = "eng"'), 'language = "eng"; expected a code such as "eng-Latn"'),
         (('name = "Mine"\n', ""), 'needs a key "name"'),

@@ -4,7 +4,7 @@ import re
 
 # Aliases and tasks, which become names of files and pytest ids; revisions of a repository; files of samples.
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
-SIGNS = "A-Z a-z 0-9 . _ + -, the first one a letter, a digit or _"
+SIGNS = "A-Z a-z 0-9 _ and, not first, . + -"
 REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._/+-]{0,127}")
 KEY = re.compile(rf"{NAME.pattern}(\?limit=[1-9][0-9]{{0,8}})?")
 SAMPLES = re.compile(r"samples/[0-9a-f]+/[A-Za-z0-9._@-]+\.[0-9a-f]{12}\.blob")
