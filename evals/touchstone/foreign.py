@@ -75,7 +75,7 @@ def _hide(text: str, secret: str) -> str:
 
 def one_line(text: str) -> str:
     """Return text for one line of a terminal or a log; what would move the cursor or the reader is spelled out."""
-    return hide_secrets(_spell_all(text, "").strip())
+    return hide_secrets(disarm(_spell_all(text, "").strip()))
 
 
 def lines(text: str) -> str:
