@@ -4,7 +4,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import is_dataclass, replace
 from statistics import fmean
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
@@ -48,9 +48,10 @@ PLAIN = ("", " ", "a", "STS", "Retrieval", "Clustering", "STSBenchmark", "en US"
          "2026-11-21T12:00:00+00:00", "; ; worst: x", "constructor", "__proto__")  # fmt: skip
 # What may stand behind the address of a page.
 IN_ADDRESSES = (
-    "#%E0%A4%A", "#%", '#case-1"]', "#case-1'", "#']),*,a[href='", "#__proto__", "#constructor", "#toString", "#filters",
-    "#table", "#text", "#<img src=x onerror=document.title=1>", "#javascript:document.title=1", "#\\", "#\x00", "##", "#/..",
-    "#:~:text=x", "#" + "a" * 100_000, "?x=</script><script>document.title=1</script>#case-1", "#🦜", "#\u202ex", "#case-0",
+    "#%E0%A4%A", "#%", '#case-1"]', "#case-1'", "#']),*,a[href='", "#__proto__", "#constructor", "#toString",
+    "#filters", "#table", "#text", "#<img src=x onerror=document.title=1>", "#javascript:document.title=1", "#\\",
+    "#\x00", "##", "#/..", "#:~:text=x", "#" + "a" * 100_000, "?x=</script><script>document.title=1</script>#case-1",
+    "#🦜", "#\u202ex", "#case-0",
 )  # fmt: skip
 HOSTILE = (*IN_PAGES, *IN_MARKDOWN, *IN_LOGS)
 TEXTS = st.one_of(st.sampled_from((*HOSTILE, *PLAIN)), st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
@@ -77,7 +78,7 @@ def _any_of(kind: Any, length: int = 3) -> st.SearchStrategy[Any]:
     """Make whatever a type lets through, and no more than the reader does."""
     origin, parts = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
-        return st.builds(kind, **_fields(kind, length)).map(_with_mean)
+        return st.builds(cast(type[Any], kind), **_fields(kind, length)).map(_with_mean)
     if origin is Literal:
         return st.sampled_from(parts)
     if origin in (Union, types.UnionType):
@@ -113,7 +114,7 @@ def _fields(kind: Any, length: int) -> dict[str, st.SearchStrategy[Any]]:
 def run_of(*texts: str) -> Run:
     """Make a run in which every text of every record is one of these, whatever became of the case."""
     rows = [record for text in texts for record in _records(text)]
-    run = _of(Run, " ".join(texts))
+    run: Run = _of(Run, " ".join(texts))
     suites = tuple(replace(one, model=record.alias, verdict="FAIL") for record in rows[:3] for one in run.suites)
     return replace(run, records=tuple(rows), suites=suites)
 
