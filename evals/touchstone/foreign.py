@@ -28,7 +28,7 @@ ANYWHERE = re.compile(r"##(?=\[|vso\[|teamcity\[)")
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
 # Puts nothing on the page, and ends what GitHub would turn into a link, a mention or a reference.
 BREAK = "\u200b"
-LINKED = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)(?=\w)|(?<=#)(?=[0-9])|(?<=GH-)(?=[0-9])", re.IGNORECASE)
+LINKED = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)(?=[\w-])|(?<=#)(?=[0-9])|(?<=GH-)(?=[0-9])", re.IGNORECASE)
 SPECIAL = re.compile(r"([\\`*_\[\]|~#!$@])")
 _secrets: set[str] = set()
 
