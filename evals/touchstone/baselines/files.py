@@ -18,6 +18,7 @@ from touchstone.records.flat import flatten, read_baseline_file
 from touchstone.records.names import NAME, SIGNS, baseline_key, samples_file
 from touchstone.records.runs import Record
 from touchstone.records.samples import Samples, read_samples
+from touchstone.records.strangers import find_fault_of_baselines
 from touchstone.store.folder import Store
 
 AGAIN = "write it anew with --baseline update"
@@ -188,7 +189,12 @@ class Baselines:
 
         Returns:
             The file, where its content changed.
+
+        Raises:
+            BaselineError: it could not be read again, or would lie elsewhere.
         """
+        if (fault := find_fault_of_baselines(merge.content)) is not None:
+            raise BaselineError(f"{alias}: {fault}, and was not written")
         path, folder = _file(self.own, alias), join_inside(self.own, Path("samples", alias), BaselineError)
         for key in merge.keys("new", "changed", "same"):
             if key in samples:

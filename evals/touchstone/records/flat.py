@@ -16,7 +16,7 @@ from touchstone.files.validation import check_json
 from touchstone.records.baselines import Baseline, BaselineFile
 from touchstone.records.outcomes import Measurement
 from touchstone.records.runs import Record, Run
-from touchstone.records.strangers import find_fault
+from touchstone.records.strangers import find_fault, find_fault_of_baselines
 
 # What guessing gets and the score computed again are told of a run; a baseline is what was expected of it.
 NOT_IN_BASELINES = {"chance", "recomputed"}
@@ -109,7 +109,10 @@ def read_baseline_file(content: bytes, where: str) -> BaselineFile:
     Raises:
         BaselineError: the content is not what a baseline file must be; names the place.
     """
-    return cast(BaselineFile, nest(check_json(flat_twin(BaselineFile), content, where, BaselineError)))
+    file = cast(BaselineFile, nest(check_json(flat_twin(BaselineFile), content, where, BaselineError)))
+    if (fault := find_fault_of_baselines(file)) is not None:
+        raise BaselineError(f"{where}: {fault}")
+    return file
 
 
 def read_record(plain: Mapping[str, Any]) -> Record:

@@ -1,4 +1,4 @@
-"""What a run record must say beyond its shape before it is believed: it may be a stranger's, of a pull request."""
+"""What run records and baselines must say beyond their shape: they may be a stranger's, of a pull request."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,6 +7,7 @@ from itertools import chain
 from statistics import fmean
 from typing import Any
 
+from touchstone.records.baselines import Baseline, BaselineFile
 from touchstone.records.examples import Shown
 from touchstone.records.names import NAME, REVISION, SAMPLES, baseline_key
 from touchstone.records.outcomes import Settings
@@ -15,7 +16,7 @@ from touchstone.records.verdicts import OK_VERDICTS
 
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 LANGUAGE = re.compile(r"[A-Za-z0-9-]{1,32}")
-HASH = re.compile(r"[0-9a-f]{6,64}")
+HASH, SHA256 = re.compile(r"[0-9a-f]{6,64}"), re.compile(r"[0-9a-f]{64}")
 # Characters of a name, and of a sentence or a prompt.
 SHORT, LONG = 500, 20_000
 # Far above what any run has, and far below where arithmetic on it would fail.
@@ -28,6 +29,28 @@ def find_fault(run: Run) -> str | None:
     of_records = (f"[records.{at}] {fault}" for at, record in enumerate(run.records) for fault in _of_record(record))
     of_suites = (f"[suites.{at}] {fault}" for at, suite in enumerate(run.suites) for fault in _of_suite(suite, run))
     return next(chain(_of_run(run), of_records, _twice(run.records), of_suites), None)
+
+
+def find_fault_of_baselines(file: BaselineFile) -> str | None:
+    """Return the first thing in a file of baselines that none of ours says, with its place; None where nothing is."""
+    of_entries = (f"[tasks.{key}] {fault}" for key, entry in file.tasks.items() for fault in _of_baseline(key, entry))
+    of_file = chain(_texts(SHORT, model=file.model), _names(REVISION, revision=file.revision))
+    return next(chain(of_file, of_entries), None)
+
+
+def _of_baseline(key: str, entry: Baseline) -> Fault:
+    task, _, limit = key.partition("?limit=")
+    if not NAME.fullmatch(task) or limit != str(entry.limit or ""):
+        yield "is none that a run writes; expected a task, and ?limit=N where the entry has that limit"
+    yield from _names(SHA256, samples=entry.samples, data_sha256=entry.data_sha256)
+    yield from _names(HASH, fingerprint=entry.fingerprint)
+    yield from _names(REVISION, dataset_revision=entry.dataset_revision)
+    yield from _texts(SHORT, metric=entry.metric, source=entry.source, recorded=entry.recorded)
+    yield from _in(0, COUNT, n=entry.n)
+    yield from _in(1, COUNT, limit=entry.limit)
+    yield from _each("env", chain(*entry.env.items()))
+    yield from _each("subsets", entry.subsets)
+    yield from _of_settings(entry.settings)
 
 
 def _of_run(run: Run) -> Fault:
