@@ -11,12 +11,12 @@ from pathlib import Path
 from touchstone.baselines.merging import Merge, merge_files
 from touchstone.errors import BaselineError, suggest
 from touchstone.files.locking import locked
-from touchstone.files.writing import to_json, write_atomically
+from touchstone.files.writing import find_files, read_bytes, to_json, write_atomically
 from touchstone.records.baselines import Baseline, BaselineFile, Reference
 from touchstone.records.flat import flatten, read_baseline_file
 from touchstone.records.names import baseline_key, samples_file
 from touchstone.records.runs import Record
-from touchstone.records.samples import Samples, read_samples
+from touchstone.records.samples import LARGEST_SAMPLES, Samples, read_samples
 from touchstone.store.folder import Store
 
 AGAIN = "write it anew with --baseline update"
@@ -40,7 +40,7 @@ def load_baseline_file(path: Path) -> BaselineFile:
     Raises:
         BaselineError: the file is not what a baseline file must be; names the file and the place.
     """
-    return read_baseline_file(path.read_bytes(), str(path))
+    return read_baseline_file(read_bytes(path, BaselineError), str(path))
 
 
 def render_baseline_file(content: BaselineFile) -> str:
@@ -62,7 +62,7 @@ class Baselines:
 
     def aliases(self) -> list[str]:
         """Name every model that has a baseline."""
-        return sorted({file.stem for folder in (self.own, self.built_in) for file in folder.glob("*.json")})
+        return sorted({file.stem for folder in (self.own, self.built_in) for file in find_files(folder, "*.json")})
 
     def find(self, alias: str, key: str) -> Reference | None:
         """Return what is expected of a case, or None where nobody has recorded it."""
@@ -94,7 +94,10 @@ class Baselines:
             return
         if not path.is_file():
             raise BaselineError(f"{path}: no such file, though {reference.alias}.json names it; {AGAIN}")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != reference.baseline.samples:
+        if (
+            hashlib.sha256(read_bytes(path, BaselineError, largest=LARGEST_SAMPLES)).hexdigest()
+            != reference.baseline.samples
+        ):
             raise BaselineError(f"{path}: is not the file recorded with {reference.alias}.json; {AGAIN}")
 
     def entries(self, alias: str) -> dict[str, Reference]:
