@@ -282,7 +282,7 @@ PLACE = "[tasks.STSBenchmark] "
 BROKEN = {
     "cut off": (broken()[:-9], "not JSON"),
     "empty": (b"", "not JSON"),
-    "not UTF-8": (b"\xff\xfe", "not JSON"),
+    "not UTF-8": (b"\xff\xfe", "not UTF-8 at byte 0"),
     "a list": (b"[]", "expected a table"),
     "no model": (b'{"schema": 1, "tasks": {}}', 'needs a key "model"'),
     "another schema": (b'{"schema": 2, "model": "m"}', "schema = 2"),

@@ -76,7 +76,7 @@ def test_every_setting_can_be_said(tmp_path: Path) -> None:
         (API + "concurrency = 0", "concurrency = 0: must be 1 or more"),
         (API + "retries = -1", "retries = -1: must be 0 or more"),
         (API + "timeout = 0", "timeout = 0.0: must be more than 0"),
-        (API + "patience = inf", "patience = inf: must be more than 0"),
+        (API + "patience = inf", "patience = inf; expected a number that is finite"),
         (API + 'encoding = "int8"', 'encoding = "int8"; expected one of "float", "base64"'),
         (API + 'endpoint = "chat"', 'endpoint = "chat"; expected one of "embeddings", "rerank"'),
         (API + 'body = {model = "m"}', 'body holds "model", which every request says by itself; leave it out'),
