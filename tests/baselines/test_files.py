@@ -98,8 +98,8 @@ measurements = st.builds(
     lambda subsets, **fields: Measurement(score=fmean(subsets.values()), subsets=subsets, **fields),
     subsets=strata,
     metric=st.text(),
-    n=st.none() | st.integers(0),
-    limit=st.none() | st.integers(1),
+    n=st.none() | st.integers(0, 2**63 - 1),
+    limit=st.none() | st.integers(1, 2**63 - 1),
     dataset_revision=texts,
     data_sha256=texts,
     fingerprint=texts,
@@ -297,7 +297,7 @@ BROKEN = {
     ),
     "percent": (broken(score=82.03), PLACE + "score = 82.03 is not a fraction; 82.03 percent are 0.8203"),
     "percent of a stratum": (broken(subsets={"test/en": 82.03}), PLACE + "test/en = 82.03 is not a fraction"),
-    "NaN": (broken(score=float("nan")), PLACE + "score = nan is not a"),
+    "NaN": (broken(score=float("nan")), PLACE + "score = nan; expected a number that is finite"),
 }
 
 

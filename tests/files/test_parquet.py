@@ -110,7 +110,7 @@ def test_documents_of_more_than_one_dictionary_page_come_back() -> None:
     assert decode_samples(encode_samples(kept), "x").top == top
 
 
-PLACES = {"task": ["T"], "split": ["s"], "subset": ["d"], "query": ["q"]}
+PLACES: dict[str, Any] = {"task": ["T"], "split": ["s"], "subset": ["d"], "query": ["q"]}
 
 
 @pytest.mark.parametrize(

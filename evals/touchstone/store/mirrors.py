@@ -59,13 +59,14 @@ def read_manifest(root: Path) -> tuple[Held, ...]:
         return ()
     try:
         said = read_json(file, ConfigError)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; fill the mirror again with touchstone fetch") from None
+    try:
         if said["touchstone mirror"] != FORMAT:
             raise ConfigError(f"{file}: a newer touchstone wrote it; read it with that one")
         return _HELD.validate_python(said["repositories"])
     except (ValidationError, KeyError, TypeError):
         raise ConfigError(f"{file} is damaged; fill the mirror again with touchstone fetch") from None
-    except ConfigError as error:
-        raise ConfigError(f"{error}; fill the mirror again with touchstone fetch") from None
 
 
 def open_mirrored(root: Path, repository: str, revision: str | None, store: Store, kind: Kind) -> Snapshot | None:
