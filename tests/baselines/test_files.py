@@ -291,7 +291,7 @@ PLACE = "[tasks.STSBenchmark] "
 BROKEN = {
     "cut off": (broken()[:-9], "not JSON"),
     "empty": (b"", "not JSON"),
-    "not UTF-8": (b"\xff\xfe", "not JSON"),
+    "not UTF-8": (b"\xff\xfe", "not UTF-8 at byte 0"),
     "a list": (b"[]", "expected a table"),
     "no model": (b'{"schema": 1, "tasks": {}}', 'needs a key "model"'),
     "another schema": (b'{"schema": 2, "model": "m"}', "schema = 2"),
@@ -306,7 +306,7 @@ BROKEN = {
     ),
     "percent": (broken(score=82.03), PLACE + "score = 82.03 is not a fraction; 82.03 percent are 0.8203"),
     "percent of a stratum": (broken(subsets={"test/en": 82.03}), PLACE + "test/en = 82.03 is not a fraction"),
-    "NaN": (broken(score=float("nan")), PLACE + "score = nan is not a"),
+    "NaN": (broken(score=float("nan")), PLACE + "score = nan; expected a number that is finite"),
 }
 
 

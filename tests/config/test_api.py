@@ -77,7 +77,6 @@ def test_every_setting_can_be_said(tmp_path: Path) -> None:
         (API + "concurrency = 0", "concurrency = 0: must be 1 or more"),
         (API + "retries = -1", "retries = -1: must be 0 or more"),
         (API + "timeout = 0", "timeout = 0.0: must be more than 0"),
-        (API + "patience = inf", "patience = inf: must be more than 0"),
         (API + 'encoding = "int8"', 'encoding = "int8"; expected one of "float", "base64"'),
         (API + 'endpoint = "chat"', 'endpoint = "chat"; expected one of "embeddings", "rerank"'),
         (API + 'body = {model = "m"}', 'body holds "model", which every request says by itself; leave it out'),
@@ -94,6 +93,11 @@ def test_every_setting_can_be_said(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_wrong_entry_is_one_sentence(tmp_path: Path, text: str, expected: str) -> None:
     assert refusal(tmp_path, text) == expected
+
+
+@pytest.mark.parametrize("said", ["patience = inf", "timeout = nan", "body = {x = -inf}"])
+def test_a_number_that_is_not_finite_is_refused(tmp_path: Path, said: str) -> None:
+    assert refusal(tmp_path, API + said).endswith("; expected a number that is finite")
 
 
 @pytest.mark.parametrize(

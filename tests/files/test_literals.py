@@ -11,7 +11,11 @@ from touchstone.errors import ConfigError
 from touchstone.files.literals import read_plain
 
 PLAIN = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
     max_leaves=8,
 )
@@ -74,9 +78,9 @@ def test_one_of_several_is_chosen_by_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("a.json", "{", "not JSON: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"),
+        ("a.json", "{", "not JSON: EOF while parsing an object at column 1"),
         ("a.json", '{"mark": 1, "a": {"b": 1, "b": 2}}', 'says "b" twice in one object'),
-        ("a.json", '{"mark": NaN}', "mark = nan; expected text, a number, true, false, a list or a dictionary"),
+        ("a.json", '{"mark": NaN}', "mark = nan; expected a number that is finite"),
         ("a.json", "[1]", 'must hold a dictionary with "mark"'),
         ("a.json", '{"a":' * 100_000, "is nested too deeply"),
         ("a.yaml", "mark: [", "not YAML at line 2: did not find expected node content"),
@@ -84,7 +88,7 @@ def test_one_of_several_is_chosen_by_its_name(tmp_path: Path) -> None:
         ("a.yaml", "mark: 1\nwhen: 2024-05-01\n", "when = 2024-05-01; expected text, a number, true, false, a list"),
         ("a.yaml", "mark: 1\nwhen: 2024-13-45\n", "not YAML: ValueError: month must be in 1..12"),
         ("a.yaml", "mark: 1\n2: 3\n", "has the key 2; expected text"),
-        ("a.yaml", "mark: &a [*a]\n", "mark.0 holds itself"),
+        ("a.yaml", "mark: &a [*a]\n", "not YAML at line 1: holds itself"),
         ("a.yaml", "mark: !!python/object/apply:os.getcwd []\n", "not YAML at line 1: could not determine a"),
         ("a.yaml", "mark: a\x07b\n", "not YAML: ReaderError: "),
         ("a.yaml", "? [1]\n: 2\n", "not YAML at line 1: found unhashable key"),
@@ -98,7 +102,7 @@ def test_one_of_several_is_chosen_by_its_name(tmp_path: Path) -> None:
         ("a.py", "cfg = {'mark': not True}", "line 1: not True is not a literal"),
         ("a.py", "cfg = {'mark': b'x'}", "mark = b'x'; expected text"),
         ("a.py", "cfg = {'mark': {1: 2}}", "mark has the key 1; expected text"),
-        ("a.py", "cfg = {'mark': 1e999}", "mark = inf; expected text"),
+        ("a.py", "cfg = {'mark': 1e999}", "mark = inf; expected a number that is finite"),
     ],
 )  # fmt: skip
 def test_what_is_not_plain_data_is_refused_with_its_place(tmp_path: Path, name: str, text: str, expected: str) -> None:

@@ -54,6 +54,7 @@ def samples(draw: st.DrawFn) -> Samples:
         columns["gold"] = np.array(draw(st.lists(st.integers(-300, 70_000), min_size=n, max_size=n)))
         columns["prediction"] = np.array(draw(st.lists(st.integers(0, 5), min_size=n, max_size=n)))[:, None]
     else:
+        columns["value"] = np.array(draw(column))
         columns["top"] = draw(st.lists(st.lists(st.text(max_size=4), max_size=3), min_size=n, max_size=n))
     return Samples(type="STS", metric="m", stratum=strata, id=ids, **columns)
 

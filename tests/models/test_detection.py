@@ -195,7 +195,7 @@ def test_a_model_of_the_hub_is_refused_before_it_is_loaded(tmp_path: Path, monke
         ({SETTINGS: {"model_type": ["SentenceTransformer"]}}, 'says model_type = ["SentenceTransformer"]; known are'),
         ({SETTINGS: "version https://git-lfs.github.com/spec/v1"},
          "config_sentence_transformers.json is a Git LFS pointer, not the file itself; run git lfs pull"),
-        ({SETTINGS: "<html>"}, "config_sentence_transformers.json is not JSON; fetch the model again"),
+        ({SETTINGS: "<html>"}, "config_sentence_transformers.json: not JSON: "),
         ({CONFIG: {"architectures": ["BertForSequenceClassification"], "id2label": {"0": "a", "1": "b", "2": "c"}}},
          "is a BertForSequenceClassification, which gives 3 numbers; a cross-encoder gives one, its score, and an "
          "encoder a vector"),

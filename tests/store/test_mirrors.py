@@ -177,7 +177,7 @@ def test_one_commit_of_a_repository_is_held(
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("{", "is damaged"), ('{"touchstone mirror": 2}', "a newer touchstone wrote it"), ("[]", "is damaged"),
+    [("{", "not JSON: .*; fill"), ('{"touchstone mirror": 2}', "a newer touchstone wrote it"), ("[]", "is damaged"),
      ('{"touchstone mirror": 1, "repositories": [{"kind": "x"}]}', "is damaged")],
 )  # fmt: skip
 def test_a_manifest_that_cannot_be_read_is_one_sentence(content: str, says: str, tmp_path: Path) -> None:

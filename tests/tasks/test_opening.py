@@ -344,5 +344,5 @@ def test_a_front_matter_that_cannot_be_read_is_one_sentence(store: Store, tmp_pa
     folder = tmp_path / "hub" / "mteb" / "biosses-sts"
     folder.mkdir(parents=True)
     (folder / "README.md").write_text("---\nconfigs: [\n---\n")
-    with pytest.raises(SourceError, match=rf"^{folder}/README.md does not say what it holds, \w+: .*; fetch it again$"):
+    with pytest.raises(SourceError, match=rf"^{folder}/README.md: not YAML at line 3: .*; fetch it again$"):
         rows_of(task("BIOSSES"), Source(kind="mirror", path=tmp_path / "hub"), store)

@@ -1,5 +1,6 @@
 """Two sets of baselines side by side: models, folders, or the working tree against a commit."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,6 +9,7 @@ from statistics import fmean
 from touchstone.baselines.files import Baselines
 from touchstone.environment import ask_git
 from touchstone.errors import BaselineError, suggest
+from touchstone.files.writing import place
 from touchstone.records.baselines import Baseline
 from touchstone.records.flat import read_baseline_file
 
@@ -84,7 +86,7 @@ def _row(name: str, before: Baseline, after: Baseline) -> Row:
 def _folder(text: str | None, baselines: Baselines, root: Path) -> dict[str, Baseline]:
     if text is None:
         return _entries(Baselines(baselines.own, built_in=baselines.own))
-    folder = root / Path(text).expanduser()
+    folder = place(root, text)
     if folder.is_dir():
         return _entries(Baselines(folder, built_in=folder))
     if text in baselines.aliases():
@@ -111,7 +113,7 @@ def _at_commit(revision: str, baselines: Baselines, root: Path) -> dict[str, Bas
         raise BaselineError(f"{baselines.own} is not in the repository of {root}") from None
     names = ask_git(root, "ls-tree", "-z", "--name-only", "--full-name", "--full-tree", revision, f"{inside}/") or b""
     found: dict[str, Baseline] = {}
-    for name in filter(lambda name: name.endswith(".json"), names.decode().split("\0")):
+    for name in filter(lambda name: name.endswith(".json"), os.fsdecode(names).split("\0")):
         content = ask_git(root, "show", f"{revision}:{name}") or b""
         file = read_baseline_file(content, f"{revision}:{name}")
         found |= {f"{Path(name).stem}:{key}": entry for key, entry in file.tasks.items()}

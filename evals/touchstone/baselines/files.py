@@ -12,12 +12,12 @@ from touchstone.baselines.merging import Merge, merge_files
 from touchstone.errors import BaselineError, suggest
 from touchstone.files.inside import join_inside
 from touchstone.files.locking import locked
-from touchstone.files.writing import to_json, write_atomically
+from touchstone.files.writing import read_bytes, to_json, write_atomically
 from touchstone.records.baselines import Baseline, BaselineFile, Reference
 from touchstone.records.flat import flatten, read_baseline_file
 from touchstone.records.names import NAME, SIGNS, baseline_key, samples_file
 from touchstone.records.runs import Record
-from touchstone.records.samples import Samples, read_samples
+from touchstone.records.samples import LARGEST_SAMPLES, Samples, read_samples
 from touchstone.records.strangers import find_fault_of_baselines
 from touchstone.store.folder import Store
 
@@ -42,7 +42,7 @@ def load_baseline_file(path: Path) -> BaselineFile:
     Raises:
         BaselineError: the file is not what a baseline file must be; names the file and the place.
     """
-    return read_baseline_file(path.read_bytes(), str(path))
+    return read_baseline_file(read_bytes(path, BaselineError), str(path))
 
 
 def render_baseline_file(content: BaselineFile) -> str:
@@ -98,7 +98,10 @@ class Baselines:
             return
         if not path.is_file():
             raise BaselineError(f"{path}: no such file, though {reference.alias}.json names it; {AGAIN}")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != reference.baseline.samples:
+        if (
+            hashlib.sha256(read_bytes(path, BaselineError, largest=LARGEST_SAMPLES)).hexdigest()
+            != reference.baseline.samples
+        ):
             raise BaselineError(f"{path}: is not the file recorded with {reference.alias}.json; {AGAIN}")
 
     def entries(self, alias: str) -> dict[str, Reference]:

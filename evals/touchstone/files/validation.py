@@ -4,10 +4,13 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 
-from pydantic import BeforeValidator, ConfigDict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from touchstone.errors import ConfigError, TouchstoneError, suggest
+from touchstone.files.json import parse_json
+from touchstone.files.writing import decode
+from touchstone.formatting import shorten
 
 T = TypeVar("T")
 
@@ -19,9 +22,10 @@ def _refuse_boolean(value: object) -> object:
     return value
 
 
-Number = Annotated[float, BeforeValidator(_refuse_boolean)]
+Number = Annotated[FiniteFloat, BeforeValidator(_refuse_boolean)]
 WholeNumber = Annotated[int, BeforeValidator(_refuse_boolean)]
-NO_OTHER_KEYS = ConfigDict(extra="forbid")
+NO_OTHER_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
+LONGEST_SHOWN, MOST_ERRORS = 60, 10_000
 
 
 class Strict:
@@ -45,6 +49,8 @@ def check(kind: type[T], data: Any, where: str, error: type[TouchstoneError] = C
 
 def check_json(kind: type[T], text: str | bytes, where: str, error: type[TouchstoneError] = ConfigError) -> T:
     """Turn JSON text into a dataclass, like `check`."""
+    text = decode(text, where, error) if isinstance(text, bytes) else text
+    parse_json(text, where, error)  # each key once, and numbers that there are, in what the shape has no word for too
     try:
         return TypeAdapter(kind).validate_json(text, strict=True)
     except ValidationError as failure:
@@ -53,12 +59,14 @@ def check_json(kind: type[T], text: str | bytes, where: str, error: type[Touchst
 
 def _sentence(kind: type[Any], failure: ValidationError) -> str:
     """Say the first thing that is wrong, in the words of the file rather than of Python."""
+    if failure.error_count() > MOST_ERRORS:  # listing them all takes longer than reading the file
+        return f"is wrong in {failure.error_count()} places; is it another kind of file?"
     first = failure.errors(include_url=False)[0]
     parts = [part for part in first["loc"] if isinstance(part, int) or not _is_type_name(part)]
     if first["type"] == "value_error":  # raised by a dataclass of ours about its own table
         return f"{_table(parts)}{first['msg'].removeprefix('Value error, ')}"
     *inside, last = parts or [""]
-    name, table = str(last), _table(inside)
+    name, table = shorten(str(last), LONGEST_SHOWN), _table(inside)
     if isinstance(last, int):
         name, table = f"{inside[-1] if inside else ''}[{last}]", _table(inside[:-1])
     match first["type"]:
@@ -82,6 +90,7 @@ WORDS = {
     **dict.fromkeys(("path_type", "string_type"), "expected a string"),
     **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "expected a whole number"),
     **dict.fromkeys(("float_type", "float_parsing"), "expected a number"),
+    "finite_number": "expected a number that is finite",
     **dict.fromkeys(("bool_type", "bool_parsing"), "expected true or false"),
 }
 
@@ -92,7 +101,7 @@ def _is_type_name(part: str) -> bool:
 
 
 def _table(parts: Sequence[int | str]) -> str:
-    return f"[{'.'.join(map(str, parts))}] " if parts else ""
+    return f"[{'.'.join(shorten(str(part), LONGEST_SHOWN) for part in parts)}] " if parts else ""
 
 
 def _one_of(expected: str) -> str:
@@ -115,8 +124,7 @@ def _show(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        return f'"{value}"'
-    if isinstance(value, Mapping):
-        return "{…}"
-    text = str(value)
-    return text if len(text) <= 60 else text[:57] + "…"
+        return f'"{shorten(value, LONGEST_SHOWN)}"'
+    if isinstance(value, Mapping | list | tuple):
+        return "{…}" if isinstance(value, Mapping) else "[…]" if value else "[]"
+    return shorten(str(value), LONGEST_SHOWN)

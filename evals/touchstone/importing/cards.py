@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import FailFast, Field
 from typing_extensions import TypedDict
 
 from touchstone.errors import BaselineError, SourceError, first_line
@@ -68,7 +68,7 @@ def split_repeats(
     return {part: [(name, values[at]) for name, values in by_name.items()] for at, part in enumerate(tasks)}
 
 
-StrictNumber = Annotated[float, Field(strict=True)]
+StrictNumber = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 # "MTEB STS17 (en-en)": mteb's own mark, the task, and mostly its subset.
 MTEB_NAME = re.compile(r"MTEB (?P<task>\S+)(?: \((?P<subset>[^()]+)\))?")
 NOT_MTEB = "not of mteb, whose names begin with MTEB"
@@ -82,7 +82,9 @@ CardDataset = TypedDict(
 )
 CardMetric = TypedDict("CardMetric", {"type": str, "value": StrictNumber})  # in percent
 # One block: one data set, configuration and split.
-CardResult = TypedDict("CardResult", {"task": CardTask, "dataset": CardDataset, "metrics": tuple[CardMetric, ...]})
+CardResult = TypedDict(
+    "CardResult", {"task": CardTask, "dataset": CardDataset, "metrics": Annotated[tuple[CardMetric, ...], FailFast()]}
+)
 CardModel = TypedDict("CardModel", {"name": str, "results": tuple[Any, ...]})  # results are looked at one by one
 
 

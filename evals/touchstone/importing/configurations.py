@@ -21,7 +21,7 @@ def import_configuration(request: Request, *, overwrite: bool, dry_run: bool) ->
     paths = into / f"{stem}.toml", into / f"{stem}.models.toml"
     lines = []
     for path, text in zip(paths, texts, strict=True):
-        same = path.is_file() and path.read_text(encoding="utf-8") == text
+        same = path.is_file() and path.read_bytes() == text.encode()
         if path.is_file() and not same and not overwrite:
             raise ConfigError(f"{path}: is there already and says something else; --replace overwrites it")
         lines.append(f"{'would write' if dry_run else 'already in' if same else 'wrote'} {path}")

@@ -1,10 +1,10 @@
 """Read a source of whatever kind: what it says of each model in it."""
 
-import json
 from pathlib import Path
 
 from touchstone.config.specs import HUB_ID
 from touchstone.errors import BaselineError, ConfigError, suggest
+from touchstone.files.json import parse_json
 from touchstone.files.writing import place, read_text
 from touchstone.importing.cards import fetch_card, load_card
 from touchstone.importing.entries import known_revision, make_entries, require_entries
@@ -65,8 +65,8 @@ def _kind_of_file(path: Path) -> Kind:
 
 def _top_keys(text: str) -> set[str]:
     try:
-        content = json.loads(text)
-    except ValueError:
+        content = parse_json(text, "", BaselineError, wide=True)
+    except BaselineError:  # what reads it says why
         return set()
     return set(content) if isinstance(content, dict) else set()
 

@@ -1,16 +1,18 @@
 """Result files of mteb: those of today, and those from before they had the key ``scores``."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic_core import from_json
+from pydantic import FailFast
 
 from touchstone.environment import ask_git
 from touchstone.errors import BaselineError, suggest
+from touchstone.files.json import read_json
 from touchstone.files.validation import check
-from touchstone.files.writing import read_text
+from touchstone.files.writing import find_files
 from touchstone.importing.entries import NOT_A_TASK, Note, Published, known_revision
 from touchstone.records.cases import TaskInfo
 from touchstone.tasks.definitions import define_task
@@ -34,7 +36,7 @@ class ResultFile:
     dataset_revision: str | None
     task_name: str
     mteb_version: str | None
-    scores: Mapping[str, tuple[Mapping[str, Any], ...]]
+    scores: Mapping[str, Annotated[tuple[Mapping[str, Any], ...], FailFast()]]
     evaluation_time: float | None
 
 
@@ -64,10 +66,7 @@ def load_result(path: Path) -> tuple[list[Published], list[Note]]:
 
 
 def _load_json(path: Path) -> dict[str, Any]:
-    try:
-        content = from_json(read_text(path, BaselineError))  # takes the NaN that mteb writes
-    except ValueError as error:
-        raise BaselineError(f"{path}: not JSON: {error}") from None
+    content = read_json(path, BaselineError, wide=True)  # mteb writes NaN
     if not isinstance(content, dict):
         raise BaselineError(f"{path}: expected a table")
     return content
@@ -101,10 +100,9 @@ def _read_metrics(row: Mapping[str, Any], where: str) -> Iterator[tuple[str, flo
 
 
 def _refuse_twice(rows: Sequence[Published], path: Path) -> None:
-    strata = [row.stratum for row in rows]
-    for stratum in strata:
-        if strata.count(stratum) > 1:
-            raise BaselineError(f"{path}: scores has {stratum} {strata.count(stratum)} times; expected it once")
+    for stratum, times in Counter(row.stratum for row in rows).items():
+        if times > 1:
+            raise BaselineError(f"{path}: scores has {stratum} {times} times; expected it once")
 
 
 def _from_old(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -233,7 +231,7 @@ def _find_folders(path: Path) -> list[Folder]:
     if path.is_file():
         return [Folder(path=path.resolve().parent, files=(path,))]
     for pattern in ("results/*/*", ".", "*", "*/*"):
-        places = [path] if pattern == "." else sorted(path.glob(pattern))
+        places = [path] if pattern == "." else find_files(path, pattern)
         found = [Folder(path=one.resolve(), files=_files(one)) for one in places if one.is_dir()]
         if found := [one for one in found if one.files]:
             return found
@@ -241,7 +239,7 @@ def _find_folders(path: Path) -> list[Folder]:
 
 
 def _files(folder: Path) -> tuple[Path, ...]:
-    return tuple(file for file in sorted(folder.glob("*.json")) if file.name != META)
+    return tuple(file for file in find_files(folder, "*.json") if file.name != META)
 
 
 def _is(revision: str, asked: str) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from touchstone.baselines.files import take_records
 from touchstone.errors import BaselineError, ConfigError, suggest
-from touchstone.files.writing import place
+from touchstone.files.writing import place, read_bytes
 from touchstone.importing.entries import Note
 from touchstone.importing.request import Imported, Request, choose_alias
 from touchstone.records.flat import read_run as read_run_json
@@ -31,7 +31,7 @@ def read_run(request: Request) -> tuple[Imported, ...]:
     file = newest_run(path) if path.is_dir() else path
     if not file.is_file():
         raise ConfigError(f"{file}: no such file")
-    run = read_run_json(file.read_bytes(), str(file))
+    run = read_run_json(read_bytes(file, ConfigError), str(file))
     aliases = list(dict.fromkeys(record.alias for record in run.records if record.score is not None))
     if not aliases:
         raise BaselineError(f"{file}: measured nothing")

@@ -7,9 +7,9 @@ JSON is checked against, and that its schema is made of.
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, asdict, field, fields, make_dataclass, replace
 from functools import cache
-from typing import Any, cast, get_type_hints
+from typing import Annotated, Any, cast, get_type_hints
 
-from pydantic import TypeAdapter
+from pydantic import FailFast, TypeAdapter
 
 from touchstone.errors import BaselineError
 from touchstone.files.validation import check_json
@@ -28,7 +28,7 @@ def flat_twin(kind: type[Any]) -> type[Any]:
     inside: dict[type[Any], dict[str, Any]] = {
         Record: {},
         Baseline: {},
-        Run: {"records": tuple[flat_twin(Record), ...]} if kind is Run else {},  # type: ignore[misc]
+        Run: {"records": Annotated[tuple[flat_twin(Record), ...], FailFast()]} if kind is Run else {},  # type: ignore[misc]
         BaselineFile: {"tasks": Mapping[str, flat_twin(Baseline)]} if kind is BaselineFile else {},  # type: ignore[misc]
     }
     if kind not in inside:

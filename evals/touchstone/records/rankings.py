@@ -8,12 +8,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.errors import TouchstoneError, first_line
+from touchstone.files.parquet import is_list, is_text, is_texts, read_bounded
 
 FORMAT = "2"
 # Queries written at once: what their scores and documents take while they are packed is all that is held beside them.
 WRITTEN_AT_ONCE = 1000
 # Bytes of names that documents are numbers into; with more, every document would be written as its name.
 NAMES_AT_MOST = 1 << 26
+PLACE = ("task", "split", "subset")
+
+
+def _are_scores(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return is_list(kind) and bool(pa.types.is_floating(kind.value_type))
+
+
+SHAPES = {**dict.fromkeys((*PLACE, "query"), is_text), "documents": is_texts, "scores": _are_scores}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,11 +136,10 @@ def decode_rankings(content: bytes) -> list[Ranking]:
         TouchstoneError: it is something else.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(content)).combine_chunks()
-        places = list(zip(*(table[name].to_pylist() for name in ("task", "split", "subset")), strict=True))
+        table = read_bounded(content, "not a file of rankings", SHAPES)
+        places = list(zip(*(table[name].to_pylist() for name in PLACE), strict=True))
         rows: dict[tuple[str, str, str], list[int]] = {}
         for row, place in enumerate(places):
             rows.setdefault(place, []).append(row)
@@ -140,12 +150,16 @@ def decode_rankings(content: bytes) -> list[Ranking]:
 
 def _read(table: Any, task: str, split: str, subset: str) -> Ranking:
     documents, scores = (table[name].combine_chunks() for name in ("documents", "scores"))
-    coded = documents.flatten()
+    queries, coded = table["query"].to_pylist(), documents.flatten()
+    if len(set(queries)) < len(queries):
+        raise ValueError("a query is there twice")
+    if not documents.value_lengths().equals(scores.value_lengths()):
+        raise ValueError("a query has not as many scores as documents")
     return Ranking(
         task=task,
         split=split,
         subset=subset,
-        queries=table["query"].to_pylist(),
+        queries=queries,
         counts=documents.value_lengths().to_numpy().astype(np.int64),
         names=coded.dictionary.to_pylist(),
         documents=coded.indices.to_numpy(),

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.errors import TouchstoneError, first_line
+from touchstone.files.json import parse_json
+from touchstone.files.parquet import UNPACKED, is_list, is_number, is_text, is_texts, read_bounded
+from touchstone.files.writing import read_bytes
+from touchstone.formatting import shorten
 
 Column = NDArray[Any]
 # Those of `Samples` that are arrays.
+LARGEST_SAMPLES = 1 << 28  # bytes of a file of them
 COLUMNS = ("stratum", "id", "value", "prediction", "gold")
+
+
+def _is_answer(kind: Any) -> bool:
+    return is_text(kind) or is_number(kind) or is_texts(kind) or (is_list(kind) and is_number(kind.value_type))
+
+
+SHAPES = {
+    "stratum": is_text, "id": is_text, "value": is_number, "prediction": _is_answer,
+    "gold": lambda kind: is_text(kind) or is_number(kind), "top": is_texts,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +122,7 @@ def read_samples(path: Path) -> Samples:
     Raises:
         TouchstoneError: the file is damaged or is not one of ours.
     """
-    return decode_samples(path.read_bytes(), str(path))
+    return decode_samples(read_bytes(path, TouchstoneError, largest=LARGEST_SAMPLES), str(path))
 
 
 def decode_samples(content: bytes, path: str) -> Samples:
@@ -116,21 +132,46 @@ def decode_samples(content: bytes, path: str) -> Samples:
         TouchstoneError: it is damaged or is not one of ours.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        table = pq.read_table(pa.BufferReader(content))
-        meaning = json.loads((table.schema.metadata or {})[b"samples"])
-    except KeyError:
+        table = read_bounded(content, path, SHAPES)
+        meaning = parse_json((table.schema.metadata or {})[b"samples"], path, TouchstoneError)
+        type_, metric = meaning["type"], meaning["metric"]
+        if not isinstance(type_, str) or not isinstance(metric, str):
+            raise TypeError
+        found = {name: _read(table[name].combine_chunks()) for name in table.column_names if name != "top"}
+        found["stratum"], found["id"]
+        if "prediction" in found:
+            found["prediction"] = found["prediction"].reshape(len(table), -1)
+    except (KeyError, TypeError):
         raise TouchstoneError(f"{path}: a Parquet file, but not a file of samples") from None
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise TouchstoneError(f"{path}: not a file of samples: {first_line(error)}") from None
-    found = {name: _read(table[name]) for name in table.column_names if name not in ("prediction", "top")}
-    if "prediction" in table.column_names:
-        flat = table["prediction"].combine_chunks()
-        found["prediction"] = _read(flat.flatten() if pa.types.is_list(flat.type) else flat).reshape(len(table), -1)
-    top = table["top"].to_pylist() if "top" in table.column_names else None
-    return Samples(type=meaning["type"], metric=meaning["metric"], top=top, **found)
+    top = _read_top(table["top"].combine_chunks()) if "top" in table.column_names else None
+    samples = Samples(type=type_, metric=metric, top=top, **found)
+    if (why := _why_not(samples)) is not None:
+        raise TouchstoneError(f"{path}: not a file of samples: {why}")
+    return samples
+
+
+def _why_not(samples: Samples) -> str | None:
+    """Return what is wrong with samples that were read, None for nothing."""
+    if not len(samples):
+        return "it holds none"
+    if samples.value is None and (samples.prediction is None or samples.gold is None):
+        return "it has neither values nor predictions with what is right"
+    for name in ("value", "prediction", "gold"):
+        column = getattr(samples, name)
+        if column is not None and column.dtype.kind == "f" and not np.isfinite(column).all():
+            return f"{name} holds numbers that are not finite"
+    order = np.lexsort((samples.id, samples.stratum))
+    stratum, id_ = samples.stratum[order], samples.id[order]
+    twice = np.flatnonzero((stratum[1:] == stratum[:-1]) & (id_[1:] == id_[:-1]))
+    return (
+        f'"{shorten(str(id_[twice[0]]), 60)}" of {shorten(str(stratum[twice[0]]), 60)} is there twice'
+        if len(twice)
+        else None
+    )
 
 
 def _rows_of(flat: Any, width: int) -> Any:
@@ -153,13 +194,33 @@ def _narrow(column: Column) -> Any:
 
 
 def _read(column: Any) -> Column:
-    values = column.to_numpy(zero_copy_only=False) if hasattr(column, "to_numpy") else column
-    array = np.asarray(values)
-    if array.dtype.kind == "f":
-        return array.astype(np.float64)
-    if array.dtype.kind in "iu":
-        return array.astype(np.int64)
-    return array.astype(str)
+    """Return a column as an array, that of lists flat; texts are as wide as the longest.
+
+    Raises:
+        ValueError: lists are not all of one length, or it would be more than can be held.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if is_list(column.type):
+        widths = pc.min_max(column.value_lengths()).as_py()
+        if not widths["min"] or widths["min"] != widths["max"]:
+            raise ValueError("predictions are not all of one length")
+        column = column.flatten()
+    if is_number(column.type):
+        floating = pa.types.is_floating(column.type)
+        return np.asarray(column.cast(pa.float64() if floating else pa.int64()).to_numpy(zero_copy_only=False))
+    texts = column.dictionary if pa.types.is_dictionary(column.type) else column
+    if 4 * len(column) * (pc.max(pc.binary_length(texts)).as_py() or 0) > UNPACKED:
+        raise ValueError("its texts are longer than can be held")
+    values: Column = texts.to_numpy(zero_copy_only=False).astype(str)
+    return values if texts is column else values[column.indices.to_numpy()]
+
+
+def _read_top(column: Any) -> list[list[str]]:
+    names, flat, ends = column.flatten(), column.flatten().indices.to_pylist(), np.cumsum(column.value_lengths())
+    known = names.dictionary.to_pylist()
+    return [[known[number] for number in flat[start:end]] for start, end in pairwise([0, *ends.tolist()])]
 
 
 SHOWN = 5

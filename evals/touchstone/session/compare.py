@@ -7,7 +7,7 @@ from pathlib import Path
 from touchstone.baselines.files import Baselines, make_baseline
 from touchstone.environment import describe_environment
 from touchstone.errors import BaselineError, ConfigError, suggest
-from touchstone.files.writing import place
+from touchstone.files.writing import place, read_bytes
 from touchstone.judging.gate import Comparison, judge
 from touchstone.judging.pairing import pair
 from touchstone.records.baselines import Baseline, Reference
@@ -99,7 +99,7 @@ def _types(reference: Side, candidate: Side) -> dict[str, str]:
 def _load_run(path: Path, alias: str, text: str, store: Path) -> Side:
     if not path.is_file():
         raise ConfigError(f"{path}: no such file")
-    run = read_run(path.read_bytes(), str(path))
+    run = read_run(read_bytes(path, ConfigError), str(path))
     found = dict.fromkeys(record.alias for record in run.records if record.score is not None)
     if alias and alias not in found:
         raise ConfigError(f'{path}: has no model "{alias}"{suggest(alias, found)}')

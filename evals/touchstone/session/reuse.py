@@ -5,7 +5,6 @@ has. A cached outcome costs no import of torch, mteb, scipy or scikit-learn.
 """
 
 import hashlib
-import json
 import os
 import platform
 from collections.abc import Callable, Iterable, Mapping
@@ -18,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from touchstone.config.models import Model
 from touchstone.environment import describe_environment, installed_for_good, kernel_settings
 from touchstone.errors import ModelError, TouchstoneError
+from touchstone.files.json import parse_json
 from touchstone.files.writing import to_json
 from touchstone.judging.gate import Comparison
 from touchstone.models.kinds import KINDS, identify, kind_of
@@ -124,8 +124,10 @@ class Known:
         """Return the `Verdict`, `Shown` or `Suites` that was cached under its key; None for another version's shape."""
         content = self._store.get(KEPT[kind], key)
         try:
-            return None if content is None else TypeAdapter(kind).validate_python(json.loads(content))
-        except ValidationError:
+            return (
+                None if content is None else TypeAdapter(kind).validate_python(parse_json(content, "", TouchstoneError))
+            )
+        except (ValidationError, TouchstoneError):
             return None
 
     def remember(self, key: Mapping[str, Any], what: Outcome | Verdict | Shown | Suites) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from touchstone.errors import ConfigError
-from touchstone.files.writing import open_atomically
+from touchstone.files.json import parse_json
+from touchstone.files.writing import open_atomically, read_bytes
 
 FORMAT = 1
 MARK = b"touchstone blob "
@@ -50,8 +51,8 @@ def open_blob(path: Path) -> tuple[dict[str, Any], bytes] | None:
         ConfigError: a newer version of this package wrote it.
     """
     try:
-        data = path.read_bytes()
-    except OSError:
+        data = read_bytes(path, ConfigError, largest=None)
+    except ConfigError:
         return None
     found, version = _unseal(data), int.from_bytes(data[-8:-4])
     if found is None and data[-TAIL:].startswith(MARK) and version > FORMAT:
@@ -66,9 +67,9 @@ def _unseal(data: bytes) -> tuple[dict[str, Any], bytes] | None:
         return None
     content, footer = data[: -TAIL - length], data[-TAIL - length : -TAIL]
     try:
-        said = json.loads(footer)
+        said = parse_json(footer, "", ConfigError)
         key, seal = said["key"], said["sha256"]
-    except (ValueError, KeyError, TypeError):
+    except (ConfigError, KeyError, TypeError):
         return None
     return (key, content) if isinstance(key, dict) and seal == _seal(content, key) else None
 

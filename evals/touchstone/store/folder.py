@@ -20,6 +20,7 @@ import numpy as np
 from touchstone.encoding.base import Vectors
 from touchstone.errors import ConfigError, first_line
 from touchstone.files.inside import join_inside
+from touchstone.files.json import read_json
 from touchstone.files.locking import locked
 from touchstone.files.writing import move_aside, to_json, write_atomically, write_first
 from touchstone.records.names import SAMPLES as SAMPLES_FILE
@@ -193,12 +194,13 @@ class Store:
 
     def _is_as_kept(self, whole: Path) -> bool:
         try:
-            hashes, there = json.loads(whole.read_bytes()), dict(prepared(whole.parent))
+            hashes = read_json(whole, ConfigError)
+            there = dict(prepared(whole.parent))
             for name in there.keys() - hashes.keys():  # kept by the library for itself while a task was evaluated
                 there[name].unlink()
             with self.one_write_of_hashes():
                 return all(self.file_sha256(there[name]) == hash_ for name, hash_ in hashes.items())
-        except (OSError, ValueError, AttributeError, KeyError):
+        except (OSError, ValueError, AttributeError, KeyError, ConfigError):
             return False
 
     @cached_property
@@ -487,10 +489,10 @@ def make_marker(version: int) -> dict[str, int]:
 
 def _format_of(folder: Path) -> int | None:
     try:
-        said = json.loads((folder / MARKER).read_bytes())
+        said = read_json(folder / MARKER, ConfigError)
         version = said["touchstone store"]
         return int(version) if said in ({"touchstone store": FORMAT}, make_marker(version)) else None
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (ConfigError, ValueError, KeyError, TypeError):
         return None  # there is none yet, or it is damaged: it is written again
 
 

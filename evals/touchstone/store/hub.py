@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from touchstone.errors import ModelError, SourceError, TouchstoneError, first_line
 from touchstone.files.inside import is_plain
+from touchstone.files.json import parse_json
 from touchstone.files.writing import write_atomically
 from touchstone.records.names import REVISION
 from touchstone.retrying import PassingError
@@ -210,7 +211,7 @@ def _list(repository: str, commit: str, store: Store, kind: Kind) -> Listed:
 
     known = store.remember(_name(repository, commit, kind), ask)
     if known is not None:
-        return {name: Entry(*said) for name, said in json.loads(known).items()}
+        return {name: Entry(*said) for name, said in parse_json(known, repository, error_of(kind)).items()}
     # Brought by another program. Only the client's own list, from its version 2 on, says what of it is not there.
     if tree := getattr(huggingface_hub, "get_cached_repo_tree", None):
         with suppress(errors.CachedRepoTreeNotFoundError):

@@ -1,6 +1,5 @@
 """Mirrors that we fill: data sets and models of a hub, with a manifest of their commits and of each file's hash."""
 
-import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from pydantic import TypeAdapter, ValidationError
 
 from touchstone.errors import ConfigError
+from touchstone.files.json import read_json
 from touchstone.files.writing import open_atomically, to_json, write_atomically
 from touchstone.store.folder import Store
 from touchstone.store.hashes import sha256_of
@@ -55,14 +55,17 @@ def read_manifest(root: Path) -> tuple[Held, ...]:
         ConfigError: it is damaged, or of a newer version.
     """
     file = root / MANIFEST
+    if not file.exists():
+        return ()
     try:
-        said = json.loads(file.read_bytes())
+        said = read_json(file, ConfigError)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; fill the mirror again with touchstone fetch") from None
+    try:
         if said["touchstone mirror"] != FORMAT:
             raise ConfigError(f"{file}: a newer touchstone wrote it; read it with that one")
         return _HELD.validate_python(said["repositories"])
-    except (FileNotFoundError, NotADirectoryError):
-        return ()
-    except (OSError, ValueError, ValidationError, KeyError, TypeError):
+    except (ValidationError, KeyError, TypeError):
         raise ConfigError(f"{file} is damaged; fill the mirror again with touchstone fetch") from None
 
 

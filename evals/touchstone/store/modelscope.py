@@ -16,6 +16,7 @@ from tempfile import mkdtemp
 from typing import Any, TypeVar
 
 from touchstone.errors import ModelError, SourceError, TouchstoneError, first_line
+from touchstone.files.json import read_json
 from touchstone.files.writing import to_json, write_atomically
 from touchstone.retrying import PassingError
 from touchstone.store.folder import Store
@@ -128,12 +129,12 @@ class _Repository:
     def check(self, folder: Path) -> str | None:
         """Return the revision noted in a folder, whose files are those noted; None where nothing is noted."""
         try:
-            said = json.loads((folder / NOTE).read_bytes())
+            if not (folder / NOTE).exists():
+                return None
+            said = read_json(folder / NOTE, self.error)
             revision, files = str(said["revision"]), said.get("files")
             listed = {name: (str(sha256), 0) for name, sha256 in (files or {}).items()}
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (TouchstoneError, KeyError, TypeError, AttributeError):
             raise self.error(f"{folder / NOTE} is damaged; remove {folder} and run again") from None
         if wrong := self._wrong(folder, listed):
             raise self.error(f"{folder / wrong[0]} is not what was fetched; remove {folder} and run again")

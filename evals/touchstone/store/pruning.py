@@ -1,6 +1,5 @@
 """What a store holds, and what of it can go."""
 
-import json
 import os
 import re
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 from stat import S_ISREG
 
 from touchstone.errors import ConfigError
+from touchstone.files.json import read_json
 from touchstone.files.locking import locked
 from touchstone.records.names import SAMPLES
 from touchstone.store.folder import AGREED, EXAMPLES, MARKER, OUTCOMES, RANKINGS, SPACE, VERDICTS, Store
@@ -133,11 +133,11 @@ def _is_folder(path: Path) -> bool:
 def _describe(space: Path) -> str:
     """Name a space of vectors by what its file says."""
     try:
-        said = json.loads((space / SPACE).read_text(encoding="utf-8"))
+        said = read_json(space / SPACE, ConfigError)
         if "url" in said:
             return f"{said['model']} {said['fingerprint']} from {said['url']}"
         return f"{said['model']} {said['fingerprint']} {said['dtype']} {said['device']}, torch {said['torch']}"
-    except (OSError, ValueError, KeyError, TypeError):
+    except (ConfigError, KeyError, TypeError):
         return space.name
 
 

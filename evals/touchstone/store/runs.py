@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from touchstone.errors import BaselineError
+from touchstone.files.writing import find_files, read_bytes
 from touchstone.records.flat import read_run as read_run_json
 from touchstone.records.runs import Run
 
@@ -13,11 +14,7 @@ def read_run(path: Path) -> Run:
     Raises:
         BaselineError: there is no such file, or it is no run record.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise BaselineError(f"{path}: cannot be read: {error.strerror}") from None
-    return read_run_json(content, str(path))
+    return read_run_json(read_bytes(path, BaselineError), str(path))
 
 
 def load_runs(store: Path, newest: int | None = None) -> tuple[Run, ...]:
@@ -26,7 +23,7 @@ def load_runs(store: Path, newest: int | None = None) -> tuple[Run, ...]:
     Raises:
         BaselineError: one of them is damaged.
     """
-    files = sorted((store / "runs").glob("*.json"))  # they are named by when they started
+    files = find_files(store / "runs", "*.json")  # they are named by when they started
     try:
         return tuple(read_run(file) for file in (files if newest is None else files[-newest:]))
     except BaselineError as error:
@@ -39,7 +36,7 @@ def newest_run(store: Path) -> Path:
     Raises:
         BaselineError: there is none.
     """
-    runs = sorted((store / "runs").glob("*.json"))
+    runs = find_files(store / "runs", "*.json")
     if not runs:
         raise BaselineError(f"{store}: has no run records; a store has them in its folder runs")
     return runs[-1]

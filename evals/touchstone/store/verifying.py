@@ -1,6 +1,5 @@
 """Whether every file of a store is what was written there; what is not can go, and is made again by a run."""
 
-import json
 import os
 import re
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from touchstone.errors import BaselineError, ConfigError
+from touchstone.files.json import read_json
 from touchstone.files.writing import move_aside
 from touchstone.records.names import SAMPLES
 from touchstone.store.blobs import open_blob
@@ -120,7 +120,7 @@ def _wrong(path: Path, name: str) -> str | None:
     if SPACE_NAME.match(name):
         return _wrong_in_space(path)
     if re.fullmatch(r"(results|stage1|stage2)/[^/]+/[^/]+/[^/]+\.json", name):
-        return None if _reads(lambda: json.loads(path.read_bytes())) else "is damaged"
+        return None if _reads(lambda: read_json(path, BaselineError, wide=True)) else "is damaged"
     return None if name in ("store.json", ".gitignore") else "is none of the store's"
 
 
@@ -136,7 +136,7 @@ def _wrong_in_space(path: Path) -> str | None:
         return f"has {lost} damaged of {segment.said} vectors" if lost else None
     reads: dict[str, Callable[[], object]] = {
         "canaries.npy": lambda: np.load(path, allow_pickle=False),
-        "space.json": lambda: json.loads(path.read_bytes()),
+        "space.json": lambda: read_json(path, BaselineError),
     }
     if path.name not in reads:
         return "is none of the store's"
@@ -146,7 +146,7 @@ def _wrong_in_space(path: Path) -> str | None:
 def _reads(read: Callable[[], object]) -> bool:
     try:
         read()
-    except (ValueError, EOFError, RecursionError, BaselineError):
+    except (ValueError, EOFError, BaselineError):
         return False
     return True
 
@@ -155,12 +155,11 @@ def _check_cache(cache: Path) -> Iterator[Damage]:
     """Look at a data cache: what lies beside what was kept came later, and is removed when it is used."""
     try:
         there = dict(prepared(cache))
-        hashes = json.loads((cache / WHOLE).read_bytes())
+        hashes = read_json(cache / WHOLE, BaselineError) if (cache / WHOLE).exists() else {}
         bad = (name for name, said in hashes.items() if name not in there or sha256_of(there[name]) != said)
-        wrong = next(bad, None)
-    except FileNotFoundError:
-        wrong = WHOLE if _age(cache) > LEFT_BEHIND else None  # else it is being prepared
-    except (OSError, ValueError, AttributeError):
+        # Where that file is not there yet, it is being prepared.
+        wrong = next(bad, None) if hashes or _age(cache) <= LEFT_BEHIND else WHOLE
+    except (OSError, ValueError, AttributeError, BaselineError):
         wrong = WHOLE
     if wrong is not None:
         yield Damage(path=cache / wrong, what="is damaged", mend=lambda: shutil.rmtree(cache))

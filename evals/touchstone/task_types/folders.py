@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, NotRequired, TypeVar
 
-from pydantic import AfterValidator, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import AfterValidator, FailFast, FiniteFloat, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from touchstone.errors import SourceError
-from touchstone.files.writing import read_text
+from touchstone.files.json import parse_json
+from touchstone.files.writing import LARGEST, open_regular
 
 
 def _not_blank(text: str) -> str:
@@ -24,7 +25,7 @@ Text = Annotated[str, AfterValidator(_not_blank)]
 Document = TypedDict("Document", {"_id": Text, "title": NotRequired[str], "text": Text})
 Query = TypedDict("Query", {"_id": Text, "text": Text})
 Judgement = TypedDict("Judgement", {"query-id": Text, "corpus-id": Text, "score": int})
-Candidates = TypedDict("Candidates", {"query-id": Text, "corpus-ids": list[Text]})
+Candidates = TypedDict("Candidates", {"query-id": Text, "corpus-ids": Annotated[list[Text], FailFast()]})
 ScoredPair = TypedDict("ScoredPair", {"sentence1": Text, "sentence2": Text, "score": FiniteFloat})
 LabelledPair = TypedDict("LabelledPair", {"sentence1": Text, "sentence2": Text, "label": int})
 LabelledText = TypedDict("LabelledText", {"text": Text, "label": Text | int})
@@ -64,9 +65,10 @@ def read_lines(path: Path, shape: type[Row]) -> Lines[Row]:
     """
     adapter = TypeAdapter(shape)
     rows: list[tuple[int, Row]] = []
-    for number, line in enumerate(read_text(path, SourceError).split("\n"), start=1):
+    for number, line in _read(path):
         if not line.strip():
             continue
+        parse_json(line, f"{path}:{number}", SourceError)  # each key once, and numbers that there are
         try:
             rows.append((number, adapter.validate_json(line, strict=True)))
         except ValidationError as failure:
@@ -74,6 +76,21 @@ def read_lines(path: Path, shape: type[Row]) -> Lines[Row]:
     if not rows:
         raise SourceError(f"{path}: holds no line")
     return Lines(path=path, rows=tuple(rows))
+
+
+def _read(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a file with their numbers; the file may be large, a line may not."""
+    number = offset = 0
+    with open_regular(path, SourceError) as file:
+        while line := file.readline(LARGEST + 1):
+            number += 1
+            if len(line) > LARGEST:
+                raise SourceError(f"{path}:{number}: the line is longer than {LARGEST >> 20} MB")
+            try:
+                yield number, line.decode("utf-8" if offset else "utf-8-sig").rstrip("\r\n")
+            except UnicodeDecodeError as failure:
+                raise SourceError(f"{path}: not UTF-8 at byte {offset + failure.start}") from None
+            offset += len(line)
 
 
 def read_retrieval(folder: Path, *, candidates: bool) -> RetrievalFolder:
@@ -185,7 +202,7 @@ def _has_tsv(folder: Path) -> bool:
 def _read_tsv(path: Path) -> Lines[Judgement]:
     """Read judgements as BEIR ships them: a header line, then query, document and score between tabs."""
     rows: list[tuple[int, Judgement]] = []
-    for number, line in enumerate(read_text(path, SourceError).split("\n"), start=1):
+    for number, line in _read(path):
         cells = line.rstrip("\r").split("\t")
         if not line.strip() or (number == 1 and cells[-1] == "score"):
             continue

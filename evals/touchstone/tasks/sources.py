@@ -1,15 +1,21 @@
 """Where a data set's bytes are: on the hub, or in a directory that mirrors its repositories."""
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from touchstone.errors import SourceError, first_line
+from touchstone.errors import SourceError
+from touchstone.files.parquet import refuse_bomb
+from touchstone.files.plain import is_unicode
+from touchstone.files.writing import read_text
+from touchstone.files.yaml import parse_yaml
 from touchstone.records.cases import Source
 from touchstone.store.folder import Store
 from touchstone.store.hashes import Watch
@@ -17,6 +23,8 @@ from touchstone.store.hub import Snapshot, open_snapshot
 from touchstone.store.mirrors import MANIFEST, open_mirrored
 from touchstone.store.modelscope import fetch_data
 
+# The front matter of a README, as the hub's library finds it.
+FRONT = re.compile(r"\s*---\n([\S\s]*?)\n---[ \t]*(?:\n|$)")
 README, ALONE = "README.md", ".huggingface.yaml"
 
 
@@ -58,6 +66,7 @@ class Reading:
         """
         if repository not in self.found:
             folder, files, self.revisions[repository] = self._find(repository, revision)
+            refuse_bombs(files)
             cache, watch = self.store.data_cache(self.store.files_sha256(files), self.reads)
             self.found[repository] = folder, cache
             self.prepared.append(watch)
@@ -136,15 +145,17 @@ def wanted_files(snapshot: Snapshot, wanted: Callable[[str], bool]) -> list[str]
 
 def _configs(file: Path | None) -> list[dict[str, Any]]:
     """Return the configurations that a data set declares, in its README or in a file for these alone."""
-    import yaml
-    from huggingface_hub import metadata_load
-
     if file is None or not file.is_file():
         return []
+    text = read_text(file, SourceError)
+    line = 1
+    if file.name == README:
+        found = FRONT.match(text)
+        text, line = (found[1], text.count("\n", 0, found.start(1)) + 1) if found else ("", 1)
     try:
-        said = metadata_load(file) if file.name == README else yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError) as error:
-        raise SourceError(f"{file} does not say what it holds, {first_line(error)}; fetch it again") from None
+        said = parse_yaml(text, str(file), line=line, error=SourceError)
+    except SourceError as error:
+        raise SourceError(f"{error}; fetch it again") from None
     configs = said.get("configs") if isinstance(said, dict) else None
     return [one for one in configs if isinstance(one, dict)] if isinstance(configs, list) else []
 
@@ -177,6 +188,23 @@ def refuse_links(files: Iterable[tuple[str, Path]], root: Path) -> None:
     for _, path in files:
         if not path.resolve().is_relative_to(root):
             raise SourceError(f"{path} is a link that leaves {root}; put the file itself there")
+
+
+def refuse_bombs(files: Iterable[tuple[str, Path]]) -> None:
+    """Refuse files with names that are no text, and Parquet that has more rows than its bytes can mean.
+
+    Raises:
+        SourceError: naming one.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for name, path in files:
+        if not is_unicode(name):
+            raise SourceError(f"{path}: its name is not UTF-8; rename it")
+        if name.endswith(".parquet"):
+            with suppress(pa.ArrowException, OSError):  # what is no Parquet the library refuses
+                refuse_bomb(pq.read_metadata(path), path.stat().st_size, str(path), SourceError)
 
 
 def _patterns(data_files: Any) -> Iterator[str]:

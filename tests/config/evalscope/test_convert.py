@@ -243,7 +243,9 @@ def test_the_same_model_twice_has_no_two_names(tmp_path: Path) -> None:
     )
 
 
-KWARGS = st.dictionaries(st.sampled_from(["x", "y"]), st.integers() | st.booleans() | st.text(), max_size=2)
+KWARGS = st.dictionaries(
+    st.sampled_from(["x", "y"]), st.integers(-(2**63), 2**63 - 1) | st.booleans() | st.text(), max_size=2
+)
 MODELS = st.fixed_dictionaries(
     {"model_name_or_path": st.sampled_from(["org/name", "folder", "minilm", "short", "./folder"])},
     optional={

@@ -1,12 +1,14 @@
 """The files of one model, wherever they lie: found by name, listed by folder, and read where they are JSON."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from touchstone.errors import ModelError
+from touchstone.files.json import parse_json
+from touchstone.files.plain import is_unicode
+from touchstone.files.writing import read_bytes
 from touchstone.store.hub import Snapshot
 
 POINTER = b"version https://git-lfs.github.com/spec/"
@@ -37,12 +39,9 @@ class ModelFiles:
         path = self.find(name)
         if path is None:
             return None
-        content = path.read_bytes()
+        content = read_bytes(path, ModelError)
         refuse_pointer(self.place, name, content)
-        try:
-            return json.loads(content)
-        except ValueError:
-            raise ModelError(f"{self.place}: {name} is not JSON; fetch the model again") from None
+        return parse_json(content, f"{self.place}: {name}", ModelError, wide=True)
 
     def table(self, name: str) -> Mapping[str, Any]:
         """Return the content of a JSON file that holds an object, empty where there is no such file.
@@ -67,7 +66,10 @@ def in_folder(folder: Path) -> ModelFiles:
 
     def names(inside: str) -> list[str]:
         within = folder / inside
-        return sorted(path.name for path in within.iterdir() if path.is_file()) if within.is_dir() else []
+        found = sorted(path.name for path in within.iterdir() if path.is_file()) if within.is_dir() else []
+        if odd := [name for name in found if not is_unicode(name)]:
+            raise ModelError(f"{within}: holds a file whose name is not UTF-8, {odd[0]}; rename it")
+        return found
 
     return ModelFiles(place=str(folder), find=find, names=names)
 

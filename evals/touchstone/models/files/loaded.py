@@ -13,6 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from touchstone.errors import ModelError
+from touchstone.files.writing import LARGEST_SETTINGS, read_bytes
 from touchstone.models.files.listing import ModelFiles
 
 # The first of these that holds anything is a transformer's own settings.
@@ -186,7 +187,8 @@ def python_of(files: ModelFiles, modules: set[str]) -> set[str]:
         path = None if name in found else files.find(name)
         if path is not None:
             found.add(name)
-            modules |= _imported_beside(path.read_text(encoding="utf-8", errors="replace"))
+            source = read_bytes(path, ModelError, largest=LARGEST_SETTINGS)
+            modules |= _imported_beside(source.decode(errors="replace"))
     return found
 
 
@@ -236,7 +238,7 @@ def _imported_beside(source: str) -> set[str]:
     """Return the modules that Python code imports from its own folder."""
     try:
         tree = ast.parse(source)
-    except SyntaxError:
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two of what is nested too deeply
         return set()
     found = set()
     for node in ast.walk(tree):

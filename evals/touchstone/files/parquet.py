@@ -1,0 +1,145 @@
+"""Parquet that strangers wrote: read in parts, for a few bytes of it can say a terabyte of rows."""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from touchstone.errors import TouchstoneError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    Shape = Callable[[pa.DataType], bool]
+
+# No table that means something has so many rows for each byte of its file.
+ROWS_PER_BYTE = 1_000
+# Bytes and values that a column may come to; of a large file its size decides.
+UNPACKED, MOST_VALUES, PACKED = 1 << 29, 1 << 24, 32
+LONGEST_TEXT = 1 << 16
+# How the path of a column ends that is inside lists.
+INSIDE = ".list.element"
+
+
+def read_bounded(content: bytes, where: str, shapes: Mapping[str, "Shape"]) -> "pa.Table":
+    """Read a Parquet file; texts inside lists come back as numbers into a dictionary.
+
+    Args:
+        content: of the file.
+        where: the file, for errors.
+        shapes: of columns by name, what says whether one has the type that it must have; others are not read.
+
+    Raises:
+        TouchstoneError: a column is of another type or holds nulls, or all is more than can be held.
+        pyarrow.ArrowException, OSError, ValueError: it is not Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    footer = pq.read_metadata(pa.BufferReader(content))
+    refuse_bomb(footer, len(content), where)
+    leaves = (footer.schema.column(number) for number in range(footer.num_columns))
+    coded = [leaf.path for leaf in leaves if leaf.path.endswith(INSIDE) and leaf.physical_type == "BYTE_ARRAY"]
+    file = pq.ParquetFile(pa.BufferReader(content), metadata=footer, read_dictionary=coded)
+    schema = file.schema_arrow
+    schema = pa.schema([schema.field(name) for name in shapes if name in schema.names], schema.metadata)
+    for column in schema:
+        if not shapes[column.name](column.type):
+            raise TouchstoneError(f"{where}: {column.name} is of type {column.type}, which it cannot be")
+    most = max(UNPACKED, PACKED * len(content))
+    batches, held = [], 0
+    at_once = _rows_at_once(footer, where, most)
+    for batch in (
+        batch
+        for group in range(footer.num_row_groups)  # texts inside lists cannot be read from two at once
+        for batch in file.iter_batches(batch_size=at_once, row_groups=[group], columns=schema.names)
+    ):
+        batch.validate(full=True)  # what is said to be text is
+        held += sum(
+            _check(column, f"{where}: {name}") for name, column in zip(schema.names, batch.columns, strict=True)
+        )
+        if held > most:
+            raise TouchstoneError(f"{where}: comes to more than {most >> 20} MB")
+        batches.append(batch)
+    return pa.Table.from_batches(batches, schema).combine_chunks()
+
+
+def refuse_bomb(footer: Any, size: int, where: str, error: type[TouchstoneError] = TouchstoneError) -> None:
+    """Refuse a file that has rows, or values of a column, out of all proportion to its size.
+
+    Args:
+        footer: its metadata.
+        size: of the file, in bytes.
+        where: the file, for errors.
+        error: the type to raise.
+
+    Raises:
+        TouchstoneError: of the type given.
+    """
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    values = [group.column(number).num_values for group in groups for number in range(group.num_columns)]
+    most = max([footer.num_rows, sum(group.num_rows for group in groups), *values])
+    if most > ROWS_PER_BYTE * size:
+        raise error(f"{where}: has {most} rows or values in {size} bytes, more than any data; make it anew")
+
+
+def _rows_at_once(footer: Any, where: str, most: int) -> int:
+    """Return how many rows can be read at once: each text of a row may be all that its column comes to."""
+    values: dict[str, int] = {}
+    sizes: dict[str, int] = {}
+    widest = 1
+    for group in map(footer.row_group, range(footer.num_row_groups)):
+        for chunk in map(group.column, range(group.num_columns)):
+            name, size = chunk.path_in_schema, chunk.total_uncompressed_size
+            values[name] = values.get(name, 0) + chunk.num_values
+            sizes[name] = sizes.get(name, 0) + size
+            inside = name.endswith(INSIDE)  # read as numbers into a dictionary
+            if inside and "DELTA_BYTE_ARRAY" in chunk.encodings:
+                raise TouchstoneError(f"{where}: {name} is encoded as DELTA_BYTE_ARRAY, which lists cannot be")
+            if chunk.physical_type == "BYTE_ARRAY" and not inside:
+                widest = max(widest, size)
+    for name, size in sizes.items():
+        if size > most or values[name] > max(MOST_VALUES, most // PACKED):
+            raise TouchstoneError(f"{where}: {name} has {values[name]} values in {size} bytes, which is too much")
+    return max(1, min(UNPACKED // widest, MOST_VALUES))
+
+
+def _check(column: Any, where: str) -> int:
+    """Refuse nulls and endless texts; return the bytes that a column takes, without dictionaries."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    inside = column.flatten() if is_list(column.type) else column
+    if column.null_count or inside.null_count:
+        raise TouchstoneError(f"{where} holds nulls")
+    coded = pa.types.is_dictionary(inside.type)
+    texts = inside.dictionary if coded else inside
+    if is_text(texts.type) and (pc.max(pc.binary_length(texts)).as_py() or 0) > LONGEST_TEXT:
+        raise TouchstoneError(f"{where} holds a text of more than {LONGEST_TEXT >> 10} kB")
+    return int((inside.indices if coded else inside).nbytes)
+
+
+def is_text(kind: Any) -> bool:
+    """Return True if a column holds texts."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def is_number(kind: Any) -> bool:
+    """Return True if a column holds numbers."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def is_list(kind: Any) -> bool:
+    """Return True if a column holds lists."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
+
+
+def is_texts(kind: Any) -> bool:
+    """Return True if a column holds lists of texts, as `read_bounded` gives them."""
+    import pyarrow as pa
+
+    return is_list(kind) and bool(pa.types.is_dictionary(kind.value_type)) and is_text(kind.value_type.value_type)
