@@ -74,6 +74,7 @@ def test_two_models(tmp_path: Path) -> None:
         ("--help", r'^"--help" is no model'),
         ("--output=x", r'^"--output=x" is no model'),
         ("-", r'^"-" is no model'),
+        ("~nobody-here/x", r'^"~nobody-here/x" is no model'),
         ("HEAD\nx: y", r'^"HEAD x: y" is no model'),
         ("HEAD:../..", r'^"HEAD:../.." is no model'),
         ("HEAD:project", r'^"HEAD:project" is no model'),

@@ -9,6 +9,7 @@ from statistics import fmean
 from touchstone.baselines.files import Baselines
 from touchstone.environment import ask_git
 from touchstone.errors import BaselineError, suggest
+from touchstone.files.writing import place
 from touchstone.records.baselines import Baseline
 from touchstone.records.flat import read_baseline_file
 from touchstone.records.names import NAME
@@ -88,7 +89,7 @@ def _row(name: str, before: Baseline, after: Baseline) -> Row:
 def _folder(text: str | None, baselines: Baselines, root: Path) -> dict[str, Baseline]:
     if text is None:
         return _entries(Baselines(baselines.own, built_in=baselines.own))
-    folder = root / Path(text).expanduser()
+    folder = place(root, text)
     if folder.is_dir():
         return _entries(Baselines(folder, built_in=folder))
     if text in baselines.aliases():

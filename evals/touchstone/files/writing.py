@@ -5,7 +5,7 @@ import os
 import tomllib
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import Any, BinaryIO
@@ -15,7 +15,9 @@ from touchstone.errors import ConfigError, TouchstoneError
 
 def place(folder: Path, path: str | Path) -> Path:
     """Return where a path of the user's points: from the folder, unless it is absolute or begins with ``~``."""
-    return folder / Path(path).expanduser()
+    with suppress(RuntimeError):  # of a user that nobody knows, who has no home
+        path = Path(path).expanduser()
+    return folder / path
 
 
 def write_atomically(path: Path, content: str | bytes, staging: Path | None = None) -> None:
