@@ -62,7 +62,7 @@ def test_the_command_takes_a_python_file_with_several(
     assert (tmp_path / "b.toml").is_file()
 
 
-@pytest.mark.parametrize("alias", ["../x", "/tmp/x", "a/b", "..", ".", "a\nb", "a\0", "x" * 5000])
+@pytest.mark.parametrize("alias", ["../x", "/tmp/x", "a/b", "..", ".", "a\nb", "a\0", "x" * 300, "x" * 5000])
 def test_a_name_that_is_none_of_a_file_is_refused(request_: Request, tmp_path: Path, alias: str) -> None:
     with pytest.raises(ConfigError, match=r"is no name of a file in a folder; name the suite with --alias$"):
         import_configuration(dataclasses.replace(request_, alias=alias), overwrite=True, dry_run=False)

@@ -1,5 +1,7 @@
 """An EvalScope configuration, which has no scores: it becomes a suite file and a models file."""
 
+import os
+
 from touchstone.config.evalscope.convert import render_suite_toml
 from touchstone.config.models import load_models
 from touchstone.errors import ConfigError
@@ -17,7 +19,7 @@ def import_configuration(request: Request, *, overwrite: bool, dry_run: bool) ->
     name = request.source.rpartition(".py:")[2] if ".py:" in request.source else None
     file = place(request.folder, request.source.removesuffix(f":{name}"))
     stem = request.alias or name or file.stem
-    if "/" in stem or not is_plain(stem):
+    if "/" in stem or not is_plain(stem) or len(os.fsencode(stem)) > 200:
         raise ConfigError(f'"{stem}" is no name of a file in a folder; name the suite with --alias')
     into = request.into or request.folder
     texts = render_suite_toml(file, load_models(*request.models_files), name=name, into=into)
