@@ -11,6 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from touchstone.foreign import SECRET, hide_secrets
 from touchstone.formatting import render_size
 
 PACKAGES = ("touchstone-evals", "mteb", "sentence-transformers", "transformers", "torch", "datasets", "scikit-learn",
@@ -69,7 +70,8 @@ def kernel_settings(environ: Mapping[str, str]) -> dict[str, str]:
     These are environment variables of torch and of the libraries below it, and torch's own flags if torch is loaded:
     whoever sets one by code before that is told by the code's hash. Numbers of threads are not among them.
     """
-    found = {name: value for name, value in environ.items() if name.startswith(COMPUTING) and name not in NOT_COMPUTING}
+    names = [name for name in environ if name.startswith(COMPUTING) and not SECRET.search(name)]
+    found = {name: hide_secrets(environ[name]) for name in names if name not in NOT_COMPUTING}
     torch = sys.modules.get("torch")
     if torch is None:
         return found

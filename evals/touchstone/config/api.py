@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from touchstone.config.base import Spec, check_instruction, check_values
 from touchstone.files.validation import Number, Strict, WholeNumber
+from touchstone.foreign import PASSWORD, SECRET, keep_secret
 
 # Never the shape of a key: whoever puts the key itself where its name belongs is told so before it is shown anywhere.
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -91,6 +92,12 @@ class ApiSpec(Spec, Strict):
 def _check_url(url: str) -> None:
     """Refuse an address that is none, or that may hold a secret; what may hold one is not repeated."""
     if "@" in url or "?" in url:
+        for name, value in [
+            *re.findall("[?&]([^=&#]*)=([^&#]*)", url),
+            *(("key", one) for one in PASSWORD.findall(url)),
+        ]:
+            if SECRET.search(name.replace("-", "_")):
+                keep_secret(value)  # whoever shows what was typed shows no secret of it
         raise ValueError(
             "url holds a user, a password or a query, which would be written into records; "
             "write it without, and name the environment variable of the key with api_key_env"
