@@ -92,12 +92,10 @@ class ApiSpec(Spec, Strict):
 def _check_url(url: str) -> None:
     """Refuse an address that is none, or that may hold a secret; what may hold one is not repeated."""
     if "@" in url or "?" in url:
-        for name, value in [
-            *re.findall("[?&]([^=&#]*)=([^&#]*)", url),
-            *(("key", one) for one in PASSWORD.findall(url)),
-        ]:
-            if SECRET.search(name.replace("-", "_")):
-                keep_secret(value)  # whoever shows what was typed shows no secret of it
+        asked = re.findall("[?&]([^=&#]*)=([^&#]*)", url)
+        keys = [value for name, value in asked if SECRET.search(name.replace("-", "_"))]
+        for one in (*keys, *PASSWORD.findall(url)):
+            keep_secret(one)  # whoever shows what was typed does not show these
         raise ValueError(
             "url holds a user, a password or a query, which would be written into records; "
             "write it without, and name the environment variable of the key with api_key_env"

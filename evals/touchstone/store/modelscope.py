@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from touchstone.errors import ModelError, SourceError, TouchstoneError, first_line
 from touchstone.files.writing import to_json, write_atomically
+from touchstone.foreign import CREDENTIALS, keep_secret
 from touchstone.retrying import PassingError
 from touchstone.store.folder import Store
 from touchstone.store.hub import COMMIT, Kind, find_unlisted
@@ -109,10 +110,12 @@ class _Repository:
 
     def fetch(self, folder: Path) -> str:
         """Bring into a folder what it lacks, once more what came damaged; return what is to be noted in it."""
-        config = self.client().HubConfig()  # of this moment: the client keeps an older one
-        api = self.client().HubApi(config=config)
+        # Configured as at this moment: the client keeps an older configuration. It shows its token, so no local is one.
+        api = self.client().HubApi(config=self.client().HubConfig())
+        keep_secret((self.client().HubConfig().token or "").strip())
         keep = self.store.remember if COMMIT.fullmatch(self.revision) else self.store.agree
-        what = f"files of {self.kind}:{self.name}@{self.revision} at {config.endpoint}"
+        endpoint = CREDENTIALS.sub("", self.client().HubConfig().endpoint)
+        what = f"files of {self.kind}:{self.name}@{self.revision} at {endpoint}"
         listed: Listed = json.loads(keep(what, partial(self._list, api)) or "{}")
         for last in (False, False, True):
             for name in self._wrong(folder, listed):
@@ -167,14 +170,11 @@ class _Repository:
 
     def _ask(self, what: str, ask: Callable[[], T]) -> T:
         """Ask ModelScope one question; every question is asked here."""
-        try:
-            return self.store.asking.ask(self.name, ask)
-        except Exception as error:  # the client raises its own errors, those of requests, and ValueError
-            why = _why(error).replace((self.client().HubConfig().token or "").strip() or "\0", "***")
-            raise self.error(f"ModelScope gives no {self.called}, not {what}: {why}") from error
+        refusal = f"ModelScope gives no {self.called}, not {what}"
+        return self.store.asking.ask(self.name, ask, lambda error: self.error(f"{refusal}: {_why(error)}"))
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
     """Say why ModelScope does not answer, and what would help; addresses, which may be signed, are no part of it."""
     status = getattr(error, "status_code", None)
     if status is not None:
