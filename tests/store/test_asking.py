@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.hub import Files, Handler, Hub, serve_to_client
+from tests.hub import Files, Handler, Hub, page, serve_to_client
+from tests.models.api.test_key import carried
 from touchstone.errors import ModelError, SourceError
 from touchstone.retrying import may_pass
 from touchstone.store import asking
@@ -259,6 +260,39 @@ def test_an_address_with_a_password_is_told_without_it(
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.address.replace("//", "//user:secret@"))
     with pytest.raises(ModelError, match=rf"ask for access at {hub.address}/{NAME}, then set HF_TOKEN$"):
         opened(tmp_path)
+
+
+def echo(handler: Handler) -> None:
+    """Answer with all that was sent, as text and in headers."""
+    sent = handler.headers.get("Authorization", "")
+    handler.send(400, sent.encode(), X_Error_Message=sent, X_Error_Code=sent, Set_Cookie=f"a={sent}", Location=sent)
+
+
+@pytest.mark.parametrize("part", ["/api/", SMALL, LARGE])
+@pytest.mark.parametrize(
+    "trouble", [echo, page, reset, cut, status(401), status(403), status(404), status(418), status(503),
+                status(302, Location="http://[::1"), status(307, Location="/loop"), status(429, Retry_After="9999")]
+)  # fmt: skip
+def test_no_failure_shows_what_was_sent(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, part: str, trouble: Any, tmp_path: Path
+) -> None:
+    token, password = "hf_0123456789abcdefghij", "pass-word-0815"
+    with_password = hub.address.replace("//", f"//user:{password}@")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", with_password)
+    template = with_password + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setenv("HF_TOKEN", token)
+    caplog.set_level("DEBUG")
+    snapshot = opened(tmp_path, patience=0)
+    hub.fault = first(99, trouble, part)
+    another = Store(tmp_path / "another")
+    with pytest.raises(ModelError) as caught:
+        open_snapshot(NAME, "other", another) if part == "/api/" else snapshot.bring(part)
+    shown = [*carried(caught.value), caplog.text, *map(str, tmp_path.rglob("*"))]
+    shown += [path.read_text("latin-1") for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    for secret in (token, password):
+        assert not [one[max(0, one.find(secret[:8]) - 200) :][:300] for one in shown if secret[:8] in one]
+    assert caught.value.__context__ is None
 
 
 def test_the_plain_way_is_taken_where_a_hub_offers_another(hub: Hub, tmp_path: Path) -> None:

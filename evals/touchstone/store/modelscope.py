@@ -108,21 +108,27 @@ class _Repository:
             raise self.error(f"the {self.called} of ModelScope needs {package}") from None
         return modelscope_hub
 
+    def api(self) -> Any:
+        """Return the client configured as at this moment, where it keeps an older configuration.
+
+        Both have the token in sight, so that no local of ours may be one.
+        """
+        return self.client().HubApi(config=self.client().HubConfig())
+
     def fetch(self, folder: Path) -> str:
         """Bring into a folder what it lacks, once more what came damaged; return what is to be noted in it."""
-        # Configured as at this moment: the client keeps an older configuration. It shows its token, so no local is one.
-        api = self.client().HubApi(config=self.client().HubConfig())
+        download = self.api().download_file
         keep_secret((self.client().HubConfig().token or "").strip())
         keep = self.store.remember if COMMIT.fullmatch(self.revision) else self.store.agree
         endpoint = CREDENTIALS.sub("", self.client().HubConfig().endpoint)
         what = f"files of {self.kind}:{self.name}@{self.revision} at {endpoint}"
-        listed: Listed = json.loads(keep(what, partial(self._list, api)) or "{}")
+        listed: Listed = json.loads(keep(what, self._list) or "{}")
         for last in (False, False, True):
             for name in self._wrong(folder, listed):
                 (folder / name).unlink(missing_ok=True)
                 if last:
                     raise self.error(f"ModelScope gives no {self.called}: {name} came damaged twice; run again")
-                ask = partial(api.download_file, self.name, self.kind, name, revision=self.revision, local_dir=folder)
+                ask = partial(download, self.name, self.kind, name, revision=self.revision, local_dir=folder)
                 self._ask(name, ask)
         self._refuse_more(folder, listed)
         hashes = {name: self.store.file_sha256(folder / name) for name in listed}
@@ -144,8 +150,8 @@ class _Repository:
             self._refuse_more(folder, listed)
         return revision
 
-    def _list(self, api: Any) -> str:
-        ask = partial(api.list_repo_files, self.name, self.kind, revision=self.revision)
+    def _list(self) -> str:
+        ask = partial(self.api().list_repo_files, self.name, self.kind, revision=self.revision)
         files = self._ask(f"the list of files at {self.revision}", ask)
         listed = {one.path: (one.sha256, one.size) for one in files if not one.is_dir}
         bad = [name for name in listed if name in ("", NOTE) or {"/", ".."} & {*PurePosixPath(name).parts}]
