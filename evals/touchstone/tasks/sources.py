@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from touchstone.errors import SourceError, first_line
+from touchstone.files.archives import find_climbing
 from touchstone.records.cases import Source
 from touchstone.store.folder import Store
 from touchstone.store.hashes import Watch
@@ -96,6 +97,7 @@ class Reading:
             folder, known = find_data(self.source, repository, self.task, self.store)
             refuse_elsewhere(folder, str(folder))
             refuse_links(there := _files_in(folder), (self.source.path or Path()).resolve())
+            refuse_climbing(there)
             return folder, there, known
         snapshot = mirrored or open_snapshot(repository, revision, self.store, kind="dataset")
         names = wanted_files(snapshot, self.wanted)
@@ -106,6 +108,7 @@ class Reading:
         refuse_elsewhere(snapshot.folder, f'"{repository}"')
         if self.source.path is not None:  # a cache's files are links
             refuse_links(_files_in(snapshot.folder), self.source.path.resolve())
+        refuse_climbing(files)
         return snapshot.folder, files, snapshot.commit
 
     def note(self, data_files: Any) -> None:
@@ -177,6 +180,17 @@ def refuse_links(files: Iterable[tuple[str, Path]], root: Path) -> None:
     for _, path in files:
         if not path.resolve().is_relative_to(root):
             raise SourceError(f"{path} is a link that leaves {root}; put the file itself there")
+
+
+def refuse_climbing(files: Iterable[tuple[str, Path]]) -> None:
+    """Refuse archives with members that would lie elsewhere, or are links, before anything is unpacked.
+
+    Raises:
+        SourceError: naming archive and member.
+    """
+    for _, path in files:
+        if (member := find_climbing(path)) is not None:
+            raise SourceError(f'{path} has the member "{member}", which is no file or folder inside; pack it anew')
 
 
 def _patterns(data_files: Any) -> Iterator[str]:
