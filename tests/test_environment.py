@@ -9,7 +9,7 @@ import pytest
 
 import touchstone.environment
 from touchstone.baselines.files import ENV_KEPT
-from touchstone.environment import ask_git, describe_environment, find_commit
+from touchstone.environment import ask_git, describe_environment, find_commit, kernel_settings
 from touchstone.task_types.registry import all_types
 
 
@@ -216,3 +216,18 @@ def test_a_repository_inside_that_only_looks_like_one_is_not_taken(hostile: Path
 @pytest.mark.parametrize("argument", ["a\0b", "\udcff", "x\ny"])
 def test_what_is_no_revision_is_none(hostile: Path, argument: str) -> None:
     assert ask_git(hostile, "rev-parse", "--verify", "--quiet", argument) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("TORCH_API_KEY", "0123456789", None),
+        ("ACCELERATE_TOKEN", "0123456789", None),
+        ("MKL_PASSWORD", "0123456789", None),
+        ("TORCH_HUB", "https://user:password@host/x", "https://***@host/x"),
+        ("PYTORCH_MIRROR", "see https://u:p@ss@host", "see https://***@host"),
+        ("MKL_CBWR", "AVX2", "AVX2"),
+    ],
+)
+def test_no_secret_is_a_setting(name: str, value: str, kept: str | None) -> None:
+    assert kernel_settings({name: value}).get(name) == kept

@@ -21,7 +21,7 @@ SHORTEST, PART = 8, 12
 BEGINS = 6
 HIDDEN = "***"
 CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"<>]*@")
-PASSWORD = re.compile(r"://[^/\s:@]*:(\S+)@")
+PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s]+)@")
 # Joins the signs of scripts and of emoji, and moves nothing.
 JOINERS = "\u200c\u200d"
 # What a CI takes for a command: at the start of a line GitHub's, anywhere the forms of Azure and TeamCity.
