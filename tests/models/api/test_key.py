@@ -157,6 +157,23 @@ def test_no_part_of_it_is_shown_once_it_was_sent(monkeypatch: pytest.MonkeyPatch
     assert hide_secrets(around.format(part, part)) == around.format("***", "***")
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see http://u:p@host/x", "see http://***@host/x"),
+        ("http://u:p@ss@w@host:1/x and a@b.c", "http://***@host:1/x and a@b.c"),
+        ("socks5h://only-a-user@host", "socks5h://***@host"),
+        ("'https://u:p@h','http://u@h'", "'https://***@h','http://***@h'"),
+        ("http://host/a@b", "http://host/a@b"),
+        ("its password is pass-word-0815", "its password is ***"),
+        ("pass-word-081 was cut", "*** was cut"),
+    ],
+)
+def test_no_user_of_an_address_is_shown(monkeypatch: pytest.MonkeyPatch, text: str, shown: str) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://user:pass-word-0815@127.0.0.1:9")
+    assert hide_secrets(text) == shown
+
+
 def test_no_log_quotes_a_header_that_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     script = say(OK + b"A: b\r\n" + KEY.encode() + b"\r\nContent-Length: 2\r\n\r\n[]")
