@@ -9,11 +9,12 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 # Environment variables that hold secrets by their names; the path of a file that holds one is none.
 SECRET = re.compile(r"(^|_)(TOKEN|API_?KEY|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?|AUTH)$", re.IGNORECASE)
+ADDRESS = re.compile(r"(PROXY|ENDPOINT|UR[LI])$", re.IGNORECASE)
 PATH = ("/", "~", ".")
 # Characters that a secret has at least, and by which one that was cut is known.
 SHORTEST, PART = 8, 12
@@ -77,9 +78,20 @@ def hide_secrets(text: str) -> str:
     return CREDENTIALS.sub(f"{HIDDEN}@", text) if "://" in text else text
 
 
+@cache
+def _is_secret(name: str) -> bool:
+    return SECRET.search(name) is not None
+
+
+@cache
+def _is_address(name: str) -> bool:
+    return ADDRESS.search(name) is not None
+
+
 def _find_secrets() -> Iterator[str]:
-    found = _secrets | {said.strip() for name, said in os.environ.items() if SECRET.search(name)}
-    found |= {password for said in os.environ.values() if "://" in said for password in PASSWORD.findall(said)}
+    found = _secrets | {os.environ.get(name, "").strip() for name in os.environ if _is_secret(name)}
+    for name in filter(_is_address, os.environ):
+        found |= set(PASSWORD.findall(os.environ.get(name, "")))
     yield from sorted(
         (one for one in found if len(one) >= SHORTEST and not one.startswith(PATH)), key=len, reverse=True
     )

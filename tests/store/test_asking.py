@@ -304,6 +304,20 @@ def test_the_plain_way_is_taken_where_a_hub_offers_another(hub: Hub, tmp_path: P
     assert not hub.asked("xet")
 
 
+@pytest.mark.parametrize("token", ["", "hf_right"])
+def test_no_password_of_the_address_goes_to_another_host(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, token: str, tmp_path: Path
+) -> None:
+    address = hub.address.replace("//", "//user:secret@")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+    template = address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setenv("HF_TOKEN", token)
+    assert opened(tmp_path).bring(LARGE)
+    assert {host for host, sent in hub.tokens if sent} == {"127.0.0.1"}
+    assert ("localhost", "") in hub.tokens
+
+
 def test_no_token_goes_to_another_host(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_right")
     hub.repositories[f"models/{NAME}"].needs, hub.takes = 401, "hf_right"

@@ -160,7 +160,7 @@ def echo(answer: Answer) -> None:
         (("-n", "2", "--showlocals"), "{}"),
         (("-s", "--full-trace"), "{}"),
         (("-o", "log_cli=true", "--log-cli-level=DEBUG", "--log-file=all.log", "--log-file-level=DEBUG"), "{}"),
-        (("-o", "log_cli=true", "--full-trace", "--reuse-api"), "http://127.0.0.1:9/v1"),
+        (("-o", "log_cli=true", "--full-trace", "--reuse-api"), "http://example.invalid/v1"),
     ],
 )
 @pytest.mark.parametrize("behaviour", [with_change(echo), with_status(503, {"error": KEY}, X=KEY, Retry_After=KEY)])
