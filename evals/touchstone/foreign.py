@@ -8,9 +8,11 @@ import html
 import os
 import re
 import unicodedata
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any
+from urllib.parse import unquote
 
 # Environment variables that hold secrets by their names; the path of a file that holds one is none.
 SECRET = re.compile(r"(^|_)(TOKEN|API_?KEY|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?|AUTH)$", re.IGNORECASE)
@@ -22,7 +24,7 @@ SHORTEST, PART = 8, 12
 BEGINS = 6
 HIDDEN = "***"
 CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"<>]*@")
-PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s]+)@")
+LOGIN = re.compile(r"://([^/\s:@]*:[^/\s]+)@")
 # Joins the signs of scripts and of emoji, and moves nothing.
 JOINERS = "\u200c\u200d"
 # What a CI takes for a command: at the start of a line GitHub's, anywhere the forms of Azure and TeamCity.
@@ -88,10 +90,17 @@ def _is_address(name: str) -> bool:
     return ADDRESS.search(name) is not None
 
 
+def find_passwords(text: str) -> Iterator[str]:
+    """Yield the passwords of addresses in a text, and what HTTP sends of each."""
+    for login in LOGIN.findall(text):
+        yield login.partition(":")[2]
+        yield b64encode(unquote(login).encode(errors="replace")).decode()
+
+
 def _find_secrets() -> Iterator[str]:
     found = _secrets | {os.environ.get(name, "").strip() for name in os.environ if _is_secret(name)}
     for name in filter(_is_address, os.environ):
-        found |= set(PASSWORD.findall(os.environ.get(name, "")))
+        found |= set(find_passwords(os.environ.get(name, "")))
     yield from sorted(
         (one for one in found if len(one) >= SHORTEST and not one.startswith(PATH)), key=len, reverse=True
     )

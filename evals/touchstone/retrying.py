@@ -6,6 +6,7 @@ from email.utils import mktime_tz, parsedate_tz
 from http import HTTPStatus
 
 from touchstone.errors import find_no_memory
+from touchstone.foreign import one_line
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 LONGEST_ASKED = 1e9  # what says more says never
@@ -20,12 +21,12 @@ class PassingError(Exception):
     """What failed for now and may be otherwise next time.
 
     Args:
-        reason: what happened.
+        reason: what happened; it may quote a server.
         wait: the seconds that the server asks to wait before the next time.
     """
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
-        super().__init__(reason)
+        super().__init__(one_line(reason))
         self.wait = wait
 
 

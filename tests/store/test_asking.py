@@ -3,6 +3,7 @@
 import errno
 import os
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -268,9 +269,14 @@ def echo(handler: Handler) -> None:
     handler.send(400, sent.encode(), X_Error_Message=sent, X_Error_Code=sent, Set_Cookie=f"a={sent}", Location=sent)
 
 
+def astray(handler: Handler) -> None:
+    """Lead to an address that is none, and hold what was sent."""
+    handler.send(302, Location=f"http://host:{handler.headers.get('Authorization', '').partition(' ')[2]}")
+
+
 @pytest.mark.parametrize("part", ["/api/", SMALL, LARGE])
 @pytest.mark.parametrize(
-    "trouble", [echo, page, reset, cut, status(401), status(403), status(404), status(418), status(503),
+    "trouble", [echo, astray, page, reset, cut, status(401), status(403), status(404), status(418), status(503),
                 status(302, Location="http://[::1"), status(307, Location="/loop"), status(429, Retry_After="9999")]
 )  # fmt: skip
 def test_no_failure_shows_what_was_sent(
@@ -278,6 +284,7 @@ def test_no_failure_shows_what_was_sent(
 ) -> None:
     token, password = "hf_0123456789abcdefghij", "pass-word-0815"
     with_password = hub.address.replace("//", f"//user:{password}@")
+    monkeypatch.setenv("HF_ENDPOINT", with_password)
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", with_password)
     template = with_password + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
@@ -290,7 +297,7 @@ def test_no_failure_shows_what_was_sent(
         open_snapshot(NAME, "other", another) if part == "/api/" else snapshot.bring(part)
     shown = [*carried(caught.value), caplog.text, *map(str, tmp_path.rglob("*"))]
     shown += [path.read_text("latin-1") for path in (tmp_path / "store").rglob("*") if path.is_file()]
-    for secret in (token, password):
+    for secret in (token, password, b64encode(f"user:{password}".encode()).decode()):
         assert not [one[max(0, one.find(secret[:8]) - 200) :][:300] for one in shown if secret[:8] in one]
     assert caught.value.__context__ is None
 
