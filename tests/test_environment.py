@@ -1,5 +1,7 @@
+import os
 import subprocess
 import sys
+import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import pytest
 
 import touchstone.environment
 from touchstone.baselines.files import ENV_KEPT
-from touchstone.environment import describe_environment, find_commit
+from touchstone.environment import ask_git, describe_environment, find_commit, kernel_settings
 from touchstone.task_types.registry import all_types
 
 
@@ -72,3 +74,160 @@ def test_no_repository_or_no_git_is_no_commit(tmp_path: Path, monkeypatch: pytes
     assert find_commit(tmp_path) is None
     monkeypatch.setenv("PATH", str(tmp_path))
     assert find_commit(Path(__file__).parent) is None
+
+
+def git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", "-c", "protocol.file.allow=always"]
+    done = subprocess.run([*command, *arguments], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def hostile(tmp_path: Path) -> Path:
+    """A repository whose files look changed and are not, so that git must read them again."""
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    git(folder, "init", "-q")
+    (folder / "a.txt").write_text("1")
+    (folder / ".gitattributes").write_text('*.txt filter=x diff=x merge=x\n*.json filter="a=b c"\n')
+    (folder / "b.json").write_text("{}")
+    git(folder, "add", ".")
+    git(folder, "commit", "-q", "-m", "one")
+    for name in ("a.txt", "b.json"):
+        os.utime(folder / name, (1, 1))
+    return folder
+
+
+COMMANDS = [
+    "core.fsmonitor", "core.sshCommand", "core.gitProxy", "core.editor", "core.pager", "core.askPass", "gpg.program",
+    "diff.external", "diff.x.textconv", "diff.x.command", "merge.x.driver", "credential.helper", "alias.status",
+    "alias.rev-parse", "pager.status", "pager.config", "filter.x.clean", "filter.x.smudge", "filter.x.process",
+    "filter.a=b c.clean", "filter.a=b c.process", "uploadpack.packObjectsHook", "core.alternateRefsCommand",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("included", [False, True])
+def test_no_command_of_a_repository_runs(hostile: Path, name: str, included: bool) -> None:
+    ran = hostile.parent / "ran"
+    where = ("--file", str(hostile.parent / "more")) if included else ()
+    git(hostile, "config", *where, name, f"touch '{ran}' #")
+    if name.startswith("filter."):
+        git(hostile, "config", *where, f"{name.rpartition('.')[0]}.required", "true")
+    if included:
+        git(hostile, "config", "include.path", str(hostile.parent / "more"))
+
+    assert find_commit(hostile) == git(hostile, "rev-parse", "HEAD")[:12]
+    assert ask_git(hostile, "cat-file", "blob", "HEAD:a.txt") == b"1"
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize("hook", ["post-index-change", "fsmonitor-watchman", "reference-transaction"])
+def test_no_hook_of_a_repository_runs(hostile: Path, hook: str) -> None:
+    ran, before = hostile.parent / "ran", (hostile / ".git" / "index").read_bytes()
+    for folder in (hostile / ".git" / "hooks", hostile.parent / "hooks"):
+        folder.mkdir(exist_ok=True)
+        (folder / hook).write_text(f"#!/bin/sh\ntouch '{ran}'\n")
+        (folder / hook).chmod(0o755)
+    assert find_commit(hostile) is not None
+    git(hostile, "config", "core.hooksPath", str(hostile.parent / "hooks"))
+    assert find_commit(hostile) is not None
+    assert not ran.exists()
+    assert (hostile / ".git" / "index").read_bytes() == before, "nothing is written"
+
+
+@pytest.mark.parametrize("setting", ["core.fsmonitor", "filter.x.clean", "filter.x.process"])
+def test_no_command_of_a_submodule_runs(hostile: Path, setting: str) -> None:
+    outer, ran = hostile.parent / "outer", hostile.parent / "ran"
+    outer.mkdir()
+    git(outer, "init", "-q")
+    git(outer, "submodule", "--quiet", "add", str(hostile), "inner")
+    git(outer, "commit", "-q", "-m", "one")
+    git(outer / "inner", "config", setting, f"touch '{ran}' #")
+    os.utime(outer / "inner" / "a.txt", (1, 1))
+    commit = git(outer, "rev-parse", "HEAD")[:12]
+    assert find_commit(outer) == commit
+    git(outer / "inner", "update-ref", "HEAD", git(outer / "inner", "commit-tree", "HEAD^{tree}", "-m", "two"))
+    assert find_commit(outer) == f"{commit}+"
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["ext::sh -c touch% {ran}", "ssh://host/x", "{here}", "touch::x"], ids=["ext", "ssh", "file", "helper"]
+)
+def test_what_a_repository_lacks_is_not_fetched(hostile: Path, url: str) -> None:
+    ran = hostile.parent / "ran"
+    for name, value in {
+        "remote.origin.url": url.format(ran=ran, here=hostile), "remote.origin.promisor": "true",
+        "remote.origin.uploadpack": f"touch '{ran}' #", "extensions.partialClone": "origin",
+        "core.sshCommand": f"touch '{ran}' #", "protocol.allow": "always", "core.repositoryFormatVersion": "1",
+    }.items():  # fmt: skip
+        git(hostile, "config", name, value)
+    blob = git(hostile, "rev-parse", "HEAD:a.txt")
+    (hostile / ".git" / "objects" / blob[:2] / blob[2:]).unlink()
+    assert ask_git(hostile, "cat-file", "blob", blob) is None
+    assert find_commit(hostile) is not None
+    assert not ran.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("GIT_DIR", "/nowhere"), ("GIT_WORK_TREE", "/"), ("GIT_INDEX_FILE", "/nowhere"), ("GIT_EXTERNAL_DIFF", "false"),
+        ("GIT_OBJECT_DIRECTORY", "/nowhere"), ("GIT_CONFIG_PARAMETERS", "'core.bare'='true'"),
+        ("GIT_TRACE", "1"), ("GIT_EXEC_PATH", "/nowhere"),
+    ],
+)  # fmt: skip
+def test_no_variable_that_is_inherited_changes_what_git_says(
+    hostile: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    commit = git(hostile, "rev-parse", "HEAD")[:12]
+    monkeypatch.setenv(name, value)
+    assert find_commit(hostile) == commit
+
+
+def test_another_git_in_the_folder_is_not_taken(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ran = hostile.parent / "ran"
+    (hostile / "git").write_text(f"#!/bin/sh\ntouch '{ran}'\n")
+    (hostile / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f".{os.pathsep}{os.environ['PATH']}")
+    assert find_commit(hostile) is not None
+    assert not ran.exists()
+
+
+def test_a_git_that_hangs_is_no_commit(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = hostile.parent / "bin" / "git"
+    slow.parent.mkdir()
+    slow.write_text("#!/bin/sh\nsleep 60 & wait\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{slow.parent}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setattr(touchstone.environment, "GIT_SECONDS", 0.2)
+    began = time.monotonic()
+    assert find_commit(hostile) is None
+    assert time.monotonic() - began < 5
+
+
+def test_a_repository_inside_that_only_looks_like_one_is_not_taken(hostile: Path) -> None:
+    bare = hostile / "data"
+    git(hostile.parent, "clone", "-q", "--bare", str(hostile), str(bare))
+    assert ask_git(bare, "rev-parse", "--git-dir") is None
+
+
+@pytest.mark.parametrize("argument", ["a\0b", "\udcff", "x\ny"])
+def test_what_is_no_revision_is_none(hostile: Path, argument: str) -> None:
+    assert ask_git(hostile, "rev-parse", "--verify", "--quiet", argument) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "kept"),
+    [
+        ("TORCH_API_KEY", "0123456789", None),
+        ("ACCELERATE_TOKEN", "0123456789", None),
+        ("MKL_PASSWORD", "0123456789", None),
+        ("TORCH_HUB", "https://user:password@host/x", "https://***@host/x"),
+        ("PYTORCH_MIRROR", "see https://u:p@ss@host", "see https://***@host"),
+        ("MKL_CBWR", "AVX2", "AVX2"),
+    ],
+)
+def test_no_secret_is_a_setting(name: str, value: str, kept: str | None) -> None:
+    assert kernel_settings({name: value}).get(name) == kept

@@ -11,6 +11,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
+from touchstone.foreign import SECRET, hide_secrets
 from touchstone.formatting import render_size
 
 PACKAGES = ("touchstone-evals", "mteb", "sentence-transformers", "transformers", "torch", "datasets", "scikit-learn",
@@ -39,6 +40,18 @@ FLAGS = {
     "get_default_dtype": "torch.float32",
 }
 
+# What git is called with, for any repository: no commands of its configuration, no network, no writing, no questions.
+GIT_SECONDS = 10
+CEILING = "GIT_CEILING_DIRECTORIES"  # of git's variables the one that is kept: it only keeps git from looking further
+GIT_ENVIRONMENT = {
+    "GIT_ALLOW_PROTOCOL": "none", "GIT_CONFIG_NOSYSTEM": "1", "GIT_LITERAL_PATHSPECS": "1", "GIT_NO_LAZY_FETCH": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C",
+}  # fmt: skip
+GIT_SETTINGS = {
+    "core.fsmonitor": "false", "core.hooksPath": os.devnull, "credential.helper": "", "gc.auto": "0",
+    "safe.bareRepository": "explicit",
+}  # fmt: skip
+
 
 def describe_environment() -> dict[str, str]:
     """Return the versions of Python and of every library that can change a score; imports none of them."""
@@ -57,7 +70,8 @@ def kernel_settings(environ: Mapping[str, str]) -> dict[str, str]:
     These are environment variables of torch and of the libraries below it, and torch's own flags if torch is loaded:
     whoever sets one by code before that is told by the code's hash. Numbers of threads are not among them.
     """
-    found = {name: value for name, value in environ.items() if name.startswith(COMPUTING) and name not in NOT_COMPUTING}
+    names = [name for name in environ if name.startswith(COMPUTING) and not SECRET.search(name)]
+    found = {name: hide_secrets(environ[name]) for name in names if name not in NOT_COMPUTING}
     torch = sys.modules.get("torch")
     if torch is None:
         return found
@@ -104,15 +118,46 @@ def is_editable(package: Distribution) -> bool:
 
 
 def find_commit(folder: Path) -> str | None:
-    """Return the commit checked out there, 12 hex digits and a plus where files differ from it; None without git."""
-    found = ask_git(folder, "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+")
-    return found.decode().strip() or None if found else None
+    """Return the commit checked out there, 12 hex digits and a plus where files differ from it; None without git.
+
+    A repository's filters would run for files that look changed. All are overridden, so that what `git lfs` replaced
+    counts as changed once it was touched: git before 2.43 cannot be told to take attributes from nowhere.
+    """
+    found = ask_git(folder, "rev-parse", "--verify", "--quiet", "--short=12", "HEAD")
+    if found is None:
+        return None
+    said = ask_git(folder, "config", "-z", "--name-only", "--get-regexp", r"^filter\.") or b""
+    filters = {os.fsdecode(name).rpartition(".")[0] for name in said.split(b"\0") if name}
+    off = {"clean": "", "smudge": "", "process": "", "required": "false"}
+    settings = {f"{one}.{key}": value for one in filters for key, value in off.items()}
+    changed = ask_git(
+        folder, "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames", "--ignore-submodules=dirty",
+        settings=settings,
+    )  # fmt: skip
+    return None if changed is None else found.decode().strip() + "+" * bool(changed)
 
 
-def ask_git(folder: Path, *arguments: str) -> bytes | None:
-    """Return what git prints in a folder; None where it refuses, or is not there."""
+def ask_git(folder: Path, *arguments: str, settings: Mapping[str, str] | None = None) -> bytes | None:
+    """Return what git prints in a folder; None where it refuses, takes too long, or is not there.
+
+    The repository may be a stranger's: nothing that its configuration names is run, nothing is fetched or written.
+
+    Args:
+        folder: in the repository.
+        arguments: of git.
+        settings: of git, over those of the repository.
+    """
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name == CEILING}
+    pairs = {**GIT_SETTINGS, **(settings or {})}
+    environ |= GIT_ENVIRONMENT | {"GIT_CONFIG_COUNT": str(len(pairs))}
+    for number, (name, value) in enumerate(pairs.items()):
+        environ |= {f"GIT_CONFIG_KEY_{number}": name, f"GIT_CONFIG_VALUE_{number}": value}
+    # Not in the folder itself, where a relative place in PATH might find another git.
+    command = ["git", "--no-pager", "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)
-    except OSError:
+        done = subprocess.run(
+            command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=GIT_SECONDS
+        )
+    except (OSError, ValueError, subprocess.TimeoutExpired):  # ValueError: an argument with a NUL
         return None
     return done.stdout if done.returncode == 0 else None

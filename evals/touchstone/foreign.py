@@ -8,17 +8,23 @@ import html
 import os
 import re
 import unicodedata
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from typing import Any
+from urllib.parse import unquote
 
 # Environment variables that hold secrets by their names; the path of a file that holds one is none.
 SECRET = re.compile(r"(^|_)(TOKEN|API_?KEY|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?|AUTH)$", re.IGNORECASE)
+ADDRESS = re.compile(r"(PROXY|ENDPOINT|UR[LI])$", re.IGNORECASE)
 PATH = ("/", "~", ".")
 # Characters that a secret has at least, and by which one that was cut is known.
 SHORTEST, PART = 8, 12
+# So much of a key in a server's message is taken for the key.
+BEGINS = 6
 HIDDEN = "***"
-CREDENTIALS = re.compile(r"(?<=://)[^/\s@'\"<>]*@")
+CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"<>]*@")
+LOGIN = re.compile(r"://([^/\s:@]*:[^/\s]+)@")
 # Joins the signs of scripts and of emoji, and moves nothing.
 JOINERS = "\u200c\u200d"
 # What a CI takes for a command: at the start of a line GitHub's, anywhere the forms of Azure and TeamCity.
@@ -33,6 +39,31 @@ SPECIAL = re.compile(r"([\\`*_\[\]|~#!$@])")
 _secrets: set[str] = set()
 
 
+class Secret:
+    """What an environment variable holds: it is no part of this object, which can be shown, and is read each time.
+
+    Args:
+        variable: its name.
+    """
+
+    __slots__ = ("variable",)
+
+    def __init__(self, variable: str) -> None:
+        self.variable = variable
+
+    def __repr__(self) -> str:
+        return f"<secret in {self.variable}>"
+
+    def reveal(self) -> str:
+        """Return it, for the one place that puts it on the wire; no local may hold it."""
+        keep_secret(os.environ.get(self.variable, "").strip())
+        return os.environ.get(self.variable, "").strip()
+
+    def hide(self, text: str) -> str:
+        """Return the words of a server that has it; some repeat it with its middle starred out."""
+        return re.sub(re.escape(self.reveal()[:BEGINS]) + r"\S*", "[key]", text) if self.reveal() else text
+
+
 def keep_secret(value: str) -> None:
     """Let no text that goes through here show a value from now on."""
     _secrets.add(value)
@@ -41,8 +72,8 @@ def keep_secret(value: str) -> None:
 def hide_secrets(text: str) -> str:
     """Return text without secrets, and without the user and password of an address.
 
-    Secrets are what `keep_secret` was told, and the values of environment variables that are called so. Of one that was
-    cut, what is left goes too, from twelve characters on.
+    Secrets are what `keep_secret` was told, the values of environment variables that are called so, and passwords in
+    addresses there. Of one that was cut, what is left goes too, from twelve characters on.
     """
     for secret in _find_secrets():
         text = _hide(text, secret)
@@ -54,27 +85,36 @@ def _is_secret(name: str) -> bool:
     return SECRET.search(name) is not None
 
 
+@cache
+def _is_address(name: str) -> bool:
+    return ADDRESS.search(name) is not None
+
+
+def find_passwords(text: str) -> Iterator[str]:
+    """Yield the passwords of addresses in a text, and what HTTP sends of each."""
+    for login in LOGIN.findall(text):
+        yield login.partition(":")[2]
+        yield b64encode(unquote(login).encode(errors="replace")).decode()
+
+
 def _find_secrets() -> Iterator[str]:
     found = _secrets | {os.environ.get(name, "").strip() for name in os.environ if _is_secret(name)}
+    for name in filter(_is_address, os.environ):
+        found |= set(find_passwords(os.environ.get(name, "")))
     yield from sorted(
         (one for one in found if len(one) >= SHORTEST and not one.startswith(PATH)), key=len, reverse=True
     )
 
 
 def _hide(text: str, secret: str) -> str:
-    """Take out a secret, whole or cut off at either end."""
+    """Take out a secret, and each part of it of so many characters or more."""
     text = text.replace(secret, HIDDEN)
-    begins, ends = (secret[:PART], secret[-PART:]) if len(secret) > PART else ("", "")
-    while begins and (start := text.find(begins)) >= 0:
-        end = start + PART
-        while end < len(text) and secret.startswith(text[start : end + 1]):
-            end += 1
-        text = text[:start] + HIDDEN + text[end:]
-    while ends and (start := text.find(ends)) >= 0:
-        end = start + PART
-        while start > 0 and secret.endswith(text[start - 1 : end]):
-            start -= 1
-        text = text[:start] + HIDDEN + text[end:]
+    for start in range(len(secret) - PART + 1):
+        while (found := text.find(secret[start : start + PART])) >= 0:
+            size = PART
+            while text[found : found + size + 1] == secret[start : start + size + 1] and start + size < len(secret):
+                size += 1
+            text = text[:found] + HIDDEN + text[found + size :]
     return text
 
 

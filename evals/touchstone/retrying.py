@@ -5,6 +5,9 @@ import time
 from email.utils import mktime_tz, parsedate_tz
 from http import HTTPStatus
 
+from touchstone.errors import find_no_memory
+from touchstone.foreign import one_line
+
 FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 LONGEST_ASKED = 1e9  # what says more says never
 # Statuses that may pass; of 5xx, two say that asking again is no use. urllib3 knows as much; the asking and the waiting
@@ -18,13 +21,27 @@ class PassingError(Exception):
     """What failed for now and may be otherwise next time.
 
     Args:
-        reason: what happened.
+        reason: what happened; it may quote a server.
         wait: the seconds that the server asks to wait before the next time.
     """
 
     def __init__(self, reason: str, wait: float = 0.0) -> None:
-        super().__init__(reason)
+        super().__init__(one_line(reason))
         self.wait = wait
+
+
+def without_frames(error: BaseException) -> BaseException | None:
+    """Return what of a library's error says whether to try again: that it may pass, or that memory ran out; else None.
+
+    Whatever asks a hub or a server has tokens in its frames, and those of a cause are shown.
+    """
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, PassingError):
+        found = found.__cause__ or found.__context__
+    found = found or find_no_memory(error)
+    if found is not None:
+        found.__cause__ = found.__context__ = found.__traceback__ = None
+    return found
 
 
 def may_pass(error: BaseException | None) -> bool:

@@ -1,5 +1,6 @@
 """Baselines side by side: aliases, folders, and commits of a real repository."""
 
+import os
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,9 +22,10 @@ def put(folder: Path, alias: str, tasks: Mapping[str, Baseline]) -> None:
     (folder / f"{alias}.json").write_text(text, encoding="utf-8")
 
 
-def git(folder: Path, *arguments: str) -> None:
+def git(folder: Path, *arguments: str, content: bytes = b"") -> str:
     identity = ["-c", "user.name=t", "-c", "user.email=t@example.org"]
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True)
+    done = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, input=content)
+    return done.stdout.decode().strip()
 
 
 @pytest.fixture
@@ -70,6 +72,15 @@ def test_two_models(tmp_path: Path) -> None:
         ("HEAD~99", r'^"HEAD~99" is no model with baselines, no folder, and no commit of '),
         ("aa", r'did you mean "a"\?$|known: a$'),
         ("--help", r'^"--help" is no model'),
+        ("--output=x", r'^"--output=x" is no model'),
+        ("-", r'^"-" is no model'),
+        ("~nobody-here/x", r'^"~nobody-here/x" is no model'),
+        ("HEAD\nx: y", r'^"HEAD x: y" is no model'),
+        ("HEAD:../..", r'^"HEAD:../.." is no model'),
+        ("HEAD:project", r'^"HEAD:project" is no model'),
+        ("HEAD\0", r'^"HEAD\\x00" is no model'),
+        ("\udcff", r'^"\\udcff" is no model'),
+        ("../../etc", r'^"../../etc" is no model'),
     ],
 )
 def test_a_side_that_is_nothing_is_one_sentence(repository: Path, before: str, message: str) -> None:
@@ -85,6 +96,47 @@ def test_a_commit_without_baselines_says_so(tmp_path: Path) -> None:
     put(tmp_path / "baselines", "a", {"STS16": make_baseline(0.7)})
     with pytest.raises(BaselineError, match=r"^HEAD has no baselines in baselines$"):
         load_sides("HEAD", None, own(tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "120000 blob {blob}\tx.json", "160000 commit {commit}\tx.json", "040000 tree {tree}\tx.json",
+        "100644 blob {blob}\tx\x1b[2J.json", "100644 blob {blob}\tx\ny.json", "100644 blob {blob}\t-x.json",
+        "100644 blob {blob}\t.json", "100644 blob {blob}\t\udcff.json", "100644 blob {blob}\tx.JSON",
+    ],
+)  # fmt: skip
+def test_what_is_no_baseline_file_in_a_commit_is_left_out(repository: Path, entry: str) -> None:
+    commit = make_commit(repository, [entry, "100644 blob {blob}\tb.json"])
+    found = load_sides(commit, None, own(repository), repository)
+    assert found.only_before == ("b:Gone", "b:STS16")
+
+
+@pytest.mark.parametrize("name", ["../x.json", "/x.json", "a/../../x.json"])
+def test_a_name_that_climbs_leads_to_its_end_alone(repository: Path, name: str) -> None:
+    """The content is read by its hash, and no path is ever made of a name."""
+    commit = make_commit(repository, [f"100644 blob {{blob}}\t{name}"])
+    assert load_sides(commit, None, own(repository), repository).only_before == ("x:Gone", "x:STS16")
+
+
+def make_commit(folder: Path, entries: list[str]) -> str:
+    """Commit a tree of the project's baselines that no git would make by itself."""
+    ids = {name: git(folder, "rev-parse", f"HEAD{place}") for name, place in PLACES.items()}
+    tree = write_tree(folder, [entry.format(**ids) for entry in entries])
+    for name in ("baselines", "project"):
+        tree = write_tree(folder, [f"40000 tree {tree}\t{name}"])
+    return git(folder, "commit-tree", tree, "-m", "made")
+
+
+PLACES = {"blob": ":project/baselines/a.json", "tree": ":project", "commit": ""}
+
+
+def write_tree(folder: Path, entries: list[str]) -> str:
+    parts = (entry.partition("\t")[::2] for entry in entries)
+    split = [(said.split(), os.fsencode(name)) for said, name in parts]
+    content = b"".join(mode.lstrip("0").encode() + b" " + name + b"\0" + bytes.fromhex(one)
+                       for (mode, _, one), name in sorted(split, key=lambda pair: pair[1]))  # fmt: skip
+    return git(folder, "hash-object", "-t", "tree", "--literally", "-w", "--stdin", content=content)
 
 
 def test_scores_are_compared_over_the_strata_that_both_have() -> None:

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.importing.documents import ACCURACY, NDCG, make_block, make_front, write_card
-from touchstone.errors import BaselineError
-from touchstone.importing.cards import NO_SUBSET, NOT_MTEB, load_card
+from touchstone.errors import BaselineError, SourceError
+from touchstone.importing.cards import NO_SUBSET, NOT_MTEB, fetch_card, load_card
 from touchstone.importing.entries import NOT_A_TASK, Note, make_entries
 
 
@@ -191,3 +191,17 @@ def test_every_key_of_a_block_is_needed(tmp_path: Path, key: str) -> None:
     with pytest.raises(BaselineError) as caught:
         load_card(write_card(tmp_path, make_front(block)))
     assert str(caught.value).endswith(f'model-index[0].results[0]: [{table}] needs a key "{name}"')
+
+
+@pytest.mark.parametrize("kind", [OSError, ValueError, RuntimeError])
+def test_a_card_that_is_not_given_is_said_without_the_clients_frames(
+    monkeypatch: pytest.MonkeyPatch, kind: type[Exception]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise kind("no answer of http://user:password@host/x")
+
+    monkeypatch.setattr("huggingface_hub.hf_hub_download", fail)
+    with pytest.raises(SourceError, match=r"no answer of http://\*\*\*@host/x$") as caught:
+        fetch_card("org/name", None)
+    assert caught.value.__context__ is caught.value.__cause__ is None
+    assert not any(entry.name == "fail" for entry in caught.traceback)

@@ -1,5 +1,6 @@
 """An EvalScope configuration becomes files that mean the same, and never overwrites others without a word."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -59,3 +60,38 @@ def test_the_command_takes_a_python_file_with_several(
     assert "name one, as in both.py:a" in capsys.readouterr().err
     assert main(["baselines", "import", "both.py:b"]) == 0
     assert (tmp_path / "b.toml").is_file()
+
+
+@pytest.mark.parametrize("alias", ["../x", "/tmp/x", "a/b", "..", ".", "a\nb", "a\0", "x" * 300, "x" * 5000])
+def test_a_name_that_is_none_of_a_file_is_refused(request_: Request, tmp_path: Path, alias: str) -> None:
+    with pytest.raises(ConfigError, match=r"is no name of a file in a folder; name the suite with --alias$"):
+        import_configuration(dataclasses.replace(request_, alias=alias), overwrite=True, dry_run=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["one.json"]
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".."])
+def test_so_is_one_of_a_python_file(tmp_path: Path, name: str) -> None:
+    (tmp_path / "both.py").write_text(f"a = {ONE_STAGE!r}\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"is no name of a file"):
+        import_configuration(Request(source=f"both.py:{name}", folder=tmp_path), overwrite=True, dry_run=False)
+
+
+@pytest.mark.parametrize("name", ["one.toml", "one.models.toml"])
+@pytest.mark.parametrize("there", [True, False])
+def test_no_link_is_written_through(request_: Request, tmp_path: Path, name: str, there: bool) -> None:
+    outside = tmp_path / "outside"
+    if there:
+        outside.write_text("mine")
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / name).symlink_to(outside)
+    with pytest.raises(ConfigError, match=rf"{name} leads out of "):
+        import_configuration(request_, overwrite=True, dry_run=False)
+    assert outside.exists() is there
+    assert not there or outside.read_text() == "mine"
+
+
+def test_a_folder_that_is_a_link_is_the_users(request_: Request, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "suites").symlink_to(tmp_path / "real")
+    import_configuration(request_, overwrite=False, dry_run=False)
+    assert (tmp_path / "real" / "one.toml").is_file()

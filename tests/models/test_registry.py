@@ -16,6 +16,7 @@ from touchstone.errors import ModelError
 from touchstone.models import registry
 from touchstone.models.kinds import identify
 from touchstone.models.registry import find_in_registry, load_from_registry, trusts_by_itself
+from touchstone.retrying import PassingError, may_pass
 from touchstone.seams import find
 from touchstone.store.folder import Store
 
@@ -146,3 +147,20 @@ def test_trust_belongs_to_who_a_model_is(tmp_path: Any) -> None:
         return identify(Model(alias="x", spec=spec, text="x"), Store(tmp_path)).fingerprint
 
     assert who(trust_remote_code=True) != who()
+
+
+@pytest.mark.parametrize("kind", [OSError, MemoryError, KeyError, PassingError])
+def test_no_frame_of_a_loader_that_fails_is_kept(monkeypatch: pytest.MonkeyPatch, kind: type[Exception]) -> None:
+    """Loaders of mteb's ask hubs and servers with keys of their own."""
+    import mteb
+
+    def fail(*_: Any, **__: Any) -> None:
+        raise kind("no")
+
+    monkeypatch.setattr(mteb, "get_model", fail)
+    with pytest.raises(ModelError, match=rf"^x: mteb cannot load BAAI/bge-m3: {kind.__name__}: '?no'?$") as caught:
+        load_from_registry(RegistrySpec(name="BAAI/bge-m3", trust_remote_code=True), "x", "cpu")
+    assert caught.value.__context__ is None
+    assert caught.value.__cause__ is None or caught.value.__cause__.__traceback__ is None
+    assert not any(entry.name == "fail" for entry in caught.traceback)
+    assert may_pass(caught.value) is (kind is PassingError)

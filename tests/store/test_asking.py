@@ -3,13 +3,15 @@
 import errno
 import os
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.hub import Files, Handler, Hub, serve_to_client
+from tests.hub import Files, Handler, Hub, page, serve_to_client
+from tests.models.api.test_key import carried
 from touchstone.errors import ModelError, SourceError
 from touchstone.retrying import may_pass
 from touchstone.store import asking
@@ -261,6 +263,45 @@ def test_an_address_with_a_password_is_told_without_it(
         opened(tmp_path)
 
 
+def echo(handler: Handler) -> None:
+    """Answer with all that was sent, as text and in headers."""
+    sent = handler.headers.get("Authorization", "")
+    handler.send(400, sent.encode(), X_Error_Message=sent, X_Error_Code=sent, Set_Cookie=f"a={sent}", Location=sent)
+
+
+def astray(handler: Handler) -> None:
+    """Lead to an address that is none, and hold what was sent."""
+    handler.send(302, Location=f"http://host:{handler.headers.get('Authorization', '').partition(' ')[2]}")
+
+
+@pytest.mark.parametrize("part", ["/api/", SMALL, LARGE])
+@pytest.mark.parametrize(
+    "trouble", [echo, astray, page, reset, cut, status(401), status(403), status(404), status(418), status(503),
+                status(302, Location="http://[::1"), status(307, Location="/loop"), status(429, Retry_After="9999")]
+)  # fmt: skip
+def test_no_failure_shows_what_was_sent(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, part: str, trouble: Any, tmp_path: Path
+) -> None:
+    token, password = "hf_0123456789abcdefghij", "pass-word-0815"
+    with_password = hub.address.replace("//", f"//user:{password}@")
+    monkeypatch.setenv("HF_ENDPOINT", with_password)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", with_password)
+    template = with_password + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setenv("HF_TOKEN", token)
+    caplog.set_level("DEBUG")
+    snapshot = opened(tmp_path, patience=0)
+    hub.fault = first(99, trouble, part)
+    another = Store(tmp_path / "another")
+    with pytest.raises(ModelError) as caught:
+        open_snapshot(NAME, "other", another) if part == "/api/" else snapshot.bring(part)
+    shown = [*carried(caught.value), caplog.text, *map(str, tmp_path.rglob("*"))]
+    shown += [path.read_text("latin-1") for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    for secret in (token, password, b64encode(f"user:{password}".encode()).decode()):
+        assert not [one[max(0, one.find(secret[:8]) - 200) :][:300] for one in shown if secret[:8] in one]
+    assert caught.value.__context__ is None
+
+
 def test_the_plain_way_is_taken_where_a_hub_offers_another(hub: Hub, tmp_path: Path) -> None:
     """The other client, hf_xet, cannot be watched, and waits for ever."""
     hub.xet = True
@@ -268,6 +309,20 @@ def test_the_plain_way_is_taken_where_a_hub_offers_another(hub: Hub, tmp_path: P
     assert path is not None
     assert path.read_bytes() == FILES[LARGE]
     assert not hub.asked("xet")
+
+
+@pytest.mark.parametrize("token", ["", "hf_right"])
+def test_no_password_of_the_address_goes_to_another_host(
+    hub: Hub, monkeypatch: pytest.MonkeyPatch, token: str, tmp_path: Path
+) -> None:
+    address = hub.address.replace("//", "//user:secret@")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", address)
+    template = address + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setenv("HF_TOKEN", token)
+    assert opened(tmp_path).bring(LARGE)
+    assert {host for host, sent in hub.tokens if sent} == {"127.0.0.1"}
+    assert ("localhost", "") in hub.tokens
 
 
 def test_no_token_goes_to_another_host(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

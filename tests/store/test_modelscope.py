@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.encoders import save_tiny_model
 from tests.hub import files_in
+from tests.models.api.test_key import carried
 from tests.modelscope import TOKEN, Fault, Handler, Hub, serve
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
@@ -289,6 +291,62 @@ def test_token_that_no_header_can_hold_is_not_told(data: Source, store: Store, m
     with pytest.raises(SourceError, match=r"InvalidHeader") as refused:
         fetch(data, store)
     assert "***" in said_by(refused.value)
+
+
+def lead_elsewhere(handler: Handler) -> None:
+    place = handler.headers["Host"].replace("127.0.0.1", "localhost")
+    handler.send(302, Location=f"http://{place}{handler.path}")
+
+
+def echo(handler: Handler) -> None:
+    said = " ".join(handler.headers.values())
+    handler.send(400, said.encode(), Set_Cookie=f"a={TOKEN}", X_Request_Id=TOKEN)
+
+
+def damage(handler: Handler) -> None:
+    handler.send(200, TOKEN.encode() * 9)
+
+
+@pytest.mark.parametrize("part", ["", DATA])
+@pytest.mark.parametrize("answer", [echo, damage, page, cut, answers(401), answers(404), answers(503)])
+def test_no_failure_shows_what_was_sent(
+    data: Source, store: Store, request: pytest.FixtureRequest, part: str, answer: Any
+) -> None:
+    hub, caplog, capfd = map(request.getfixturevalue, ("hub", "caplog", "capfd"))
+    caplog.set_level("DEBUG")
+    hub.fault = only(part, answer, times=99)
+    with pytest.raises(SourceError) as caught:
+        fetch(data, store)
+    written = [path.read_text("latin-1") for path in store.folder.rglob("*") if path.is_file()]
+    shown = [*carried(caught.value), caplog.text, *capfd.readouterr(), *written]
+    assert not [one[max(0, one.find(TOKEN[:8]) - 200) :][:300] for one in shown if TOKEN[:8] in one]
+
+
+def test_no_token_goes_to_another_host(hub: Hub, data: Source, store: Store) -> None:
+    seen: list[tuple[str, str]] = []
+
+    def fault(handler: Handler, name: str) -> bool:
+        host = handler.headers["Host"].partition(":")[0]
+        seen.append((host, f"{handler.headers['Authorization']} {handler.headers['Cookie']}"))
+        if name and host == "127.0.0.1":
+            lead_elsewhere(handler)
+            return True
+        return False
+
+    hub.fault = fault
+    assert DATA in files_in(fetch(data, store))
+    assert any(host == "localhost" for host, _ in seen)
+    assert not [sent for host, sent in seen if host == "localhost" and TOKEN in sent]
+    assert [sent for host, sent in seen if host == "127.0.0.1" and TOKEN in sent]
+
+
+def test_a_password_of_the_address_is_not_written(
+    hub: Hub, data: Source, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODELSCOPE_ENDPOINT", hub.address.replace("//", "//user:pass-word-0815@"))
+    with suppress(SourceError):
+        fetch(data, store)
+    assert not [path for path in store.folder.rglob("*") if path.is_file() and b"pass-word" in path.read_bytes()]
 
 
 @pytest.mark.parametrize(("part", "answer"), [(DATA, page), (DATA, cut), (DATA, answers(503)), ("", answers(503))])

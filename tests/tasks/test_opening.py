@@ -1,9 +1,13 @@
 """Opening a task: its data from the source asked for, the rows that are in the files now, and nothing else."""
 
 import gzip
+import io
 import json
+import lzma
 import os
 import shutil
+import tarfile
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +17,8 @@ from mteb.abstasks import AbsTask
 
 from touchstone.config.suites import Selection
 from touchstone.errors import SourceError
+from touchstone.files.archives import find_climbing
+from touchstone.foreign import one_line
 from touchstone.records.cases import Source, TaskInfo
 from touchstone.store.folder import Store
 from touchstone.tasks.catalog import find_tasks
@@ -320,6 +326,74 @@ def test_a_link_inside_the_mirror_is_followed(mirror: Path, store: Store, tmp_pa
     (data / "test.jsonl.gz").symlink_to("../../kept")
     (data / "round").symlink_to(".")
     assert hash_of(task("BIOSSES"), source, store) == known
+
+
+def pack(
+    path: Path, member: tarfile.TarInfo, content: bytes = b'{"sentence1": "a", "sentence2": "b", "score": 1}\n'
+) -> None:
+    """Pack a good file and a member, by the ending of the archive's name."""
+    good = tarfile.TarInfo("./data/test.jsonl")
+    if path.suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as packed:
+            packed.writestr("data/test.jsonl", content)
+            packed.writestr(zipfile.ZipInfo(member.name), content)
+        return
+    compressed: Any = {".gz": gzip.open, ".xz": lzma.open}.get(path.suffix, open)
+    with compressed(path, "wb") as file, tarfile.open(fileobj=file, mode="w") as tape:
+        for one in (good, member):
+            one.size = len(content) if one.isfile() else 0
+            tape.addfile(one, io.BytesIO(content))
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    made = tarfile.TarInfo(name)
+    made.type, made.linkname = kind, link
+    return made
+
+
+CLIMBING = [
+    member("/etc/made"), member("../made"), member("a/../../made"), member("a\\..\\made"), member("x\ny"),
+    member("a", tarfile.SYMTYPE, "/etc/passwd"), member("a", tarfile.SYMTYPE, "../.."),
+    member("a", tarfile.LNKTYPE, "../x"), member("a", tarfile.FIFOTYPE), member("a", tarfile.CHRTYPE),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", [".zip", ".tar", ".tar.gz", ".tar.xz", ".jsonl"])
+@pytest.mark.parametrize("bad", CLIMBING, ids=lambda bad: f"{bad.name!r} {bad.type.decode()} {bad.linkname}")
+def test_an_archive_with_members_elsewhere_is_refused_before_it_is_unpacked(
+    store: Store, monkeypatch: pytest.MonkeyPatch, ending: str, bad: tarfile.TarInfo, tmp_path: Path
+) -> None:
+    if ending == ".zip" and not bad.isfile():
+        pytest.skip("what links and devices are packed as is a plain file to whoever unpacks")
+    folder = tmp_path / "hub" / "mteb" / "biosses-sts"
+    folder.mkdir(parents=True)
+    packed = folder / f"test{ending}"
+    pack(packed, bad)
+    monkeypatch.setattr("datasets.load.dataset_module_factory", lambda *_, **__: pytest.fail("seen"))
+    with pytest.raises(SourceError) as caught:
+        rows_of(task("BIOSSES"), Source(kind="mirror", path=tmp_path / "hub"), store)
+    assert str(caught.value) == (
+        f'{packed} has the member "{one_line(bad.name)}", which is no file or folder inside; pack it anew'
+    )
+
+
+@pytest.mark.parametrize("ending", [".zip", ".tar", ".tar.gz"])
+def test_an_archive_of_plain_files_is_read(store: Store, ending: str, tmp_path: Path) -> None:
+    folder = tmp_path / "hub" / "mteb" / "biosses-sts"
+    folder.mkdir(parents=True)
+    pack(folder / f"test{ending}", member("data", tarfile.DIRTYPE) if ending != ".zip" else member("data/more.jsonl"))
+    files = f"data_files: [{{split: test, path: 'test{ending}'}}]"
+    (folder / "README.md").write_text(f"---\nconfigs:\n- config_name: default\n  {files}\n---\n")
+    found = rows_of(task("BIOSSES"), Source(kind="mirror", path=tmp_path / "hub"), store)
+    assert len(found["test"]) > 0
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"PK\x03\x04", b"PK\x05\x06" + bytes(18), b"\x1f\x8b\x08", bytes(1024), b"ustar" * 200]
+)
+def test_what_is_no_archive_is_not_judged(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(content)
+    assert find_climbing(tmp_path / "a") is None
 
 
 @pytest.mark.parametrize("start", ["", "\ufeff", "\n\n", "  "])

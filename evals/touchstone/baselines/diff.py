@@ -1,7 +1,7 @@
 """Two sets of baselines side by side: models, folders, or the working tree against a commit."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -12,6 +12,9 @@ from touchstone.errors import BaselineError, suggest
 from touchstone.files.writing import place
 from touchstone.records.baselines import Baseline
 from touchstone.records.flat import read_baseline_file
+from touchstone.records.names import NAME
+
+LINK = "120000"  # the mode of a symbolic link in a tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,24 +107,34 @@ def _entries(baselines: Baselines) -> dict[str, Baseline]:
 
 def _at_commit(revision: str, baselines: Baselines, root: Path) -> dict[str, Baseline]:
     """Read the project's folder as a commit has it; without the samples, which no comparison of scores needs."""
-    if revision.startswith("-") or ask_git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}") is None:
+    said = ask_git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if revision.startswith("-") or said is None:
         near = suggest(revision, baselines.aliases())
         raise BaselineError(f'"{revision}" is no model with baselines, no folder, and no commit of {root}{near}')
     try:
         inside = baselines.own.resolve().relative_to(_top(root)).as_posix()
     except ValueError:
         raise BaselineError(f"{baselines.own} is not in the repository of {root}") from None
-    names = ask_git(root, "ls-tree", "-z", "--name-only", "--full-name", "--full-tree", revision, f"{inside}/") or b""
+    listed = ask_git(root, "ls-tree", "-z", "--full-tree", said.decode().strip(), "--", f"{inside}/") or b""
     found: dict[str, Baseline] = {}
-    for name in filter(lambda name: name.endswith(".json"), os.fsdecode(names).split("\0")):
-        content = ask_git(root, "show", f"{revision}:{name}") or b""
-        file = read_baseline_file(content, f"{revision}:{name}")
-        found |= {f"{Path(name).stem}:{key}": entry for key, entry in file.tasks.items()}
+    for alias, blob in _files(listed):
+        file = read_baseline_file(ask_git(root, "cat-file", "blob", blob) or b"", f"{revision}:{inside}/{alias}.json")
+        found |= {f"{alias}:{key}": entry for key, entry in file.tasks.items()}
     if not found:
         raise BaselineError(f"{revision} has no baselines in {inside}")
     return found
 
 
+def _files(listed: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the alias and the blob of each baseline file of a tree; links, submodules and other names are none."""
+    for line in filter(None, listed.split(b"\0")):
+        said, _, path = os.fsdecode(line).partition("\t")
+        mode, kind, blob = said.split()
+        alias = path.rpartition("/")[2].removesuffix(".json")
+        if mode != LINK and kind == "blob" and path.endswith(".json") and NAME.fullmatch(alias):
+            yield alias, blob
+
+
 def _top(root: Path) -> Path:
     found = ask_git(root, "rev-parse", "--show-toplevel")
-    return Path(found.decode().strip()) if found else root
+    return Path(os.fsdecode(found).removesuffix("\n")) if found else root

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from touchstone.config.base import Spec, check_instruction, check_values
 from touchstone.files.validation import Number, Strict, WholeNumber
+from touchstone.foreign import SECRET, find_passwords, keep_secret
 
 # Never the shape of a key: whoever puts the key itself where its name belongs is told so before it is shown anywhere.
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -91,6 +92,10 @@ class ApiSpec(Spec, Strict):
 def _check_url(url: str) -> None:
     """Refuse an address that is none, or that may hold a secret; what may hold one is not repeated."""
     if "@" in url or "?" in url:
+        asked = re.findall("[?&]([^=&#]*)=([^&#]*)", url)
+        keys = [value for name, value in asked if SECRET.search(name.replace("-", "_"))]
+        for one in (*keys, *find_passwords(url)):
+            keep_secret(one)  # whoever shows what was typed does not show these
         raise ValueError(
             "url holds a user, a password or a query, which would be written into records; "
             "write it without, and name the environment variable of the key with api_key_env"

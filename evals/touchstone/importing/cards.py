@@ -207,10 +207,11 @@ def fetch_card(model: str, revision: str | None) -> tuple[Path, str]:
     """
     from huggingface_hub import hf_hub_download
 
+    file, why = None, ""
     try:
         file = Path(hf_hub_download(model, "README.md", revision=revision))
     except Exception as error:  # offline, refused, not found: the hub's library has an exception for each
-        raise SourceError(
-            f"{model} is no file or folder here, and the hub gave no card of that name: {first_line(error)}"
-        ) from None
+        why = first_line(error)
+    if file is None:  # raised here, as frames of that library hold tokens
+        raise SourceError(f"{model} is no file or folder here, and the hub gave no card of that name: {why}")
     return file, file.parent.name  # the cache has a folder for each commit

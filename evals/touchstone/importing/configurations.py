@@ -1,8 +1,11 @@
 """An EvalScope configuration, which has no scores: it becomes a suite file and a models file."""
 
+import os
+
 from touchstone.config.evalscope.convert import render_suite_toml
 from touchstone.config.models import load_models
 from touchstone.errors import ConfigError
+from touchstone.files.inside import is_plain, join_inside
 from touchstone.files.writing import place, write_atomically
 from touchstone.importing.request import Request
 
@@ -11,14 +14,16 @@ def import_configuration(request: Request, *, overwrite: bool, dry_run: bool) ->
     """Write the suite and the models that a configuration means; return what to print.
 
     Raises:
-        ConfigError: it cannot be read, or a file of that name says something else already.
+        ConfigError: it cannot be read, or a file of that name says something else already or lies elsewhere.
     """
     name = request.source.rpartition(".py:")[2] if ".py:" in request.source else None
     file = place(request.folder, request.source.removesuffix(f":{name}"))
     stem = request.alias or name or file.stem
+    if "/" in stem or not is_plain(stem) or len(os.fsencode(stem)) > 200:
+        raise ConfigError(f'"{stem}" is no name of a file in a folder; name the suite with --alias')
     into = request.into or request.folder
     texts = render_suite_toml(file, load_models(*request.models_files), name=name, into=into)
-    paths = into / f"{stem}.toml", into / f"{stem}.models.toml"
+    paths = join_inside(into, f"{stem}.toml"), join_inside(into, f"{stem}.models.toml")
     lines = []
     for path, text in zip(paths, texts, strict=True):
         same = path.is_file() and path.read_bytes() == text.encode()

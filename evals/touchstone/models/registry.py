@@ -32,6 +32,7 @@ from touchstone.models.identity import Weights, describe
 from touchstone.models.loading import settings_of
 from touchstone.models.tensors import check_tensors, noting_tensors
 from touchstone.records.outcomes import ModelIdentity, Settings
+from touchstone.retrying import without_frames
 from touchstone.seams import find
 from touchstone.store.folder import Store
 from touchstone.store.hub import COMMIT, open_snapshot
@@ -143,11 +144,15 @@ def load_from_registry(spec: RegistrySpec, alias: str, device: str) -> "EncoderP
     # A loader that does it by itself may have no parameter for it, or gives it a second time.
     if spec.trust_remote_code and not trusts_by_itself(mteb.get_model_meta(spec.name).loader):
         kwargs[TRUST] = True
+    refusal, cause = None, None
     try:
         with noting_tensors() as noted, nullcontext() if spec.trust_remote_code else weights_only():
             model = mteb.get_model(spec.name, device=device, embed_dim=spec.embed_dim, **kwargs)
     except Exception as error:  # each loader of mteb's refuses in its own way
-        raise ModelError(f"{alias}: mteb cannot load {spec.name}: {first_line(error)}") from error
+        refusal = ModelError(f"{alias}: mteb cannot load {spec.name}: {first_line(error)}")
+        cause = without_frames(error)
+    if refusal is not None:
+        raise refusal from cause
     if not isinstance(model, EncoderProtocol):
         kind = type(model).__name__
         raise ModelError(f"{alias}: {spec.name} is a {kind} of mteb's, which is no encoder; only encoders can run yet")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 from weakref import WeakSet
 
-from touchstone.errors import first_line
+from touchstone.errors import TouchstoneError, first_line
 from touchstone.foreign import one_line
 from touchstone.formatting import render_duration, render_size
 from touchstone.retrying import PASSING, PassingError, backoff, retry_after
@@ -52,7 +52,7 @@ class Asking:
         self._size = self._came = 0
         self._began = self._told = 0.0
 
-    def ask(self, what: str, ask: Callable[[], T]) -> T:
+    def ask(self, what: str, ask: Callable[[], T], refuse: Callable[[BaseException], TouchstoneError]) -> T:
         """Return the answer to a question, asked until it comes or patience ends.
 
         Once patience has ended, nothing is waited for until something is answered again: a hub that is away costs a run
@@ -61,33 +61,42 @@ class Asking:
         Args:
             what: is asked for, for whoever watches.
             ask: asks, by the hub's client.
+            refuse: says of an error of the client why there is no answer.
 
         Raises:
-            PassingError: it was not answered in time; says why, how often and for how long.
+            TouchstoneError: what ``refuse`` returned; from a `PassingError`, that says why, how often and for how long,
+                where it was not answered in time. No frame of the client is part of it, for these hold tokens.
         """
         began, failures = time.monotonic(), 0
         while True:
-            try:
-                with self._looking():
-                    answer = ask()
-            except Exception as error:
-                trouble = _passing(error)
-                if trouble is None:
-                    raise
-                failures += 1
-                began = time.monotonic() if failures == 1 else began
-                spent, wait = time.monotonic() - began, max(trouble.wait, backoff(failures))
-                if self._tired or spent + wait > self.patience:
-                    self._tired = True
-                    raise PassingError(self._given_up(trouble, failures, spent)) from error
-                self._tell(f"{trouble}, asked again in {render_duration(wait)}: {what}")
-                time.sleep(wait)
-            else:
+            answered, trouble = self._ask_once(ask, refuse)
+            if isinstance(trouble, TouchstoneError):
+                raise trouble
+            if trouble is None:
                 self._tired = False
                 if self._news is not None and self._came >= self._size:
                     with suppress(OSError):  # all is here
                         self._news.unlink()
-                return answer
+                return answered[0]
+            failures += 1
+            began = time.monotonic() if failures == 1 else began
+            spent, wait = time.monotonic() - began, max(trouble.wait, backoff(failures))
+            if self._tired or spent + wait > self.patience:
+                self._tired = True
+                gone = PassingError(self._given_up(trouble, failures, spent))
+                raise refuse(gone) from gone
+            self._tell(f"{trouble}, asked again in {render_duration(wait)}: {what}")
+            time.sleep(wait)
+
+    def _ask_once(
+        self, ask: Callable[[], T], refuse: Callable[[BaseException], TouchstoneError]
+    ) -> tuple[list[T], PassingError | TouchstoneError | None]:
+        """Return the answer, or an error made anew."""
+        try:
+            with self._looking():
+                return [ask()], None
+        except Exception as error:
+            return [], _passing(error) or refuse(error)
 
     def _given_up(self, trouble: PassingError, failures: int, spent: float) -> str:
         if trouble.wait > self.patience > 0:
@@ -115,21 +124,26 @@ class Asking:
             _look(response)
 
         limit = _HeadersInTime()
-        client, logger = huggingface_hub.get_session(), logging.getLogger("huggingface_hub")
-        hooks, level = client.event_hooks, logger.level
+        client, hooks = huggingface_hub.get_session(), huggingface_hub.get_session().event_hooks
+        library = type(client).__module__.partition(".")[0]  # its name is not that of every version
+        # What is waited for is told here, and the libraries below tell addresses with passwords, and headers.
+        loggers = [logging.getLogger(name) for name in ("huggingface_hub", library, library.replace("x", "core", 1))]
+        levels = [logger.level for logger in loggers]
         piece, xet = constants.DOWNLOAD_CHUNK_SIZE, constants.HF_HUB_DISABLE_XET
         client.event_hooks = {
             "request": [*hooks.get("request", ()), count], "response": [*hooks.get("response", ()), look]
         }  # fmt: skip
         constants.DOWNLOAD_CHUNK_SIZE = PIECE
         constants.HF_HUB_DISABLE_XET = True  # it has a client of its own, which waits for ever and tells nobody
-        logger.setLevel(logging.ERROR)  # what is waited for is told here
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
         try:
             yield
         finally:
             limit.end()
             client.event_hooks, constants.DOWNLOAD_CHUNK_SIZE, constants.HF_HUB_DISABLE_XET = hooks, piece, xet
-            logger.setLevel(level)
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
 
     def expect(self, what: str, size: int) -> None:
         """Note that so many bytes of a repository are about to be brought."""
@@ -247,7 +261,7 @@ def _passing(error: BaseException) -> PassingError | None:
     one: BaseException | None = error
     while one is not None:
         if isinstance(one, PassingError):
-            return one
+            return PassingError(str(one), one.wait)
         names = {base.__name__ for base in type(one).__mro__}
         if "TransportError" in names and not names & LASTING and "CERTIFICATE" not in str(one):
             return PassingError(first_line(one))

@@ -13,12 +13,12 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
-from urllib.parse import urlsplit
 
 from touchstone.errors import ModelError, SourceError, TouchstoneError, first_line
 from touchstone.files.inside import is_plain
 from touchstone.files.json import parse_json
 from touchstone.files.writing import write_atomically
+from touchstone.foreign import CREDENTIALS, keep_secret
 from touchstone.records.names import REVISION
 from touchstone.retrying import PassingError
 from touchstone.store.folder import Store
@@ -30,6 +30,7 @@ SECONDS = 30
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REPOSITORY = re.compile(r"(?!.*\.\.)([A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
 CALLED = {"model": "model", "dataset": "data set"}
+NO_REVISION = "it has no such branch, tag or commit; mend the revision"
 
 
 class Entry(NamedTuple):
@@ -228,16 +229,20 @@ def _about(repository: str, revision: str, kind: Kind, store: Store) -> tuple[st
     import huggingface_hub
     from huggingface_hub.errors import RevisionNotFoundError
 
-    ask = huggingface_hub.HfApi().repo_info
     asked: dict[str, Any] = {"revision": revision, "repo_type": kind, "timeout": SECONDS, "files_metadata": True}
-    try:
-        info: Any = _ask(store, repository, kind, lambda: ask(repository, **asked), f"the list of files at {revision}")
-    except TouchstoneError as error:
-        if revision == "main" or not isinstance(error.__cause__, RevisionNotFoundError):
-            raise
+
+    def ask() -> Any:
+        with suppress(RevisionNotFoundError):
+            return huggingface_hub.HfApi().repo_info(repository, **asked)
+        return None
+
+    info = _ask(store, repository, kind, ask, f"the list of files at {revision}")
+    if info is None and revision == "main":
+        raise error_of(kind)(f'the hub gives no {CALLED[kind]} "{repository}": {NO_REVISION}')
+    if info is None:
         there, _ = _about(repository, "main", kind, store)
         what = f'has no branch, tag or commit "{revision}"; its main branch is at {there}'
-        raise error_of(kind)(f'"{repository}" {what}') from error
+        raise error_of(kind)(f'"{repository}" {what}')
     listed = {
         one.rfilename: Entry(one.lfs.sha256 if one.lfs else one.blob_id, one.size or 0) for one in info.siblings or ()
     }
@@ -249,10 +254,11 @@ def _about(repository: str, revision: str, kind: Kind, store: Store) -> tuple[st
 
 
 def _ask(store: Store, repository: str, kind: Kind, ask: Callable[[], T], what: str) -> T:
-    try:
-        return store.asking.ask(repository, ask)
-    except Exception as error:  # the client raises its own errors, those of httpx, and OSError
-        raise error_of(kind)(_why_not(repository, kind, error, what)) from error
+    """Ask the hub one question; every question is asked here."""
+    import huggingface_hub
+
+    keep_secret(huggingface_hub.get_token() or "")  # which may be that of a file
+    return store.asking.ask(repository, ask, lambda error: error_of(kind)(_why_not(repository, kind, error, what)))
 
 
 def _why_not(repository: str, kind: Kind, error: BaseException, what: str) -> str:
@@ -263,17 +269,14 @@ def _why_not(repository: str, kind: Kind, error: BaseException, what: str) -> st
         error = error.__cause__
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(error, errors.GatedRepoError):
-        site = urlsplit(constants.ENDPOINT)  # which may hold a password
-        host = f"{site.scheme}://{site.netloc.rpartition('@')[2]}{site.path}"
+        host = CREDENTIALS.sub("", constants.ENDPOINT)
         place = f"{host}/{'datasets/' if kind == 'dataset' else ''}{repository}"
         return f'"{repository}" is gated; ask for access at {place}, then set HF_TOKEN'
     if isinstance(error, errors.RepositoryNotFoundError) or status == 401:
         how = "set HF_TOKEN" if get_token() is None else "the token, HF_TOKEN or that of hf auth login"
         return f'"{repository}" is missing or private; mend the name, or {how}'
     if isinstance(error, errors.RevisionNotFoundError):
-        return (
-            f'the hub gives no {CALLED[kind]} "{repository}": it has no such branch, tag or commit; mend the revision'
-        )
+        return f'the hub gives no {CALLED[kind]} "{repository}": {NO_REVISION}'
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f'"{repository}", {what}: no space is left in {constants.HF_HUB_CACHE}; free some, or set HF_HUB_CACHE'
     if isinstance(error, errors.FileMetadataError | json.JSONDecodeError):

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from touchstone.errors import ModelError, SourceError, TouchstoneError, first_line
 from touchstone.files.json import read_json
 from touchstone.files.writing import to_json, write_atomically
+from touchstone.foreign import CREDENTIALS, keep_secret
 from touchstone.retrying import PassingError
 from touchstone.store.folder import Store
 from touchstone.store.hub import COMMIT, Kind, find_unlisted
@@ -108,19 +109,27 @@ class _Repository:
             raise self.error(f"the {self.called} of ModelScope needs {package}") from None
         return modelscope_hub
 
+    def api(self) -> Any:
+        """Return the client configured as at this moment, where it keeps an older configuration.
+
+        Both have the token in sight, so that no local of ours may be one.
+        """
+        return self.client().HubApi(config=self.client().HubConfig())
+
     def fetch(self, folder: Path) -> str:
         """Bring into a folder what it lacks, once more what came damaged; return what is to be noted in it."""
-        config = self.client().HubConfig()  # of this moment: the client keeps an older one
-        api = self.client().HubApi(config=config)
+        download = self.api().download_file
+        keep_secret((self.client().HubConfig().token or "").strip())
         keep = self.store.remember if COMMIT.fullmatch(self.revision) else self.store.agree
-        what = f"files of {self.kind}:{self.name}@{self.revision} at {config.endpoint}"
-        listed: Listed = json.loads(keep(what, partial(self._list, api)) or "{}")
+        endpoint = CREDENTIALS.sub("", self.client().HubConfig().endpoint)
+        what = f"files of {self.kind}:{self.name}@{self.revision} at {endpoint}"
+        listed: Listed = json.loads(keep(what, self._list) or "{}")
         for last in (False, False, True):
             for name in self._wrong(folder, listed):
                 (folder / name).unlink(missing_ok=True)
                 if last:
                     raise self.error(f"ModelScope gives no {self.called}: {name} came damaged twice; run again")
-                ask = partial(api.download_file, self.name, self.kind, name, revision=self.revision, local_dir=folder)
+                ask = partial(download, self.name, self.kind, name, revision=self.revision, local_dir=folder)
                 self._ask(name, ask)
         self._refuse_more(folder, listed)
         hashes = {name: self.store.file_sha256(folder / name) for name in listed}
@@ -142,8 +151,8 @@ class _Repository:
             self._refuse_more(folder, listed)
         return revision
 
-    def _list(self, api: Any) -> str:
-        ask = partial(api.list_repo_files, self.name, self.kind, revision=self.revision)
+    def _list(self) -> str:
+        ask = partial(self.api().list_repo_files, self.name, self.kind, revision=self.revision)
         files = self._ask(f"the list of files at {self.revision}", ask)
         listed = {one.path: (one.sha256, one.size) for one in files if not one.is_dir}
         bad = [name for name in listed if name in ("", NOTE) or {"/", ".."} & {*PurePosixPath(name).parts}]
@@ -168,14 +177,11 @@ class _Repository:
 
     def _ask(self, what: str, ask: Callable[[], T]) -> T:
         """Ask ModelScope one question; every question is asked here."""
-        try:
-            return self.store.asking.ask(self.name, ask)
-        except Exception as error:  # the client raises its own errors, those of requests, and ValueError
-            why = _why(error).replace((self.client().HubConfig().token or "").strip() or "\0", "***")
-            raise self.error(f"ModelScope gives no {self.called}, not {what}: {why}") from error
+        refusal = f"ModelScope gives no {self.called}, not {what}"
+        return self.store.asking.ask(self.name, ask, lambda error: self.error(f"{refusal}: {_why(error)}"))
 
 
-def _why(error: Exception) -> str:
+def _why(error: BaseException) -> str:
     """Say why ModelScope does not answer, and what would help; addresses, which may be signed, are no part of it."""
     status = getattr(error, "status_code", None)
     if status is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from touchstone.errors import SourceError, TouchstoneError, find_no_space, first_line
 from touchstone.records.cases import Source, TaskInfo
+from touchstone.retrying import without_frames
 from touchstone.seams import eval_splits_of, local_datasets
 from touchstone.store.folder import Store
 from touchstone.store.hub import Snapshot
@@ -197,14 +198,19 @@ def _load(task: "AbsTask", source: Source, store: Store, check_unchanged: Callab
         what.drop()
         raise
     except Exception as error:  # every loader of mteb's and datasets' has errors of its own
-        if (full := find_no_space(error)) is not None:
-            where = f"{store.folder}; free some, or name another --store"
-            raise SourceError(f'"{name}" cannot be prepared, {first_line(full)}: in {where}') from error
-        for snapshot, _, _ in what.brought:
-            snapshot.forget()  # the list of files may be what was wrong
-        where = "the hub gave" if source.kind == "hub" else f"{source} has"
-        sentence = f'{where} no readable data set "{name}" for {metadata.name}: {first_line(error)}'
-        raise SourceError(sentence) from error
+        refusal, cause = _refuse(what, error), without_frames(error)
+    raise refusal from cause
+
+
+def _refuse(what: Reading, error: Exception) -> SourceError:
+    """Return what to say of an error of a loader."""
+    if (full := find_no_space(error)) is not None:
+        where = f"{what.store.folder}; free some, or name another --store"
+        return SourceError(f'"{what.dataset}" cannot be prepared, {first_line(full)}: in {where}')
+    for snapshot, _, _ in what.brought:
+        snapshot.forget()  # the list of files may be what was wrong
+    where = "the hub gave" if what.source.kind == "hub" else f"{what.source} has"
+    return SourceError(f'{where} no readable data set "{what.dataset}" for {what.task}: {first_line(error)}')
 
 
 def needs(subsets: Iterable[str], known: Iterable[str]) -> Callable[[str], bool]:

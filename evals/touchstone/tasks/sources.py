@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from touchstone.errors import SourceError
+from touchstone.files.archives import find_climbing
 from touchstone.files.parquet import refuse_bomb
 from touchstone.files.plain import is_unicode
 from touchstone.files.writing import read_text
@@ -105,6 +106,7 @@ class Reading:
             folder, known = find_data(self.source, repository, self.task, self.store)
             refuse_elsewhere(folder, str(folder))
             refuse_links(there := _files_in(folder), (self.source.path or Path()).resolve())
+            refuse_climbing(there)
             return folder, there, known
         snapshot = mirrored or open_snapshot(repository, revision, self.store, kind="dataset")
         names = wanted_files(snapshot, self.wanted)
@@ -115,6 +117,7 @@ class Reading:
         refuse_elsewhere(snapshot.folder, f'"{repository}"')
         if self.source.path is not None:  # a cache's files are links
             refuse_links(_files_in(snapshot.folder), self.source.path.resolve())
+        refuse_climbing(files)
         return snapshot.folder, files, snapshot.commit
 
     def note(self, data_files: Any) -> None:
@@ -205,6 +208,17 @@ def refuse_bombs(files: Iterable[tuple[str, Path]]) -> None:
         if name.endswith(".parquet"):
             with suppress(pa.ArrowException, OSError):  # what is no Parquet the library refuses
                 refuse_bomb(pq.read_metadata(path), path.stat().st_size, str(path), SourceError)
+
+
+def refuse_climbing(files: Iterable[tuple[str, Path]]) -> None:
+    """Refuse archives with members that would lie elsewhere, or are links, before anything is unpacked.
+
+    Raises:
+        SourceError: naming archive and member.
+    """
+    for _, path in files:
+        if (member := find_climbing(path)) is not None:
+            raise SourceError(f'{path} has the member "{member}", which is no file or folder inside; pack it anew')
 
 
 def _patterns(data_files: Any) -> Iterator[str]:

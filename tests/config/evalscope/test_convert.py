@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,8 @@ from tests.config.configurations import (
     table,
     write,
 )
-from touchstone.config.evalscope.convert import render_suite_toml
+from touchstone.config.evalscope.convert import convert, render_suite_toml
+from touchstone.config.evalscope.schema import read_evalscope
 from touchstone.config.models import load_models
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, PipelineSpec, RegistrySpec
 from touchstone.config.suites import NamedSuite, load_suite
@@ -327,6 +329,67 @@ def test_two_stages_are_rendered_too_with_the_notes_on_top(tmp_path: Path) -> No
     assert suite.startswith("# Made from config.json, an EvalScope configuration.\n# eval.limits = 100 keeps")
     assert 'models = [\n    "m3e-base+MiniCPM-Reranker",\n]\nlimit = 100\nstore = "outputs"\n' in suite
     assert '["m3e-base+MiniCPM-Reranker"]\nkind = "pipeline"\nretriever = "m3e-base"\n' in models
+
+
+HOSTILE = [
+    "a\nlimit = 1\n", "a\r\n[tasks]\ninclude = []", 'a"\n"b', "\x00\x1b[2J\x7f", "\u2028limit = 1\x85x = 1\x0b",
+    '"""\\', "\u202e\u200b]]", "# x", "~nobody/x",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_no_text_of_a_configuration_becomes_more_than_a_value(tmp_path: Path, text: str) -> None:
+    check_written(tmp_path, text, text)
+
+
+@settings(max_examples=100)
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_no_text_at_all_does(place: Path, text: str, key: str) -> None:
+    check_written(place, text, key)
+
+
+def check_written(folder: Path, text: str, key: str) -> None:
+    (folder / "folder").mkdir(exist_ok=True)
+    task = "x" + text.translate(dict.fromkeys(map(ord, "*?[")))
+    model = {
+        "model_name_or_path": "folder", "prompts": {key: text}, "hub": "modelscope",
+        "model_kwargs": {f"x{key}": {key: [text]}}, "config_kwargs": {"revision": text},
+    }  # fmt: skip
+    file = write(folder, one_stage(model, output_folder=text, task_names=[task]))
+    meant = convert(read_evalscope(file), file, KNOWN)
+    suite, models = (written.encode().decode() for written in render_suite_toml(file, KNOWN))
+    assert tomllib.loads(suite) == meant.suite
+    assert tomllib.loads(models) == meant.models
+    assert (meant.suite["store"], meant.suite["tasks"]["include"]) == (text, [task])
+    assert meant.models["folder"]["prompts"] == {f"{key}-query": text}
+    head = suite.partition("\n\n")[0].split("\n")
+    assert len(head) == len(meant.notes) + 1
+    assert all(
+        line.startswith("# ") and line.replace("\u200c", "").replace("\u200d", "").isprintable() for line in head
+    )
+
+
+@pytest.mark.parametrize("name", ["a\nx = 1.json", "\x1b[2J.json", "a\u2028b.json", "\udcff.json"])
+def test_the_name_of_the_file_stays_in_its_comment(tmp_path: Path, name: str) -> None:
+    for text in render_suite_toml(write(tmp_path, one_stage(), name), KNOWN):
+        assert text.encode().startswith(b"# Made from ")
+        assert "x" not in tomllib.loads(text)
+
+
+@pytest.mark.parametrize(
+    ("config", "where"),
+    [
+        (one_stage(output_folder="a\ud800"), "the suite.store"),
+        (one_stage({"prompt": "\udfff"}), "name.prompts.query"),
+        (one_stage({"model_kwargs": {"a": ["\ud800"]}}), "name.model_kwargs.a.0"),
+        (one_stage({"model_kwargs": {"\ud800": 1}}), "name.model_kwargs: a key"),
+    ],
+)
+def test_half_a_character_is_one_sentence(tmp_path: Path, config: dict[str, Any], where: str) -> None:
+    file = write(tmp_path, config)
+    with pytest.raises(ConfigError) as caught:
+        render_suite_toml(file, KNOWN)
+    assert str(caught.value).startswith(f"{file}: {where} holds half a character, ")
 
 
 def test_toml_has_no_word_for_null(tmp_path: Path) -> None:

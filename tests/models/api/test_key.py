@@ -1,6 +1,8 @@
 """The key is in nothing that an error carries: no message, no cause, no local of a frame."""
 
+import json
 import os
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -14,8 +16,10 @@ from tests.models.api.raw import OK, SILENT, Script, say, talking
 from tests.models.api.server import NAME
 from touchstone.config.api import ApiSpec
 from touchstone.errors import ModelError
+from touchstone.foreign import PART, Secret, hide_secrets
 from touchstone.models.api.client import ApiClient
 from touchstone.models.api.embedding import ApiModel
+from touchstone.models.api.reranking import ApiReranker
 
 KEY = "sk-9f8e7d6c5b4a39281706"
 ERROR = b'{"error": {"message": "what is %b?"}}' % KEY.encode()
@@ -93,6 +97,92 @@ def test_no_answer_brings_it_to_light(script: Script, expected: str) -> None:
         check(lambda: ApiModel(client(server.url)).encode(["a", "b"]), expected)
 
 
+def answers(content: Any) -> Script:
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return say(OK + b"X-Key: %b\r\nContent-Length: %d\r\n\r\n%b" % (KEY.encode(), len(body), body))
+
+
+ITEM = {"index": 0, "embedding": [1.0]}
+WRONG: list[Any] = [
+    KEY, [KEY], [[KEY]], {KEY: KEY}, {"data": KEY}, {"data": [KEY]}, {"data": [{"embedding": KEY, "index": KEY}]},
+    {"data": [ITEM], "said": KEY}, {"data": [ITEM, {"index": 1, "embedding": [KEY]}]},
+    {"data": [ITEM, {"index": 0, "embedding": [1.0], "key": KEY}]}, {"data": [ITEM, {"index": 7, KEY: 1}]},
+    {"data": [ITEM, {"index": 1, "embedding": [1.0, 2.0]}], "key": KEY},
+    {"data": [ITEM, {"index": 1, "embedding": KEY}]},
+    {"results": [{"index": 0, "relevance_score": KEY}, {"index": 1, "score": KEY}]}, {"results": KEY},
+    [{"index": 0, "score": float("nan")}, {"index": 1, "score": 1.0, "key": KEY}], {"results": [KEY, KEY]},
+    b"{" + KEY.encode(), KEY.encode(), b"\xff" + KEY.encode(), b"[" * 100_000 + KEY.encode(),
+    b'{"' + KEY.encode() + b'": ' + b"1" * 9999 + b"}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", WRONG)
+def test_no_answer_that_is_wrong_brings_it_to_light(content: Any) -> None:
+    with talking(answers(content)) as server:
+        check(lambda: ApiModel(client(server.url)).encode(["a", "b"]), "")
+        check(lambda: ApiReranker(client(server.url)).score([("q", "a"), ("q", "b")]), "")
+
+
+@pytest.mark.parametrize("kind", [KeyError, MemoryError, RecursionError, AssertionError, OSError])
+@pytest.mark.parametrize("where", ["embedding.read_vectors", "reranking.read_scores", "client.retry_after"])
+def test_no_reading_that_fails_does(monkeypatch: pytest.MonkeyPatch, where: str, kind: Any) -> None:
+    def fail(*_: Any) -> Any:
+        raise kind(KEY)
+
+    monkeypatch.setattr(f"touchstone.models.api.{where}", fail)
+    expected = f"answered with what cannot be read ({kind.__name__})"
+    script = error(503) if where == "client.retry_after" else answers({"data": KEY})
+    with talking(script) as server:
+        if where != "reranking.read_scores":
+            check(lambda: ApiModel(client(server.url)).encode(["a", "b"]), expected)
+        if where != "embedding.read_vectors":
+            check(lambda: ApiReranker(client(server.url)).score([("q", "a")]), expected)
+
+
+def test_a_key_shows_its_name_and_cannot_be_taken_along() -> None:
+    secret = Secret("EMBED_KEY")
+    assert secret.reveal() == KEY
+    assert not hasattr(secret, "__dict__")
+    for shown in (repr(secret), str(secret), f"{secret}", f"{secret!r}", str(pickle.dumps(secret)), str(dir(secret))):
+        assert KEY[:PART] not in shown
+    assert "EMBED_KEY" in repr(secret)
+
+
+@pytest.mark.parametrize("start", range(0, len(KEY) - PART + 1, 3))
+@pytest.mark.parametrize("around", ["{}", "x{}y", "=={}=={}"])
+def test_no_part_of_it_is_shown_once_it_was_sent(monkeypatch: pytest.MonkeyPatch, start: int, around: str) -> None:
+    Secret("EMBED_KEY").reveal()
+    monkeypatch.delenv("EMBED_KEY")
+    part = KEY[start : start + PART + 2]
+    assert hide_secrets(around.format(part, part)) == around.format("***", "***")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("see http://u:p@host/x", "see http://***@host/x"),
+        ("http://u:p@ss@w@host:1/x and a@b.c", "http://***@host:1/x and a@b.c"),
+        ("socks5h://only-a-user@host", "socks5h://***@host"),
+        ("'https://u:p@h','http://u@h'", "'https://***@h','http://***@h'"),
+        ("http://host/a@b", "http://host/a@b"),
+        ("its password is pass-word-0815", "its password is ***"),
+        ("pass-word-081 was cut", "*** was cut"),
+    ],
+)
+def test_no_user_of_an_address_is_shown(monkeypatch: pytest.MonkeyPatch, text: str, shown: str) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://user:pass-word-0815@127.0.0.1:9")
+    assert hide_secrets(text) == shown
+
+
+def test_no_log_quotes_a_header_that_cannot_be_read(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    script = say(OK + b"A: b\r\n" + KEY.encode() + b"\r\nContent-Length: 2\r\n\r\n[]")
+    with talking(script) as server, pytest.raises(ModelError):
+        ApiModel(client(server.url)).encode(["a"])
+    assert "urllib3" in caplog.text
+    assert KEY[:6] not in caplog.text
+
+
 @pytest.mark.parametrize("kind", [ValueError, KeyError, MemoryError, RecursionError, SystemExit, OSError, Exception])
 def test_no_failure_that_nobody_foresaw_brings_it_to_light(monkeypatch: pytest.MonkeyPatch, kind: Any) -> None:
     def fail(self: Any, request: Any, **_: Any) -> Any:
@@ -122,16 +212,23 @@ def test_a_key_that_is_gone_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         asking.ask({})
 
 
-@pytest.mark.parametrize("script", [TROUBLES[0][0], TROUBLES[1][0], error(400), say(KEY.encode() + b"\r\n\r\n")])
+@pytest.mark.parametrize(
+    "script",
+    [
+        TROUBLES[0][0], TROUBLES[1][0], error(400), say(KEY.encode() + b"\r\n\r\n"), answers(WRONG[6]),
+        answers(WRONG[9]), say(OK + KEY.encode() + b"\r\nContent-Length: 2\r\n\r\n[]"),
+    ],
+)  # fmt: skip
 def test_no_traceback_of_pytest_shows_it(tmp_path: Path, script: Script) -> None:
     (tmp_path / "test_it.py").write_text(TEST)
     with talking(script) as server:
         result = subprocess.run(
             [sys.executable, "-m", "pytest", "-l", "--tb=long", "-vv", "--showlocals", "--log-level=DEBUG", "-p",
-             "no:cacheprovider", "-p", "no:randomly", "test_it.py"],
+             "no:cacheprovider", "-p", "no:randomly", "-p", "no:touchstone", "--full-trace", "-s", "--junitxml=it.xml",
+             "-o", "log_cli=true", "--log-file=it.log", "--log-file-level=DEBUG", "test_it.py"],
             cwd=tmp_path, env=os.environ | {"URL": server.url}, capture_output=True, text=True, check=False,
         )  # fmt: skip
-    shown = result.stdout + result.stderr
+    shown = result.stdout + result.stderr + (tmp_path / "it.xml").read_text() + (tmp_path / "it.log").read_text()
     assert "1 failed" in shown
     assert "client.py" in shown
     assert KEY[:6] not in shown

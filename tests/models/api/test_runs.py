@@ -1,6 +1,9 @@
 """`pytest evals` on a model behind an API, as a user meets it."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -145,6 +148,64 @@ def test_the_key_is_in_nothing_that_is_written_or_shown(
     assert TASK in shown
     assert KEY not in shown
     assert KEY.encode() not in everything(project.path)
+
+
+def echo(answer: Answer) -> None:
+    answer["data"][0] = {"index": 0, "embedding": [KEY], KEY: KEY[3:]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "url"),
+    [
+        (("-n", "2", "--showlocals"), "{}"),
+        (("-s", "--full-trace"), "{}"),
+        (("-o", "log_cli=true", "--log-cli-level=DEBUG", "--log-file=all.log", "--log-file-level=DEBUG"), "{}"),
+        (("-o", "log_cli=true", "--full-trace", "--reuse-api"), "http://example.invalid/v1"),
+    ],
+)
+@pytest.mark.parametrize("behaviour", [with_change(echo), with_status(503, {"error": KEY}, X=KEY, Retry_After=KEY)])
+def test_nor_is_it_in_what_real_processes_write(
+    pytester: pytest.Pytester, server: Server, arguments: tuple[str, ...], url: str, behaviour: Any
+) -> None:
+    healthy = server.always
+    server.next, server.always = [healthy, healthy, healthy], behaviour  # it answers when the model is opened
+    where = url.format(server.url)
+    (pytester.path / "m.toml").write_text(
+        f'[served]\nkind = "api"\nurl = "{where}"\nname = "{NAME}"\napi_key_env = "EMBED_KEY"\nretries = 0\n'
+    )
+    proxy = {"HTTP_PROXY": "http://user:pass-of-the-proxy@127.0.0.1:9", "NO_PROXY": ""}
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", *EVALS, "-p", "no:randomly", "--task", TASK, "--models", "m.toml", "--model",
+         "served", "--report", "run.json", "-vv", "-l", "--tb=long", "--junitxml=it.xml", *arguments],
+        cwd=pytester.path, env=os.environ | {"EMBED_KEY": KEY} | proxy, capture_output=True, check=False,
+    )  # fmt: skip
+    written = everything(pytester.path) + result.stdout + result.stderr
+    assert b"1 error" in result.stdout
+    assert TASK.encode() in (pytester.path / "it.xml").read_bytes()
+    for secret in (KEY, "pass-of-the-proxy"):
+        parts = {secret[start : start + 12] for start in range(len(secret) - 11)}
+        assert not [part for part in parts if part.encode() in written]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        "api:http://user:pass-word-0815@127.0.0.1:9/v1#m=x",
+        "api:http://127.0.0.1:9/v1?key=pass-word-0815#m=x",
+        "api:http://user:pass-word-0815@127.0.0.1:9/v1",
+        "api:http://127.0.0.1:9/v1?api-key=pass-word-0815#m=x@y=1",
+    ],
+)
+def test_an_address_that_holds_a_secret_is_not_repeated(pytester: pytest.Pytester, model: str) -> None:
+    for more in ((), ("-n", "2")):
+        result = subprocess.run(
+            [sys.executable, "-m", "pytest", *EVALS, "--task", TASK, "--model", model, "-vv", "--junitxml=it.xml",
+             *more],
+            cwd=pytester.path, capture_output=True, check=False,
+        )  # fmt: skip
+        assert result.returncode == pytest.ExitCode.USAGE_ERROR
+        assert b"--model: " in result.stderr
+        assert b"pass-word" not in everything(pytester.path) + result.stdout + result.stderr
 
 
 def test_both_stages_may_be_served(project: pytest.Pytester, server: Server) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,11 +17,15 @@ from touchstone.config.models import check_models
 from touchstone.config.specs import HUB_ID, PipelineSpec
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.writing import place
+from touchstone.foreign import one_line
 from touchstone.records.names import RENAMED_TASKS, slug
 
 Table = dict[str, Any]
 # What a kind of model that has no such setting does anyway.
 _UNSAID = {"dtype": "auto"}
+
+# Of a pair that makes one character, as JSON may write it alone; no file in UTF-8 can hold it.
+HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +87,17 @@ def render_suite_toml(
         The text of the suite and the text of the models, both TOML.
 
     Raises:
-        ConfigError: it cannot be read, or holds a null, for which TOML has no word.
+        ConfigError: it cannot be read, or holds what TOML has no word for.
     """
     converted = convert(read_evalscope(file, name), file, known)
-    head = f"# Made from {file.name}, an EvalScope configuration.\n"
+    head = _comment(f"Made from {file.name}, an EvalScope configuration.")
     suite, models = dict(converted.suite), {alias: dict(table) for alias, table in converted.models.items()}
     for table, key in ((suite, "store"), *((table, "path") for table in models.values() if "package" not in table)):
-        if key in table and into is not None and not Path(table[key]).expanduser().is_absolute():
+        if key in table and into is not None and not place(Path(), table[key]).is_absolute():
             table[key] = os.path.relpath(place(file.parent, table[key]), into)
-    for alias, table in models.items():
-        _refuse_null(table, f"{file}: {alias}")
-    notes = "".join(f"# {note}\n" for note in converted.notes)
+    for alias, table in (("the suite", suite), *models.items()):
+        _refuse_unsayable(table, f"{file}: {alias}")
+    notes = "".join(map(_comment, converted.notes))
     return head + notes + "\n" + tomli_w.dumps(suite), head + "\n" + tomli_w.dumps(models)
 
 
@@ -210,9 +215,17 @@ def _is_anothers(alias: str, table: Table | None, file: Path, known: Mapping[str
     return one != other
 
 
-def _refuse_null(value: Any, where: str) -> None:
+def _comment(text: str) -> str:
+    """Return a line that TOML reads over, whatever the text holds."""
+    return f"# {one_line(text)}\n"
+
+
+def _refuse_unsayable(value: Any, where: str) -> None:
     if value is None:
         raise ConfigError(f"{where} = null, for which TOML has no word; leave it out")
+    if isinstance(value, str) and HALF.search(value):
+        raise ConfigError(f"{where} holds half a character, {one_line(value)}, for which TOML has no word; mend it")
     pairs = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for key, item in pairs:
-        _refuse_null(item, f"{where}.{key}")
+        _refuse_unsayable(key, f"{where}: a key")
+        _refuse_unsayable(item, f"{where}.{key}")

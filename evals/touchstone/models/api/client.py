@@ -1,8 +1,6 @@
 """One endpoint over HTTP: patient with what passes, plain about what does not, silent about the key."""
 
 import json
-import os
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +12,7 @@ from typing import Any
 
 from touchstone.config.api import ApiSpec
 from touchstone.errors import ModelError, first_line
+from touchstone.foreign import Secret
 from touchstone.formatting import render_size
 from touchstone.models.api.lines import Line
 from touchstone.retrying import PASSING, backoff, retry_after
@@ -23,8 +22,6 @@ CHUNK = 1 << 16
 # over, as servers repeat it that say what is wrong with it, and a page of theirs.
 VECTOR, ECHOES, PAGE = 1 << 19, 8, 1 << 20
 TOLD = 200
-# So much of a key in a server's message is taken for the key: some repeat it with its middle starred out.
-KEY_BEGINS = 6
 WRONG_KEY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 Answer = tuple[int, Mapping[str, str], bytes]  # status, headers, content
 
@@ -47,7 +44,8 @@ class ApiClient:
     A request that fails in a way that may pass (429, 5xx, no connection, no or half an answer in time) is sent again:
     after what ``Retry-After`` says, or after a wait that doubles, half of it random, within the bounds of the
     specification. Keys are read from the environment for each request, and kept nowhere. Proxies and certificates are
-    those of the environment; no redirect is followed, for the key would go along.
+    those of the environment; no redirect is followed, for the key would go along. What a server answers may hold the
+    key too, so that no frame from which an error is raised holds an answer.
 
     While ``stop`` is set, requests under way are cut and none is waited for.
 
@@ -66,19 +64,25 @@ class ApiClient:
         self.stop = Event()
         self._wait = self.stop.wait if wait is None else wait
         self._idle: list[Line] = []
-        self._key()
+        self._key = None if spec.api_key_env is None else Secret(spec.api_key_env)
+        self._check_key()
 
-    def ask(self, body: Mapping[str, Any]) -> Any:
-        """Send a request until it is answered; return the parsed JSON.
+    def ask(self, body: Mapping[str, Any], read: Callable[[Any], Any] = lambda answer: answer) -> Any:
+        """Send a request until it is answered; return what is read in the answer.
+
+        Args:
+            body: of the request.
+            read: given the parsed JSON; a `ValueError` of it says what is wrong with that.
 
         Raises:
-            ModelError: it was refused, or failed more often or for longer than the specification allows.
+            ModelError: it was refused, or failed more often or for longer than the specification allows, or the answer
+                is not what was asked for.
         """
-        self._key()  # raises here, where its sentence is not lost
+        self._check_key()
         content = json.dumps(body).encode()
         started = time.monotonic()
         for failures in range(1, self.spec.retries + 2):
-            found = self._ask_once(content)
+            found = self._ask_once(content, read)
             if not isinstance(found, _Trouble):
                 return found
             if not found.advice:
@@ -95,8 +99,8 @@ class ApiClient:
         """Return an error that says what the server did."""
         return ModelError(f"{self.alias}: {self.spec.address} {reason}")
 
-    def _ask_once(self, content: bytes) -> Any:
-        """Return the parsed answer, or a `_Trouble`."""
+    def _ask_once(self, content: bytes, read: Callable[[Any], Any]) -> Any:
+        """Return what is read in the answer, or a `_Trouble`."""
         try:
             line = self._idle.pop()
         except IndexError:
@@ -108,7 +112,10 @@ class ApiClient:
         if answer is None or isinstance(answer, _Trouble):
             return answer or self._trouble(TimeoutError())
         self._idle.append(line)
-        return self._read(*answer)
+        try:
+            return self._read(*answer, read)
+        except Exception as error:  # whatever it is, its frames hold the answer
+            return _Trouble(f"answered with what cannot be read ({type(error).__name__})")
 
     def _send(self, content: bytes, session: Any) -> Answer | _Trouble:
         """Send once, and read what comes; whatever is raised ends here."""
@@ -146,13 +153,16 @@ class ApiClient:
             return _Trouble("closed the connection before its answer ended", "see the server's log")
         return _Trouble(f"cannot be asked ({type(error).__name__}); check url, and the proxies of the environment")
 
-    def _read(self, status: int, headers: Mapping[str, str], content: bytes) -> Any:
-        """Return the parsed answer, or what its status means."""
+    def _read(self, status: int, headers: Mapping[str, str], content: bytes, read: Callable[[Any], Any]) -> Any:
+        """Return what is read in the answer, or what is wrong with it by its status or by itself."""
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             answer = _parse(content)
             if isinstance(answer, dict) and answer.get("error"):
                 return _Trouble(f"answered with an error{self._message(content)}")
-            return answer
+            try:
+                return answer if isinstance(answer, _Trouble) else read(answer)
+            except ValueError as error:
+                return _Trouble(self._tell(str(error)))
         said = f"answered {status} ({_phrase(status)})"
         if status in PASSING:
             too_many = status == HTTPStatus.TOO_MANY_REQUESTS
@@ -188,32 +198,24 @@ class ApiClient:
 
     def _tell(self, text: str) -> str:
         """Make a server's words one line that does not hold the key."""
-        key = self._key()
-        if key is not None:
-            text = re.sub(re.escape(key[:KEY_BEGINS]) + r"\S*", "[key]", text)
+        text = text if self._key is None else self._key.hide(text)
         line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
         return line if len(line) <= TOLD else line[: TOLD - 1] + "…"
 
     def _sign(self, request: Any) -> Any:
         """Put the key on a request; being there, this also keeps requests from looking for one in a .netrc file."""
-        if self.spec.api_key_env is not None:
-            request.headers["Authorization"] = f"Bearer {self._key()}"
+        if self._key is not None:
+            request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
         return request
 
-    def _key(self) -> str | None:
-        """Return the key; no local holds it where something is raised, for tracebacks may show locals."""
-        name = self.spec.api_key_env
-        if name is None:
-            return None
-        if not _said(name):
-            raise ModelError(f"{self.alias}: the environment variable {name}, which api_key_env names, is not set")
-        if not _said(name).isascii() or not _said(name).isprintable() or " " in _said(name):
-            raise ModelError(f"{self.alias}: the environment variable {name} holds signs that no key has")
-        return _said(name)
-
-
-def _said(name: str) -> str:
-    return os.environ.get(name, "").strip()
+    def _check_key(self) -> None:
+        if self._key is None:
+            return
+        if not self._key.reveal():
+            what = f"{self._key.variable}, which api_key_env names, is not set"
+            raise ModelError(f"{self.alias}: the environment variable {what}")
+        if not self._key.reveal().isascii() or not self._key.reveal().isprintable() or " " in self._key.reveal():
+            raise ModelError(f"{self.alias}: the environment variable {self._key.variable} holds signs that no key has")
 
 
 def _parse(content: bytes) -> Any:

@@ -127,11 +127,8 @@ class ApiModel:
         request["encoding_format"] = self._spec.encoding
         if self._spec.dimensions is not None:
             request["dimensions"] = self._spec.dimensions
-        answer = self._client.ask(request)
-        try:
-            return read_vectors(answer, len(texts))
-        except ValueError as error:
-            raise self._client.failure(str(error)) from None
+        vectors: Vectors = self._client.ask(request, lambda answer: read_vectors(answer, len(texts)))
+        return vectors
 
     def _check_dimension(self, vectors: Vectors) -> None:
         given, asked = vectors.shape[1], self._spec.dimensions

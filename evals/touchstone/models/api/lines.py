@@ -4,6 +4,7 @@ The timeout of `requests` is for each receiving, so that a server which sends bi
 runs in a thread that nobody waits for: whoever asked shuts the socket when it is time, and goes on.
 """
 
+import logging
 import socket
 import threading
 import time
@@ -71,6 +72,8 @@ def _make_session(hold: Callable[[Any], None]) -> Any:
         def get_redirect_target(self, resp: requests.Response) -> None:
             """Return nothing: requests would prepare what is not to be followed, and fail with the key in sight."""
 
+    # It would quote headers of a server that cannot be parsed, which may repeat the key.
+    logging.getLogger("urllib3.connection").addFilter(_nothing)
     session = Session()
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     json = "application/json"
@@ -78,6 +81,10 @@ def _make_session(hold: Callable[[Any], None]) -> Any:
     for scheme in ("http://", "https://"):
         session.mount(scheme, Adapter())
     return session
+
+
+def _nothing(_record: Any) -> bool:
+    return False
 
 
 def _telling(connection: type, hold: Callable[[Any], None]) -> Any:

@@ -77,17 +77,13 @@ class ApiReranker:
 
     def _ask(self, query: str, documents: list[str]) -> list[float]:
         spec = self._client.spec
-        answer = self._client.ask(
-            {
-                **spec.body,
-                "model": spec.name,
-                "query": query[: spec.max_characters],
-                "documents": documents,
-                "top_n": len(documents),
-                "return_documents": False,
-            }
-        )
-        try:
-            return read_scores(answer, len(documents))
-        except ValueError as error:
-            raise self._client.failure(str(error)) from None
+        request = {
+            **spec.body,
+            "model": spec.name,
+            "query": query[: spec.max_characters],
+            "documents": documents,
+            "top_n": len(documents),
+            "return_documents": False,
+        }
+        scores: list[float] = self._client.ask(request, lambda answer: read_scores(answer, len(documents)))
+        return scores
