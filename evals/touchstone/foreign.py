@@ -28,7 +28,7 @@ ANYWHERE = re.compile(r"##(?=\[|vso\[|teamcity\[)")
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
 # Puts nothing on the page, and ends what GitHub would turn into a link, a mention or a reference.
 BREAK = "\u200b"
-LINKED = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)(?=\w)|(?<=#)(?=[0-9])|(?<=GH-)(?=[0-9])", re.IGNORECASE)
+LINKED = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)(?=[\w-])|(?<=#)(?=[0-9])|(?<=GH-)(?=[0-9])", re.IGNORECASE)
 SPECIAL = re.compile(r"([\\`*_\[\]|~#!$@])")
 _secrets: set[str] = set()
 
@@ -75,7 +75,7 @@ def _hide(text: str, secret: str) -> str:
 
 def one_line(text: str) -> str:
     """Return text for one line of a terminal or a log; what would move the cursor or the reader is spelled out."""
-    return hide_secrets(_spell_all(text, "").strip())
+    return hide_secrets(disarm(_spell_all(text, "").strip()))
 
 
 def lines(text: str) -> str:

@@ -168,6 +168,7 @@ def test_side_that_cannot_be_read_is_one_sentence(
     content: dict[str, Any] = json.loads((runs / "a.json").read_text())
     for one in content["records"]:
         one["task"] = f"Other{one['task']}"
+        one["case"] = f"{one['alias']}:{one['task']}"
     (runs / "other.json").write_text(json.dumps(content))
     code, out, err = run(capsys, "compare", *sides)
     assert (code, out) == (4, "")

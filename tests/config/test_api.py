@@ -9,6 +9,7 @@ from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model, find_model, load_models
 from touchstone.config.specs import EncoderSpec
 from touchstone.errors import ConfigError
+from touchstone.records.names import SIGNS
 
 URL = "http://127.0.0.1:8000/v1"
 API = f'[x]\nkind = "api"\nurl = "{URL}"\nname = "org/embed"\n'
@@ -152,7 +153,7 @@ def test_settings_can_be_typed_behind_it(tmp_path: Path) -> None:
           ("api:", f"api:{URL}", f"api:{URL}#", "api:#embed", f"api:{URL}#=served", f"api:{URL}#embed=",
            f"api:{URL}#embed=served@", f"api:{URL}#a=b=c")),
         ("api:host/v1#embed", '--model: url = "host/v1"; expected an address such as http://127.0.0.1:8000/v1'),
-        (f"api:{URL}#embed=my:model", '--model: the name "my:model" may hold only A-Z a-z 0-9 _ and, not first, . + -; write '
+        (f"api:{URL}#embed=my:model", f'--model: the name "my:model" may hold only {SIGNS}; write '
          "api:URL#embed=NAME"),
         (f"api:{URL}#minilm", f'--model = "api:{URL}#minilm" would be called "minilm", which models.toml has; '
          "write api:URL#minilm=NAME"),

@@ -7,6 +7,7 @@ from touchstone.config.base import Spec
 from touchstone.config.models import Model, find_model, load_models
 from touchstone.config.specs import EncoderSpec, RegistrySpec
 from touchstone.errors import ConfigError
+from touchstone.records.names import SIGNS
 
 HUB = '[x]\nid = "org/name"\n'
 KINDS = '"sentence-transformers", "registry", "cross-encoder", "pipeline", "api"'
@@ -118,8 +119,8 @@ def not_found(text: str, folder: Path) -> str:
         (HUB + "max_seq_length = 0", "[x]: max_seq_length = 0: must be 1 or more"),
         (HUB + "encode_kwargs = {batch_size = 3}",
          '[x]: encode_kwargs holds "batch_size"; say it with batch_size, beside encode_kwargs'),
-        ('["my model"]\nid = "a/b"', "[my model] is not a name that pytest -k can select; use A-Z a-z 0-9 _ and, not first, . + -"),
-        ('["a:b"]\nid = "a/b"', "[a:b] is not a name that pytest -k can select; use A-Z a-z 0-9 _ and, not first, . + -"),
+        ('["my model"]\nid = "a/b"', f"[my model] is not a name that pytest -k can select; use {SIGNS}"),
+        ('["a:b"]\nid = "a/b"', f"[a:b] is not a name that pytest -k can select; use {SIGNS}"),
         ('x = "org/name"', '"x" must be a table, [x]'),
         ("[[x]]", '"x" must be a table, [x]'),
         ("x = ", "not TOML: Invalid value (at end of document)"),
@@ -265,8 +266,8 @@ def test_folders_and_hub_models_have_variants_too(folder: Path) -> None:
         ("", '--model = "" is not in models.toml; known: bge, bge+truncate_dim-8, minilm'),
         ("./nope", '--model = "./nope": there is no folder {folder}/nope'),
         ("/no/where", '--model = "/no/where": there is no folder /no/where'),
-        ("weights=a b", '--model: the name "a b" may hold only A-Z a-z 0-9 _ and, not first, . + -; write weights=NAME'),
-        ("org/name=a:b", '--model: the name "a:b" may hold only A-Z a-z 0-9 _ and, not first, . + -; write org/name=NAME'),
+        ("weights=a b", f'--model: the name "a b" may hold only {SIGNS}; write weights=NAME'),
+        ("org/name=a:b", f'--model: the name "a:b" may hold only {SIGNS}; write org/name=NAME'),
         ("org/minilm", '--model = "org/minilm" would be called "minilm", which models.toml has; write org/minilm=NAME'),
         ("./minilm", '--model = "./minilm" would be called "minilm", which models.toml has; write ./minilm=NAME'),
         ("weights=bge", '--model = "weights=bge" would be called "bge", which models.toml has; write weights=NAME'),

@@ -1,5 +1,7 @@
 """The page in a real browser: it complains of nothing, asks nobody, and can be sorted, filtered and walked by keys."""
 
+import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,9 +10,11 @@ import pytest
 
 from tests.browser import Tab, find_chromium, open_tab
 from tests.builders import make_run
+from tests.report.hostile import HOSTILE, IN_ADDRESSES, run_of
 from tests.report.suites import judged, large_run, shown, small_run
 from tests.report.test_html import BOARD, past
 from touchstone.report.html import render_html
+from touchstone.report.leaderboard import side_by_side
 
 ROWS = "Array.from(document.querySelectorAll('#table tbody tr')).filter(row => !row.hidden)"
 FIRST = f"{ROWS}.map(row => row.cells[0].textContent)"
@@ -218,3 +222,62 @@ def test_the_largest_page_sorts_and_filters_without_a_wait(tab: Tab, tmp_path: P
     assert len(tab.ask(FIRST)) == 250
     assert took < 2000
     assert tab.complaints == []
+
+
+CLICKS = "document.querySelectorAll('button, summary, #filters option, td').forEach(one => one.click())"
+NOT_OURS = "img, iframe, object, embed, base, form:not(#filters), [onerror], [onload], [onclick], a:not([href^='#'])"
+
+
+@pytest.fixture(scope="module")
+def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A page in which every text of every case is hostile, or very long."""
+    run = run_of(*HOSTILE, "a" * 10_000, "a b " * 3_000)
+    file = tmp_path_factory.mktemp("hostile") / "report.html"
+    file.write_text(render_html(run, past(run), side_by_side(run)), encoding="utf-8")
+    return file
+
+
+def check_hostile(tab: Tab, file: Path) -> None:
+    tab.ask("new Promise(resolve => setTimeout(resolve, 50))")
+    assert tab.ask("document.title").startswith("touchstone: <script>")
+    assert tab.ask("document.scripts.length") == 1
+    assert tab.ask(f'document.querySelectorAll("{NOT_OURS}").length') == 0
+    assert tab.complaints == []
+    assert {re.split("[?#]", url)[0] for url in tab.asked} == {file.resolve().as_uri()}
+
+
+def test_a_page_of_hostile_texts_is_a_page_of_texts(tab: Tab, hostile_page: Path) -> None:
+    tab.complaints.clear()
+    tab.asked.clear()
+    tab.open(hostile_page)
+    tab.ask(CLICKS)
+
+    check_hostile(tab, hostile_page)
+    for width in (1280, 400):
+        tab.look_like(width, 900, scheme="light")
+        tab.ask("document.querySelectorAll('details').forEach(one => one.open = true)")
+        assert tab.ask("document.documentElement.scrollWidth") <= width
+
+
+def test_a_hostile_address_does_nothing(tab: Tab, hostile_page: Path) -> None:
+    tab.complaints.clear()
+    tab.asked.clear()
+    tab.open(hostile_page)
+    for fragment in IN_ADDRESSES:
+        if fragment.startswith("#"):  # as a link that is followed, on the page that is open
+            tab.ask(f"location.hash = {json.dumps(fragment)}")
+            tab.ask("document.querySelector('#table a').click()")
+            tab.ask("history.replaceState(null, '', location.hash); document.querySelector('td').click()")
+    check_hostile(tab, hostile_page)
+
+
+@pytest.mark.parametrize("fragment", IN_ADDRESSES, ids=map(str, range(len(IN_ADDRESSES))))
+def test_a_page_opens_under_a_hostile_address(tab: Tab, tmp_path: Path, fragment: str) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(render_html(run_of(HOSTILE[0])), encoding="utf-8")
+    tab.complaints.clear()
+    tab.asked.clear()
+    tab.open(file, fragment)
+    tab.ask("document.querySelector('td').click(); document.querySelector('#table a').click()")
+
+    check_hostile(tab, file)

@@ -17,7 +17,7 @@ def test_what_is_red_is_an_error_and_what_is_open_a_warning() -> None:
 def test_a_text_cannot_start_another_command() -> None:
     (line,) = render_annotations([make_row("a,b", outcome="error", error="100 %\r\n::set-output name=x::y")])
 
-    assert line == "::error title=minilm%3Aa%2Cb error::100 %25%0D%0A::set-output name=x::y"
+    assert line == "::error title=minilm%3Aa%2Cb error::100 %25  ::set-output name=x::y"
 
 
 def test_more_than_github_shows_are_counted() -> None:

@@ -19,7 +19,7 @@ SETTINGS_FIELDS = {"prompts", "pooling", "max_length", "max_characters", "dtype"
 FULL = make_row(
     "Tatoeba",
     score=0.1 + 0.2,
-    subsets={"test/de": 1 / 3, "test/en": 2 / 3},
+    subsets={"test/de": 0.1, "test/en": 0.5},
     settings=Settings(prompts={"query": "Frage: ä"}, pooling="mean"),
     phases={"model": 1.25, "encode": 2.5},
 )

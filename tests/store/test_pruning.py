@@ -31,7 +31,9 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     store = Store(tmp_path / "store")
     named = store.write_samples("0123456789ab", "STS16.parquet", b"named")
     orphan = store.write_samples("0123456789ab", "STS16.parquet", b"orphan")
-    store.write_run("20261121T000000", flatten(make_run(make_row("STS16", samples=named), make_row("STS17"))))
+    store.write_run(
+        "20261121T000000", flatten(make_run(make_row("STS16", score=0.5, samples=named), make_row("STS17", score=0.5)))
+    )
     cache, _ = store.data_cache("c" * 64, "all")
     cache.mkdir(parents=True)
     (cache / "rows.arrow").write_bytes(b"rows")

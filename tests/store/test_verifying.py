@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
     """A store with a file of each kind."""
     store = Store(tmp_path / "store")
     samples = store.write_samples("0123456789ab", "STS16", b"samples")
-    store.write_run("20261121T000000.000000Z", flatten(make_run(make_row("STS16", samples=samples))))
+    store.write_run("20261121T000000.000000Z", flatten(make_run(make_row("STS16", score=0.5, samples=samples))))
     store.write_result(store.result_path("org__m", "main", "STS16"), lambda _, new: write(new, "{}"), {"name": "m"})
     cache, _ = store.data_cache("c" * 64, "all")
     cache.mkdir(parents=True)

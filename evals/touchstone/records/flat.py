@@ -16,6 +16,7 @@ from touchstone.files.validation import check_json
 from touchstone.records.baselines import Baseline, BaselineFile
 from touchstone.records.outcomes import Measurement
 from touchstone.records.runs import Record, Run
+from touchstone.records.strangers import find_fault
 
 # What guessing gets and the score computed again are told of a run; a baseline is what was expected of it.
 NOT_IN_BASELINES = {"chance", "recomputed"}
@@ -94,9 +95,12 @@ def read_run(content: bytes, where: str) -> Run:
     """Return the run that JSON says.
 
     Raises:
-        BaselineError: the content is not a run record.
+        BaselineError: the content is not a run record, or says what no run writes.
     """
-    return cast(Run, nest(check_json(flat_twin(Run), content, where, BaselineError)))
+    run = cast(Run, nest(check_json(flat_twin(Run), content, where, BaselineError)))
+    if (fault := find_fault(run)) is not None:
+        raise BaselineError(f"{where}: {fault}")
+    return run
 
 
 def read_baseline_file(content: bytes, where: str) -> BaselineFile:

@@ -5,14 +5,17 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
+from touchstone.foreign import in_html
 from touchstone.formatting import points, signed_points
 
+# Scores differ by no more than 2; an interval that reaches beyond ends where the axis does.
+FARTHEST = 100.0
 NICE = (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10)
 
 
 def nice_reach(values: Sequence[float]) -> float:
     """Return the smallest round number that no value exceeds, of either sign; 0.01 at least, which is one point."""
-    largest = max((abs(value) for value in values if math.isfinite(value)), default=0.0)
+    largest = min(max((abs(value) for value in values if math.isfinite(value)), default=0.0), FARTHEST)
     if largest <= 0.01:
         return 0.01
     power: float = 10.0 ** math.floor(math.log10(largest))
@@ -120,7 +123,9 @@ def _polyline(places: Sequence[tuple[float, float]]) -> Markup:
 
 
 def _svg(kind: str, label: str, lines: Sequence[Markup]) -> Markup:
-    return Markup('<svg class="{}" role="img" aria-label="{}">{}</svg>').format(kind, label, Markup("").join(lines))
+    return Markup('<svg class="{}" role="img" aria-label="{}">{}</svg>').format(
+        kind, in_html(label), Markup("").join(lines)
+    )
 
 
 def _share(value: float, low: float, high: float) -> str:

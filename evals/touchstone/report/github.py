@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from touchstone.errors import ConfigError
+from touchstone.foreign import Command, in_message, in_property, one_line
+from touchstone.formatting import shorten
 from touchstone.records.runs import Record
 from touchstone.report.formats import ReportFormat
 from touchstone.report.markdown import render_markdown
@@ -14,9 +16,10 @@ from touchstone.report.summary import summarize, verdict_word, why, worst_first
 SUMMARY = "GITHUB_STEP_SUMMARY"
 # GitHub shows ten errors and ten warnings of a step.
 SHOWN = 10
+LONGEST, NAME = 2_000, 200
 
 
-def render_annotations(records: Sequence[Record]) -> tuple[str, ...]:
+def render_annotations(records: Sequence[Record]) -> tuple[Command, ...]:
     """Return an ``::error`` for each case that failed and a ``::warning`` for each that is inconclusive."""
     look = worst_first(summarize(records).look)
     red = [record for record in look if record.outcome != "passed"]
@@ -39,21 +42,13 @@ FORMAT = ReportFormat(
 )
 
 
-def _annotate(level: str, records: Sequence[Record]) -> list[str]:
+def _annotate(level: str, records: Sequence[Record]) -> list[Command]:
     kept = records if len(records) <= SHOWN else records[: SHOWN - 1]
-    lines = [f"::{level} title={_property(f'{r.case} {verdict_word(r)}')}::{_message(_text(r))}" for r in kept]
+    lines = [(f"{shorten(one_line(r.case), NAME)} {verdict_word(r)}", _text(r)) for r in kept]
     if len(kept) < len(records):
-        lines.append(f"::{level} title=touchstone::{len(records) - len(kept)} more cases are in the job summary")
-    return lines
+        lines.append(("touchstone", f"{len(records) - len(kept)} more cases are in the job summary"))
+    return [Command(f"::{level} title={in_property(title)}::{in_message(text)}") for title, text in lines]
 
 
 def _text(record: Record) -> str:
-    return f"{why(record)}\n{record.command}" if record.command else why(record)
-
-
-def _message(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def _property(text: str) -> str:
-    return _message(text).replace(":", "%3A").replace(",", "%2C")
+    return "\n".join(shorten(one_line(text), LONGEST) for text in (why(record), record.command) if text)

@@ -4,17 +4,23 @@ import hashlib
 import re
 from base64 import b64encode
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 
 from markupsafe import Markup, escape
 
-from touchstone.formatting import points, signed_points
+from touchstone.foreign import in_html
+from touchstone.formatting import points, shorten, signed_points
 from touchstone.judging.overall import SUITE_MARGIN
 from touchstone.records.runs import Run
 from touchstone.report.formats import ReportFormat
 from touchstone.report.leaderboard import Board, side_by_side
 from touchstone.report.page import make_page
 from touchstone.report.words import MEANING, sentence
+
+# A sentence may name all tasks of a benchmark; no text that is meant to be read is longer.
+LONGEST = 100_000
+POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
 def render_html(run: Run, history: Sequence[Run] = (), board: Board | None = None) -> str:
@@ -27,10 +33,12 @@ def render_html(run: Run, history: Sequence[Run] = (), board: Board | None = Non
     """
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
+    shown = cache(_shown)  # texts repeat, and to search one for secrets takes its time
     environment = Environment(
         loader=PackageLoader("touchstone.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: shown(value) if type(value) is str else value,  # markup is the template's own
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -43,7 +51,7 @@ def render_html(run: Run, history: Sequence[Run] = (), board: Board | None = Non
         allowed=SUITE_MARGIN,
         style=style,
         script=script,
-        policy=f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:",
+        policy=POLICY.format(_hash(style), _hash(script)),
     )
 
 
@@ -54,7 +62,12 @@ FORMAT = ReportFormat(
 
 def breaks(text: str) -> Markup:
     """Let a long name break before a word that begins with a capital, and after an underscore or a mark."""
-    return Markup(re.sub(r"(?<=[A-Za-z0-9]{2})(?=[A-Z][a-z])|(?<=[_+:/])(?=[^\s_+:/])", "<wbr>", str(escape(text))))
+    escaped = str(escape(_shown(text)))
+    return Markup(re.sub(r"(?<=[A-Za-z0-9]{2})(?=[A-Z][a-z])|(?<=[_+:/])(?=[^\s_+:/])", "<wbr>", escaped))
+
+
+def _shown(text: str) -> str:
+    return shorten(in_html(text), LONGEST)
 
 
 def _read(name: str) -> Markup:

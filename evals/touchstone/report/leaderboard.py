@@ -45,17 +45,19 @@ class Board:
     shared: int
 
 
+# More could not be read: fifty models on a thousand tasks.
+CELLS = 50_000
 AGGREGATE, CHILDREN = "CQADupstackRetrieval", "CQADupstack"
 Metrics = Literal["main", "published"]
 
 
 def side_by_side(run: Run) -> Board | None:
-    """Put the models of a run side by side, with their means over what all measured; None unless it has two models."""
-    scored = [record for record in run.records if record.subsets is not None and record.error is None]
+    """Put the models of a run side by side, with their means over what all measured; None if it has one or too many."""
+    scored = [record for record in run.records if record.subsets and record.error is None]
     models = tuple(sorted({record.alias for record in scored}))
-    if len(models) < 2:
-        return None
     types = {baseline_key(r.task, r.limit): r.type for r in sorted(scored, key=lambda r: (r.type, r.task))}
+    if len(models) < 2 or len(models) * len(types) > CELLS:
+        return None
     metrics = {baseline_key(record.task, record.limit): record.metric for record in scored}
     entries = {model: _entries(model, scored, run) for model in models}
     shared = [key for key in types if all(key in entries[model] for model in models)]

@@ -1,9 +1,8 @@
 """A run as Markdown for the job summary of a CI: short whatever the size of the suite."""
 
-import html
-import re
 from collections.abc import Iterable, Sequence
 
+from touchstone.foreign import in_code, in_markdown, one_line
 from touchstone.formatting import shorten
 from touchstone.records.runs import Record, Run, SuiteVerdict
 from touchstone.report.formats import ReportFormat
@@ -13,9 +12,9 @@ from touchstone.report.text import render_suite
 # GitHub cuts comments and check texts above 65 536; a summary of this size can be any of them.
 LIMIT = 65_000
 SUITES, LOOK, COMMANDS, ENDING = 8_000, 26_000, 10_000, 600
-LONGEST = 700
+# Of one text: escaped it is five times as long at most, and a row of such texts fits into its table.
+LONGEST, NAME, COMMAND = 700, 200, 2_000
 MARKS = {"PASS": "🟢", "FAIL": "🔴", "INCONCLUSIVE": "🟡"}
-SPECIAL = re.compile(r"([\\`*_\[\]|~#!$@])")
 MORE = "; the run record and the HTML report have all"
 HEADER = ("case", "metric", "score", "baseline", "Δ", "n", "verdict")
 ALIGNED = ("---", "---", "--:", "--:", "--:", "--:", "---")
@@ -29,9 +28,9 @@ def render_markdown(run: Run) -> str:
     summary = summarize(run.records)
     look = worst_first(summary.look)
     parts = [
-        f"## touchstone: {escape(shorten(run.suite, 200))}",
+        f"## touchstone: {_text(run.suite, NAME)}",
         _suites(run.suites),
-        escape(shorten(closing(summary), LONGEST)),
+        _text(closing(summary)),
     ]
     if look:
         parts += [f"### {_cases(len(look))} to look at", _look(look)]
@@ -47,9 +46,9 @@ def render_markdown(run: Run) -> str:
 FORMAT = ReportFormat(name=".md", render=lambda run, _: render_markdown(run))
 
 
-def escape(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line."""
-    return SPECIAL.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
+def _text(text: str, longest: int = LONGEST) -> str:
+    # Cut between the two: a secret would not be known by half of it, and half an escape would be none.
+    return in_markdown(shorten(one_line(text), longest))
 
 
 def _cases(count: int) -> str:
@@ -59,27 +58,26 @@ def _cases(count: int) -> str:
 def _suites(suites: Iterable[SuiteVerdict]) -> str:
     lines = []
     for suite in sorted(suites, key=lambda suite: suite.model):
-        first, *rest = [escape(shorten(line, LONGEST)) for line in render_suite(suite).splitlines()]
+        first, *rest = map(_text, render_suite(suite).split("\n"))
         lines.append("<br>".join([f"- {MARKS[suite.verdict]} **{first}**", *rest]))
     return _fit(lines, SUITES, "models")
 
 
 def _look(look: Sequence[Record]) -> str:
-    rows = [_row((verdict_word(r), r.case, _limited(r), numbers(r)[2], shorten(why(r), LONGEST))) for r in look]
-    head = [_row(("verdict", "case", "metric", "Δ", "why")), _raw(("---", "---", "---", "--:", "---"))]
+    rows = [_row((verdict_word(r), _text(r.case), _limited(r), numbers(r)[2], _text(why(r)))) for r in look]
+    head = [_row(("verdict", "case", "metric", "Δ", "why")), _row(("---", "---", "---", "--:", "---"))]
     return "\n".join([*head, _fit(rows, LOOK, "cases")])
 
 
 def _commands(commands: Sequence[str]) -> str:
-    # No command of ours holds a line break or three backticks: names of models and tasks cannot.
-    kept = _fit(commands, COMMANDS, "commands", note="# ")
-    return f"```sh\n{kept}\n```"
+    shown = [shorten(one_line(command), COMMAND) for command in commands]
+    return in_code(_fit(shown, COMMANDS, "commands", note="# ").split("\n"), "sh")
 
 
 def _folded(records: Sequence[Record], room: int) -> str:
-    rows = [_row((r.case, _limited(r), *numbers(r), verdict_word(r))) for r in records]
+    rows = [_row((_text(r.case), _limited(r), *numbers(r), verdict_word(r))) for r in records]
     head = f"<details><summary>{'The case' if len(rows) == 1 else f'All {len(rows)} cases'}</summary>"
-    return "\n".join([head, "", _row(HEADER), _raw(ALIGNED), _fit(rows, room, "cases"), "", "</details>"])
+    return "\n".join([head, "", _row(HEADER), _row(ALIGNED), _fit(rows, room, "cases"), "", "</details>"])
 
 
 def _fit(lines: Sequence[str], room: int, what: str, note: str = "\n") -> str:
@@ -94,13 +92,10 @@ def _fit(lines: Sequence[str], room: int, what: str, note: str = "\n") -> str:
     return text if kept == len(lines) else f"{text}\n{note}{len(lines) - kept} more {what} are left out here{MORE}"
 
 
-def _row(cells: Iterable[object]) -> str:
-    return _raw([escape(str(cell)) for cell in cells])
-
-
-def _raw(cells: Iterable[str]) -> str:
+def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
 def _limited(record: Record) -> str:
-    return record.metric if record.limit is None else f"{record.metric}, limit {record.limit}"
+    metric = _text(record.metric, NAME)
+    return metric if record.limit is None else f"{metric}, limit {record.limit}"

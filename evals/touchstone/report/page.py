@@ -96,8 +96,8 @@ def make_page(run: Run, history: Sequence[Run] = ()) -> Page:
         _shot(number, record, lines, reach, several=several, fits=record.case in room)
         for number, record in enumerate(records, start=1)
     ]
-    by_case = {(shot.record.case, shot.record.limit): shot for shot in cases}
-    look = [by_case.pop((record.case, record.limit)) for record in worst_first(summary.look)]
+    rest = {id(shot.record): shot for shot in cases}
+    look = [rest.pop(id(record)) for record in worst_first(summary.look)]
     return Page(
         run=run,
         summary=summary,
@@ -109,7 +109,7 @@ def make_page(run: Run, history: Sequence[Run] = ()) -> Page:
         called={alias: called(alias, found) for alias, found in summary.by_model.items()},
         cases=cases,
         look=look,
-        rest=list(by_case.values()),
+        rest=list(rest.values()),
         groups=_groups(cases, run.suites),
         choices=_choices(cases),
         axis=charts.forest_axis(reach),
@@ -149,7 +149,9 @@ def _room(look: Sequence[Record], limit: int) -> frozenset[str]:
 
 
 def _size(example: Example) -> int:
-    texts = [*example.texts.values(), *(document.text for document in example.documents)]
+    documents = (text for one in example.documents for text in (one.id, one.text))
+    said = (example.id, example.stratum, example.expected or "", example.was or "", example.now or "")
+    texts = (*example.texts, *example.texts.values(), *documents, *said)
     return TAGS + sum(len(escape(text).encode()) for text in texts) + TAGS * len(example.documents) // 4
 
 
@@ -190,10 +192,11 @@ def _history(line: Line | None) -> Markup | None:
 
 def _groups(cases: Sequence[Shot], suites: Sequence[SuiteVerdict]) -> list[Group]:
     by_type = {(suite.model, name): found for suite in suites for name, found in suite.by_type.items()}
-    names = sorted({(shot.record.type, shot.record.alias) for shot in cases})
+    grouped: dict[tuple[str, str], list[Shot]] = {}
+    for shot in cases:
+        grouped.setdefault((shot.record.type, shot.record.alias), []).append(shot)
     groups = []
-    for name, alias in names:
-        found = [shot for shot in cases if (shot.record.type, shot.record.alias) == (name, alias)]
+    for (name, alias), found in sorted(grouped.items(), key=lambda one: one[0]):
         compared = [shot.record for shot in found if shot.record.score is not None and shot.record.baseline is not None]
         score, baseline = (
             fmean(getattr(record, side) for record in compared) if compared else None for side in ("score", "baseline")

@@ -36,11 +36,13 @@ def summarize(records: Sequence[Record]) -> Summary:
     ordered = sorted(records, key=lambda record: (record.alias, record.type, record.task, record.limit or 0))
     measured = [record for record in ordered if record.texts is not None and not record.reused]
     seconds: Counter[str] = Counter()
+    by_model: dict[str, list[Record]] = {}
     for record in ordered:
+        by_model.setdefault(record.alias, []).append(record)
         seconds.update(record.phases or {})
     return Summary(
         counts={word: count for word in ORDER if (count := sum(r.outcome == word for r in ordered))},
-        by_model={alias: [r for r in ordered if r.alias == alias] for alias in {r.alias: None for r in ordered}},
+        by_model=by_model,
         look=[r for r in ordered if r.outcome != "passed" or r.verdict in ("improved", "inconclusive")],
         seconds=dict(seconds),
         texts=sum(record.texts or 0 for record in measured),

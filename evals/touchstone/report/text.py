@@ -8,7 +8,8 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from touchstone.formatting import points, signed_points
+from touchstone.foreign import one_line
+from touchstone.formatting import points, shorten, signed_points
 from touchstone.judging.overall import SUITE_MARGIN, difference_of
 from touchstone.judging.statistics import CONFIDENCE, detectable, over_tasks
 from touchstone.records.runs import Record, SuiteVerdict
@@ -32,6 +33,8 @@ def draw(parts: Iterable[Table | Text], *, width: int, color: bool) -> list[str]
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
+# Of a text in a cell, and of one on lines of its own.
+NAME, LONGEST = 500, 4_000
 STYLES = {
     "pass": "green",
     "measured": "green",
@@ -60,11 +63,11 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
         table = _table(alias, records, _bars(records) if color else [])
         if Measurement.get(wide, wide.options, table).maximum > width:
             table = _table(alias, records, [])
-        parts += [table, *(Text(_stages(record)) for record in records if record.stages)]
+        parts += [table, *(Text(brief(_stages(record), LONGEST)) for record in records if record.stages)]
     for record in summary.look:
         if record.outcome in ("passed", "not measured"):
-            parts.append(Text(f"{record.case} {verdict_word(record)}: {why(record)}"))
-    return "\n".join(draw([*parts, Text(closing(summary))], width=width, color=color)) + "\n"
+            parts.append(Text(brief(f"{record.case} {verdict_word(record)}: {why(record)}", LONGEST)))
+    return "\n".join(draw([*parts, Text(brief(closing(summary), LONGEST))], width=width, color=color)) + "\n"
 
 
 def render_board(board: Board, *, width: int) -> str:
@@ -72,20 +75,25 @@ def render_board(board: Board, *, width: int) -> str:
     table = Table(box=None, pad_edge=False)
     table.add_column("", overflow="fold")
     for model in board.models:
-        table.add_column(Text(model), justify="right", overflow="fold")
+        table.add_column(Text(brief(model)), justify="right", overflow="fold")
     means = [board.means[model] for model in board.models]
     table.add_row(f"mean over tasks ({board.shared})", *(_mean(one.average) for one in means))
     table.add_row("mean over their types", *(_mean(one.by_types) for one in means))
     for kind in dict.fromkeys(board.types.values()):
-        table.add_row(Text(kind), *(_mean(one.by_type.get(kind)) for one in means))
+        table.add_row(Text(brief(kind)), *(_mean(one.by_type.get(kind)) for one in means))
         for task in (task for task, of in board.types.items() if of == kind):
-            table.add_row(Text(f"  {task}"), *(_mean(board.scores[task].get(model)) for model in board.models))
+            table.add_row(Text(f"  {brief(task)}"), *(_mean(board.scores[task].get(model)) for model in board.models))
     lines = draw([table], width=width, color=False) + [
-        f"{model} has no score for {len(mean.missing)} of the tasks, which are in no mean"
+        f"{brief(model)} has no score for {len(mean.missing)} of the tasks, which are in no mean"
         for model, mean in zip(board.models, means, strict=True)
         if mean.missing
     ]
     return "\n".join(lines)
+
+
+def brief(text: str, longest: int = NAME) -> str:
+    """Return foreign text on one line, cut where none that is meant to be read is as long."""
+    return shorten(one_line(text), longest)
 
 
 def _mean(score: float | None) -> str:
@@ -96,7 +104,7 @@ def _table(alias: str, records: Sequence[Record], bars: Sequence[str]) -> Table:
     table = Table(
         box=None,
         pad_edge=False,
-        title=Text(alias, style="bold"),
+        title=Text(brief(alias), style="bold"),
         title_justify="left",
         title_style="bold",
         header_style="dim",
@@ -135,8 +143,8 @@ def _cells(record: Record) -> list[str | Text]:
     word = verdict_word(record)
     name = record.task if record.limit is None else f"{record.task} (limit {record.limit})"
     return [
-        Text(name),
-        Text(record.metric),
+        Text(brief(name)),
+        Text(brief(record.metric)),
         *numbers(record),
         Text(word, style=_style(record)),
     ]
@@ -156,18 +164,19 @@ def _stages(record: Record) -> str:
 
 def render_suite(suite: SuiteVerdict) -> str:
     """Return the verdict, with mean differences in points and their intervals, overall and by type."""
+    said = one_line(f"{suite.model}: {suite.verdict}: {suite.reason}")
     if suite.delta is None or suite.interval is None:
-        return f"{suite.model}: {suite.verdict}: {suite.reason}"
+        return said
     low, high = (signed_points(bound) for bound in suite.interval)
     others = f", {suite.cases - suite.paired} without samples" if suite.cases > suite.paired else ""
     mean = f"mean Δ {signed_points(suite.delta)}, 95 % [{low}, {high}] over {suite.paired} tasks{others}"
     if suite.interval == (0.0, 0.0):
-        return f"{suite.model}: {suite.verdict}: {suite.reason} ({mean})"
+        return f"{said} ({mean})"
     types = "; ".join(
         f"{name} {signed_points(mean)} [{signed_points(low)}, {signed_points(high)}]"
         for name, (mean, low, high) in suite.by_type.items()
     )
-    return f"{suite.model}: {suite.verdict}: {suite.reason} ({mean})\nby type: {types}"
+    return f"{said} ({mean})\nby type: {one_line(types)}"
 
 
 def render_power(records: Sequence[Record]) -> str:
@@ -177,11 +186,11 @@ def render_power(records: Sequence[Record]) -> str:
     for record in records:
         found, difference = record.evidence, difference_of(record)
         if found is None or difference is None:
-            lines.append(f"{record.task}: no samples on both sides")
+            lines.append(f"{brief(record.task)}: no samples on both sides")
             continue
         differences.append(difference)
         lines.append(
-            f"{record.task}: {signed_points(-found.detectable)} with {found.n} samples "
+            f"{brief(record.task)}: {signed_points(-found.detectable)} with {found.n} samples "
             f"(standard error {100 * found.error:.2f}, {found.changed} changed)"
         )
     if len(differences) >= 2:

@@ -9,7 +9,7 @@ from rich.text import Text
 from touchstone.formatting import points, signed_points
 from touchstone.records.names import baseline_key
 from touchstone.records.runs import Run
-from touchstone.report.text import draw
+from touchstone.report.text import brief, draw
 
 # A repetition of the same measurement moves a score by less: half a tenth of a point.
 MOVED = 5e-4
@@ -82,7 +82,7 @@ def render_trend(lines: Iterable[Line], *, width: int, color: bool) -> str:
     if moved:
         parts.append(Text("\nmoved", style="bold"))
     for line in moved:
-        parts.append(Text(f"{line.alias}:{line.key} {line.metric}"))
+        parts.append(Text(brief(f"{line.alias}:{line.key} {line.metric}")))
         left_out = len(line.moves) - MOVES
         if left_out > 0:
             parts.append(Text(f"  {left_out} earlier moves are left out"))
@@ -111,8 +111,8 @@ def _table(lines: Sequence[Line]) -> Table:
         change = scores[-1] - scores[0]
         style = "red" if change < -MOVED else "green" if change > MOVED else ""
         table.add_row(
-            Text(f"{line.alias}:{line.key}"),
-            Text(line.metric),
+            Text(brief(f"{line.alias}:{line.key}")),
+            Text(brief(line.metric)),
             str(len(scores)),
             blocks(scores[-SHOWN:]),
             points(scores[0]),
@@ -125,9 +125,9 @@ def _table(lines: Sequence[Line]) -> Table:
 def _move(line: Line, index: int) -> Text:
     before, here = line.points[index - 1], line.points[index]
     change = here.score - before.score
-    commit = "no commit known" if here.commit is None else f"commit {here.commit}"
+    commit = "no commit known" if here.commit is None else f"commit {brief(here.commit)}"
     known = before.fingerprint is not None and here.fingerprint is not None
     same = "the same model" if before.fingerprint == here.fingerprint else "other weights or settings"
-    text = Text(f"  {here.started[:16].replace('T', ' ')}  ")
+    text = Text(f"  {brief(here.started[:16].replace('T', ' '))}  ")
     text.append(signed_points(change), style="red" if change < 0 else "green")
     return text.append(f"  {points(before.score)} -> {points(here.score)}  {commit}{f', {same}' if known else ''}")

@@ -11,10 +11,10 @@
     const text = wanted.get("text").trim().toLowerCase();
     if (text && !row.textContent.toLowerCase().includes(text)) return false;
     const language = wanted.get("language");
-    if (language && !row.dataset.language.split(" ").includes(language)) return false;
+    if (language && !row.dataset.language.split("\n").includes(language)) return false;
     return ["verdict", "type", "model"].every((name) => {
       const value = wanted.get(name);
-      return !value || row.cells[headers.indexOf(name)].textContent.trim() === value;
+      return !value || row.cells[headers.indexOf(name)].textContent.trim() === value.trim();
     });
   };
   const filter = () => {
@@ -64,7 +64,8 @@
   });
 
   const open = () => {
-    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    // Our ids are ASCII; whatever else somebody has put into the address names nothing here.
+    const target = document.getElementById(location.hash.slice(1));
     if (!target) return;
     for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
     target.scrollIntoView();
@@ -73,7 +74,7 @@
   addEventListener("hashchange", open);
   document.addEventListener("click", (event) => {
     // The same link a second time changes no hash.
-    if (event.target.closest(`a[href="${location.hash}"]`)) open();
+    if (event.target.closest("a")?.getAttribute("href") === location.hash) open();
   });
   open();
   filter();

@@ -1,0 +1,150 @@
+"""What a run record must say beyond its shape before it is believed: it may be a stranger's, of a pull request."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from itertools import chain
+from statistics import fmean
+from typing import Any
+
+from touchstone.records.names import NAME, REVISION, SAMPLES, baseline_key
+from touchstone.records.runs import Record, Run, SuiteVerdict
+from touchstone.records.verdicts import OK_VERDICTS
+
+WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
+LANGUAGE = re.compile(r"[A-Za-z0-9-]{1,32}")
+HASH = re.compile(r"[0-9a-f]{6,64}")
+# Characters of a name, and of a sentence or a prompt.
+SHORT, LONG = 500, 20_000
+# Far above what any run has, and far below where arithmetic on it would fail.
+COUNT, SECONDS = 10**12, 10.0**9
+Fault = Iterator[str]
+
+
+def find_fault(run: Run) -> str | None:
+    """Return the first thing in a run record that no run of ours writes, with its place; None where there is none."""
+    of_records = (f"[records.{at}] {fault}" for at, record in enumerate(run.records) for fault in _of_record(record))
+    of_suites = (f"[suites.{at}] {fault}" for at, suite in enumerate(run.suites) for fault in _of_suite(suite, run))
+    return next(chain(_of_run(run), of_records, _twice(run.records), of_suites), None)
+
+
+def _of_run(run: Run) -> Fault:
+    yield from _texts(SHORT, suite=run.suite, commit=run.commit)
+    yield from _texts(LONG, environment="".join(chain(*run.environment.items())))
+    try:
+        known = datetime.fromisoformat(run.started).tzinfo is not None
+    except ValueError:
+        known = False
+    if not known:
+        yield f'started = "{run.started}"; expected a date and time with its zone, as in 2026-01-31T12:00:00+00:00'
+
+
+def _of_record(record: Record) -> Fault:
+    yield from _names(NAME, alias=record.alias, task=record.task)
+    yield from _names(WORD, type=record.type)
+    yield from _names(SAMPLES, samples=record.samples)
+    yield from _names(HASH, fingerprint=record.fingerprint, data_sha256=record.data_sha256)
+    yield from _names(REVISION, revision=record.revision, dataset_revision=record.dataset_revision)
+    for language in record.languages:
+        yield from _names(LANGUAGE, languages=language)
+    if record.case != f"{record.alias}:{record.task}":
+        yield f'case = "{record.case}"; expected "{record.alias}:{record.task}", its alias and task'
+    yield from _texts(SHORT, model=record.model, metric=record.metric, device=record.device)
+    yield from _texts(LONG, reason=record.reason, error=record.error, command=record.command)
+    yield from _texts(LONG, prompts="".join(chain(*chain(*(record.prompts or {}).items()))))
+    yield from _in(0, SECONDS, seconds=record.seconds, **_named("phases", record.phases))
+    yield from _in(0, COUNT, texts=record.texts, encoded=record.encoded)
+    yield from _in(1, COUNT, limit=record.limit)
+    yield from _of_score(record)
+    yield from _of_outcome(record)
+    yield from _of_evidence(record)
+    for stage in record.stages:
+        yield from _names(NAME, stages=stage.alias)
+        yield from _names(HASH, stages=stage.fingerprint)
+        yield from _in(-1, 1, stages=stage.score)
+
+
+def _of_score(record: Record) -> Fault:
+    subsets = record.subsets or {}
+    yield from _in(-1, 1, score=record.score, chance=record.chance, recomputed=record.recomputed)
+    yield from _in(-1, 1, baseline=record.baseline, **_named("subsets", subsets))
+    yield from _in(-2, 2, delta=record.delta)
+    yield from _in(0, COUNT, n=record.n)
+    yield from _texts(LONG, **{f"subsets.{name}": name for name in subsets})
+    if record.score is not None and not (subsets and abs(fmean(subsets.values()) - record.score) <= 1e-9):
+        yield f"score = {record.score}; expected the mean of its subsets"
+
+
+def _of_outcome(record: Record) -> Fault:
+    """Yield what contradicts the word for what became of a case."""
+    fails = record.verdict is not None and record.verdict not in OK_VERDICTS
+    needed = {
+        "passed": record.score is not None and not fails and record.error is None,
+        "failed": fails and record.error is None,
+        "error": bool(record.error),
+        "not measured": record.score is None and record.verdict is None and record.error is None,
+    }
+    if not needed[record.outcome]:
+        yield f'outcome = "{record.outcome}", which its verdict, score and error contradict'
+
+
+def _of_evidence(record: Record) -> Fault:
+    found, terms = record.evidence, record.terms
+    if found is not None:
+        low, high = found.interval
+        yield from _in(0, 1, **{"evidence.p": found.p})
+        yield from _in(0, COUNT, **{"evidence.n": found.n})
+        yield from _in(0, found.n, **{"evidence.changed": found.changed})
+        yield from _in(0, 1e6, **{"evidence.error": found.error, "evidence.detectable": found.detectable})
+        yield from _in(0, COUNT, **{"evidence.degrees": found.degrees})
+        yield from _in(-1e6, high, **{"evidence.interval.0": low})
+        yield from _in(low, 1e6, **{"evidence.interval.1": high})
+    if terms is not None:
+        yield from _texts(SHORT, **{"terms.against": terms.against, "terms.model": terms.model})
+        yield from _texts(LONG, **{"terms.differences": "".join(terms.differences)})
+        yield from _in(0, 1, **{"terms.margin": terms.margin, "terms.alpha": terms.alpha})
+        yield from _in(1, COUNT, **{"terms.gated": terms.gated})
+
+
+def _of_suite(suite: SuiteVerdict, run: Run) -> Fault:
+    records = [record for record in run.records if record.alias == suite.model]
+    if not records or suite.cases != len(records):
+        yield f'model = "{suite.model}" with {suite.cases} cases; the record has {len(records)} of it'
+    if suite.verdict == "PASS" and (red := [one.task for one in records if one.outcome != "passed"]):
+        yield f'verdict = "PASS" of {suite.model}, whose {red[0]} did not pass'
+    yield from _texts(LONG, reason=suite.reason)
+    yield from _in(-2, 2, delta=suite.delta)
+    yield from _in(0, suite.cases, paired=suite.paired)
+    for name, values in {"interval": suite.interval or (), **suite.by_type}.items():
+        yield from _in(-1e6, 1e6, **{f"{name}.{at}": value for at, value in enumerate(values)})
+
+
+def _twice(records: Iterable[Record]) -> Fault:
+    seen = set()
+    for record in records:
+        key = (record.alias, baseline_key(record.task, record.limit))
+        if key in seen:
+            yield f"records has {record.alias}:{key[1]} twice; expected each case once"
+        seen.add(key)
+
+
+def _names(pattern: re.Pattern[str], **values: str | None) -> Fault:
+    for name, value in values.items():
+        if value is not None and not pattern.fullmatch(value):
+            yield f'{name} = "{value}" is none that a run writes'
+
+
+def _texts(longest: int, **values: str | None) -> Fault:
+    for name, value in values.items():
+        if value is not None and len(value) > longest:
+            yield f"{name} has {len(value)} characters; expected at most {longest}"
+
+
+def _in(low: float, high: float, **values: float | None) -> Fault:
+    for name, value in values.items():
+        if value is not None and not low <= value <= high:
+            yield f"{name} = {value}; expected {low:g} to {high:g}"
+
+
+def _named(name: str, values: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {f"{name}.{key}": value for key, value in (values or {}).items()}
