@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from touchstone.config.models import Model
 from touchstone.environment import describe_environment, installed_for_good, kernel_settings
@@ -125,7 +125,7 @@ class Known:
         content = self._store.get(KEPT[kind], key)
         try:
             return None if content is None else TypeAdapter(kind).validate_python(json.loads(content))
-        except ValidationError:
+        except (ValueError, RecursionError):  # what was sealed is no JSON, or of another shape
             return None
 
     def remember(self, key: Mapping[str, Any], what: Outcome | Verdict | Shown | Suites) -> None:

@@ -41,7 +41,7 @@ class ModelFiles:
         refuse_pointer(self.place, name, content)
         try:
             return json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise ModelError(f"{self.place}: {name} is not JSON; fetch the model again") from None
 
     def table(self, name: str) -> Mapping[str, Any]:
