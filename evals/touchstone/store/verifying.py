@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-
 from touchstone.errors import BaselineError, ConfigError
 from touchstone.files.writing import move_aside
 from touchstone.records.names import SAMPLES
@@ -127,19 +126,23 @@ def _wrong_in_space(path: Path) -> str | None:
     if path.parent.name == "models":
         return None
     if path.suffix == ".vectors":
-        try:
-            segment = Segment(path)
-        except ValueError:
-            return "is damaged"
-        lost = segment.said - sum(len(keys) for keys, _ in segment.read())
-        if lost == segment.said:
-            return "is damaged"
-        return f"has {lost} damaged of {segment.said} vectors" if lost else None
+        return _wrong_in_segment(path)
     if path.name == "canaries.npy":
         return "is damaged" if read_canaries(path) is None else None
     if path.name != "space.json":
         return "is none of the store's"
     return None if _reads(lambda: json.loads(path.read_bytes())) else "is damaged"
+
+
+def _wrong_in_segment(path: Path) -> str | None:
+    try:
+        segment = Segment(path)
+    except ValueError:
+        return "is damaged"
+    lost = segment.said - sum(len(keys) for keys, _ in segment.read())
+    if lost == segment.said:
+        return "is damaged"
+    return f"has {lost} damaged of {segment.said} vectors" if lost else None
 
 
 def _reads(read: Callable[[], object]) -> bool:

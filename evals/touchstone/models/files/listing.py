@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -63,11 +64,15 @@ def in_folder(folder: Path) -> ModelFiles:
 
     def find(name: str) -> Path | None:
         path = folder / name
-        return path if path.is_file() else None
+        with suppress(OSError):  # a name that no file can have
+            return path if path.is_file() else None
+        return None
 
     def names(inside: str) -> list[str]:
         within = folder / inside
-        return sorted(path.name for path in within.iterdir() if path.is_file()) if within.is_dir() else []
+        with suppress(OSError):
+            return sorted(path.name for path in within.iterdir() if path.is_file()) if within.is_dir() else []
+        return []
 
     return ModelFiles(place=str(folder), find=find, names=names)
 
