@@ -9,7 +9,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 # Environment variables that hold secrets by their names; the path of a file that holds one is none.
@@ -49,8 +49,13 @@ def hide_secrets(text: str) -> str:
     return CREDENTIALS.sub(f"{HIDDEN}@", text) if "://" in text else text
 
 
+@cache
+def _is_secret(name: str) -> bool:
+    return SECRET.search(name) is not None
+
+
 def _find_secrets() -> Iterator[str]:
-    found = _secrets | {said.strip() for name, said in os.environ.items() if SECRET.search(name)}
+    found = _secrets | {os.environ.get(name, "").strip() for name in os.environ if _is_secret(name)}
     yield from sorted(
         (one for one in found if len(one) >= SHORTEST and not one.startswith(PATH)), key=len, reverse=True
     )

@@ -14,6 +14,9 @@ from touchstone.report.json import render_json
 
 HOSTILE = ("../../x", "a/b", "-x", ".", "..", "", "a b", "::error::x", "a\nb", "é", "x" * 200)
 
+EXAMPLE = {"id": "q", "stratum": "test/default", "before": 0, "after": 0, "texts": {}}
+CHANGES = ({"before": 1e300}, {"after": -1e9}, {"documents": [{"id": "d", "text": "", "relevant": True, "before": 0}]})
+
 
 def content(place: str = "", value: Any = None) -> dict[str, Any]:
     """Return a run that one could have measured, with another value at a place."""
@@ -73,7 +76,11 @@ def test_names_are_such_as_a_run_writes(field: str, name: str) -> None:
         ("records.0.evidence.interval", [0.5, -0.5]),
         ("records.0.evidence.changed", 10**6),
         ("records.0.evidence.detectable", -1),
-        ("records.0.evidence.degrees", -1),
+        *(("records.0.evidence.degrees", value) for value in (-1, 0)),
+        *(("records.1.shown", {"measure": "x", "lost": [EXAMPLE | change], "gained": []}) for change in CHANGES),
+        ("records.1.shown", {"measure": "x", "lost": [], "gained": [], "losers": -1}),
+        ("records.0.settings", {"max_length": 10**13}),
+        ("records.0.settings", {"prompts": {"query": "x" * 30_000}}),
         ("records.0.terms.gated", 0),
         ("records.0.terms.alpha", 7),
         ("records.0.terms.against", "x" * 600),

@@ -7,7 +7,9 @@ from itertools import chain
 from statistics import fmean
 from typing import Any
 
+from touchstone.records.examples import Shown
 from touchstone.records.names import NAME, REVISION, SAMPLES, baseline_key
+from touchstone.records.outcomes import Settings
 from touchstone.records.runs import Record, Run, SuiteVerdict
 from touchstone.records.verdicts import OK_VERDICTS
 
@@ -17,7 +19,7 @@ HASH = re.compile(r"[0-9a-f]{6,64}")
 # Characters of a name, and of a sentence or a prompt.
 SHORT, LONG = 500, 20_000
 # Far above what any run has, and far below where arithmetic on it would fail.
-COUNT, SECONDS = 10**12, 10.0**9
+COUNT, SECONDS, LARGEST = 10**12, 10.0**9, 1e6
 Fault = Iterator[str]
 
 
@@ -30,7 +32,7 @@ def find_fault(run: Run) -> str | None:
 
 def _of_run(run: Run) -> Fault:
     yield from _texts(SHORT, suite=run.suite, commit=run.commit)
-    yield from _texts(LONG, environment="".join(chain(*run.environment.items())))
+    yield from _each("environment", chain(*run.environment.items()))
     try:
         known = datetime.fromisoformat(run.started).tzinfo is not None
     except ValueError:
@@ -51,15 +53,19 @@ def _of_record(record: Record) -> Fault:
         yield f'case = "{record.case}"; expected "{record.alias}:{record.task}", its alias and task'
     yield from _texts(SHORT, model=record.model, metric=record.metric, device=record.device)
     yield from _texts(LONG, reason=record.reason, error=record.error, command=record.command)
-    yield from _texts(LONG, prompts="".join(chain(*chain(*(record.prompts or {}).items()))))
+    yield from _each("prompts", chain(record.prompts or (), *(record.prompts or {}).values()))
+    yield from _each("phases", record.phases or ())
     yield from _in(0, SECONDS, seconds=record.seconds, **_named("phases", record.phases))
     yield from _in(0, COUNT, texts=record.texts, encoded=record.encoded)
     yield from _in(1, COUNT, limit=record.limit)
     yield from _of_score(record)
     yield from _of_outcome(record)
     yield from _of_evidence(record)
+    yield from _of_shown(record.shown)
+    yield from _of_settings(record.settings)
     for stage in record.stages:
         yield from _names(NAME, stages=stage.alias)
+        yield from _texts(SHORT, stages=stage.model + stage.metric)
         yield from _names(HASH, stages=stage.fingerprint)
         yield from _in(-1, 1, stages=stage.score)
 
@@ -70,9 +76,32 @@ def _of_score(record: Record) -> Fault:
     yield from _in(-1, 1, baseline=record.baseline, **_named("subsets", subsets))
     yield from _in(-2, 2, delta=record.delta)
     yield from _in(0, COUNT, n=record.n)
-    yield from _texts(LONG, **{f"subsets.{name}": name for name in subsets})
+    yield from _each("subsets", subsets)
     if record.score is not None and not (subsets and abs(fmean(subsets.values()) - record.score) <= 1e-9):
         yield f"score = {record.score}; expected the mean of its subsets"
+
+
+def _of_shown(shown: Shown | None) -> Fault:
+    if shown is None:
+        return
+    yield from _texts(LONG, **{"shown.measure": shown.measure, "shown.note": shown.note})
+    for name in ("losers", "gainers", "lost_alike", "gained_alike"):
+        yield from _in(0, COUNT, **{f"shown.{name}": getattr(shown, name)})
+    for example in (*shown.lost, *shown.gained):
+        yield from _in(-LARGEST, LARGEST, **{"shown.before": example.before, "shown.after": example.after})
+        for document in example.documents:
+            yield from _in(1, COUNT, **{"shown.documents": document.before})
+            yield from _in(1, COUNT, **{"shown.documents": document.after})
+
+
+def _of_settings(settings: Settings | None) -> Fault:
+    if settings is None:
+        return
+    yield from _each("settings.prompts", chain(*(settings.prompts or {}).items()))
+    for name in ("pooling", "dtype", "quantize"):
+        yield from _texts(SHORT, **{f"settings.{name}": getattr(settings, name)})
+    for name in ("max_length", "max_characters", "dimension"):
+        yield from _in(0, COUNT, **{f"settings.{name}": getattr(settings, name)})
 
 
 def _of_outcome(record: Record) -> Fault:
@@ -95,13 +124,13 @@ def _of_evidence(record: Record) -> Fault:
         yield from _in(0, 1, **{"evidence.p": found.p})
         yield from _in(0, COUNT, **{"evidence.n": found.n})
         yield from _in(0, found.n, **{"evidence.changed": found.changed})
-        yield from _in(0, 1e6, **{"evidence.error": found.error, "evidence.detectable": found.detectable})
-        yield from _in(0, COUNT, **{"evidence.degrees": found.degrees})
-        yield from _in(-1e6, high, **{"evidence.interval.0": low})
-        yield from _in(low, 1e6, **{"evidence.interval.1": high})
+        yield from _in(0, LARGEST, **{"evidence.error": found.error, "evidence.detectable": found.detectable})
+        yield from _in(1e-6, COUNT, **{"evidence.degrees": found.degrees})
+        yield from _in(-LARGEST, high, **{"evidence.interval.0": low})
+        yield from _in(low, LARGEST, **{"evidence.interval.1": high})
     if terms is not None:
         yield from _texts(SHORT, **{"terms.against": terms.against, "terms.model": terms.model})
-        yield from _texts(LONG, **{"terms.differences": "".join(terms.differences)})
+        yield from _each("terms.differences", terms.differences)
         yield from _in(0, 1, **{"terms.margin": terms.margin, "terms.alpha": terms.alpha})
         yield from _in(1, COUNT, **{"terms.gated": terms.gated})
 
@@ -115,8 +144,9 @@ def _of_suite(suite: SuiteVerdict, run: Run) -> Fault:
     yield from _texts(LONG, reason=suite.reason)
     yield from _in(-2, 2, delta=suite.delta)
     yield from _in(0, suite.cases, paired=suite.paired)
+    yield from _each("by_type", suite.by_type)
     for name, values in {"interval": suite.interval or (), **suite.by_type}.items():
-        yield from _in(-1e6, 1e6, **{f"{name}.{at}": value for at, value in enumerate(values)})
+        yield from _in(-LARGEST, LARGEST, **{f"{name}.{at}": value for at, value in enumerate(values)})
 
 
 def _twice(records: Iterable[Record]) -> Fault:
@@ -138,6 +168,11 @@ def _texts(longest: int, **values: str | None) -> Fault:
     for name, value in values.items():
         if value is not None and len(value) > longest:
             yield f"{name} has {len(value)} characters; expected at most {longest}"
+
+
+def _each(name: str, values: Iterable[str]) -> Fault:
+    for value in values:
+        yield from _texts(LONG, **{name: value})
 
 
 def _in(low: float, high: float, **values: float | None) -> Fault:
