@@ -74,3 +74,22 @@ BYTES = (
     b"\t", b"\\", b'"', b"'", b"{", b"}", b"[", b"]", b",", b":", b"#", b"---\n", b"...\n", b"%", b"&", b"*", b"!",
     b"\n::error::x\n", b"\\ud800", b"\\u0000", b"NaN", b"1e400", b"9" * 5000, b" " * 5000,
 )  # fmt: skip
+STATUSES = (
+    b"HTTP/1.1 200 OK", b"HTTP/1.0 200", b"HTTP/1.1 204 No Content", b"HTTP/1.1 100 Continue", b"HTTP/1.1 101 Up",
+    b"HTTP/1.1 206 x", b"HTTP/1.1 301 x", b"HTTP/1.1 304 x", b"HTTP/1.1 400 \x1b[2J", b"HTTP/1.1 401 x",
+    b"HTTP/1.1 404 x", b"HTTP/1.1 408 x", b"HTTP/1.1 413 x", b"HTTP/1.1 429 x", b"HTTP/1.1 500 x", b"HTTP/1.1 501 x",
+    b"HTTP/1.1 503 x", b"HTTP/1.1 999 x", b"HTTP/1.1 0 x", b"HTTP/1.1 -1 x", b"HTTP/1.1 2000 x", b"HTTP/1.1 20\xb2 x",
+    b"HTTP/9.9 200 OK", b"HTTP/1.1  200", b"ICY 200 OK", b"", b" ", b"{", b"GET / HTTP/1.1",
+    b"HTTP/1.1 200 " + b"x" * 70_000,
+)  # fmt: skip
+HEADERS = (
+    b"Retry-After: -1", b"Retry-After: 1e999", b"Retry-After: 99999999999999999999", b"Retry-After: \xb2",
+    b"Retry-After: nan", b"Retry-After: Mon, 99 Foo 99999 99:99:99 GMT",
+    b"Retry-After: Wed, 21 Oct 2026 07:28:00 +9999999999", b"Content-Length: -1", b"Content-Length: 1e3",
+    b"Content-Length: 0", b"Content-Length: 99999999999", b"Content-Length: 1, 2", b"Content-Length: " + b"9" * 5000,
+    b"Content-Encoding: gzip", b"Content-Encoding: deflate, br, zstd", b"Content-Encoding: x",
+    b"Transfer-Encoding: chunked", b"Transfer-Encoding: gzip, chunked", b"Location: file:///etc/passwd",
+    b"Location: //", b"Set-Cookie: \x00", b"Set-Cookie: a=b; expires=x", b"Content-Type: text/html; charset=x",
+    b"Connection: Upgrade", b"WWW-Authenticate: Negotiate x", b"x", b": x", b" x: y", b"x : y", b"x: " + b"y" * 70_000,
+    b"\r\n".join([b"x: y"] * 200), b"x: \x1b[2J", b"x: \xff", b"x: a\rb: c", b"x: a\nb: c",
+)  # fmt: skip

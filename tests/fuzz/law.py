@@ -103,11 +103,9 @@ class Sandbox:
             seen.append(f"changed {sorted({name for name, _ in changed})[:3]}")
         if seen:
             return Judged(word="outside", what="; ".join(dict.fromkeys(seen))[:1000], seconds=judged.seconds)
-        if judged.word in FAULTS:
-            return judged
         if (more := _peak() - size) > BYTES:
             return Judged(word="large", what=f"{more >> 20} MB more; {judged.what}", seconds=judged.seconds)
-        if judged.seconds > SECONDS:
+        if judged.word not in FAULTS and judged.seconds > SECONDS:
             return Judged(word="slow", what=f"{judged.seconds:.1f} s; {judged.what}", seconds=judged.seconds)
         return judged
 
@@ -149,8 +147,6 @@ def _judge(read: Callable[[], object], refuses: Any) -> Judged:
         word, what = "slow", f"stopped {_where(sys.exc_info()[1])}"
     except KeyboardInterrupt:
         raise
-    except MemoryError as error:
-        word, what = "large", f"MemoryError {_where(error)}"
     except BaseException as error:
         word, what = "exception", f"{type(error).__name__}: {str(error)[:300]!r} {_where(error)}"
     if word in ("parsed", "refused") and said.getvalue():

@@ -363,8 +363,32 @@ def change_blob(content: bytes, chosen: Random) -> bytes:
     return arrays.seal(key, held)
 
 
+def change_page(content: bytes, chosen: Random) -> bytes:
+    """Change the first line, a header or the body of an answer over HTTP, whose length is then said as it is."""
+    head, mark, body = content.partition(b"\r\n\r\n")
+    first, *lines = head.split(b"\r\n")
+    at = chosen.randrange(len(lines) + 1)
+    text = chosen.choice(hostile.TEXTS).encode("utf-8", "surrogatepass")
+    match chosen.randrange(6):
+        case 0:
+            first = chosen.choice(hostile.STATUSES)
+        case 1:
+            lines.insert(at, chosen.choice(hostile.HEADERS))
+        case 2 if at < len(lines):
+            lines[at] = lines[at].partition(b":")[0] + b": " + text
+        case 3 if at < len(lines):
+            lines.pop(at)
+        case 4:
+            lines.insert(at, text + b": " + chosen.choice(hostile.BYTES))
+        case _:
+            body = change_json(body, chosen)
+            lines = [line for line in lines if not line.lower().startswith(b"content-length")]
+            lines.append(b"Content-Length: %d" % len(body))
+    return b"\r\n".join([first, *lines]) + mark + body
+
+
 _STRUCTURAL: Mapping[str, Callable[[bytes, Random], bytes]] = {
     ".json": change_json, ".yaml": change_yaml, ".yml": change_yaml, ".toml": change_toml, ".py": change_python,
-    ".md": change_card, ".jsonl": change_lines, ".tsv": change_cells, ".blob": change_blob,
+    ".http": change_page, ".md": change_card, ".jsonl": change_lines, ".tsv": change_cells, ".blob": change_blob,
     ".parquet": arrays.change_parquet, ".npy": arrays.change_npy, ".vectors": arrays.change_segment,
 }  # fmt: skip

@@ -6,12 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
+from typing import IO
 
 from tests.fuzz.law import FAULTS, Judged, Sandbox, sandbox
 from tests.fuzz.mutation import Files
@@ -55,18 +57,23 @@ def play(name: str, seed: str, count: int, kept: Path) -> Iterator[tuple[int, Ju
     start = 0
     while start < count:
         command = [sys.executable, "-m", "tests.fuzz", "--child", name, seed, str(start), str(count), str(kept)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        with tempfile.TemporaryFile("w+") as log, _start(command, log) as process:
             said = _listen(process)
             while line := said.get():
                 number, word, what, seconds = json.loads(line)
                 start = number + 1
                 yield number, Judged(word=word, what=what, seconds=seconds)
-            _, errors = process.communicate()
+            process.wait()
+            log.seek(0)
+            last = log.read().strip().splitlines()[-1:] or [""]
         if start < count:
-            last = errors.strip().splitlines()[-1:] or [""]
             keep(kept, name, input_of(name, seed, start), "crash", str(start))
             yield start, Judged(word="crash", what=f"exit code {process.returncode}: {last[0][-300:]}", seconds=0.0)
             start += 1
+
+
+def _start(command: Sequence[str], log: IO[str]) -> "subprocess.Popen[str]":
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT)
 
 
 def _listen(process: "subprocess.Popen[str]") -> "queue.Queue[str]":

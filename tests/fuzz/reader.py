@@ -10,6 +10,7 @@ from typing import Any
 from tests.fuzz.law import InsaneError, Read
 from tests.fuzz.mutation import Files
 from touchstone.errors import TouchstoneError
+from touchstone.foreign import JOINERS
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"
@@ -62,7 +63,7 @@ def ensure_finite(value: Any, what: str) -> None:
             ensure_finite(one, what)
 
 
-def ensure_harmless(text: str, what: str, allowed: str = "\n") -> None:
+def ensure_harmless(text: str, what: str, allowed: str = f"\n{JOINERS}") -> None:
     """Look for signs that a terminal or a log would obey."""
     wrong = next((sign for sign in text if not sign.isprintable() and sign not in allowed), None)
     ensure(wrong is None, f"{what} holds {wrong!r}")
