@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, is_dataclass
 from functools import cache, partial
 from itertools import chain
 from pathlib import Path
@@ -146,8 +147,9 @@ def read_configuration(name: str, place: Place) -> None:
 
 
 def _plain(value: Any) -> str:
-    """Return a value as text in which each path is written in one way."""
-    return re.sub(r"PosixPath\('(.*?)'\)", lambda found: os.path.normpath(found[1]), repr(value))
+    """Return a dataclass as text in which each path and each table is written in one way."""
+    plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+    return json.dumps(plain, sort_keys=True, default=lambda one: os.path.normpath(str(one)))
 
 
 def _projects() -> Sequence[Files]:
