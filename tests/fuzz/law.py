@@ -156,8 +156,12 @@ def _judge(read: Callable[[], object], refuses: Any) -> Judged:
 
 def _where(error: BaseException | None) -> str:
     """Name the last places of ours that an error came through."""
-    frames = traceback.extract_tb(error.__traceback__ if error else None)[-400:]
-    ours = [f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in frames if "touchstone/" in one.filename]
+    frames = ((frame.f_code, line) for frame, line in traceback.walk_tb(error.__traceback__ if error else None))
+    ours = [
+        f"{Path(code.co_filename).name}:{line} {code.co_name}"
+        for code, line in frames
+        if "touchstone/" in code.co_filename
+    ]
     return f"in {' > '.join(ours[-3:])}"
 
 
