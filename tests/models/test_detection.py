@@ -285,3 +285,11 @@ def test_weights_beside_an_export_are_loaded(tmp_path: Path) -> None:
 def test_a_model_without_weights_may_have_an_export_beside(tmp_path: Path) -> None:
     folder = save_bag_of_words(tmp_path / "model")
     check_kind(DENSE, in_folder(write(folder, {"onnx/model.onnx": ""})))
+
+
+def test_names_that_no_file_can_have_and_deep_nesting_are_sentences(tmp_path: Path) -> None:
+    files = in_folder(write(tmp_path, {"config.json": "[" * 100_000}))
+    assert files.find("a" * 5000) is None
+    assert files.names("a" * 5000) == []
+    with pytest.raises(ModelError, match="is not JSON; fetch"):
+        files.read("config.json")

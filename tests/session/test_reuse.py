@@ -36,7 +36,7 @@ from touchstone.session import reuse as known
 from touchstone.session.code_version import JUDGE, RUN, hash_code
 from touchstone.session.reuse import outcome_key
 from touchstone.session.session import MeasuredCase, Session, open_session
-from touchstone.store.folder import Store
+from touchstone.store.folder import OUTCOMES, Store
 
 SUITE = """
 models = ["tiny"]
@@ -558,3 +558,10 @@ def test_an_error_about_a_model_names_the_command_that_examines_it(project: Proj
     (note,) = (note for note in opened.finish().notes if "doctor" in note)
     command = f"touchstone doctor tiny --models {project.folder / 'models.toml'} --device cpu"
     assert note == f"tiny: look at what was found with: {command}"
+
+
+@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff", b"[" * 100_000])
+def test_what_was_sealed_and_is_no_outcome_is_not_known(content: bytes, tmp_path: Path) -> None:
+    store, key = Store(tmp_path), {"fingerprint": "0123456789ab", "task": "STS22"}
+    store.put(OUTCOMES, key, content)
+    assert known.Known({}, "cpu", store).recall(Outcome, key) is None

@@ -11,7 +11,7 @@ import pytest
 
 from touchstone.encoding.keys import make_keys
 from touchstone.errors import ConfigError
-from touchstone.store.blobs import write_blob
+from touchstone.store.blobs import open_blob, write_blob
 from touchstone.store.folder import OUTCOMES, RANKINGS, VERDICTS, Store, is_store, make_marker
 from touchstone.store.hashes import KEY
 
@@ -341,3 +341,14 @@ def test_what_is_in_the_way_is_put_aside(what: str, folder: Path) -> None:
     assert store.get(OUTCOMES, key) == b"0.6"
     assert len(list(folder.rglob("*.aside-*"))) == 1, "nothing of somebody else's is lost"
     assert store.trouble is None
+
+
+def test_what_was_remembered_and_is_no_text_is_asked_again(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.remember("files", lambda: "a list")
+    (blob,) = store.folder.glob("remembered/*/*.blob")
+    found = open_blob(blob)
+    assert found is not None
+    write_blob(blob, found[0], lambda file: file.write(b"\xff"))
+    assert store.remember("files", lambda: "another list") == "another list"
+    assert store.remember("files", lambda: "a third list") == "another list"

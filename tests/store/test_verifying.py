@@ -19,6 +19,7 @@ from touchstone.files.locking import locked
 from touchstone.records.flat import flatten
 from touchstone.store.folder import OUTCOMES, RANKINGS, Store
 from touchstone.store.pruning import prune, take_stock
+from touchstone.store.segments import HEADER_BYTES
 from touchstone.store.vectors import LEFT_BEHIND
 from touchstone.store.verifying import verify
 
@@ -185,3 +186,24 @@ def test_pruning_does_not_guess_what_a_damaged_record_names(folder: Path) -> Non
     with pytest.raises(BaselineError, match="20261121T000000"):
         prune(Store(folder), -1)
     assert list(folder.glob("samples/*/*"))
+
+
+def test_segment_without_one_whole_row_goes(folder: Path) -> None:
+    path = one(folder, "embeddings/*/*.vectors")
+    data = path.read_bytes()
+    path.write_bytes(data[:HEADER_BYTES] + bytes(len(data) - 2 * HEADER_BYTES) + data[-HEADER_BYTES:])
+    (damage,) = verify(folder)
+    assert damage.what == "is damaged"
+    assert damage.mend is not None
+    damage.mend()
+    assert list(verify(folder)) == []
+
+
+def test_canaries_with_any_header_are_damaged_and_no_error(folder: Path) -> None:
+    head = b"{'descr': '<f4', 'fortran_order': False, 'shape': (4, 4"
+    path = one(folder, "embeddings/*/canaries.npy")
+    path.write_bytes(b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head)
+    (damage,) = verify(folder)
+    assert damage.path == path
+    found = Store(folder).embeddings(SPACE, canaries=CANARIES, within=1e-5)
+    assert found.folder != path.parent

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from touchstone.config.models import Model
 from touchstone.environment import describe_environment, installed_for_good, kernel_settings
@@ -127,7 +127,7 @@ class Known:
             return (
                 None if content is None else TypeAdapter(kind).validate_python(parse_json(content, "", TouchstoneError))
             )
-        except (ValidationError, TouchstoneError):
+        except (ValueError, TouchstoneError):  # what was sealed is no JSON, or of another shape
             return None
 
     def remember(self, key: Mapping[str, Any], what: Outcome | Verdict | Shown | Suites) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 import uuid
+import warnings
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from touchstone.encoding.base import Vectors
 from touchstone.errors import ConfigError, first_line
@@ -306,7 +308,8 @@ class Store:
         path, key = self._remembered(name)
         known = read_blob(self._find(path), key)
         if known is not None:
-            return known.decode()
+            with suppress(UnicodeDecodeError):
+                return known.decode()
         found = compute()
         content = (found or "").encode()
         with suppress(OSError):  # where nothing can be written it is computed again
@@ -444,14 +447,23 @@ def _is_other(file: Path, canaries: Vectors, within: float) -> bool:
         _begin(file, canaries)
     if not file.exists():
         return False
-    try:
-        known = np.load(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        return True
-    if known.shape != canaries.shape:
+    known = read_canaries(file)
+    if known is None or known.shape != canaries.shape:
         return True
     scale = float(np.linalg.norm(canaries, axis=1).max()) or 1.0
     return not np.linalg.norm(known - canaries, axis=1).max() <= within * scale
+
+
+def read_canaries(file: Path) -> NDArray[np.float64] | None:
+    """Return the canaries of a space, all finite; None where they are damaged."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # of headers that no numpy of today writes
+            known = np.load(file, allow_pickle=False)
+    except Exception:  # numpy has another for each part of a header
+        return None
+    whole = isinstance(known, np.ndarray) and known.ndim == 2 and known.dtype.kind == "f"
+    return known.astype(np.float64) if whole and np.isfinite(known).all() else None
 
 
 def prepared(folder: Path) -> Iterator[tuple[str, Path]]:

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from touchstone.errors import BaselineError, ConfigError
 from touchstone.files.json import read_json
 from touchstone.files.writing import move_aside
 from touchstone.records.names import SAMPLES
 from touchstone.store.blobs import open_blob
-from touchstone.store.folder import MARKER, WHOLE, is_store, place_of, prepared
+from touchstone.store.folder import MARKER, WHOLE, is_store, place_of, prepared, read_canaries
 from touchstone.store.hashes import KEY, sha256_of
 from touchstone.store.runs import read_run
 from touchstone.store.segments import Segment
@@ -128,19 +126,23 @@ def _wrong_in_space(path: Path) -> str | None:
     if path.parent.name == "models":
         return None
     if path.suffix == ".vectors":
-        try:
-            segment = Segment(path)
-        except ValueError:
-            return "is damaged"
-        lost = segment.said - sum(len(keys) for keys, _ in segment.read())
-        return f"has {lost} damaged of {segment.said} vectors" if lost else None
-    reads: dict[str, Callable[[], object]] = {
-        "canaries.npy": lambda: np.load(path, allow_pickle=False),
-        "space.json": lambda: read_json(path, BaselineError),
-    }
-    if path.name not in reads:
+        return _wrong_in_segment(path)
+    if path.name == "canaries.npy":
+        return "is damaged" if read_canaries(path) is None else None
+    if path.name != "space.json":
         return "is none of the store's"
-    return None if _reads(reads[path.name]) else "is damaged"
+    return None if _reads(lambda: read_json(path, BaselineError)) else "is damaged"
+
+
+def _wrong_in_segment(path: Path) -> str | None:
+    try:
+        segment = Segment(path)
+    except ValueError:
+        return "is damaged"
+    lost = segment.said - sum(len(keys) for keys, _ in segment.read())
+    if lost == segment.said:
+        return "is damaged"
+    return f"has {lost} damaged of {segment.said} vectors" if lost else None
 
 
 def _reads(read: Callable[[], object]) -> bool:

@@ -1,6 +1,7 @@
 """The files of one model, wherever they lie: found by name, listed by folder, and read where they are JSON."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -62,11 +63,15 @@ def in_folder(folder: Path) -> ModelFiles:
 
     def find(name: str) -> Path | None:
         path = folder / name
-        return path if path.is_file() else None
+        with suppress(OSError):  # a name that no file can have
+            return path if path.is_file() else None
+        return None
 
     def names(inside: str) -> list[str]:
         within = folder / inside
-        found = sorted(path.name for path in within.iterdir() if path.is_file()) if within.is_dir() else []
+        found = []
+        with suppress(OSError):  # of a name that no file can have
+            found = sorted(path.name for path in within.iterdir() if path.is_file()) if within.is_dir() else []
         if odd := [name for name in found if not is_unicode(name)]:
             raise ModelError(f"{within}: holds a file whose name is not UTF-8, {odd[0]}; rename it")
         return found
