@@ -9,6 +9,7 @@ from statistics import fmean
 from touchstone.errors import BaselineError
 from touchstone.records.baselines import Baseline
 from touchstone.records.cases import TaskInfo
+from touchstone.records.names import REVISION
 from touchstone.records.outcomes import Measurement
 from touchstone.task_types.registry import find_type
 from touchstone.tasks.definitions import define_task, find_aggregates
@@ -113,11 +114,12 @@ NOT_THE_MEAN = "taken as published, though it is not the mean of its parts"
 
 
 def known_revision(value: object) -> str | None:
-    """Return a revision that names something; "None", "external" and a bare "1" or "1.0" do not."""
+    """Return a revision that names something; "None", "external", a bare "1" or "1.0" and what git refuses do not."""
     text = str(value).strip()
     if text.lower() in ("", "none", "null", "external", "no_revision_available"):
         return None
-    return None if len(text) < 7 and text.replace(".", "").isdigit() else text
+    bare = len(text) < 7 and text.replace(".", "").isdigit()
+    return None if bare or not REVISION.fullmatch(text) else text
 
 
 def make_entries(rows: Iterable[Published], source: str) -> tuple[dict[str, Baseline], list[Note]]:
