@@ -24,6 +24,7 @@ from touchstone.importing.reading import find_kind, read_source
 from touchstone.importing.request import Request
 from touchstone.judging.overall import judge_models
 from touchstone.judging.pairing import pair
+from touchstone.metrics import Undefined
 from touchstone.records.cases import Policy
 from touchstone.records.flat import flatten
 from touchstone.records.flat import read_run as read_run_json
@@ -154,7 +155,8 @@ def read_samples(place: Place) -> None:
     for candidate, reference in ((found, found), (other, found), (found, other)):
         pair(candidate, reference)
         find_changes(candidate, reference)
-    rescore(found)
+    with suppress(Undefined):  # so few that there is no score
+        rescore(found)
     again = decode_samples(encode_samples(found), "written")
     ensure(_alike(again, found), "they are others where they were written and read again")
 
