@@ -7,6 +7,7 @@ to its reader again.
 
 import argparse
 import json
+import os
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -29,6 +30,7 @@ def main() -> int:
     parser.add_argument("--repeat", type=Path, metavar="FOLDER", help="give a kept input to its reader again")
     parser.add_argument("--child", nargs=5, help=argparse.SUPPRESS)
     parsed = parser.parse_args()
+    os.environ["HF_HUB_OFFLINE"] = "1"  # a model's folder may name another repository, which a run may ask for
     if parsed.child:
         return _child(*parsed.child)
     if parsed.repeat:

@@ -238,6 +238,20 @@ def test_so_few_pairs_that_a_resample_has_no_positive_are_inconclusive_and_not_a
     assert verdict.evidence is None
 
 
+@pytest.mark.parametrize(
+    ("type_name", "metric", "why"),
+    [
+        ("PairClassification", "max_ap", "average precision without a positive"),
+        ("STS", "cosine_spearman", "correlation with a constant"),
+    ],
+)
+def test_samples_that_have_no_score_at_all_are_told_and_not_judged(type_name: str, metric: str, why: str) -> None:
+    ids = np.array(["a", "b", "c"])
+    make: dict[str, Any] = {"type": type_name, "metric": metric, "stratum": np.full(3, "t/d"), "id": ids}
+    one = Samples(**make, gold=np.zeros(3, int), prediction=np.array([0.9, 0.5, 0.1])[:, None])
+    assert pair(one, one) == f"the samples have no score that can be compared: {why}"
+
+
 EXPERIMENTS = 10
 FEW = 60  # resamples: these laws hold for any number of them
 

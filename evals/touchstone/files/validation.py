@@ -2,7 +2,8 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from functools import cache
+from typing import Annotated, Any, TypeVar, cast, get_args, get_type_hints
 
 from pydantic import BeforeValidator, ConfigDict, FiniteFloat, TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
@@ -42,7 +43,7 @@ def check(kind: type[T], data: Any, where: str, error: type[TouchstoneError] = C
         TouchstoneError: of the type given, naming ``where``, the key, and what would be right.
     """
     try:
-        return TypeAdapter(kind).validate_python(data)
+        return cast(T, _adapter(cast(Any, kind)).validate_python(data))
     except ValidationError as failure:
         raise error(f"{where}: {_sentence(kind, failure)}") from None
 
@@ -52,9 +53,14 @@ def check_json(kind: type[T], text: str | bytes, where: str, error: type[Touchst
     text = decode(text, where, error) if isinstance(text, bytes) else text
     parse_json(text, where, error)  # each key once, and numbers that there are, in what the shape has no word for too
     try:
-        return TypeAdapter(kind).validate_json(text, strict=True)
+        return cast(T, _adapter(cast(Any, kind)).validate_json(text, strict=True))
     except ValidationError as failure:
         raise error(f"{where}: {_sentence(kind, failure)}") from None
+
+
+@cache  # making one takes longer than reading a file by it
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 def _sentence(kind: type[Any], failure: ValidationError) -> str:

@@ -49,7 +49,8 @@ def pair(candidate: Samples, reference: Samples) -> Paired | str | None:
     """Pair samples by stratum and id.
 
     Returns:
-        The comparison; a sentence where the samples are not the same ones; None where the score has no paired test.
+        The comparison; a sentence where the samples are not the same ones or have no score; None where the score has no
+        paired test.
     """
     reference = restrict(reference, candidate)
     if not (np.array_equal(candidate.id, reference.id) and np.array_equal(candidate.stratum, reference.stratum)):
@@ -61,7 +62,10 @@ def pair(candidate: Samples, reference: Samples) -> Paired | str | None:
     score = find_type(candidate.type).formulas.get(candidate.metric)
     if score is None or candidate.prediction is None or reference.prediction is None:
         return None
-    return _pair_predictions(candidate, reference.prediction, candidate.prediction, score)
+    try:
+        return _pair_predictions(candidate, reference.prediction, candidate.prediction, score)
+    except Undefined as error:
+        return f"the samples have no score that can be compared: {error}"
 
 
 def _experiments(reference: Samples, candidate: Samples) -> Difference | None:
