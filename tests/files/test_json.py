@@ -68,3 +68,8 @@ def test_numbers_of_other_programs_are_taken_where_that_is_said() -> None:
 def test_good_json_is_what_it_says(text: str, tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"\xef\xbb\xbf" + text.encode())
     assert read_json(tmp_path / "x", BaselineError) == json.loads(text)
+
+
+def test_what_is_inside_texts_is_no_value() -> None:
+    text = json.dumps(['a, [b], {"c"} \\' * (MOST_VALUES // 4)])
+    assert parse_json(text, "x.json", ConfigError) == json.loads(text)
