@@ -14,8 +14,8 @@ from touchstone.files.plain import TOO_DEEP, TOO_LONG, check_plain
 from touchstone.files.writing import decode, read_bytes
 from touchstone.formatting import shorten
 
-# What a document holds at most, and one object of it: the largest results of mteb come to half a million, the record of a
-# run of ten models on every task to a million.
+# What a document holds at most, and one object of it: the largest results of mteb come to half a million, the record of
+# ten models on every task to a million.
 MOST_VALUES, MOST_KEYS = 1_500_000, 250_000
 STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
