@@ -17,6 +17,7 @@ from touchstone.judging.statistics import mean_difference
 from touchstone.records.cases import Policy
 from touchstone.records.samples import Samples, encode_samples, gather, read_samples
 from touchstone.records.verdicts import OK_VERDICTS, Verdict
+from touchstone.session.changes import find_changes
 
 COUNT = 120
 
@@ -250,6 +251,16 @@ def test_samples_that_have_no_score_at_all_are_told_and_not_judged(type_name: st
     make: dict[str, Any] = {"type": type_name, "metric": metric, "stratum": np.full(3, "t/d"), "id": ids}
     one = Samples(**make, gold=np.zeros(3, int), prediction=np.array([0.9, 0.5, 0.1])[:, None])
     assert pair(one, one) == f"the samples have no score that can be compared: {why}"
+
+
+def test_texts_are_never_put_in_order_as_numbers() -> None:
+    ids = np.array(["a", "b", "c"])
+    make: dict[str, Any] = {"type": "STS", "metric": "cosine_spearman", "stratum": np.full(3, "t/d"), "id": ids}
+    numbers, texts = np.array([[0.9], [0.5], [0.1]]), np.array([["9"], ["10"], ["1"]])
+    one, two = (Samples(**make, gold=np.arange(3), prediction=given) for given in (numbers, texts))
+    assert pair(one, two) == "the samples have texts as prediction on one side, and numbers on the other"
+    assert pair(two, two) == "the samples have texts where numbers are compared"
+    assert find_changes(two, two) is None
 
 
 EXPERIMENTS = 10

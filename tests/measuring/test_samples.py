@@ -18,13 +18,13 @@ from touchstone.files.writing import to_json
 from touchstone.measuring.case import measure
 from touchstone.models.kinds import open_encoder
 from touchstone.records.cases import Case, Source
-from touchstone.records.samples import Samples, encode_samples, gather, read_samples
+from touchstone.records.samples import LARGEST_NUMBER, Samples, encode_samples, gather, read_samples
 from touchstone.store.folder import Store
 from touchstone.task_types.base import text_ids
 from touchstone.task_types.registry import rescore
 from touchstone.tasks.catalog import find_tasks
 
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False, width=64)
+NUMBERS = st.floats(-LARGEST_NUMBER, LARGEST_NUMBER)
 
 
 def same(one: Samples, two: Samples) -> bool:

@@ -1,9 +1,11 @@
 """Parquet that strangers wrote: read in parts, for a few bytes of it can say a terabyte of rows."""
 
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from touchstone.errors import TouchstoneError
+from touchstone.files.footers import Footer, read_footer
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,6 +19,8 @@ UNPACKED, MOST_VALUES, PACKED = 1 << 29, 1 << 24, 32
 LONGEST_TEXT = 1 << 16
 # How the path of a column ends that is inside lists.
 INSIDE = ".list.element"
+# As the format numbers a type and an encoding.
+BYTE_ARRAY, DELTA_BYTE_ARRAY = 6, 7
 
 
 def read_bounded(content: bytes, where: str, shapes: Mapping[str, "Shape"]) -> "pa.Table":
@@ -34,11 +38,10 @@ def read_bounded(content: bytes, where: str, shapes: Mapping[str, "Shape"]) -> "
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    footer = pq.read_metadata(pa.BufferReader(content))
+    footer = read_footer(BytesIO(content))
     refuse_bomb(footer, len(content), where)
-    leaves = (footer.schema.column(number) for number in range(footer.num_columns))
-    coded = [leaf.path for leaf in leaves if leaf.path.endswith(INSIDE) and leaf.physical_type == "BYTE_ARRAY"]
-    file = pq.ParquetFile(pa.BufferReader(content), metadata=footer, read_dictionary=coded)
+    coded = {one.path for one in footer.chunks if one.path.endswith(INSIDE) and one.type == BYTE_ARRAY}
+    file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=sorted(coded))
     schema = file.schema_arrow
     schema = pa.schema([schema.field(name) for name in shapes if name in schema.names], schema.metadata)
     for column in schema:
@@ -49,7 +52,7 @@ def read_bounded(content: bytes, where: str, shapes: Mapping[str, "Shape"]) -> "
     at_once = _rows_at_once(footer, where, most)
     for batch in (
         batch
-        for group in range(footer.num_row_groups)  # texts inside lists cannot be read from two at once
+        for group in range(len(footer.groups))  # texts inside lists cannot be read from two at once
         for batch in file.iter_batches(batch_size=at_once, row_groups=[group], columns=schema.names)
     ):
         batch.validate(full=True)  # what is said to be text is
@@ -62,7 +65,7 @@ def read_bounded(content: bytes, where: str, shapes: Mapping[str, "Shape"]) -> "
     return pa.Table.from_batches(batches, schema).combine_chunks()
 
 
-def refuse_bomb(footer: Any, size: int, where: str, error: type[TouchstoneError] = TouchstoneError) -> None:
+def refuse_bomb(footer: Footer, size: int, where: str, error: type[TouchstoneError] = TouchstoneError) -> None:
     """Refuse a file that has rows, or values of a column, out of all proportion to its size.
 
     Args:
@@ -74,28 +77,24 @@ def refuse_bomb(footer: Any, size: int, where: str, error: type[TouchstoneError]
     Raises:
         TouchstoneError: of the type given.
     """
-    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
-    values = [group.column(number).num_values for group in groups for number in range(group.num_columns)]
-    most = max([footer.num_rows, sum(group.num_rows for group in groups), *values])
+    most = max([footer.rows, sum(footer.groups), *(chunk.values for chunk in footer.chunks)])
     if most > ROWS_PER_BYTE * size:
         raise error(f"{where}: has {most} rows or values in {size} bytes, more than any data; make it anew")
 
 
-def _rows_at_once(footer: Any, where: str, most: int) -> int:
+def _rows_at_once(footer: Footer, where: str, most: int) -> int:
     """Return how many rows can be read at once: each text of a row may be all that its column comes to."""
     values: dict[str, int] = {}
     sizes: dict[str, int] = {}
     widest = 1
-    for group in map(footer.row_group, range(footer.num_row_groups)):
-        for chunk in map(group.column, range(group.num_columns)):
-            name, size = chunk.path_in_schema, chunk.total_uncompressed_size
-            values[name] = values.get(name, 0) + chunk.num_values
-            sizes[name] = sizes.get(name, 0) + size
-            inside = name.endswith(INSIDE)  # read as numbers into a dictionary
-            if inside and "DELTA_BYTE_ARRAY" in chunk.encodings:
-                raise TouchstoneError(f"{where}: {name} is encoded as DELTA_BYTE_ARRAY, which lists cannot be")
-            if chunk.physical_type == "BYTE_ARRAY" and not inside:
-                widest = max(widest, size)
+    for chunk in footer.chunks:
+        values[chunk.path] = values.get(chunk.path, 0) + chunk.values
+        sizes[chunk.path] = sizes.get(chunk.path, 0) + chunk.size
+        inside = chunk.path.endswith(INSIDE)  # read as numbers into a dictionary
+        if inside and DELTA_BYTE_ARRAY in chunk.encodings:
+            raise TouchstoneError(f"{where}: {chunk.path} is encoded as DELTA_BYTE_ARRAY, which lists cannot be")
+        if chunk.type == BYTE_ARRAY and not inside:
+            widest = max(widest, chunk.size)
     for name, size in sizes.items():
         if size > most or values[name] > max(MOST_VALUES, most // PACKED):
             raise TouchstoneError(f"{where}: {name} has {values[name]} values in {size} bytes, which is too much")

@@ -10,8 +10,8 @@ import numpy as np
 from touchstone.formatting import NOTHING
 from touchstone.judging.statistics import SMALL, Difference, bootstrap_difference, mean_difference, sign_flip_p
 from touchstone.metrics import Undefined
-from touchstone.records.samples import SHOWN, Column, Samples, restrict
-from touchstone.task_types.registry import find_type, own_scores
+from touchstone.records.samples import SHOWN, Column, Samples, find_difference, restrict
+from touchstone.task_types.registry import find_type, has_texts_for_numbers, own_scores
 
 LONGEST_ID = 24
 
@@ -53,9 +53,10 @@ def pair(candidate: Samples, reference: Samples) -> Paired | str | None:
         paired test.
     """
     reference = restrict(reference, candidate)
-    if not (np.array_equal(candidate.id, reference.id) and np.array_equal(candidate.stratum, reference.stratum)):
-        here, there = ({*zip(s.stratum.tolist(), s.id.tolist(), strict=True)} for s in (candidate, reference))
-        return f"the samples are others: {len(here - there)} only here, {len(there - here)} only there"
+    if (difference := find_difference(candidate, reference)) is not None:
+        return difference
+    if has_texts_for_numbers(candidate):
+        return "the samples have texts where numbers are compared"
     before, after = own_scores(reference), own_scores(candidate)
     if before is not None and after is not None:
         return _pair_values(candidate, before, after, _experiments(reference, candidate))

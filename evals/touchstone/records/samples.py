@@ -19,6 +19,7 @@ from touchstone.formatting import shorten
 Column = NDArray[Any]
 # Those of `Samples` that are arrays.
 LARGEST_SAMPLES = 1 << 28  # bytes of a file of them
+LARGEST_NUMBER = 1e12
 COLUMNS = ("stratum", "id", "value", "prediction", "gold")
 
 
@@ -162,8 +163,8 @@ def _why_not(samples: Samples) -> str | None:
         return "it has neither values nor predictions with what is right"
     for name in ("value", "prediction", "gold"):
         column = getattr(samples, name)
-        if column is not None and column.dtype.kind == "f" and not np.isfinite(column).all():
-            return f"{name} holds numbers that are not finite"
+        if column is not None and column.dtype.kind == "f" and not (np.abs(column) <= LARGEST_NUMBER).all():
+            return f"{name} holds numbers that no score or similarity is"
     order = np.lexsort((samples.id, samples.stratum))
     stratum, id_ = samples.stratum[order], samples.id[order]
     twice = np.flatnonzero((stratum[1:] == stratum[:-1]) & (id_[1:] == id_[:-1]))
@@ -224,6 +225,18 @@ def _read_top(column: Any) -> list[list[str]]:
 
 
 SHOWN = 5
+
+
+def find_difference(candidate: Samples, reference: Samples) -> str | None:
+    """Return in a sentence why the samples of two models are not the same ones; None where they are."""
+    if not (np.array_equal(candidate.id, reference.id) and np.array_equal(candidate.stratum, reference.stratum)):
+        here, there = ({*zip(s.stratum.tolist(), s.id.tolist(), strict=True)} for s in (candidate, reference))
+        return f"the samples are others: {len(here - there)} only here, {len(there - here)} only there"
+    for name in ("value", "prediction", "gold"):
+        sides = [getattr(side, name) for side in (candidate, reference)]
+        if len({side.dtype.kind == "U" for side in sides if side is not None}) > 1:
+            return f"the samples have texts as {name} on one side, and numbers on the other"
+    return None
 
 
 def restrict(reference: Samples, candidate: Samples) -> Samples:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from touchstone.formatting import NOTHING
-from touchstone.records.samples import SHOWN, Column, Samples, restrict
-from touchstone.task_types.registry import find_type, own_scores
+from touchstone.records.samples import SHOWN, Column, Samples, find_difference, restrict
+from touchstone.task_types.registry import find_type, has_texts_for_numbers, own_scores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class Changes:
 def find_changes(candidate: Samples, reference: Samples) -> Changes | None:
     """Compare sample by sample; None where the samples are not the same ones, or have no values of their own."""
     reference = restrict(reference, candidate)
-    if not (np.array_equal(candidate.id, reference.id) and np.array_equal(candidate.stratum, reference.stratum)):
+    if find_difference(candidate, reference) is not None or has_texts_for_numbers(candidate):
         return None
     before, after = own_scores(reference), own_scores(candidate)
     measure, value = candidate.metric, find_type(candidate.type).sample_value

@@ -74,6 +74,12 @@ def rescore(samples: Samples) -> dict[str, float] | None:
     }
 
 
+def has_texts_for_numbers(samples: Samples) -> bool:
+    """Return True if predictions are texts, and the type is none of labels: they would be put in order as texts are."""
+    prediction = samples.prediction
+    return prediction is not None and prediction.dtype.kind == "U" and not find_type(samples.type).counted
+
+
 def own_scores(samples: Samples) -> Column | None:
     """Return each sample's own score, where the main score is their mean; an item's is its share of experiments."""
     if samples.value is not None:
