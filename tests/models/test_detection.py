@@ -291,5 +291,13 @@ def test_names_that_no_file_can_have_and_deep_nesting_are_sentences(tmp_path: Pa
     files = in_folder(write(tmp_path, {"config.json": "[" * 100_000}))
     assert files.find("a" * 5000) is None
     assert files.names("a" * 5000) == []
-    with pytest.raises(ModelError, match="is not JSON; fetch"):
+    with pytest.raises(ModelError, match="is nested too deeply"):
         files.read("config.json")
+
+
+@pytest.mark.parametrize("name", ["/proc/self/mem", "../x.json", "1_Pooling/../../x", "/"])
+def test_files_outside_of_the_folder_are_not_looked_for(tmp_path: Path, name: str) -> None:
+    files = in_folder(tmp_path)
+    for look in (files.find, files.names, files.read):
+        with pytest.raises(ModelError, match=r'its files name ".*", which lies outside of it; fetch the model again$'):
+            look(name)

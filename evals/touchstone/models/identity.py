@@ -163,16 +163,21 @@ def _hash(paths: Mapping[str, Path | None], place: str, store: Store) -> dict[st
     """Return the sha256 of files by their names.
 
     Raises:
-        ModelError: one is a pointer to a file that was not fetched.
+        ModelError: one is a pointer to a file that was not fetched, or cannot be read.
     """
     found = {}
     with store.one_write_of_hashes():
         for name, path in sorted(paths.items()):
             if path is None:
                 continue
-            with path.open("rb") as file:
-                refuse_pointer(place, name, file.read(len(POINTER)))
-            found[name] = store.file_sha256(path)
+            try:
+                with path.open("rb") as file:
+                    refuse_pointer(place, name, file.read(len(POINTER)))
+                found[name] = store.file_sha256(path)
+            except FileNotFoundError:
+                raise  # it moved
+            except OSError as error:
+                raise ModelError(f"{place}: {name} cannot be read: {error.strerror}") from None
     return found
 
 

@@ -12,12 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from functools import cache
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter
-
 from touchstone.config.models import Model
 from touchstone.environment import describe_environment, installed_for_good, kernel_settings
 from touchstone.errors import ModelError, TouchstoneError
-from touchstone.files.json import parse_json
+from touchstone.files.validation import check_json
 from touchstone.files.writing import to_json
 from touchstone.judging.gate import Comparison
 from touchstone.models.kinds import KINDS, identify, kind_of
@@ -124,10 +122,8 @@ class Known:
         """Return the `Verdict`, `Shown` or `Suites` that was cached under its key; None for another version's shape."""
         content = self._store.get(KEPT[kind], key)
         try:
-            return (
-                None if content is None else TypeAdapter(kind).validate_python(parse_json(content, "", TouchstoneError))
-            )
-        except (ValueError, TouchstoneError):  # what was sealed is no JSON, or of another shape
+            return None if content is None else check_json(kind, content, "", TouchstoneError)
+        except TouchstoneError:  # what was sealed is no JSON, or of another shape
             return None
 
     def remember(self, key: Mapping[str, Any], what: Outcome | Verdict | Shown | Suites) -> None:

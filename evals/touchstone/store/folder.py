@@ -451,7 +451,8 @@ def _is_other(file: Path, canaries: Vectors, within: float) -> bool:
     if known is None or known.shape != canaries.shape:
         return True
     scale = float(np.linalg.norm(canaries, axis=1).max()) or 1.0
-    return not np.linalg.norm(known - canaries, axis=1).max() <= within * scale
+    with np.errstate(over="ignore"):  # of numbers that no vector has
+        return not np.linalg.norm(known - canaries, axis=1).max() <= within * scale
 
 
 def read_canaries(file: Path) -> NDArray[np.float64] | None:

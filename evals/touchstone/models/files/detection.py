@@ -121,10 +121,9 @@ def _by_architecture(files: ModelFiles) -> str | None:
     if any(COLBERT.fullmatch(name) for name in names) or files.has("artifact.metadata"):
         return MULTI
     heads = [name for name in names if name.endswith(SCORES)]
-    own = config.get("auto_map") or {}
+    own, classes = (said if isinstance(said := config.get(name), dict) else {} for name in ("auto_map", "id2label"))
     if not heads and not (f"AutoModel{SCORES}" in own and "AutoModel" not in own):
         return None
-    classes = config.get("id2label") or {}
     if len(classes) > 1:
         what = heads[0] if heads else f"AutoModel{SCORES}"
         raise ModelError(

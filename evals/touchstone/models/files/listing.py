@@ -59,16 +59,21 @@ class ModelFiles:
 
 
 def in_folder(folder: Path) -> ModelFiles:
-    """Return the files of a folder; links are followed."""
+    """Return the files of a folder; links are followed, and names that its own files say lead nowhere else."""
+
+    def join(name: str) -> Path:
+        if name.startswith("/") or ".." in PurePosixPath(name).parts:
+            raise ModelError(f'{folder}: its files name "{name}", which lies outside of it; fetch the model again')
+        return folder / name
 
     def find(name: str) -> Path | None:
-        path = folder / name
+        path = join(name)
         with suppress(OSError):  # a name that no file can have
             return path if path.is_file() else None
         return None
 
     def names(inside: str) -> list[str]:
-        within = folder / inside
+        within = join(inside)
         found = []
         with suppress(OSError):  # of a name that no file can have
             found = sorted(path.name for path in within.iterdir() if path.is_file()) if within.is_dir() else []
