@@ -120,6 +120,15 @@ def not_found(text: str, folder: Path) -> str:
         (HUB + "encode_kwargs = {batch_size = 3}",
          '[x]: encode_kwargs holds "batch_size"; say it with batch_size, beside encode_kwargs'),
         ('["my model"]\nid = "a/b"', f"[my model] is not a name that pytest -k can select; use {SIGNS}"),
+        ('[".."]\nid = "a/b"', f"[..] is not a name that pytest -k can select; use {SIGNS}"),
+        ('[-k]\nid = "a/b"', f"[-k] is not a name that pytest -k can select; use {SIGNS}"),
+        *((HUB + f'revision = "{said}"', f'[x]: revision = "{said}"; expected a commit, branch or tag')
+          for said in ("../x", "a/../b", "/x", "a b", "-x")),
+        *((HUB + f'model = "{said}"', f'[x]: model = "{said}"; expected the name of a published model')
+          for said in ("../x", "..", "/x")),
+        ('[x]\nid = "a/.."', '[x]: id = "a/.."; expected a name on the hub, as in "org/name"'),
+        ('[x]\npackage = "../x"\npath = "y"', '[x]: package = "../x"; expected the name of an importable package'),
+        (HUB + 'sha256 = "../x"', '[x]: sha256 = "../x"; expected 64 hexadecimal digits'),
         ('["a:b"]\nid = "a/b"', f"[a:b] is not a name that pytest -k can select; use {SIGNS}"),
         ('x = "org/name"', '"x" must be a table, [x]'),
         ("[[x]]", '"x" must be a table, [x]'),

@@ -20,6 +20,7 @@ from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
 from touchstone.errors import ModelError
 from touchstone.models.kinds import identify, open_encoder
 from touchstone.store.folder import Store
+from touchstone.store.hub import Entry, Snapshot, open_snapshot
 
 NAME = "org/name"
 LOADED = {
@@ -269,3 +270,23 @@ def test_the_base_of_an_adapter_is_of_a_kind_too(kind: str, tmp_path: Path) -> N
     reranker = Model(alias="x", spec=CrossEncoderSpec(path=tmp_path / "adapter"), text="x")
     (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps({**its, "task_type": "SEQ_CLS"}))
     assert identify(reranker, store_of(tmp_path)).fingerprint
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "a/../../x", "a\\b", "", "a//b", "a\0b"])
+def test_a_list_of_files_names_none_elsewhere(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"^org/name at [0-9a-f]{40} lists \".*\", which is no name of a file$"):
+        Snapshot(
+            repository="org/name", kind="model", commit="0" * 40, folder=tmp_path, listed={name: Entry()},
+            store=Store(tmp_path),
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("repository", "revision"),
+    [("../x", None), ("org/..", None), ("a/b/c", None), ("org/na me", None), ("org/name", "../x"), ("org/name", "-x")],
+)
+def test_only_names_of_repositories_and_revisions_are_asked_for(
+    repository: str, revision: str | None, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="is no name of a repository and a revision of it"):
+        open_snapshot(repository, revision, Store(tmp_path))
