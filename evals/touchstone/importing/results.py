@@ -1,5 +1,6 @@
 """Result files of mteb: those of today, and those from before they had the key ``scores``."""
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from touchstone.tasks.definitions import define_task
 # What a row has whatever its metrics are, and what it may have beside them.
 NEEDED = {"hf_subset": (str, "a string"), "languages": (list, "a list"), "main_score": (object, "a number")}
 NO_METRIC = {"hf_subset", "languages", "mteb_version", "evaluation_time"}
+VERSION = re.compile(r"[A-Za-z0-9.+!_-]{1,64}")
 # What an old file has beside its splits.
 NO_SPLIT = {"dataset_revision", "mteb_dataset_name", "mteb_version", "evaluation_time"}
 # Tables of metrics in an old file; any other table there is a subset.
@@ -85,8 +87,12 @@ def _publish(task: TaskInfo, split: str, row: Mapping[str, Any], result: ResultF
         metrics=list(_read_metrics(row, where)),
         where=where,
         dataset_revision=known_revision(result.dataset_revision),
-        mteb=row.get("mteb_version") or result.mteb_version,
+        mteb=_known_version(row.get("mteb_version") or result.mteb_version),
     )
+
+
+def _known_version(said: object) -> str | None:
+    return said if isinstance(said, str) and VERSION.fullmatch(said) else None
 
 
 def _read_metrics(row: Mapping[str, Any], where: str) -> Iterator[tuple[str, float]]:
