@@ -253,6 +253,12 @@ def test_samples_that_have_no_score_at_all_are_told_and_not_judged(type_name: st
     assert pair(one, one) == f"the samples have no score that can be compared: {why}"
 
 
+def test_labels_that_a_formula_has_no_meaning_for_are_told() -> None:
+    make: dict[str, Any] = {"type": "PairClassification", "metric": "max_ap", "stratum": np.full(3, "t/d")}
+    one = Samples(**make, id=np.array(["a", "b", "c"]), gold=np.arange(3), prediction=np.array([[0.9], [0.5], [0.1]]))
+    assert pair(one, one) == "the samples have no score that can be compared: not all are 0 or 1"
+
+
 def test_texts_are_never_put_in_order_as_numbers() -> None:
     ids = np.array(["a", "b", "c"])
     make: dict[str, Any] = {"type": "STS", "metric": "cosine_spearman", "stratum": np.full(3, "t/d"), "id": ids}

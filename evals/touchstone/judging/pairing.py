@@ -65,7 +65,7 @@ def pair(candidate: Samples, reference: Samples) -> Paired | str | None:
         return None
     try:
         return _pair_predictions(candidate, reference.prediction, candidate.prediction, score)
-    except Undefined as error:
+    except (Undefined, ValueError) as error:  # labels that the formula has no meaning for, too
         return f"the samples have no score that can be compared: {error}"
 
 
