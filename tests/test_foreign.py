@@ -47,6 +47,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> str:
         ("no\u00a0break", "no break"),
         ("می\u200cخواهم 👩\u200d👩", "می\u200cخواهم 👩\u200d👩"),
         (" \n ", ""),
+        ("::error::x and ##[debug]y", r":\:error::x and #\#[debug]y"),
     ],
 )
 def test_a_line_of_a_terminal_shows_what_would_move_it(text: str, shown: str) -> None:

@@ -371,6 +371,18 @@ def test_a_refused_write_leaves_the_samples_of_the_old_entry_alone(tmp_path: Pat
     assert kept.read_bytes() == b"old"
 
 
+def test_samples_behind_a_link_are_neither_written_nor_removed(tmp_path: Path, own: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "STS16.0123456789ab.parquet").write_bytes(b"precious")
+    (own / "samples").mkdir(parents=True)
+    (own / "samples" / "minilm").symlink_to(outside)
+    with pytest.raises(BaselineError, match="leads out of"):
+        Baselines(own, tmp_path).write([measured("STS16")], ENV, STORE)
+    assert [path.read_bytes() for path in outside.iterdir()] == [b"precious"]
+    assert not (own / "minilm.json").exists()
+
+
 def test_two_that_read_before_either_wrote_both_count(tmp_path: Path, own: Path) -> None:
     first, second = Baselines(own, tmp_path), Baselines(own, tmp_path)
     for one in (first, second):

@@ -12,6 +12,8 @@ import pytest
 
 from tests.files.measuring import assert_cheap
 from touchstone.errors import TouchstoneError
+from touchstone.files.footers import Chunk, Footer
+from touchstone.files.parquet import refuse_bomb
 from touchstone.records.rankings import decode_rankings
 from touchstone.records.samples import Samples, decode_samples, encode_samples
 
@@ -108,6 +110,17 @@ def test_documents_of_more_than_one_dictionary_page_come_back() -> None:
         type="Retrieval", metric="m", stratum=np.full(20_000, "t/d"), id=ids, value=np.zeros(20_000), top=top
     )
     assert decode_samples(encode_samples(kept), "x").top == top
+
+
+@pytest.mark.parametrize(("rows", "groups", "values"), [(10**6, (), 1), (1, (500_000, 500_000), 1), (1, (1,), 10**6)])
+def test_more_rows_than_bytes_can_mean_are_refused_by_the_footer_alone(
+    rows: int, groups: tuple[int, ...], values: int
+) -> None:
+    chunk = Chunk(path="id", type=6, encodings=(), values=values, size=100)
+    footer = Footer(rows=rows, groups=groups, chunks=(chunk,))
+    refuse_bomb(footer, 1000, "x.parquet")
+    with pytest.raises(TouchstoneError, match=r"^x\.parquet: has 1000000 rows or values in 999 bytes"):
+        refuse_bomb(footer, 999, "x.parquet")
 
 
 PLACES: dict[str, Any] = {"task": ["T"], "split": ["s"], "subset": ["d"], "query": ["q"]}

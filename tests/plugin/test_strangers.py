@@ -46,6 +46,9 @@ def break_one(self, case, progress):
     raise RuntimeError(evil + key)
 
 LocalEngine.measure = break_one
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line({EVIL!r} + os.environ.get("OPENAI_API_KEY", ""))  # as plug-ins do
 """
 
 
