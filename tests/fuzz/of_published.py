@@ -169,8 +169,25 @@ def read_baselines(place: Place) -> None:
         load_sides(str(place.folder / "own"), str(place.folder / "built-in"), own, place.folder)
 
 
+def _eval_results() -> list[Files]:
+    result = {
+        "dataset": {"id": "mteb/stsbenchmark-sts", "task_id": "STSBenchmark", "revision": REVISION},
+        "value": 82.03,
+        "date": "2026-01-31",
+        "source": {"url": "https://huggingface.co/org/some-model", "name": "Model card"},
+    }
+    return [{".eval_results/mteb.yaml": yaml.safe_dump([result] * times).encode()} for times in (1, 3)]
+
+
+def read_eval_results(place: Place) -> None:
+    """Give a file of the hub's community evaluations to whatever imports: nothing reads it yet, which is a sentence."""
+    for path in sorted(place.folder.glob(".eval_results/*")):
+        read_source(Request(source=str(path), folder=place.folder))
+
+
 READERS = (
     Reader(name="model cards", seeds=_cards, read=read_card),
+    Reader(name=".eval_results", seeds=_eval_results, read=read_eval_results),
     Reader(name="results of mteb", seeds=_results, read=read_results),
     Reader(name="baselines", seeds=_baselines, read=read_baselines),
 )

@@ -8,7 +8,6 @@ from tests.fuzz import of_configuration, of_data, of_models, of_published, of_re
 from tests.fuzz.mutation import Files, mutate
 from tests.fuzz.reader import Reader
 
-# `.eval_results` of the hub are read by nothing yet.
 READERS: Mapping[str, Reader] = {
     reader.name: reader
     for module in (of_configuration, of_published, of_records, of_stores, of_models, of_data)

@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 
 from touchstone.baselines.files import Baselines
 from touchstone.environment import ask_git
-from touchstone.errors import BaselineError, suggest
+from touchstone.errors import BaselineError, ConfigError, suggest
 from touchstone.files.writing import place
 from touchstone.records.baselines import Baseline
 from touchstone.records.flat import read_baseline_file
@@ -89,9 +90,10 @@ def _row(name: str, before: Baseline, after: Baseline) -> Row:
 def _folder(text: str | None, baselines: Baselines, root: Path) -> dict[str, Baseline]:
     if text is None:
         return _entries(Baselines(baselines.own, built_in=baselines.own))
-    folder = place(root, text)
-    if folder.is_dir():
-        return _entries(Baselines(folder, built_in=folder))
+    with suppress(ConfigError):  # no folder can have that name
+        folder = place(root, text)
+        if folder.is_dir():
+            return _entries(Baselines(folder, built_in=folder))
     if text in baselines.aliases():
         raise BaselineError(f'"{text}" is one model; compare it with another one, or two folders, or a commit')
     return _at_commit(text, baselines, root)
