@@ -379,17 +379,17 @@ def test_the_name_of_the_file_stays_in_its_comment(tmp_path: Path, name: str) ->
 @pytest.mark.parametrize(
     ("config", "where"),
     [
-        (one_stage(output_folder="a\ud800"), "the suite.store"),
-        (one_stage({"prompt": "\udfff"}), "name.prompts.query"),
-        (one_stage({"model_kwargs": {"a": ["\ud800"]}}), "name.model_kwargs.a.0"),
-        (one_stage({"model_kwargs": {"\ud800": 1}}), "name.model_kwargs: a key"),
+        (one_stage(output_folder="a\ud800"), "[eval_config.eval] output_folder holds"),
+        (one_stage({"prompt": "\udfff"}), "[eval_config.models.0] prompt holds"),
+        (one_stage({"model_kwargs": {"a": ["\ud800"]}}), "[eval_config.models.0.model_kwargs.a] 0 holds"),
+        (one_stage({"model_kwargs": {"\ud800": 1}}), "[eval_config.models.0] model_kwargs has a key with"),
     ],
 )
 def test_half_a_character_is_one_sentence(tmp_path: Path, config: dict[str, Any], where: str) -> None:
     file = write(tmp_path, config)
     with pytest.raises(ConfigError) as caught:
         render_suite_toml(file, KNOWN)
-    assert str(caught.value).startswith(f"{file}: {where} holds half a character, ")
+    assert str(caught.value).startswith(f"{file}: {where} half of a surrogate pair, ")
 
 
 def test_toml_has_no_word_for_null(tmp_path: Path) -> None:

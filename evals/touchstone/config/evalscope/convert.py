@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +22,6 @@ from touchstone.records.names import RENAMED_TASKS, slug
 Table = dict[str, Any]
 # What a kind of model that has no such setting does anyway.
 _UNSAID = {"dtype": "auto"}
-
-# Of a pair that makes one character, as JSON may write it alone; no file in UTF-8 can hold it.
-HALF = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +83,7 @@ def render_suite_toml(
         The text of the suite and the text of the models, both TOML.
 
     Raises:
-        ConfigError: it cannot be read, or holds what TOML has no word for.
+        ConfigError: it cannot be read, or holds a null, for which TOML has no word.
     """
     converted = convert(read_evalscope(file, name), file, known)
     head = _comment(f"Made from {file.name}, an EvalScope configuration.")
@@ -96,7 +92,7 @@ def render_suite_toml(
         if key in table and into is not None and not place(Path(), table[key]).is_absolute():
             table[key] = os.path.relpath(place(file.parent, table[key]), into)
     for alias, table in (("the suite", suite), *models.items()):
-        _refuse_unsayable(table, f"{file}: {alias}")
+        _refuse_null(table, f"{file}: {alias}")
     notes = "".join(map(_comment, converted.notes))
     return head + notes + "\n" + tomli_w.dumps(suite), head + "\n" + tomli_w.dumps(models)
 
@@ -220,12 +216,9 @@ def _comment(text: str) -> str:
     return f"# {one_line(text)}\n"
 
 
-def _refuse_unsayable(value: Any, where: str) -> None:
+def _refuse_null(value: Any, where: str) -> None:
     if value is None:
         raise ConfigError(f"{where} = null, for which TOML has no word; leave it out")
-    if isinstance(value, str) and HALF.search(value):
-        raise ConfigError(f"{where} holds half a character, {one_line(value)}, for which TOML has no word; mend it")
     pairs = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
     for key, item in pairs:
-        _refuse_unsayable(key, f"{where}: a key")
-        _refuse_unsayable(item, f"{where}.{key}")
+        _refuse_null(item, f"{where}.{key}")
