@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # No table that means something has so many rows for each byte of its file.
 ROWS_PER_BYTE = 1_000
 # Bytes and values that a column may come to; of a large file its size decides.
-UNPACKED, MOST_VALUES, PACKED = 1 << 29, 1 << 24, 32
+UNPACKED, MOST_VALUES, PACKED = 1 << 28, 1 << 24, 32
 LONGEST_TEXT = 1 << 16
 # How the path of a column ends that is inside lists.
 INSIDE = ".list.element"
