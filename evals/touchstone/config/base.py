@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from touchstone.records.names import REVISION
+from touchstone.records.names import REVISION, SHA256
 
 # What says where the weights are, or how fast they run; the weights themselves are hashed.
 WHERE_AND_HOW_FAST = {
@@ -25,7 +25,6 @@ BELONG_OUTSIDE = {
 # What becomes part of a path, or is looked for on the way to one.
 PUBLISHED = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._+:/ -]{0,199}")
 PACKAGE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
-SHA256 = re.compile(r"[0-9a-f]{64}")
 EXPECTED = {
     "revision": "expected a commit, branch or tag",
     "model": 'expected the name of a published model, as in "org/name"',

@@ -6,6 +6,7 @@ import re
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
 SIGNS = "A-Z a-z 0-9 _ and, not first, . + -"
 REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._/+-]{0,127}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
 SAMPLES = re.compile(r"samples/[0-9a-f]+/[A-Za-z0-9._@-]+\.[0-9a-f]{12}\.blob")
 
 # mteb keeps the first five in a module that is not its interface, and the last where it does not act on it.

@@ -9,14 +9,14 @@ from typing import Any
 
 from touchstone.records.baselines import Baseline, BaselineFile
 from touchstone.records.examples import Shown
-from touchstone.records.names import NAME, REVISION, SAMPLES, baseline_key
+from touchstone.records.names import NAME, REVISION, SAMPLES, SHA256, baseline_key
 from touchstone.records.outcomes import Settings
 from touchstone.records.runs import Record, Run, SuiteVerdict
 from touchstone.records.verdicts import OK_VERDICTS
 
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 LANGUAGE = re.compile(r"[A-Za-z0-9-]{1,32}")
-HASH, SHA256 = re.compile(r"[0-9a-f]{6,64}"), re.compile(r"[0-9a-f]{64}")
+HASH = re.compile(r"[0-9a-f]{6,64}")
 # Characters of a name, and of a sentence or a prompt.
 SHORT, LONG = 500, 20_000
 # Far above what any run has, and far below where arithmetic on it would fail.

@@ -91,7 +91,7 @@ def render_suite_toml(
     for table, key in ((suite, "store"), *((table, "path") for table in models.values() if "package" not in table)):
         if key in table and into is not None and not place(Path(), table[key]).is_absolute():
             table[key] = os.path.relpath(place(file.parent, table[key]), into)
-    for alias, table in (("the suite", suite), *models.items()):
+    for alias, table in models.items():
         _refuse_null(table, f"{file}: {alias}")
     notes = "".join(map(_comment, converted.notes))
     return head + notes + "\n" + tomli_w.dumps(suite), head + "\n" + tomli_w.dumps(models)
