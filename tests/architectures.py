@@ -59,7 +59,7 @@ def save_with_pooling(bare: Path, folder: Path, pooling: str, *, normalize: bool
     return folder
 
 
-def hidden_states(bare: Path, texts: Sequence[str], side: str = "right") -> tuple[Any, Any]:
+def hidden_states(bare: Path, texts: Sequence[str], side: str = "right", longest: int = LONGEST) -> tuple[Any, Any]:
     """Run a bare transformer by transformers alone; the last hidden states and the attention mask, as numpy."""
     from transformers import AutoModel, AutoTokenizer
 
@@ -67,7 +67,7 @@ def hidden_states(bare: Path, texts: Sequence[str], side: str = "right") -> tupl
     tokenizer = load_tokenizer(bare, padding_side=side)
     load_model: Any = AutoModel.from_pretrained
     model = load_model(bare).eval()
-    inputs = tokenizer(list(texts), padding=True, truncation=True, max_length=LONGEST, return_tensors="pt")
+    inputs = tokenizer(list(texts), padding=True, truncation=True, max_length=longest, return_tensors="pt")
     with torch.no_grad():
         states = model(**inputs).last_hidden_state
     return states.float().numpy(), inputs["attention_mask"].numpy()

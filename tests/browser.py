@@ -3,7 +3,7 @@
 import base64
 import json
 import os
-import select
+import selectors
 import shutil
 import subprocess
 import time
@@ -87,12 +87,14 @@ class Tab:
 
     def _read(self) -> dict[str, Any]:
         ends = time.monotonic() + PATIENCE
-        while b"\0" not in self._unread:
-            ready, _, _ = select.select([self._answers], [], [], max(ends - time.monotonic(), 0))
-            part = os.read(self._answers, 1 << 20) if ready else b""
-            if not part:
-                raise AssertionError("the browser went away, or is stuck")
-            self._unread += part
+        with selectors.DefaultSelector() as selector:  # select() itself takes no number above 1023
+            selector.register(self._answers, selectors.EVENT_READ)
+            while b"\0" not in self._unread:
+                ready = selector.select(max(ends - time.monotonic(), 0))
+                part = os.read(self._answers, 1 << 20) if ready else b""
+                if not part:
+                    raise AssertionError("the browser went away, or is stuck")
+                self._unread += part
         message, _, self._unread = self._unread.partition(b"\0")
         found: dict[str, Any] = json.loads(message)
         return found

@@ -4,7 +4,7 @@ A builder takes the folder to write, and returns it. All but those of words read
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,45 @@ def save_decoder(folder: Path, architecture: str = "Qwen2") -> Path:
 def save_without_padding_token(folder: Path) -> Path:
     """Write a decoder whose tokenizer names no token for padding."""
     return save_modules(folder, *transformer(folder, "Llama", "lasttoken", padding=None))
+
+
+def save_as_published(
+    folder: Path,
+    architecture: str,
+    *,
+    pooling: str,
+    longest: int,
+    side: str = "right",
+    prompts: Mapping[str, str] | None = None,
+    **config: Any,
+) -> Path:
+    """Write a transformer, its pooling and vectors of the length 1, in the files that published folders of 2023 have.
+
+    Their modules and poolings go by the library's names of then, and the last module has no folder, as git keeps none
+    that is empty.
+    """
+    # Some architectures count the positions from behind the padding token's number.
+    config = {"max_position_embeddings": longest + 2, **config}
+    padding = "</s>" if pooling == "lasttoken" else "<pad>"
+    first, pooled = transformer(folder, architecture, pooling, padding=padding, limit=longest, side=side, **config)
+    save_modules(folder, first, pooled)
+    parts = ("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")
+    modules = [
+        {"idx": number, "name": str(number), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for number, (path, kind) in enumerate(parts)
+    ]
+    modes = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens", "lasttoken": "lasttoken"}
+    pool = {f"pooling_mode_{mode}": name == pooling for name, mode in modes.items()}
+    versions = {"sentence_transformers": "2.2.2", "transformers": "4.28.1", "pytorch": "1.13.0"}
+    files: dict[str, Any] = {
+        "modules.json": modules,
+        "1_Pooling/config.json": {"word_embedding_dimension": WIDTH, **pool},
+        "sentence_bert_config.json": {"max_seq_length": longest, "do_lower_case": False},
+        "config_sentence_transformers.json": {"__version__": versions} | ({"prompts": prompts} if prompts else {}),
+    }
+    for name, content in files.items():
+        (folder / name).write_text(json.dumps(content))
+    return folder
 
 
 def save_dense(folder: Path) -> Path:

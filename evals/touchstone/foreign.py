@@ -75,6 +75,8 @@ def hide_secrets(text: str) -> str:
     Secrets are what `keep_secret` was told, the values of environment variables that are called so, and passwords in
     addresses there. Of one that was cut, what is left goes too, from twelve characters on.
     """
+    if not text or text.isspace():  # half of what a terminal is given are line ends
+        return text
     for secret in _find_secrets():
         text = _hide(text, secret)
     return CREDENTIALS.sub(f"{HIDDEN}@", text) if "://" in text else text
@@ -98,8 +100,9 @@ def find_passwords(text: str) -> Iterator[str]:
 
 
 def _find_secrets() -> Iterator[str]:
-    found = _secrets | {os.environ.get(name, "").strip() for name in os.environ if _is_secret(name)}
-    for name in filter(_is_address, os.environ):
+    names = list(os.environ)  # each name is decoded anew
+    found = _secrets | {os.environ.get(name, "").strip() for name in names if _is_secret(name)}
+    for name in filter(_is_address, names):
         found |= set(find_passwords(os.environ.get(name, "")))
     yield from sorted(
         (one for one in found if len(one) >= SHORTEST and not one.startswith(PATH)), key=len, reverse=True

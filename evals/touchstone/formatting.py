@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+# Names that a sentence has of many.
+SHOWN = 10
 # Rounding in other batches moves scores by less than this; a sample that moves no more has not changed.
 NOTHING = 1e-6
 
@@ -23,6 +25,17 @@ def signed_points(fraction: float) -> str:
 def shorten(text: str, longest: int) -> str:
     """Return text cut to so many characters, with an ellipsis where it was."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """Return a number with its noun: ``1 row``, ``2 rows``, ``3 queries``."""
+    return f"{number} {noun if number == 1 else plural or f'{noun}s'}"
+
+
+def some(names: Sequence[str]) -> str:
+    """Return how many names there are, and the first of them."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return f"{len(names)}: {', '.join(names[:SHOWN])}{more}"
 
 
 def render_duration(seconds: float) -> str:

@@ -1,15 +1,16 @@
-"""Private names of mteb, and two patches of the library datasets: all of them, with the version they were read in.
+"""Private names of mteb, and all patches of libraries, with the version they were read in.
 
 A private name may move in any release. `SEAMS` says what each must look like; `moved` names those that do not any more,
 and everything else in this package asks here for them.
 """
 
 import ast
+import gc
 import hashlib
 import inspect
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -299,3 +300,51 @@ def _is_plain(source: Any) -> bool:
     from datasets import Dataset
 
     return isinstance(source, Dataset) and source.format["type"] is None
+
+
+# What a model that is loaded here needs, in the order in which it is imported.
+LIBRARIES = ("torch", "transformers.models", "sentence_transformers", "mteb")
+
+
+@cache
+def import_libraries(*names: str) -> None:
+    """Import libraries, all of `LIBRARIES` or those named, in less time.
+
+    Nothing of what is imported is garbage, so none is looked for: a quarter of the time. Where transformers has changed
+    so that its short cut is not there any more, its import is the plain one.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        for name in names or LIBRARIES:
+            listed = _models_listed_once() if name == "transformers.models" else nullcontext()
+            with listed, suppress(ModuleNotFoundError):  # whoever needs it will tell
+                import_module(name)
+    finally:
+        if collects:
+            gc.enable()
+    gc.freeze()  # nor do later collections look at the million objects of the libraries
+
+
+@contextmanager
+def _models_listed_once() -> Iterator[None]:
+    """Let transformers search the files of its models for names once; it does so twice, with another prefix."""
+    import transformers
+    from transformers.utils import import_utils
+
+    models = Path(transformers.__file__).parent / "models"
+    define: Any = getattr(import_utils, "define_import_structure", None)
+    if not hasattr(define, "cache_info"):
+        yield
+        return
+
+    def define_again(path: Any, prefix: str | None = None) -> Any:
+        if prefix is not None or Path(path) != models / "__init__.py":
+            return define(path, prefix)
+        return {
+            backends: {name.removeprefix("models."): names for name, names in modules.items() if name[:7] == "models."}
+            for backends, modules in define(models, prefix="models").items()  # as it was called before: remembered
+        }
+
+    with replaced(import_utils, "define_import_structure", value=define_again):
+        yield

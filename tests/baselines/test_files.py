@@ -55,8 +55,8 @@ def put(folder: Path, alias: str, tasks: Mapping[str, Baseline], **changes: Any)
 
 
 def entry_text(text: str, key: str) -> str:
-    """Cut an entry's bytes out of a baseline file."""
-    start = text.index(f'\n    "{key}": {{')
+    """Cut an entry's bytes out of a baseline file, whose tasks are the last of it."""
+    start = text.rindex(f'\n    "{key}": {{')
     return text[start : text.index("\n    }", start)]
 
 
@@ -118,11 +118,23 @@ entries = st.builds(
     env=st.dictionaries(st.text(max_size=4), st.text(max_size=4), max_size=3),
     recorded=texts,
     samples=hashes,
+    gated=st.none() | st.integers(1, 10**12),
+    plan=hashes,
 )
 tasks = st.dictionaries(st.from_regex(NAME, fullmatch=True), entries, max_size=3).map(
     lambda found: {baseline_key(task, entry.limit): entry for task, entry in found.items()}
 )
-files = st.builds(BaselineFile, model=st.text(), revision=revisions, tasks=tasks)
+files = st.builds(
+    lambda tasks, **fields: BaselineFile(
+        tasks=tasks,
+        anchors={key: entry for key, entry in tasks.items() if entry.fingerprint is not None},
+        moved=dict.fromkeys(tasks, "2026-11-01: other data"),
+        **fields,
+    ),
+    model=st.text(),
+    revision=revisions,
+    tasks=tasks,
+)
 
 
 @given(files)
@@ -404,19 +416,13 @@ def test_whoever_writes_waits_for_another_who_does(tmp_path: Path, own: Path) ->
     assert (own / "minilm.json").is_file()
 
 
-def test_samples_are_named_by_content_and_the_old_ones_go_last(tmp_path: Path, own: Path) -> None:
+def test_samples_are_named_by_content_and_go_when_nothing_names_them(tmp_path: Path, own: Path) -> None:
     store, baselines, folder = Store(tmp_path / "store"), Baselines(own, tmp_path), own / "samples" / "minilm"
-
-    def write(content: bytes) -> str:
+    for content in (b"first", b"old", b"new"):
         file = store.write_samples("0123456789ab", "STS16", content)
         baselines.write([replace(measured("STS16"), samples=file)], ENV, store)
-        (path,) = folder.iterdir()
-        assert path.read_bytes() == content
-        return path.name
-
-    old, new = write(b"old"), write(b"new")
-    assert old != new
-    assert new == f"STS16.{hashlib.sha256(b'new').hexdigest()[:12]}.parquet"
+    named = {f"STS16.{hashlib.sha256(content).hexdigest()[:12]}.parquet": content for content in (b"first", b"new")}
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == named
 
 
 @pytest.mark.parametrize("at", ["samples", "JSON"])

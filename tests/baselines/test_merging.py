@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import MODEL, make_baseline, make_baseline_file
-from touchstone.baselines.merging import Merge, merge_files
+from touchstone.baselines.merging import Merge, merge_files, move_anchors
 from touchstone.errors import BaselineError
 from touchstone.records.baselines import Baseline, BaselineFile
 
@@ -79,3 +79,50 @@ def test_a_file_from_which_nothing_gives_way_stays_as_it_is() -> None:
     old = {"A": make_baseline(0.1)}
     found = merge(old, {"A": make_baseline(0.3, imported=True)}, model="org/other")
     assert (found.content, found.fates) == (make_baseline_file(old), {"A": "kept"})
+
+
+def walk(*steps: Baseline) -> BaselineFile:
+    """Replace an entry by the next one, again and again."""
+    file = make_baseline_file({"A": steps[0], "B": make_baseline(0.4)})
+    for step in steps[1:]:
+        file = merge_files(file, make_baseline_file({"A": step}), "m.json", replace_recorded=True).content
+    return file
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_however_it_walks_the_first_recorded_entry_is_the_anchor_unless_it_is_back(scores: list[float]) -> None:
+    found = walk(*map(make_baseline, scores))
+    assert found.tasks["A"] == make_baseline(scores[-1])
+    assert found.anchors == ({} if scores[-1] == scores[0] else {"A": make_baseline(scores[0])})
+
+
+def test_an_imported_entry_becomes_no_anchor() -> None:
+    imported, first, second = make_baseline(0.9, imported=True), make_baseline(0.5), make_baseline(0.4)
+    assert walk(imported, first).anchors == {}
+    assert walk(imported, first, second).anchors == {"A": first}
+
+
+def test_an_import_over_recorded_entries_leads_to_no_other_anchor() -> None:
+    first, imported, later = make_baseline(0.5), make_baseline(0.1, imported=True), make_baseline(0.2)
+    assert walk(first, imported, later).anchors == {"A": first}
+    assert walk(first, later, imported).anchors == {"A": first}
+
+
+@pytest.mark.parametrize("change", [{"recorded": "2026-11-09"}, {"gated": 41, "plan": "0123456789ab"}])
+def test_an_entry_of_another_day_or_plan_alone_is_the_first_release_again(change: dict[str, Any]) -> None:
+    first = make_baseline(0.5, recorded="2026-11-01")
+    assert walk(first, make_baseline(0.4), make_baseline(0.5, **change)).anchors == {}
+    assert walk(first, make_baseline(0.5, **change)).anchors == {}
+
+
+def test_the_same_entry_leaves_its_anchor_and_when_one_was_moved() -> None:
+    walked = move_anchors(walk(make_baseline(0.5), make_baseline(0.4)), ["B"], "2026-11-01: other data")
+    same = merge_files(walked, make_baseline_file({"A": make_baseline(0.4)}), "m.json", replace_recorded=True)
+    assert same.content == walked
+
+
+def test_a_moved_anchor_is_the_current_entry_and_later_ones_are_judged_by_it() -> None:
+    moved = move_anchors(walk(make_baseline(0.5), make_baseline(0.4)), ["A"], "2026-11-01: other data")
+    assert (moved.anchors, moved.moved) == ({}, {"A": "2026-11-01: other data"})
+    later = merge_files(moved, make_baseline_file({"A": make_baseline(0.3)}), "m.json", replace_recorded=True).content
+    assert (later.anchors, later.moved) == ({"A": make_baseline(0.4)}, moved.moved)

@@ -1,11 +1,10 @@
 """How fast a retrieval is judged where its embeddings are given, and what memory it takes: the rows of `measure_speed`.
 
-Run as ``python -m tests.benchmarks.measure_speed MIRROR retrieval memory``. The vectors are random, of unit length:
-nothing but search, metrics and what we keep of them is left; the encoding is subtracted.
+Run as ``python -m tests.benchmarks.measure_speed MIRROR retrieval memory scale``. The vectors are random, of unit
+length: nothing but search, metrics and what we keep of them is left; the encoding is subtracted.
 """
 
 import argparse
-import json
 import resource
 import statistics
 import time
@@ -17,11 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from tests.benchmarks.measure_speed import Stopwatch, compare, start
+from tests.benchmarks.measure_speed import Stopwatch, compare, start, write_tables
 
 DIMENSIONS = 384
 SIZES = ((10_000, 1_000), (100_000, 1_000))
 GROWTH = ((20_000, 1_000), (20_000, 10_000))
+SCALE = ((250_000, 200), (500_000, 200), (1_000_000, 200))
 SMALL = 200, 20
 JUDGED = 3
 SUITE = """
@@ -95,11 +95,27 @@ def measure_memory(asked: argparse.Namespace) -> list[Any]:
     return pairs
 
 
-def measure_sizes(asked: argparse.Namespace, sizes: Sequence[tuple[int, int]]) -> list[dict[str, Any]]:
-    """Run both sides on each size, a process for each, and in turns."""
+def measure_scale(asked: argparse.Namespace) -> list[Any]:
+    """Look whether time and memory grow as the corpus does, or faster: ours alone, mteb needs hours for nothing new."""
+    found = measure_sizes(asked, SCALE, sides=("touchstone",))
+    print(f"\nsearch and metrics alone{'':20}{'CPU s':>8}{'s a million':>14}{'peak MB':>10}{'beside vectors':>16}")
+    for documents, queries in SCALE:
+        size = f"{documents} x {queries}"
+        seconds, peak = (statistics.median(pair["touchstone"]["tasks"][size][column] for pair in found)
+                         for column in ("run", "peak_kb"))  # fmt: skip
+        given = documents * DIMENSIONS * 4 / 1e6
+        print(f"{size:44}{seconds:8.2f}{seconds / documents * 1e6:14.2f}{peak / 1e3:10.0f}{peak / 1e3 - given:16.0f}",
+              flush=True)  # fmt: skip
+    return found
+
+
+def measure_sizes(
+    asked: argparse.Namespace, sizes: Sequence[tuple[int, int]], sides: Sequence[str] = ("mteb", "touchstone")
+) -> list[dict[str, Any]]:
+    """Run all sides on each size, a process for each, and in turns."""
     pairs = []
     for number in range(asked.pairs):
-        pair: dict[str, Any] = {side: {"tasks": {}, "all": 0.0} for side in ("mteb", "touchstone")}
+        pair: dict[str, Any] = {side: {"tasks": {}, "all": 0.0} for side in sides}
         for documents, queries in sizes:
             size = argparse.Namespace(**{**vars(asked), "tasks": [str(documents), str(queries)]})
             for side in list(pair)[:: 1 if number % 2 == 0 else -1]:
@@ -205,9 +221,8 @@ def _opening(opened: Any) -> Any:
 
 def write_folder(folder: Path, documents: int, queries: int) -> None:
     """Write a data set in the BEIR layout, with some judgements at random."""
-    (folder / "qrels").mkdir(parents=True, exist_ok=True)
     chosen = np.random.default_rng(1)
-    files: dict[str, list[dict[str, Any]]] = {
+    tables: dict[str, list[dict[str, Any]]] = {
         "corpus": [{"_id": f"doc{i}", "text": f"document {i}"} for i in range(documents)],
         "queries": [{"_id": f"q{i}", "text": f"query {i}"} for i in range(queries)],
         "qrels/test": [
@@ -216,5 +231,4 @@ def write_folder(folder: Path, documents: int, queries: int) -> None:
             for d in chosen.choice(documents, JUDGED, replace=False)
         ],
     }
-    for name, rows in files.items():
-        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    write_tables(folder, tables)

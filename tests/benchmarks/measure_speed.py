@@ -1,9 +1,9 @@
 """How fast: the same tasks by mteb and by Touchstone, side by side, in one run.
 
 Run by hand on a quiet machine: ``python -m tests.benchmarks.measure_speed MIRROR [--pairs N] [--json FILE] [ROW
-...]``; rows are cold, classification, warm, retrieval, memory. Each side is a fresh process with one thread; sides
-take turns. CPU seconds are user and system time. A ratio counts only where the scores agree, to 1e-6, or 5e-6 where
-mteb rounds.
+...]``; rows are cold, repeats, classification, warm, retrieval, memory, scale. Each side is a fresh process with one
+thread; sides take turns. CPU seconds are user and system time. A ratio counts only where the scores agree, to 1e-6,
+or 5e-6 where mteb rounds.
 
 Of a process, *import* and *load* come before the first task; *data* is reading and preparing data, the same code on
 both sides; *run* is the evaluation, and for Touchstone all that it does besides: samples, the scores again, files.
@@ -12,12 +12,14 @@ both sides; *run* is the evaluation, and for Touchstone all that it does besides
 import argparse
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,6 +27,8 @@ from typing import Any
 import numpy as np
 
 FIVE = ("BIOSSES", "STS16", "STSBenchmark", "Banking77Classification", "SICK-R")
+# Tasks that ask for the same texts again: in its pairs; in the candidates of each query, embedded and made.
+REPEATS = ("SICK-R", "SmokeReranking", "Impressions")
 BATCH_SIZES = (8, 16, 32, 64)
 ROUNDED = 5e-6
 PATIENCE = 60  # times ten seconds that a busy machine is waited for
@@ -33,10 +37,19 @@ SUITE = """
 models = ["minilm"]
 [tasks]
 include = {tasks}
+{custom}
 [source]
 kind = "mirror"
 path = "{mirror}"
 """
+RERANKING = """
+[[tasks.custom]]
+name = "{name}"
+type = "Reranking"
+path = "{path}"
+"""
+# Of Impressions, which are as those of MindSmall: many readers are shown some of few headlines.
+READERS, HEADLINES, SHOWN = 300, 160, 30
 ROWS_OF_CLASSIFICATION = 20_000, 5_000
 
 
@@ -103,9 +116,42 @@ def open_cases(mirror: Path, tasks: Sequence[str], folder: Path) -> Any:
     from touchstone.config.options import Options
     from touchstone.session.plan import find_cases
 
+    found = [name for name in tasks if name not in REPEATS[1:]]
+    custom = [RERANKING.format(name=name, path=write_reranking(name, folder)) for name in tasks if name not in found]
     suite = folder / "speed.toml"
-    suite.write_text(SUITE.format(tasks=json.dumps(list(tasks)), mirror=mirror.resolve()), encoding="utf-8")
+    filled = SUITE.format(tasks=json.dumps(found), custom="".join(custom), mirror=mirror.resolve())
+    suite.write_text(filled, encoding="utf-8")
     return find_cases(Options.parse({"suites": [str(suite)]}, root=folder, cwd=folder))
+
+
+def write_reranking(name: str, folder: Path) -> Path:
+    """Return the folder of a reranking task: the embedded one, or one that is written here."""
+    embedded = files("touchstone") / "data" / "articles"
+    if name == "SmokeReranking":
+        return Path(str(embedded))
+    made, chosen = folder / name, random.Random(3)
+    words = (embedded / "corpus.jsonl").read_text(encoding="utf-8").split()
+    tables: dict[str, list[dict[str, Any]]] = {
+        "corpus": [{"_id": f"d{n}", "text": " ".join(chosen.choices(words, k=12))} for n in range(HEADLINES)],
+        "queries": [{"_id": f"q{n}", "text": " ".join(chosen.choices(words, k=30))} for n in range(READERS)],
+        "top_ranked": [{"query-id": f"q{n}", "corpus-ids": [f"d{d}" for d in chosen.sample(range(HEADLINES), SHOWN)]}
+                       for n in range(READERS)],
+    }  # fmt: skip
+    tables["qrels/test"] = [
+        {"query-id": row["query-id"], "corpus-id": document, "score": int(place < 3)}
+        for row in tables["top_ranked"]
+        for place, document in enumerate(row["corpus-ids"])
+    ]
+    write_tables(made, tables)
+    return made
+
+
+def write_tables(folder: Path, tables: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+    """Write the tables of a custom task as JSON Lines."""
+    for name, rows in tables.items():
+        file = folder / f"{name}.jsonl"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def run_mteb(asked: argparse.Namespace, watch: Stopwatch) -> dict[str, Any]:
@@ -259,21 +305,23 @@ def main() -> None:
     parser.add_argument("--side", choices=("mteb", "touchstone"))
     parser.add_argument("--row")
     parser.add_argument("--tasks", nargs="*", default=list(FIVE))
-    parser.add_argument("--batch-sizes", type=json.loads, default={})
+    parser.add_argument("--batch-sizes", type=json.loads, default={}, help="of mteb by task, found before")
     parser.add_argument("--cached", action="store_true")
     parser.add_argument("--folder", type=Path)
     asked = parser.parse_args()
     if asked.side:
         work(asked)
         return
-    from tests.benchmarks.measure_retrieval import measure_memory, measure_retrieval
+    from tests.benchmarks.measure_retrieval import measure_memory, measure_retrieval, measure_scale
 
     rows = {
         "cold": measure_cold,
+        "repeats": measure_repeats,
         "warm": measure_warm,
         "classification": measure_classification,
         "retrieval": measure_retrieval,
         "memory": measure_memory,
+        "scale": measure_scale,
     }
     report = {row: rows[row](asked) for row in asked.rows}
     if asked.json:
@@ -317,19 +365,24 @@ def best_batch_sizes(asked: argparse.Namespace, scratch: Path) -> dict[str, list
     return chosen
 
 
-def measure_cold(asked: argparse.Namespace) -> list[Any]:
+def measure_cold(asked: argparse.Namespace, title: str = "cold") -> list[Any]:
     """Compare first runs: nothing is known from before."""
     pairs = []
     with TemporaryDirectory() as scratch:
-        sizes = best_batch_sizes(asked, Path(scratch))
+        sizes = asked.batch_sizes or best_batch_sizes(asked, Path(scratch))
         for number in range(asked.pairs):
             sides = {}
             for side in ("mteb", "touchstone") if number % 2 == 0 else ("touchstone", "mteb"):
                 more = {"batch_sizes": sizes} if side == "mteb" else {}
                 sides[side] = start(asked, "cold", side, Path(scratch) / f"{side}{number}", **more)
             pairs.append(sides)
-    compare("cold", pairs, "mteb", "touchstone")
+    compare(title, pairs, "mteb", "touchstone")
     return pairs
+
+
+def measure_repeats(asked: argparse.Namespace) -> list[Any]:
+    """Compare first runs of tasks that ask for the same texts again."""
+    return measure_cold(argparse.Namespace(**{**vars(asked), "tasks": list(REPEATS)}), "texts that come again")
 
 
 def measure_warm(asked: argparse.Namespace) -> list[Any]:

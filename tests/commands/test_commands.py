@@ -5,9 +5,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import ir_measures
 import pytest
+from ir_measures import nDCG
 
+import touchstone
+from tests.builders import make_baseline, make_baseline_file
 from touchstone.__main__ import main
+from touchstone.baselines.files import render_baseline_file
 from touchstone.config.options import Options
 from touchstone.records.runs import make_record
 from touchstone.session.session import open_session
@@ -112,6 +117,60 @@ def test_baselines_are_shown_with_where_they_are_from(
                for line in out.splitlines())  # fmt: skip
 
 
+@pytest.fixture
+def walked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project in which one entry was replaced since the first release, and one was not."""
+    first = make_baseline(0.9, recorded="2026-11-01")
+    tasks = {"STS16": make_baseline(0.8, recorded="2026-11-20"), "STS13": first}
+    (tmp_path / "baselines").mkdir()
+    file = tmp_path / "baselines" / "walked.json"
+    file.write_text(render_baseline_file(make_baseline_file(tasks, anchors={"STS16": first})), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    return file
+
+
+def test_an_anchor_is_shown_and_moved_with_a_reason(capsys: pytest.CaptureFixture[str], walked: Path) -> None:
+    shown = ("baselines", "show", "--alias", "walked")
+    assert [line.split()[5:] for line in run(capsys, *shown)[1].splitlines()] == [
+        [], ["anchor", "90.00", "2026-11-01"],
+    ]  # fmt: skip
+    code, out, _ = run(capsys, "baselines", "anchor", "--move", "walked", "--reason", " other data ")
+    assert code == 0
+    assert out.splitlines() == [
+        "walked:STS16: 90.00 2026-11-01 → 80.00 2026-11-20",
+        "their own anchors already, 1: STS13",
+    ]
+    assert re.search(r"2026-11-20 +anchor moved \d{4}-\d\d-\d\d: other data\n$", run(capsys, *shown)[1])
+
+
+def test_anchors_in_json_stand_with_their_entries(capsys: pytest.CaptureFixture[str], walked: Path) -> None:
+    plain, shown = json.loads(walked.read_text()), ("baselines", "show", "--alias", "walked", "--json")
+    before = json.loads(run(capsys, *shown)[1])["walked"]
+    assert before == plain["tasks"] | {"STS16": plain["tasks"]["STS16"] | {"anchor": plain["anchors"]["STS16"]}}
+    run(capsys, "baselines", "anchor", "--move", "walked", "--task", "STS*", "--reason", "other data")
+    after, moved = json.loads(run(capsys, *shown)[1])["walked"], json.loads(walked.read_text())["moved"]
+    assert after == plain["tasks"] | {"STS16": plain["tasks"]["STS16"] | {"moved": moved["STS16"]}}
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ((), 'touchstone: --reason = ""; expected why the anchor moves, one line of 1 to 200 characters'),
+        (("--reason", " "), 'touchstone: --reason = ""; expected why'),
+        (("--reason", "x", "--task", "STS61"), 'has no such entry; did you mean "STS16"?'),
+    ],
+)
+def test_an_anchor_that_cannot_move_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], walked: Path, typed: tuple[str, ...], sentence: str
+) -> None:
+    before = walked.read_bytes()
+    code, out, err = run(capsys, "baselines", "anchor", "--move", "walked", *typed)
+    assert (code, out) == (4, "")
+    assert sentence in err
+    assert len(err.splitlines()) == 1
+    assert walked.read_bytes() == before
+
+
 def test_compare_judges_stored_runs_as_a_run_would(
     capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,10 +178,204 @@ def test_compare_judges_stored_runs_as_a_run_would(
     code, out, _ = run(capsys, "compare", "a.json", "b.json")
     assert code == 1
     assert "SmokeRetrieval regressed: ndcg_at_10 38.03, was 66.03 in a.json (Δ −28.00, 95 % [" in out
-    assert "b.json: FAIL: " in out
+    assert "b.json: FAIL of 2 of 6 cases: " in out
+    assert " < 0.025/6, " in out, "the level of the whole suite, of which two tasks were run"
     better, out, _ = run(capsys, "compare", "b.json", "a.json")
     assert better == 0
     assert "improved" in out
+
+
+@pytest.fixture
+def trec(capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str, str]:
+    """The same two runs as run files of TREC, written by the command, and the judgements of their data."""
+    monkeypatch.chdir(runs)
+    files = []
+    for name, alias in (("a", "minilm"), ("b", "minilm+truncate_dim-64")):
+        code, out, _ = run(capsys, "report", f"{name}.json", "--out", f"{name}/runs/")
+        assert (code, out.splitlines()[0]) == (0, f"run files written into {runs / name / 'runs'}: 1")
+        assert f"{alias}:SmokeReranking: no run file: the store has no ranking of it; only what " in out
+        files.append(f"{name}/runs/{alias}.SmokeRetrieval.test.default.run")
+    judged = (Path(touchstone.__file__).parent / "data/articles/qrels/test.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in judged]
+    lines = [f"{row['query-id']}\t{row['corpus-id']}\t{row['score']}\n" for row in rows]
+    (runs / "qrels.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(lines))
+    (runs / "qrels.txt").write_text("".join(f"{r['query-id']} 0 {r['corpus-id']} {r['score']}\n" for r in rows))
+    return files[0], files[1], "qrels.tsv"
+
+
+def test_run_files_of_a_run_have_its_score_by_ir_measures(runs: Path, trec: tuple[str, str, str]) -> None:
+    judged: Any = ir_measures.read_trec_qrels
+    found: Any = ir_measures.read_trec_run
+    for name, file in zip("ab", trec, strict=False):
+        measured = ir_measures.calc_aggregate([nDCG @ 10], list(judged(str(runs / "qrels.txt"))), list(found(file)))
+        (record,) = (r for r in json.loads((runs / f"{name}.json").read_text())["records"] if r["type"] == "Retrieval")
+        assert record["recomputed"] == pytest.approx(measured[nDCG @ 10], abs=1e-12)
+
+
+def test_the_verdict_on_run_files_is_that_on_the_same_data_run_here(
+    capsys: pytest.CaptureFixture[str], runs: Path, trec: tuple[str, str, str]
+) -> None:
+    one, two, qrels = trec
+    for report, sides in (("trec.json", (one, two, "--qrels", qrels)), ("here.json", ("a.json", "b.json"))):
+        assert run(capsys, "compare", *sides, "--report", report)[0] == 1
+    theirs, ours = (
+        next(r for r in json.loads((runs / name).read_text())["records"] if r["type"] == "Retrieval")
+        for name in ("trec.json", "here.json")
+    )
+    for name in ("score", "baseline", "delta"):
+        assert theirs[name] == pytest.approx(ours[name], abs=1e-5), "mteb rounds to five digits"
+    for name in ("n", "verdict", "rule", "suspect", "outcome", "metric"):
+        assert theirs[name] == ours[name], name
+    for name in ("error", "degrees", "interval", "p", "n", "changed", "units", "worst", "best", "skew", "effect"):
+        assert theirs["evidence"][name] == pytest.approx(ours["evidence"][name], rel=1e-9), name
+    assert [one["id"] for one in theirs["shown"]["lost"]] == [one["id"] for one in ours["shown"]["lost"]]
+    assert theirs["shown"]["lost"][0]["documents"], "with the places of documents before and after"
+
+
+def test_a_run_file_that_was_imported_is_the_baseline_that_its_run_would_be(
+    capsys: pytest.CaptureFixture[str], runs: Path, trec: tuple[str, str, str]
+) -> None:
+    one, two, qrels = trec
+    typed = ("baselines", "import", one, "--qrels", qrels, "--into", "imported")
+    assert run(capsys, *typed, "--task", "SmokeRetrieval", "--alias", "theirs")[0] == 0
+    assert run(capsys, "compare", "theirs", "b.json", "--baselines", "imported", "--report", "x.json")[0] == 1
+    assert run(capsys, "compare", "a.json", "b.json", "--report", "here.json")[0] == 1
+    theirs, ours = (
+        next(r for r in json.loads((runs / name).read_text())["records"] if r["type"] == "Retrieval")
+        for name in ("x.json", "here.json")
+    )
+    assert theirs["baseline"] == pytest.approx(ours["baseline"], abs=1e-5), "mteb rounds to five digits"
+    assert (theirs["verdict"], theirs["n"]) == (ours["verdict"], ours["n"])
+    for name in ("error", "p", "interval", "changed", "units"):
+        assert theirs["evidence"][name] == pytest.approx(ours["evidence"][name], rel=1e-9), name
+    # Called as its judgements are, it is compared with other run files.
+    assert run(capsys, *typed, "--alias", "alone")[0] == 0
+    code, out, _ = run(capsys, "compare", "alone", two, "--qrels", qrels, "--baselines", "imported")
+    assert code == 1
+    assert "qrels regressed: ndcg_at_10 38.0" in out
+
+
+@pytest.mark.parametrize(
+    ("typed", "sentence"),
+    [
+        ((), "neither a card, a tree of results nor a run record, which --kind names, nor a run file with --qrels"),
+        (("--kind", "card", "--task", "x"), "--task is for run files of TREC, and "),
+        (("--qrels", "qrels.tsv", "--task", "XQuADRetrieval"), '--stratum = ""; expected the part of XQuADRetrieval'),
+        (("--qrels", "qrels.tsv", "--task", "STS13"), '"STS13" is a task of type STS, and a run file is of one that'),
+        (("--qrels", "qrels.tsv", "--stratum", "test"), '--stratum = "test"; expected SPLIT/SUBSET'),
+        (("--qrels", "qrels.tsv", "--task", "a/b"), '--task = "a/b" is not a name that a case can have'),
+        (("--kind", "trec"), "a run file needs its judgements, --qrels FILE"),
+    ],
+)
+def test_a_run_file_that_cannot_be_a_baseline_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], trec: tuple[str, str, str], typed: tuple[str, ...], sentence: str
+) -> None:
+    code, out, err = run(capsys, "baselines", "import", trec[0], "--into", "imported", *typed)
+    assert (code, out, len(err.splitlines())) == (4, "", 1)
+    assert sentence in err
+
+
+def test_several_run_files_are_one_table_with_ties_and_a_shared_level(
+    capsys: pytest.CaptureFixture[str], runs: Path, trec: tuple[str, str, str]
+) -> None:
+    one, two, qrels = trec
+    (runs / "again.run").write_bytes((runs / one).read_bytes())
+    reports = [word for name in ("t.html", "t.json", "t.md") for word in ("--report", name)]
+    code, out, _ = run(capsys, "compare", one, two, "again.run", "--qrels", qrels, *reports)
+    rows = [re.split(r"  +", line) for line in out.splitlines()[:4]]
+    assert code == 1
+    assert [(row[0], row[-1]) for row in rows] == [
+        ("model", "not told apart from"), (one, "again.run"), ("again.run", one), (two, "none"),
+    ]  # fmt: skip
+    assert "each of 2 candidates is judged at 0.025; two models" in out
+    assert "one of 3 pairs is below 0.017" in out
+    assert {row["terms"]["alpha"] for row in json.loads((runs / "t.json").read_text())["records"]} == {0.025}
+    assert "; not told apart from a/runs/minilm.SmokeRetrieval.test.default.run" in (runs / "t.md").read_text().replace(
+        "\\", ""
+    )
+    assert run(capsys, "report", "t.json")[0] == 0, "what was written can be read"
+    assert all("qrels" in (runs / name).read_text() for name in ("t.html", "t.md"))
+
+
+def test_what_is_odd_in_a_run_file_is_told_in_the_terminal_and_in_reports(
+    capsys: pytest.CaptureFixture[str], runs: Path, trec: tuple[str, str, str]
+) -> None:
+    one, two, qrels = trec
+    lines = (runs / two).read_text().splitlines(keepends=True)
+    (runs / "less.run").write_text("".join(line for line in lines if not line.startswith("q-001 ")))
+    note = "less.run: 1 query judged and not in the run, counted as 0 (its option -c), as in trec_eval"
+    _, out, _ = run(
+        capsys, "compare", one, "less.run", "--qrels", qrels, "--report", "less.md", "--report", "less.json"
+    )
+    assert note in out
+    assert note in json.loads((runs / "less.json").read_text())["records"][0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("a.run", "b.run"), "a.run: a file; a run record ends in .json, and a run file of TREC needs --qrels FILE"),
+        (("a.run", "b.run", "--qrels", "gone"), "gone: no such file"),
+        (("a.json", "b.json", "--metric", "map_at_10"), "--metric is what run files are scored by; it needs --qrels"),
+        (("a.json", "b.json", "./b.json"), 'two of these are called "b.json"; expected each once'),
+        (("a.json", "b.json", "--report", "x.pdf"), '--report = "x.pdf"; its suffix says the format'),
+    ],
+)
+def test_what_cannot_be_compared_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...], sentence: str,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(runs)
+    (runs / "a.run").write_text("q1 Q0 d1 1 0.5 x\n")
+    code, out, error = run(capsys, "compare", *arguments)
+    assert (code, out, error.count("\n")) == (4, "", 1)
+    assert sentence in error
+
+
+def test_published_scores_are_put_side_by_side_and_not_judged(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "compare", "bge-large-en", "sfr-embedding-mistral")
+    lines = [re.split(r"  +", line) for line in out.splitlines()]
+    assert code == 0
+    assert lines[0] == ["scores only: without samples nothing says which differences are more than chance"]
+    assert ["mean over tasks", "56", "63.99", "67.56", "+3.57"] in lines
+    assert ["STS", "10", "81.56", "85.05", "+3.49"] in lines
+    tasks = [line for line in lines if line[-1] in ("lower", "higher")]
+    assert tasks[0] == ["EmotionClassification", "accuracy", "52.71", "50.24", "−2.47", "lower"], "the worst first"
+    assert len(tasks) == 56
+    assert lines[-1][0].startswith("only in bge-large-en, not compared: 12: CQADupstackAndroidRetrieval, ")
+    assert not re.search("regressed|FAIL|PASS|worse|None|draws|passed|failed", out)
+
+
+def test_a_rule_that_is_typed_judges_published_scores_too(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, _ = run(capsys, "compare", "bge-large-en", "sfr-embedding-mistral", "--gate", "threshold")
+    assert code == 1
+    assert "SCIDOCS regressed: " in out
+
+
+def test_a_report_of_published_scores_has_no_verdicts_either(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    files = [tmp_path / f"report{suffix}" for suffix in (".html", ".md", ".json")]
+    reports = [word for file in files for word in ("--report", str(file))]
+    assert run(capsys, "compare", "bge-large-en", "sfr-embedding-mistral", *reports)[0] == 0
+    page, summary, record = (file.read_text() for file in files)
+    for text in (re.sub("<(style|script).*?</(style|script)>", "", page, flags=re.DOTALL), summary):
+        assert "lower" in text
+        assert not re.search(r"\bregressed\b|\bdrifted\b|\bFAIL\b|\bNone\b", text)
+    assert {one["verdict"] for one in json.loads(record)["records"]} == {None}
+    assert run(capsys, "report", str(files[2]))[0] == 0
+
+
+def test_compare_takes_what_is_typed_of_the_gate(
+    capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    wide = ("--margin", "0.49", "--suite-margin", "0.49")
+    code, out, _ = run(capsys, "compare", "a.json", "b.json", *wide)
+    assert (code, "regressed" in out) == (0, False)
+    bounds = {bound: run(capsys, "compare", "a.json", "b.json", *wide, "--gate", "equivalent", "--bound", bound)[0]
+              for bound in ("0.45", "0.01")}  # fmt: skip
+    assert bounds == {"0.45": 0, "0.01": 1}
 
 
 def test_compare_of_a_run_with_the_baseline_of_its_own_model_reproduces(
@@ -290,3 +543,43 @@ def test_a_page_with_a_damaged_past_says_so_and_is_written(
     assert code == 0
     assert (tmp_path / "x.html").is_file()
     assert out.splitlines()[1].startswith(f"no lines over past runs in the report: {tmp_path / 'runs' / '2026.json'}: ")
+
+
+@pytest.fixture
+def several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two models of a project: one has an easy task more, and more subsets of another."""
+    monkeypatch.chdir(tmp_path)
+    shared = {"STSBenchmark": make_baseline(0.5), "SICK-R": make_baseline(0.7)}
+    more = {"STS12": make_baseline(0.99), "STS17": make_baseline({"test/en-en": 0.9, "test/ko-ko": 0.3})}
+    models = {
+        "more": {"STSBenchmark": make_baseline(0.4), "SICK-R": make_baseline(0.6), **more},
+        "less": {**shared, "STS17": make_baseline({"test/en-en": 0.9})},
+    }
+    (tmp_path / "baselines").mkdir()
+    for alias, tasks in models.items():
+        (tmp_path / "baselines" / f"{alias}.json").write_text(render_baseline_file(make_baseline_file(tasks)))
+
+
+def test_averages_never_put_models_in_order_by_other_tasks(capsys: pytest.CaptureFixture[str], several: None) -> None:
+    chosen = ("--alias", "more", "--alias", "less")
+    code, out, _ = run(capsys, "baselines", "show", "--by-type", *chosen)
+    assert code == 0
+    assert [line.split() for line in out.splitlines()[:3]] == [
+        ["model", "tasks", "average", "STS"], ["more", "2", "50.00", "50.00"], ["less", "2", "60.00", "60.00"],
+    ]  # fmt: skip
+    assert out.splitlines()[3:] == [
+        "less lacks 1: STS12",
+        "of other subsets, so in no average, 1: STS17",
+        "averages of today's main scores, over the tasks that all 2 have; --alias takes some of them",
+    ]
+    found = json.loads(run(capsys, "baselines", "show", "--by-type", "--json", *chosen)[1])
+    assert {alias: one["tasks"] for alias, one in found.items()} == {"more": 2, "less": 2}
+    assert run(capsys, "baselines", "show", "--by-type", "--alias", "more")[1].splitlines()[1].split()[1] == "4"
+
+
+def test_a_multilingual_task_shows_its_subsets(capsys: pytest.CaptureFixture[str], several: None) -> None:
+    lines = [line.split() for line in run(capsys, "baselines", "show", "--alias", "more")[1].splitlines()]
+    at = next(number for number, line in enumerate(lines) if line[0] == "more:STS17")
+    assert lines[at][:3] == ["more:STS17", "cosine_spearman", "60.00"]
+    assert lines[at + 1 : at + 3] == [["test/en-en", "90.00"], ["test/ko-ko", "30.00"]]
+    assert run(capsys, "baselines", "show", "--alias", "less")[1].count("test/") == 0

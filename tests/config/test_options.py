@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,7 @@ import pytest
 
 from touchstone.config.options import Options, load_project
 from touchstone.errors import ConfigError
-from touchstone.records.cases import Source
+from touchstone.records.cases import Policy, Source
 
 
 @pytest.fixture
@@ -170,6 +171,25 @@ def test_a_home_folder_is_found_though_the_shell_does_not_expand_it_behind_an_eq
 def test_the_words_to_type_again_are_those_that_decide_what_is_measured(root: Path) -> None:
     options = parse(root, suites=["smoke"], models=["minilm"], limit="5", device="auto", reports=["r.json"])
     assert options.command == ("pytest", "evals", "--suite", "smoke", "--limit", "5")
+
+
+def test_what_is_typed_of_the_gate_goes_before_the_suites(root: Path) -> None:
+    said = Policy(margin=0.02, floor=0.5, alpha=0.1, suite_margin=0.01, bound=0.003, gated=41, plan="0123456789ab")
+    assert parse(root).override(said) == said
+    typed = {"margin": "0.03", "suite_margin": "0.02", "bound": "0.001", "alpha": "0.2", "gate": "equivalent"}
+    options = parse(root, **typed)
+    assert options.override(said) == replace(
+        said, margin=0.03, suite_margin=0.02, bound=0.001, alpha=0.2, rule="equivalent"
+    )
+    assert options.command == (
+        *("pytest", "evals", "--gate", "equivalent", "--margin", "0.03", "--suite-margin", "0.02"),
+        *("--bound", "0.001", "--alpha", "0.2"),
+    )
+
+
+@pytest.mark.parametrize("value", ["warn", "fail", "pass"])
+def test_whether_what_is_inconclusive_fails_is_said_in_three_words(root: Path, value: str) -> None:
+    assert parse(root, inconclusive=value).inconclusive == value
 
 
 def test_an_option_that_there_is_not_is_a_mistake_of_the_caller(root: Path) -> None:

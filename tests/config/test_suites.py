@@ -9,7 +9,10 @@ from touchstone.records.cases import Policy, Source
 SELECTED = 'models = ["minilm"]\n[tasks]\ninclude = ["NFCorpus"]\n'
 CUSTOM = 'models = ["minilm"]\n[[tasks.custom]]\nname = "Mine"\ntype = "STS"\npath = "data"\n'
 PYTHONS_WORDS = ("{'", "['", "tuple", "dictionary", "instance", "class", "Source", "Selection")
-TYPES = "Retrieval, Reranking, STS, Classification, PairClassification, Clustering"
+TYPES = (
+    "Retrieval, Reranking, STS, Classification, PairClassification, Clustering, BitextMining, Summarization, "
+    "InstructionRetrieval, InstructionReranking, MultilabelClassification"
+)
 
 
 def load(folder: Path, text: str) -> Suite:
@@ -65,6 +68,8 @@ def test_a_suite_that_selects_nothing_is_told_what_selects(tmp_path: Path, tasks
         ("margin = 0", "margin = 0"),
         ("margin = -0.01", "margin = -0.01"),
         ("margin = nan", "margin = nan"),
+        ("suite_margin = 1", "suite_margin = 1"),
+        ("bound = 0", "bound = 0"),
         ("margins.STS = 0.5", "STS = 0.5"),
         ("margins.Retrieval = 2", "Retrieval = 2"),
         ("floors.NFCorpus = 80", "NFCorpus = 80"),
@@ -80,6 +85,21 @@ def test_points_where_fractions_belong_are_refused_by_their_key(tmp_path: Path, 
     assert not any(word in message for word in PYTHONS_WORDS)
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("limits = { NFCorpus = 0 }", "limits.NFCorpus = 0: must be 1 or more"),
+        ("limits = { NFCorpus = true }", "[limits] NFCorpus = true; expected a whole number"),
+        ("limits = 5", "limits = 5; expected a table"),
+        ('slices = ["a b"]', 'slices: "a b" may hold only A-Z a-z 0-9 _ and, not first, . + -'),
+        ('slices = ["language", "language"]', 'slices: "language" is there twice; name each field once'),
+        ('slices = "language"', 'slices = "language"; expected a list'),
+    ],
+)
+def test_a_wrong_limit_or_slice_is_named(tmp_path: Path, text: str, expected: str) -> None:
+    assert sentence(tmp_path, f"{text}\n{SELECTED}").startswith(expected)
+
+
 def test_a_margin_is_told_what_one_point_is(tmp_path: Path) -> None:
     message = sentence(tmp_path, f"{SELECTED}[gate]\nmargin = 0.5")
     assert message.endswith("a fraction between 0 and 0.5; one point is 0.01")
@@ -90,7 +110,7 @@ def test_a_margin_is_told_what_one_point_is(tmp_path: Path) -> None:
     ("change", "expected"),
     [
         (('"STS"', '"Sts"'), f'type = "Sts"; expected one of {TYPES}'),
-        (('"STS"', '"Summarization"'), f'type = "Summarization"; expected one of {TYPES}'),
+        (('"STS"', '"Regression"'), f'type = "Regression"; expected one of {TYPES}'),
         (
             ('"Mine"', '"my task"'),
             'name = "my task" may hold only A-Z a-z 0-9 _ and, not first, . + -',
@@ -99,6 +119,10 @@ def test_a_margin_is_told_what_one_point_is(tmp_path: Path) -> None:
         (('"Mine"', '""'), 'name = "" may hold only A-Z a-z 0-9 _ and, not first, . + -'),
         (('"data"', '"data"\nlanguage = "english"'), 'language = "english"; expected a code such as "eng-Latn"'),
         (('"data"', '"data"\nlanguage = "eng"'), 'language = "eng"; expected a code such as "eng-Latn"'),
+        (
+            ('"data"', '"data"\nlanguage = "eng-Latn de"'),
+            'language = "eng-Latn de"; expected a code such as "eng-Latn"',
+        ),
         (('name = "Mine"\n', ""), 'needs a key "name"'),
         (('type = "STS"\n', ""), 'needs a key "type"'),
         (('path = "data"\n', ""), 'needs a key "path"'),
@@ -201,10 +225,12 @@ def test_a_built_in_suite_runs_the_small_model_on_the_benchmark_of_its_name(
     assert found.suite.tasks.custom == ()
 
 
-def test_the_smoke_suite_holds_one_task_of_each_custom_type_with_its_data(tmp_path: Path) -> None:
+def test_the_smoke_suite_holds_one_task_of_each_of_six_types_with_its_data(tmp_path: Path) -> None:
     suite = load_suite("smoke", tmp_path).suite
     assert not suite.tasks.asks_mteb
-    assert {task.name: task.type for task in suite.tasks.custom} == {f"Smoke{kind}": kind for kind in TYPES.split(", ")}
+    assert {task.name: task.type for task in suite.tasks.custom} == {
+        f"Smoke{kind}": kind for kind in TYPES.split(", ")[:6]
+    }
     assert all(list(task.path.glob("*.jsonl")) for task in suite.tasks.custom)
 
 
@@ -241,3 +267,8 @@ def test_a_task_is_judged_by_its_types_margin_before_the_suites_and_by_its_own_f
     assert gate.policy("NFCorpus", "Retrieval") == Policy(margin=0.02, floor=0.3)
     assert gate.policy("STS12", "STS") == Policy(margin=0.005, floor=None)
     assert load(tmp_path, SELECTED).gate.policy("STS12", "STS") == Policy(margin=0.01, floor=None)
+
+
+def test_the_margin_of_the_mean_and_the_bound_of_what_is_the_same_are_of_every_task(tmp_path: Path) -> None:
+    gate = load(tmp_path, SELECTED + "[gate]\nsuite_margin = 0.02\nbound = 0.001").gate
+    assert gate.policy("NFCorpus", "Retrieval") == Policy(suite_margin=0.02, bound=0.001)

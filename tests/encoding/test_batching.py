@@ -137,18 +137,18 @@ def test_padding_stays_within_the_budget(model: SentenceTransformer, monkeypatch
 
 
 class SmallDevice:
-    """A model's ``encode`` that runs out of memory for more than so many texts at once."""
+    """A model's ``forward`` that runs out of memory for more than so many texts at once."""
 
     def __init__(self, model: SentenceTransformer, fits: int) -> None:
-        self.encode_whole = model.encode
+        self.forward_whole = model.forward
         self.fits = fits
         self.refused = 0
 
-    def encode(self, texts: list[str], **kwargs: Any) -> Any:
-        if len(texts) > self.fits:
+    def forward(self, features: dict[str, Any], **kwargs: Any) -> Any:
+        if len(features["input_ids"]) > self.fits:
             self.refused += 1
             raise torch.OutOfMemoryError("out of memory")
-        return self.encode_whole(texts, **kwargs)
+        return self.forward_whole(features, **kwargs)
 
 
 def test_a_device_out_of_memory_gets_smaller_batches_from_then_on(
@@ -157,7 +157,7 @@ def test_a_device_out_of_memory_gets_smaller_batches_from_then_on(
     device = SmallDevice(model, fits=3)
     texts = [f"text {chr(97 + number)}" for number in range(26)]
     expected = model.encode(texts)
-    monkeypatch.setattr(model, "encode", device.encode)
+    monkeypatch.setattr(model, "forward", device.forward)
     assert_same(BatchedModel(model).encode(texts), expected)
     assert 1 <= device.refused <= 5
 
@@ -165,7 +165,7 @@ def test_a_device_out_of_memory_gets_smaller_batches_from_then_on(
 def test_a_text_too_large_for_the_device_is_one_sentence(
     model: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(model, "encode", SmallDevice(model, fits=0).encode)
+    monkeypatch.setattr(model, "forward", SmallDevice(model, fits=0).forward)
     with pytest.raises(
         ModelError, match=r"^one text of 5 tokens is too much for the memory of cpu; set max_seq_length$"
     ):
@@ -185,11 +185,12 @@ def test_a_model_that_agrees_with_itself_passes_its_check(model: SentenceTransfo
 def test_a_model_whose_vectors_depend_on_their_batch_is_refused(
     model: SentenceTransformer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode = model.encode
+    forward = model.forward
 
-    def leaking(texts: list[str], **kwargs: Any) -> Any:
-        return encode(texts, **kwargs) + 0.01 * kwargs["batch_size"]
+    def leaking(features: dict[str, Any], **kwargs: Any) -> Any:
+        found = forward(features, **kwargs)
+        return found | {"sentence_embedding": found["sentence_embedding"] + 0.01 * len(features["input_ids"])}
 
-    monkeypatch.setattr(model, "encode", leaking)
+    monkeypatch.setattr(model, "forward", leaking)
     with pytest.raises(ModelError, match=r"^the model's vectors depend on what else is in a batch: "):
         BatchedModel(model).check()

@@ -97,7 +97,7 @@ def test_one_of_several_is_chosen_by_its_name(tmp_path: Path) -> None:
         ("a.py", "cfg = {'mark': 1, 'a': {'b': 1, 'b': 2}}", 'says "b" twice in one object'),
         ("a.py", "cfg = {'mark': 1,\n **more}", "line 1: {'mark': 1, **more} is not a literal"),
         ("a.py", "cfg = dict(mark=1, **more)", "line 1: dict(mark=1, **more) is not a literal"),
-        ("a.py", "cfg = {'mark': {'d':\ntorch.float16}}", "line 2: torch.float16 is not a literal, and"),
+        ("a.py", "cfg = {'mark': {'d':\ntorch.int8}}", "line 2: torch.int8 is not a literal, and"),
         ("a.py", "cfg = {'mark': f'{x}'}", "line 1: f'{x}' is not a literal"),
         ("a.py", "cfg = {'mark': not True}", "line 1: not True is not a literal"),
         ("a.py", "cfg = {'mark': b'x'}", "mark = b'x'; expected text"),
@@ -120,3 +120,87 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read_plain(tmp_path / "a.json", "mark")
     assert str(caught.value) == f"{tmp_path / 'a.json'}: no such file"
+
+
+CFG = "cfg = {'mark': {'eval': {'limits': 10, 'tasks': ['ATEC']}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        ("cfg['mark']['eval']['limits'] = 500", 2),
+        ("cfg['mark']['eval']['limits'] += 1", 2),
+        ("cfg['mark']['eval']['tasks'].append('BQ')", 2),
+        ("cfg['mark']['eval'].update(limits=5)", 2),
+        ("cfg['mark']['eval'].get('tasks').append('BQ')", 2),
+        ("del cfg['mark']['eval']['limits']", 2),
+        ("cfg |= {'more': 1}", 2),
+        ("cfg.mark = 3", 2),
+        ("asked = cfg['mark']['eval']\nasked['limits'] = 5", 3),
+        ("other = cfg\nagain = other\nagain['mark'] = 5", 4),
+        ("one = two = cfg\ntwo['mark'] = 5", 3),
+        ("def main():\n    cfg['mark'] = 1", 3),
+        ("if True: cfg['mark'] = 1", 2),
+        ("if cfg.update(more=1): pass", 2),
+        ("while (n := cfg.pop('mark')): pass", 2),
+        ("for cfg['mark'] in (1, 2): pass", 2),
+        ("@decorated(cfg)\ndef main(): pass", 2),
+        ("def main(cfg=cfg): cfg['mark'] = 1", 2),
+        ("cfg = load()", 2),
+        ("(cfg['more'], y) = 1, 2", 2),
+        ("patch(cfg)", 2),
+        ("setattr(cfg, 'more', 1)", 2),
+        ("other = {**cfg, 'more': 1}", 2),
+        ("other = copy.deepcopy(cfg)\nother['mark'] = 1", 2),
+        ("print(cfg.pop('mark'))", 2),
+        ("print(f'{cfg.clear()}')", 2),
+        ("[one.clear() for one in (cfg,)]", 2),
+    ],
+)
+def test_what_may_be_changed_after_it_was_written_is_refused_with_the_line(
+    tmp_path: Path, change: str, line: int
+) -> None:
+    said = sentence(tmp_path, "a.py", CFG + change)
+    assert said.startswith(f"line {line}: {(CFG + change).splitlines()[line - 1].strip()} may change cfg, and nothing")
+    assert said.endswith("write what is meant into the dictionary on line 1")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "run_task(task_cfg=cfg)", "evalscope.run.run_task(cfg)", "print(cfg['mark'])", "print(f'{cfg}')",
+        "json.dump(cfg, file)", "other = cfg\nrun_task(other)", "run_task(TaskConfig(**cfg))",
+        "task = TaskConfig(**cfg)\nrun_task(task)", "if __name__ == '__main__':\n    run_task(cfg)",
+    ],
+)  # fmt: skip
+def test_what_only_reads_it_changes_nothing(tmp_path: Path, use: str) -> None:
+    assert read(tmp_path, "a.py", CFG + use) == read(tmp_path, "b.py", CFG)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "run_task({'mark': [1, 2], 'more': 'x'})",
+        "evalscope.run_task(task_cfg={'mark': [1, 2], 'more': 'x'})",
+        "run_task(task_cfg=TaskConfig(mark=[1, 2], more='x'))",
+        "task = evalscope.TaskConfig(mark=[1, 2], more='x')\nrun_task(task)",
+        "task = TaskConfig()\ntask.mark = [1, 2]\ntask.more = 'x'\nrun_task(task_cfg=task)",
+        "def main():\n    task = TaskConfig(more='x')\n    task.mark = [1, 2]\n    return run_task(task)",
+    ],
+)
+def test_a_call_a_task_config_and_its_attributes_are_read(tmp_path: Path, text: str) -> None:
+    assert read(tmp_path, "a.py", text) == {"mark": [1, 2], "more": "x"}
+
+
+def test_an_attribute_twice_or_later_on_is_refused(tmp_path: Path) -> None:
+    task = "task = TaskConfig()\ntask.mark = 1\n"
+    assert sentence(tmp_path, "a.py", f"{task}task.mark = 2") == 'says "mark" twice in one object'
+    assert sentence(tmp_path, "a.py", f"{task}if x: task.mark = 2").startswith("line 3: if x: task.mark = 2 may change")
+    assert sentence(tmp_path, "a.py", "run_task({'mark': 1})\nrun_task({'mark': 2})").startswith(
+        "assigns one on line 1 and one on line 2"
+    )
+
+
+def test_constants_of_evalscope_and_torch_are_known_by_their_names(tmp_path: Path) -> None:
+    text = "cfg = {'mark': EvalBackend.RAG_EVAL, 'dtype': torch.bfloat16}"
+    assert read(tmp_path, "a.py", text) == {"mark": "RAGEval", "dtype": "torch.bfloat16"}

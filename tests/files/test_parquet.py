@@ -47,6 +47,9 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "texts as wide as the longest": lambda: written({"stratum": ["t/d"] * 50_000, "id": ["i" * 60_000, *map(str, range(49_999))], "value": [0.5] * 50_000}),
     "prefixes": lambda: written({"stratum": ["t/d"] * 5_000, "id": ["i" * n for n in range(5_000)], "value": [0.5] * 5_000}, use_dictionary=["stratum"], column_encoding={"id": "DELTA_BYTE_ARRAY"}),
     "lists": lambda: written({**GOOD, "top": of_lists(2, 200_000, "y" * 1_000_000)}),
+    "lists of units": lambda: written({**GOOD, "units": of_lists(2, 200_000, "y" * 1_000_000)}),
+    "units of many": lambda: written({**GOOD, "units": of_lists(2, 5_000_000, "y")}),
+    "fields as wide as the longest": lambda: written({**{name: values * 500 for name, values in GOOD.items()}, **{f"field:{number}": ["i" * 60_000, *["x"] * 999] for number in range(32)}}),
     "prefixes in lists": lambda: written({**GOOD, "top": [["i" * n for n in range(3_000)], []]}, use_dictionary=False, column_encoding={"top.list.element": "DELTA_BYTE_ARRAY"}),
     "numbers": lambda: written({**GOOD, "prediction": pa.ListArray.from_arrays(pa.array([0, 9_000_000, 18_000_000], pa.int32()), pa.array(np.zeros(18_000_000, dtype=np.int8)))}),
 }  # fmt: skip
@@ -79,6 +82,24 @@ def test_ids_that_share_their_beginnings_are_read_within_bounds() -> None:
         (GOOD | {"id": ["a", "a"]}, MEANING, '"a" of t/d is there twice'),
         ({"stratum": ["t/d"], "id": ["a"], "gold": [1]}, MEANING, "neither values nor predictions"),
         ({name: pa.array([], pa.string() if name != "value" else pa.float64()) for name in GOOD}, MEANING, "it holds none"),
+        (GOOD | {"units": ["a", "b"]}, MEANING, "units is of type string"),
+        (GOOD | {"units": [[1], [2]]}, MEANING, "units is of type list"),
+        (GOOD | {"units": [["a"], None]}, MEANING, "units holds nulls"),
+        (GOOD | {"units": [["a"], []]}, MEANING, "a sample has no units, or more than 16"),
+        (GOOD | {"units": [["a"], ["b"] * 17]}, MEANING, "a sample has no units, or more than 16"),
+        (GOOD | {"units": [["a"], [""]]}, MEANING, "a unit is empty, or longer than 64 characters"),
+        (GOOD | {"units": [["a"], ["b" * 65]]}, MEANING, "a unit is empty, or longer than 64 characters"),
+        (GOOD | {"field:x": [1.0, None]}, MEANING, "field:x holds nulls"),
+        (GOOD | {"field:x": [1.0, float("nan")]}, MEANING, "field:x holds NaN or infinity"),
+        (GOOD | {"field:x": [1.0, float("-inf")]}, MEANING, "field:x holds NaN or infinity"),
+        (GOOD | {"field:x": [True, False]}, MEANING, "field:x is of type bool"),
+        (GOOD | {"field:x": [["a"], ["b"]]}, MEANING, '"field:x.list.element" is no name of a field'),
+        (GOOD | {"field:x": [{"y": 1}, {"y": 2}]}, MEANING, "a Parquet file, but not a file of samples"),
+        (GOOD | {"field:": [1, 2]}, MEANING, '"field:" is no name of a field'),
+        (GOOD | {"field:../x": [1, 2]}, MEANING, '"field:../x" is no name of a field'),
+        (GOOD | {"field:x\n": [1, 2]}, MEANING, "is no name of a field"),
+        (GOOD | {f"field:{'x' * 129}": [1, 2]}, MEANING, "is no name of a field"),
+        (GOOD | {f"field:{number}": [1, 2] for number in range(33)}, MEANING, "it has 33 fields; at most 32 are read"),
         (GOOD, b'{"type": 1, "metric": "m"}', "not a file of samples"),
         (GOOD, b"[]", "not a file of samples"),
         (GOOD, b"[" * 100_000, "is nested too deeply"),
@@ -89,6 +110,7 @@ def test_what_is_no_file_of_samples_is_one_sentence(columns: dict[str, Any], mea
         decode_samples(written(columns, meaning), "x.parquet")
     assert str(caught.value).startswith("x.parquet: ")
     assert why in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_bytes_that_are_no_text_are_refused() -> None:

@@ -278,8 +278,8 @@ def change_lines(content: bytes, chosen: Random) -> bytes:
 
 
 def change_cells(content: bytes, chosen: Random) -> bytes:
-    """Change a cell between tabs."""
-    cells = re.split(rb"([\t\n])", content)
+    """Change a cell between tabs or commas."""
+    cells = re.split(rb"([\t\n,])", content)
     text = chosen.choice((*hostile.TEXTS, *hostile.JSON))
     cells[2 * chosen.randrange(len(cells) // 2 + 1)] = text.encode("utf-8", "surrogatepass")
     return b"".join(cells)
@@ -389,6 +389,7 @@ def change_page(content: bytes, chosen: Random) -> bytes:
 
 _STRUCTURAL: Mapping[str, Callable[[bytes, Random], bytes]] = {
     ".json": change_json, ".yaml": change_yaml, ".yml": change_yaml, ".toml": change_toml, ".py": change_python,
-    ".http": change_page, ".md": change_card, ".jsonl": change_lines, ".tsv": change_cells, ".blob": change_blob,
+    ".http": change_page, ".md": change_card, ".jsonl": change_lines, ".tsv": change_cells, ".csv": change_cells,
+    ".blob": change_blob,
     ".parquet": arrays.change_parquet, ".npy": arrays.change_npy, ".vectors": arrays.change_segment,
 }  # fmt: skip

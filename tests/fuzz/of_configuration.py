@@ -27,12 +27,12 @@ from touchstone.config.models import Model, find_model, load_models
 from touchstone.config.options import OPTIONS, Options, load_project
 from touchstone.config.suites import NamedSuite, load_suite
 from touchstone.errors import TouchstoneError
-from touchstone.importing.runs import split_alias
 from touchstone.plugin.nodeids import case_of
 from touchstone.records.cases import Policy
 from touchstone.records.names import baseline_key, samples_file, slug, snake_case
 from touchstone.report.formats import find_target
 from touchstone.retrying import retry_after
+from touchstone.store.runs import split_alias
 
 PACKAGE = ROOT / "evals" / "touchstone"
 SUITE: dict[str, Any] = {

@@ -17,7 +17,7 @@ from tests.models.api.raw import RawServer
 from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, WeightsSpec
-from touchstone.encoding.batching import CANARIES
+from touchstone.encoding.canaries import CANARIES
 from touchstone.errors import TouchstoneError
 from touchstone.models.api.client import ApiClient
 from touchstone.models.api.embedding import ApiModel

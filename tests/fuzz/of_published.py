@@ -15,8 +15,8 @@ from tests.importing.documents import make_block, make_front, make_result
 from tests.importing.documents import make_row as make_result_row
 from touchstone.baselines.diff import differ, load_sides
 from touchstone.baselines.files import Baselines, load_baseline_file, render_baseline_file
-from touchstone.errors import SENTENCE, BaselineError, TouchstoneError
-from touchstone.foreign import JOINERS
+from touchstone.errors import BaselineError, TouchstoneError
+from touchstone.foreign import JOINERS, one_line
 from touchstone.importing.cards import load_card
 from touchstone.importing.entries import make_entries, require_entries
 from touchstone.importing.reading import find_kind, read_source
@@ -177,17 +177,19 @@ def _eval_results() -> list[Files]:
         "date": "2026-01-31",
         "source": {"url": "https://huggingface.co/org/some-model", "name": "Model card"},
     }
-    return [{".eval_results/mteb.yaml": yaml.safe_dump([result] * times).encode()} for times in (1, 3)]
+    other = result | {"dataset": {"id": "mteb/sts17-crosslingual-sts", "task_id": "STS17_en-en_test"}, "value": 0.5}
+    noted = other | {"notes": "Obtained using MTEB v2.26.24"}
+    contents = ([result], [result, other], [noted, result])
+    return [{".eval_results/mteb.yaml": yaml.safe_dump(one).encode()} for one in contents]
 
 
 def read_eval_results(place: Place) -> None:
-    """Give a file of the hub's community evaluations to whatever imports: nothing reads it yet, which is a sentence."""
-    for path in sorted(place.folder.glob(".eval_results/*")):
-        try:
-            read_source(Request(source=str(path), folder=place.folder))
-        except TouchstoneError as error:
-            ensure_harmless(str(error), "the sentence", allowed=JOINERS)
-            ensure(len(str(error)) <= SENTENCE, "the sentence is too long")
+    """Read a folder of the hub's community evaluations, and make entries of a baseline file."""
+    request = Request(source=str(place.folder / ".eval_results"), folder=place.folder, kind="eval_results", alias="m")
+    (found,) = read_source(request)
+    for line in render_notes(found.notes):
+        ensure_harmless(one_line(line), "a note", allowed=JOINERS)
+    keep(BaselineFile(model=found.model, revision=found.revision, tasks=found.entries))
 
 
 READERS = (

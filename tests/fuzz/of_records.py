@@ -25,7 +25,6 @@ from touchstone.importing.request import Request
 from touchstone.judging.overall import judge_models
 from touchstone.judging.pairing import pair
 from touchstone.metrics import Undefined
-from touchstone.records.cases import Policy
 from touchstone.records.flat import flatten
 from touchstone.records.flat import read_run as read_run_json
 from touchstone.records.outcomes import Stage
@@ -112,7 +111,7 @@ def _import(place: Place) -> None:
 def _compare(place: Place) -> None:
     baselines = Baselines(place.scratch / "own", place.scratch / "none")
     side = load_side("run.json", place.folder, baselines, place.scratch / "store")
-    for record in compare(side, side, Policy()):
+    for record in compare(side, side):
         ensure(record.delta is None or math.isfinite(record.delta), f"delta is {record.delta}")
 
 
@@ -132,6 +131,13 @@ def _known() -> Sequence[Samples]:
         _samples_of("PairClassification", "max_ap", prediction=chosen.random((8, 2)), gold=labels % 2),
         _samples_of("Clustering", "v_measure", value=numbers),
         _samples_of(
+            "Regression",
+            "kendalltau",
+            value=numbers,
+            units=[["a1", "b2"], ["b2"], *[[name] for name in "abcdef"]],
+            fields={"length": labels, "share": chosen.random(8), "language": np.array(["eng-Latn", "deu-Latn"] * 4)},
+        ),
+        _samples_of(
             "Classification", "accuracy", prediction=np.array(["x", "y"] * 4)[:, None], gold=np.array(["x"] * 8)
         ),
     )
@@ -146,8 +152,8 @@ def read_samples(place: Place) -> None:
     path = place.folder / "samples.parquet"
     found = decode_samples(path.read_bytes(), str(path))
     length = len(found)
-    for name in ("stratum", "id", "value", "prediction", "gold", "top"):
-        column = getattr(found, name)
+    columns = {name: getattr(found, name) for name in ("stratum", "id", "value", "prediction", "gold", "top", "units")}
+    for name, column in {**columns, **found.fields}.items():
         ensure(column is None or len(column) == length, f"{name} has another length than id")
         if isinstance(column, np.ndarray) and column.dtype.kind == "f":
             ensure(np.isfinite(column).all(), f"{name} holds NaN or infinity")
@@ -164,7 +170,8 @@ def read_samples(place: Place) -> None:
 
 def _alike(one: Samples, two: Samples) -> bool:
     pairs = [(getattr(one, name), getattr(two, name)) for name in ("stratum", "id", "value", "prediction", "gold")]
-    return (one.type, one.metric, one.top) == (two.type, two.metric, two.top) and all(
+    pairs += [(one.fields.get(name), two.fields.get(name)) for name in {*one.fields, *two.fields}]
+    return (one.type, one.metric, one.top, one.units) == (two.type, two.metric, two.top, two.units) and all(
         (a is None) == (b is None) and (a is None or np.array_equal(a, b)) for a, b in pairs
     )
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from functools import cache
 from random import Random
 
-from tests.fuzz import of_configuration, of_data, of_models, of_published, of_records, of_stores
+from tests.fuzz import of_configuration, of_data, of_models, of_published, of_records, of_runs, of_stores
 from tests.fuzz.mutation import Files, mutate
 from tests.fuzz.reader import Reader
 
 READERS: Mapping[str, Reader] = {
     reader.name: reader
-    for module in (of_configuration, of_published, of_records, of_stores, of_models, of_data)
+    for module in (of_configuration, of_published, of_records, of_runs, of_stores, of_models, of_data)
     for reader in module.READERS
 }
 

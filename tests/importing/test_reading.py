@@ -80,7 +80,9 @@ def test_what_is_not_there_is_refused(folder: Path, source: str, sentence: str) 
 
 
 def test_a_file_of_no_kind_is_refused(folder: Path) -> None:
-    with pytest.raises(ConfigError, match=r"notes\.txt: neither a card, .*; force one with --kind$"):
+    with pytest.raises(
+        ConfigError, match=r"notes\.txt: neither a card, .* which --kind names, nor a run file with --qrels$"
+    ):
         find_kind(Request(source="notes.txt", folder=folder))
     (folder / "notes.txt").write_bytes(b"\xff")
     with pytest.raises(BaselineError, match=r"notes\.txt: not UTF-8 at byte 0$"):

@@ -8,7 +8,7 @@ from tests.importing.documents import make_block, make_front, write_card
 from touchstone.errors import ConfigError, SourceError
 from touchstone.importing.cards import fetch_card
 from touchstone.importing.reading import read_source
-from touchstone.importing.request import Request, choose_alias, find_published
+from touchstone.importing.request import Request, choose_alias, find_model
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from touchstone.importing.request import Request, choose_alias, find_published
     ],
 )
 def test_a_model_is_known_by_the_name_its_card_or_file_has(names: list[str], model: str) -> None:
-    assert find_published(names) == model
+    assert find_model(names) == model
 
 
 def test_an_alias_is_what_a_run_of_the_model_would_be_called() -> None:

@@ -8,7 +8,7 @@ from tests.builders import ENV, FINGERPRINT, MODEL, REVISION, make_row, make_run
 from touchstone.errors import BaselineError, ConfigError
 from touchstone.importing.entries import Note
 from touchstone.importing.request import Imported, Request
-from touchstone.importing.runs import FAILED, NO_SAMPLES, NOT_MEASURED, read_run
+from touchstone.importing.runs import FAILED, NO_SAMPLES, NOT_MEASURED, import_run
 from touchstone.records.flat import flatten
 from touchstone.records.runs import Record
 from touchstone.store.folder import Store
@@ -25,7 +25,7 @@ def put(folder: Path, *records: Record, name: str = "20261121T120000", started: 
 
 
 def read(folder: Path, source: str, **changes: Any) -> tuple[Imported, ...]:
-    return read_run(Request(source=source, folder=folder, **changes))
+    return import_run(Request(source=source, folder=folder, **changes))
 
 
 def test_a_run_of_a_store_becomes_entries_with_their_samples(tmp_path: Path) -> None:

@@ -4,12 +4,16 @@ from pathlib import Path
 from statistics import fmean
 
 import pytest
+from huggingface_hub import ModelCard
+from mteb.results import TaskResult
 
+from tests.importing.documents import rows_of
 from touchstone.baselines.files import load_baseline_file
 from touchstone.errors import BaselineError
+from touchstone.importing.cards import load_card
+from touchstone.importing.entries import find_score, gather_metrics
 from touchstone.importing.reading import read_source
 from touchstone.importing.request import Imported, Request
-from touchstone.importing.results import load_result
 from touchstone.records.baselines import Baseline
 from touchstone.records.cases import TaskInfo
 from touchstone.tasks.catalog import describe
@@ -104,11 +108,42 @@ def test_several_revisions_are_named_and_a_copy_of_a_card_is_refused(results: Pa
         read(results / "results" / "BAAI__bge-large-en" / "external")
 
 
-def test_every_published_file_can_be_read(results: Path) -> None:
+@pytest.mark.filterwarnings("ignore:Main score")
+def test_every_published_file_is_read_as_mteb_reads_it(results: Path) -> None:
     files = [file for file in results.glob("results/*/*/*.json") if file.name != "model_meta.json"]
+    assert len(files) == 498  # and twelve that say which model it is
+    unread = set()
     for file in files:
-        rows, notes = load_result(file)
-        assert rows or notes, file
+        rows = rows_of(file)
+        theirs = {
+            f"{split}/{row['hf_subset']}": row["main_score"]
+            for split, found in TaskResult.from_disk(file).scores.items()
+            for row in found
+        }
+        ours = {row.stratum: find_score(row.task, gather_metrics(row.metrics, row.where)) for row in rows}
+        if None in theirs.values():  # mteb does not look for today's main score under its former name
+            unread.add(file.stem)
+            theirs = {row.stratum: dict(row.metrics)["map"] for row in rows}
+        assert ours == pytest.approx(theirs, rel=0, abs=0, nan_ok=True), file
+    assert unread == {"MMarcoReranking", "T2Reranking"}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_number_of_a_card_is_the_one_that_the_hubs_own_reader_gives(seeds: Path, name: str) -> None:
+    card = load_card(seeds / f"{name}.md")
+    ours = {(row.task.name, row.stratum, metric): value for row in card.rows for metric, value in row.metrics}
+    theirs: dict[tuple[str, str, str], list[float]] = {}
+    for one in ModelCard.load(seeds / f"{name}.md").data.eval_results:
+        task, _, named = one.dataset_name.removeprefix("MTEB ").partition(" (")
+        known = define_task(task)
+        assert known is not None
+        subset = one.dataset_config if one.dataset_config in known.subsets else named.rstrip(")")
+        theirs.setdefault((known.name, f"{one.dataset_split}/{subset}", one.metric_type), []).append(one.metric_value)
+    once = {key: values[0] for key, values in theirs.items() if len(values) == 1}
+    assert {key: 100 * ours[key] for key in once} == pytest.approx(once, rel=1e-12, abs=1e-10)
+    apart = sorted(value for key, values in theirs.items() if len(values) > 1 for value in values)
+    assert sorted(100 * ours[key] for key in ours.keys() - once.keys()) == pytest.approx(apart, rel=1e-12, abs=1e-10)
+    assert card.notes == ()
 
 
 def test_the_committed_minilm_is_what_the_results_give(results: Path) -> None:

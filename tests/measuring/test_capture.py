@@ -1,8 +1,10 @@
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import mteb
+import numpy as np
 import pytest
 from datasets import Dataset, DatasetDict
 from mteb import AbsTask
@@ -32,6 +34,9 @@ from touchstone.measuring.case import evaluate
 from touchstone.records.cases import Case, TaskInfo
 from touchstone.records.outcomes import Measurement
 from touchstone.records.samples import Samples
+from touchstone.task_types.base import Predicted
+from touchstone.task_types.sts import STS
+from touchstone.tasks.custom import make_task
 from touchstone.tasks.opening import OpenTask
 
 pytestmark = pytest.mark.filterwarnings("default")  # mteb and scikit-learn warn about data as small as this
@@ -198,6 +203,79 @@ def test_predictions_are_kept_by_split_and_subset() -> None:
     languages = {f"{part}/{language}" for part in ("val", "test") for language in ("eng", "fra")}
     assert set(kept(retrieval).by_stratum()) == languages
     assert set(kept(parallel).by_stratum()) == {f"test/{pair}" for pair in parallel.task.hf_subsets}
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        MockSTSTask, MockSummarizationTask, MockRerankingTask, MockMultilingualRetrievalTask, MockInstructionRetrieval,
+        MockInstructionReranking, MockBitextMiningTask, MockMultilingualParallelBitextMiningTask,
+        MockClassificationTask, CrossValidated, MockMultilabelClassification, MockRegressionTask,
+        UnevenPairsInOneRow, MockTextZeroShotClassificationTask,
+    ],
+)  # fmt: skip
+def test_samples_of_texts_have_units_a_length_and_their_languages(kind: type[AbsTask]) -> None:
+    samples = kept(capture(kind()))
+
+    assert samples.units is not None
+    assert len(samples.units) == len(samples)
+    assert samples.fields["length"].min() > 0
+    assert {"eng-Latn"} <= {code for text in samples.fields["language"].tolist() for code in text.split(" + ")}
+
+
+@pytest.mark.parametrize("kind", ["STS", "Retrieval"])
+def test_what_else_a_folder_says_of_samples_is_kept_with_them(kind: str, tmp_path: Path) -> None:
+    more = ['"topic": "rivers", "length": 7', '"topic": "bread", "length": 8']
+    files = {
+        "test.jsonl": [
+            f'{{"sentence1": "a{n}", "sentence2": "b{n}", "score": {n}, {keys}}}' for n, keys in enumerate(more)
+        ],
+        "queries.jsonl": [f'{{"_id": "q{n}", "text": "text {n}", {keys}}}' for n, keys in enumerate(more)],
+        "corpus.jsonl": [f'{{"_id": "d{n}", "text": "document {n}"}}' for n in range(3)],
+        "qrels/test.jsonl": [f'{{"query-id": "q{n}", "corpus-id": "d{n}", "score": 1}}' for n in range(2)],
+    }
+    for name, lines in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("\n".join(lines))
+    metric = "ndcg_at_10" if kind == "Retrieval" else "cosine_spearman"
+    info = TaskInfo(name="Mine", type=kind, main_score=metric, languages=("deu-Latn",), folder=tmp_path)
+    fields = kept(capture(make_task(info, "0" * 64))).fields
+
+    assert sorted(zip(fields["topic"], fields["length"], strict=True)) == [("bread", 8), ("rivers", 7)]
+    assert fields["language"].tolist() == ["deu-Latn"] * 2
+
+
+def test_draws_have_a_language_and_nothing_that_they_share() -> None:
+    samples = kept(capture(MockClusteringTask()))
+
+    assert samples.units is None
+    assert samples.fields.keys() == {"language"}
+
+
+@pytest.mark.parametrize("error", [AttributeError, KeyError, IndexError, TypeError, ValueError])
+@pytest.mark.parametrize("what", ["units", "fields"])
+def test_a_class_whose_data_lies_elsewhere_is_measured_all_the_same(
+    what: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Predicted) -> Any:
+        raise error
+
+    failing = replace(STS, units=fail) if what == "units" else replace(STS, fields=fail)
+    monkeypatch.setattr("touchstone.measuring.capture.find_type", lambda _: failing)
+    samples = kept(capture(MockSTSTask()))
+
+    assert len(samples) == 2
+    assert (samples.units is None) == (what == "units")
+    assert samples.fields.keys() == ({"language", "length"} if what == "units" else {"language"})
+
+
+def test_units_and_fields_of_other_rows_than_the_samples_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    short = replace(STS, units=lambda _: [["a"]], fields=lambda _: {"length": np.array([1])})
+    monkeypatch.setattr("touchstone.measuring.capture.find_type", lambda _: short)
+    samples = kept(capture(MockSTSTask()))
+
+    assert samples.units is None
+    assert samples.fields.keys() == {"language"}
 
 
 def test_two_tasks_captured_at_once_keep_their_predictions_apart() -> None:

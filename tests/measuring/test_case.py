@@ -1,5 +1,6 @@
 """Measuring: on real data the numbers that others published, on mteb's mock tasks those of a plain `mteb.evaluate`."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,16 @@ def test_results_are_readable_by_mteb_and_other_subsets_stay(mirror: Path, tiny:
     read = {entry["hf_subset"]: entry["main_score"] for entry in results["RTE3"].scores["test"]}
     assert read == pytest.approx(scores, abs=1e-6)
     assert results["MyOwn"].get_score() == pytest.approx(mine.measurement.score, abs=1e-6)
+
+
+def test_a_limit_that_keeps_no_positive_pair_is_a_sentence(tiny: OpenModel, store: Store, tmp_path: Path) -> None:
+    pairs = [{"sentence1": f"text {n}", "sentence2": f"other {n}", "label": int(n == 0)} for n in range(60)]
+    (tmp_path / "test.jsonl").write_text("".join(f"{json.dumps(pair)}\n" for pair in pairs))
+    info = TaskInfo(name="Pairs", type="PairClassification", main_score="max_ap", folder=tmp_path)
+    sentence = "max_ap has no value: average precision without a positive; --limit 3 keeps too few samples, take more"
+    with pytest.raises(ModelError, match=f"^{sentence}$"):
+        measured(case_of(info, Source(), limit=3), tiny, store)
+    assert measured(case_of(info, Source(), limit=60), tiny, store).measurement.score > 0
 
 
 def test_limited_run_is_not_filed_as_a_whole_one(mirror: Path, tiny: OpenModel, tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from tests.folders import save_decoder, save_encoder, save_router, save_words
 from tests.measuring.test_case import assert_scores_what_mteb_does
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
-from touchstone.encoding.batching import CANARIES, WITHIN, BatchedModel
+from touchstone.encoding.batching import WITHIN, BatchedModel
+from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import ROLES, Role
 from touchstone.errors import ModelError

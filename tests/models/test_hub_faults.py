@@ -467,12 +467,12 @@ def test_trusted_python_is_of_one_commit_of_every_repository_that_is_named(
     assert not [path for path in hub.asked() if path.endswith((".py", WEIGHTS)) or path.startswith("/other")]
     plain = vectors(at(folder), Store(place))
     first = identify(trusted, Store(place, run="r"))
-    assert np.allclose(vectors(trusted, Store(place, run="r")), 2 * plain, rtol=1e-5)
+    assert np.allclose(vectors(trusted, Store(place, run="r")), 2 * plain, rtol=1e-5, atol=1e-5)
     assert {path.rpartition("/")[2] for path in hub.asked(".py")} == {f"{class_.partition('.')[0]}.py", "beside.py"}
     edit(hub, {"beside.py": b"SAID = 3.0\n"}, code)
-    assert np.allclose(vectors(trusted, Store(place, run="r")), 2 * plain, rtol=1e-5)
+    assert np.allclose(vectors(trusted, Store(place, run="r")), 2 * plain, rtol=1e-5, atol=1e-5)
     assert identify(trusted, Store(place, run="r")) == first
-    assert np.allclose(vectors(trusted, Store(place, run="s")), 3 * plain, rtol=1e-5)
+    assert np.allclose(vectors(trusted, Store(place, run="s")), 3 * plain, rtol=1e-5, atol=1e-5)
     assert identify(trusted, Store(place, run="s")).fingerprint != first.fingerprint
 
 
@@ -520,7 +520,7 @@ def test_python_elsewhere_that_a_module_in_a_folder_names_is_known(
     })  # fmt: skip
     trusted = named("org/own", trust_remote_code=True)
     assert set(locate(trusted, store).are["elsewhere"]) == {"other/code/modeling_own.py", "other/code/beside.py"}
-    assert np.allclose(vectors(trusted, store), 2 * vectors(at(folder), store), rtol=1e-5)
+    assert np.allclose(vectors(trusted, store), 2 * vectors(at(folder), store), rtol=1e-5, atol=1e-5)
 
 
 def adapter(base: str) -> Files:

@@ -137,7 +137,7 @@ def is_clean_summary(text: str) -> None:
     assert not {"link_open", "image", "hr"} & {token.type for token in tokens}
     for token in tokens:
         if token.type in ("html_block", "html_inline"):
-            assert re.fullmatch(r"(</?(details|summary|br)>|[\w ]+|\s)+", token.content), token.content
+            assert re.fullmatch(r"(</?(details|summary|br)>|[\w ,]+|\s)+", token.content), token.content
         if token.type == "text":
             assert not re.search(r"://|www\.|@\w|#\d", token.content)
     holds_no_secret(text)

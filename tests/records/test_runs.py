@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 
 from tests.builders import DATA_REVISION, FINGERPRINT, MODEL, REVISION, STRATUM, make_case, make_outcome
 from tests.report.suites import shown
+from touchstone.records.cases import Policy
 from touchstone.records.flat import flatten, read_record
 from touchstone.records.outcomes import Measurement, Outcome, OutcomeWord, Settings
 from touchstone.records.runs import Record, make_record
-from touchstone.records.verdicts import Verdict, VerdictWord
+from touchstone.records.verdicts import Terms, Verdict, VerdictWord
 
 FAILED = Verdict(word="regressed", rule="threshold", reason="lost", baseline=0.85, delta=-0.03)
 PASSED = Verdict(word="pass", rule="reproduce", reason="same", baseline=0.82, delta=0.0)
@@ -20,7 +21,7 @@ PASSED = Verdict(word="pass", rule="reproduce", reason="same", baseline=0.82, de
 def test_a_measured_and_judged_case_is_flattened_whole() -> None:
     outcome = make_outcome(0.82, chance=0.0, data_sha256="1" * 64, settings=Settings(pooling="mean"), limit=100)
 
-    assert make_record(make_case(limit=100), outcome, FAILED, None) == Record(
+    assert make_record(make_case(limit=100, policy=Policy(gated=3)), outcome, FAILED, None) == Record(
         case="minilm:STSBenchmark",
         alias="minilm",
         model=MODEL,
@@ -52,6 +53,7 @@ def test_a_measured_and_judged_case_is_flattened_whole() -> None:
         phases={"model": 1.25, "data": 0.5, "encode": 2.0, "score": 0.25},
         texts=2758,
         device="cpu",
+        terms=Terms(gated=3),
     )
 
 

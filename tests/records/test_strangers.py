@@ -1,21 +1,30 @@
+import base64
 import json
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.builders import make_run
-from tests.report.suites import SMALL
+from tests.report.suites import SMALL, evidence
 from touchstone.errors import BaselineError
 from touchstone.judging.overall import judge_models
+from touchstone.judging.units import make_sketch
 from touchstone.records.flat import read_run
 from touchstone.records.runs import Run
+from touchstone.records.verdicts import Anchored, Slice
 from touchstone.report.json import render_json
 
 HOSTILE = ("../../x", "a/b", "-x", ".", "..", "", "a b", "::error::x", "a\nb", "é", "x" * 200)
 
 EXAMPLE = {"id": "q", "stratum": "test/default", "before": 0, "after": 0, "texts": {}}
 CHANGES = ({"before": 1e300}, {"after": -1e9}, {"documents": [{"id": "d", "text": "", "relevant": True, "before": 0}]})
+
+
+ANCHOR = {"baseline": 0.9, "delta": -0.1, "word": "regressed", "recorded": "2026-01-31"}
+SLICE = {"field": "language", "value": "deu", "n": 5, "score": 0.5, "baseline": 0.6, "interval": [-0.2, 0.1]}
+NO_SKETCHES = ("x", "é", "A" * 680, "A" * 4000, base64.b64encode(b"\xff" * 512).decode())
 
 
 def content(place: str = "", value: Any = None) -> dict[str, Any]:
@@ -36,6 +45,18 @@ def read(plain: dict[str, Any]) -> Run:
 
 def test_what_a_run_writes_is_read() -> None:
     assert json.loads(render_json(read(content()))) == content()
+
+
+def test_what_a_run_writes_of_units_anchors_and_slices_is_read() -> None:
+    sketch = make_sketch([["a"], ["b", "a"]], np.array([0.1, -0.2]), 0.1)
+    found = replace(evidence(-0.1), units=2, worst=-0.1, best=0.1, skew=-0.5, bias=0.1, effect=-1e16, sketch=sketch)
+    anchor = Anchored(baseline=0.9, delta=-0.1, word="regressed", recorded="2026-01-31", evidence=found)
+    parts = Slice(field="language", value="", n=1, score=0.5, baseline=0.5, interval=(-0.1, 0.1))
+    assert SMALL[0].terms is not None
+    terms = replace(SMALL[0].terms, gated=41, plan="0123456789ab", floor=-0.5, anchored=True)
+    records = (replace(SMALL[0], evidence=found, anchor=anchor, slices=(parts,), terms=terms), *SMALL[1:])
+    run = replace(make_run(*records), suites=judge_models(records))
+    assert read(json.loads(render_json(run))) == run
 
 
 @pytest.mark.parametrize("field", ["alias", "task", "type"])
@@ -82,8 +103,23 @@ def test_names_are_such_as_a_run_writes(field: str, name: str) -> None:
         ("records.0.settings", {"max_length": 10**13}),
         ("records.0.settings", {"prompts": {"query": "x" * 30_000}}),
         ("records.0.terms.gated", 0),
+        ("records.0.terms.plan", "../x"),
         ("records.0.terms.alpha", 7),
         ("records.0.terms.against", "x" * 600),
+        ("records.0.terms.bound", 7),
+        ("records.0.terms.suite_margin", -1),
+        ("records.0.terms.floor", 80),
+        *(("records.0.terms.plan", name) for name in ("../x", "xyz", "")),
+        *((f"records.0.evidence.{name}", -1e9) for name in ("units", "worst", "best", "skew", "bias")),
+        ("records.0.evidence.effect", 1e30),
+        *(("records.0.evidence.sketch", text) for text in NO_SKETCHES),
+        ("records.0.suspect", True),
+        *(("records.0.anchor", ANCHOR | {name: value}) for name, value in (("baseline", 2), ("delta", 3))),
+        ("records.0.anchor", ANCHOR | {"recorded": "x" * 600}),
+        ("records.0.slices", [SLICE | {"field": "<b>"}]),
+        ("records.0.slices", [SLICE | {"value": "x" * 600}]),
+        *(("records.0.slices", [SLICE | {name: -2}]) for name in ("n", "score", "baseline")),
+        ("records.0.slices", [SLICE | {"interval": [0.5, -0.5]}]),
         ("started", "yesterday"),
         ("started", "2026-01-31T12:00:00"),
         ("suite", "x" * 600),
@@ -95,6 +131,10 @@ def test_names_are_such_as_a_run_writes(field: str, name: str) -> None:
         ("suites.0.delta", 5),
         ("suites.0.paired", 100),
         ("suites.0.by_type", {"STS": [0, 0, 1e300]}),
+        ("suites.0.over_types", [0, 0, 1e300]),
+        ("suites.0.anchor", [0, 0, -1e300]),
+        ("suites.0.planned", 0),
+        ("suites.0.verdicts", {"x" * 30_000: "PASS"}),
     ],
 )
 def test_what_no_run_writes_is_one_sentence_with_its_place(place: str, value: Any) -> None:

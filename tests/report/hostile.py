@@ -65,6 +65,11 @@ BOUNDED: Mapping[str, st.SearchStrategy[Any]] = {
     "error": st.floats(0, 10),
     "degrees": st.floats(1e-6, 1e6),
     "gated": st.integers(1, 10**6),
+    "skew": st.floats(-1, 1),
+    "bias": st.floats(-1, 1),
+    "worst": st.floats(-2, 0),
+    "best": st.floats(0, 2),
+    "sketch": st.none(),
 }
 
 
@@ -104,7 +109,7 @@ def _fields(kind: Any, length: int) -> dict[str, st.SearchStrategy[Any]]:
         if name == "subsets" or (name in BOUNDED and float in (hint, *get_args(hint))):
             inside = st.dictionaries(TEXTS, SCORES, max_size=3) if name == "subsets" else BOUNDED[name]
             found[name] = st.one_of(st.none(), inside) if type(None) in get_args(hint) else inside
-        elif name in BOUNDED and int in (hint, *get_args(hint)):
+        elif name == "sketch" or (name in BOUNDED and int in (hint, *get_args(hint))):
             found[name] = BOUNDED[name]
         else:
             found[name] = _any_of(hint, length if name == "records" else 3)
@@ -133,7 +138,9 @@ def _of(kind: Any, text: str) -> Any:
     """Make something of a type: all that may be missing is there, and each text is that one."""
     origin, parts = get_origin(kind), get_args(kind)
     if is_dataclass(kind):
-        return kind(**{name: _of(hint, text) for name, hint in get_type_hints(kind).items()})  # type: ignore[operator]
+        made = {name: _of(hint, text) for name, hint in get_type_hints(kind).items()}
+        # Another sketch than a run writes is refused where the record is read.
+        return kind(**made | ({"sketch": None} if "sketch" in made else {}))  # type: ignore[operator]
     if origin in (Union, types.UnionType):
         return _of(parts[0], text)
     if origin is tuple:

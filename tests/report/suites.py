@@ -8,7 +8,7 @@ from tests.builders import make_row, make_run
 from touchstone.judging.overall import judge_models
 from touchstone.records.examples import Document, Example, Shown
 from touchstone.records.runs import Record, Run
-from touchstone.records.verdicts import Evidence, Rule, Terms, VerdictWord
+from touchstone.records.verdicts import Anchored, Evidence, Rule, Slice, Terms, VerdictWord
 
 TYPES = ("Retrieval", "STS", "Classification", "Clustering", "Reranking", "BitextMining")
 WORDS: tuple[VerdictWord, ...] = ("pass", "pass", "regressed", "inconclusive", "improved", "drifted", "missing")
@@ -75,10 +75,17 @@ def shown(lost: int = 2, gained: int = 1, *, length: int = 40) -> Shown:
     )
 
 
+SLICES = (
+    Slice(field="language", value="deu", n=300, score=0.77, baseline=0.8, interval=(-0.05, -0.01)),
+    Slice(field="length", value="<script>planted()</script>", n=200, score=0.79, baseline=0.78),
+)
+OLDER = Anchored(baseline=0.805, delta=-0.025, word="inconclusive", recorded="2024-05-06", evidence=evidence(-0.025))
+
 SMALL = (
     judged("NFCorpus", -0.1, "regressed", type="Retrieval", metric="ndcg_at_10", shown=shown()),
     judged("SciFact", 0.02, "improved", type="Retrieval", metric="ndcg_at_10", limit=100),
     judged("STS13", -0.01, "inconclusive"),
+    judged("STS14", -0.02, "inconclusive", suspect=True, slices=SLICES, anchor=OLDER),
     judged("STS16", 0.0, "pass", languages=("deu",)),
     make_row("XNLI", type="PairClassification", metric="max_ap", outcome="error", error="CUDA | out of <memory>"),
     make_row("Tatoeba", alias="jina", type="BitextMining", metric="f1", outcome="not measured"),

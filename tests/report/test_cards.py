@@ -24,7 +24,9 @@ def test_a_card_says_against_what_and_what_differs() -> None:
     assert found.against == {"released": "org/released"}
     assert found.differences == ["dimension is 1 here and 2 there"]
     assert found.rests == "2 compared sample by sample"
-    assert found.rules[-1].startswith("All together fail when a case is red, or when the mean lost 0.50 points or more")
+    assert found.rules[-1].startswith(
+        "All together fail when a case is red, or when the mean over them lost 0.50 points or more"
+    )
 
 
 def test_cases_that_say_little_are_named() -> None:

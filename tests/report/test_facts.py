@@ -34,7 +34,7 @@ def test_a_comparison_is_told_by_name() -> None:
     assert found["baseline"] == "80.00, released"
     assert found["Δ"] == "−10.00"
     assert found["95 % interval"] == "−10.80 to −9.20"
-    assert found["p"] == "0.0001, below 0.0042 (0.05 shared among 12 cases)"
+    assert found["p"] == "0.0001, below 0.0021 (0.025 shared among 12 cases)"
     assert found["could detect"] == "a loss of 1.20"
     assert found["margin"] == "1.00"
     assert found["guessing"] == "0.00"

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 def test_a_reports_suffix_must_say_a_format_that_there_is(tmp_path: Path, file: str) -> None:
     with pytest.raises(ConfigError) as caught:
         find_target("--report", tmp_path, file)
-    assert str(caught.value) == f'--report = "{file}"; its suffix says the format, one of .html, .json, .md'
+    assert (
+        str(caught.value)
+        == f'--report = "{file}"; its suffix says the format, one of .html, .json, .md, eval_results/, runs/'
+    )
 
 
 def test_a_folder_in_the_place_of_a_report_is_one_sentence(tmp_path: Path) -> None:
@@ -28,7 +31,7 @@ def test_a_folder_in_the_place_of_a_report_is_one_sentence(tmp_path: Path) -> No
 def test_a_report_for_github_goes_to_the_file_of_the_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "step"))
     (tmp_path / "step").write_text("earlier step\n")
-    find_target("--report", tmp_path, "github").write(make_run(), ())
+    find_target("--report", tmp_path, "github").write(make_run(), (), tmp_path)
     assert (tmp_path / "step").read_text().startswith("earlier step\n## touchstone: ")
 
 
@@ -61,7 +64,7 @@ def register(monkeypatch: pytest.MonkeyPatch, **found: Any) -> None:
 def test_another_package_adds_a_format(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     register(monkeypatch, csv=ReportFormat(name=".csv", render=lambda run, _: f"{run.suite}\n", print=lambda _: ["hi"]))
     target = find_target("--report", tmp_path, "r.csv")
-    assert target.write(make_run(), ()) == (f"wrote {tmp_path / 'r.csv'}", "hi")
+    assert target.write(make_run(), (), tmp_path) == (f"wrote {tmp_path / 'r.csv'}", "hi")
     assert (tmp_path / "r.csv").read_text() == f"{make_run().suite}\n"
 
 

@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.report.hostile import HOSTILE, run_of, runs
 from tests.report.outline import Outline, outline
+from tests.slowness import slowness
 from touchstone.foreign import BREAK, JOINERS, Command
 from touchstone.records.runs import Run
 from touchstone.report.github import render_annotations
@@ -94,7 +95,7 @@ def test_thousands_of_such_cases_are_shown_in_seconds(name: str) -> None:
     RENDERINGS[name](run)
 
     assert len(run.records) >= 3000
-    assert time.process_time() - started < 20  # a fifth of that where nothing else runs
+    assert time.process_time() - started < 20 * slowness()  # a fifth of that where nothing else runs
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=map(str, range(len(HOSTILE))))
@@ -128,7 +129,7 @@ def test_the_colours_in_a_terminal_are_ours_alone() -> None:
     shown = render_summary(summarize(run_of(*HOSTILE).records), width=80, color=True)
 
     assert set(re.findall(r"\x1b[^m]*m", shown)) <= {
-        f"\x1b[{code}m" for code in ("0", "1", "2", "31", "32", "33", "1;31", "1;32")
+        f"\x1b[{code}m" for code in ("0", "1", "2", "31", "32", "33", "1;31", "1;32", "1;33")
     }
     assert "[red]" in shown
     assert "\\x1b[31m" in shown

@@ -12,6 +12,7 @@ from tests.report.outline import outline
 from tests.report.suites import PLANTED, SMALL, judged, large_run, shown, small_run
 from touchstone.records.outcomes import Stage
 from touchstone.records.runs import Record, Run
+from touchstone.records.verdicts import Slice
 from touchstone.report.html import breaks, render_html
 from touchstone.report.leaderboard import Average, Board
 
@@ -84,6 +85,17 @@ def test_texts_of_data_sets_stay_text() -> None:
     assert page.count("&lt;script&gt;document.title = &#34;planted&#34;&lt;/script&gt;") == 6
 
 
+def test_slices_of_many_cases_leave_the_page_small_and_the_worst_have_theirs() -> None:
+    run = large_run(length=500)
+    slices = tuple(Slice(field="language", value=f"l{i}", n=30, score=0.7, baseline=0.71) for i in range(36))
+    page = render_html(replace(run, records=tuple(replace(row, slices=slices) for row in run.records)))
+
+    assert len(page.encode()) < 5_000_000
+    first = page[page.index('<details class="case"') :]
+    assert "language l35" in first[: first.index("</details>\n<details")]
+    assert "Its 36 slices had no room on this page; the run record has them." in page
+
+
 def test_a_suite_larger_than_any_benchmark_renders_quickly_and_stays_small() -> None:
     run = large_run(length=500)
     past_runs = [replace(run, started=f"2026-11-{day:02}T12:00:00+00:00") for day in range(1, 11)]
@@ -122,9 +134,9 @@ def test_a_run_made_of_others_is_no_point_beside_them() -> None:
     one, two = past(small_run())
     merged = replace(small_run(), started=two.started)
 
-    assert render_html(merged, [one, two]).count("over 2 runs") == 4
-    assert render_html(small_run(), [one, two]).count("over 3 runs") == 4
-    assert render_html(small_run(), [one, two, small_run()]).count("over 3 runs") == 4
+    assert render_html(merged, [one, two]).count("over 2 runs") == 5
+    assert render_html(small_run(), [one, two]).count("over 3 runs") == 5
+    assert render_html(small_run(), [one, two, small_run()]).count("over 3 runs") == 5
 
 
 def test_a_run_of_which_nothing_was_measured_or_judged_is_a_page_too() -> None:
@@ -169,7 +181,7 @@ def test_a_command_stands_beside_the_version_and_commit_that_ran_it() -> None:
     run = replace(small_run(), environment={"touchstone-evals": "1.2.3"})
     lines = [line.strip() for line in outline(render_html(run)).lines]
 
-    assert lines.count("Again, by itself, with touchstone-evals 1.2.3, at the project's commit 0123456789ab:") == 4
+    assert lines.count("Again, by itself, with touchstone-evals 1.2.3, at the project's commit 0123456789ab:") == 5
 
 
 def test_a_case_near_guessing_says_so_though_it_passes() -> None:
@@ -183,3 +195,16 @@ def test_a_long_name_may_break_and_stays_text() -> None:
     assert breaks("TweetSentiment_v2+x:A") == "Tweet<wbr>Sentiment_<wbr>v2+<wbr>x:<wbr>A"
     assert breaks("XQuADRetrieval SIB200Classification") == "XQuAD<wbr>Retrieval SIB200<wbr>Classification"
     assert breaks('a<b"C') == "a&lt;b&#34;C"
+
+
+def test_a_page_has_figures_by_slice_and_what_a_part_of_a_suite_came_to() -> None:
+    run = small_run()
+    one = Slice(field="length", value="3 to 80", n=120, score=0.7, baseline=0.72, interval=(-0.03, -0.01))
+    suite = replace(run.suites[0], planned=41, anchor=(-0.004, -0.006, -0.002))
+    rows = (replace(run.records[0], slices=(one,)), *run.records[1:])
+    lines = " ".join(outline(render_html(replace(run, records=rows, suites=(suite,)))).lines)
+
+    assert "By slice, not gated" in lines
+    assert "length 3 to 80" in lines
+    assert "Rests on 6 of the suite's 41 cases" in lines
+    assert "Against the anchors:" in lines

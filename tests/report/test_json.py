@@ -9,7 +9,8 @@ from touchstone.records.outcomes import Settings
 from touchstone.report.json import render_json
 
 RUN_FIELDS = {"schema", "suite", "started", "environment", "records", "suites", "commit"}
-RECORD_FIELDS = {"evidence", "recomputed", "samples", "command", "shown", "reused", "terms",
+RECORD_FIELDS = {"evidence", "recomputed", "samples", "command", "shown", "reused", "terms", "suspect",
+    "anchor", "slices",
     "case", "alias", "model", "revision", "task", "type", "languages", "outcome", "metric", "limit", "score", "subsets",
     "n", "chance", "baseline", "delta", "verdict", "rule", "reason", "error", "seconds", "phases", "prompts",
     "encoded", "texts", "dataset_revision", "data_sha256", "fingerprint", "settings", "device", "stages",

@@ -1,6 +1,7 @@
 """Averages over baselines: what counts, what is missing, and which metric."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,13 +14,19 @@ from touchstone.errors import ConfigError
 from touchstone.records.baselines import Baseline, Reference
 from touchstone.records.cases import TaskInfo
 from touchstone.records.runs import Record
-from touchstone.report.leaderboard import Board, average, side_by_side
+from touchstone.report.leaderboard import Average, Board, Metrics, average_alike, side_by_side
 
 STS = TaskInfo(name="STSBenchmark", type="STS", main_score="cosine_spearman")
 PAIRS = TaskInfo(name="TwitterURLCorpus", type="PairClassification", main_score="max_ap")
 MULTILINGUAL = TaskInfo(
     name="STS17", type="STS", main_score="cosine_spearman", subsets=("en-en",), splits=("test",)
 )  # fmt: skip
+WHOLE = replace(MULTILINGUAL, splits=())
+
+
+def average(known: Mapping[str, Reference], tasks: Sequence[TaskInfo], metrics: Metrics) -> Average:
+    """Of one model."""
+    return average_alike({"a": known}, tasks, metrics)[0]["a"]
 
 
 def entries(tasks: Mapping[str, Baseline]) -> dict[str, Reference]:
@@ -30,13 +37,13 @@ def entries(tasks: Mapping[str, Baseline]) -> dict[str, Reference]:
 
 def test_only_the_strata_of_the_benchmarks_task_count() -> None:
     known = entries({"STS17": make_baseline({"test/en-en": 0.9, "test/ko-ko": 0.1})})
-    assert average(known, [MULTILINGUAL], "main", whole=False).average == 0.9
-    assert average(known, [MULTILINGUAL], "main", whole=True).average == 0.5
+    assert average(known, [MULTILINGUAL], "main").average == 0.9
+    assert average(known, [WHOLE], "main").average == 0.5
 
 
 def test_a_task_that_lacks_a_stratum_is_missing_and_counts_nowhere() -> None:
     known = entries({"STS17": make_baseline({"test/ko-ko": 0.1}), "STSBenchmark": make_baseline(0.8)})
-    found = average(known, [MULTILINGUAL, STS, PAIRS], "main", whole=False)
+    found = average(known, [MULTILINGUAL, STS, PAIRS], "main")
     assert found.missing == ("STS17", "TwitterURLCorpus")
     assert (found.tasks, found.average, found.by_type) == (1, 0.8, {"STS": 0.8})
 
@@ -44,40 +51,40 @@ def test_a_task_that_lacks_a_stratum_is_missing_and_counts_nowhere() -> None:
 def test_published_takes_the_cosines_average_precision_and_main_the_best_of_all() -> None:
     entry = make_baseline(0.9, metric="max_ap", metrics={"cosine_ap": {"test/default": 0.7}})
     known = entries({"TwitterURLCorpus": entry, "STSBenchmark": make_baseline(0.8)})
-    assert average(known, [PAIRS, STS], "published", whole=False).by_type == {"PairClassification": 0.7, "STS": 0.8}
-    assert average(known, [PAIRS, STS], "main", whole=False).by_type == {"PairClassification": 0.9, "STS": 0.8}
+    assert average(known, [PAIRS, STS], "published").by_type == {"PairClassification": 0.7, "STS": 0.8}
+    assert average(known, [PAIRS, STS], "main").by_type == {"PairClassification": 0.9, "STS": 0.8}
 
 
 def test_published_takes_a_main_score_that_is_no_best_of_all_as_it_is() -> None:
     metric = "max_over_subqueries_map_at_1000"
     mind = TaskInfo(name="MindSmallReranking", type="Reranking", main_score=metric)
     known = entries({"MindSmallReranking": make_baseline(0.3, metric=metric)})
-    assert average(known, [mind], "published", whole=False).by_type == {"Reranking": 0.3}
+    assert average(known, [mind], "published").by_type == {"Reranking": 0.3}
 
 
 def test_published_never_falls_back_to_another_metric() -> None:
     known = entries({"TwitterURLCorpus": make_baseline(0.9, metric="max_ap")})
-    assert average(known, [PAIRS], "published", whole=False).missing == ("TwitterURLCorpus",)
+    assert average(known, [PAIRS], "published").missing == ("TwitterURLCorpus",)
 
 
 def test_an_entry_by_another_metric_than_the_tasks_main_score_is_missing() -> None:
     known = entries({"STSBenchmark": make_baseline(0.8, metric="cosine_pearson")})
-    assert average(known, [STS], "main", whole=False).missing == ("STSBenchmark",)
+    assert average(known, [STS], "main").missing == ("STSBenchmark",)
 
 
 @given(st.lists(st.tuples(st.sampled_from(["STS", "Retrieval", "Clustering"]), st.floats(0, 1)), min_size=1))
 def test_the_average_is_over_tasks_and_not_over_types(scores: list[tuple[str, float]]) -> None:
     tasks = [TaskInfo(name=f"T{i}", type=kind, main_score="m") for i, (kind, _) in enumerate(scores)]
     known = entries({f"T{i}": make_baseline(score, metric="m") for i, (_, score) in enumerate(scores)})
-    found = average(known, tasks, "main", whole=False)
+    found = average(known, tasks, "main")
     assert found.average == pytest.approx(sum(score for _, score in scores) / len(scores))
     weighted = sum(mean * sum(kind == name for kind, _ in scores) for name, mean in found.by_type.items())
     assert found.average == pytest.approx(weighted / len(scores))
-    assert average(known, tasks[::-1], "main", whole=False).average == pytest.approx(found.average)
+    assert average(known, tasks[::-1], "main").average == pytest.approx(found.average)
 
 
 def test_nothing_to_average_is_no_number() -> None:
-    assert average({}, [STS], "main", whole=False).average is None
+    assert average({}, [STS], "main").average is None
 
 
 def test_without_a_benchmark_sub_forums_count_once() -> None:
@@ -166,3 +173,44 @@ def test_another_limit_is_another_task() -> None:
 
     assert set(found.scores) == {"STS13", "STS13?limit=5"}
     assert found.shared == 0
+
+
+def test_models_are_put_in_order_by_the_tasks_and_subsets_that_all_have() -> None:
+    one = entries({"STSBenchmark": make_baseline(0.8), "STS17": make_baseline({"test/en-en": 0.9, "test/ko-ko": 0.1})})
+    two = entries({"STSBenchmark": make_baseline(0.7), "STS17": make_baseline({"test/en-en": 0.8})})
+    both, tasks = {"a": one, "b": two}, [replace(STS, splits=()), WHOLE, PAIRS]
+    means, others = average_alike(both, tasks, "main")
+    assert ([found.average for found in means.values()], others) == ([0.8, 0.7], ["STS17"])
+    assert means["a"].missing == means["b"].missing == ("TwitterURLCorpus",)
+    means, others = average_alike(both, [STS, MULTILINGUAL, PAIRS], "main")
+    assert [found.average for found in means.values()] == [pytest.approx(0.85), pytest.approx(0.75)]
+    assert others == []
+    means, others = average_alike({"a": one, "b": {}}, tasks, "main")
+    assert ([found.tasks for found in means.values()], others) == ([0, 0], [])
+    assert means["b"].missing == ("STSBenchmark", "STS17", "TwitterURLCorpus")
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abcd"), st.floats(0, 1), min_size=1), min_size=2, max_size=4))
+def test_a_model_that_is_better_in_every_shared_task_is_better_on_average(scores: list[dict[str, float]]) -> None:
+    """Whatever else the others were measured on."""
+    models = {str(n): entries({task: make_baseline(s) for task, s in one.items()}) for n, one in enumerate(scores)}
+    infos = [TaskInfo(name=task, type="STS", main_score="cosine_spearman", splits=()) for task in "abcd"]
+    found, _ = average_alike(models, infos, "main")
+    shared = set.intersection(*map(set, scores))
+    assert {each.tasks for each in found.values()} == {len(shared)}
+    means = [each.average for each in found.values()]
+    for one, mine in zip(scores, means, strict=True):
+        for other, theirs in zip(scores, means, strict=True):
+            if shared and all(one[task] > other[task] for task in shared):
+                assert mine is not None
+                assert theirs is not None
+                assert mine > theirs or mine == pytest.approx(theirs)
+
+
+def test_a_board_leaves_tasks_of_other_subsets_out_of_its_means() -> None:
+    rows = [make_row("STSBenchmark", alias="a", score=0.9), make_row("STSBenchmark", alias="b", score=0.1)]
+    rows += [make_row("STS17", alias=alias, score=0.5) for alias in "ab"]
+    rows[3] = make_row("STS17", alias="b", score=0.5, subsets={"test/ko-ko": 0.5})
+    board = side_by_side(make_run(*rows))
+    assert board is not None
+    assert (board.shared, board.means["a"].average) == (1, 0.9)

@@ -9,24 +9,28 @@ from hypothesis import strategies as st
 from tests.builders import make_row, make_run
 from tests.report.suites import SMALL, large_run, small_run
 from touchstone.records.runs import Record, Run
+from touchstone.records.verdicts import Slice
 from touchstone.report.markdown import LIMIT, render_markdown
 
 GOLDEN = """\
 ## touchstone: smoke
 
 - 🟡 **jina: INCONCLUSIVE: not compared: Tatoeba**
-- 🔴 **minilm: FAIL: NFCorpus worse than expected (mean Δ −2.25, 95 % \\[−2.64, −1.86\\] over 4 tasks, \
-1 without samples)**<br>by type: Retrieval −4.00 \\[−4.56, −3.44\\]; STS −0.50 \\[−1.06, +0.06\\]
+- 🔴 **minilm: FAIL: NFCorpus worse than expected (mean Δ −2.20, 95 % \\[−2.55, −1.85\\] over 5 tasks, \
+1 without samples; over types −2.50 \\[−2.86, −2.14\\]; against the anchors −2.30 \\[−2.65, −1.95\\])**\
+<br>by type: Retrieval FAIL −4.00 \\[−4.56, −3.44\\]; STS FAIL −1.00 \\[−1.45, −0.55\\]
 
-6 cases: 1 failed, 1 error, 1 not measured, 3 passed. 4000 texts, 3600 encoded, on cpu; model 4.0 s, encode 10.0 s.
+7 cases: 1 failed, 1 error, 1 not measured, 4 passed. 5000 texts, 4500 encoded, on cpu; model 5.0 s, encode 12.5 s.
 
-### 5 cases to look at
+### 6 cases to look at
 
 | verdict | case | metric | Δ | why |
 | --- | --- | --- | --: | --- |
 | regressed | minilm:NFCorpus | ndcg\\_at\\_10 | −10.00 | ndcg\\_at\\_10 is what it is in NFCorpus |
 | error | minilm:XNLI | max\\_ap |  | CUDA \\| out of &lt;memory&gt; |
 | not measured | jina:Tatoeba | f1 |  | the run ended before it was measured |
+| suspect | minilm:STS14 | cosine\\_spearman | −2.00 | ndcg\\_at\\_10 is what it is in STS14. \
+A suspect ends the run with exit code 9, unless --inconclusive pass is typed. |
 | inconclusive | minilm:STS13 | cosine\\_spearman | −1.00 | ndcg\\_at\\_10 is what it is in STS13 |
 | improved | minilm:SciFact | ndcg\\_at\\_10, limit 100 | +2.00 | ndcg\\_at\\_10 is what it is in SciFact |
 
@@ -36,7 +40,7 @@ Each of them again, by itself:
 pytest evals --model minilm --task NFCorpus
 ```
 
-<details><summary>All 6 cases</summary>
+<details><summary>All 7 cases</summary>
 
 | case | metric | score | baseline | Δ | n | verdict |
 | --- | --- | --: | --: | --: | --: | --- |
@@ -45,7 +49,17 @@ pytest evals --model minilm --task NFCorpus
 | minilm:NFCorpus | ndcg\\_at\\_10 | 70.00 | 80.00 | −10.00 | 500 | regressed |
 | minilm:SciFact | ndcg\\_at\\_10, limit 100 | 82.00 | 80.00 | +2.00 | 500 | improved |
 | minilm:STS13 | cosine\\_spearman | 79.00 | 80.00 | −1.00 | 500 | inconclusive |
+| minilm:STS14 | cosine\\_spearman | 78.00 | 80.00 | −2.00 | 500 | suspect |
 | minilm:STS16 | cosine\\_spearman | 80.00 | 80.00 | +0.00 | 500 | pass |
+
+</details>
+
+<details><summary>By slice, not gated</summary>
+
+| task | slice | n | score | baseline | Δ | 95 % |
+| --- | --- | --: | --: | --: | --: | --: |
+| STS14 | language deu | 300 | 77.00 | 80.00 | −3.00 | \\[−5.00, −1.00\\] |
+| STS14 | length &lt;script&gt;planted()&lt;/script&gt; | 200 | 79.00 | 78.00 | +1.00 |  |
 
 </details>
 """
@@ -118,3 +132,11 @@ def test_a_plain_pass_has_nothing_to_look_at_and_no_command() -> None:
     assert "to look at" not in text
     assert "```" not in text
     assert "<summary>The case</summary>" in text
+
+
+def test_figures_by_slice_are_folded() -> None:
+    one = Slice(field="length", value="3 to 80", n=120, score=0.7, baseline=0.72, interval=(-0.03, -0.01))
+    found = render_markdown(make_run(replace(small_run().records[0], slices=(one,))))
+
+    assert "<details><summary>By slice, not gated</summary>" in found
+    assert "| length 3 to 80 | 120 | 70.00 | 72.00 | −2.00 | \\[−3.00, −1.00\\] |" in found

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
@@ -7,11 +8,11 @@ from hypothesis import strategies as st
 
 from tests.builders import make_row
 from touchstone.records.outcomes import OutcomeWord, Stage
-from touchstone.records.runs import Record
-from touchstone.records.verdicts import VerdictWord
+from touchstone.records.runs import Record, SuiteVerdict
+from touchstone.records.verdicts import Slice, VerdictWord
 from touchstone.report.leaderboard import Average, Board
 from touchstone.report.summary import summarize
-from touchstone.report.text import render_board, render_summary
+from touchstone.report.text import render_board, render_suite, render_summary
 
 LONG = "CQADupstackProgrammersRetrieval"
 ROWS = [
@@ -108,7 +109,11 @@ def test_bars_are_drawn_to_one_scale_losses_to_the_left() -> None:
     deltas = {"A": -0.04, "B": 0.02, "C": 0.0, "D": -0.006, "E": None}
     rows = [make_row(name, delta=delta, baseline=0.5) for name, delta in deltas.items()]
     lines = ESCAPE.sub("", render(*rows, color=True)).splitlines()
-    drawn = {line.split()[0]: line.partition("measured")[2].strip() for line in lines if line.split()[0] in deltas}
+    drawn = {
+        line.split()[0]: re.split("measured|lower|same|higher", line)[-1].strip()
+        for line in lines
+        if line.split()[0] in deltas
+    }
 
     assert drawn == {"A": "████│", "B": "│██", "C": "│", "D": "▐│", "E": ""}
 
@@ -123,12 +128,12 @@ def test_the_order_of_records_does_not_matter(rows: list[Record]) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-@pytest.mark.parametrize("word", [*get_args(VerdictWord), "error", "not measured", "measured"])
-def test_every_verdict_and_every_way_to_have_none_is_told_whole(word: VerdictWord | OutcomeWord, width: int) -> None:
+@pytest.mark.parametrize("word", [*get_args(VerdictWord), "error", "not measured", "measured", "same"])
+def test_every_verdict_and_every_way_to_have_none_is_told_whole(word: str, width: int) -> None:
     outcome = word if word in ("error", "not measured") else "passed"
     row = make_row(
-        LONG, metric="max_accuracy", score=0.5, baseline=0.5, delta=0.0, n=100_000, outcome=outcome,
-        verdict=word if word in get_args(VerdictWord) else None, reason="so",
+        LONG, metric="max_accuracy", score=0.5, baseline=0.5, delta=None if word == "measured" else 0.0, n=100_000,
+        outcome=outcome, verdict=word if word in get_args(VerdictWord) else None, reason="so",
     )  # fmt: skip
 
     (line,) = [line for line in render(row, width=width).splitlines() if "100000" in line]
@@ -201,3 +206,39 @@ def test_a_pipeline_shows_the_scores_of_both_its_stages() -> None:
     row = make_row("NFCorpus", alias="both", metric="ndcg_at_10", score=0.9712, stages=(first, last))
     lines = render_summary(summarize([row]), width=120, color=False).splitlines()
     assert lines[3] == "both:NFCorpus: ndcg_at_10 by stage: minilm 94.36, found before -> cross 97.12"
+
+
+def test_figures_by_slice_stand_under_the_table_of_their_model() -> None:
+    known = Slice(field="language", value="deu-Latn", n=120, score=0.7, baseline=0.72, interval=(-0.03, -0.01))
+    single = Slice(field="language", value="eng-Latn", n=1, score=1.0, baseline=1.0)
+    lines = render(make_row("STS13", score=0.7, slices=(known, single))).splitlines()
+
+    at = lines.index("by slice, not gated")
+    assert lines[at + 1].split() == ["task", "slice", "n", "score", "baseline", "Δ", "95", "%"]
+    assert lines[at + 2].split() == [
+        "STS13",
+        "language",
+        "deu-Latn",
+        "120",
+        "70.00",
+        "72.00",
+        "−2.00",
+        "[−3.00,",
+        "−1.00]",
+    ]
+    assert lines[at + 3].split() == ["STS13", "language", "eng-Latn", "1", "100.00", "100.00", "+0.00"]
+    assert "slice" not in render(make_row("STS13", score=0.7))
+
+
+def test_a_part_of_a_suite_says_of_how_many_cases() -> None:
+    suite = SuiteVerdict(
+        model="minilm", verdict="PASS", reason="as it was", delta=-0.001, interval=(-0.002, 0.0), paired=9, cases=9,
+        by_type={"STS": (-0.001, -0.002, 0.0)}, verdicts={"STS": "PASS"}, over_types=(-0.002, -0.003, -0.001),
+        anchor=(-0.004, -0.006, -0.002), planned=41,
+    )  # fmt: skip
+
+    assert render_suite(suite) == (
+        "minilm: PASS of 9 of 41 cases: as it was (mean Δ −0.10, 95 % [−0.20, +0.00] over 9 tasks; over types −0.20 "
+        "[−0.30, −0.10]; against the anchors −0.40 [−0.60, −0.20])\nby type: STS PASS −0.10 [−0.20, +0.00]"
+    )
+    assert render_suite(replace(suite, planned=9)).startswith("minilm: PASS: as it was")

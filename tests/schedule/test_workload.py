@@ -9,7 +9,15 @@ import pytest
 
 from tests.builders import make_case
 from touchstone.records.cases import Case, TaskInfo
-from touchstone.schedule.workload import DRAWN, LONGEST, PARTS, Workload, find_workload, statistics_folder
+from touchstone.schedule.workload import (
+    DRAWN,
+    LONGEST,
+    PARTS,
+    Workload,
+    find_sizes,
+    find_workload,
+    statistics_folder,
+)
 
 
 def case_of(type_name: str, name: str, limit: int | None = None, **task: object) -> Case:
@@ -112,3 +120,25 @@ def test_task_without_statistics_is_not_known(tmp_path: Path) -> None:
     assert find_workload(case_of("STS", "NoSuchTask"), statistics_folder()) is None
     assert find_workload(case_of("STS", "BIOSSES"), tmp_path) is None
     assert find_workload(case_of("STS", "BIOSSES"), None) is None
+
+
+def test_sizes_are_queries_rows_or_pairs_of_each_split_and_subset(tmp_path: Path) -> None:
+    def sizes(type_name: str, name: str, **task: object) -> tuple[int, ...]:
+        return find_sizes(case_of(type_name, name, None, **task).task, statistics_folder())
+
+    assert sizes("STS", "STSBenchmark") == (1379,)
+    assert sizes("Retrieval", "NFCorpus") == (323,)
+    assert sizes("Retrieval", "FEVERHardNegatives") == (997,)  # its statistics count queries and documents together
+    assert sizes("BitextMining", "Tatoeba", subsets=("sqi-eng", "fry-eng")) == (1000, 173)
+    assert sizes("Retrieval", "CQADupstackRetrieval") == sizes("STS", "NoSuchTask") == ()
+    assert find_sizes(case_of("STS", "BIOSSES").task, None) == ()
+    assert sizes("STS", "Mine", folder=tmp_path) == ()
+    (tmp_path / "test.jsonl").write_text("{}\n\n{}\n{}")
+    assert sizes("STS", "Mine", folder=tmp_path) == (3,)
+    (tmp_path / "queries.jsonl").write_text("{}\n{}\n")
+    assert sizes("Retrieval", "Mine", folder=tmp_path) == (2,)
+
+
+def test_limit_takes_its_share_of_the_lines_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "test.jsonl").write_text(20 * "xxxxxxxxx\n")
+    assert find("STS", "Mine", 5, folder=tmp_path).characters == 50

@@ -1,12 +1,20 @@
 """Which cases a run has, and which pairs of a model and a task are not made."""
 
+import argparse
+import re
+import shlex
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from touchstone.config.options import Options
+from touchstone.commands.parsing import BY_NAME, add_options
+from touchstone.config.options import Options, typed_options
+from touchstone.config.suites import BUILT_IN
+from touchstone.errors import ConfigError
 from touchstone.session.plan import Plan, find_cases
+from touchstone.session.session import open_session
 
 MODELS = """
 [cross]
@@ -54,3 +62,124 @@ def test_a_pipelines_stages_come_with_it(tmp_path: Path, model: str, alias: str)
     found = plan.models[alias]
     assert [stage.alias for stage in found.stages] == ["minilm", "cross"]
     assert found.derived is ("@" in model)
+
+
+SUITE = """
+models = {models}
+{head}
+{tasks}
+[gate]
+{gate}
+"""
+DATA = BUILT_IN.parent / "data" / "similarity"
+TASK = f'[[tasks.custom]]\nname = "{{name}}"\ntype = "STS"\npath = "{DATA}"\n'
+
+
+def write_suite(file: Path, *names: str, models: str = '["minilm"]', head: str = "", gate: str = "") -> str:
+    tasks = "".join(TASK.format(name=name) for name in names)
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(SUITE.format(models=models, head=head, tasks=tasks, gate=gate))
+    return str(file)
+
+
+def open_plan(folder: Path, *suites: str, **typed: Any) -> Plan:
+    return find_cases(Options.parse({"suites": list(suites), **typed}, root=folder, cwd=folder))
+
+
+def share(plan: Plan) -> set[tuple[int, str | None]]:
+    return {(case.policy.gated, case.policy.plan) for case in plan.cases}
+
+
+def test_the_level_is_that_of_the_whole_plan_whatever_is_selected_of_it(tmp_path: Path) -> None:
+    suite = write_suite(tmp_path / "a.toml", "One", "Two", "Three")
+    whole, part = open_plan(tmp_path, suite), open_plan(tmp_path, suite, tasks=["T*"])
+    assert (len(whole.cases), len(part.cases)) == (3, 2)
+    assert share(whole) == share(part)
+    assert {count for count, _ in share(part)} == {3}
+
+
+def test_only_what_a_model_can_run_counts_and_the_plan_is_that_of_all_models(tmp_path: Path) -> None:
+    (tmp_path / "models.toml").write_text(MODELS)
+    plan = open_plan(tmp_path, "smoke", models=["minilm", "cross", "pipe"], models_files="models.toml")
+    assert {case.alias: case.policy.gated for case in plan.cases} == {"minilm": 6, "cross": 1, "pipe": 1}
+    assert len({case.policy.plan for case in plan.cases}) == 1
+
+
+def test_the_plans_of_several_suites_count_together_and_a_task_of_both_once(tmp_path: Path) -> None:
+    one, two = (write_suite(tmp_path / f"{n}.toml", "Both", name) for n, name in (("a", "One"), ("b", "Two")))
+    both = open_plan(tmp_path, one, two, tasks=["Two"])
+    assert {count for count, _ in share(both)} == {3}
+    assert share(both) == share(open_plan(tmp_path, two, one))
+
+
+def test_a_plan_has_the_same_hash_wherever_it_lies_and_whoever_runs_it(tmp_path: Path) -> None:
+    here = write_suite(tmp_path / "a.toml", "One", "Two")
+    there = write_suite(tmp_path / "other" / "b.toml", "Two", "One", models='["m3e-base"]')
+    known = share(open_plan(tmp_path, here, models=["minilm", "m3e-base"]))
+    assert known == share(open_plan(tmp_path / "other", there, models=["minilm"]))
+    ((_, plan),) = known
+    assert re.fullmatch("[0-9a-f]{12}", str(plan))
+
+
+@pytest.mark.parametrize(
+    ("said", "typed"),
+    [
+        ({"gate": "margin = 0.02"}, {"margin": "0.02"}),
+        ({"gate": "alpha = 0.1"}, {"alpha": "0.1"}),
+        ({"gate": "bound = 0.001"}, {"bound": "0.001"}),
+        ({"gate": "suite_margin = 0.01"}, {"suite_margin": "0.01"}),
+        ({"head": "limit = 5"}, {"limit": "5"}),
+        ({"gate": "floors.One = 0.5"}, {}),
+        ({"head": "limits = { One = 5 }"}, {}),
+        ({}, {"gate": "threshold"}),
+    ],
+)
+def test_what_decides_a_verdict_decides_the_hash_be_it_said_or_typed(
+    tmp_path: Path, said: dict[str, str], typed: dict[str, str]
+) -> None:
+    plain, other = (
+        write_suite(tmp_path / "a.toml", "One", "Two"),
+        write_suite(tmp_path / "b.toml", "One", "Two", **said),
+    )
+    ((_, known),), ((_, changed),) = share(open_plan(tmp_path, plain)), share(open_plan(tmp_path, other, **typed))
+    assert known != changed
+    if typed:
+        assert share(open_plan(tmp_path, plain, **typed)) == {(2, changed)}
+
+
+def test_the_command_for_one_case_judges_it_at_the_level_that_it_was_judged_at(tmp_path: Path) -> None:
+    one = write_suite(tmp_path / "a.toml", "One", "Both")
+    two = write_suite(tmp_path / "b.toml", "Two", "Both", "More", models='["minilm", "m3e-base"]')
+    typed = {"suites": [one, two], "margin": "0.02", "gate": "paired", "limit": "9"}
+    session = open_session(Options.parse(typed, root=tmp_path, cwd=tmp_path))
+    session.expect(case.id for case in session.plan.cases)
+    found = {record.case: str(record.command) for record in session.records()}
+    assert {case.policy.gated for case in session.plan.cases} == {3, 4}
+    for case in session.plan.cases:
+        parser = argparse.ArgumentParser()
+        add_options(parser, *BY_NAME)
+        again = typed_options(parser.parse_args(shlex.split(found[case.id])[2:]))
+        assert find_cases(Options.parse(again, root=tmp_path, cwd=tmp_path)).cases == (case,)
+
+
+def test_a_task_has_its_own_limit_before_the_suites_and_what_is_typed_before_both(tmp_path: Path) -> None:
+    suite = write_suite(tmp_path / "a.toml", "One", "Two", head="limit = 5\nlimits = { Two = 7 }")
+    assert [case.limit for case in open_plan(tmp_path, suite).cases] == [5, 7]
+    assert [case.limit for case in open_plan(tmp_path, suite, limit="9").cases] == [9, 9]
+
+
+def test_a_limit_of_what_is_no_task_of_the_suite_brings_the_nearest(tmp_path: Path) -> None:
+    suite = write_suite(tmp_path / "a.toml", "One", "Two", head="limits = { Onee = 5 }")
+    with pytest.raises(ConfigError, match=r'a.toml: limits: "Onee" is not in this suite; did you mean "One"\?$'):
+        open_plan(tmp_path, suite)
+
+
+def test_the_slices_of_a_suite_are_those_of_its_cases(tmp_path: Path) -> None:
+    suite = write_suite(tmp_path / "a.toml", "One", head='slices = ["language", "length"]')
+    assert [case.slices for case in open_plan(tmp_path, suite).cases] == [("language", "length")]
+
+
+def test_two_suites_of_one_name_have_each_its_own_models(tmp_path: Path) -> None:
+    one = write_suite(tmp_path / "x" / "a.toml", "One")
+    two = write_suite(tmp_path / "y" / "a.toml", "Two", models='["m3e-base"]')
+    assert [case.id for case in open_plan(tmp_path, one, two).cases] == ["minilm:One", "m3e-base:Two"]

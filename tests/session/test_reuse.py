@@ -16,7 +16,8 @@ import pytest
 from tests.builders import make_case, make_identity, write_retrieval
 from tests.encoders import save_tiny_model
 from touchstone.config.options import Options
-from touchstone.encoding.batching import CANARIES, BatchedModel, _Call
+from touchstone.encoding.batching import BatchedModel, _Call
+from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.meter import Meter
 from touchstone.environment import describe_environment
 from touchstone.errors import BaselineError, ModelError, MovedError, SourceError
@@ -331,9 +332,23 @@ def test_another_number_of_cases_is_judged_again(project: Project) -> None:
     opened.expect([case.id])
     project.did.clear()
     with opened.measure(case, lambda _: None) as measured:
-        opened._expected = (*opened._expected, "tiny:Another")
-        opened.judge(case, measured.outcome, opened.compare(case, measured))
+        more = replace(case, policy=replace(case.policy, gated=2))
+        opened.judge(more, measured.outcome, opened.compare(more, measured))
     assert project.did == ["judged"]
+
+
+def test_what_was_accepted_is_judged_by_the_anchor_from_then_on_and_known_after_that(project: Project) -> None:
+    change_weights(project, seed=2)
+    project.record()
+    ran = project.run()
+    assert ran.record.rule == "reproduce", "it is what was accepted"
+    assert ran.record.anchor is not None
+    assert ran.record.anchor.delta != 0
+    assert (ran.record.terms and ran.record.terms.anchored) is True
+    accepted = project.run(baseline="update").record
+    assert accepted.baseline == ran.record.anchor.baseline
+    assert accepted.reason is not None
+    assert "(Δ +0.00)" in accepted.reason, "of what it replaces"
 
 
 def test_other_samples_to_compare_with_are_shown_without_texts_and_then_known(project: Project) -> None:

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import make_row, make_run
-from tests.report.suites import judged, small_run
+from tests.report.suites import evidence, judged, small_run
 from touchstone.errors import BaselineError
+from touchstone.judging.overall import judge_models
 from touchstone.records.runs import Run
 from touchstone.report.json import render_json
 from touchstone.session.stored_runs import merge_runs
@@ -62,8 +63,50 @@ def test_models_that_were_judged_are_judged_over_all_their_cases() -> None:
     two = dated(make_run(judged("STS17", -0.3, "regressed"), judged("STS17", -0.3, "regressed", alias="jina")), 2)
     (suite,) = merge_runs([one, two])[0].suites
 
-    assert (suite.model, suite.paired) == ("minilm", 5)
+    assert (suite.model, suite.paired) == ("minilm", 6)
     assert suite.reason == "NFCorpus, STS17 worse than expected"
+
+
+def of_plan(run: Run, gated: int, plan: str | None = None) -> Run:
+    records = [replace(one, terms=replace(one.terms, gated=gated, plan=plan)) for one in run.records if one.terms]
+    return replace(run, records=tuple(records))
+
+
+@pytest.mark.parametrize(("one", "two", "expected"), [(41, 41, 41), (41, 2, 41), (1, 1, 3)])
+def test_merged_cases_are_judged_at_the_level_of_the_whole_plan(one: int, two: int, expected: int) -> None:
+    """Of the plan of the most cases, and never of fewer than there are."""
+    merged, _ = merge_runs([of_plan(OLD, one), of_plan(NEW, two)])
+    assert {record.terms and record.terms.gated for record in merged.records} == {expected}
+    assert [suite.planned for suite in judge_models(merged.records)] == [expected]
+
+
+def test_a_loss_that_is_none_among_all_cases_is_taken_back_and_suspect() -> None:
+    """It was told from chance among the cases of its shard only: p = 0.001."""
+    found = replace(evidence(-0.1, p=1e-3), changed=60)
+    alone = dated(make_run(judged("STS13", -0.1, "regressed", evidence=found)), 1)
+    merged, _ = merge_runs([of_plan(alone, 1), of_plan(NEW, 41)])
+    taken = {record.task: (record.verdict, record.outcome, record.suspect) for record in merged.records}
+    assert taken["STS13"] == ("inconclusive", "passed", True)
+    assert taken["STS16"] == ("regressed", "failed", False)
+
+
+def test_each_model_has_a_level_of_its_own() -> None:
+    other = dated(make_run(judged("STS13", 0.0, "pass", alias="jina")), 2)
+    merged, _ = merge_runs([of_plan(OLD, 41), of_plan(other, 6)])
+    assert {(record.alias, record.terms and record.terms.gated) for record in merged.records} == {
+        ("minilm", 41),
+        ("jina", 6),
+    }
+
+
+def test_cases_of_several_plans_are_told() -> None:
+    merged, notes = merge_runs([of_plan(OLD, 41, "0123456789ab"), of_plan(NEW, 41, "ba9876543210")])
+    assert notes[0] == (
+        "minilm: its cases are of 2 plans, 0123456789ab, ba9876543210: other tasks, limits or terms of the gate"
+    )
+    same = merge_runs([of_plan(OLD, 41, "0123456789ab"), of_plan(NEW, 41, "0123456789ab")])
+    assert not any("plans" in note for note in same[1])
+    assert len(merged.records) == 3
 
 
 def test_versions_that_differ_are_all_named() -> None:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from touchstone.errors import SourceError
 from touchstone.task_types.folders import (
     Document,
+    Lines,
     RetrievalFolder,
     read_labelled_pairs,
     read_labelled_texts,
@@ -78,7 +79,6 @@ def documents_sentence(folder: Path, content: bytes) -> str:
         ('{"_id": "d"}', 'needs a key "text"'),
         ('{"text": "x"}', 'needs a key "_id"'),
         ('{"_id": "", "text": "x"}', "_id is empty"),
-        ('{"_id": "d", "text": " \\t"}', "text is empty"),
         ('{"_id": 7, "text": "x"}', "_id should be a valid string"),
         ('{"_id": "d", "text": null}', "text should be a valid string"),
         ('{"_id": "d", "text": ["x"]}', "text should be a valid string"),
@@ -152,7 +152,7 @@ def test_a_good_folder_is_read_with_its_grades_and_candidates(tmp_path: Path) ->
     assert data.candidates == {"q1": ["d1", "d2"], "q2": ["d2"]}
 
 
-@pytest.mark.parametrize("lines", [[HEADER, "q1\td1\t2"], ["q1\td1\t2"], [HEADER + "\r", "q1\td1\t2\r"]])
+@pytest.mark.parametrize("lines", [[HEADER, "q1\td1\t2"], ["q1\td1\t2."], ["", HEADER + "\r", "q1\td1\t+2\r"]])
 def test_judgements_may_be_tab_separated_with_or_without_a_header(tmp_path: Path, lines: list[str]) -> None:
     write(tmp_path, **{"qrels/test.jsonl": None, "qrels/test.tsv": lines})
     data: RetrievalFolder = read_retrieval(tmp_path, candidates=False)
@@ -164,15 +164,15 @@ def test_judgements_may_be_tab_separated_with_or_without_a_header(tmp_path: Path
     [
         ("corpus.jsonl", [D1, D2, D1], ':3: _id "d1" is also in line 1'),
         ("queries.jsonl", [Q1, "", Q1], ':3: _id "q1" is also in line 1'),
-        (JUDGED, [judged("q9", "d1", "1")], ':1: query-id "q9" is not in queries.jsonl'),
-        (JUDGED, ["", judged("q1", "d9", "1")], ':2: corpus-id "d9" is not in corpus.jsonl'),
-        (JUDGED, [judged("q1", "d1", "-1")], ":1: score = -1; expected 0 or more"),
+        (JUDGED, [judged("q9", "d1", "1")], ':1: query-id "q9" is not in queries'),
+        (JUDGED, ["", judged("q1", "d9", "1")], ": no relevant document is in the corpus; are the ids others?"),
+        (JUDGED, [judged("q1", "d1", "-1"), judged("q2", "d1", "0")], ": no query has a relevant document"),
         (JUDGED, [judged("q1", "d1", "1.5")], ":1: score should be a valid integer"),
         (JUDGED, [judged("q1", "d1", '"1"')], ":1: score should be a valid integer"),
         (JUDGED, [judged("q1", "d1", "1")] * 2, ':2: query "q1" and document "d1" are judged twice'),
-        (JUDGED, [judged("q1", "d1", "1"), judged("q2", "d1", "0")], ': query "q2" has no relevant document'),
-        (RANKED, [ranked("q9", '["d1"]')], ':1: query-id "q9" is not in queries.jsonl'),
-        (RANKED, [ranked("q1", '["d1", "d9"]')], ':1: corpus-ids "d9" is not in corpus.jsonl'),
+        (JUDGED, [judged("q1", "d1", "1e999")], ":1: score = inf; expected a number that is finite"),
+        (RANKED, [ranked("q9", '["d1"]')], ':1: query-id "q9" is not in queries'),
+        (RANKED, [ranked("q1", '["d1", "d9"]')], ':1: corpus-ids "d9" is not in corpus'),
         (RANKED, [ranked("q1", "[]")], ":1: corpus-ids is empty or names a document twice"),
         (RANKED, [ranked("q1", '["d1", "d1"]')], ":1: corpus-ids is empty or names a document twice"),
         (RANKED, [ranked("q1", '"d1"')], ":1: corpus-ids should be a valid array"),
@@ -195,33 +195,90 @@ def test_judgements_in_both_forms_are_one_too_many(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        ("q1 d1 1", "expected query-id, corpus-id and a whole score between tabs"),
-        ("q1\td1\t1.0", "expected query-id, corpus-id and a whole score between tabs"),
-        ("q1\t0\td1\t1", "expected query-id, corpus-id and a whole score between tabs"),
-        ("q1\td1\tyes", "expected query-id, corpus-id and a whole score between tabs"),
-        ("q1\td1\t--1", "expected query-id, corpus-id and a whole score between tabs"),
-        ("q1\td1\t²", "expected query-id, corpus-id and a whole score between tabs"),
-        ("q1\td1\t" + "9" * 5000, "expected query-id, corpus-id and a whole score between tabs"),
-        ("q1\td1\t-1", "score = -1; expected 0 or more"),
-        ("q9\td1\t1", 'query-id "q9" is not in queries.jsonl'),
-        ("q1\td9\t1", 'corpus-id "d9" is not in corpus.jsonl'),
-        ("q1\t" + "d" * 200_000 + "\t1", ""),
+        ("q1 d1 1", "expected query, document and score between tabs, or the four columns of TREC"),
+        ("q1\t\t1", "expected query, document and score between tabs, or the four columns of TREC"),
+        ("q1\t0\td1\t1", "has 4 columns; expected 3, as the lines before"),
+        ("q1\td1\t1.5", 'the score "1.5" is not a whole number'),
+        ("q1\td1\tyes", 'the score "yes" is not a whole number'),
+        ("q1\td1\t--1", 'the score "--1" is not a whole number'),
+        ("q1\td1\t²", 'the score "²" is not a whole number'),
+        ("q1\td1\t" + "9" * 5000, f'the score "{"9" * 59}…" is not a whole number'),
+        ("q9\td1\t1", 'query-id "q9" is not in queries'),
+        ("q1\td1\t1\nq1\td1\t1", 'query "q1" and document "d1" are judged twice'),
+        ("d" * 200_000 + "\td1\t1", ""),
     ],
     ids=lambda value: value[:20],
 )
 def test_a_wrong_tab_separated_line_is_named(tmp_path: Path, line: str, expected: str) -> None:
     message = retrieval_sentence(tmp_path, **{"qrels/test.jsonl": None, "qrels/test.tsv": [HEADER, line]})
-    assert message.startswith(f"qrels/test.tsv:2: {expected}")
+    assert message.startswith(f"qrels/test.tsv:{2 + line.count(chr(10))}: {expected}")
 
 
 def test_tab_separated_judgements_that_are_not_text_are_refused(tmp_path: Path) -> None:
     write(tmp_path, **{"qrels/test.jsonl": None, "qrels/test.tsv": []})
     file = tmp_path / "qrels" / "test.tsv"
-    for content, expected in ((b"q1\t\xff\t1", "not UTF-8 at byte 3"), (f"{HEADER}\n".encode(), "holds no line")):
+    for content, expected in ((b"q1\t\xff\t1", "not UTF-8 at byte 3"), (f"{HEADER}\n".encode(), "holds no judgement")):
         file.write_bytes(content)
         with pytest.raises(SourceError) as caught:
             read_retrieval(tmp_path, candidates=False)
         assert str(caught.value) == f"{file}: {expected}"
+
+
+def texts_with(folder: Path, *more: str) -> Lines[Any]:
+    """A file of classified texts, each with more keys, written as JSON."""
+    lines = [f'{{"text": "t{number}", "label": {number}{keys and f", {keys}"}}}' for number, keys in enumerate(more)]
+    (folder / "test.jsonl").write_text("\n".join(lines))
+    return read_labelled_texts(folder / "test.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("values", "column"),
+    [
+        (["1", "-2"], [1, -2]),
+        (["1", "2.5"], [1.0, 2.5]),
+        (['"x"', '""'], ["x", ""]),
+        (["true", "false"], ["true", "false"]),
+        (["1", '"x"'], ["1", "x"]),
+        (["1", "true"], ["1", "true"]),
+        ([str(1 << 62), "1"], [str(1 << 62), "1"]),
+        (['"é"', f'"{"x" * 64}"'], ["é", "x" * 64]),
+    ],
+)
+def test_a_key_that_every_line_has_is_a_field_of_numbers_or_texts(
+    tmp_path: Path, values: list[str], column: list[Any]
+) -> None:
+    lines = texts_with(tmp_path, *(f'"a.b-1": {value}' for value in values))
+    found = [fields for _, fields in lines.with_fields()]
+    assert found == [{"field:a.b-1": value} for value in column]
+    assert [list(map(type, fields.values())) for fields in found] == [[type(value)] for value in column]
+
+
+@pytest.mark.parametrize("value", ["null", "[1]", "{}", f'"{"x" * 65}"'])
+def test_a_key_that_holds_no_short_value_everywhere_is_ignored(tmp_path: Path, value: str) -> None:
+    lines = texts_with(tmp_path, '"a b": 1', f'"a b": {value}')
+    assert [fields for _, fields in lines.with_fields()] == [{}, {}]
+
+
+def test_a_key_that_some_lines_have_is_ignored(tmp_path: Path) -> None:
+    lines = texts_with(tmp_path, '"a b": 1, "c": 1', '"c": 2')
+    assert [fields for _, fields in lines.with_fields()] == [{"field:c": 1}, {"field:c": 2}]
+
+
+@pytest.mark.parametrize("name", ["a b", "", ".a", "é", "a:b", "x" * 129, "a.list.element"])
+def test_a_key_that_can_be_no_field_is_named_with_its_line(tmp_path: Path, name: str) -> None:
+    lines = texts_with(tmp_path, *[f'"{name}": 1'] * 2)
+    with pytest.raises(SourceError) as caught:
+        list(lines.with_fields())
+    said = str(caught.value)
+    assert said.startswith(f'{tmp_path / "test.jsonl"}:1: "{name[:20]}')
+    assert said.endswith(" cannot be a field of samples; expected A-Z a-z 0-9 _ and, not first, . + -")
+
+
+def test_a_file_has_at_most_thirty_fields(tmp_path: Path) -> None:
+    keys = [f'"{number}": 0' for number in range(31)]
+    assert all(len(fields) == 30 for _, fields in texts_with(tmp_path, *[", ".join(keys[:30])] * 2).with_fields())
+    with pytest.raises(SourceError, match=r"test\.jsonl:1: 31 keys are fields of samples; expected at most 30$"):
+        list(texts_with(tmp_path, *[", ".join(keys)] * 2).with_fields())
 
 
 READERS: dict[str, Callable[[Path], Iterable[Any]]] = {

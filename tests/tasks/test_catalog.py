@@ -68,6 +68,7 @@ def test_custom_tasks_are_added(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("keys", "sentence"),
     [
+        ({"benchmark": "MTEB(eng)"}, 'is not a benchmark of mteb; did you mean "MTEB(eng, v2)"?'),
         ({"benchmark": "MTEB(eng,v2)"}, 'is not a benchmark of mteb; did you mean "MTEB(eng, v2)"?'),
         ({"include": ("NFCorpora",)}, 'include: "NFCorpora" is not a task of mteb; did you mean "NFCorpus"?'),
         ({"include": ("Nothing*",)}, 'include: "Nothing*" is not a current task of mteb'),

@@ -11,6 +11,7 @@ from touchstone.records.cases import TaskInfo
 from touchstone.task_types.registry import all_types
 from touchstone.tasks.catalog import find_tasks
 from touchstone.tasks.custom import files_of, make_task
+from touchstone.tasks.limiting import limit_data
 from touchstone.tasks.registry import quiet_mteb
 
 SHA256 = "0123456789abcdef" * 4
@@ -21,6 +22,11 @@ MAIN_SCORES = {
     "Classification": "accuracy",
     "PairClassification": "max_ap",
     "Clustering": "v_measure",
+    "BitextMining": "f1",
+    "Summarization": "cosine_spearman",
+    "InstructionRetrieval": "ndcg_at_10",
+    "InstructionReranking": "map_at_1000",
+    "MultilabelClassification": "accuracy",
 }
 RETRIEVAL: dict[str, list[dict[str, Any]]] = {
     "corpus.jsonl": [{"_id": "d1", "title": "T", "text": "one"}, {"_id": "d2", "text": "two"}],
@@ -122,6 +128,39 @@ def test_sts_pairs_are_loaded_with_the_range_of_their_scores(tmp_path: Path) -> 
         {"sentence1": "e", "sentence2": "f", "score": -2.0},
     ]
     assert (task.min_score, task.max_score) == (-2, 4.5)
+
+
+TEXTS = [{"text": f"text {number}", "label": number % 2} for number in range(6)]
+PAIRS = [{"sentence1": f"a {number}", "sentence2": f"b {number}"} for number in range(6)]
+# The file of samples that may have fields, and its rows.
+SAMPLED: dict[str, tuple[str, list[dict[str, Any]]]] = {
+    "Retrieval": ("queries.jsonl", RETRIEVAL["queries.jsonl"]),
+    "Reranking": ("queries.jsonl", RETRIEVAL["queries.jsonl"]),
+    "STS": ("test.jsonl", [pair | {"score": number} for number, pair in enumerate(PAIRS)]),
+    "PairClassification": ("test.jsonl", [pair | {"label": number % 2} for number, pair in enumerate(PAIRS)]),
+    "Classification": ("test.jsonl", TEXTS),
+}
+
+
+def load_sampled(kind: str, folder: Path, more: dict[str, Any], limit: int) -> Any:
+    """Load a folder whose samples have more keys, and return some of them."""
+    name, rows = SAMPLED[kind]
+    write(folder, RETRIEVAL | {"train.jsonl": TEXTS} | {name: [row | more for row in rows]})
+    task = load(kind, folder)
+    limit_data(task, describe(kind, folder), limit)
+    return task.dataset["default"]["test"]["queries"] if "default" in task.dataset else task.dataset["test"]
+
+
+@pytest.mark.parametrize("kind", SAMPLED)
+def test_what_else_samples_hold_is_beside_them_and_does_not_choose_them(tmp_path: Path, kind: str) -> None:
+    kept = load_sampled(kind, tmp_path, {"topic": "rivers", "year": 2026, "checked": True}, 3)
+    fields = {"field:topic": "rivers", "field:year": 2026, "field:checked": "true"}
+    assert list(kept) == [row | fields for row in load_sampled(kind, tmp_path, {}, 3)]
+
+
+def test_draws_have_no_fields(tmp_path: Path) -> None:
+    write(tmp_path, {"test.jsonl": [row | {"no field": 1} for row in TEXTS]})
+    assert load("Clustering", tmp_path).dataset["test"].column_names == ["sentences", "labels"]
 
 
 def test_labelled_pairs_are_loaded_under_mtebs_names(tmp_path: Path) -> None:

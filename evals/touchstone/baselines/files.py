@@ -6,22 +6,23 @@ from collections.abc import Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from touchstone.baselines.merging import Merge, merge_files
+from touchstone.baselines.merging import Merge, merge_files, move_anchors
 from touchstone.errors import BaselineError, suggest
 from touchstone.files.inside import join_inside
 from touchstone.files.locking import locked
 from touchstone.files.writing import read_bytes, to_json, write_atomically
 from touchstone.records.baselines import Baseline, BaselineFile, Reference
 from touchstone.records.flat import flatten, read_baseline_file
-from touchstone.records.names import NAME, SIGNS, baseline_key, samples_file
+from touchstone.records.names import NAME, REASON, SIGNS, baseline_key, samples_file
 from touchstone.records.runs import Record
 from touchstone.records.samples import LARGEST_SAMPLES, Samples, read_samples
 from touchstone.records.strangers import find_fault_of_baselines
 from touchstone.store.folder import Store
 
-AGAIN = "write it anew with --baseline update"
+AGAIN = "write it anew with --baseline update, or if it is an anchor's, touchstone baselines anchor --move"
 # The versions that a recorded number depends on; the rest of the environment is in the run record.
 ENV_KEPT = ("mteb", "torch", "scikit-learn", "numpy")
 # How the name of a file of samples ends.
@@ -72,10 +73,7 @@ class Baselines:
         for folder in (self.own, self.built_in):
             file = self._load(_file(folder, alias))
             if file is not None and key in file.tasks:
-                entry = file.tasks[key]
-                inside = Path("samples", alias, samples_file(key, entry.samples or ""))
-                samples = join_inside(folder, inside, BaselineError) if entry.samples else None
-                return Reference(alias=alias, model=file.model, revision=file.revision, baseline=entry, samples=samples)
+                return _refer(folder, file, alias=alias, key=key)
         return None
 
     def load_samples(self, reference: Reference) -> Samples | None:
@@ -111,6 +109,11 @@ class Baselines:
             file = self._load(_file(folder, alias))
             keys |= set(file.tasks) if file is not None else set()
         return {key: found for key in sorted(keys) if (found := self.find(alias, key)) is not None}
+
+    def moved(self, alias: str) -> dict[str, str]:
+        """Say when and why a model's anchors were moved, by key."""
+        files = (self._load(_file(folder, alias)) for folder in (self.built_in, self.own))
+        return {key: said for file in files if file is not None for key, said in file.moved.items()}
 
     def require_alias(self, alias: str, option: str) -> None:
         """Refuse an alias that has no baseline at all.
@@ -153,6 +156,39 @@ class Baselines:
                 new = BaselineFile(model=first.model or alias, revision=first.revision, tasks=entries)
                 written.append(self.commit(alias, self.merge(alias, new, replace_recorded=True), samples))
         return [path for path in written if path is not None]
+
+    def move_anchors(self, alias: str, pattern: str, *, reason: str) -> dict[str, Reference]:
+        """Make entries of the project's own their own anchors, which nothing else does.
+
+        Args:
+            alias: whose.
+            pattern: of their tasks or keys, with ``*`` and ``?``.
+            reason: why.
+
+        Returns:
+            What is expected by key, as it was before; nothing moved where there was no anchor.
+
+        Raises:
+            BaselineError: no entry matches, there is no reason, or nothing can be written.
+        """
+        path = _file(self.own, alias)
+        if not REASON.fullmatch(reason):
+            raise BaselineError(
+                f'--reason = "{reason}"; expected why the anchor moves, one line of 1 to 200 characters'
+            )
+        if not path.is_file():
+            near = suggest(alias, (file.stem for file in self.own.glob("*.json")))
+            raise BaselineError(f'--move = "{alias}": no {alias}.json in {self.own}{near}')
+        with self.writing():
+            file = load_baseline_file(path)
+            found = {k: one for k, one in self.entries(alias).items() if k in file.tasks and _matches(k, pattern)}
+            if not found:
+                raise BaselineError(f'--task = "{pattern}": {path} has no such entry{suggest(pattern, file.tasks)}')
+            keys = [key for key, one in found.items() if one.anchor is not None]
+            if keys:
+                content = move_anchors(file, keys, f"{_today()}: {reason}")
+                self.commit(alias, Merge(content=content, fates={}), {})
+        return found
 
     @contextmanager
     def writing(self, staging: Path | None = None) -> Iterator[None]:
@@ -210,7 +246,8 @@ class Baselines:
         if changed:
             write_atomically(path, text, self._staging)
             self._files[path] = merge.content
-        _remove_others(folder, {samples_file(key, entry.samples or "") for key, entry in merge.content.tasks.items()})
+        entries = (*merge.content.tasks.items(), *merge.content.anchors.items())
+        _remove_others(folder, {samples_file(key, entry.samples or "") for key, entry in entries})
         return path if changed else None
 
     def _load(self, path: Path) -> BaselineFile | None:
@@ -224,6 +261,24 @@ def _file(folder: Path, alias: str) -> Path:
     if not NAME.fullmatch(alias):
         raise BaselineError(f'"{alias}" is no alias with baselines; one has only {SIGNS}')
     return join_inside(folder, f"{alias}.json", BaselineError)
+
+
+def _refer(folder: Path, file: BaselineFile, *, alias: str, key: str) -> Reference:
+    def of(entry: Baseline, anchor: Reference | None = None) -> Reference:
+        inside = Path("samples", alias, samples_file(key, entry.samples or ""))
+        samples = join_inside(folder, inside, BaselineError) if entry.samples else None
+        known = Reference(alias=alias, model=file.model, revision=file.revision, baseline=entry)
+        return replace(known, samples=samples, anchor=anchor)
+
+    return of(file.tasks[key], of(file.anchors[key]) if key in file.anchors else None)
+
+
+def _matches(key: str, pattern: str) -> bool:
+    return any(fnmatchcase(name, pattern) for name in (key, key.partition("?")[0]))
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
 
 
 def _remove_others(folder: Path, named: Container[str]) -> None:
@@ -245,7 +300,9 @@ def make_baseline(record: Record, env: Mapping[str, str]) -> Baseline:
         measurement=replace(record.measurement, chance=None, recomputed=None),  # as it is read back
         source="run",
         env={name: env[name] for name in ENV_KEPT if name in env},
-        recorded=datetime.now(UTC).date().isoformat(),
+        recorded=_today(),
+        gated=record.terms.gated if record.terms else None,
+        plan=record.terms.plan if record.terms else None,
     )
 
 

@@ -1,6 +1,6 @@
 """New entries into a baseline file: which are taken, which stay, and whose numbers the file may hold. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -46,7 +46,28 @@ def merge_files(old: BaselineFile | None, new: BaselineFile, where: str, *, repl
     if (old.model, old.revision) != (new.model, new.revision):
         _refuse_strangers(old, new, taken, where)
     changed = {key: new.tasks[key] for key, fate in fates.items() if fate in ("new", "changed")}
-    return Merge(content=replace(new, tasks={**old.tasks, **changed}), fates=fates)
+    anchors = _keep_anchors(old, changed)
+    return Merge(content=replace(new, tasks={**old.tasks, **changed}, anchors=anchors, moved=old.moved), fates=fates)
+
+
+def move_anchors(file: BaselineFile, keys: Collection[str], said: str) -> BaselineFile:
+    """Make the entries with these keys their own anchors, and note when and why."""
+    anchors = {key: anchor for key, anchor in file.anchors.items() if key not in keys}
+    return replace(file, anchors=anchors, moved={**file.moved, **dict.fromkeys(keys, said)})
+
+
+def _keep_anchors(old: BaselineFile, changed: Mapping[str, Baseline]) -> dict[str, Baseline]:
+    """Return the first entry that was recorded under each key, but where the one that replaces others is that again."""
+    recorded = {key: entry for key in changed if (entry := old.tasks.get(key)) and entry.fingerprint is not None}
+    anchors = {**recorded, **old.anchors}
+    return {key: anchor for key, anchor in anchors.items() if not _is_again(anchor, changed.get(key))}
+
+
+def _is_again(anchor: Baseline, entry: Baseline | None) -> bool:
+    """Whether an entry differs from its anchor at most in the day and in what was planned beside it."""
+    if entry is None:
+        return False
+    return replace(anchor, recorded=entry.recorded, gated=entry.gated, plan=entry.plan) == entry
 
 
 def _fate(known: Baseline | None, entry: Baseline, replace_recorded: bool) -> Fate:  # noqa: FBT001

@@ -1,7 +1,7 @@
 """``touchstone baselines``: what is expected of which model, its averages, and what changed."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -11,15 +11,13 @@ from touchstone.commands.importing import add_import
 from touchstone.commands.parsing import add_options, parse_options
 from touchstone.config.suites import Selection
 from touchstone.files.writing import to_json
-from touchstone.formatting import columns, points, signed_points
+from touchstone.formatting import columns, points, signed_points, some
 from touchstone.records.baselines import Baseline, Reference
 from touchstone.records.cases import TaskInfo
 from touchstone.records.flat import flatten
-from touchstone.report.leaderboard import Average, average, without_children
+from touchstone.report.leaderboard import Average, average_alike, without_children
 from touchstone.task_types.registry import all_types
 from touchstone.tasks.catalog import find_tasks, known_tasks
-
-SHOWN = 10
 
 
 def add_command(commands: Any) -> None:
@@ -49,6 +47,20 @@ def add_command(commands: Any) -> None:
     diff.add_argument("before", metavar="A")
     diff.add_argument("after", metavar="B", nargs="?", help="default: the project's folder as it is now")
     diff.set_defaults(run=_diff)
+    _add_anchor(actions)
+
+
+def _add_anchor(actions: Any) -> None:
+    anchor = actions.add_parser(
+        "anchor",
+        help="move the first release that candidates are judged by beside the current one",
+        description="Make current entries of the project's own folder their anchors. Commit what changes.",
+    )
+    add_options(anchor, "--baselines")
+    anchor.add_argument("--move", required=True, metavar="ALIAS", help="the model whose current entries become anchors")
+    anchor.add_argument("--task", dest="of_task", default="*", metavar="GLOB", help="only such tasks")
+    anchor.add_argument("--reason", default="", metavar="TEXT", help="why, in one line; it is kept in the file")
+    anchor.set_defaults(run=_move)
 
 
 def _show(parsed: argparse.Namespace) -> tuple[str, int]:
@@ -58,50 +70,98 @@ def _show(parsed: argparse.Namespace) -> tuple[str, int]:
         baselines.require_alias(alias, "--alias")
         entries[alias] = baselines.entries(alias)
     if parsed.by_type:
-        averages = {
-            alias: average(found, tasks_to_average(found, parsed.benchmark), parsed.metrics, whole=not parsed.benchmark)
-            for alias, found in entries.items()
-        }
-        if parsed.json:
-            return to_json({alias: asdict(found) for alias, found in averages.items()}), 0
-        return _averages_table(averages, parsed.metrics), 0
+        return _by_type(entries, parsed), 0
     if parsed.benchmark:
         kept = {task.name for task in tasks_to_average({}, parsed.benchmark)}
         entries = {alias: {k: r for k, r in found.items() if k in kept} for alias, found in entries.items()}
+    moved = {alias: baselines.moved(alias) for alias in entries}
     if parsed.json:
-        return to_json({a: {k: flatten(r.baseline) for k, r in found.items()} for a, found in entries.items()}), 0
-    return "\n".join(columns(_rows(entries))), 0
+        return to_json(
+            {a: {k: _plain(r, moved[a].get(k)) for k, r in found.items()} for a, found in entries.items()}
+        ), 0
+    return "\n".join(columns(_rows(entries, moved))), 0
 
 
-def _rows(entries: Mapping[str, Mapping[str, Reference]]) -> list[tuple[str, ...]]:
-    return [
-        (f"{alias}:{key}", reference.baseline.metric, points(reference.baseline.score), _origin(reference.baseline))
-        for alias, found in entries.items()
-        for key, reference in found.items()
+def _by_type(entries: Mapping[str, Mapping[str, Reference]], parsed: argparse.Namespace) -> str:
+    """Return the averages of models, all over the same tasks and subsets: others would not put them in order."""
+    # Of the benchmark's tasks, or of those that one of the models has.
+    wanted: dict[str, TaskInfo] = {}
+    for found in entries.values():
+        for task in tasks_to_average(found, parsed.benchmark):
+            wanted.setdefault(task.name, task)
+    averages, others = average_alike(entries, list(wanted.values()), parsed.metrics)
+    if parsed.json:
+        return to_json({alias: asdict(found) for alias, found in averages.items()})
+    left = [f"of other subsets, so in no average, {some(others)}"] if others else []
+    return "\n".join([*_averages_table(averages), *left, _of_which(averages, parsed.metrics)])
+
+
+def _plain(reference: Reference, moved: str | None) -> dict[str, Any]:
+    """Return an entry as its file has it, and with it what the file has of its anchor."""
+    anchor = {"anchor": flatten(reference.anchor.baseline)} if reference.anchor else {}
+    return flatten(reference.baseline) | anchor | ({"moved": moved} if moved else {})
+
+
+def _rows(
+    entries: Mapping[str, Mapping[str, Reference]], moved: Mapping[str, Mapping[str, str]]
+) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for alias, found in entries.items():
+        for key, reference in found.items():
+            rows.append((f"{alias}:{key}", *_cells(reference), _of_anchor(reference, moved[alias].get(key))))
+            subsets = reference.baseline.subsets
+            if len(subsets) > 1:
+                rows += [(f"  {name}", "", points(score), "", "") for name, score in sorted(subsets.items())]
+    return rows
+
+
+def _cells(reference: Reference) -> tuple[str, ...]:
+    entry = reference.baseline
+    return entry.metric, points(entry.score), _origin(entry)
+
+
+def _of_anchor(reference: Reference, moved: str | None) -> str:
+    said = [f"anchor {_dated(reference.anchor.baseline)}"] if reference.anchor else []
+    return "; ".join([*said, f"anchor moved {moved}"] if moved else said)
+
+
+def _dated(entry: Baseline) -> str:
+    return f"{points(entry.score)} {entry.recorded or 'of no day'}"
+
+
+def _move(parsed: argparse.Namespace) -> tuple[str, int]:
+    alias = parsed.move
+    found = Baselines(parse_options(parsed).baselines).move_anchors(alias, parsed.of_task, reason=parsed.reason.strip())
+    lines = [
+        f"{alias}:{key}: {_dated(one.anchor.baseline)} → {_dated(one.baseline)}"
+        for key, one in found.items()
+        if one.anchor is not None
     ]
+    still = [key for key, one in found.items() if one.anchor is None]
+    return "\n".join(lines + ([f"their own anchors already, {some(still)}"] if still else [])), 0
 
 
 def _origin(entry: Baseline) -> str:
     return entry.source if entry.recorded is None else f"{entry.source} {entry.recorded}"
 
 
-def _averages_table(averages: Mapping[str, Average], metrics: str) -> str:
+def _averages_table(averages: Mapping[str, Average]) -> list[str]:
     types = sorted({name for found in averages.values() for name in found.by_type})
     rows = [("model", "tasks", "average", *types)]
     for alias, found in averages.items():
         means = [_cell(found.average), *(_cell(found.by_type.get(name)) for name in types)]
         rows.append((alias, str(found.tasks), *means))
-    lines = columns(rows)
-    lines += [f"{alias} lacks {_some(found.missing)}" for alias, found in averages.items() if found.missing]
+    return columns(rows) + [
+        f"{alias} lacks {some(found.missing)}" for alias, found in averages.items() if found.missing
+    ]
+
+
+def _of_which(averages: Mapping[str, Average], metrics: str) -> str:
     others = [t for t in all_types() if t.folder is not None and t.published_metric not in (None, t.folder.main_score)]
     replaced = ", ".join(f"{one.published_metric} for {one.name}" for one in others)
     used = "today's main scores" if metrics == "main" else f"the original tables' metrics ({replaced})"
-    return "\n".join([*lines, f"averages of {used}, over tasks"])
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{len(names)}: {', '.join(names[:SHOWN])}{more}"
+    which = "tasks" if len(averages) < 2 else f"the tasks that all {len(averages)} have; --alias takes some of them"
+    return f"averages of {used}, over {which}"
 
 
 def _cell(mean: float | None) -> str:
@@ -118,9 +178,9 @@ def _diff(parsed: argparse.Namespace) -> tuple[str, int]:
     same = len(found.rows) - len(changed)
     lines.append(f"{len(changed)} of {len(found.rows)} in both differ" if changed else f"{same} in both, all the same")
     if found.only_before:
-        lines.append(f"only in {parsed.before}, {_some(found.only_before)}")
+        lines.append(f"only in {parsed.before}, {some(found.only_before)}")
     if found.only_after:
-        lines.append(f"only in {after}, {_some(found.only_after)}")
+        lines.append(f"only in {after}, {some(found.only_after)}")
     return "\n".join(lines), 0
 
 
@@ -140,6 +200,6 @@ def tasks_to_average(entries: Mapping[str, Reference], benchmark: str | None) ->
     types = known_tasks()
     counted = without_children([name for name in entries if "?" not in name])
     return tuple(
-        TaskInfo(name=name, type=types.get(name, "custom"), main_score=entries[name].baseline.metric)
+        TaskInfo(name=name, type=types.get(name, "custom"), main_score=entries[name].baseline.metric, splits=())
         for name in counted
     )

@@ -1,44 +1,200 @@
-"""``touchstone compare``: one stored measurement judged by another."""
+"""``touchstone compare``: stored measurements, published scores or run files of any tool, judged by one of them."""
 
 import argparse
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import chain
+from statistics import fmean
 from typing import Any
 
+from touchstone import __version__
 from touchstone.baselines.files import Baselines
 from touchstone.commands.parsing import add_options, parse_options, terminal
+from touchstone.config.options import Options
+from touchstone.errors import ConfigError
+from touchstone.files.writing import place
+from touchstone.formatting import columns, points, signed_points, some
+from touchstone.importing.trec import METRIC, read_qrels
 from touchstone.judging.overall import exit_code, judge_models
 from touchstone.records.cases import Policy
-from touchstone.report.summary import summarize
+from touchstone.records.runs import Record, Run, SuiteVerdict
+from touchstone.report.formats import find_target
+from touchstone.report.leaderboard import without_children
+from touchstone.report.summary import summarize, verdict_word
 from touchstone.report.text import render_power, render_suite, render_summary
-from touchstone.session.compare import compare, load_side
+from touchstone.session.compare import SCORES_ONLY, Side, compare, load_side, load_trec
+from touchstone.session.reports import write_report
+from touchstone.session.standings import Standings, find_standings
 
 
 def add_command(commands: Any) -> None:
     """Add the parser."""
     compare = commands.add_parser(
         "compare",
-        help="judge stored scores of model B by those of A, without running anything",
-        description="Judge B by A: each an alias with baselines, or a run record (RUN.json, RUN.json:ALIAS).",
+        help="judge stored scores of model B by those of A, or run files of TREC, without running anything",
+        description="Judge each B by A: each an alias with baselines, or a run record (RUN.json, RUN.json:ALIAS); with "
+        "--qrels each is a run file of TREC, of whatever tool. Several are put in order, too.",
     )
     compare.add_argument("reference", metavar="A", help="what is expected")
-    compare.add_argument("candidate", metavar="B", help="what is judged")
-    add_options(compare, "--baselines", "--store", "--gate", "--margin", "--alpha", "--inconclusive")
+    compare.add_argument("candidates", metavar="B", nargs="+", help="what is judged")
+    compare.add_argument("--qrels", metavar="FILE", help="judgements for run files, TREC's or BEIR's")
+    compare.add_argument("--metric", metavar="NAME", help="what run files are scored by (default: ndcg_at_10)")
+    add_options(compare, "--baselines", "--store", "--gate", "--margin", "--suite-margin", "--bound", "--alpha",
+                "--inconclusive", "--report")  # fmt: skip
     compare.add_argument("--power", action="store_true", help="print the smallest loss that each task could detect")
     compare.set_defaults(run=_compare)
 
 
-def _compare(parsed: argparse.Namespace) -> tuple[str, int]:
+def _compare(parsed: argparse.Namespace) -> tuple[list[str], int]:
     options = parse_options(parsed)
-    baselines = Baselines(options.baselines)
-    sides = [
-        load_side(text, options.cwd, baselines, options.store_folder) for text in (parsed.reference, parsed.candidate)
-    ]
-    records = compare(sides[0], sides[1], options.override(Policy()))
+    targets = [find_target("--report", options.cwd, text) for text in options.reports]
+    sides = _load(parsed, options)
+    override = _sharing(options, len(sides) - 1)
+    found = [compare(sides[0], side, override=override) for side in sides[1:]]
+    if parsed.power:
+        return [render_power(each) for each in found], 0
+    records = tuple(chain.from_iterable(found))
     suites = judge_models(records)
-    lines = [render_power(records)] if parsed.power else []
-    if not parsed.power:
-        lines.append(render_summary(summarize(records), **terminal()))
-        lines += [f"{r.task} {r.verdict}: {r.reason}" for r in records if r.outcome == "failed"]
-        lines += [render_suite(suite) for suite in suites]
-        if alone := sorted(set(sides[0].measured) - set(sides[1].measured)):
-            lines.append(f"only in {sides[0].name}, not compared: {', '.join(alone)}")
-    return "\n".join(lines), 0 if parsed.power else exit_code(records, suites, options.inconclusive)
+    standings = find_standings(sides, options.override(Policy()).alpha) if len(found) > 1 else None
+    lines = _tables(sides, found, standings)
+    lines += [
+        f"{r.task if len(found) == 1 else r.case} {r.verdict}: {r.reason}" for r in records if r.outcome == "failed"
+    ]
+    lines += [render_suite(suite) for suite in suites]
+    lines += [note for side in sides[1:] for note in _apart(sides[0], side)]
+    lines += [note for side in sides for note in side.notes]
+    run = _make_run(sides, found, suites, standings)
+    lines += [line for target in targets for line in write_report(target, run, options.store_folder)]
+    return lines, exit_code(records, suites, options.inconclusive)
+
+
+def _load(parsed: argparse.Namespace, options: Options) -> list[Side]:
+    typed = (parsed.reference, *parsed.candidates)
+    if parsed.qrels is None and parsed.metric is not None:
+        raise ConfigError("--metric is what run files are scored by; it needs --qrels FILE")
+    baselines = Baselines(options.baselines)
+    known = baselines.aliases()
+    qrels = None if parsed.qrels is None else read_qrels(place(options.cwd, parsed.qrels))
+    sides = []
+    for text in typed:
+        path = place(options.cwd, text)
+        if qrels is not None and not (text in known and not path.exists()):
+            sides.append(load_trec(text, options.cwd, qrels, parsed.metric or METRIC))
+            continue
+        if not text.endswith(".json") and text not in known and path.is_file():
+            raise ConfigError(f"{text}: a file; a run record ends in .json, and a run file of TREC needs --qrels FILE")
+        sides.append(load_side(text, options.cwd, baselines, options.store_folder))
+    names = [side.called for side in sides]
+    if len(names) > 2 and (twice := [name for name in names if names.count(name) > 1]):
+        raise ConfigError(f'two of these are called "{twice[0]}"; expected each once')
+    return sides
+
+
+def _sharing(options: Options, count: int) -> Callable[[Policy], Policy]:
+    """Return what gives each of several candidates its share of the error rate: one of them is going to be taken."""
+
+    def override(policy: Policy) -> Policy:
+        found = options.override(policy)
+        return found if count == 1 else replace(found, alpha=found.alpha / count)
+
+    return override
+
+
+def _make_run(
+    sides: Sequence[Side],
+    found: Sequence[Sequence[Record]],
+    suites: Sequence[SuiteVerdict],
+    standings: Standings | None,
+) -> Run:
+    """Return what reports are made of: notes on what was read are in the reasons of cases, ties in those of models."""
+    rows = () if standings is None else standings.rows
+    called = {side.name: side.called for side in sides}
+    tied = {called[row.name]: row.tied for row in rows}
+    records = []
+    for side, each in zip(sides[1:], found, strict=True):
+        notes = (*sides[0].notes, *side.notes)
+        records += [replace(r, reason="; ".join([r.reason or "", *notes])) if notes else r for r in each]
+    return Run(
+        suite=f"compared with {sides[0].name}",
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        environment={"touchstone-evals": __version__},
+        records=tuple(records),
+        suites=tuple(
+            replace(suite, reason=f"{suite.reason}; not told apart from {', '.join(alike)}")
+            if (alike := tied.get(suite.model))
+            else suite
+            for suite in suites
+        ),
+    )
+
+
+def _tables(sides: Sequence[Side], found: Sequence[Sequence[Record]], standings: Standings | None) -> list[str]:
+    lines = [] if len(found) == 1 else _standings(sides, found, standings)
+    for side, each in zip(sides[1:], found, strict=True):
+        if all(record.verdict is None for record in each):
+            lines += _scores(sides[0], side, each)
+        elif len(found) == 1:
+            lines.append(render_summary(summarize(each), **terminal()))
+    return lines
+
+
+def _standings(sides: Sequence[Side], found: Sequence[Sequence[Record]], standings: Standings | None) -> list[str]:
+    """Return one table of all models, the best first, with what each cannot be told from."""
+    if standings is None:
+        return ["they have no case in common that could be compared, so they have no order"]
+    said = {side.name: _said(each, standings) for side, each in zip(sides[1:], found, strict=True)}
+    base = next(row.score for row in standings.rows if row.name == sides[0].name)
+    rows = [("model", "mean", "Δ", "95 %", "", "not told apart from")]
+    for row in standings.rows:
+        tied = "not known" if row.tied is None else ", ".join(row.tied) or "none"
+        delta = "" if row.name == sides[0].name else signed_points(row.score - base)
+        rows.append((row.name, points(row.score), delta, *said.get(row.name, ("", "baseline")), tied))
+    tasks = "one task" if len(standings.tasks) == 1 else f"the {len(standings.tasks)} tasks that all have"
+    alpha, count = standings.alpha, len(found)
+    return [
+        *columns(rows),
+        f"means over {tasks}; α = {alpha:g} is shared: each of {count} candidates is judged at {alpha / count:.2g}; "
+        f"two models are told apart where the two-sided p of one of {standings.pairs} pairs is below "
+        f"{standings.level:.2g}",
+        "",
+    ]
+
+
+def _said(records: Sequence[Record], standings: Standings) -> tuple[str, str]:
+    """Return the interval of a candidate's difference, where it is of just these tasks, and its verdict."""
+    (suite, *_) = judge_models(records) or (None,)
+    interval = None if suite is None or suite.paired != len(standings.tasks) else suite.interval
+    if len(records) == len(standings.tasks) == 1 and records[0].evidence is not None:
+        interval = records[0].evidence.interval
+    shown = "" if interval is None else "[{}, {}]".format(*map(signed_points, interval))
+    return shown, "scores only" if suite is None else suite.verdict
+
+
+def _scores(reference: Side, side: Side, records: Sequence[Record]) -> list[str]:
+    """Return published scores side by side: means over the same tasks, by type, and all tasks, the lowest Δ first."""
+    scored = [record for record in records if record.baseline is not None]
+    kept = set(without_children([record.task for record in scored]))
+    types = {
+        name: [r for r in scored if r.type == name and r.task in kept] for name in sorted({r.type for r in scored})
+    }
+    groups = {"mean over tasks": [one for found in types.values() for one in found], **types}
+    rows = [("", "tasks", reference.name, side.name, "Δ")]
+    rows += [(name, str(len(found)), *_means(found)) for name, found in groups.items() if found]
+    tasks = [("task", "metric", reference.name, side.name, "Δ", "")]
+    for record in sorted(scored, key=lambda record: record.delta or 0.0):
+        tasks.append((record.task, record.metric, *_means([record]), verdict_word(record)))
+    others = [f"{record.task}: {record.reason}" for record in records if record.baseline is None]
+    return [SCORES_ONLY, *columns(rows), "", *columns(tasks), *others]
+
+
+def _means(records: Sequence[Record]) -> tuple[str, str, str]:
+    before, after = (fmean(getattr(record, name) for record in records) for name in ("baseline", "score"))
+    return points(before), points(after), signed_points(after - before)
+
+
+def _apart(reference: Side, side: Side) -> list[str]:
+    """Say which tasks only one of two has."""
+    sides = ((reference, side), (side, reference))
+    apart = [(one.name, sorted(one.measured.keys() - other.measured.keys())) for one, other in sides]
+    return [f"only in {name}, not compared: {some(keys)}" for name, keys in apart if keys]

@@ -1,6 +1,8 @@
 """``touchstone plan``: the cases of a suite and how long they will take, without running them."""
 
 import argparse
+import math
+import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,19 +11,29 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from touchstone.baselines.files import Baselines
 from touchstone.commands.parsing import add_options, parse_options, terminal
-from touchstone.errors import ConfigError
-from touchstone.formatting import columns, render_duration
+from touchstone.config.options import Options
+from touchstone.errors import ConfigError, suggest
+from touchstone.formatting import columns, points, render_duration
+from touchstone.judging.power import SPREADS, Change, Choice
 from touchstone.records.cases import Case
 from touchstone.report.text import draw
 from touchstone.schedule.estimates import Basis
 from touchstone.session.forecast import Forecast, make_forecast
+from touchstone.session.limited_suite import check_target, write_limited
 from touchstone.session.plan import Plan, find_cases
+from touchstone.session.power import CasePower, ModelPower, find_goal, find_power
 from touchstone.session.reuse import PLUGINS, Known
 from touchstone.store.folder import Store
 from touchstone.store.runs import load_runs
 
+MARGIN = (
+    "{} is found only where the mean counts as lost from {} on: suite_margin = {:g} under [gate], as --write-suite "
+    "writes it"
+)
 WORKERS = (1, 2, 4, 8)
+POWER_HEADER = ("case", "type", "n", "σ", "from", "detects now", "limit", "detects then", "time now", "time then")
 # How far estimates of these kinds were from what was measured.
 WORTH: Mapping[Basis, str] = {
     "in the store": "in the store already",
@@ -40,16 +52,28 @@ def add_command(commands: Any) -> None:
         description="List the cases of a suite, with an estimate of how long each will take: from earlier runs of the "
         "store where there are any, else from the amount of text.",
     )
-    add_options(plan, "--suite", "--model", "--task", "--models", "--limit", "--device", "--store")
+    add_options(plan, "--suite", "--model", "--task", "--models", "--limit", "--device", "--store", "--baselines")
     number = ", ".join(map(str, WORKERS))
     plan.add_argument(
         "--workers", action="append", default=[], metavar="N", help=f"as many workers (default: {number})"
     )
+    plan.add_argument(
+        "--detect", metavar="POINTS", help="what the cases could detect, and the limits to detect such a mean loss"
+    )
+    plan.add_argument(
+        "--change", metavar="|".join(SPREADS), help="what is judged where no run shows it (default: fine-tune)"
+    )
+    plan.add_argument("--write-suite", metavar="FILE", help="write the suite with the limits of --detect")
     plan.set_defaults(run=_plan)
 
 
 def _plan(parsed: argparse.Namespace) -> tuple[str, int]:
     options = parse_options(parsed)
+    if parsed.detect is not None:
+        return _detect(parsed, options), 0
+    for option, value in (("--change", parsed.change), ("--write-suite", parsed.write_suite)):
+        if value is not None:
+            raise ConfigError(f"{option} {value}: belongs to --detect, as in --detect 1")
     workers = [_number(text) for text in parsed.workers] or WORKERS
     plan = find_cases(options)
     runs = load_runs(plan.store)
@@ -112,6 +136,95 @@ def _totals(plan: Plan) -> list[str]:
     counts = ", ".join(f"{count} {name}" for name, count in sorted(by_type.items()))
     lines = [f"suite {plan.suite}: {len(plan.cases)} cases: {counts}"]
     return lines + [f"{count} cases left out: {reason}" for reason, count in plan.left_out.items()] + list(plan.notes)
+
+
+def _detect(parsed: argparse.Namespace, options: Options) -> str:
+    """Return what the cases could detect now, and the limits by which the mean detects a loss of so many points."""
+    goal, change, target = _points(parsed.detect), _change(parsed.change), parsed.write_suite
+    if target is not None:
+        check_target(options, target)
+    plan, baselines = find_cases(options), Baselines(options.baselines)
+    found = find_power(plan, load_runs(plan.store), baselines=baselines, device=options.device, change=change)
+    models = tuple(model.fitted(goal) for model in found)
+    margin = next((two.criterion.margin for one, two in zip(found, models, strict=True) if one != two), None)
+    chosen = find_goal(models, goal)
+    cases = [case for model in models for case in model.cases]
+    rows = [_power_row(case, None if chosen is None else chosen.get(case.case.id)) for case in cases]
+    lines = [line for model in models for line in _model_lines(model, goal, chosen)] + _remarks(cases, chosen)
+    if margin is not None:
+        lines.append(MARGIN.format(points(goal), points(margin), margin))
+    if target is not None:
+        limits = _limits(target, cases, chosen)
+        write_limited(options, target, limits, margin)
+        lines.append(f"written: {target}")
+    return "\n".join([_table(POWER_HEADER, rows), "", *lines])
+
+
+def _points(text: str) -> float:
+    if not re.fullmatch(r"[0-9]{1,2}(\.[0-9]+)?", text) or not 0.1 <= float(text) <= 50:
+        raise ConfigError(f'--detect = "{text}"; expected points from 0.1 to 50, as in --detect 1')
+    return float(text) / 100
+
+
+def _change(text: str | None) -> Change:
+    for change in SPREADS:
+        if change == (text or "fine-tune"):
+            return change
+    raise ConfigError(f'--change = "{text}" is not one of its values{suggest(str(text), SPREADS)}')
+
+
+def _power_row(one: CasePower, then: Choice | None) -> tuple[str, ...]:
+    spread = "-" if one.spread is None else ("~" if one.spread.rough else "") + points(one.spread.value)
+    source = "-" if one.spread is None else one.spread.source
+    limit = "-" if then is None else "all" if then.limit is None else str(then.limit)
+    losses = ["-" if choice is None else points(one.detects(choice)) for choice in (one.now, then)]
+    times = [render_duration(one.seconds), "-" if then is None else render_duration(then.seconds)]
+    n = str(sum(one.sizes)) if one.sizes else "-"
+    return one.case.id, one.case.task.type, n, spread, source, losses[0], limit, losses[1], *times
+
+
+def _model_lines(model: ModelPower, goal: float, chosen: Mapping[str, Choice] | None) -> list[str]:
+    """Return what a model's suite could detect now, and then, each with its time."""
+    if not model.known:
+        return [f"{model.alias}: nothing is known of the samples of its cases"]
+    rest = sum(one.seconds for one in model.cases) - sum(one.seconds for one in model.known)
+    now, cases = [one.now for one in model.known if one.now], f"of {len(model.cases)} cases"
+    over = f"the mean over {len(now)} {cases}" if len(now) > 1 else model.known[0].case.task.name
+    lines = [f"{model.alias}: {over} could detect {points(model.detects(now))} now{_in(now, rest)}"]
+    if chosen is not None:
+        then = [chosen[one.case.id] for one in model.known]
+        return [*lines, f"{model.alias}: with these limits {points(model.detects(then))}{_in(then, rest)}"]
+    whole, times = [one.choices[-1] for one in model.known], model.times_needed(goal)
+    reached = f"with all samples {points(model.detects(whole))}{_in(whole, rest)}"
+    if math.isinf(times):  # a case by itself
+        reached += f"; {points(goal)} by no number of samples: its margin is {points(model.criterion.margin)}"
+    elif times > 1:  # another model's cases may be those that do not reach it
+        reached += f"; {points(goal)} would take {times:.1f} times as many"
+    return [*lines, f"{model.alias}: {reached}"]
+
+
+def _in(choices: Sequence[Choice], rest: float) -> str:
+    return f", in {render_duration(rest + sum(choice.seconds for choice in choices))}"
+
+
+def _remarks(cases: Sequence[CasePower], chosen: Mapping[str, Choice] | None) -> list[str]:
+    """Return what the table does not say: how to read it, and what comes of too few samples and of new limits."""
+    lines = ["losses and σ are in points; a loss is detected that is found four times in five"]
+    if any(case.spread and case.spread.rough for case in cases):
+        lines.append("~: the score is no mean of samples; σ is that of one, an approximation")
+    short = [(one.case.id, *one.lacking) for one in cases if one.lacking]
+    if short:
+        lines.append("too few to pass: " + ", ".join(f"{id_} ({n} of {least} samples)" for id_, n, least in short))
+    if chosen and any(one.now and one.now.limit != chosen[one.case.id].limit for one in cases):
+        lines.append("a limit is another entry of the baseline: record it before a candidate is judged by it")
+    return lines
+
+
+def _limits(target: str, cases: Sequence[CasePower], chosen: Mapping[str, Choice] | None) -> dict[str, int]:
+    if chosen is None:
+        raise ConfigError(f"--write-suite {target}: no limits reach --detect; name more points")
+    limits = {one.case.task.name: chosen.get(one.case.id, one.case).limit for one in cases}
+    return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -28,7 +28,9 @@ def add_command(commands: Any) -> None:
         "case that is in two is taken from the newest. Several models are put side by side.",
     )
     report.add_argument("runs", nargs="+", metavar="RUN", help="a run record, or a store")
-    report.add_argument("--out", metavar="FILE", help="write a report; .html, .json or .md (default: print it)")
+    report.add_argument(
+        "--out", metavar="FILE", help="write a report; .html, .json or .md, eval_results/ or runs/ (default: print it)"
+    )
     add_options(report, "--store")
     report.set_defaults(run=_report)
 

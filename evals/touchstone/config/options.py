@@ -21,6 +21,7 @@ from touchstone.records.cases import BaselineMode, GateRule, Policy, Source
 
 STORE, BASELINES = ".touchstone", "baselines"
 PATIENCE = 60
+Inconclusive = Literal["warn", "fail", "pass"]
 DEST = "touchstone_"
 
 
@@ -218,12 +219,18 @@ class Options:
     gate: GateRule | None = option(
         "--gate",
         _one_of(get_args(GateRule), None),
-        "auto|reproduce|paired|threshold",
+        "|".join(get_args(GateRule)),
         "the rule to judge by (default: auto)",
         decides=True,
     )
     margin: float | None = option(
         "--margin", _fraction, "FRACTION", "the loss a case may have (default: 0.01, one point)", decides=True
+    )
+    suite_margin: float | None = option(
+        "--suite-margin", _fraction, "FRACTION", "the loss that the mean may have (default: 0.005)", decides=True
+    )
+    bound: float | None = option(
+        "--bound", _fraction, "FRACTION", "how far --gate equivalent lets a case move (default: 0.002)", decides=True
     )
     alpha: float | None = option(
         "--alpha",
@@ -232,8 +239,11 @@ class Options:
         "the share of false alarms among a model's cases (default: 0.05)",
         decides=True,
     )
-    inconclusive: Literal["warn", "fail"] = option(
-        "--inconclusive", _one_of(("warn", "fail"), "warn"), "warn|fail", "whether an inconclusive suite fails: exit 9"
+    inconclusive: Inconclusive = option(
+        "--inconclusive",
+        _one_of(get_args(Inconclusive), "warn"),
+        "warn|fail|pass",
+        "what ends in exit 9: suspect cases (warn, the default); an inconclusive suite, too (fail); neither (pass)",
     )
     limit: int | None = option(
         "--limit", _positive, "N", "at most N queries, rows or pairs of each split and subset", decides=True
@@ -243,7 +253,11 @@ class Options:
         "--store", _store, "DIR", f"the folder for results and caches (default: the suite's, else {STORE})"
     )
     reports: tuple[str, ...] = option(
-        "--report", _as_typed, "FILE", "write a report; .html, .json or .md, or github: the job's summary", repeat=True
+        "--report",
+        _as_typed,
+        "FILE",
+        "write a report; .html, .json or .md, eval_results/ or runs/ (TREC's), or github: the job's summary",
+        repeat=True,
     )
     root: Path
     cwd: Path
@@ -291,7 +305,8 @@ class Options:
 
     def override(self, policy: Policy) -> Policy:
         """Return a policy in which what was typed wins."""
-        typed: dict[str, Any] = {"margin": self.margin, "alpha": self.alpha, "rule": self.gate}
+        numbers = ("margin", "suite_margin", "bound", "alpha")
+        typed: dict[str, Any] = {name: getattr(self, name) for name in numbers} | {"rule": self.gate}
         return replace(policy, **{name: value for name, value in typed.items() if value is not None})
 
 

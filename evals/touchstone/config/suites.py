@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from touchstone.config.base import Spec, check_counts
-from touchstone.config.evalscope.convert import convert
-from touchstone.config.evalscope.schema import read_evalscope
 from touchstone.config.models import check_models
 from touchstone.config.specs import PipelineSpec
 from touchstone.errors import ConfigError, suggest
@@ -19,17 +17,21 @@ from touchstone.records.cases import Policy, Source
 from touchstone.records.names import NAME, SIGNS
 from touchstone.task_types.registry import all_types, find_type
 
+LANGUAGE = re.compile(r"[a-z]{3}-[A-Z][a-z]{3}")
 BUILT_IN = Path(__file__).parent.parent / "suites"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomTask(Strict):
-    """A folder of JSON Lines that is run like a task of mteb's. ``language`` is a code of mteb's."""
+    """A folder of tables that is run like a task of mteb's.
+
+    ``language`` is a code of mteb's, or several with blanks between; without it, that which its subsets are called by.
+    """
 
     name: str
     type: str
     path: Path
-    language: str = "eng-Latn"
+    language: str = ""
 
     def __post_init__(self) -> None:
         if str(self.path) == ".":
@@ -39,7 +41,7 @@ class CustomTask(Strict):
         if find_type(self.type).folder is None:
             known = ", ".join(one.name for one in all_types() if one.folder is not None)
             raise ValueError(f'type = "{self.type}"; expected one of {known}')
-        if not re.fullmatch(r"[a-z]{3}-[A-Z][a-z]{3}", self.language):
+        if not all(map(LANGUAGE.fullmatch, self.language.split())):
             raise ValueError(f'language = "{self.language}"; expected a code such as "eng-Latn"')
 
 
@@ -68,15 +70,21 @@ class Selection(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate(Strict):
-    """The ``[gate]`` table, all in fractions of 1: margin, margins by type, floors by task, error rate."""
+    """The ``[gate]`` table, all in fractions of 1: margin, margins by type, floors by task, error rate.
+
+    ``suite_margin`` and ``bound`` are as in `Policy`.
+    """
 
     margin: Number = 0.01
     margins: Mapping[str, Number] = field(default_factory=dict)
     floors: Mapping[str, Number] = field(default_factory=dict)
     alpha: Number = 0.05
+    suite_margin: Number = 0.005
+    bound: Number = 0.002
 
     def __post_init__(self) -> None:
-        for name, margin in {"margin": self.margin, "alpha": self.alpha, **self.margins}.items():
+        alone = {name: getattr(self, name) for name in ("margin", "alpha", "suite_margin", "bound")}
+        for name, margin in {**alone, **self.margins}.items():
             if not 0 < margin < 0.5:
                 raise ValueError(f"{name} = {margin}; expected a fraction between 0 and 0.5; one point is 0.01")
         for name, floor in self.floors.items():
@@ -85,15 +93,21 @@ class Gate(Strict):
 
     def policy(self, task: str, type_name: str) -> Policy:
         """Return how a task is judged."""
-        margin = self.margins.get(type_name, self.margin)
-        return Policy(margin=margin, floor=self.floors.get(task), alpha=self.alpha)
+        return Policy(
+            margin=self.margins.get(type_name, self.margin),
+            floor=self.floors.get(task),
+            alpha=self.alpha,
+            bound=self.bound,
+            suite_margin=self.suite_margin,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite(Strict):
     """A suite file. Paths are relative to the file's own folder.
 
-    ``limit`` and ``store`` are what ``--limit`` and ``--store`` are where nothing is typed. ``stage_folders``: results
+    ``limit`` and ``store`` are what ``--limit`` and ``--store`` are where nothing is typed, and ``limits`` the limits
+    of single tasks. ``slices`` name the fields of samples by which figures are shown, too. ``stage_folders``: results
     of a pipeline's two models are also kept apart in the store, in ``stage1`` and ``stage2``, as EvalScope does.
     """
 
@@ -102,11 +116,21 @@ class Suite(Strict):
     gate: Gate = Gate()
     source: Source | None = None
     limit: WholeNumber | None = None
+    limits: Mapping[str, WholeNumber] = field(default_factory=dict)
+    slices: tuple[str, ...] = ()
     store: Path | None = None
     stage_folders: bool = False
 
     def __post_init__(self) -> None:
         check_counts(self, "limit")
+        for name, limit in self.limits.items():
+            if limit < 1:
+                raise ValueError(f"limits.{name} = {limit}: must be 1 or more")
+        for name in self.slices:
+            if not NAME.fullmatch(name):
+                raise ValueError(f'slices: "{name}" may hold only {SIGNS}')
+            if self.slices.count(name) > 1:
+                raise ValueError(f'slices: "{name}" is there twice; name each field once')
         if self.store is not None and str(self.store) == ".":
             raise ValueError('store = ""; expected a folder')
 
@@ -154,6 +178,10 @@ def load_suite(name: str, folder: Path, known: Mapping[str, Spec] | None = None)
 
 
 def _load_evalscope(file: Path, inner: str | None, known: Mapping[str, Spec]) -> NamedSuite:
+    # Late: few suites are EvalScope's.
+    from touchstone.config.evalscope.convert import convert
+    from touchstone.config.evalscope.schema import read_evalscope
+
     converted = convert(read_evalscope(file, inner), file, known)
     models = check_models(converted.models, f"{file}, read as models", file.parent, known)
     for alias, spec in models.items():

@@ -1,18 +1,22 @@
 """Encode texts fast: each distinct one once, by token length, in batches of as many tokens as suit the device."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from touchstone.encoding.base import Vectors, VectorStore
+from touchstone.encoding.batches.packing import Packing
+from touchstone.encoding.batches.token_batches import TokenBatches, count_tokens
+from touchstone.encoding.batches.token_ids import TokenIds, cut_into_blocks, find_token_ids, run_ahead
+from touchstone.encoding.canaries import CANARIES, long_text
 from touchstone.encoding.keys import make_keys
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Role
-from touchstone.encoding.routes import SAID, check_role, read_by, roles_of, routers_of, sees_roles
-from touchstone.encoding.token_batches import TokenBatches, count_tokens
+from touchstone.encoding.routes import SAID, by_library, check_role, read_by, roles_of, routers_of, sees_roles
 from touchstone.errors import ModelError
 
 if TYPE_CHECKING:
@@ -20,18 +24,13 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-CANARIES = (
-    "A short text.",
-    "Another text, a little longer than the first one, about a river that rises after rain.",
-    "What makes bread rise?",
-    "1, 2, 3 -- numbers & signs; (brackets).",
-    "The committee postponed its decision because two of its members had not read the report, which was sent late.",
-)
 # How far a vector may move with its batch: rounding over some layers, relative to the length of the vector.
 WITHIN = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
 # What mteb or a specification may ask of `encode` without changing what a stored vector means.
 PASSED_ON = frozenset({"truncate_dim", "processing_kwargs"})
 IGNORED = frozenset({"batch_size", "show_progress_bar"})
+# Characters, of all calls, that take a model many times as long as a trial of packing does.
+MUCH = 50_000
 # A width that truncates nothing: vectors are kept whole, and truncated and normalized when they are asked for.
 WHOLE = 1 << 30
 
@@ -49,15 +48,26 @@ class _Call:
         """The method of the library."""
         return "encode" if self.role is None else f"encode_{self.role}"
 
+    @property
+    def told(self) -> dict[str, Any]:
+        """What the modules of the library are told beside the prompt."""
+        told = {"task": self.role, "processing_kwargs": self.options.get("processing_kwargs")}
+        return {name: value for name, value in told.items() if value is not None}
+
 
 class BatchedModel:
-    """A `TextEncoder` of a `SentenceTransformer`: the model's own vectors, from its own ``encode``, in better batches.
+    """A `TextEncoder` of a `SentenceTransformer`: the model's own vectors, in better batches than its ``encode`` makes.
+
+    Texts become ids by the model's own preprocessing, once, and these are computed by its own modules. Where ids are
+    not all that its modules read, or another class or a publisher's code is in it, it is asked by ``encode``.
 
     Args:
         model: the model.
         embeddings: what is known already, and keeps what is new; None to encode everything.
         tokens: of a batch, padding included; None for what suits the device.
         texts_at_once: at most so many texts in a batch; None for no limit but the tokens.
+        packing: how the model takes packed batches; None to pad.
+        find_packing: finds that out as soon as there is much to encode, see `trial.find_packing`; None to leave it.
     """
 
     def __init__(
@@ -67,12 +77,18 @@ class BatchedModel:
         embeddings: VectorStore | None = None,
         tokens: int | None = None,
         texts_at_once: int | None = None,
+        packing: Packing | None = None,
+        find_packing: Callable[[], Packing | None] | None = None,
     ) -> None:
+        self.packing = packing
+        self._find_packing = find_packing
+        self._characters = 0
         self._model = model
         self._embeddings = embeddings
         self._batches = TokenBatches(model.device, tokens=tokens, at_once=texts_at_once)
         # Some models with code of their own are told the width, and may make another vector of it.
         self._truncates_itself = "truncate_dim" in getattr(model, "get_model_kwargs", list)()
+        self._made_of_ids: dict[str, bool] = {}
         self.roles = roles_of(model)
 
     def encode(
@@ -101,6 +117,11 @@ class BatchedModel:
         order = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int64)
         whole = self._look_up(list(places), _Call(role, {"prompt": prompt, **asked}, meter or Meter()))
         return _finish(whole, width, self._model.dtype, normalize=normalize)[order]
+
+    def try_packing(self) -> None:
+        """Find out whether packing is for this model, where nobody has."""
+        if self._find_packing is not None:
+            self.packing, self._find_packing = self._find_packing(), None
 
     def flush(self) -> None:
         """Write new vectors to the store."""
@@ -171,14 +192,28 @@ class BatchedModel:
 
         In most models, a role only chooses a prompt where none is given.
         """
-        given = call.options["prompt"] is not None or not any(self._model.prompts.values())
+        given = self._prompt_is_said(call)
         method = "" if given and not sees_roles(self._model) else call.method
         said = {name: value for name, value in sorted(call.options.items()) if value}
         # repr shows a zero byte in a prompt, so that where the prompt ends and the text begins is in no doubt
         return "\0".join([method, *(f"{name}={said[name]!r}" for name in said)])
 
+    def _prompt_is_said(self, call: "_Call") -> bool:
+        """Return True if no prompt of the model's files takes part."""
+        return call.options.get("prompt") is not None or not any(self._model.prompts.values())
+
     def _run(self, texts: list[str], call: "_Call") -> Vectors:
         """Encode every text."""
+        meaning = self._meaning(call)
+        if texts and meaning not in self._made_of_ids:
+            self._made_of_ids[meaning] = self._reads_only_ids(call)
+        run = self._run_ids if texts and self._made_of_ids[meaning] else self._run_texts
+        vectors = run(texts, call)
+        call.meter.count(len(texts))
+        return vectors
+
+    def _run_texts(self, texts: list[str], call: "_Call") -> Vectors:
+        """Encode texts by the library's own method, batch by batch."""
 
         def encode(rows: list[int]) -> Vectors:
             batch = [texts[row] for row in rows]
@@ -197,8 +232,79 @@ class BatchedModel:
         vectors = self._batches.run(
             lengths, encode, lambda done: call.meter.tell(f"encoding, {done} of {len(texts)} texts")
         )
-        call.meter.count(len(texts))
         return np.empty((0, 0), np.float32) if vectors is None else vectors
+
+    def _run_ids(self, texts: list[str], call: "_Call") -> Vectors:
+        """Encode texts from their ids, which a thread makes of one block while the model computes another."""
+        self._model.eval()
+        self._characters += sum(map(len, texts))
+        if self._characters >= MUCH:
+            self.try_packing()
+        vectors, done = np.empty((0, 0), np.float32), 0
+
+        def tokenize(block: list[int]) -> TokenIds | None:
+            return self._tokenize([texts[place] for place in block], call)
+
+        def tell(done: int) -> None:
+            call.meter.tell(f"encoding, {done} of {len(texts)} texts")
+
+        for block, ids in run_ahead(tokenize, cut_into_blocks(texts)):
+            if ids is None:
+                raise ModelError("the model's preprocessing gives for some texts something else than for others")
+            part = self._batches.run(
+                ids.lengths,
+                partial(self._compute, ids, call),
+                lambda more, before=done: tell(before + more),  # type: ignore[misc]
+                padded=self.packing is None,
+            )
+            vectors = vectors if done else np.empty((len(texts), part.shape[1]), np.float32)  # type: ignore[union-attr]
+            vectors[block], done = part, done + len(block)
+        return vectors
+
+    def _tokenize(self, texts: list[str], call: "_Call") -> TokenIds | None:
+        """Return the ids of texts; None where the model's modules read something else."""
+        return find_token_ids(self._preprocess(texts, call))
+
+    def _preprocess(self, texts: list[str], call: "_Call") -> dict[str, Any]:
+        return self._model.preprocess(texts, prompt=call.options.get("prompt"), **call.told)
+
+    def _compute(self, ids: TokenIds, call: "_Call", rows: list[int]) -> Vectors:
+        """Return the vectors of a batch, by the model's own modules."""
+        import torch
+        from sentence_transformers.util import batch_to_device
+
+        packing = self.packing if self.packing and ids.lengths[rows].max() <= self.packing.longest else None
+        features = ids.pack(rows, packing.first_position) if packing else ids.pad(rows)
+        with torch.inference_mode():
+            vectors = self._model(batch_to_device(features, self._model.device), **call.told)["sentence_embedding"]
+        found: Vectors = vectors.float().cpu().numpy()
+        return found
+
+    def _reads_only_ids(self, call: "_Call") -> bool:
+        """Return True if any batch can be cut from ids that were made at once, the same as the model makes it."""
+        from sentence_transformers import SentenceTransformer
+
+        plain = (
+            type(self._model) is SentenceTransformer and by_library(self._model) and hasattr(self._model, "preprocess")
+        )
+        if not plain or self._truncates_itself or not self._prompt_is_said(call):
+            return False
+        texts = [*CANARIES, long_text(self._model, call.role)]
+        ids = self._tokenize(texts, call)
+        several = [[place] for place in range(len(texts))] + [[0, 2, 3], list(range(len(texts)))]
+        return ids is not None and all(
+            _equal(self._preprocess([texts[place] for place in rows], call), ids.pad(rows)) for rows in several
+        )
+
+
+def _equal(features: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    """Return True if a batch is another one, number by number."""
+    import torch
+
+    return features.keys() == others.keys() and all(
+        torch.equal(value, others[name]) if isinstance(value, torch.Tensor) else value == others[name]
+        for name, value in features.items()
+    )
 
 
 def dtype_of(model: "torch.nn.Module") -> str:

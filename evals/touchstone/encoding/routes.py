@@ -44,12 +44,21 @@ def read_by(model: "SentenceTransformer", role: Role | None) -> Any:
 
 def sees_roles(model: "SentenceTransformer") -> bool:
     """Return True if a role may decide more than a prompt: a route, a length, a chat template, a publisher's code."""
-    return bool(routers_of(model)) or any(
-        not type(module).__module__.startswith("sentence_transformers.")
-        or any(getattr(module, name, None) is not None for name in BY_ROLE)
-        or "message" in getattr(module, "modality_config", ())
-        for module in model
+    return (
+        bool(routers_of(model))
+        or not by_library(model)
+        or any(
+            any(getattr(module, name, None) is not None for name in BY_ROLE)
+            or "message" in getattr(module, "modality_config", ())
+            for module in model
+        )
     )
+
+
+def by_library(model: "SentenceTransformer") -> bool:
+    """Return True if all modules of a model are the library's own, those of its routes too."""
+    routed = [module for router in routers_of(model) for way in router.sub_modules.values() for module in way]
+    return all(type(module).__module__.startswith("sentence_transformers.") for module in (*model, *routed))
 
 
 def route_of(router: Any, role: Role | None) -> str | None:

@@ -23,13 +23,22 @@ INSIDE = ".list.element"
 BYTE_ARRAY, DELTA_BYTE_ARRAY = 6, 7
 
 
-def read_bounded(content: bytes, where: str, shapes: Mapping[str, "Shape"]) -> "pa.Table":
+def read_bounded(
+    content: bytes,
+    where: str,
+    shapes: Mapping[str, "Shape"],
+    *,
+    others: "Shape" = lambda _: False,
+    longest: int = LONGEST_TEXT,
+) -> "pa.Table":
     """Read a Parquet file; texts inside lists come back as numbers into a dictionary.
 
     Args:
         content: of the file.
         where: the file, for errors.
-        shapes: of columns by name, what says whether one has the type that it must have; others are not read.
+        shapes: of columns by name, what says whether one has the type that it must have.
+        others: says of the type of a column that is not named whether it is read, too; such a one may hold nulls.
+        longest: how many bytes a text may have.
 
     Raises:
         TouchstoneError: a column is of another type or holds nulls, or all is more than can be held.
@@ -41,11 +50,15 @@ def read_bounded(content: bytes, where: str, shapes: Mapping[str, "Shape"]) -> "
     footer = read_footer(BytesIO(content))
     refuse_bomb(footer, len(content), where)
     coded = {one.path for one in footer.chunks if one.path.endswith(INSIDE) and one.type == BYTE_ARRAY}
-    file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=sorted(coded))
+    try:
+        file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=sorted(coded))
+    except KeyError as failure:
+        raise ValueError(f"it says {failure} of no column") from None
     schema = file.schema_arrow
-    schema = pa.schema([schema.field(name) for name in shapes if name in schema.names], schema.metadata)
+    more = [column for column in schema if column.name not in shapes and others(column.type)]
+    schema = pa.schema([*(schema.field(name) for name in shapes if name in schema.names), *more], schema.metadata)
     for column in schema:
-        if not shapes[column.name](column.type):
+        if not shapes.get(column.name, others)(column.type):
             raise TouchstoneError(f"{where}: {column.name} is of type {column.type}, which it cannot be")
     most = max(UNPACKED, PACKED * len(content))
     batches, held = [], 0
@@ -57,7 +70,8 @@ def read_bounded(content: bytes, where: str, shapes: Mapping[str, "Shape"]) -> "
     ):
         batch.validate(full=True)  # what is said to be text is
         held += sum(
-            _check(column, f"{where}: {name}") for name, column in zip(schema.names, batch.columns, strict=True)
+            _check(column, f"{where}: {name}", longest, nulls=name not in shapes)
+            for name, column in zip(schema.names, batch.columns, strict=True)
         )
         if held > most:
             raise TouchstoneError(f"{where}: comes to more than {most >> 20} MB")
@@ -101,18 +115,18 @@ def _rows_at_once(footer: Footer, where: str, most: int) -> int:
     return max(1, min(UNPACKED // widest, MOST_VALUES))
 
 
-def _check(column: Any, where: str) -> int:
+def _check(column: Any, where: str, longest: int, *, nulls: bool) -> int:
     """Refuse nulls and endless texts; return the bytes that a column takes, without dictionaries."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     inside = column.flatten() if is_list(column.type) else column
-    if column.null_count or inside.null_count:
+    if not nulls and (column.null_count or inside.null_count):
         raise TouchstoneError(f"{where} holds nulls")
     coded = pa.types.is_dictionary(inside.type)
     texts = inside.dictionary if coded else inside
-    if is_text(texts.type) and (pc.max(pc.binary_length(texts)).as_py() or 0) > LONGEST_TEXT:
-        raise TouchstoneError(f"{where} holds a text of more than {LONGEST_TEXT >> 10} kB")
+    if is_text(texts.type) and (pc.max(pc.binary_length(texts)).as_py() or 0) > longest:
+        raise TouchstoneError(f"{where} holds a text of more than {longest >> 10} kB")
     return int((inside.indices if coded else inside).nbytes)
 
 
@@ -128,6 +142,15 @@ def is_number(kind: Any) -> bool:
     import pyarrow as pa
 
     return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))
+
+
+def is_plain(kind: Any) -> bool:
+    """Return True if a column holds texts, numbers, true and false, or lists of these."""
+    import pyarrow as pa
+
+    inside = kind.value_type if is_list(kind) else kind
+    inside = inside.value_type if pa.types.is_dictionary(inside) else inside
+    return is_text(inside) or is_number(inside) or bool(pa.types.is_boolean(inside))
 
 
 def is_list(kind: Any) -> bool:

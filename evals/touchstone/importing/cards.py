@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Any
+from typing import Annotated, Any, NotRequired
 
 from pydantic import FailFast, Field
 from typing_extensions import TypedDict
@@ -14,7 +14,19 @@ from touchstone.errors import BaselineError, SourceError, first_line
 from touchstone.files.validation import check
 from touchstone.files.writing import read_text
 from touchstone.files.yaml import parse_yaml
-from touchstone.importing.entries import NOT_A_TASK, Note, Published, is_fraction, known_revision
+from touchstone.formatting import shorten
+from touchstone.importing.entries import (
+    NOT_A_TASK,
+    UNTOLD,
+    WRONG,
+    Note,
+    Published,
+    find_published,
+    find_score,
+    is_fraction,
+    known_revision,
+    rename,
+)
 from touchstone.records.cases import TaskInfo
 from touchstone.tasks.definitions import define_task, find_aggregates
 
@@ -69,22 +81,21 @@ def split_repeats(
 
 
 StrictNumber = Annotated[float, Field(strict=True, allow_inf_nan=False)]
-# "MTEB STS17 (en-en)": mteb's own mark, the task, and mostly its subset.
-MTEB_NAME = re.compile(r"MTEB (?P<task>\S+)(?: \((?P<subset>[^()]+)\))?")
-NOT_MTEB = "not of mteb, whose names begin with MTEB"
+# "MTEB STS17 (en-en)": mteb's own mark until it was 2, the task, and mostly its subset.
+MTEB_NAME = re.compile(r"(?P<mark>MTEB )?(?P<task>\S+)(?: \((?P<subset>[^()]+)\))?")
+NOT_MTEB = "not of mteb, whose names begin with MTEB or end with a subset, or whose source is MTEB"
 NO_SUBSET = "of a subset that the task does not have today"
+FRACTIONS = "taken as fractions of one, which is what mteb 2 writes"
 
 
 # What is read of a ``model-index``; other keys are ignored. The type of a task is another vocabulary than mteb's.
-CardTask = TypedDict("CardTask", {"type": str})
 CardDataset = TypedDict(
-    "CardDataset", {"type": str, "name": str, "config": str | None, "split": str, "revision": str | int | float | None}
+    "CardDataset", {"name": str, "config": NotRequired[Any], "split": str, "revision": NotRequired[Any]}
 )
-CardMetric = TypedDict("CardMetric", {"type": str, "value": StrictNumber})  # in percent
+# Lists hold what single experiments got, null what was not computed.
+CardMetric = TypedDict("CardMetric", {"type": str, "value": StrictNumber | list[Any] | None})
 # One block: one data set, configuration and split.
-CardResult = TypedDict(
-    "CardResult", {"task": CardTask, "dataset": CardDataset, "metrics": Annotated[tuple[CardMetric, ...], FailFast()]}
-)
+CardResult = TypedDict("CardResult", {"dataset": CardDataset, "metrics": Annotated[tuple[CardMetric, ...], FailFast()]})
 CardModel = TypedDict("CardModel", {"name": str, "results": tuple[Any, ...]})  # results are looked at one by one
 
 
@@ -98,22 +109,26 @@ class Card:
 
 
 def load_card(path: Path) -> Card:
-    """Read a model card.
+    """Read a model card; a block of which something is wrong or not certain is left out, with a note.
 
     Raises:
-        BaselineError: it has no front matter or no ``model-index``, or something in there is wrong.
+        BaselineError: it has no front matter or no ``model-index`` of one model.
     """
     front = read_front_matter(path)
     models = check(tuple[CardModel, ...], front["model-index"], f"{path}: model-index", BaselineError)
     if len(models) != 1:
         raise BaselineError(f"{path}: model-index has {len(models)} models; expected one")
+    blocks = [_read_block(result, f"results[{number}]") for number, result in enumerate(models[0]["results"])]
+    # mteb 2 writes fractions only: where percents have its mark too, a number of one or less may be either.
+    mixed = {block.scale for block in blocks if block.by_mteb2} >= {1, 100}
     rows: list[Published] = []
     notes: list[Note] = []
-    for number, result in enumerate(models[0]["results"]):
-        found, about = _read_result(result, f"{path}: model-index[0].results[{number}]")
-        rows += found
-        notes += about
-    _refuse_fractions(rows, path)
+    for block in blocks:
+        notes += block.notes
+        if block.scale == 1:
+            names = dict.fromkeys(row.what for row in block.rows)
+            notes += [Note(reason=UNTOLD if mixed else FRACTIONS, what=name) for name in names]
+        rows += () if mixed and block.scale == 1 else block.rows
     return Card(name=models[0]["name"], rows=tuple(rows), notes=tuple(notes))
 
 
@@ -137,66 +152,91 @@ def read_front_matter(path: Path) -> Mapping[str, Any]:
     return front
 
 
-def _read_result(result: Any, where: str) -> tuple[list[Published], list[Note]]:
-    """Read one block; one that is not mteb's may have any shape."""
-    said = result.get("dataset") if isinstance(result, dict) else None
-    name = said.get("name") if isinstance(said, dict) else None
-    if isinstance(name, str) and not name.startswith("MTEB "):
-        return [], [Note(reason=NOT_MTEB, what=name)]
-    block = check(CardResult, result, where, BaselineError)
-    dataset = block["dataset"]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """One result of a card. ``scale`` is 100 where its scores are percents, 1 where they are fractions."""
+
+    rows: Sequence[Published] = ()
+    notes: Sequence[Note] = ()
+    by_mteb2: bool = False
+    scale: int = 100
+
+
+def _read_block(result: Any, where: str) -> _Block:
+    """Read one result; one that is not mteb's may have any shape."""
+    tables = (result.get(key) for key in ("dataset", "source")) if isinstance(result, dict) else (None, None)
+    name, source = (table.get("name") if isinstance(table, dict) else None for table in tables)
+    from_mteb = source == "MTEB"
+    named = MTEB_NAME.fullmatch(name) if isinstance(name, str) else None
+    if isinstance(name, str) and not (name.startswith("MTEB ") or from_mteb or (named and named["subset"])):
+        return _Block(notes=[Note(reason=NOT_MTEB, what=shorten(name, 100))])
+    try:
+        return _read_scores(check(CardResult, result, where, BaselineError), where, from_mteb=from_mteb)
+    except BaselineError as error:
+        return _Block(notes=[Note(reason=WRONG, what=str(error))])
+
+
+def _read_scores(result: CardResult, where: str, *, from_mteb: bool) -> _Block:
+    dataset, name = result["dataset"], shorten(result["dataset"]["name"], 100)
     named = MTEB_NAME.fullmatch(dataset["name"])
     task = None if named is None else define_task(named["task"])
     if named is None or task is None:
-        return [], [Note(reason=NOT_A_TASK, what=dataset["name"])]
-    where = f"{where} ({dataset['name']})"
-    subset = _find_subset(task, dataset["config"], named["subset"], where)
+        return _Block(notes=[Note(reason=NOT_A_TASK, what=name)])
+    where = f"{where} ({name})"
+    config = "no" if dataset.get("config") is False else dataset.get("config")  # Norwegian, as YAML 1.1 reads it
+    subset = _find_subset(task, config, named["subset"], where)
     if subset is None:
-        return [], [Note(reason=NO_SUBSET, what=f"{dataset['name']} (config {dataset['config']})")]
-    points = [(metric["type"], _checked(metric, where)) for metric in block["metrics"]]
-    parts = {task.name: points}
-    if has_repeats(points):
-        parts = split_repeats(points, task.name, find_aggregates(), where)
-    return [_publish(part, subset, dataset, metrics, where) for part, metrics in parts.items()], []
+        return _Block(notes=[Note(reason=NO_SUBSET, what=f"{name} (config {shorten(str(config), 60)})")])
+    values = [(one["type"], one["value"]) for one in result["metrics"] if isinstance(one["value"], int | float)]
+    for metric, value in values:
+        if is_fraction(metric) and abs(value) > 100:
+            raise BaselineError(f"{where}: {metric} = {value:g}; expected percent, -100 to 100")
+    parts, by_mteb2 = {task.name: values}, from_mteb or named["mark"] is None
+    if has_repeats(values):
+        parts, by_mteb2 = split_repeats(values, task.name, find_aggregates(), where), False
+    tasks = [one for part in parts if (one := define_task(part))]
+    scales = {one: _find_scale(one, parts[one.name], by_mteb2=by_mteb2) for one in tasks}
+    rows = {one: _publish(one, subset, dataset, parts[one.name], of or 100, where) for one, of in scales.items()}
+    untold = [Note(reason=UNTOLD, what=rows[one].what) for one, of in scales.items() if not of]
+    told = [rows[one] for one, of in scales.items() if of]
+    return _Block(rows=told, notes=untold, by_mteb2=by_mteb2, scale=min(filter(None, scales.values()), default=100))
+
+
+def _find_scale(task: TaskInfo, metrics: Sequence[tuple[str, float]], *, by_mteb2: bool) -> int | None:
+    """Return what the scores of a task are divided by to be fractions; None where nothing tells.
+
+    More than one is a percent. One or less is a fraction where mteb 2 wrote it, else perhaps a poor model's percent.
+    """
+    found = {rename(metric): value for metric, value in metrics}
+    used = [value for value in (find_score(task, found), *find_published(task, found).values()) if value]
+    if all(abs(value) > 1 for value in used):  # zero is zero in both
+        return 100
+    return 1 if by_mteb2 and all(abs(value) <= 1 for metric, value in metrics if is_fraction(metric)) else None
 
 
 def _publish(
-    name: str, subset: str, dataset: CardDataset, metrics: Sequence[tuple[str, float]], where: str
+    task: TaskInfo, subset: str, dataset: CardDataset, metrics: Sequence[tuple[str, float]], scale: int, where: str
 ) -> Published:
-    task = define_task(name)
-    if task is None:
-        raise BaselineError(f"{where}: {name} is not a task of mteb")
+    revision = dataset.get("revision")  # YAML reads digits as a number, which lost some
     return Published(
         task=task,
         split=dataset["split"],
         subset=subset,
         # Twelve digits are more than anybody published, and do without the dust of the division.
-        metrics=[(metric, round(value / 100, 12)) for metric, value in metrics],
+        metrics=[(metric, round(value / scale, 12)) for metric, value in metrics],
         where=where,
-        dataset_revision=known_revision(dataset["revision"]),
+        dataset_revision=known_revision(revision) if isinstance(revision, str) else None,
     )
 
 
-def _find_subset(task: TaskInfo, config: str | None, named: str | None, where: str) -> str | None:
+def _find_subset(task: TaskInfo, config: object, named: str | None, where: str) -> str | None:
     """Return the subset that a block is of: what its configuration or its name says, as the task has it today."""
-    said = {subset for subset in (config, named) if subset in task.subsets}
+    if config is None and named is None:
+        return task.subsets[0] if len(task.subsets) == 1 else None
+    said = {subset for subset in (config, named) if isinstance(subset, str) and subset in task.subsets}
     if len(said) > 1:
         raise BaselineError(f'{where}: is of the subset "{named}" by its name and of "{config}" by its config')
     return said.pop() if said else None
-
-
-def _checked(metric: CardMetric, where: str) -> float:
-    name, value = metric["type"], metric["value"]
-    if is_fraction(name) and abs(value) > 100:
-        raise BaselineError(f"{where}: {name} = {value:g}; expected percent, -100 to 100")
-    return value
-
-
-def _refuse_fractions(rows: Sequence[Published], path: Path) -> None:
-    """Refuse a card of fractions: no model is below one percent everywhere."""
-    values = [value for row in rows for name, value in row.metrics if is_fraction(name)]
-    if values and max(map(abs, values)) <= 0.01:
-        raise BaselineError(f"{path}: model-index: no score is above 1; expected percent, as cards of mteb have it")
 
 
 def fetch_card(model: str, revision: str | None) -> tuple[Path, str]:

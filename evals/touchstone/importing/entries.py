@@ -1,7 +1,7 @@
 """Published numbers, wherever they are from, become baseline entries by today's definition of each task."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
@@ -25,6 +25,10 @@ def is_fraction(name: str) -> bool:
     return "threshold" not in name and not name.lower().startswith("nauc")
 
 
+# What was published twice, once with fewer digits: files of mteb have six.
+TWICE = 1e-6
+
+
 def gather_metrics(pairs: Iterable[tuple[str, float]], where: str) -> dict[str, float]:
     """Collect metrics, as fractions, under today's names.
 
@@ -40,9 +44,9 @@ def gather_metrics(pairs: Iterable[tuple[str, float]], where: str) -> dict[str, 
         if is_fraction(name) and abs(value) > 1:  # not so of NaN, which is no score but no wrong one either
             raise BaselineError(f"{where}: {name} = {value:g}; expected a fraction, -1 to 1")
         now = rename(name)
-        if now in found and found[now] != value and not (math.isnan(found[now]) and math.isnan(value)):
-            raise BaselineError(f"{where}: {name} is {found[now]:g} in one place and {value:g} in another")
-        found[now] = value
+        known = found.setdefault(now, value)
+        if known != value and not abs(known - value) <= TWICE and not (math.isnan(known) and math.isnan(value)):
+            raise BaselineError(f"{where}: {name} is {known!r} in one place and {value!r} in another")
     return found
 
 
@@ -95,6 +99,11 @@ class Published:
         """The ``split/subset`` name."""
         return f"{self.split}/{self.subset}"
 
+    @property
+    def what(self) -> str:
+        """The task and the stratum, for notes."""
+        return f"{self.task.name} {self.stratum}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
@@ -108,6 +117,8 @@ NOT_A_TASK = "not a task of mteb"
 NOT_TODAY = "not a split and subset of the task today"
 NO_SCORE = "without the task's main score of today"
 NOT_A_NUMBER = "the score is not a number"
+WRONG = "left out, as something in it is wrong"
+UNTOLD = "left out, as nothing tells whether it is a percent or a fraction"
 IN_PART = "taken in part, the task has more splits or subsets"
 TWO_REVISIONS = "of more than one data set revision, none noted"
 NOT_THE_MEAN = "taken as published, though it is not the mean of its parts"
@@ -122,78 +133,74 @@ def known_revision(value: object) -> str | None:
     return None if bare or not REVISION.fullmatch(text) else text
 
 
-def make_entries(rows: Iterable[Published], source: str) -> tuple[dict[str, Baseline], list[Note]]:
-    """Turn what was published into entries, by task name, and say what was left out.
+def make_entries(found: Iterable[Published | Note], source: str) -> tuple[dict[str, Baseline], list[Note]]:
+    """Turn what was published into entries, by task name, and say what was left out: first what reading left.
 
     An aggregate that has no number of its own gets the mean of its parts, where all of them are there.
 
     Args:
-        rows: in any order.
-        source: where they are from, as an entry says it.
-
-    Raises:
-        BaselineError: a metric is given twice with two values, or is no fraction.
+        found: in any order.
+        source: where it is from, as an entry says it.
     """
+    found = list(found)
     entries: dict[str, Baseline] = {}
-    notes: list[Note] = []
-    for name, found in _grouped(rows, lambda row: row.task.name):
-        entry, about = _make_entry(found, source)
+    notes = [note for note in found if isinstance(note, Note)]
+    for rows in _grouped([row for row in found if isinstance(row, Published)], lambda row: row.task.name):
+        entry, about = _make_entry(rows, source)
         notes += about
         if entry is not None:
-            entries[name] = entry
+            entries[rows[0].task.name] = entry
     derived, about = _add_aggregates(entries, source)
     return dict(sorted((entries | derived).items())), notes + about
 
 
 def _make_entry(rows: Sequence[Published], source: str) -> tuple[Baseline | None, list[Note]]:
     task = rows[0].task
-    notes: list[Note] = []
-    subsets: dict[str, float] = {}
-    others: dict[str, dict[str, float]] = {}
-    for stratum, published in _grouped(rows, lambda row: row.stratum):
-        metrics = gather_metrics((pair for row in published for pair in row.metrics), published[0].where)
-        score = find_score(task, metrics)
-        reason = _why_not(task, stratum, score)
-        if reason is not None or score is None:
-            notes.append(Note(reason=reason or NO_SCORE, what=f"{task.name} {stratum}"))
-            continue
-        subsets[stratum] = score
-        for name, value in find_published(task, metrics).items():
-            others.setdefault(name, {})[stratum] = value
-    if not subsets:
+    each = {group[0].stratum: _read_stratum(group) for group in _grouped(rows, lambda row: row.stratum)}
+    notes = [found for found in each.values() if isinstance(found, Note)]
+    scored = {stratum: found for stratum, found in each.items() if not isinstance(found, Note)}
+    if not scored:
         return None, notes
-    if len(subsets) < len(task.strata):
-        some = ", ".join(subsets) if len(subsets) <= 2 else str(len(subsets))
-        notes.append(Note(reason=IN_PART, what=f"{task.name} ({some} of {len(task.strata)})"))
-    used = [row for row in rows if row.stratum in subsets]
+    if len(scored) < len(task.strata):
+        named = ", ".join(scored) if len(scored) <= 2 else str(len(scored))
+        notes.append(Note(reason=IN_PART, what=f"{task.name} ({named} of {len(task.strata)})"))
+    used = [row for row in rows if row.stratum in scored]
     revisions = {row.dataset_revision for row in used}
     if len(revisions) > 1:
         notes.append(Note(reason=TWO_REVISIONS, what=task.name))
     versions = {row.mteb for row in used if row.mteb is not None}
-    entry = Baseline(
-        measurement=Measurement(
-            metric=task.main_score,
-            score=fmean(subsets.values()),
-            subsets=dict(sorted(subsets.items())),
-            dataset_revision=revisions.pop() if len(revisions) == 1 else None,
-        ),
-        source=source,
-        metrics={name: dict(sorted(by.items())) for name, by in sorted(others.items()) if set(by) == set(subsets)},
-        env={"mteb": versions.pop()} if len(versions) == 1 else {},
+    subsets = {stratum: score for stratum, (score, _) in scored.items()}
+    measurement = Measurement(
+        metric=task.main_score,
+        score=fmean(subsets.values()),
+        subsets=subsets,
+        dataset_revision=revisions.pop() if len(revisions) == 1 else None,
     )
-    return entry, notes
+    names = set.intersection(*(set(others) for _, others in scored.values()))
+    metrics = {name: {stratum: others[name] for stratum, (_, others) in scored.items()} for name in sorted(names)}
+    env = {"mteb": versions.pop()} if len(versions) == 1 else {}
+    return Baseline(measurement=measurement, source=source, metrics=metrics, env=env), notes
 
 
-def _grouped(rows: Iterable[Published], by: Callable[[Published], str]) -> list[tuple[str, list[Published]]]:
-    return [(name, list(group)) for name, group in groupby(sorted(rows, key=by), by)]
-
-
-def _why_not(task: TaskInfo, stratum: str, score: float | None) -> str | None:
-    if stratum not in task.strata:
-        return NOT_TODAY
+def _read_stratum(rows: Sequence[Published]) -> tuple[float, dict[str, float]] | Note:
+    """Return the score of one split and subset, and the metric that tables average; a note where it has none."""
+    first, task = rows[0], rows[0].task
+    try:
+        metrics = gather_metrics((pair for row in rows for pair in row.metrics), first.where)
+    except BaselineError as error:
+        return Note(reason=WRONG, what=str(error))
+    score = find_score(task, metrics)
+    if first.stratum not in task.strata:
+        return Note(reason=NOT_TODAY, what=first.what)
     if score is None:
-        return f"{NO_SCORE} ({task.main_score})"
-    return None if math.isfinite(score) else NOT_A_NUMBER
+        return Note(reason=f"{NO_SCORE} ({task.main_score})", what=first.what)
+    if not math.isfinite(score):
+        return Note(reason=NOT_A_NUMBER, what=first.what)
+    return score, find_published(task, metrics)
+
+
+def _grouped(rows: Iterable[Published], by: Callable[[Published], str]) -> Iterator[list[Published]]:
+    return (list(group) for _, group in groupby(sorted(rows, key=by), by))
 
 
 def _add_aggregates(entries: Mapping[str, Baseline], source: str) -> tuple[dict[str, Baseline], list[Note]]:

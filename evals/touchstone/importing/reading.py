@@ -1,5 +1,9 @@
 """Read a source of whatever kind: what it says of each model in it."""
 
+import hashlib
+import re
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 from touchstone.config.specs import HUB_ID
@@ -7,11 +11,21 @@ from touchstone.errors import BaselineError, ConfigError, suggest
 from touchstone.files.json import parse_json
 from touchstone.files.writing import place, read_text
 from touchstone.importing.cards import fetch_card, load_card
-from touchstone.importing.entries import known_revision, make_entries, require_entries
-from touchstone.importing.request import Imported, Kind, Request, choose_alias, find_published
+from touchstone.importing.community import find_eval_results, load_eval_results
+from touchstone.importing.entries import IN_PART, Note, Published, known_revision, make_entries, require_entries
+from touchstone.importing.request import Imported, Kind, Request, choose_alias, find_model
 from touchstone.importing.results import find_folder, load_folder, name_source
-from touchstone.importing.runs import read_run, split_alias
+from touchstone.importing.runs import import_run
+from touchstone.importing.trec import METRIC, STRATUM, read_qrels, read_trec_run
+from touchstone.records.baselines import Baseline
+from touchstone.records.cases import TaskInfo
+from touchstone.records.names import NAME, SIGNS, slug
+from touchstone.records.samples import encode_samples
+from touchstone.store.runs import split_alias
+from touchstone.task_types.registry import find_type
+from touchstone.tasks.definitions import define_task
 
+PART = re.compile(r"[A-Za-z0-9_.+-]{1,64}/[A-Za-z0-9_.+-]{1,64}")
 # What only a configuration of EvalScope's MTEB back end has.
 EVALSCOPE = {"eval_backend", "eval_config"}
 
@@ -22,14 +36,14 @@ def find_kind(request: Request) -> Kind:
     Raises:
         TouchstoneError: there is nothing, or nothing that can be imported.
     """
-    if request.kind is not None:
-        return request.kind
+    if request.kind is not None or request.qrels is not None:
+        return request.kind or "trec"
     text, alias = split_alias(request.source)
     if alias is not None:
         return "run"
-    if text.endswith((".yaml", ".yml", ".py")) or ".py:" in text:
-        return "evalscope"
     path = place(request.folder, text)
+    if text.endswith((".yaml", ".yml", ".py")) or ".py:" in text:
+        return "eval_results" if path.parent == find_eval_results(path) else "evalscope"
     if path.is_dir():
         return _kind_of_folder(path)
     if path.is_file():
@@ -44,7 +58,10 @@ def find_kind(request: Request) -> Kind:
 def _kind_of_folder(path: Path) -> Kind:
     if (path / "runs").is_dir() and any((path / "runs").glob("*.json")):
         return "run"
-    if (path / "README.md").is_file() and not (path / "results").is_dir():
+    card = path / "README.md"
+    if find_eval_results(path) and not (card.is_file() and "\nmodel-index:" in read_text(card, BaselineError)):
+        return "eval_results"
+    if card.is_file() and not (path / "results").is_dir():
         return "card"  # the folder of a model's repository
     return "results"
 
@@ -60,7 +77,9 @@ def _kind_of_file(path: Path) -> Kind:
         return "results"
     if "records" in keys or path.suffix == ".json":
         return "run"
-    raise ConfigError(f"{path}: neither a card, a tree of results nor a run record; force one with --kind")
+    raise ConfigError(
+        f"{path}: neither a card, a tree of results nor a run record, which --kind names, nor a run file with --qrels"
+    )
 
 
 def _top_keys(text: str) -> set[str]:
@@ -80,13 +99,20 @@ def read_source(request: Request) -> tuple[Imported, ...]:
     kind = find_kind(request)
     if request.include_external and kind != "results":
         raise ConfigError(f"--include-external is for trees of results, and {request.source} is a {kind}")
+    typed = [name for name in ("qrels", "task", "stratum", "metric") if getattr(request, name) is not None]
+    if typed and kind != "trec":
+        raise ConfigError(f"--{typed[0]} is for run files of TREC, and {request.source} is a {kind}")
     match kind:
         case "card":
             return (_read_card(request),)
+        case "eval_results":
+            return (_read_eval_results(request),)
         case "results":
             return (_read_results(request),)
         case "run":
-            return read_run(request)
+            return import_run(request)
+        case "trec":
+            return (_read_trec(request),)
         case "evalscope":
             raise ConfigError(f"{request.source}: an EvalScope configuration has no scores; it becomes a suite")
 
@@ -97,26 +123,86 @@ def _read_card(request: Request) -> Imported:
     if path.exists():
         revision, names = request.revision, [] if path.stem == "README" else [path.stem]
         card = load_card(path)
-        model = find_published([card.name, *names])
+        model = find_model([card.name, *names])
     else:
         path, revision = fetch_card(request.source, request.revision)
         card, model = load_card(path), request.source
     source = f"card:{model.rpartition('/')[2]}"
-    entries, notes = make_entries(card.rows, source)
-    notes = [*card.notes, *notes]
-    require_entries(entries, notes, str(path))
-    return Imported(alias=choose_alias(request, model), model=model, revision=revision, source=source,
-                    entries=entries, notes=tuple(notes))  # fmt: skip
+    return _make_imported(request, (*card.rows, *card.notes), model=model, revision=revision, source=source, path=path)
+
+
+def _read_eval_results(request: Request) -> Imported:
+    path = place(request.folder, request.source)
+    folder = find_eval_results(path)
+    found = load_eval_results(path if path.is_file() or folder is None else folder)
+    repository = path.parent if folder is None else folder.parent
+    name, revision = repository.name, request.revision
+    if repository.parent.name == "snapshots":  # in the hub's cache
+        name, revision = repository.parent.parent.name.removeprefix("models--").replace("--", "/", 1), name
+    model = name if "/" in name else find_model([name])
+    source = f"eval_results:{model.rpartition('/')[2]}"
+    return _make_imported(request, found, model=model, revision=revision, source=source, path=path)
 
 
 def _read_results(request: Request) -> Imported:
     path = place(request.folder, request.source)
     folder = find_folder(path, request.revision, include_external=request.include_external)
-    rows, notes = load_folder(folder)
-    source = name_source(folder)
-    entries, more = make_entries(rows, source)
-    notes += more
-    require_entries(entries, notes, str(folder.path))
-    return Imported(alias=choose_alias(request, folder.model), model=folder.model,
-                    revision=known_revision(folder.revision), source=source, entries=entries,
-                    notes=tuple(notes))  # fmt: skip
+    return _make_imported(request, load_folder(folder), model=folder.model, revision=known_revision(folder.revision),
+                          source=name_source(folder), path=folder.path)  # fmt: skip
+
+
+def _make_imported(
+    request: Request, found: Iterable[Published | Note], *, model: str, revision: str | None, source: str, path: Path
+) -> Imported:
+    entries, notes = make_entries(found, source)
+    require_entries(entries, notes, str(path))
+    return Imported(alias=choose_alias(request, model), model=model, revision=revision, source=source,
+                    entries=entries, notes=tuple(notes))  # fmt: skip
+
+
+def _read_trec(request: Request) -> Imported:
+    if request.qrels is None:
+        raise ConfigError(f"{request.source}: a run file needs its judgements, --qrels FILE")
+    path, qrels = place(request.folder, request.source), read_qrels(place(request.folder, request.qrels))
+    known = _find_search(name := request.task or qrels.task)
+    name, metric = (name, METRIC) if known is None else (known.name, known.main_score)
+    stratum = _choose_stratum(request.stratum, known)
+    found = read_trec_run(path, qrels, request.metric or metric, stratum)
+    content = encode_samples(found.samples)
+    # Of judgements from elsewhere nobody knows that they are the task's: samples are held to their ids alone.
+    data = None if known or request.task else qrels.sha256
+    entry = Baseline(
+        measurement=replace(found.measurement, chance=None, data_sha256=data),
+        source=f"trec:{slug(path.stem)}",
+        samples=hashlib.sha256(content).hexdigest(),
+    )
+    model = request.alias or slug(path.stem)
+    notes = [Note(reason=note, what=path.name) for note in found.notes]
+    if known is not None and len(known.strata) > 1:
+        notes.append(Note(reason=IN_PART, what=f"{name} ({stratum} of {len(known.strata)})"))
+    return Imported(alias=choose_alias(request, model), model=model, revision=request.revision, source=entry.source,
+                    entries={name: entry}, notes=tuple(notes), samples={name: content})  # fmt: skip
+
+
+def _find_search(name: str) -> TaskInfo | None:
+    """Return the task that a run file is of; None where mteb has none of that name."""
+    task = define_task(name)
+    if task is None and not NAME.fullmatch(name):
+        raise ConfigError(f'--task = "{name}" is not a name that a case can have; use {SIGNS}')
+    if task is not None and find_type(task.type).searches != "corpus":
+        raise ConfigError(
+            f'--task = "{name}" is a task of type {task.type}, and a run file is of one that searches a corpus'
+        )
+    return task
+
+
+def _choose_stratum(typed: str | None, task: TaskInfo | None) -> str:
+    if task is None:
+        if typed is not None and not PART.fullmatch(typed):
+            raise ConfigError(f'--stratum = "{typed}"; expected SPLIT/SUBSET, such as {STRATUM}')
+        return typed or STRATUM
+    stratum = typed or (task.strata[0] if len(task.strata) == 1 else "")
+    if stratum not in task.strata:
+        some = ", ".join(task.strata[:6]) + (", ..." if len(task.strata) > 6 else "")
+        raise ConfigError(f'--stratum = "{stratum}"; expected the part of {task.name} in the run file, one of {some}')
+    return stratum

@@ -10,7 +10,7 @@ from touchstone.importing.entries import Note
 from touchstone.records.baselines import Baseline
 from touchstone.records.names import NAME, SIGNS, slug
 
-Kind = Literal["card", "results", "run", "evalscope"]
+Kind = Literal["card", "eval_results", "results", "run", "trec", "evalscope"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,7 @@ class Request:
 
     ``into`` and ``models_files`` are for a configuration: where its files go, and which models it may name.
     ``revision`` is the model's: which one to take of a tree or from the hub, and which one a card's numbers are of.
+    ``qrels``, ``task``, ``stratum`` and ``metric`` are for a run file: its judgements, and what it is an entry of.
     """
 
     source: str
@@ -29,6 +30,10 @@ class Request:
     include_external: bool = False
     into: Path | None = None
     models_files: tuple[Path, ...] = ()
+    qrels: str | None = None
+    task: str | None = None
+    stratum: str | None = None
+    metric: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +61,7 @@ def choose_alias(request: Request, model: str) -> str:
     return alias
 
 
-def find_published(names: Sequence[str]) -> str:
+def find_model(names: Sequence[str]) -> str:
     """Return the `org/name` of the only mteb model that has one of these short names, trying them in order.
 
     A card says its model's name without who published it. Where none is known, the first name is all there is.

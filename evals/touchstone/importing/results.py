@@ -14,12 +14,12 @@ from touchstone.errors import BaselineError, suggest
 from touchstone.files.json import read_json
 from touchstone.files.validation import check
 from touchstone.files.writing import find_files
-from touchstone.importing.entries import NOT_A_TASK, Note, Published, known_revision
+from touchstone.formatting import count
+from touchstone.importing.entries import NOT_A_TASK, WRONG, Note, Published, known_revision
 from touchstone.records.cases import TaskInfo
 from touchstone.tasks.definitions import define_task
 
-# What a row has whatever its metrics are, and what it may have beside them.
-NEEDED = {"hf_subset": (str, "a string"), "languages": (list, "a list"), "main_score": (object, "a number")}
+# What a row has beside its metrics.
 NO_METRIC = {"hf_subset", "languages", "mteb_version", "evaluation_time"}
 VERSION = re.compile(r"[A-Za-z0-9.+!_-]{1,64}")
 # What an old file has beside its splits.
@@ -32,17 +32,16 @@ OLD_TABLES = {"cos_sim", "dot", "euclidean", "manhattan", "max", "similarity", "
 class ResultFile:
     """A result file. ``scores`` has the rows of each split, one row for each subset.
 
-    ``evaluation_time`` is in seconds and may be NaN or null; it is there to tell a whole file from a part of one.
+    What is missing beside them is unknown, as it is in files of some ages.
     """
 
-    dataset_revision: str | None
     task_name: str
-    mteb_version: str | None
     scores: Mapping[str, Annotated[tuple[Mapping[str, Any], ...], FailFast()]]
-    evaluation_time: float | None
+    dataset_revision: str | None = None
+    mteb_version: str | None = None
 
 
-def load_result(path: Path) -> tuple[list[Published], list[Note]]:
+def load_result(path: Path) -> list[Published] | list[Note]:
     """Read one result file: a row for each split and subset.
 
     Raises:
@@ -55,7 +54,7 @@ def load_result(path: Path) -> tuple[list[Published], list[Note]]:
     task = define_task(result.task_name)
     named = define_task(path.stem)
     if task is None:
-        return [], [Note(reason=NOT_A_TASK, what=result.task_name)]
+        return [Note(reason=NOT_A_TASK, what=result.task_name)]
     if named != task:
         raise BaselineError(f'{path}: task_name = "{result.task_name}"; expected "{path.stem}", as the file is called')
     rows = [
@@ -64,7 +63,7 @@ def load_result(path: Path) -> tuple[list[Published], list[Note]]:
         for number, row in enumerate(found)
     ]
     _refuse_twice(rows, path)
-    return rows, []
+    return rows
 
 
 def _load_json(path: Path) -> dict[str, Any]:
@@ -75,16 +74,15 @@ def _load_json(path: Path) -> dict[str, Any]:
 
 
 def _publish(task: TaskInfo, split: str, row: Mapping[str, Any], result: ResultFile, where: str) -> Published:
-    for key, (kind, expected) in NEEDED.items():
-        if key not in row:
-            raise BaselineError(f'{where} needs a key "{key}"')
-        if not isinstance(row[key], kind):
-            raise BaselineError(f"{where}: {key} = {row[key]}; expected {expected}")
+    if "hf_subset" not in row:
+        raise BaselineError(f'{where} needs a key "hf_subset"')
+    if not isinstance(row["hf_subset"], str):
+        raise BaselineError(f"{where}: hf_subset = {row['hf_subset']}; expected a string")
     return Published(
         task=task,
         split=split,
         subset=row["hf_subset"],
-        metrics=list(_read_metrics(row, where)),
+        metrics=list(_read_metrics(_flatten(row["hf_subset"], row), where)),
         where=where,
         dataset_revision=known_revision(result.dataset_revision),
         mteb=_known_version(row.get("mteb_version") or result.mteb_version),
@@ -121,15 +119,11 @@ def _from_old(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
             subsets = {key: sub for key, sub in table.items() if isinstance(sub, dict) and key not in OLD_TABLES}
             rows = subsets or {"default": table}
             scores[split] = tuple(_flatten(subset, row) for subset, row in rows.items())
-    for key in ("dataset_revision", "mteb_version"):
-        if key not in content:
-            raise BaselineError(f'{path}: needs a key "{key}"')
     return {
         "task_name": content["mteb_dataset_name"],
-        "dataset_revision": content["dataset_revision"],
-        "mteb_version": content["mteb_version"],
+        "dataset_revision": content.get("dataset_revision"),
+        "mteb_version": content.get("mteb_version"),
         "scores": scores,
-        "evaluation_time": None,
     }
 
 
@@ -143,26 +137,32 @@ def _flatten(subset: str, table: Mapping[str, Any]) -> dict[str, Any]:
 
 EXTERNAL = "external"
 META = "model_meta.json"
+REVISIONS = re.compile(rf"[0-9a-f]{{7,64}}|{EXTERNAL}|main|master|no_revision\w*|v?[0-9][0-9.]*")
 NAMED = 12  # sets of results in an error; the rest are counted
 SHORTEST = 7  # characters of a commit that name it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """The result files of one model at one revision, as the folders are called."""
+    """The result files of one model at one revision, as the folders are called; the oldest have none for a revision."""
 
     path: Path
     files: tuple[Path, ...]
 
     @property
+    def has_revision(self) -> bool:
+        """Whether it is the folder of a revision, by its name or what mteb writes beside the results of one."""
+        return REVISIONS.fullmatch(self.path.name) is not None or (self.path / META).is_file()
+
+    @property
     def revision(self) -> str:
         """The revision, or a word in its place."""
-        return self.path.name
+        return self.path.name if self.has_revision else "no_revision_available"
 
     @property
     def model(self) -> str:
         """The model's name, in which a folder has two underscores for the slash."""
-        return self.path.parent.name.replace("__", "/", 1)
+        return (self.path.parent if self.has_revision else self.path).name.replace("__", "/", 1)
 
     @property
     def external(self) -> bool:
@@ -170,8 +170,7 @@ class Folder:
         return self.path.name == EXTERNAL
 
     def __str__(self) -> str:
-        files = "1 file" if len(self.files) == 1 else f"{len(self.files)} files"
-        return f"{self.model} at {self.revision} ({files})"
+        return f"{self.model} at {self.revision} ({count(len(self.files), 'file')})"
 
 
 def find_folder(path: Path, revision: str | None, *, include_external: bool) -> Folder:
@@ -207,19 +206,13 @@ def find_folder(path: Path, revision: str | None, *, include_external: bool) -> 
     return taken[0]
 
 
-def load_folder(folder: Folder) -> tuple[list[Published], list[Note]]:
-    """Read all files of a folder.
-
-    Raises:
-        BaselineError: one of them is damaged.
-    """
-    rows: list[Published] = []
-    notes: list[Note] = []
+def load_folder(folder: Folder) -> Iterator[Published | Note]:
+    """Read all files of a folder; one that is damaged is left out, with a note."""
     for file in folder.files:
-        found, about = load_result(file)
-        rows += found
-        notes += about
-    return rows, notes
+        try:
+            yield from load_result(file)
+        except BaselineError as error:
+            yield Note(reason=WRONG, what=str(error).replace(f"{folder.path}/", ""))
 
 
 def name_source(folder: Folder) -> str:

@@ -4,21 +4,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from touchstone.baselines.files import take_records
-from touchstone.errors import BaselineError, ConfigError, suggest
-from touchstone.files.writing import place, read_bytes
+from touchstone.errors import BaselineError, ConfigError
+from touchstone.files.writing import place
 from touchstone.importing.entries import Note
 from touchstone.importing.request import Imported, Request, choose_alias
-from touchstone.records.flat import read_run as read_run_json
 from touchstone.records.runs import Record, Run
 from touchstone.store.folder import Store
-from touchstone.store.runs import newest_run
+from touchstone.store.runs import choose_models, find_store, newest_run, read_run, split_alias
 
 NO_SAMPLES = "taken without samples, which are not in the store"
 NOT_MEASURED = "not measured in that run"
 FAILED = "taken, though that run judged it worse than what it was compared with"
 
 
-def read_run(request: Request) -> tuple[Imported, ...]:
+def import_run(request: Request) -> tuple[Imported, ...]:
     """Read a run record, ``FILE.json`` or ``FILE.json:ALIAS``, or the newest run of a store; one for each model.
 
     Raises:
@@ -29,26 +28,13 @@ def read_run(request: Request) -> tuple[Imported, ...]:
     text, chosen = split_alias(request.source)
     path = place(request.folder, text)
     file = newest_run(path) if path.is_dir() else path
-    if not file.is_file():
-        raise ConfigError(f"{file}: no such file")
-    run = read_run_json(read_bytes(file, ConfigError), str(file))
-    aliases = list(dict.fromkeys(record.alias for record in run.records if record.score is not None))
-    if not aliases:
-        raise BaselineError(f"{file}: measured nothing")
-    if chosen is not None and chosen not in aliases:
-        raise ConfigError(f'{file}: has no model "{chosen}"{suggest(chosen, aliases)}')
-    taken = aliases if chosen is None else [chosen]
+    run = read_run(file)
+    taken = choose_models(run, file, chosen)
     if request.alias is not None and len(taken) > 1:
         raise ConfigError(f"{file}: has {len(taken)} models; name one for --alias: {file.name}:{taken[0]}")
     # A record beside others in a store has its samples there; one written elsewhere left them in the run's store.
-    store = Store(file.parent.parent if file.parent.name == "runs" else place(request.folder, ".touchstone"))
+    store = Store(find_store(file) or place(request.folder, ".touchstone"))
     return tuple(_import(alias, run, request, store) for alias in taken)
-
-
-def split_alias(source: str) -> tuple[str, str | None]:
-    """Split ``run.json:minilm`` into the file and the model."""
-    file, colon, alias = source.partition(".json:")
-    return (f"{file}.json", alias) if colon else (source, None)
 
 
 def _import(alias: str, run: Run, request: Request, store: Store) -> Imported:

@@ -5,7 +5,7 @@ from contextlib import nullcontext
 
 from touchstone.baselines.files import Baselines
 from touchstone.baselines.merging import Merge
-from touchstone.formatting import points
+from touchstone.formatting import count, points
 from touchstone.importing.configurations import import_configuration
 from touchstone.importing.entries import Note
 from touchstone.importing.reading import find_kind, read_source
@@ -62,8 +62,7 @@ def _render(one: Imported, merge: Merge, *, dry_run: bool) -> list[str]:
             entry = one.entries[key]
             lines.append(f"  {merge.fates[key]:7} {key} {entry.metric} {points(entry.score)}")
     counts = ", ".join(f"{len(keys)} {fate}" for fate in ("new", "changed", "same") if (keys := merge.keys(fate)))
-    total = "1 entry" if len(one.entries) == 1 else f"{len(one.entries)} entries"
-    lines.append(f"  {total}: {counts or 'none taken'}")
+    lines.append(f"  {count(len(one.entries), 'entry', 'entries')}: {counts or 'none taken'}")
     kept = merge.keys("kept")
     if kept:
         lines.append(f"  recorded by a run and kept, --replace overwrites them: {_name(kept)}")

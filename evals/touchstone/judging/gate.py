@@ -2,31 +2,31 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from statistics import fmean
 from typing import Any
 
 from touchstone.formatting import points, signed_points
-from touchstone.judging.pairing import Paired, shorten
-from touchstone.judging.statistics import detectable, samples_to_settle, worst_loss
+from touchstone.judging.overall import rebuild
+from touchstone.judging.pairing import Paired
+from touchstone.judging.rules import ROUNDING, Change, by_draws, by_equivalence, by_pairs, level_words
+from touchstone.judging.statistics import detectable
 from touchstone.records.baselines import Baseline, Reference
 from touchstone.records.cases import Case, Policy
 from touchstone.records.examples import Shown
 from touchstone.records.outcomes import Outcome, Settings
-from touchstone.records.verdicts import Evidence, Rule, Terms, Verdict, VerdictWord
+from touchstone.records.runs import Record
+from touchstone.records.verdicts import Anchored, Evidence, Rule, Slice, Terms, Verdict, VerdictWord
 from touchstone.task_types.registry import find_type
 
 # Arithmetic in bf16 adds a rounding of its own to what the type of a task may move by.
 TOLERANCE_BF16 = 1e-3
-# 0.82 - 0.8205 is not -0.0005 in binary: a score exactly at a bound is within it.
-ROUNDING = 1e-9
-# A pass needs this many samples; with fewer than FEW_CHANGED changed a t bound is not to be trusted: simulated, it
-# passes wrongly in 12 to 36 of 100 cases.
-ENOUGH = 100
-FEW_CHANGED = 10
-LARGEST_LOSS = 1.0
 CHANCE_REACHED = 0.01
 CHANCE_LEFT = 0.05
+# The worse of two verdicts, on the reference and on its anchor, counts; what is in none of these is well.
+WORSE: Sequence[VerdictWord] = ("regressed", "drifted", "incomparable", "missing", "inconclusive")
+# Rules whose p-values have to stay below a level, which a merge of runs lowers.
+BY_LEVEL: Sequence[Rule] = ("paired", "draws", "equivalent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,15 +34,16 @@ class Comparison:
     """What a measured case is judged by.
 
     ``reference`` is what is expected, None where there is no baseline; ``env`` has the versions of the libraries that
-    measured. ``gated`` counts this model's cases in the run: the error rate is shared among them. ``paired`` compares
-    the samples, or says why they cannot be; None without samples. ``verdict`` is an earlier one on exactly this, and
-    ``key`` what it is cached by. ``shown`` are the samples that changed most.
+    measured. ``paired`` compares the samples, or says why they cannot be; None without samples. ``anchored`` does the
+    same with those of the reference's anchor. ``verdict`` is an earlier one on exactly this, and ``key`` what it is
+    cached by. ``shown`` are the samples that changed most, ``slices`` the figures of some of them.
     """
 
     reference: Reference | None
     env: Mapping[str, str] = field(default_factory=dict)
-    gated: int = 1
     paired: Paired | str | None = None
+    anchored: Paired | str | None = None
+    slices: tuple[Slice, ...] = ()
     verdict: Verdict | None = None
     key: Mapping[str, Any] | None = None
     shown: Shown | None = None
@@ -61,65 +62,108 @@ def judge(case: Case, outcome: Outcome, comparison: Comparison) -> Verdict:
     """
     if comparison.verdict is not None:
         return comparison.verdict
-    reference = comparison.reference
-    floor = case.policy.floor
+    reference, floor = comparison.reference, case.policy.floor
     if floor is not None and outcome.measurement.score < floor:
         measured = f"{outcome.measurement.metric} {points(outcome.measurement.score)}"
         reason = f"{measured} is below the suite's floor {points(floor)}"
         return Verdict(word="regressed", rule="floor", reason=reason)
     if reference is None:
         return Verdict(word="missing", reason=f"no baseline for {case.id}")
+    terms = Terms(
+        **asdict(case.policy),
+        against=reference.alias,
+        model=reference.model,
+        anchored=reference.anchor is not None,
+        differences=tuple(_other_settings(outcome.measurement.settings, reference.baseline.settings)),
+    )
+    verdict = replace(_judge_by(case, outcome, comparison, terms), terms=terms, slices=comparison.slices)
+    if verdict.word == "incomparable":
+        return verdict
+    reason = "; ".join([verdict.reason, *terms.differences, *_notes(outcome, reference.baseline)])
+    return _with_anchor(replace(verdict, reason=reason), case, outcome, comparison)
+
+
+def _judge_by(case: Case, outcome: Outcome, comparison: Comparison, terms: Terms) -> Verdict:
+    """Judge by one reference, without its anchor."""
+    reference = comparison.reference
+    assert reference is not None
     stranger = _incomparable(case, outcome, reference)
     if stranger is not None:
         return Verdict(word="incomparable", reason=f"not comparable with {reference.alias}: {stranger}")
     change = _compare(outcome, reference)
-    verdict = _at_chance(outcome, change) or _by_rule(case, outcome, reference, comparison, change)
-    if isinstance(comparison.paired, Paired):
-        verdict = replace(verdict, evidence=_evidence(case.policy, comparison.paired, comparison.gated))
-    terms = Terms(
-        against=reference.alias,
-        model=reference.model,
-        margin=case.policy.margin,
-        alpha=case.policy.alpha,
-        gated=comparison.gated,
-        differences=tuple(_other_settings(outcome.measurement.settings, reference.baseline.settings)),
+    verdict = _at_chance(outcome, change, terms) or _by_rule(case, outcome, comparison, terms, change)
+    if not isinstance(comparison.paired, Paired):
+        return verdict
+    return replace(
+        verdict,
+        evidence=_evidence(terms, comparison.paired),
+        suspect=verdict.word == "inconclusive" and _is_suspect(comparison.paired, terms, verdict.rule),
     )
-    reason = "; ".join([verdict.reason, *terms.differences, *_notes(outcome, reference.baseline)])
-    return replace(verdict, reason=reason, terms=terms)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Change:
-    """A score beside what was expected of it, and both in words."""
-
-    expected: float
-    delta: float
-    words: str
-
-    def verdict(self, word: VerdictWord, rule: Rule, why: str) -> Verdict:
-        return Verdict(word=word, rule=rule, baseline=self.expected, delta=self.delta, reason=self.words + why)
+def _is_suspect(paired: Paired, terms: Terms, rule: Rule | None) -> bool:
+    """Return True if a loss of the margin was seen, though it is not proven, or nothing is known of its error."""
+    allowed = terms.bound if rule == "equivalent" else terms.margin
+    return not math.isfinite(paired.difference.error) or paired.difference.mean <= -allowed + ROUNDING
 
 
-def _compare(outcome: Outcome, reference: Reference) -> _Change:
+def _with_anchor(verdict: Verdict, case: Case, outcome: Outcome, comparison: Comparison) -> Verdict:
+    """Judge by the anchor, too, which bounds what many releases may lose together; the worse verdict counts."""
+    reference, terms = comparison.reference, verdict.terms
+    if reference is None or reference.anchor is None or terms is None:
+        return verdict
+    anchor = reference.anchor
+    policy = replace(case.policy, rule="auto")
+    found = _judge_by(
+        replace(case, policy=policy), outcome, replace(comparison, reference=anchor, paired=comparison.anchored), terms
+    )
+    expected = None if found.word == "incomparable" else expected_score(outcome, anchor.baseline)
+    anchored = Anchored(
+        baseline=anchor.baseline.score if expected is None else expected,
+        delta=found.delta or 0.0,
+        word=found.word,
+        recorded=anchor.baseline.recorded,
+        evidence=found.evidence,
+    )
+    # A model that repeats what was accepted before is not asked again for evidence, only whether it lost too much.
+    repeated = verdict.rule == "reproduce" and found.word == "inconclusive"
+    ranks = [WORSE.index(word) if word in WORSE else len(WORSE) for word in (found.word, verdict.word)]
+    if repeated or ranks[0] >= ranks[1]:
+        suspect = verdict.suspect or (found.suspect and verdict.word == found.word and not repeated)
+        return replace(verdict, anchor=anchored, suspect=suspect)
+    since = f" of {anchored.recorded}" if anchored.recorded else ""
+    move = "; if that is meant, move it: touchstone baselines anchor --move" if found.word != "inconclusive" else ""
+    return replace(
+        verdict,
+        word=found.word,
+        anchor=anchored,
+        suspect=found.suspect,
+        reason=f"{verdict.reason}; against its anchor{since}: {found.reason}{move}",
+    )
+
+
+def _compare(outcome: Outcome, reference: Reference) -> Change:
     score, expected = outcome.measurement.score, expected_score(outcome, reference.baseline)
     delta = score - expected
     was = f"was {points(expected)} in {reference.alias} (Δ {signed_points(delta)})"
-    return _Change(expected=expected, delta=delta, words=f"{outcome.measurement.metric} {points(score)}, {was}")
+    return Change(expected=expected, delta=delta, words=f"{outcome.measurement.metric} {points(score)}, {was}")
 
 
-def _by_rule(case: Case, outcome: Outcome, reference: Reference, comparison: Comparison, change: _Change) -> Verdict:
+def _by_rule(case: Case, outcome: Outcome, comparison: Comparison, terms: Terms, change: Change) -> Verdict:
     """Judge by the rule named, or by the strictest that applies."""
-    rule, paired = case.policy.rule, comparison.paired
+    rule, paired, reference = case.policy.rule, comparison.paired, comparison.reference
+    assert reference is not None
     if rule == "reproduce" or (rule == "auto" and _is_repetition(outcome, reference)):
-        return _by_reproduction(case, outcome, reference, comparison, change)
-    clustered = not find_type(case.task.type).paired
-    if isinstance(paired, Paired) and rule != "threshold" and not clustered:
-        return _by_pairs(case.policy, paired, comparison.gated, change)
+        return _by_reproduction(case, outcome, comparison, change)
     if isinstance(paired, str) and rule != "threshold":
         return Verdict(word="incomparable", reason=f"not comparable with {reference.alias}: {paired}")
-    if rule == "paired" and not clustered:
+    if isinstance(paired, Paired) and rule != "threshold":
+        if rule == "equivalent":
+            return by_equivalence(terms, paired, change)
+        return (by_pairs if find_type(case.task.type).paired else by_draws)(terms, paired, change)
+    if rule in ("paired", "equivalent"):
         return Verdict(word="incomparable", reason=f"{reference.alias} has no samples that could be paired")
-    return _by_threshold(case.policy, outcome, change, clustered=clustered)
+    return _by_threshold(case.policy, change)
 
 
 def expected_score(outcome: Outcome, baseline: Baseline) -> float:
@@ -177,19 +221,21 @@ def _known(value: object) -> str:
     return "not set" if value is None else str(value)
 
 
-def _at_chance(outcome: Outcome, change: _Change) -> Verdict | None:
+def _at_chance(outcome: Outcome, change: Change, terms: Terms) -> Verdict | None:
     chance, score = outcome.measurement.chance, outcome.measurement.score
     if chance is None or score > chance + CHANCE_REACHED or change.expected <= chance + CHANCE_LEFT:
+        return None
+    if change.delta >= -terms.margin - ROUNDING:
         return None
     why = f": at chance ({points(chance)}): check pooling, prompts, weights first"
     return change.verdict("regressed", "chance", why)
 
 
-def _by_reproduction(
-    case: Case, outcome: Outcome, reference: Reference, comparison: Comparison, change: _Change
-) -> Verdict:
+def _by_reproduction(case: Case, outcome: Outcome, comparison: Comparison, change: Change) -> Verdict:
     """Judge a repetition of the same measurement by tolerance."""
-    tolerance = _tolerance(case, outcome, reference.baseline)
+    reference, paired = comparison.reference, comparison.paired
+    assert reference is not None
+    tolerance = _tolerance(case, outcome, reference.baseline, paired)
     other = _other_environment(find_type(case.task.type).fitted_by, reference.baseline, comparison.env)
     word: VerdictWord
     if abs(change.delta) <= tolerance + ROUNDING:
@@ -198,8 +244,8 @@ def _by_reproduction(
         word, why = "inconclusive", f": other environment ({other})"
     else:
         word, why = "drifted", f", the same model may move by {points(tolerance)}"
-    if isinstance(comparison.paired, Paired):
-        why += f", {comparison.paired.changed} of {comparison.paired.difference.n} samples changed"
+    if isinstance(paired, Paired):
+        why += f", {paired.changed} of {paired.difference.n} samples changed"
     return change.verdict(word, "reproduce", why)
 
 
@@ -211,9 +257,14 @@ def _is_repetition(outcome: Outcome, reference: Reference) -> bool:
     return identity.unmodified and identity.revision is not None and same_model
 
 
-def _tolerance(case: Case, outcome: Outcome, baseline: Baseline) -> float:
+def _tolerance(case: Case, outcome: Outcome, baseline: Baseline, paired: Paired | str | None) -> float:
+    """Return what a repetition may move by: never less than one sample of the smallest stratum counts."""
+    kind = find_type(case.task.type)
     halved = "bfloat16" in (outcome.measurement.settings.dtype, baseline.settings.dtype)
-    return max(find_type(case.task.type).tolerance, TOLERANCE_BF16 if halved else 0.0)
+    step = 0.0
+    if isinstance(paired, Paired) and kind.paired:
+        step = 1 / min(n for _, n in paired.strata) / len(paired.strata)
+    return max(kind.tolerance, TOLERANCE_BF16 if halved else 0.0, step)
 
 
 def _other_environment(libraries: Sequence[str], baseline: Baseline, env: Mapping[str, str]) -> str | None:
@@ -226,65 +277,14 @@ def _other_environment(libraries: Sequence[str], baseline: Baseline, env: Mappin
     return None
 
 
-def _by_threshold(policy: Policy, outcome: Outcome, change: _Change, *, clustered: bool) -> Verdict:
+def _by_threshold(policy: Policy, change: Change) -> Verdict:
     kept = change.delta >= -policy.margin - ROUNDING
     why = f", {'within' if kept else 'beyond'} the margin of {points(policy.margin)}"
-    few = f"; {outcome.measurement.n} draws tell little" if clustered else ""
-    return change.verdict("pass" if kept else "regressed", "threshold", why + few)
+    return change.verdict("pass" if kept else "regressed", "threshold", why)
 
 
-def _by_pairs(policy: Policy, paired: Paired, gated: int, change: _Change) -> Verdict:
-    """Judge by the samples: worse or better beyond margin and chance, within the margin at 95 %, or inconclusive."""
-    difference, margin, level = paired.difference, policy.margin, policy.alpha / gated
-    change = replace(change, delta=difference.mean)
-    if paired.changed == 0:
-        return change.verdict("pass", "paired", f": identical on {difference.n} samples")
-    change = replace(change, words=f"{change.words[:-1]}, {_facts(paired, policy, gated)})")
-    if difference.mean <= -margin + ROUNDING and paired.p_loss < level:
-        return change.verdict("regressed", "paired", f"; worst: {shorten(paired.worst)}" if paired.worst else "")
-    if difference.mean >= margin - ROUNDING and paired.p_gain < level:
-        return change.verdict("improved", "paired", "")
-    if difference.n >= ENOUGH and _lower_bound(paired) > -margin:
-        return change.verdict("pass", "paired", "")
-    return change.verdict("inconclusive", "paired", _settling(paired, margin, level))
-
-
-def _lower_bound(paired: Paired) -> float:
-    """Return how low the true difference may be; of a handful of changed samples, the worst they can stand for."""
-    if paired.decomposable and paired.changed < FEW_CHANGED:
-        # Strata count alike whatever their size, so each is bounded by itself.
-        return -fmean(worst_loss(changed, n, LARGEST_LOSS) for changed, n in paired.strata)
-    return paired.difference.lower_bound()
-
-
-def _settling(paired: Paired, margin: float, level: float) -> str:
-    """Return how many samples would decide; too few to trust any bound is another answer than too wide a bound."""
-    if paired.difference.n < ENOUGH:
-        return f"; a pass needs {ENOUGH} samples"
-    if not math.isfinite(paired.difference.error):
-        return "; its splits and subsets have too few samples to judge by"
-    needed = samples_to_settle(paired.difference, margin, level)
-    if needed <= paired.difference.n:
-        return f"; so few changed samples could stand for a loss of {points(-_lower_bound(paired))}"
-    if paired.by_experiments:
-        return "; its experiments differ too much, which more samples would not settle"
-    return f"; about {needed} samples would settle it"
-
-
-def _facts(paired: Paired, policy: Policy, gated: int) -> str:
-    difference = paired.difference
-    low, high = difference.interval()
-    p, level = min(paired.p_loss, paired.p_gain), policy.alpha / gated
-    shared = f"{policy.alpha:g}" + (f"/{gated}" if gated > 1 else "")
-    found = detectable(difference, policy.margin, level)
-    return (
-        f"95 % [{signed_points(low)}, {signed_points(high)}], p = {p:.2g} {'<' if p < level else '≥'} {shared}, "
-        f"{difference.n} samples, {paired.changed} changed, could detect {signed_points(-found)}"
-    )
-
-
-def _evidence(policy: Policy, paired: Paired, gated: int) -> Evidence | None:
-    difference = paired.difference
+def _evidence(terms: Terms, paired: Paired) -> Evidence | None:
+    difference, best = paired.difference, None if paired.best is None else paired.best.shift
     if not math.isfinite(difference.error):
         return None
     return Evidence(
@@ -294,5 +294,59 @@ def _evidence(policy: Policy, paired: Paired, gated: int) -> Evidence | None:
         p=paired.p_loss,
         n=difference.n,
         changed=paired.changed,
-        detectable=detectable(difference, policy.margin, policy.alpha / gated),
+        detectable=detectable(difference, terms.margin, terms.case_level, shift=best),
+        units=paired.units,
+        worst=None if paired.worst is None else paired.worst.shift,
+        best=best,
+        skew=difference.skew,
+        bias=difference.bias,
+        effect=difference.mean / paired.spread if paired.spread else None,
+        sketch=paired.sketch,
     )
+
+
+def rejudge(record: Record, gated: int) -> Record:
+    """Judge a record again at the level of more cases, as when runs are merged: by its evidence alone."""
+    terms = record.terms
+    if terms is None or gated <= terms.gated or record.verdict is None:
+        return record
+    terms = replace(terms, gated=gated)
+    record = replace(record, terms=terms, evidence=_with_level(record.evidence, terms))
+    reason = f"{record.reason}; among {gated} cases that is not below {level_words(terms)}"
+    if record.rule not in BY_LEVEL or _still_stands(record, terms):
+        return record
+    if record.verdict == "improved":
+        return replace(record, verdict="pass", reason=reason)
+    suspect = record.verdict == "regressed"  # what is drifted has gained
+    return replace(record, verdict="inconclusive", outcome="passed", suspect=suspect, reason=reason)
+
+
+def _still_stands(record: Record, terms: Terms) -> bool:
+    """Return True if the verdict does not depend on the level, or keeps to it against the reference or its anchor."""
+    evidence, delta, anchor = record.evidence, record.delta, record.anchor
+    if record.verdict == "regressed":
+        allowed = terms.bound if record.rule == "equivalent" else terms.margin
+        if _lost(evidence, delta, allowed, terms.case_level):
+            return True
+        if anchor is None or anchor.word != "regressed":
+            return False
+        return anchor.evidence is None or _lost(anchor.evidence, anchor.delta, terms.margin, terms.case_level)
+    if record.verdict not in ("improved", "drifted") or evidence is None or delta is None:
+        return True
+    if record.verdict == "drifted" and anchor is not None and anchor.word == "drifted":
+        return True
+    gain = rebuild(evidence, delta).negated().moved(-(evidence.worst or 0.0))
+    return gain.p_loss() < terms.case_level
+
+
+def _lost(evidence: Evidence | None, delta: float | None, allowed: float, level: float) -> bool:
+    if evidence is None or delta is None:
+        return False
+    return delta <= -allowed + ROUNDING and evidence.p < level
+
+
+def _with_level(evidence: Evidence | None, terms: Terms) -> Evidence | None:
+    if evidence is None:
+        return None
+    found = detectable(rebuild(evidence, 0.0), terms.margin, terms.case_level, shift=evidence.best)
+    return replace(evidence, detectable=found)

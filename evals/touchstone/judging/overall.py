@@ -1,16 +1,41 @@
-"""One verdict for all cases of a model: the unweighted mean over its tasks, and whether any case speaks against it."""
+"""One verdict for all cases of a model: the mean over its tasks, and whether any case speaks against it."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from touchstone.formatting import signed_points
-from touchstone.judging.statistics import Difference, over_tasks
+from touchstone.judging.statistics import Difference, detectable, over_tasks
+from touchstone.judging.units import correlations
+from touchstone.records.cases import Policy
 from touchstone.records.runs import Record, SuiteVerdict, SuiteWord
+from touchstone.records.verdicts import Evidence
 
-# A suite may lose half a point on average and no more.
-SUITE_MARGIN = 0.005
 BLOCKING = ("error", "not measured")
 UNCOMPARED = ("missing", "incomparable")
+# Of two means, the name of that against the anchors; the other has none.
+ANCHORS = " against the anchors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mean:
+    """The mean over so many cases against one reference, and the largest shifts of it by one sample more."""
+
+    cases: int
+    difference: Difference
+    worst: float
+    best: float
+
+    @property
+    def lowest(self) -> Difference:
+        """The difference with one sample more that loses everything."""
+        return self.difference.moved(self.worst)
+
+    def lost(self, policy: Policy, level: float) -> bool:
+        """Return True if the mean lost the suite's margin, and more than chance explains."""
+        p = self.difference.moved(self.best).p_loss()
+        return self.difference.mean <= -policy.suite_margin and p < level
 
 
 def judge_models(records: Sequence[Record]) -> tuple[SuiteVerdict, ...]:
@@ -21,59 +46,163 @@ def judge_models(records: Sequence[Record]) -> tuple[SuiteVerdict, ...]:
 
 
 def _judge(alias: str, records: Sequence[Record]) -> SuiteVerdict:
-    paired = {record.case: found for record in records if (found := difference_of(record)) is not None}
-    overall = over_tasks(list(paired.values())) if len(paired) >= 2 else None
-    word, reason = _decide(records, overall)
-    types = dict.fromkeys(record.type for record in records if record.case in paired)
+    policy = policy_of(records)
+    means = _means(records)
+    word, reason = _decide(records, means, policy)
+    types = sorted({record.type for record in records if difference_of(record) is not None})
+    by_type = {name: [record for record in records if record.type == name] for name in types}
+    means_of = {name: _means(found) for name, found in by_type.items()}
+    whole, anchored = means[""], means.get(ANCHORS)
+    overall = None if whole is None or whole.cases < 2 else whole.difference
+    # A type is judged like a suite of its own, but that all of them share the error rate.
+    shared = replace(Policy(), suite_margin=policy.suite_margin, alpha=policy.alpha / max(len(types), 1))
     return SuiteVerdict(
         model=alias,
         verdict=word,
         reason=reason,
         delta=None if overall is None else overall.mean,
         interval=None if overall is None else overall.interval(),
-        paired=len(paired),
+        paired=0 if whole is None else whole.cases,
         cases=len(records),
-        by_type={
-            name: _of_type(paired[r.case] for r in records if r.type == name and r.case in paired)
-            for name in sorted(types)
-        },
+        by_type={name: _figures(found[""]) for name, found in means_of.items()},
+        verdicts={name: _decide(of, means_of[name], shared, policy.confidence)[0] for name, of in by_type.items()},
+        over_types=None if len(types) < 2 else _figures(_mean(records, by_types=True)),
+        anchor=_figures(anchored),
+        planned=max(policy.gated, len(records)),
     )
 
 
-def _decide(records: Sequence[Record], overall: Difference | None) -> tuple[SuiteWord, str]:
+def policy_of(records: Sequence[Record]) -> Policy:
+    """Return the policy that the cases of a model share but for their margins."""
+    return next((record.terms for record in records if record.terms is not None), Policy())
+
+
+def detectable_mean(records: Sequence[Record]) -> float | None:
+    """Return the loss of the mean that would be found four times in five; None with fewer than two cases."""
+    means, policy = _means(records), policy_of(records)
+    level, whole = policy.mean_level(anchored=ANCHORS in means), means[""]
+    if whole is None or whole.cases < 2:
+        return None
+    return detectable(whole.difference, policy.suite_margin, level, shift=whole.best)
+
+
+def _figures(mean: _Mean | None) -> Any:
+    return None if mean is None else (mean.difference.mean, *mean.difference.interval())
+
+
+def _means(records: Sequence[Record]) -> dict[str, _Mean | None]:
+    """Return the mean against the references, and that against their anchors where there are any."""
+    anchored = any(record.anchor is not None for record in records)
+    return {"": _mean(records)} | ({ANCHORS: _mean(records, anchored=True)} if anchored else {})
+
+
+def _mean(records: Sequence[Record], *, anchored: bool = False, by_types: bool = False) -> _Mean | None:
+    """Return the mean over the cases with samples, each counting alike, or each type of them."""
+    found = [(record, _against(record, anchored=anchored)) for record in records]
+    compared = [(record, pair[0], pair[1]) for record, pair in found if pair is not None]
+    if not compared:
+        return None
+    count, types = len(compared), [record.type for record, _, _ in compared]
+    shares = [1 / len(set(types)) / types.count(name) if by_types else 1 / count for name in types]
+    known = correlations([evidence.sketch for _, evidence, _ in compared])
+    moved = [
+        (share * (evidence.worst or 0.0), share * (evidence.best or 0.0))
+        for share, (record, evidence, _) in zip(shares, compared, strict=True)
+        if record.rule != "reproduce"  # the same model again has no samples to lose that were not seen
+    ]
+    return _Mean(
+        cases=count,
+        difference=over_tasks([difference for _, _, difference in compared], known, shares),
+        worst=min([0.0, *(worst for worst, _ in moved)]),
+        best=max([0.0, *(best for _, best in moved)]),
+    )
+
+
+def _against(record: Record, *, anchored: bool) -> tuple[Evidence, Difference] | None:
+    """Return what is known against the reference, or against its anchor where it has another one."""
+    if anchored and record.anchor is not None:
+        return _known(record.anchor.evidence, record.anchor.delta)
+    return _known(record.evidence, record.delta)
+
+
+def _known(evidence: Evidence | None, delta: float | None) -> tuple[Evidence, Difference] | None:
+    return None if evidence is None or delta is None else (evidence, rebuild(evidence, delta))
+
+
+def _decide(
+    records: Sequence[Record], means: Mapping[str, _Mean | None], policy: Policy, confidence: float | None = None
+) -> tuple[SuiteWord, str]:
+    """Return the verdict on some cases and its reason; ``confidence`` of a pass, where alpha is shared."""
     worse = [record.task for record in records if record.verdict in ("regressed", "drifted")]
-    unknown = [record.task for record in records if record.outcome in BLOCKING or record.verdict in UNCOMPARED]
     if worse:
         return "FAIL", f"{', '.join(worse)} worse than expected"
-    if overall is not None and overall.mean <= -SUITE_MARGIN and overall.upper_bound() < 0:
-        return "FAIL", f"no single case is red, but all together lost {signed_points(overall.mean)}"
-    if unknown:
+    level = policy.mean_level(anchored=ANCHORS in means)
+    for against, mean in means.items():
+        if mean is not None and mean.cases > 1 and mean.lost(policy, level):
+            lost = signed_points(mean.difference.mean)
+            return "FAIL", f"no single case is red, but all together lost {lost}{against}"
+    return _unsettled(records) or _pass(records, policy, means, confidence or policy.confidence)
+
+
+def _unsettled(records: Sequence[Record]) -> tuple[SuiteWord, str] | None:
+    """Return what keeps cases from being judged together, if anything does."""
+    if unmeasured := [record.task for record in records if record.outcome in BLOCKING]:
+        return "INCOMPLETE", f"not measured: {', '.join(unmeasured)}"
+    if unknown := [record.task for record in records if record.verdict in UNCOMPARED]:
         return "INCONCLUSIVE", f"not compared: {', '.join(unknown)}"
-    if overall is None:
-        inconclusive = [record.task for record in records if record.verdict == "inconclusive"]
-        return ("INCONCLUSIVE", f"inconclusive: {', '.join(inconclusive)}") if inconclusive else ("PASS", "scores only")
-    if overall.lower_bound() > -SUITE_MARGIN:
-        return "PASS", f"95 % confident that it lost less than {100 * SUITE_MARGIN:g} point"
-    return "INCONCLUSIVE", f"a mean loss of {100 * SUITE_MARGIN:g} point cannot be ruled out"
+    if blind := [r.task for r in records if r.verdict == "inconclusive" and r.evidence is None]:
+        return "INCONCLUSIVE", f"no interval can be computed for {', '.join(blind)}"
+    return None
+
+
+def _pass(
+    records: Sequence[Record], policy: Policy, means: Mapping[str, _Mean | None], confidence: float
+) -> tuple[SuiteWord, str]:
+    open_ = [record.task for record in records if record.verdict == "inconclusive"]
+    margin, compared = f"{100 * policy.suite_margin:g} point", 0 if means[""] is None else means[""].cases
+    if compared < 2 or any(record.rule == "equivalent" for record in records):
+        if open_:
+            return "INCONCLUSIVE", f"inconclusive: {', '.join(open_)}"
+        return "PASS", "each case passed" if compared else "scores only"
+    for against, mean in means.items():
+        if mean is not None and not mean.lowest.lower_bound(confidence) > -policy.suite_margin:
+            return "INCONCLUSIVE", f"a mean loss of {margin} cannot be ruled out{against}"
+    return "PASS", f"{100 * confidence:g} % confident that it lost less than {margin}{_hidden(records, confidence)}"
+
+
+def _hidden(records: Sequence[Record], confidence: float) -> str:
+    """Return the case in which a pass of the suite may hide most, where any sample changed."""
+    lows = []
+    for record in records:
+        found = _against(record, anchored=False)
+        if found is not None and record.rule != "reproduce" and found[0].changed:
+            low = max(found[1].moved(found[0].worst).lower_bound(confidence), -1.0)
+            lows += [(low, record.task)] if low < 0 else []
+    return f"; could hide {signed_points(min(lows)[0])} in {min(lows)[1]}" if lows else ""
 
 
 def difference_of(record: Record) -> Difference | None:
     """Rebuild the difference of a case from what its record keeps of it."""
-    found = record.evidence
-    if found is None or record.delta is None:
-        return None
-    degrees = math.inf if found.degrees is None else found.degrees
-    return Difference(mean=record.delta, error=found.error, degrees=degrees, n=found.n)
+    found = _against(record, anchored=False)
+    return None if found is None else found[1]
 
 
-def _of_type(differences: Iterable[Difference]) -> tuple[float, float, float]:
-    """Return mean and interval over the tasks of one type."""
-    found = over_tasks(list(differences))
-    return (found.mean, *found.interval())
+def rebuild(evidence: Evidence, delta: float) -> Difference:
+    """Rebuild a difference from the evidence that a record keeps."""
+    degrees = math.inf if evidence.degrees is None else evidence.degrees
+    return Difference(
+        mean=delta, error=evidence.error, degrees=degrees, n=evidence.n, skew=evidence.skew, bias=evidence.bias
+    )
 
 
 def exit_code(records: Sequence[Record], suites: Sequence[SuiteVerdict], inconclusive: str) -> int:
-    """Return 1 where something failed or could not be compared, 9 where being inconclusive is to fail, else 0."""
+    """Return the exit code of a run.
+
+    1 where something failed or could not be compared; 9 where a case is suspect, unless ``inconclusive`` is pass, or
+    where it is fail and a suite is inconclusive; else 0.
+    """
     if any(record.outcome != "passed" for record in records) or any(s.verdict == "FAIL" for s in suites):
         return 1
-    return 9 if inconclusive == "fail" and any(s.verdict == "INCONCLUSIVE" for s in suites) else 0
+    suspect = any(record.suspect for record in records)
+    open_ = any(suite.verdict == "INCONCLUSIVE" for suite in suites)
+    return 9 if (suspect and inconclusive != "pass") or (open_ and inconclusive == "fail") else 0

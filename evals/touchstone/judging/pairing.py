@@ -1,19 +1,33 @@
 """Compare the samples of two models on one task: one difference, its error, and which samples changed."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from touchstone.formatting import NOTHING
-from touchstone.judging.statistics import SMALL, Difference, bootstrap_difference, mean_difference, sign_flip_p
+from touchstone.judging.statistics import (
+    FEW,
+    Difference,
+    Estimate,
+    Stratum,
+    acceleration,
+    correct,
+    estimate,
+    sign_flip_p,
+)
+from touchstone.judging.units import Groups, Rows, Vector, find_groups, make_sketch
 from touchstone.metrics import Undefined
+from touchstone.metrics.influence import numerical
 from touchstone.records.samples import SHOWN, Column, Samples, find_difference, restrict
+from touchstone.task_types.base import TaskType
 from touchstone.task_types.registry import find_type, has_texts_for_numbers, own_scores
 
 LONGEST_ID = 24
+# A fraction of 1 in the units of a mean: what no bound is exact to.
+ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,23 +40,115 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Extreme:
+    """One sample more, in the smallest stratum, that loses or gains all that a sample can.
+
+    ``shift`` is by how much it would move the mean, ``loss`` the difference of the sample itself, ``weight`` its share
+    of the mean beside those of the others, which are left as they are.
+    """
+
+    shift: float
+    loss: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FewUnits:
+    """So few units that their random signs are counted: what each adds to the mean (u,), and its share of it (u,)."""
+
+    sums: Vector
+    weights: Vector
+
+    def p_loss(self, null: float, extreme: Extreme | None) -> float:
+        """Return the p-value of a mean this low where the true difference is ``null``, with one extreme sample more."""
+        sums = self.sums - null * self.weights
+        if extreme is not None:
+            sums = np.append(sums, (extreme.loss - null) * extreme.weight)
+        return sign_flip_p(sums)
+
+    def negated(self) -> "FewUnits":
+        """Return the same the other way round."""
+        return FewUnits(sums=-self.sums, weights=self.weights)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hidden:
+    """The stratum of which least is known: its difference may be as low as ``low``."""
+
+    stratum: str
+    n: int
+    low: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Paired:
     """The comparison of a candidate's samples with a reference's.
 
-    ``p_loss`` and ``p_gain`` are one-sided. ``strata`` has the changed samples and all samples of each stratum.
-    ``decomposable``: the score is a mean over samples, each in [0, 1], so that few changed samples bound the whole
-    loss. ``by_experiments``: the error is the one between the experiments of a classification, which no number of
-    samples makes smaller. ``worst`` holds the samples that lost most, of decomposable scores.
+    ``worst`` and ``best`` are one sample more, of scores that are means of bounded samples: each bound and p-value
+    contains the one that speaks against it. ``few``: with few units their random signs count, too. ``units`` counts
+    what the samples share. ``by_experiments``: training draws have the larger error, which no number of samples makes
+    smaller. ``samples`` that lost most are in ``lost``, of scores that have one for each. ``strata`` counts the samples
+    of each. ``hidden`` says what a pass may hide. ``sketch`` is as in `Evidence`.
     """
 
     difference: Difference
-    p_loss: float
-    p_gain: float
     changed: int
-    decomposable: bool
+    units: int
+    worst: Extreme | None = None
+    best: Extreme | None = None
+    few: FewUnits | None = None
     by_experiments: bool = False
-    strata: tuple[tuple[int, int], ...] = ()
-    worst: tuple[Change, ...] = ()
+    strata: tuple[tuple[str, int], ...] = ()
+    lost: tuple[Change, ...] = ()
+    hidden: Hidden | None = None
+    spread: float | None = None
+    sketch: str | None = None
+
+    @property
+    def p_loss(self) -> float:
+        """The one-sided p-value of the loss where there is none, though one sample more gains everything."""
+        return _p_below(self.difference, self.few, 0.0, self.best)
+
+    @property
+    def p_gain(self) -> float:
+        """The one-sided p-value of the gain where there is none, though one sample more loses everything."""
+        few = None if self.few is None else self.few.negated()
+        return _p_below(self.difference.negated(), few, 0.0, _negated(self.worst))
+
+    def lowest(self, confidence: float) -> float:
+        """Return the lower bound of the true difference, though one sample more loses everything."""
+        return self.difference.moved(self.worst.shift if self.worst else None).lower_bound(confidence)
+
+    def exceeds(self, bound: float, confidence: float) -> bool:
+        """Return True if the true difference is above a bound, though one sample more loses everything."""
+        return self._beyond(self.difference, self.few, self.worst, bound, confidence)
+
+    def stays_below(self, bound: float, confidence: float) -> bool:
+        """Return True if the true difference is below a bound, though one sample more gains everything."""
+        few = None if self.few is None else self.few.negated()
+        return self._beyond(self.difference.negated(), few, _negated(self.best), -bound, confidence)
+
+    @staticmethod
+    def _beyond(
+        difference: Difference, few: FewUnits | None, extreme: Extreme | None, bound: float, confidence: float
+    ) -> bool:
+        moved = difference.moved(extreme.shift if extreme else None)
+        if not moved.lower_bound(confidence) > bound:
+            return False
+        if few is None:
+            return True
+        # The p-value of a mean as high as this, where the true difference is the bound.
+        mirrored = None if extreme is None else Extreme(shift=0.0, loss=-extreme.loss, weight=extreme.weight)
+        return few.negated().p_loss(-bound, mirrored) < 1 - confidence + ROUNDING
+
+
+def _p_below(difference: Difference, few: FewUnits | None, null: float, extreme: Extreme | None) -> float:
+    p = difference.moved(extreme.shift if extreme else None).p_loss()
+    return p if few is None else max(p, few.p_loss(null, extreme))
+
+
+def _negated(extreme: Extreme | None) -> Extreme | None:
+    return None if extreme is None else Extreme(shift=-extreme.shift, loss=-extreme.loss, weight=extreme.weight)
 
 
 def pair(candidate: Samples, reference: Samples) -> Paired | str | None:
@@ -58,81 +164,200 @@ def pair(candidate: Samples, reference: Samples) -> Paired | str | None:
     if has_texts_for_numbers(candidate):
         return "the samples have texts where numbers are compared"
     before, after = own_scores(reference), own_scores(candidate)
+    kind = find_type(candidate.type)
     if before is not None and after is not None:
-        return _pair_values(candidate, before, after, _experiments(reference, candidate))
-    score = find_type(candidate.type).formulas.get(candidate.metric)
-    if score is None or candidate.prediction is None or reference.prediction is None:
+        return _pair_values(candidate, reference, before, after)
+    if candidate.metric not in kind.formulas or candidate.prediction is None or reference.prediction is None:
         return None
     try:
-        return _pair_predictions(candidate, reference.prediction, candidate.prediction, score)
+        return _pair_predictions(candidate, reference, kind)
     except (Undefined, ValueError) as error:  # labels that the formula has no meaning for, too
         return f"the samples have no score that can be compared: {error}"
 
 
-def _experiments(reference: Samples, candidate: Samples) -> Difference | None:
-    """Estimate from the experiments of a classification, which share their test items: 10 of them, 9 degrees."""
-    before, after = reference.prediction, candidate.prediction
-    if before is None or after is None or before.shape != after.shape or after.shape[1] < 2:
-        return None
-    gold: Any = candidate.gold
-    deltas = np.subtract(after == gold[:, None], before == gold[:, None], dtype=np.float64)
-    return mean_difference([deltas[rows].mean(axis=0) for rows in candidate.by_stratum().values()])
-
-
-def _pair_values(candidate: Samples, before: Column, after: Column, experiments: Difference | None) -> Paired:
+def _pair_values(candidate: Samples, reference: Samples, before: Column, after: Column) -> Paired:
+    """Compare scores that are means over samples; an item's is its share of the experiments that are right."""
     deltas = after - before
-    strata = [deltas[rows] for rows in candidate.by_stratum().values()]
-    difference = mean_difference(strata)
-    small = difference.n < SMALL
-    p_loss = sign_flip_p(strata) if small else difference.p_loss()
-    p_gain = sign_flip_p([-stratum for stratum in strata]) if small else difference.negated().p_loss()
-    by_experiments = experiments is not None and experiments.upper_bound() > difference.upper_bound()
-    if experiments is not None and by_experiments:
-        difference = Difference(
-            mean=difference.mean, error=experiments.error, degrees=experiments.degrees, n=difference.n
+    strata = []
+    for rows in candidate.by_stratum().values():
+        crossed = _crossed(candidate, reference)
+        own = _right(candidate, rows) - _right(reference, rows) if crossed else deltas[rows][:, None]
+        strata.append(
+            Stratum(
+                rows=rows,
+                scores=own.mean(axis=0),
+                influences=(own - own.mean(axis=0)) / len(rows),
+                classes=np.zeros(len(rows), np.intp),
+            )
         )
-        p_loss, p_gain = max(p_loss, difference.p_loss()), max(p_gain, difference.negated().p_loss())
+    groups = find_groups(candidate.units, len(candidate))
+    found = estimate(strata, groups)
+    largest = find_type(candidate.type).largest_loss
+    changed = np.abs(deltas) > NOTHING
     order = np.argsort(deltas, kind="stable")[:SHOWN]
-    worst = [i for i in order if deltas[i] < -NOTHING]
+    weights = _weights(candidate)
     return Paired(
-        difference=difference,
-        p_loss=p_loss,
-        p_gain=p_gain,
-        changed=int((np.abs(deltas) > NOTHING).sum()),
-        decomposable=find_type(candidate.type).largest_loss is not None,
-        by_experiments=by_experiments,
-        strata=tuple((int((np.abs(stratum) > NOTHING).sum()), len(stratum)) for stratum in strata),
-        worst=tuple(Change(id=str(candidate.id[i]), before=float(before[i]), after=float(after[i])) for i in worst),
+        difference=found.difference if largest is not None else _skewed(found, groups),
+        changed=int(changed.sum()),
+        worst=None if largest is None or not changed.any() else _extreme(candidate, deltas, -largest),
+        best=None if largest is None or not changed.any() else _extreme(candidate, deltas, largest),
+        few=_few(groups, deltas * weights, weights),
+        by_experiments=found.by_experiments,
+        lost=tuple(
+            Change(id=str(candidate.id[i]), before=float(before[i]), after=float(after[i]))
+            for i in order
+            if deltas[i] < -NOTHING
+        ),
+        hidden=_find_hidden(candidate, deltas, largest),
+        spread=float(deltas.std(ddof=1)) if len(deltas) > 1 else None,
+        **_common(candidate, groups, found),
     )
 
 
-def _pair_predictions(candidate: Samples, before: Column, after: Column, score: Any) -> Paired:
-    gold: Any = candidate.gold
-    rows_of = list(candidate.by_stratum().values())
+def _common(candidate: Samples, groups: Groups, found: Estimate) -> dict[str, Any]:
+    sketch = None
+    if candidate.units is not None:
+        sketch = make_sketch(candidate.units, found.influences, found.difference.error)
+    return {
+        "units": groups.count,
+        "strata": tuple((name, len(rows)) for name, rows in candidate.by_stratum().items()),
+        "sketch": sketch,
+    }
 
-    def differ(rows: Column, counts: Column | None) -> Any:
-        sides = [
-            np.mean([score(gold[rows], column, counts) for column in side[rows].T], axis=0) for side in (after, before)
-        ]
-        return sides[0] - sides[1]
 
-    observed = [float(differ(rows, None)) for rows in rows_of]
-    resampled = [lambda counts, rows=rows: differ(rows, counts) for rows in rows_of]
-    try:
-        difference = bootstrap_difference(observed, resampled, [len(rows) for rows in rows_of])
-    except Undefined:  # so few samples that some resample has no score, such as no positive pair
-        difference = Difference(mean=float(np.mean(observed)), error=math.inf, degrees=math.inf, n=len(candidate))
-    changed = len(gold)  # where the sides have other numbers of experiments
+def _crossed(candidate: Samples, reference: Samples) -> bool:
+    """Return True if both sides have the same experiments, which share their test items."""
+    one, two = candidate.prediction, reference.prediction
+    return one is not None and two is not None and one.shape == two.shape and one.shape[1] > 1
+
+
+def _right(samples: Samples, rows: Rows) -> Any:
+    gold: Any = samples.gold
+    prediction: Any = samples.prediction
+    return (prediction[rows] == gold[rows][:, None]).astype(np.float64)
+
+
+def _weights(samples: Samples) -> Vector:
+    """Return the share (n,) of each sample in the mean over strata."""
+    strata = samples.by_stratum()
+    weights = np.zeros(len(samples))
+    for rows in strata.values():
+        weights[rows] = 1 / len(rows) / len(strata)
+    return weights
+
+
+def _extreme(samples: Samples, deltas: Vector, loss: float) -> Extreme:
+    """Put one sample more into the smallest stratum."""
+    strata = samples.by_stratum()
+    rows = min(strata.values(), key=len)
+    shift = (loss - float(deltas[rows].mean())) / (len(rows) + 1) / len(strata)
+    return Extreme(shift=shift, loss=loss, weight=1 / len(rows) / len(strata))
+
+
+def _few(groups: Groups, contributions: Vector, weights: Vector) -> FewUnits | None:
+    if groups.single is None or groups.count >= FEW:
+        return None
+    return FewUnits(sums=groups.sums(contributions), weights=groups.sums(weights))
+
+
+def _skewed(found: Estimate, groups: Groups) -> Difference:
+    """Correct a mean of samples without a bound by its own skewness, which is its bias, too."""
+    skew = acceleration(found.influences, groups)
+    return replace(found.difference, skew=skew, bias=skew)
+
+
+def _find_hidden(samples: Samples, deltas: Vector, largest: float | None) -> Hidden | None:
+    """Find the stratum whose loss may be largest, for what its samples say of it."""
+    strata = samples.by_stratum()
+    if largest is None or len(strata) < 2:
+        return None
+    found = []
+    for name, rows in strata.items():
+        own, n = deltas[rows], len(rows)
+        shift = (-largest - float(own.mean())) / (n + 1)
+        error = float(own.std(ddof=1)) / n**0.5 if n > 1 else abs(shift)
+        plain = Difference(mean=float(own.mean()), error=error, degrees=max(n - 1, 1), n=n)
+        found.append(Hidden(stratum=name, n=n, low=max(plain.moved(shift).lower_bound(), -largest)))
+    return min(found, key=lambda one: one.low)
+
+
+def _pair_predictions(candidate: Samples, reference: Samples, kind: TaskType) -> Paired:
+    """Compare scores that are computed from all samples, such as correlations, average precision and F1."""
+    after, before = candidate.prediction, reference.prediction
+    assert after is not None
+    assert before is not None
+    strata, resampled = [], []
+    for rows in candidate.by_stratum().values():
+        sides = _Sides(candidate=candidate, after=after[rows], before=before[rows], rows=rows, kind=kind)
+        strata.append(sides.stratum())
+        resampled.append(sides.resample)
+    groups = find_groups(candidate.units, len(candidate))
+    found = estimate(strata, groups)
+    difference = found.difference
+    if math.isfinite(difference.error):
+        try:
+            difference = correct(found, strata, resampled, groups)
+        except Undefined:  # so few samples that some resample has no score
+            difference = replace(difference, error=math.inf, degrees=math.inf)
+    changed = len(after)  # where the sides have other numbers of experiments
     if after.shape == before.shape:
         moved = np.abs(after - before) > NOTHING if after.dtype.kind == "f" else after != before
         changed = int(moved.any(axis=1).sum())
     return Paired(
-        difference=difference,
-        p_loss=difference.p_loss(),
-        p_gain=difference.negated().p_loss(),
-        changed=changed,
-        decomposable=False,
+        difference=difference, changed=changed, by_experiments=found.by_experiments, **_common(candidate, groups, found)
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sides:
+    """The predictions (n, e) of both models on the samples of one stratum."""
+
+    candidate: Samples
+    after: Column
+    before: Column
+    rows: Rows
+    kind: TaskType
+
+    @property
+    def gold(self) -> Any:
+        gold: Any = self.candidate.gold
+        return gold[self.rows]
+
+    def stratum(self) -> Stratum:
+        """Return the differences of scores with the influence of each sample on them."""
+        return Stratum(
+            rows=self.rows,
+            scores=np.asarray(self._differ(self._score)),
+            influences=np.stack(self._differ(self._influence), axis=-1),
+            classes=self._classes(),
+        )
+
+    def resample(self, counts: Vector) -> Vector:
+        """Return the difference of scores under counts of the samples (r, n)."""
+        return np.asarray(np.mean(self._differ(lambda column: self._score(column, counts)), axis=0))
+
+    def _differ(self, of_column: Callable[[Any], Any]) -> list[Any]:
+        """Return differences for each experiment, or one where the sides have other numbers of experiments."""
+        after, before = ([of_column(column) for column in side.T] for side in (self.after, self.before))
+        if len(after) == len(before):
+            return [one - two for one, two in zip(after, before, strict=True)]
+        return [np.mean(after, axis=0) - np.mean(before, axis=0)]
+
+    def _score(self, column: Any, counts: Vector | None = None) -> Any:
+        return self.kind.formulas[self.candidate.metric](self.gold, column, counts)
+
+    def _influence(self, column: Any) -> Vector:
+        known = self.kind.influences.get(self.candidate.metric)
+        if known is None:
+            return numerical(self.kind.formulas[self.candidate.metric], self.gold, column)
+        return np.asarray(known(self.gold, column), dtype=np.float64)
+
+    def _classes(self) -> Rows:
+        """Return what is drawn apart: positives and negatives of a similarity, so that no resample is without."""
+        gold = self.gold
+        if self.after.dtype.kind == "f" and np.isin(gold, (0, 1)).all():
+            return np.asarray(gold, dtype=np.intp)
+        return np.zeros(len(gold), np.intp)
 
 
 def shorten(changes: Sequence[Change]) -> str:

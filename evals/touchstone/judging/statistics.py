@@ -1,26 +1,30 @@
-"""Intervals and p-values of paired differences, per task and over tasks. Pure: fixed seeds, same answer every time.
+"""Errors, intervals and p-values of paired differences, per task and over tasks. Pure: fixed seeds, same answer always.
 
 A score is the mean over strata (splits x subsets) of each stratum's score, so differences are stratified: the mean is
-the mean over strata of their means, and the squared standard error is the sum of theirs over the number of strata
-squared.
+the mean over strata of their differences, and each sample's influence is divided by the number of strata.
 """
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Vector = NDArray[np.float64]
-# Called with the resampled counts of a stratum's samples, shape (resamples, n); gives a difference of scores for each.
+from touchstone.judging.units import Groups, Rows, Vector
+
+# Called with counts of a stratum's samples, shape (resamples, n); gives a difference of scores for each.
 Resampled = Callable[[Vector], Vector]
 CONFIDENCE = 0.95
-SMALL = 30
+# With fewer units than these their random signs are counted, beside Student's distribution.
+FEW = 40
 RESAMPLES = 2000
 SEED = 20_250_101
 AT_ONCE = 20_000_000
+# With more samples than these in each class of each stratum, influence alone says what resamples would.
+ENOUGH = 2000
+# Of a bias or an acceleration: a BCa interval corrects no more.
+MOST_SKEW = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,96 +32,206 @@ class Difference:
     """A difference of scores with what is known about its error.
 
     ``mean`` and ``error`` (one standard error) are fractions; ``degrees`` of the t distribution, infinite for a normal
-    one; ``n`` samples in all.
+    one; ``n`` samples in all. ``skew`` is the acceleration and ``bias`` the bias correction of a BCa interval (Efron,
+    Journal of the American Statistical Association 82, 1987), here to second order: the quantile q of the standardized
+    error becomes q + bias + 2 skew q². It is used where it makes a bound wider.
     """
 
     mean: float
     error: float
     degrees: float
     n: int
+    skew: float = 0.0
+    bias: float = 0.0
 
     def quantile(self, probability: float) -> float:
         """Return the quantile of the standardized error."""
-        return float(_t().ppf(probability, self.degrees))
+        return student_quantile(probability, self.degrees)
 
     def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
         """Return the two-sided interval."""
-        reach = self.quantile(0.5 + confidence / 2) * self.error
-        return self.mean - reach, self.mean + reach
+        return self.lower_bound(0.5 + confidence / 2), self.upper_bound(0.5 + confidence / 2)
 
     def lower_bound(self, confidence: float = CONFIDENCE) -> float:
         """Return the one-sided lower bound."""
-        return self.mean - self.quantile(confidence) * self.error
+        return -self.negated().upper_bound(confidence)
 
     def upper_bound(self, confidence: float = CONFIDENCE) -> float:
         """Return the one-sided upper bound."""
-        return self.mean + self.quantile(confidence) * self.error
+        q = self.quantile(confidence)
+        return self.mean + self.error * max(q, q + self.bias + 2 * self.skew * q**2)
 
     def p_loss(self) -> float:
         """Return the one-sided p-value of a mean this low where the true difference is 0."""
         if self.error == 0 and self.mean == 0:
             return 0.5
-        standardized = self.mean / self.error if self.error else math.copysign(math.inf, self.mean)
+        distance = -self.mean / self.error if self.error else math.copysign(math.inf, -self.mean)
+        q = min(distance, self._corrected(distance)) if self.error else distance
         # However far away: no finite number of samples makes a p-value 0.
-        return max(float(_t().cdf(standardized, self.degrees)), math.ulp(0.0))
+        return max(student_probability(-q, self.degrees), math.ulp(0.0))
+
+    def _corrected(self, distance: float) -> float:
+        """Return the q whose corrected quantile is as far above the mean, in standard errors; the largest there is."""
+        a, rest = 2 * self.skew, distance - self.bias
+        if abs(a) < 1e-9 or not math.isfinite(distance):
+            return rest
+        inside = 1 + 4 * a * rest
+        if inside > 0:
+            return (math.sqrt(inside) - 1) / (2 * a)
+        return math.inf if a < 0 else -1 / (2 * a)
 
     def negated(self) -> "Difference":
         """Return the difference the other way round."""
-        return Difference(mean=-self.mean, error=self.error, degrees=self.degrees, n=self.n)
+        return replace(self, mean=-self.mean, skew=-self.skew, bias=-self.bias)
+
+    def moved(self, shift: float | None) -> "Difference":
+        """Return the difference with one sample more, which moves the mean by so much; None and 0 move nothing."""
+        return replace(self, mean=self.mean + shift, error=math.hypot(self.error, shift)) if shift else self
 
 
-def _t() -> Any:
-    """Return Student's distribution; infinite degrees make it the normal one. Imported late: a warm run needs none."""
-    from scipy.stats import t
+def student_quantile(probability: float, degrees: float) -> float:
+    """Return a quantile of Student's distribution; infinite degrees make it the normal one."""
+    from scipy import special  # late: a warm run needs none
 
-    return t
+    return float(special.ndtri(probability) if math.isinf(degrees) else special.stdtrit(degrees, probability))
 
 
-def mean_difference(strata: Sequence[Vector]) -> Difference:
-    """Estimate the mean of per-sample differences.
+def student_probability(value: float, degrees: float) -> float:
+    """Return the probability of a value this small or smaller, as `student_quantile` does."""
+    from scipy import special
 
-    Args:
-        strata: the differences of each stratum, shape (n_s,) each; with one sample in each the error is infinite.
+    return float(special.ndtr(value) if math.isinf(degrees) else special.stdtr(degrees, value))
 
-    Returns:
-        The stratified mean with the degrees of freedom of Welch and Satterthwaite (Biometrics Bulletin 2, 1946); for
-        one stratum these are n - 1, Student's.
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stratum:
+    """One split and subset.
+
+    ``rows`` (n,) are the places of its samples in the case, ``scores`` (e,) the differences of scores, one for each
+    experiment, and ``influences`` (n, e) those of each sample on them. ``classes`` (n,) are drawn apart.
     """
-    sizes = np.array([len(stratum) for stratum in strata])
-    mean, n = float(np.mean([stratum.mean() for stratum in strata])), int(sizes.sum())
-    free = n - len(strata)
-    if free == 0:  # single samples say nothing about their own error
-        return Difference(mean=mean, error=math.inf, degrees=math.inf, n=n)
-    squares = np.array([((stratum - stratum.mean()) ** 2).sum() for stratum in strata])
-    # A stratum of one borrows the variance within the others, and its degrees.
-    alone = sizes == 1
-    own = np.where(alone, free, sizes - 1)
-    variances = np.where(alone, squares.sum(), squares) / own / sizes
-    total, parts = variances.sum(), (variances**2 / own).sum()
-    degrees = total**2 / parts if parts > 0 else free
-    return Difference(mean=mean, error=math.sqrt(total) / len(strata), degrees=float(degrees), n=n)
+
+    rows: Rows
+    scores: Vector
+    influences: Vector
+    classes: Rows
+
+    @property
+    def cells(self) -> list[Rows]:
+        """The samples of each class, as places in this stratum."""
+        return [np.flatnonzero(self.classes == label) for label in np.unique(self.classes)]
 
 
-def sign_flip_p(strata: Sequence[Vector]) -> float:
-    """Return the exact one-sided p-value of a loss under random signs of the differences (Fisher 1935).
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A difference; the influence of each sample on it (n,); whether training draws have the larger error."""
 
-    All 2^n assignments are counted: the sums of one half of the samples are looked up among the sorted sums of the
-    other, so that 30 samples cost 2 x 32 768 sums and not a thousand million.
+    difference: Difference
+    influences: Vector
+    by_experiments: bool = False
+
+
+def estimate(strata: Sequence[Stratum], groups: Groups) -> Estimate:
+    """Estimate the mean over strata and experiments, with the error of samples and of training draws.
+
+    Samples and draws are crossed: each draw is used for all samples, and by all strata. So the squared error is that
+    of samples plus that of draws minus that of their interaction, which both contain (Searle, Casella and McCulloch,
+    Variance Components, 1992, chapter 4), with the degrees of freedom of Welch and Satterthwaite (Biometrics Bulletin
+    2, 1946). Samples that share units count together. Where no stratum shows any spread the error is infinite.
+    """
+    mean, n = float(np.mean([one.scores.mean() for one in strata])), sum(len(one.rows) for one in strata)
+    draws, scaled = len(strata[0].scores), _scaled(strata, groups, n)
+    if scaled is None:
+        nothing = Difference(mean=mean, error=math.inf, degrees=math.inf, n=n)
+        return Estimate(difference=nothing, influences=np.zeros(n))
+    parts = _squares(strata, groups, scaled)
+    of_samples, of_draws = sum(square for square, _ in parts), 0.0
+    if draws > 1:
+        of_draws = float(np.mean([one.scores for one in strata], axis=0).var(ddof=1)) / draws
+        parts += [(of_draws, draws - 1.0), *(_interaction(one, len(strata)) for one in strata)]
+    total = max(sum(square for square, _ in parts), of_samples, of_draws)
+    below = sum(square**2 / degrees for square, degrees in parts if square)
+    degrees = total**2 / below if below else sum(degrees for _, degrees in parts)
+    difference = Difference(mean=mean, error=math.sqrt(total), degrees=degrees, n=n)
+    return Estimate(difference=difference, influences=scaled, by_experiments=of_draws > of_samples)
+
+
+def _scaled(strata: Sequence[Stratum], groups: Groups, n: int) -> Vector | None:
+    """Return the influences (n,), larger by what the means took of their spread; None where nothing has spread."""
+    found, alone, squares, free = np.zeros(n), [], 0.0, 0
+    for one in strata:
+        influences = one.influences.mean(axis=1)
+        for cell in one.cells:
+            count = groups.count_in(one.rows[cell])
+            if count < 2:
+                alone.append((one, cell))
+                continue
+            centred = influences[cell] - influences[cell].mean()
+            found[one.rows[cell]] = centred * math.sqrt(count / (count - 1)) / len(strata)
+            squares, free = squares + float(centred @ centred) * len(cell) ** 2, free + count - 1
+    if not free or any(len(one.cells) > 1 for one, _ in alone):  # a class of one says nothing of its spread
+        return None
+    for one, cell in alone:  # a stratum of one borrows the spread within the others
+        found[one.rows[cell]] = math.sqrt(squares / free) / len(cell) / len(strata)
+    return found
+
+
+def _squares(strata: Sequence[Stratum], groups: Groups, influences: Vector) -> list[tuple[float, float]]:
+    """Return squared errors with their degrees of freedom: of each stratum, or of all where they share units."""
+    square = groups.square if groups.single is not None or groups.count >= FEW else groups.largest_square
+    if groups.any_across([one.rows for one in strata]):
+        return [(square(influences), float(min(groups.count, len(influences)) - 1))]
+    free = [np.array([groups.count_in(one.rows[cell]) - 1.0 for cell in one.cells]) for one in strata]
+    borrowed = float(sum(map(np.sum, free)))
+    found = []
+    for one, of_classes in zip(strata, free, strict=True):
+        own = np.zeros(len(influences))
+        own[one.rows] = influences[one.rows]
+        found.append((square(own), _degrees(one, of_classes, influences) or borrowed))
+    return found
+
+
+def _degrees(one: Stratum, free: Vector, influences: Vector) -> float:
+    """Return the degrees of freedom of a stratum by those of its classes, for their parts of the squared error (Welch).
+
+    Ten positives that have most of the error are ten, however many negatives there are; 0 of a single sample.
+    """
+    squares = np.array([influences[one.rows[cell]] @ influences[one.rows[cell]] for cell in one.cells])
+    if len(free) == 1 or not squares.any():
+        return float(free.sum())
+    return float(squares.sum() ** 2 / (squares**2 / free).sum())
+
+
+def _interaction(one: Stratum, strata: int) -> tuple[float, float]:
+    """Return what the errors of samples and of draws both contain, as a negative square."""
+    n, draws = one.influences.shape
+    if n < 2:
+        return 0.0, 1.0
+    rest = one.influences - one.influences.mean(axis=1, keepdims=True)
+    degrees = float((n - 1) * (draws - 1))
+    return -n * float((rest**2).sum()) / degrees / draws / strata**2, degrees
+
+
+def sign_flip_p(sums: Vector) -> float:
+    """Return the exact one-sided p-value of a loss under random signs of independent sums (Fisher 1935).
+
+    Of the sums of clusters this is the wild cluster bootstrap with Rademacher weights that imposes the null hypothesis
+    (Cameron, Gelbach and Miller, Review of Economics and Statistics 90, 2008): random signs leave the sum of squares as
+    it is, so that the studentized mean is in the same order as the mean. All 2^n assignments are counted: the sums of
+    one half are looked up among the sorted sums of the other.
 
     Args:
-        strata: the differences of each stratum; at most 30 in all.
+        sums: what each unit adds to the mean; at most 40.
 
     Raises:
         ValueError: there are more.
     """
-    weighted = np.concatenate([stratum / len(stratum) for stratum in strata])  # the mean, but for a common factor
-    if len(weighted) > SMALL:
-        raise ValueError(f"{len(weighted)} samples are too many to enumerate; use the t distribution")
-    half = len(weighted) // 2
-    left, right = _signed_sums(weighted[:half]), np.sort(_signed_sums(weighted[half:]))
-    observed = weighted.sum()
+    if len(sums) > FEW:
+        raise ValueError(f"{len(sums)} units are too many to enumerate; use the t distribution")
+    half = len(sums) // 2
+    left, right = _signed_sums(sums[:half]), np.sort(_signed_sums(sums[half:]))
     slack = 1e-12  # equal sums in another order differ in the last digit
-    below = np.searchsorted(right, observed - left + slack)
+    below = np.searchsorted(right, sums.sum() - left + slack)
     return float(below.sum() / (len(left) * len(right)))
 
 
@@ -128,81 +242,123 @@ def _signed_sums(values: Vector) -> Vector:
     return sums
 
 
-def bootstrap_difference(observed: Sequence[float], resampled: Sequence[Resampled], sizes: Sequence[int]) -> Difference:
-    """Estimate a difference of scores that are no means over samples, by resampling within each stratum.
+def correct(found: Estimate, strata: Sequence[Stratum], resampled: Sequence[Resampled], groups: Groups) -> Difference:
+    """Correct the error of scores that are no means over samples by resampling within each class of each stratum.
 
     Args:
-        observed: the difference of each stratum.
+        found: by influence alone.
+        strata: with their classes.
         resampled: for each stratum, the difference under given counts of its samples.
-        sizes: how many samples each stratum has.
+        groups: of samples that share units.
 
     Returns:
-        The difference with the bootstrap's standard error, to be read with a normal distribution (Efron and Tibshirani,
-        An Introduction to the Bootstrap, 1993, chapter 6): no number of resamples bounds its p-value.
+        The difference with the acceleration of its influences and the bias that 2000 resamples show, and an error that
+        is larger by as much as these scatter wider than independent influences would. Of a mean the bias is the
+        acceleration; so it is here where there are samples enough.
     """
-    generator = np.random.default_rng(SEED)
-    squared = 0.0
-    for difference, size in zip(resampled, sizes, strict=True):
-        squared += float(np.var(_resample(generator, size, difference), ddof=1))
-    return Difference(
-        mean=float(np.mean(observed)),
-        error=math.sqrt(squared) / len(observed),
-        degrees=math.inf,
-        n=sum(sizes),
+    difference, generator = found.difference, np.random.default_rng(SEED)
+    skew = acceleration(found.influences, groups)
+    if all(len(cell) > ENOUGH for one in strata for cell in one.cells):
+        return replace(difference, skew=skew, bias=skew)
+    drawn = np.zeros(RESAMPLES)
+    for one, differ in zip(strata, resampled, strict=True):
+        drawn += _resample(generator, one, differ) / len(strata)
+    of_influences = math.sqrt(float(found.influences @ found.influences))
+    wider = float(drawn.std(ddof=1)) / of_influences if of_influences else 1.0
+    below = np.mean(drawn < difference.mean - 1e-12) + np.mean(np.abs(drawn - difference.mean) <= 1e-12) / 2
+    return replace(
+        difference,
+        error=difference.error * max(wider, 1.0),
+        skew=skew,
+        bias=_limited(student_quantile(min(max(float(below), 1e-3), 1 - 1e-3), math.inf)),
     )
 
 
-def _resample(generator: "np.random.Generator", size: int, difference: Resampled) -> Vector:
+def acceleration(influences: Vector, groups: Groups) -> float:
+    """Return the acceleration of a BCa interval: a sixth of the skewness of the sum of influences."""
+    values = influences if groups.single is None else groups.sums(influences)
+    spread = float(values @ values)
+    return _limited(float((values**3).sum()) / (6 * spread**1.5)) if spread else 0.0
+
+
+def _limited(value: float) -> float:
+    return min(max(float(value), -MOST_SKEW), MOST_SKEW)
+
+
+def _resample(generator: "np.random.Generator", one: Stratum, difference: Resampled) -> Vector:
     """Draw the resamples a few at a time: all of them for 100 000 samples would be 1.6 GB."""
+    size = len(one.rows)
     at_once = max(1, min(RESAMPLES, AT_ONCE // size))
     found = []
     for start in range(0, RESAMPLES, at_once):
-        rows = min(at_once, RESAMPLES - start)
-        counts = generator.multinomial(size, np.full(size, 1 / size), size=rows)
-        found.append(np.atleast_1d(difference(np.asarray(counts, dtype=np.float64))))
+        counts = np.zeros((min(at_once, RESAMPLES - start), size))
+        for cell in one.cells:
+            counts[:, cell] = generator.multinomial(len(cell), np.full(len(cell), 1 / len(cell)), size=len(counts))
+        found.append(np.atleast_1d(difference(counts)))
     return np.concatenate(found)
 
 
-def worst_loss(changed: int, n: int, largest_loss: float, confidence: float = CONFIDENCE) -> float:
-    """Return the largest mean loss that a few changed samples leave possible, as a positive fraction.
-
-    The upper limit of the changed fraction (Clopper and Pearson, Biometrika 26, 1934) times what a sample can lose: 5
-    changed of 1 185 leave 0.9 point, 3 of 300 leave 2.6.
-    """
-    from scipy.stats import beta
-
-    limit = 1.0 if changed >= n else float(beta.ppf(confidence, changed + 1, n - changed))
-    return limit * largest_loss
-
-
-def detectable(difference: Difference, margin: float, alpha: float, power: float = 0.8) -> float:
+def detectable(
+    difference: Difference, margin: float, level: float, power: float = 0.8, *, shift: float | None = None
+) -> float:
     """Return the smallest true loss, as a positive fraction, that would be called regressed with the power given.
 
-    A case is called regressed when its mean is at the margin or beyond and p < alpha; both must happen.
+    A case is called regressed when its mean is at the margin or beyond and p is below its level, though one sample more
+    that gains everything moves the mean by ``shift``; both must happen.
     """
-    reach = difference.quantile(power) * difference.error
-    return max(difference.quantile(1 - alpha) * difference.error, margin) + reach
+    moved = shift or 0.0
+    by_chance = moved + difference.quantile(1 - level) * math.hypot(difference.error, moved)
+    return max(by_chance, margin) + difference.quantile(power) * difference.error
 
 
-def samples_to_settle(difference: Difference, margin: float, alpha: float) -> int:
-    """Return how many samples like these would decide; the error must be finite."""
-    if difference.mean <= -margin:
-        needed = difference.quantile(1 - alpha) * difference.error / abs(difference.mean)
-    else:
-        needed = difference.quantile(CONFIDENCE) * difference.error / (difference.mean + margin)
-    return math.ceil(difference.n * needed**2)
+def samples_to_settle(
+    difference: Difference, shift: float | None, margin: float, level: float, confidence: float = CONFIDENCE
+) -> int:
+    """Return how many samples like these would decide; the error must be finite.
 
-
-def over_tasks(differences: Sequence[Difference]) -> Difference:
-    """Combine tasks into their unweighted mean; tasks are fixed, so that only their samples vary.
-
-    Degrees of freedom are Welch and Satterthwaite's again.
+    ``shift`` is that of one sample more, which a pass has to bear: the worst one; a loss, the best one.
     """
-    total = sum(one.error**2 for one in differences)
-    parts = sum(one.error**4 / one.degrees for one in differences)
+    loss = difference.mean <= -margin
+    distance = -difference.mean if loss else difference.mean + margin
+    q = difference.quantile(1 - level if loss else confidence)
+
+    def open_after(times: float) -> bool:
+        moved = abs(shift or 0.0) / times
+        return moved + q * math.hypot(difference.error / math.sqrt(times), moved) >= distance
+
+    low, high = 0.0, 1.0
+    while open_after(high) and high < 1e9:
+        low, high = high, 2 * high
+    for _ in range(40):
+        middle = (low + high) / 2
+        low, high = (middle, high) if middle and open_after(middle) else (low, middle)
+    return math.ceil(difference.n * high)
+
+
+def over_tasks(differences: Sequence[Difference], correlations: Any = None, weights: Any = None) -> Difference:
+    """Combine tasks into a mean; tasks are fixed, so that only their samples vary.
+
+    Args:
+        differences: of each task.
+        correlations: (k, k) of them, 1 on the diagonal; None: they are independent.
+        weights: of each task (k,), which sum to 1; None: all the same.
+
+    Returns:
+        The mean, with the degrees of Welch and Satterthwaite as if the tasks were independent.
+    """
+    k = len(differences)
+    shares = np.full(k, 1 / k) if weights is None else np.asarray(weights)
+    errors = shares * [one.error for one in differences]
+    squares = errors**2
+    # Covariances are estimates: however negative, the mean is no surer than one of its tasks.
+    total = max(float(errors @ (np.eye(k) if correlations is None else correlations) @ errors), float(squares.max()))
+    parts = float((squares**2 / [one.degrees for one in differences]).sum())
+    corrections = np.array([(one.skew, one.bias) for one in differences]).T
     return Difference(
-        mean=sum(one.mean for one in differences) / len(differences),
-        error=math.sqrt(total) / len(differences),
-        degrees=total**2 / parts if parts > 0 else math.inf,
+        mean=float(shares @ [one.mean for one in differences]),
+        error=math.sqrt(total),
+        degrees=float(squares.sum()) ** 2 / parts if parts > 0 else math.inf,
         n=sum(one.n for one in differences),
+        skew=float(corrections[0] @ errors**3) / total**1.5 if total else 0.0,
+        bias=float(corrections[1] @ errors) / math.sqrt(total) if total else 0.0,
     )

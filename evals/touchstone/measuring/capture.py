@@ -2,18 +2,22 @@
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from touchstone.records.rankings import Ranking
-from touchstone.records.samples import Samples, gather
+from touchstone.records.samples import Column, Samples, gather
 from touchstone.seams import keep_predictions_by
-from touchstone.task_types.base import Predicted
+from touchstone.task_types.base import Predicted, TaskType
 from touchstone.task_types.registry import find_type
 
 if TYPE_CHECKING:
     from mteb import AbsTask
+
+# What looking for columns and attributes that are not there raises.
+UNUSUAL = (AttributeError, LookupError, TypeError, ValueError)
 
 
 class RecordingRandom(random.Random):
@@ -36,6 +40,23 @@ class RecordingRandom(random.Random):
         chosen = super().choices(population, *args, **kwargs)
         self.drawn.append(chosen)
         return chosen
+
+
+def _find_units(kind: TaskType, one: Predicted, count: int) -> Sequence[Sequence[str]] | None:
+    """Return the units of each sample; None where a class of tasks has its data elsewhere: the score is as good."""
+    with suppress(*UNUSUAL):
+        found = None if kind.units is None else kind.units(one)
+        return found if found is not None and len(found) == count else None
+    return None
+
+
+def _find_fields(kind: TaskType, one: Predicted, count: int) -> dict[str, Column]:
+    """Return the fields of each sample, as far as they can be found; those of a data set's own come last."""
+    languages = dict.fromkeys(one.task.metadata.hf_subsets_to_langscripts.get(one.subset, ()))
+    found = {"language": np.full(count, " + ".join(languages))} if languages else {}
+    with suppress(*UNUSUAL):
+        found |= {} if kind.fields is None else kind.fields(one)
+    return {name: column for name, column in found.items() if len(column) == count}
 
 
 class Capture:
@@ -84,8 +105,17 @@ class Capture:
         parts = []
         for name, one in ((stratum or f"{one.split}/{one.subset}", one) for one in self._predicted):
             columns = kind.collect(one)
-            names = np.full(len(columns["id"]), name)
-            parts.append(Samples(type=kind.name, metric=one.metric, stratum=names, **columns))
+            count = len(columns["id"])
+            parts.append(
+                Samples(
+                    type=kind.name,
+                    metric=one.metric,
+                    stratum=np.full(count, name),
+                    units=_find_units(kind, one, count),
+                    fields=_find_fields(kind, one, count),
+                    **columns,
+                )
+            )
         return gather(parts)
 
     def predicted(self, stratum: str | None = None) -> dict[str, Predicted]:

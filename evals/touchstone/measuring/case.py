@@ -18,6 +18,7 @@ from touchstone.environment import describe_environment
 from touchstone.errors import ModelError
 from touchstone.measuring.capture import Capture
 from touchstone.measuring.retrieval import searched_in_arrays
+from touchstone.metrics import Undefined
 from touchstone.models.base import OpenModel, OpenReranker
 from touchstone.models.devices import computed_by
 from touchstone.records.cases import Case
@@ -181,10 +182,15 @@ def evaluate(case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, 
     """
     captures = [Capture(part) for part in opened.parts]
     result = _evaluate(opened, model, encode_kwargs)
-    samples, predicted = _predictions(opened, captures)
+    try:
+        samples, predicted = _predictions(opened, captures)
+        measurement = _measurement(case, result, samples)
+    except Undefined as error:  # mteb has a number there, such as that without a positive pair
+        more = "" if case.limit is None else f"; --limit {case.limit} keeps too few samples, take more"
+        raise ModelError(f"{case.task.main_score} has no value: {error}{more}") from None
     return Evaluated(
         result=result,
-        measurement=_measurement(case, result, samples),
+        measurement=measurement,
         samples=samples,
         predicted=predicted,
         rankings=tuple(ranking for capture in captures for ranking in capture.rankings),

@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec
-from touchstone.encoding.batching import CANARIES, IGNORED, dtype_of, rounding_of
+from touchstone.encoding.batches.token_batches import TokenBatches, count_tokens, limit_of
+from touchstone.encoding.batching import IGNORED, dtype_of, rounding_of
+from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.reranker import MtebReranker
-from touchstone.encoding.token_batches import TokenBatches, count_tokens, limit_of
 from touchstone.errors import ModelError, first_line
 from touchstone.models.base import ModelKind, OpenReranker, make_meta, only_reranks
 from touchstone.models.devices import find_device

@@ -13,13 +13,14 @@ from touchstone.config.base import Spec
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, WeightsSpec
 from touchstone.encoding.base import Vectors
+from touchstone.encoding.batches.packing import NAME as WITHOUT_PADDING
+from touchstone.encoding.batches.token_batches import limit_of
 from touchstone.encoding.checks import COLLAPSED, to_numpy
 from touchstone.encoding.encoder import task_text
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import ROLES, check_names
 from touchstone.encoding.routes import SAID, read_by, roles_of, route_of, routers_of
 from touchstone.encoding.texts import give_texts
-from touchstone.encoding.token_batches import limit_of
 from touchstone.formatting import columns, render_size
 from touchstone.models.base import OpenModel, OpenPipeline, OpenReranker
 from touchstone.models.files.detection import detect, said_by
@@ -115,6 +116,7 @@ def _examine(
     model: Model, opened: OpenModel | OpenReranker, *, noted: Sequence[Loaded], device: str, store: Store
 ) -> Examination:
     if isinstance(opened, OpenModel):
+        getattr(opened.encoder, "try_packing", bool)()  # as a run does that has much to encode
         checks = check_vectors({size: _encode(opened, size) for size in BATCH_SIZES}, opened.settings.dtype)
         prompts, notes = tuple(_prompts(opened)), tuple(_notes(opened))
     else:
@@ -360,10 +362,11 @@ def _normalizes(spec: EncoderSpec, loaded: Any) -> str:
 
 
 def _attention(loaded: Any) -> str | None:
-    """Name the attention that transformers chose; sentence-transformers drops all padding where it is a flash one."""
+    """Name the attention that transformers chose, and whether padding is dropped, by us or by sentence-transformers."""
     chosen = getattr(getattr(_inner(loaded[0]), "config", None), "_attn_implementation", None)
-    unpadded = getattr(loaded, "_can_flatten_inputs", lambda: False)()
-    return None if chosen is None else f"{chosen}{', without padding' if unpadded else ''}"
+    unpadded = chosen == WITHOUT_PADDING or getattr(loaded, "_can_flatten_inputs", lambda: False)()
+    shown = "sdpa" if chosen == WITHOUT_PADDING else chosen
+    return None if chosen is None else f"{shown}{', without padding' if unpadded else ''}"
 
 
 def _inner(module: Any) -> Any:

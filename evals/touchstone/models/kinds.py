@@ -8,6 +8,7 @@ from touchstone.models import cross_encoders, pipelines, registry, sentence_tran
 from touchstone.models.api import opening as api
 from touchstone.models.base import ModelKind, Opened, OpenModel, OpenReranker
 from touchstone.records.outcomes import ModelIdentity
+from touchstone.seams import import_libraries
 from touchstone.store.folder import Store
 
 KINDS: dict[str, ModelKind] = {
@@ -49,8 +50,11 @@ def open_model(model: Model, device: str, store: Store) -> Opened:
     Raises:
         ModelError: it cannot be loaded, or the device is not there; it begins with the alias, or with that of a stage.
     """
+    kind = kind_of(model)
+    if not kind.served:
+        import_libraries()
     try:
-        return kind_of(model).open(model, device, store)
+        return kind.open(model, device, store)
     except ModelError as error:
         if model.is_blamed(str(error)):
             raise

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from touchstone.config.specs import EncoderSpec, WeightsSpec
-from touchstone.encoding.batching import CANARIES, BatchedModel, dtype_of
+from touchstone.encoding.batches.token_batches import limit_of
+from touchstone.encoding.batching import BatchedModel, dtype_of
+from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.routes import read_by, roles_of
-from touchstone.encoding.token_batches import limit_of
 from touchstone.errors import ModelError, first_line
 from touchstone.models.files.trust import NOT_RUN, ask_for_trust, weights_only
 from touchstone.models.identity import Weights

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from touchstone.config.models import Model
 from touchstone.config.specs import RegistrySpec
-from touchstone.encoding.batching import CANARIES
+from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.checks import to_numpy
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.meter import Meter

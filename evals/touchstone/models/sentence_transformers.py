@@ -8,6 +8,7 @@ from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
 from touchstone.encoding.batching import BatchedModel, dtype_of, rounding_of
 from touchstone.encoding.encoder import MtebEncoder
+from touchstone.encoding.trial import find_packing
 from touchstone.models.base import ModelKind, OpenModel, make_meta, prompting_of
 from touchstone.models.devices import computed_by, find_device
 from touchstone.models.identity import Weights, describe, identify, locate, vector_fingerprint
@@ -68,7 +69,9 @@ def open_sentence_transformer(model: Model, device: str, store: Store) -> OpenMo
     embeddings = store.embeddings(
         space, **known_by, canaries=canaries, within=rounding_of(loaded), check=check_unchanged
     )
-    batched = BatchedModel(loaded, embeddings=embeddings, texts_at_once=spec.batch_size)
+    batched = BatchedModel(
+        loaded, embeddings=embeddings, texts_at_once=spec.batch_size, find_packing=partial(find_packing, loaded)
+    )
     wrapped = cast("Comparing", wrap(loaded, identity, model))
     normalize = {} if spec.normalize is None else {"normalize_embeddings": spec.normalize}
     return OpenModel(

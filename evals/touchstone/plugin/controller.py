@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from touchstone.plugin.xdist import LongestFirst
 
 NAME = "touchstone-controller"
-SUITE_COLORS = {"PASS": "green", "FAIL": "red", "INCONCLUSIVE": "yellow"}
+SUITE_COLORS = {"PASS": "green", "FAIL": "red", "INCOMPLETE": "red", "INCONCLUSIVE": "yellow"}
 PHASES = ("setup", "call", "teardown")
 # Of a store with many runs, the newest say enough of how long things take.
 NEWEST = 20

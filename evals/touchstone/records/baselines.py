@@ -16,7 +16,7 @@ class Baseline(Strict):
 
     ``source`` says where the number is from, ``recorded`` on which day, ``env`` with which library versions;
     ``samples`` is the sha256 of its file of samples. ``metrics`` has, by name and stratum, other metrics that published
-    tables average, such as ``cosine_ap``.
+    tables average, such as ``cosine_ap``. ``gated`` and ``plan`` are as in `Policy`, of the run that recorded it.
     """
 
     measurement: Measurement
@@ -25,6 +25,8 @@ class Baseline(Strict):
     env: Mapping[str, str] = field(default_factory=dict)
     recorded: str | None = None
     samples: str | None = None
+    gated: int | None = None
+    plan: str | None = None
 
     metric = Of[str]()
     score = Of[float]()
@@ -50,20 +52,30 @@ class Baseline(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineFile(Strict):
-    """A whole ``<alias>.json``: the model that the numbers belong to, and its entries by `Case.key`."""
+    """A whole ``<alias>.json``: the model that the numbers belong to, and its entries by `Case.key`.
+
+    ``anchors`` has, by the same keys, the first entry of those that were replaced since; where there is none the entry
+    is its own anchor. ``moved`` says when and why an anchor was moved to the entry that was there.
+    """
 
     schema: Literal[1] = 1
     model: str
     revision: str | None = None
     tasks: Mapping[str, Baseline] = field(default_factory=dict)
+    anchors: Mapping[str, Baseline] = field(default_factory=dict)
+    moved: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """What a case is judged by: an entry, whose it is, and the file of its samples where it has one."""
+    """What a case is judged by: an entry, whose it is, and the file of its samples where it has one.
+
+    ``anchor`` is the same of the anchor, None where the entry is its own.
+    """
 
     alias: str
     model: str
     revision: str | None
     baseline: Baseline
     samples: Path | None = None
+    anchor: "Reference | None" = None

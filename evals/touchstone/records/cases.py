@@ -8,7 +8,7 @@ from touchstone.records.names import baseline_key, snake_case
 
 # What a model is given at once: texts, pairs of them, or as a pipeline first the ones and then the others.
 Reads = Literal["texts", "pairs", "both"]
-GateRule = Literal["auto", "reproduce", "paired", "threshold"]
+GateRule = Literal["auto", "reproduce", "equivalent", "paired", "threshold"]
 BaselineMode = Literal["check", "record", "update", "off"]
 
 
@@ -63,15 +63,38 @@ class TaskInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How a case is judged. ``margin``, ``floor`` and ``alpha`` are fractions, not points.
+    """How a case is judged. All numbers are fractions, not points.
 
-    ``rule`` names the rule to judge by; auto takes the strictest that the baseline allows.
+    ``margin`` is the loss that a case may have, ``suite_margin`` that of the mean over a model's cases, and ``bound``
+    how far two scores may differ that count as the same. ``alpha`` is the rate of false alarms. ``rule`` names the rule
+    to judge by; auto takes the strictest that the baseline allows. ``gated`` counts this model's cases in the plan of
+    the suite's file, whatever was selected of them, and ``plan`` is that plan's hash.
     """
 
     margin: float = 0.01
     floor: float | None = None
     alpha: float = 0.05
     rule: GateRule = "auto"
+    bound: float = 0.002
+    suite_margin: float = 0.005
+    gated: int = 1
+    plan: str | None = None
+
+    @property
+    def confidence(self) -> float:
+        """That of the one-sided bound by which a case passes."""
+        return 1 - self.alpha
+
+    def level(self, *, anchored: bool = False) -> float:
+        """Return what the p-value of a case's loss must stay below: half of alpha, shared among the cases.
+
+        The mean over the cases has the other half. ``anchored``: the case is judged by two references.
+        """
+        return self.mean_level(anchored=anchored) / self.gated
+
+    def mean_level(self, *, anchored: bool = False) -> float:
+        """Return what the p-value of the mean over the cases must stay below."""
+        return self.alpha / (4 if anchored else 2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +102,7 @@ class Case:
     """One model on one task: one pytest item. ``limit`` keeps that many queries, rows or pairs.
 
     ``stage_folders``: the results of a pipeline's two models are also kept apart, in ``stage1`` and ``stage2``.
+    ``slices`` name the fields of samples by which figures are shown, too.
     """
 
     alias: str
@@ -88,6 +112,7 @@ class Case:
     policy: Policy = Policy()
     limit: int | None = None
     stage_folders: bool = False
+    slices: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:

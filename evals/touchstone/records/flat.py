@@ -18,6 +18,9 @@ from touchstone.records.outcomes import Measurement
 from touchstone.records.runs import Record, Run
 from touchstone.records.strangers import find_fault, find_fault_of_baselines
 
+# Entries by key in a baseline file, and the keys that are written only where they say something: a file that was
+# written before there were any keeps its bytes.
+TABLES, ADDED = ("tasks", "anchors"), ("anchors", "moved", "gated", "plan")
 # What guessing gets and the score computed again are told of a run; a baseline is what was expected of it.
 NOT_IN_BASELINES = {"chance", "recomputed"}
 
@@ -29,7 +32,7 @@ def flat_twin(kind: type[Any]) -> type[Any]:
         Record: {},
         Baseline: {},
         Run: {"records": Annotated[tuple[flat_twin(Record), ...], FailFast()]} if kind is Run else {},  # type: ignore[misc]
-        BaselineFile: {"tasks": Mapping[str, flat_twin(Baseline)]} if kind is BaselineFile else {},  # type: ignore[misc]
+        BaselineFile: dict.fromkeys(TABLES, Mapping[str, flat_twin(Baseline)]) if kind is BaselineFile else {},  # type: ignore[misc]
     }
     if kind not in inside:
         return kind
@@ -71,7 +74,8 @@ def nest(flat: Any) -> Any:
     if kind is Run:
         return Run(**values | {"records": tuple(map(nest, flat.records))})
     if kind is BaselineFile:
-        return BaselineFile(**values | {"tasks": {key: nest(entry) for key, entry in flat.tasks.items()}})
+        tables = {name: {key: nest(entry) for key, entry in values[name].items()} for name in TABLES}
+        return BaselineFile(**values | tables)
     own = {item.name for item in fields(kind)}
     parts = {item.name: values[item.name] for item in fields(Measurement) if item.name in values}
     rest = {name: value for name, value in values.items() if name in own}
@@ -84,11 +88,17 @@ def flatten(value: Any) -> dict[str, Any]:
     if isinstance(value, Run):
         return asdict(replace(value, records=())) | {"records": [flatten(record) for record in value.records]}
     if isinstance(value, BaselineFile):
-        return asdict(replace(value, tasks={})) | {"tasks": {key: flatten(entry) for key, entry in value.tasks.items()}}
+        tables = {name: {key: flatten(entry) for key, entry in getattr(value, name).items()} for name in TABLES}
+        return _without_empty(asdict(replace(value, tasks={}, anchors={})) | tables)
     plain = asdict(value)
     inside = plain.pop("measurement") or dict.fromkeys(item.name for item in fields(Measurement))
-    left_out = NOT_IN_BASELINES if isinstance(value, Baseline) else set(plain)
-    return plain | {name: one for name, one in inside.items() if name not in left_out}
+    if isinstance(value, Baseline):
+        return _without_empty(plain | {name: one for name, one in inside.items() if name not in NOT_IN_BASELINES})
+    return plain | {name: one for name, one in inside.items() if name not in plain}
+
+
+def _without_empty(plain: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in plain.items() if value or name not in ADDED}
 
 
 def read_run(content: bytes, where: str) -> Run:
@@ -117,4 +127,9 @@ def read_baseline_file(content: bytes, where: str) -> BaselineFile:
 
 def read_record(plain: Mapping[str, Any]) -> Record:
     """Return the record that `flatten` made plain data of."""
-    return cast(Record, nest(TypeAdapter(flat_twin(Record)).validate_python(plain)))
+    return cast(Record, nest(_shape_of_records().validate_python(plain)))
+
+
+@cache  # making one takes a hundred times as long as reading a record by it
+def _shape_of_records() -> TypeAdapter[Any]:
+    return TypeAdapter(flat_twin(Record))

@@ -1,5 +1,6 @@
 """Names made of others: marks, keys of baselines, files; and names that tasks had before."""
 
+import hashlib
 import re
 
 # Aliases and tasks, which become names of files and pytest ids; revisions of a repository; files of samples.
@@ -7,6 +8,9 @@ NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
 SIGNS = "A-Z a-z 0-9 _ and, not first, . + -"
 REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._/+-]{0,127}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
+# Why an anchor was moved: one line; and that with its day.
+REASON = re.compile(r"(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}")
+MOVED = re.compile(rf"[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}: {REASON.pattern}")
 SAMPLES = re.compile(r"samples/[0-9a-f]+/[A-Za-z0-9._@-]+\.[0-9a-f]{12}\.blob")
 
 # mteb keeps the first five in a module that is not its interface, and the last where it does not act on it.
@@ -30,6 +34,11 @@ def snake_case(type_name: str) -> str:
     if type_name.isupper():
         return type_name.lower()
     return "".join(f"_{c.lower()}" if c.isupper() else c for c in type_name).lstrip("_")
+
+
+def name_unit(*parts: str) -> str:
+    """Return the name of what samples share: a text, a document, a row; that of a text is the same in every task."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
 
 
 def baseline_key(task: str, limit: int | None) -> str:

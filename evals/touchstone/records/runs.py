@@ -1,15 +1,15 @@
 """What is reported of a run: one flat record for each case, and a verdict for each model."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 from touchstone.records.cases import Case
 from touchstone.records.examples import Shown
 from touchstone.records.outcomes import Measurement, Of, Outcome, OutcomeWord, Settings, Stage
-from touchstone.records.verdicts import Evidence, Rule, Terms, Verdict, VerdictWord
+from touchstone.records.verdicts import Anchored, Evidence, Rule, Slice, Terms, Verdict, VerdictWord
 
-SuiteWord = Literal["PASS", "FAIL", "INCONCLUSIVE"]
+SuiteWord = Literal["PASS", "FAIL", "INCOMPLETE", "INCONCLUSIVE"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +40,9 @@ class Record:
     reason: str | None = None
     evidence: Evidence | None = None
     terms: Terms | None = None
+    suspect: bool = False
+    anchor: Anchored | None = None
+    slices: tuple[Slice, ...] = ()
     error: str | None = None
     seconds: float | None = None
     phases: Mapping[str, float] | None = None
@@ -81,7 +84,9 @@ class SuiteVerdict:
     """What all cases of one model come to.
 
     ``delta`` and ``interval`` (95 %) are of the mean over the ``paired`` cases with samples, None with fewer than two;
-    ``by_type`` has the same for each task type.
+    ``by_type`` has the same for each task type, and ``verdicts`` what each type comes to. ``over_types`` is the mean
+    over the types' means, and ``anchor`` the mean against the anchors, each with its interval. ``planned`` counts the
+    cases in the plan of the suite's file.
     """
 
     model: str
@@ -92,6 +97,10 @@ class SuiteVerdict:
     paired: int
     cases: int
     by_type: Mapping[str, tuple[float, float, float]]
+    verdicts: Mapping[str, SuiteWord] = field(default_factory=dict)
+    over_types: tuple[float, float, float] | None = None
+    anchor: tuple[float, float, float] | None = None
+    planned: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +140,7 @@ def make_record(
         error=error,
     )
     if outcome is not None:
-        record = _with_outcome(record, outcome)
+        record = replace(_with_outcome(record, outcome), terms=Terms(**asdict(case.policy)))
     if verdict is not None:
         record = replace(
             record,
@@ -142,7 +151,10 @@ def make_record(
             baseline=verdict.baseline,
             delta=verdict.delta,
             evidence=verdict.evidence,
-            terms=verdict.terms,
+            terms=verdict.terms or record.terms,
+            suspect=verdict.suspect,
+            anchor=verdict.anchor,
+            slices=verdict.slices,
             shown=shown if verdict.word != "pass" else None,
         )
     return record

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,25 +12,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.errors import TouchstoneError, first_line
+from touchstone.files.footers import read_footer
 from touchstone.files.json import parse_json
-from touchstone.files.parquet import UNPACKED, is_list, is_number, is_text, is_texts, read_bounded
+from touchstone.files.parquet import INSIDE, UNPACKED, is_list, is_number, is_text, is_texts, read_bounded
 from touchstone.files.writing import read_bytes
 from touchstone.formatting import shorten
+from touchstone.records.names import NAME, name_unit
 
 Column = NDArray[Any]
-# Those of `Samples` that are arrays.
 LARGEST_SAMPLES = 1 << 28  # bytes of a file of them
 LARGEST_NUMBER = 1e12
+# Of units: how many a sample has, and how long one is.
+MOST_UNITS, LONGEST_UNIT = 16, 64
+# How the columns of fields begin, in a file of samples and in a data set; and how many there are.
+FIELD, MOST_FIELDS = "field:", 32
+# Those of `Samples` that are arrays.
 COLUMNS = ("stratum", "id", "value", "prediction", "gold")
 
 
+def _is_plain(kind: Any) -> bool:
+    return is_text(kind) or is_number(kind)
+
+
 def _is_answer(kind: Any) -> bool:
-    return is_text(kind) or is_number(kind) or is_texts(kind) or (is_list(kind) and is_number(kind.value_type))
+    return _is_plain(kind) or is_texts(kind) or (is_list(kind) and is_number(kind.value_type))
 
 
 SHAPES = {
     "stratum": is_text, "id": is_text, "value": is_number, "prediction": _is_answer,
-    "gold": lambda kind: is_text(kind) or is_number(kind), "top": is_texts,
+    "gold": _is_plain, "top": is_texts, "units": is_texts,
 }  # fmt: skip
 
 
@@ -43,6 +54,9 @@ class Samples:
     - ``prediction`` (n, e) and ``gold`` (n,): where it is computed from all of them; e experiments, else one column,
       larger meaning more alike;
     - ``top``: the ten best documents of a query, best first.
+
+    ``units`` are what each sample may share with others, such as its texts, as short hashes that are the same in every
+    task; None: a sample shares nothing but its id. ``fields`` are columns (n,) by which figures are shown, too.
     """
 
     type: str
@@ -53,6 +67,8 @@ class Samples:
     prediction: Column | None = None
     gold: Column | None = None
     top: Sequence[Sequence[str]] | None = None
+    units: Sequence[Sequence[str]] | None = None
+    fields: Mapping[str, Column] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.id)
@@ -66,11 +82,19 @@ class Samples:
         columns: dict[str, Any] = {
             name: getattr(self, name)[rows] for name in COLUMNS if getattr(self, name) is not None
         }
-        return replace(self, top=None if self.top is None else [self.top[row] for row in rows.tolist()], **columns)
+        lists: dict[str, Any] = {
+            name: None if values is None else [values[row] for row in rows.tolist()]
+            for name, values in (("top", self.top), ("units", self.units))
+        }
+        fields = {name: column[rows] for name, column in self.fields.items()}
+        return replace(self, fields=fields, **lists, **columns)
 
 
 def gather(parts: Sequence[Samples]) -> Samples:
-    """Put the samples of several strata of one case together, in the order that makes the file canonical."""
+    """Put the samples of several strata of one case together, in the order that makes the file canonical.
+
+    Where some strata have units, a sample of another gets one of its own. Fields are those that all strata have.
+    """
     first = parts[0]
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts])
@@ -78,7 +102,11 @@ def gather(parts: Sequence[Samples]) -> Samples:
         if getattr(first, name) is not None
     }
     top = None if first.top is None else [top for part in parts for top in part.top or ()]
-    whole = replace(first, top=top, **columns)
+    units = [unit for part in parts for unit in part.units or [[name_unit(id_)] for id_ in part.id.tolist()]]
+    known = any(part.units is not None for part in parts)
+    names = [name for name in first.fields if all(name in part.fields for part in parts)]
+    fields = {name: np.concatenate([part.fields[name] for part in parts]) for name in names}
+    whole = replace(first, top=top, units=units if known else None, fields=fields, **columns)
     return whole.take(np.lexsort((whole.id, whole.stratum)))
 
 
@@ -87,19 +115,12 @@ def encode_samples(samples: Samples) -> bytes:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns: dict[str, Any] = {"stratum": pa.array(samples.stratum.tolist()), "id": pa.array(samples.id.tolist())}
-    if samples.value is not None:
-        columns["value"] = pa.array(_narrow(samples.value))
-    if samples.prediction is not None:
-        columns["prediction"] = _rows_of(pa.array(_narrow(samples.prediction.ravel())), samples.prediction.shape[1])
-    if samples.gold is not None:
-        columns["gold"] = pa.array(_narrow(samples.gold))
-    if samples.top is not None:
-        columns["top"] = pa.array([list(top) for top in samples.top], type=pa.list_(pa.string()))
+    columns = _columns_of(samples)
     table = pa.table(columns)
     sink = pa.BufferOutputStream()
     floats = [name for name, column in columns.items() if pa.types.is_floating(column.type)]
-    repeated = ["stratum", "gold", "prediction", "prediction.list.element", "top.list.element"]
+    repeated = ["stratum", "gold", "prediction", *(f"{name}{INSIDE}" for name in ("prediction", "top", "units"))]
+    repeated += [name for name in columns if name.startswith(FIELD)]
     with pq.ParquetWriter(
         sink,
         table.schema,
@@ -113,8 +134,25 @@ def encode_samples(samples: Samples) -> bytes:
     ) as writer:
         writer.write_table(table)
         writer.add_key_value_metadata({"samples": json.dumps({"type": samples.type, "metric": samples.metric})})
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
+    return bytes(sink.getvalue())
+
+
+def _columns_of(samples: Samples) -> dict[str, Any]:
+    """Return the columns of a file of samples, by name."""
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {"stratum": pa.array(samples.stratum.tolist()), "id": pa.array(samples.id.tolist())}
+    if samples.value is not None:
+        columns["value"] = pa.array(_narrow(samples.value))
+    if samples.prediction is not None:
+        columns["prediction"] = _rows_of(pa.array(_narrow(samples.prediction.ravel())), samples.prediction.shape[1])
+    if samples.gold is not None:
+        columns["gold"] = pa.array(_narrow(samples.gold))
+    for name, lists in (("top", samples.top), ("units", samples.units)):
+        if lists is not None:
+            columns[name] = pa.array(map(list, lists), type=pa.list_(pa.string()))
+    columns |= {f"{FIELD}{name}": pa.array(_narrow(samples.fields[name])) for name in sorted(samples.fields)}
+    return columns
 
 
 def read_samples(path: Path) -> Samples:
@@ -135,24 +173,47 @@ def decode_samples(content: bytes, path: str) -> Samples:
     import pyarrow as pa
 
     try:
-        table = read_bounded(content, path, SHAPES)
+        fields = _names_of_fields(content)
+        table = read_bounded(content, path, SHAPES | dict.fromkeys(fields, _is_plain))
         meaning = parse_json((table.schema.metadata or {})[b"samples"], path, TouchstoneError)
         type_, metric = meaning["type"], meaning["metric"]
         if not isinstance(type_, str) or not isinstance(metric, str):
             raise TypeError
-        found = {name: _read(table[name].combine_chunks()) for name in table.column_names if name != "top"}
+        _need_narrow(*(table[name].combine_chunks() for name in fields))
+        found: dict[str, Any] = {name: READERS.get(name, _read)(table[name].combine_chunks())
+                                 for name in table.column_names}  # fmt: skip
         found["stratum"], found["id"]
+        found["fields"] = {name.removeprefix(FIELD): found.pop(name) for name in fields}
         if "prediction" in found:
             found["prediction"] = found["prediction"].reshape(len(table), -1)
     except (KeyError, TypeError):
         raise TouchstoneError(f"{path}: a Parquet file, but not a file of samples") from None
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise TouchstoneError(f"{path}: not a file of samples: {first_line(error)}") from None
-    top = _read_top(table["top"].combine_chunks()) if "top" in table.column_names else None
-    samples = Samples(type=type_, metric=metric, top=top, **found)
+    samples = Samples(type=type_, metric=metric, **found)
     if (why := _why_not(samples)) is not None:
         raise TouchstoneError(f"{path}: not a file of samples: {why}")
     return samples
+
+
+def is_field(name: str) -> bool:
+    """Return True if a field may be called so: the paths of columns that are lists end in a way of their own."""
+    return NAME.fullmatch(name) is not None and not name.endswith(INSIDE)
+
+
+def _names_of_fields(content: bytes) -> list[str]:
+    """Return the columns of a file that are fields.
+
+    Raises:
+        ValueError: they are too many, or are called as none is.
+    """
+    paths = {chunk.path for chunk in read_footer(BytesIO(content)).chunks if chunk.path.startswith(FIELD)}
+    if len(paths) > MOST_FIELDS:
+        raise ValueError(f"it has {len(paths)} fields; at most {MOST_FIELDS} are read")
+    for path in sorted(paths):
+        if not is_field(path.removeprefix(FIELD)):
+            raise ValueError(f"{json.dumps(shorten(path, 60))} is no name of a field")
+    return sorted(paths)
 
 
 def _why_not(samples: Samples) -> str | None:
@@ -165,6 +226,9 @@ def _why_not(samples: Samples) -> str | None:
         column = getattr(samples, name)
         if column is not None and column.dtype.kind == "f" and not (np.abs(column) <= LARGEST_NUMBER).all():
             return f"{name} holds numbers that no score or similarity is"
+    for name, column in samples.fields.items():
+        if column.dtype.kind == "f" and not np.isfinite(column).all():
+            return f"{FIELD}{name} holds NaN or infinity"
     order = np.lexsort((samples.id, samples.stratum))
     stratum, id_ = samples.stratum[order], samples.id[order]
     twice = np.flatnonzero((stratum[1:] == stratum[:-1]) & (id_[1:] == id_[:-1]))
@@ -190,7 +254,8 @@ def _narrow(column: Column) -> Any:
         return narrow if np.array_equal(narrow.astype(np.float64), column) else column
     if column.dtype.kind in "iu":
         smallest, largest = int(column.min()), int(column.max())
-        return column.astype(np.promote_types(np.min_scalar_type(smallest), np.min_scalar_type(largest)))
+        both = np.promote_types(np.min_scalar_type(smallest), np.min_scalar_type(largest))
+        return column.astype(both if both.kind in "iu" else np.int64)  # of a sign and 33 bits numpy makes a float
     return column.tolist()
 
 
@@ -211,11 +276,25 @@ def _read(column: Any) -> Column:
     if is_number(column.type):
         floating = pa.types.is_floating(column.type)
         return np.asarray(column.cast(pa.float64() if floating else pa.int64()).to_numpy(zero_copy_only=False))
+    _need_narrow(column)
     texts = column.dictionary if pa.types.is_dictionary(column.type) else column
-    if 4 * len(column) * (pc.max(pc.binary_length(texts)).as_py() or 0) > UNPACKED:
-        raise ValueError("its texts are longer than can be held")
     values: Column = texts.to_numpy(zero_copy_only=False).astype(str)
     return values if texts is column else values[column.indices.to_numpy()]
+
+
+def _need_narrow(*columns: Any) -> None:
+    """Refuse columns whose texts, each as wide as the longest of its column, cannot all be held.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = [(len(one), one.dictionary if pa.types.is_dictionary(one.type) else one) for one in columns]
+    sizes = (4 * count * (pc.max(pc.binary_length(one)).as_py() or 0) for count, one in texts if is_text(one.type))
+    if sum(sizes) > UNPACKED:
+        raise ValueError("its texts are longer than can be held")
 
 
 def _read_top(column: Any) -> list[list[str]]:
@@ -224,6 +303,24 @@ def _read_top(column: Any) -> list[list[str]]:
     return [[known[number] for number in flat[start:end]] for start, end in pairwise([0, *ends.tolist()])]
 
 
+def _read_units(column: Any) -> list[list[str]]:
+    """Return the units of each sample.
+
+    Raises:
+        ValueError: one has none or very many, or they are no short texts.
+    """
+    import pyarrow.compute as pc
+
+    counts = pc.min_max(column.value_lengths()).as_py()
+    sizes = pc.min_max(pc.utf8_length(column.flatten().dictionary)).as_py()
+    if len(column) and not (counts["min"] and counts["max"] <= MOST_UNITS):
+        raise ValueError(f"a sample has no units, or more than {MOST_UNITS}")
+    if len(column) and not (sizes["min"] and sizes["max"] <= LONGEST_UNIT):
+        raise ValueError(f"a unit is empty, or longer than {LONGEST_UNIT} characters")
+    return _read_top(column)
+
+
+READERS = {"top": _read_top, "units": _read_units}
 SHOWN = 5
 
 

@@ -1,6 +1,9 @@
 """What run records and baselines must say beyond their shape: they may be a stranger's, of a pull request."""
 
+import base64
+import math
 import re
+import struct
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import chain
@@ -9,10 +12,10 @@ from typing import Any
 
 from touchstone.records.baselines import Baseline, BaselineFile
 from touchstone.records.examples import Shown
-from touchstone.records.names import NAME, REVISION, SAMPLES, SHA256, baseline_key
+from touchstone.records.names import MOVED, NAME, REVISION, SAMPLES, SHA256, baseline_key
 from touchstone.records.outcomes import Settings
 from touchstone.records.runs import Record, Run, SuiteVerdict
-from touchstone.records.verdicts import OK_VERDICTS
+from touchstone.records.verdicts import OK_VERDICTS, Anchored, Evidence, Slice, Terms
 
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 LANGUAGE = re.compile(r"[A-Za-z0-9-]{1,32}")
@@ -21,6 +24,10 @@ HASH = re.compile(r"[0-9a-f]{6,64}")
 SHORT, LONG = 500, 20_000
 # Far above what any run has, and far below where arithmetic on it would fail.
 COUNT, SECONDS, LARGEST = 10**12, 10.0**9, 1e6
+# Samples may differ by no more than the rounding of what they differ by.
+EFFECT = 1e20
+# What a sketch holds: so many numbers of two bytes, and at most so many hashes of four.
+WIDTH, SMALLEST = 256, 128
 Fault = Iterator[str]
 
 
@@ -33,9 +40,23 @@ def find_fault(run: Run) -> str | None:
 
 def find_fault_of_baselines(file: BaselineFile) -> str | None:
     """Return the first thing in a file of baselines that none of ours says, with its place; None where nothing is."""
-    of_entries = (f"[tasks.{key}] {fault}" for key, entry in file.tasks.items() for fault in _of_baseline(key, entry))
+    tables = {"tasks": file.tasks, "anchors": file.anchors}
+    entries = ((f"{name}.{key}", key, entry) for name, table in tables.items() for key, entry in table.items())
+    of_entries = (f"[{place}] {fault}" for place, key, entry in entries for fault in _of_baseline(key, entry))
     of_file = chain(_texts(SHORT, model=file.model), _names(REVISION, revision=file.revision))
-    return next(chain(of_file, of_entries), None)
+    return next(chain(of_file, of_entries, _of_anchors(file)), None)
+
+
+def _of_anchors(file: BaselineFile) -> Fault:
+    for name, table in {"anchors": file.anchors, "moved": file.moved}.items():
+        for key in sorted(table.keys() - file.tasks.keys()):
+            yield f"[{name}.{key}] is of no entry; expected a key of tasks"
+    for key, anchor in file.anchors.items():
+        if anchor.fingerprint is None:
+            yield f"[anchors.{key}] has no fingerprint; expected an entry that a run recorded"
+    for key, said in file.moved.items():
+        if not MOVED.fullmatch(said):
+            yield f'[moved] {key} = "{said}"; expected a day and a short line, as in 2026-01-31: other data'
 
 
 def _of_baseline(key: str, entry: Baseline) -> Fault:
@@ -43,11 +64,11 @@ def _of_baseline(key: str, entry: Baseline) -> Fault:
     if not NAME.fullmatch(task) or limit != str(entry.limit or ""):
         yield "is none that a run writes; expected a task, and ?limit=N where the entry has that limit"
     yield from _names(SHA256, samples=entry.samples, data_sha256=entry.data_sha256)
-    yield from _names(HASH, fingerprint=entry.fingerprint)
+    yield from _names(HASH, fingerprint=entry.fingerprint, plan=entry.plan)
     yield from _names(REVISION, dataset_revision=entry.dataset_revision)
     yield from _texts(SHORT, metric=entry.metric, source=entry.source, recorded=entry.recorded)
     yield from _in(0, COUNT, n=entry.n)
-    yield from _in(1, COUNT, limit=entry.limit)
+    yield from _in(1, COUNT, limit=entry.limit, gated=entry.gated)
     yield from _each("env", chain(*entry.env.items()))
     yield from _each("subsets", entry.subsets)
     yield from _of_settings(entry.settings)
@@ -83,7 +104,11 @@ def _of_record(record: Record) -> Fault:
     yield from _in(1, COUNT, limit=record.limit)
     yield from _of_score(record)
     yield from _of_outcome(record)
-    yield from _of_evidence(record)
+    yield from _of_evidence("evidence", record.evidence)
+    yield from _of_terms(record.terms)
+    yield from _of_anchor(record.anchor)
+    for one in record.slices:
+        yield from _of_slice(one)
     yield from _of_shown(record.shown)
     yield from _of_settings(record.settings)
     for stage in record.stages:
@@ -138,24 +163,76 @@ def _of_outcome(record: Record) -> Fault:
     }
     if not needed[record.outcome]:
         yield f'outcome = "{record.outcome}", which its verdict, score and error contradict'
+    if record.suspect and record.verdict != "inconclusive":
+        yield f"suspect, with the verdict {record.verdict}; expected that of an inconclusive one only"
 
 
-def _of_evidence(record: Record) -> Fault:
-    found, terms = record.evidence, record.terms
-    if found is not None:
-        low, high = found.interval
-        yield from _in(0, 1, **{"evidence.p": found.p})
-        yield from _in(0, COUNT, **{"evidence.n": found.n})
-        yield from _in(0, found.n, **{"evidence.changed": found.changed})
-        yield from _in(0, LARGEST, **{"evidence.error": found.error, "evidence.detectable": found.detectable})
-        yield from _in(1e-6, COUNT, **{"evidence.degrees": found.degrees})
-        yield from _in(-LARGEST, high, **{"evidence.interval.0": low})
-        yield from _in(low, LARGEST, **{"evidence.interval.1": high})
-    if terms is not None:
-        yield from _texts(SHORT, **{"terms.against": terms.against, "terms.model": terms.model})
-        yield from _each("terms.differences", terms.differences)
-        yield from _in(0, 1, **{"terms.margin": terms.margin, "terms.alpha": terms.alpha})
-        yield from _in(1, COUNT, **{"terms.gated": terms.gated})
+def _of_evidence(place: str, found: Evidence | None) -> Fault:
+    if found is None:
+        return
+    ranges: dict[str, tuple[float, float]] = {
+        "p": (0, 1),
+        "n": (0, COUNT),
+        "changed": (0, found.n),
+        "units": (0, COUNT),
+        "degrees": (1e-6, COUNT),
+        **dict.fromkeys(("error", "detectable", "best"), (0, LARGEST)),
+        "worst": (-LARGEST, 0),
+        **dict.fromkeys(("skew", "bias"), (-LARGEST, LARGEST)),
+        "effect": (-EFFECT, EFFECT),
+    }
+    for name, (low, high) in ranges.items():
+        yield from _in(low, high, **{f"{place}.{name}": getattr(found, name)})
+    yield from _of_interval(f"{place}.interval", found.interval)
+    if found.sketch is not None and not _is_sketch(found.sketch):
+        yield f"{place}.sketch is none that a run writes"
+
+
+def _of_interval(place: str, interval: tuple[float, float] | None) -> Fault:
+    if interval is not None:
+        low, high = interval
+        yield from _in(-LARGEST, high, **{f"{place}.0": low})
+        yield from _in(low, LARGEST, **{f"{place}.1": high})
+
+
+def _is_sketch(text: str) -> bool:
+    try:
+        content = base64.b64decode(text, validate=True)
+    except ValueError:
+        return False
+    numbers, hashes = content[: 2 * WIDTH], content[2 * WIDTH :]
+    if len(numbers) < 2 * WIDTH or len(hashes) % 4 or len(hashes) > 4 * SMALLEST:
+        return False
+    return all(map(math.isfinite, struct.unpack(f"<{WIDTH}e", numbers)))
+
+
+def _of_terms(terms: Terms | None) -> Fault:
+    if terms is None:
+        return
+    yield from _texts(SHORT, **{"terms.against": terms.against, "terms.model": terms.model})
+    yield from _each("terms.differences", terms.differences)
+    for name in ("margin", "alpha", "bound", "suite_margin"):
+        yield from _in(0, 1, **{f"terms.{name}": getattr(terms, name)})
+    yield from _in(-1, 1, **{"terms.floor": terms.floor})
+    yield from _in(1, COUNT, **{"terms.gated": terms.gated})
+    yield from _names(HASH, **{"terms.plan": terms.plan})
+
+
+def _of_anchor(anchor: Anchored | None) -> Fault:
+    if anchor is None:
+        return
+    yield from _in(-1, 1, **{"anchor.baseline": anchor.baseline})
+    yield from _in(-2, 2, **{"anchor.delta": anchor.delta})
+    yield from _texts(SHORT, **{"anchor.recorded": anchor.recorded})
+    yield from _of_evidence("anchor.evidence", anchor.evidence)
+
+
+def _of_slice(one: Slice) -> Fault:
+    yield from _names(NAME, **{"slices.field": one.field})
+    yield from _texts(SHORT, **{"slices.value": one.value})
+    yield from _in(1, COUNT, **{"slices.n": one.n})
+    yield from _in(-1, 1, **{"slices.score": one.score, "slices.baseline": one.baseline})
+    yield from _of_interval("slices.interval", one.interval)
 
 
 def _of_suite(suite: SuiteVerdict, run: Run) -> Fault:
@@ -167,8 +244,10 @@ def _of_suite(suite: SuiteVerdict, run: Run) -> Fault:
     yield from _texts(LONG, reason=suite.reason)
     yield from _in(-2, 2, delta=suite.delta)
     yield from _in(0, suite.cases, paired=suite.paired)
-    yield from _each("by_type", suite.by_type)
-    for name, values in {"interval": suite.interval or (), **suite.by_type}.items():
+    yield from _in(suite.cases, COUNT, planned=suite.planned)
+    yield from _each("by_type", (*suite.by_type, *suite.verdicts))
+    means = {"interval": suite.interval, "over_types": suite.over_types, "anchor": suite.anchor, **suite.by_type}
+    for name, values in ((name, found) for name, found in means.items() if found is not None):
         yield from _in(-LARGEST, LARGEST, **{f"{name}.{at}": value for at, value in enumerate(values)})
 
 

@@ -3,32 +3,32 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from touchstone.records.cases import Policy
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What a verdict rests on beside the two measurements.
+class Terms(Policy):
+    """The policy of a case, and what beside the two measurements its verdict rests on.
 
-    ``against`` is the alias of the reference and ``model`` its name. ``margin`` is the loss allowed, a fraction;
-    ``alpha`` is the rate of false alarms, shared among the ``gated`` cases of the model. ``differences`` say, a few
-    words each, which settings the reference had otherwise.
+    ``against`` is the alias of the reference and ``model`` its name, both None where there was none. ``anchored``: the
+    case was judged by an anchor, too. ``differences`` say, a few words each, which settings the reference had
+    otherwise.
     """
 
-    against: str
-    model: str
-    margin: float
-    alpha: float
-    gated: int = 1
+    against: str | None = None
+    model: str | None = None
+    anchored: bool = False
     differences: tuple[str, ...] = ()
 
     @property
-    def level(self) -> float:
-        """What p must stay below for a difference to count."""
-        return self.alpha / self.gated
+    def case_level(self) -> float:
+        """What p had to stay below for a difference to count."""
+        return self.level(anchored=self.anchored)
 
 
 VerdictWord = Literal["pass", "improved", "inconclusive", "regressed", "drifted", "incomparable", "missing"]
 OK_VERDICTS: frozenset[VerdictWord] = frozenset({"pass", "improved", "inconclusive"})
-Rule = Literal["reproduce", "paired", "threshold", "floor", "chance"]
+Rule = Literal["reproduce", "equivalent", "paired", "threshold", "draws", "floor", "chance"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +36,12 @@ class Evidence:
     """What paired samples say of a difference, in fractions.
 
     Its standard error with degrees of freedom (None: normal), the two-sided 95 % interval, the one-sided p of a loss,
-    how many of n samples changed, and the smallest loss that would be called regressed four times in five.
+    how many of n samples changed, and the smallest loss that would be called regressed four times in five. ``units``
+    counts what the samples share: the error is one of these. ``worst`` and ``best`` say by how much one sample more
+    that loses or gains all that a sample can would move the mean; None where that has no bound. ``skew`` is the
+    acceleration and ``bias`` the correction of the bias of a BCa interval. ``effect`` is the mean over the standard
+    deviation of the differences. ``sketch`` holds the sums of influence by unit, from which the covariance with another
+    case follows.
     """
 
     error: float
@@ -46,11 +51,44 @@ class Evidence:
     n: int
     changed: int
     detectable: float
+    units: int | None = None
+    worst: float | None = None
+    best: float | None = None
+    skew: float = 0.0
+    bias: float = 0.0
+    effect: float | None = None
+    sketch: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchored:
+    """What a case came to against its anchor, the first release that its baseline file keeps."""
+
+    baseline: float
+    delta: float
+    word: VerdictWord
+    recorded: str | None = None
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Figures of some samples of a case, which no verdict depends on: those whose ``field`` has a ``value``."""
+
+    field: str
+    value: str
+    n: int
+    score: float
+    baseline: float
+    interval: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the gate decided and why. ``baseline`` and ``delta`` are fractions, over the strata compared."""
+    """What the gate decided and why. ``baseline`` and ``delta`` are fractions, over the strata compared.
+
+    ``suspect``: inconclusive, though what was seen is a loss of the margin or more, or has no error.
+    """
 
     word: VerdictWord
     reason: str
@@ -59,6 +97,9 @@ class Verdict:
     delta: float | None = None
     evidence: Evidence | None = None
     terms: Terms | None = None
+    suspect: bool = False
+    anchor: Anchored | None = None
+    slices: tuple[Slice, ...] = ()
 
     @property
     def ok(self) -> bool:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from touchstone.formatting import points, signed_points
-from touchstone.judging.overall import SUITE_MARGIN
+from touchstone.formatting import points, shorten, signed_points
+from touchstone.judging.overall import policy_of
 from touchstone.records.runs import Record, SuiteVerdict
 from touchstone.report import charts
 from touchstone.report.summary import SEVERITY, verdict_word
-from touchstone.report.words import TOGETHER, by_score, near_guessing, rules, threshold
+from touchstone.report.words import BY_MARGIN, BY_SAMPLES, DATE, TOGETHER, by_score, near_guessing, rules, threshold
 from touchstone.task_types.registry import find_type
 
 Fact = tuple[str, str]
@@ -35,13 +35,21 @@ def _comparison(record: Record) -> list[Fact]:
     if evidence is not None and not by_score(record):
         low, high = (signed_points(bound) for bound in evidence.interval)
         found.append(("95 % interval", f"{low} to {high}"))
-        if record.rule == "paired":
+        if record.rule in BY_SAMPLES:
             if terms is not None and (record.delta or 0.0) < 0:
-                how = "below" if evidence.p < terms.level else "not below"
+                how = "below" if evidence.p < terms.case_level else "not below"
                 found.append(("p", f"{evidence.p:.2g}, {how} {threshold(terms)}"))
             found.append(("could detect", f"a loss of {points(evidence.detectable)}"))
-    if terms is not None and record.rule in ("paired", "threshold"):
+            found.append(
+                ("effect size", "" if evidence.effect is None else f"{evidence.effect:+.2f}".replace("-", "−"))
+            )
+    if terms is not None and record.rule in BY_MARGIN:
         found.append(("margin", points(terms.margin)))
+    if terms is not None and record.rule == "equivalent":
+        found.append(("bound", points(terms.bound)))
+    if record.anchor is not None and record.anchor.word != "incomparable":
+        since = f", {shorten(record.anchor.recorded, DATE)}" if record.anchor.recorded else ""
+        found.append(("anchor", f"{points(record.anchor.baseline)}{since}, Δ {signed_points(record.anchor.delta)}"))
     return [
         *found,
         ("guessing", "" if record.chance is None else points(record.chance)),
@@ -53,7 +61,9 @@ def _comparison(record: Record) -> list[Fact]:
 def _samples(record: Record) -> str:
     if record.n is None or record.evidence is None:
         return "" if record.n is None else str(record.n)
-    changed = f"{record.n}, {record.evidence.changed} changed"
+    units = record.evidence.units
+    shared = "" if units in (None, record.evidence.n) else f", {units} units"
+    changed = f"{record.n}{shared}, {record.evidence.changed} changed"
     if record.shown is None or record.shown.losers is None or record.shown.gainers is None:
         return changed
     # A wrong answer may become another wrong one.
@@ -103,7 +113,8 @@ def make_card(suite: SuiteVerdict, records: Sequence[Record], reach: float) -> C
         if how is not None:
             guessing.setdefault(how, []).append(record.task)
     ways = {
-        "compared sample by sample": sum(r.rule == "paired" for r in records),
+        "compared sample by sample": sum(r.rule in ("paired", "equivalent") for r in records),
+        "compared draw by draw": sum(r.rule == "draws" for r in records),
         "repeated the same measurement": sum(r.rule == "reproduce" for r in records),
         "compared by score alone": sum(r.rule == "threshold" for r in records),
         "at their floor or at chance": sum(r.rule in ("floor", "chance") for r in records),
@@ -112,14 +123,24 @@ def make_card(suite: SuiteVerdict, records: Sequence[Record], reach: float) -> C
     return Card(
         suite=suite,
         counts=count_verdicts(records),
-        against={one.against: one.model for one in sorted(terms, key=lambda one: one.against)},
+        against={
+            one.against: one.model
+            for one in sorted(terms, key=lambda one: one.against or "")
+            if one.against and one.model
+        },
         differences=sorted({difference for one in terms for difference in one.differences}),
         called=called(suite.model, records),
-        forest=charts.forest(suite.delta, suite.interval, reach, suite.verdict, SUITE_MARGIN),
-        rules=[*rules(records), TOGETHER.format(f"{points(SUITE_MARGIN)} points")] if terms else (),
+        forest=charts.forest(suite.delta, suite.interval, reach, suite.verdict, policy_of(records).suite_margin),
+        rules=[*rules(records), _together(suite, records)] if terms else (),
         guessing=guessing,
         rests=", ".join(f"{count} {way}" for way, count in ways.items() if count),
     )
+
+
+def _together(suite: SuiteVerdict, records: Sequence[Record]) -> str:
+    policy = policy_of(records)
+    level = policy.mean_level(anchored=suite.anchor is not None)
+    return TOGETHER.format(f"{points(policy.suite_margin)} points", level)
 
 
 def count_verdicts(records: Sequence[Record]) -> dict[str, int]:

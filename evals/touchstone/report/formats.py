@@ -14,7 +14,7 @@ from touchstone.extensions import load_extensions
 from touchstone.files.writing import place, write_atomically
 from touchstone.records.runs import Run
 
-BUILT_IN = ("html", "json", "markdown", "github")
+BUILT_IN = ("html", "json", "markdown", "github", "exports.eval_results", "exports.trec")
 GROUP = "touchstone.reports"
 
 
@@ -23,18 +23,21 @@ class ReportFormat:
     """A way to write a run down.
 
     Args:
-        name: a suffix such as ``.html``, or a word that is typed in the place of a file.
+        name: a suffix such as ``.html``, a word that is typed in the place of a file, or the name of a folder with a
+            slash, such as ``runs/``, which may lie anywhere and begin with a dot.
         render: returns the report of a run; the second argument are earlier runs, oldest first.
         history: whether earlier runs are shown, so that they must be read.
         find_file: returns the file that a word stands for, and is appended to.
         print: returns lines for the terminal beside the report.
+        write_folder: writes a run, with what the store has of it, into a folder, and returns lines for the terminal.
     """
 
     name: str
-    render: Callable[[Run, Sequence[Run]], str]
+    render: Callable[[Run, Sequence[Run]], str] = lambda _run, _earlier: ""
     history: bool = False
     find_file: Callable[[], Path] | None = None
     print: Callable[[Run], Sequence[str]] = lambda _: ()
+    write_folder: Callable[[Run, Path, Path], Sequence[str]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +47,14 @@ class Target:
     format: ReportFormat
     path: Path
 
-    def write(self, run: Run, history: Sequence[Run]) -> tuple[str, ...]:
-        """Write the report; return the lines to print.
+    def write(self, run: Run, history: Sequence[Run], store: Path) -> tuple[str, ...]:
+        """Write the report; return the lines to print. What there is beside the run is in the store.
 
         Raises:
             OSError: the file cannot be written.
         """
+        if self.format.write_folder is not None:
+            return tuple(self.format.write_folder(run, self.path, store))
         text = self.format.render(run, history)
         if self.format.find_file is None:
             write_atomically(self.path, text)
@@ -79,16 +84,21 @@ def find_target(option: str, folder: Path, text: str) -> Target:
     Args:
         option: that it was typed for.
         folder: what a path is relative to.
-        text: a file, or the word of a format.
+        text: a file, a folder with a slash behind it, or the word of a format.
 
     Raises:
-        ConfigError: no format has this suffix, or there is a folder in the file's place.
+        ConfigError: no format has this suffix or name, or there is a folder in the file's place, or the reverse.
     """
     formats = load_formats()
     word = formats.get(text)
     if word is not None and word.find_file is not None:
         return Target(format=word, path=word.find_file())
     path = place(folder, text)
+    folder_format = formats.get(f"{path.name.removeprefix('.')}/")
+    if text.endswith("/") and folder_format is not None:
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f'{option} = "{text}" is a file; expected a folder')
+        return Target(format=folder_format, path=path)
     suffixes = [name for name, one in formats.items() if one.find_file is None]
     if path.suffix not in suffixes:
         raise ConfigError(f'{option} = "{text}"; its suffix says the format, one of {", ".join(suffixes)}')

@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 from touchstone.foreign import in_html
 from touchstone.formatting import points, shorten, signed_points
-from touchstone.judging.overall import SUITE_MARGIN
+from touchstone.judging.overall import policy_of
 from touchstone.records.runs import Run
 from touchstone.report.formats import ReportFormat
 from touchstone.report.leaderboard import Board, side_by_side
@@ -48,7 +48,7 @@ def render_html(run: Run, history: Sequence[Run] = (), board: Board | None = Non
         page=make_page(run, history),
         board=board,
         meaning=MEANING,
-        allowed=SUITE_MARGIN,
+        allowed=policy_of(run.records).suite_margin,
         style=style,
         script=script,
         policy=POLICY.format(_hash(style), _hash(script)),

@@ -60,20 +60,15 @@ def side_by_side(run: Run) -> Board | None:
         return None
     metrics = {baseline_key(record.task, record.limit): record.metric for record in scored}
     entries = {model: _entries(model, scored, run) for model in models}
-    shared = [key for key in types if all(key in entries[model] for model in models)]
-    tasks = [TaskInfo(name=key, type=types[key], main_score=metrics[key]) for key in without_children(shared)]
+    known = [key for key in types if all(key in entries[model] for model in models)]
+    infos = [TaskInfo(name=k, type=types[k], main_score=metrics[k], splits=()) for k in without_children(known)]
+    means, _ = average_alike(entries, infos, "main")
     return Board(
         models=models,
         types=types,
         scores={key: {m: entries[m][key].baseline.score for m in models if key in entries[m]} for key in types},
-        means={
-            model: replace(
-                average(entries[model], tasks, "main", whole=True),
-                missing=tuple(key for key in types if key not in entries[model]),
-            )
-            for model in models
-        },
-        shared=len(tasks),
+        means={m: replace(means[m], missing=tuple(key for key in types if key not in entries[m])) for m in models},
+        shared=means[models[0]].tasks,
     )
 
 
@@ -87,36 +82,47 @@ def _entries(model: str, records: Sequence[Record], run: Run) -> dict[str, Refer
     }
 
 
-def average(entries: Mapping[str, Reference], tasks: Sequence[TaskInfo], metrics: Metrics, *, whole: bool) -> Average:
-    """Average a model's entries.
+def average_alike(
+    models: Mapping[str, Mapping[str, Reference]], tasks: Sequence[TaskInfo], metrics: Metrics
+) -> tuple[dict[str, Average], list[str]]:
+    """Average the entries of models over the same tasks: means over others, or over other subsets, have no order.
 
     Args:
-        entries: by task name.
-        tasks: what to average over, unweighted.
+        models: the entries of each, by task name.
+        tasks: what could be averaged over, unweighted; one without splits is all that entries have of it.
         metrics: today's main scores, or what the original tables averaged.
-        whole: take all the strata that an entry has; else only and all those of the task.
 
     Returns:
-        The averages; a task without the metric in each of its strata is missing.
+        The averages over the tasks of which all models have a score, of the same strata, each with all the tasks of
+        which its model has none; and the names of the tasks of other strata.
     """
-    found: dict[str, list[float]] = {}
-    missing = []
-    for task in tasks:
-        score = _score(entries.get(task.name), task, metrics, whole=whole)
-        if score is None:
-            missing.append(task.name)
-        else:
-            found.setdefault(task.type, []).append(score)
-    scores = [score for group in found.values() for score in group]
+    strata = {task.name: [_strata(found.get(task.name), task, metrics) for found in models.values()] for task in tasks}
+    scored = [task for task in tasks if None not in strata[task.name]]
+    alike = [task for task in scored if len({frozenset(one or ()) for one in strata[task.name]}) == 1]
+    averages = {
+        model: _average(
+            [(task.type, fmean((strata[task.name][place] or {}).values())) for task in alike],
+            [task.name for task in tasks if strata[task.name][place] is None],
+        )
+        for place, model in enumerate(models)
+    }
+    return averages, [task.name for task in scored if task not in alike]
+
+
+def _average(scores: Sequence[tuple[str, float]], missing: Sequence[str]) -> Average:
+    by_type: dict[str, list[float]] = {}
+    for name, score in sorted(scores):
+        by_type.setdefault(name, []).append(score)
     return Average(
         tasks=len(scores),
-        average=fmean(scores) if scores else None,
-        by_type={name: fmean(group) for name, group in sorted(found.items())},
+        average=fmean(score for _, score in scores) if scores else None,
+        by_type={name: fmean(found) for name, found in by_type.items()},
         missing=tuple(missing),
     )
 
 
-def _score(reference: Reference | None, task: TaskInfo, metrics: Metrics, *, whole: bool) -> float | None:
+def _strata(reference: Reference | None, task: TaskInfo, metrics: Metrics) -> Mapping[str, float] | None:
+    """Return the scores that the one of a task is the mean of; None where one of them is missing."""
     if reference is None:
         return None
     entry, kind, name = reference.baseline, find_type(task.type), task.main_score
@@ -124,10 +130,10 @@ def _score(reference: Reference | None, task: TaskInfo, metrics: Metrics, *, who
     if metrics == "published" and kind.best_of and kind.published_metric is not None:
         name = kind.published_metric
     values = entry.subsets if name == entry.metric else entry.metrics.get(name, {})
-    strata = tuple(values) if whole else task.strata
+    strata = task.strata or tuple(values)
     if not strata or any(stratum not in values for stratum in strata):
         return None
-    return fmean(values[stratum] for stratum in strata)
+    return {stratum: values[stratum] for stratum in strata}
 
 
 def without_children(names: Sequence[str]) -> list[str]:

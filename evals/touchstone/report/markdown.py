@@ -3,18 +3,18 @@
 from collections.abc import Iterable, Sequence
 
 from touchstone.foreign import in_code, in_markdown, one_line
-from touchstone.formatting import shorten
+from touchstone.formatting import count, shorten
 from touchstone.records.runs import Record, Run, SuiteVerdict
 from touchstone.report.formats import ReportFormat
 from touchstone.report.summary import closing, numbers, summarize, verdict_word, why, worst_first
-from touchstone.report.text import render_suite
+from touchstone.report.text import SLICE_HEADER, render_suite, slice_cells
 
 # GitHub cuts comments and check texts above 65 536; a summary of this size can be any of them.
 LIMIT = 65_000
 SUITES, LOOK, COMMANDS, ENDING = 8_000, 26_000, 10_000, 600
 # Of one text: escaped it is five times as long at most, and a row of such texts fits into its table.
 LONGEST, NAME, COMMAND = 700, 200, 2_000
-MARKS = {"PASS": "🟢", "FAIL": "🔴", "INCONCLUSIVE": "🟡"}
+MARKS = {"PASS": "🟢", "FAIL": "🔴", "INCOMPLETE": "🔴", "INCONCLUSIVE": "🟡"}
 MORE = "; the run record and the HTML report have all"
 HEADER = ("case", "metric", "score", "baseline", "Δ", "n", "verdict")
 ALIGNED = ("---", "---", "--:", "--:", "--:", "--:", "---")
@@ -33,13 +33,14 @@ def render_markdown(run: Run) -> str:
         _text(closing(summary)),
     ]
     if look:
-        parts += [f"### {_cases(len(look))} to look at", _look(look)]
+        parts += [f"### {count(len(look), 'case')} to look at", _look(look)]
     commands = [record.command for record in look if record.outcome != "passed" and record.command]
     if commands:
         parts += ["Each of them again, by itself:", _commands(commands)]
     room = LIMIT - sum(len(part) + 2 for part in parts) - ENDING
     every = [record for records in summary.by_model.values() for record in records]
     parts.append(_folded(every, room))
+    parts.append(_slices(every, LIMIT - sum(len(part) + 2 for part in parts) - ENDING))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -49,10 +50,6 @@ FORMAT = ReportFormat(name=".md", render=lambda run, _: render_markdown(run))
 def _text(text: str, longest: int = LONGEST) -> str:
     # Cut between the two: a secret would not be known by half of it, and half an escape would be none.
     return in_markdown(shorten(one_line(text), longest))
-
-
-def _cases(count: int) -> str:
-    return "1 case" if count == 1 else f"{count} cases"
 
 
 def _suites(suites: Iterable[SuiteVerdict]) -> str:
@@ -78,6 +75,15 @@ def _folded(records: Sequence[Record], room: int) -> str:
     rows = [_row((_text(r.case), _limited(r), *numbers(r), verdict_word(r))) for r in records]
     head = f"<details><summary>{'The case' if len(rows) == 1 else f'All {len(rows)} cases'}</summary>"
     return "\n".join([head, "", _row(HEADER), _row(ALIGNED), _fit(rows, room, "cases"), "", "</details>"])
+
+
+def _slices(records: Sequence[Record], room: int) -> str:
+    rows = [_row(map(_text, slice_cells(record, one))) for record in records for one in record.slices]
+    if not rows:
+        return ""
+    head = "<details><summary>By slice, not gated</summary>"
+    aligned = _row(("---", "---", *["--:"] * 5))
+    return "\n".join([head, "", _row(SLICE_HEADER), aligned, _fit(rows, room, "slices"), "", "</details>"])
 
 
 def _fit(lines: Sequence[str], room: int, what: str, note: str = "\n") -> str:

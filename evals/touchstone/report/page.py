@@ -1,6 +1,6 @@
 """A run as the page shows it: cases with their charts, grouped and ordered. The template only writes it down."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -10,14 +10,17 @@ from touchstone.formatting import points, shorten
 from touchstone.records.examples import Example
 from touchstone.records.names import baseline_key
 from touchstone.records.runs import Record, Run, SuiteVerdict
+from touchstone.records.verdicts import Slice
 from touchstone.report import charts
 from touchstone.report.cards import Card, Fact, called, count_verdicts, facts, make_card
 from touchstone.report.summary import Summary, summarize, verdict_word, why, worst_first
 from touchstone.report.trend import Key, Line, trace
-from touchstone.report.words import by_score, clauses, explain, near_guessing
+from touchstone.report.words import BY_MARGIN, BY_SAMPLES, by_score, clauses, explain, near_guessing
 
 # A page of more bytes than these would be too large to be opened from a job: what its cases leave, their samples have.
 ROOM, CASE, LEAST = 4_700_000, 3_000, 300_000
+# Of a row of a slice. Slices have at most so large a part of the room, and never make a page of large suites larger.
+SLICE, PART = 280, 0.4
 TAGS = 500
 LONGEST = 2000
 
@@ -26,7 +29,7 @@ LONGEST = 2000
 class Shot:
     """One case on the page. ``guessing`` is how it stands to what guessing gets, where that is close.
 
-    ``left_out``: its samples have texts for which there was no room.
+    ``left_out``: its samples have texts for which there was no room; ``slices`` are None where these had none.
     """
 
     anchor: str
@@ -42,6 +45,7 @@ class Shot:
     history: Markup | None
     spark: Markup | None
     left_out: bool
+    slices: Sequence[Slice] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +93,19 @@ def make_page(run: Run, history: Sequence[Run] = ()) -> Page:
     # A run that was merged of others is no measurement of its own beside them.
     lines = trace(history if run.started in {past.started for past in history} else (*history, run))
     reach = charts.nice_reach([bound for record in run.records for bound in _extent(record)])
-    room = _room(worst_first(summary.look), max(ROOM - CASE * len(run.records), LEAST))
+    space = max(ROOM - CASE * len(run.records), LEAST)
+    look = worst_first(summary.look)
+    sliced, used = _fitting([*look, *run.records], _size_of_slices, PART * space)
+    texts, _ = _fitting(look, _size_of_texts, space - used)
+    room = {"texts": texts, "slices": sliced}
     records = [record for found in summary.by_model.values() for record in found]
     several = len(summary.by_model) > 1
     cases = [
-        _shot(number, record, lines, reach, several=several, fits=record.case in room)
+        _shot(number, record, lines, reach, several=several, room=room)
         for number, record in enumerate(records, start=1)
     ]
     rest = {id(shot.record): shot for shot in cases}
-    look = [rest.pop(id(record)) for record in worst_first(summary.look)]
+    shown = [rest.pop(id(record)) for record in look]
     return Page(
         run=run,
         summary=summary,
@@ -108,15 +116,15 @@ def make_page(run: Run, history: Sequence[Run] = ()) -> Page:
         counts=count_verdicts(run.records),
         called={alias: called(alias, found) for alias, found in summary.by_model.items()},
         cases=cases,
-        look=look,
+        look=shown,
         rest=list(rest.values()),
         groups=_groups(cases, run.suites),
         choices=_choices(cases),
         axis=charts.forest_axis(reach),
         marks={
-            "margin": any(record.terms and record.rule in ("paired", "threshold") for record in run.records),
+            "margin": any(record.terms and record.rule in BY_MARGIN for record in run.records),
             "hollow": any(shot.forest is not None and _interval(shot.record) is None for shot in cases),
-            "tested": any(record.rule == "paired" and record.evidence for record in run.records),
+            "tested": any(record.rule in BY_SAMPLES and record.evidence for record in run.records),
         },
         lines=sum(shot.history is not None for shot in cases),
     )
@@ -134,18 +142,24 @@ def _interval(record: Record) -> tuple[float, float] | None:
     return None if record.evidence is None or by_score(record) else record.evidence.interval
 
 
-def _room(look: Sequence[Record], limit: int) -> frozenset[str]:
-    """Choose the cases whose texts have room, the worst first."""
+def _fitting(records: Sequence[Record], size: Callable[[Record], int], limit: float) -> tuple[frozenset[str], int]:
+    """Choose the first cases that have room, and return them with the room they take."""
+    sizes = {record.case: size(record) for record in records}
     chosen, used = set(), 0
-    for record in look:
-        shown = record.shown
-        if shown is None:
-            continue
-        used += sum(map(_size, (*shown.lost, *shown.gained)))
-        if used > limit:
+    for case, needed in sizes.items():
+        if used + needed > limit:
             break
-        chosen.add(record.case)
-    return frozenset(chosen)
+        chosen.add(case)
+        used += needed
+    return frozenset(chosen), used
+
+
+def _size_of_slices(record: Record) -> int:
+    return sum(SLICE + len(escape(one.value).encode()) for one in record.slices)
+
+
+def _size_of_texts(record: Record) -> int:
+    return 0 if record.shown is None else sum(map(_size, (*record.shown.lost, *record.shown.gained)))
 
 
 def _size(example: Example) -> int:
@@ -155,7 +169,15 @@ def _size(example: Example) -> int:
     return TAGS + sum(len(escape(text).encode()) for text in texts) + TAGS * len(example.documents) // 4
 
 
-def _shot(number: int, record: Record, lines: Mapping[Key, Line], reach: float, *, several: bool, fits: bool) -> Shot:
+def _shot(
+    number: int,
+    record: Record,
+    lines: Mapping[Key, Line],
+    reach: float,
+    *,
+    several: bool,
+    room: Mapping[str, frozenset[str]],
+) -> Shot:
     line = lines.get((record.alias, baseline_key(record.task, record.limit), record.metric))
     word = verdict_word(record)
     name = record.task if record.limit is None else f"{record.task} (limit {record.limit})"
@@ -172,13 +194,14 @@ def _shot(number: int, record: Record, lines: Mapping[Key, Line], reach: float, 
         line=line,
         history=_history(line),
         spark=None if line is None or len(line.points) < 2 else charts.sparkline([one.score for one in line.points]),
-        left_out=record.shown is not None and not fits,
+        left_out=record.shown is not None and record.case not in room["texts"],
+        slices=record.slices if record.case in room["slices"] else None,
     )
 
 
 def _forest(record: Record, reach: float, word: str) -> Markup | None:
     sides = None if record.score is None or record.baseline is None else (record.baseline, record.score)
-    margin = record.terms.margin if record.terms is not None and record.rule in ("paired", "threshold") else None
+    margin = record.terms.margin if record.terms is not None and record.rule in BY_MARGIN else None
     return charts.forest(record.delta, _interval(record), reach, word, margin, sides)
 
 

@@ -4,12 +4,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from touchstone.formatting import points, signed_points
+from touchstone.formatting import NOTHING, points, signed_points
 from touchstone.records.outcomes import OutcomeWord
 from touchstone.records.runs import Record
 
-SEVERITY = ("regressed", "drifted", "error", "not measured", "incomparable", "missing", "inconclusive", "improved",
-            "measured", "pass")  # fmt: skip
+SEVERITY = ("regressed", "drifted", "error", "not measured", "incomparable", "missing", "suspect", "inconclusive",
+            "improved",
+            "measured", "lower", "same", "higher", "pass")  # fmt: skip
+SUSPECT = "A suspect ends the run with exit code 9, unless --inconclusive pass is typed."
 ORDER: tuple[OutcomeWord, ...] = ("failed", "error", "not measured", "passed")
 
 
@@ -63,14 +65,17 @@ def verdict_word(record: Record) -> str:
     """Return one word for what became of a case: its verdict, or why it has none."""
     if record.outcome in ("error", "not measured"):
         return record.outcome
-    return record.verdict or "measured"
+    if record.verdict is None and record.delta is not None:  # two published scores side by side
+        return "same" if abs(record.delta) < NOTHING else "lower" if record.delta < 0 else "higher"
+    return "suspect" if record.suspect else record.verdict or "measured"
 
 
 def why(record: Record) -> str:
     """Return the sentence that says why a case is what it is."""
     if record.outcome == "not measured":
         return record.reason or "the run ended before it was measured"
-    return record.error or record.reason or ""
+    said = record.error or record.reason or ""
+    return f"{said}. {SUSPECT}" if record.suspect else said
 
 
 def worst_first(records: Sequence[Record]) -> list[Record]:

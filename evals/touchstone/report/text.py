@@ -10,9 +10,9 @@ from rich.text import Text
 
 from touchstone.foreign import one_line
 from touchstone.formatting import points, shorten, signed_points
-from touchstone.judging.overall import SUITE_MARGIN, difference_of
-from touchstone.judging.statistics import CONFIDENCE, detectable, over_tasks
+from touchstone.judging.overall import detectable_mean
 from touchstone.records.runs import Record, SuiteVerdict
+from touchstone.records.verdicts import Slice
 from touchstone.report.leaderboard import Board
 from touchstone.report.summary import Summary, closing, numbers, verdict_word, why
 
@@ -38,8 +38,12 @@ NAME, LONGEST = 500, 4_000
 STYLES = {
     "pass": "green",
     "measured": "green",
+    "lower": "",
+    "same": "",
+    "higher": "",
     "improved": "bold green",
     "inconclusive": "yellow",
+    "suspect": "bold yellow",
     "missing": "yellow",
     "not measured": "yellow",
 }
@@ -64,6 +68,7 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
         if Measurement.get(wide, wide.options, table).maximum > width:
             table = _table(alias, records, [])
         parts += [table, *(Text(brief(_stages(record), LONGEST)) for record in records if record.stages)]
+        parts += [_slices_table(records)] if any(record.slices for record in records) else []
     for record in summary.look:
         if record.outcome in ("passed", "not measured"):
             parts.append(Text(brief(f"{record.case} {verdict_word(record)}: {why(record)}", LONGEST)))
@@ -122,6 +127,27 @@ def _table(alias: str, records: Sequence[Record], bars: Sequence[str]) -> Table:
     return table
 
 
+def slice_cells(record: Record, one: Slice) -> tuple[str, ...]:
+    """Return a row of figures of some samples: what they are, how many, and what became of their score."""
+    interval = "" if one.interval is None else "[{}, {}]".format(*map(signed_points, one.interval))
+    delta = signed_points(one.score - one.baseline)
+    return record.task, f"{one.field} {one.value}", str(one.n), points(one.score), points(one.baseline), delta, interval
+
+
+SLICE_HEADER = ("task", "slice", "n", "score", "baseline", "Δ", "95 %")
+
+
+def _slices_table(records: Sequence[Record]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", title=Text("by slice, not gated", style="dim"),
+                  title_justify="left")  # fmt: skip
+    for name in SLICE_HEADER:
+        table.add_column(name, justify="left" if name in SLICE_HEADER[:2] else "right", overflow="fold")
+    for record in records:
+        for one in record.slices:
+            table.add_row(*(Text(brief(cell)) for cell in slice_cells(record, one)))
+    return table
+
+
 def _bars(records: Sequence[Record]) -> list[str]:
     """Draw the differences, losses to the left, all to one scale; nothing where none would be seen."""
     largest = max([POINT, *(abs(record.delta) for record in records if record.delta is not None)])
@@ -164,36 +190,42 @@ def _stages(record: Record) -> str:
 
 def render_suite(suite: SuiteVerdict) -> str:
     """Return the verdict, with mean differences in points and their intervals, overall and by type."""
-    said = one_line(f"{suite.model}: {suite.verdict}: {suite.reason}")
+    part = f" of {suite.cases} of {suite.planned} cases" if (suite.planned or 0) > suite.cases else ""
+    said = one_line(f"{suite.model}: {suite.verdict}{part}: {suite.reason}")
     if suite.delta is None or suite.interval is None:
         return said
-    low, high = (signed_points(bound) for bound in suite.interval)
     others = f", {suite.cases - suite.paired} without samples" if suite.cases > suite.paired else ""
+    low, high = (signed_points(bound) for bound in suite.interval)
     mean = f"mean Δ {signed_points(suite.delta)}, 95 % [{low}, {high}] over {suite.paired} tasks{others}"
-    if suite.interval == (0.0, 0.0):
+    mean += f"; over types {_figures(*suite.over_types)}" if suite.over_types else ""
+    mean += f"; against the anchors {_figures(*suite.anchor)}" if suite.anchor else ""
+    if suite.interval == (0.0, 0.0) and set(suite.verdicts.values()) <= {"PASS"}:
         return f"{said} ({mean})"
     types = "; ".join(
-        f"{name} {signed_points(mean)} [{signed_points(low)}, {signed_points(high)}]"
-        for name, (mean, low, high) in suite.by_type.items()
+        f"{name} {suite.verdicts.get(name, '')} {_figures(*found)}".replace("  ", " ")
+        for name, found in suite.by_type.items()
     )
     return f"{said} ({mean})\nby type: {one_line(types)}"
+
+
+def _figures(mean: float, low: float, high: float) -> str:
+    return f"{signed_points(mean)} [{signed_points(low)}, {signed_points(high)}]"
 
 
 def render_power(records: Sequence[Record]) -> str:
     """Return what each task, and the mean over all, could detect with samples like these: losses found 4 times in 5."""
     lines = []
-    differences = []
     for record in records:
-        found, difference = record.evidence, difference_of(record)
-        if found is None or difference is None:
+        found = record.evidence
+        if found is None:
             lines.append(f"{brief(record.task)}: no samples on both sides")
             continue
-        differences.append(difference)
         lines.append(
             f"{brief(record.task)}: {signed_points(-found.detectable)} with {found.n} samples "
             f"(standard error {100 * found.error:.2f}, {found.changed} changed)"
         )
-    if len(differences) >= 2:
-        reach = detectable(over_tasks(differences), SUITE_MARGIN, 1 - CONFIDENCE)
-        lines.append(f"the mean over {len(differences)} tasks: {signed_points(-reach)}")
+    reach = detectable_mean(records)
+    if reach is not None:
+        count = sum(record.evidence is not None for record in records)
+        lines.append(f"the mean over {count} tasks: {signed_points(-reach)}")
     return "\n".join(lines)

@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 
-from touchstone.formatting import points, signed_points
+from touchstone.formatting import points, shorten, signed_points
 from touchstone.records.runs import Record
-from touchstone.records.verdicts import Evidence, Terms
-from touchstone.report.summary import verdict_word
+from touchstone.records.verdicts import Evidence, Rule, Terms
+from touchstone.report.summary import SUSPECT, verdict_word
 from touchstone.task_types.registry import find_type
 
+# Of a date, and of what somebody wrote in the place of one.
+DATE = 32
 # A score that is no more than this above what guessing gets says little of a model.
 NEAR_GUESSING = 0.02
 MEANING: Mapping[str, str] = {
@@ -17,9 +19,13 @@ MEANING: Mapping[str, str] = {
     "not measured": "nobody reported it: its worker died or the run was interrupted",
     "incomparable": "the two numbers measure different things",
     "missing": "there is no baseline to judge it by",
+    "suspect": "it lost the margin or more, or its error is not known, and too little is known to call it worse",
     "inconclusive": "too little evidence to say whether it lost the margin",
     "improved": "better: it gained at least the margin, and more than chance explains",
     "measured": "measured, and not judged",
+    "lower": "a lower score than the other model's, and not judged",
+    "same": "the same score as the other model's",
+    "higher": "a higher score than the other model's, and not judged",
     "pass": "within the margin of its baseline, or the same",
 }
 BY_RULE: Mapping[tuple[str, str], str] = {
@@ -34,30 +40,48 @@ BY_RULE: Mapping[tuple[str, str], str] = {
     "another device are the first things to look at.",
     ("inconclusive", "reproduce"): "The same model did not repeat its score, but other versions of the libraries may "
     "be why: record the baseline again with these, or measure with those.",
+    ("regressed", "equivalent"): "It differs by the bound or more, and by more than chance explains.",
+    ("drifted", "equivalent"): "It gained the bound or more, so it is not the same: look at what else has changed.",
+    ("pass", "equivalent"): "It is proven the same within the bound.",
+    ("regressed", "draws"): "It lost at least the margin, and more than the scatter of its draws explains.",
+    ("improved", "draws"): "It gained at least the margin, and more than the scatter of its draws explains.",
 }
-DRAWS = "Judged by its score alone, as its {} draws are too few to test: it lost {} the margin."
-TOGETHER = "All together fail when a case is red, or when the mean lost {} or more and more than chance explains."
+# Rules by which the margin counts, and those that need samples of both sides.
+BY_MARGIN, BY_SAMPLES = ("paired", "threshold", "draws"), ("paired", "draws", "equivalent")
+HOW: Mapping[Rule, str] = {
+    "paired": "A case regressed when it lost the margin ({margins}) or more and p, the probability that chance alone "
+    "loses as much, is below {levels}. It passes when its loss is within the margin with {sure} confidence, though one "
+    "sample more lost everything; in between it is inconclusive.",
+    "equivalent": "A case is the same when it is proven to differ by less than {bound}.",
+    "draws": "A clustering may lose the margin ({margins}); beyond it regressed if its draws, of which both sides have "
+    "the same seeds, do not explain the loss.",
+    "threshold": "A case judged by its score alone may lose the margin ({margins}) and no more: one without samples on "
+    "both sides.",
+    "reproduce": "The same model again has to repeat its score, to a small tolerance; else it drifted.",
+}
+TOGETHER = (
+    "All together fail when a case is red, or when the mean over them lost {} or more and its p is below {:.2g}: the "
+    "mean has as much of α as all cases share."
+)
+# What the gate's reason has where the anchor decided.
+OF_ANCHOR, BY_ANCHOR = (
+    "; against its anchor",
+    "It lost too much against its anchor, whatever it is to the entry of now.",
+)
+ANCHOR = (
+    "Its anchor{} had {} (Δ {}). The anchor bounds what all releases since may lose together, and only touchstone "
+    "baselines anchor --move moves it."
+)
 
 
 def rules(records: Sequence[Record]) -> list[str]:
     """Return how the cases of one model are judged, a sentence or two for each rule that was used."""
     found = {record.rule: record.terms for record in records if record.terms is not None}
-    lines = []
-    if "paired" in found:
-        levels = {threshold(record.terms) for record in records if record.terms and record.rule == "paired"}
-        lines.append(
-            f"A case regressed when it lost the margin ({margins(records)}) or more and p, the probability that chance "
-            f"alone loses as much, is below {' or '.join(sorted(levels))}. It passes when its loss is within the "
-            "margin with 95 % confidence; in between it is inconclusive."
-        )
-    if "threshold" in found:
-        lines.append(
-            f"A case judged by its score alone may lose the margin ({margins(records)}) and no more: a clustering, or "
-            "one without samples on both sides."
-        )
-    if "reproduce" in found:
-        lines.append("The same model again has to repeat its score, to a small tolerance; else it drifted.")
-    return lines
+    levels = {threshold(record.terms) for record in records if record.terms and record.rule == "paired"}
+    sure = {f"{100 * terms.confidence:g} %" for terms in found.values()}
+    names = {"margins": margins(records), "levels": " or ".join(sorted(levels)), "sure": " or ".join(sorted(sure))}
+    bound = points(found["equivalent"].bound) if "equivalent" in found else ""
+    return [text.format(**names, bound=bound) for rule, text in HOW.items() if rule in found]
 
 
 def margins(records: Sequence[Record]) -> str:
@@ -74,8 +98,8 @@ def margins(records: Sequence[Record]) -> str:
 def threshold(terms: Terms) -> str:
     """Return what p has to be below, and where that is from."""
     if terms.gated == 1:
-        return f"{terms.alpha:g}"
-    return f"{terms.level:.2g} ({terms.alpha:g} shared among {terms.gated} cases)"
+        return f"{terms.case_level:.2g}"
+    return f"{terms.case_level:.2g} ({terms.case_level * terms.gated:g} shared among {terms.gated} cases)"
 
 
 def _counted(fraction: float) -> str:
@@ -90,24 +114,37 @@ def by_score(record: Record) -> bool:
 def explain(record: Record) -> list[str]:
     """Return sentences that say what the verdict rests on; fewer where less is known."""
     word, found = verdict_word(record), record.evidence
-    if by_score(record) and not find_type(record.type).paired:
-        return [DRAWS.format(record.n, "more than" if word == "regressed" else "no more than")]
-    lines = [BY_RULE.get((word, record.rule or ""), sentence(MEANING[word]))]
-    if found is None or by_score(record):
-        return lines
-    low, high = (signed_points(bound) for bound in found.interval)
-    lines.append(
-        f"{found.changed} of {found.n} samples changed; the true change lies between {low} and {high} points, with "
-        "95 % confidence."
-    )
-    if word == "inconclusive" and record.rule != "reproduce":
-        lines += [*_inconclusive(record, found), _next_step(record)]
+    by_anchor = word == "regressed" and OF_ANCHOR in (record.reason or "")
+    lines = [BY_ANCHOR if by_anchor else BY_RULE.get((word, record.rule or ""), sentence(MEANING[word]))]
+    if found is not None and not by_score(record):
+        low, high = (signed_points(bound) for bound in found.interval)
+        lines.append(
+            f"{found.changed} of {counted(record, found)} changed; the true change lies between {low} and {high} "
+            "points, with 95 % confidence."
+        )
+        if record.verdict == "inconclusive" and record.rule != "reproduce":
+            lines += [*_inconclusive(record, found), _next_step(record)]
+    elif record.suspect:
+        lines.append(_next_step(record))
+    if record.suspect:
+        lines.append(SUSPECT)
+    if record.anchor is not None and record.anchor.word == "incomparable":
+        lines.append("It cannot be compared with its anchor.")
+    elif record.anchor is not None:
+        since = f" of {shorten(record.anchor.recorded, DATE)}" if record.anchor.recorded else ""
+        lines.append(ANCHOR.format(since, points(record.anchor.baseline), signed_points(record.anchor.delta)))
     return lines
+
+
+def counted(record: Record, found: Evidence) -> str:
+    """Return the number of samples, and of what they share where that is another one: ``1185 samples, 240 units``."""
+    samples = f"{found.n} {find_type(record.type).sample_word}"
+    return samples if found.units in (None, found.n) else f"{samples}, {found.units} units,"
 
 
 def _inconclusive(record: Record, found: Evidence) -> list[str]:
     terms, delta = record.terms, record.delta or 0.0
-    if terms is not None and delta <= -terms.margin and terms.level <= found.p < terms.alpha:
+    if terms is not None and delta <= -terms.margin and terms.case_level <= found.p < terms.case_level * terms.gated:
         opening = (
             f"Alone it would count as a loss; among {terms.gated} cases chance could explain it: p = {found.p:.2g} is "
             f"not below {threshold(terms)}."
@@ -147,10 +184,8 @@ def clauses(record: Record) -> str:
     first, *others = (record.reason or "").split("; ")
     said = record.terms.differences if record.terms is not None else ()
     kept = [clause for clause in others if clause not in said and not clause.startswith("worst: ")]
-    if record.rule not in ("paired", "threshold"):
+    if record.rule not in ("paired", "threshold", "draws", "equivalent"):
         kept.insert(0, first)
-    elif not find_type(record.type).paired:
-        kept = [clause for clause in kept if not clause.endswith("draws tell little")]
     return sentence("; ".join(kept))
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -55,15 +56,49 @@ def find_workload(case: Case, statistics: Path | None) -> Workload | None:
     task = case.task
     if task.folder is not None:
         return _of_folder(task.folder, case.limit)
-    if statistics is None:
-        return None
-    folder = statistics / task.type
-    files = sorted(folder.glob(f"{PARTS[task.name]}.json")) if task.name in PARTS else [folder / f"{task.name}.json"]
-    parts = [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
     # The splits and subsets of an aggregate are its own, one number each; its parts have theirs.
-    loads = [load for part in parts for load in _of_task(task, part, case.limit)]
+    loads = [load for part in _parts(task, statistics) for load in _of_task(task, part, case.limit)]
     sums = {field.name: sum(getattr(load, field.name) for load in loads) for field in fields(Workload)}
     return Workload(**sums) if loads else None
+
+
+def find_sizes(task: TaskInfo, statistics: Path | None) -> tuple[int, ...]:
+    """Return how many queries, rows or pairs each split and subset has, or each split; none where that is not known."""
+    if task.folder is not None:
+        files = [task.folder / f"{name}.jsonl" for name in ("queries", "test")]
+        return tuple(_count_lines(file, file.stat().st_size) for file in files if file.is_file())[:1]
+    parts = _parts(task, statistics)
+    blocks = [block for split in task.splits for part in parts for block in _blocks(part.get(split), task.subsets)]
+    sizes = tuple(map(_count, blocks))
+    return sizes if len(parts) == 1 and all(sizes) else ()
+
+
+def _count(block: Mapping[str, Any]) -> int:
+    """Return the queries of a search, of which older statistics have only the texts, or the rows."""
+    if "queries_text_statistics" in block:
+        return int(block.get("num_queries") or _side(block, "queries_text_statistics")[0])
+    return int(block.get("num_samples") or 0)
+
+
+def _parts(task: TaskInfo, statistics: Path | None) -> list[Mapping[str, Any]]:
+    """Return the statistics of a task, or of those that an aggregate is made of."""
+    if statistics is None:
+        return []
+    folder = statistics / task.type
+    files = sorted(folder.glob(f"{PARTS[task.name]}.json")) if task.name in PARTS else [folder / f"{task.name}.json"]
+    return [_read(file) for file in files if file.is_file()]
+
+
+@lru_cache(maxsize=256)
+def _read(file: Path) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+@lru_cache(maxsize=256)
+def _count_lines(file: Path, _size: int) -> int:
+    with file.open("rb") as lines:
+        return sum(not line.isspace() for line in lines)
 
 
 def _of_task(task: TaskInfo, statistics: Mapping[str, Any], limit: int | None) -> Iterator[Workload]:
@@ -125,10 +160,14 @@ def _side(block: Mapping[str, Any], name: str) -> tuple[float, float]:
 def _of_folder(folder: Path, limit: int | None) -> Workload:
     """Return the work of a custom task by the size of its files: a byte is about a character."""
     sizes = {file.stem: float(file.stat().st_size) for file in sorted(folder.glob("*.jsonl"))}
+    if not sizes:  # in another format, or in subsets
+        return Workload(characters=float(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())))
     ranked = sizes.pop("top_ranked", 0.0)
     if limit is not None:
-        kept = {"corpus": limit * DISTRACTORS, "train": float("inf")}
-        sizes = {name: min(size, kept.get(name, limit) * LONGEST) for name, size in sizes.items()}
+        limits = {"corpus": limit * DISTRACTORS, "train": float("inf")}
+        for name, size in sizes.items():
+            kept, lines = limits.get(name, limit), _count_lines(folder / f"{name}.jsonl", int(size))
+            sizes[name] = min(size, size * kept / max(lines, 1), kept * LONGEST)
     total = sum(sizes.values())
     reranked = total if ranked else sizes.get("queries", 0.0) * CANDIDATES
     return Workload(characters=total, pair_characters=reranked)

@@ -1,47 +1,74 @@
 """Judge one stored measurement by another, without running anything: baselines and run records against each other."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from touchstone.baselines.files import Baselines, make_baseline
 from touchstone.environment import describe_environment
-from touchstone.errors import BaselineError, ConfigError, suggest
-from touchstone.files.writing import place, read_bytes
+from touchstone.errors import BaselineError, ConfigError
+from touchstone.files.writing import place
+from touchstone.importing.trec import Qrels, read_trec_run
 from touchstone.judging.gate import Comparison, judge
-from touchstone.judging.pairing import pair
+from touchstone.judging.pairing import Paired, pair
+from touchstone.judging.slicing import make_slices
 from touchstone.records.baselines import Baseline, Reference
 from touchstone.records.cases import Case, Policy, TaskInfo
-from touchstone.records.flat import read_run
-from touchstone.records.names import baseline_key
+from touchstone.records.names import baseline_key, slug
 from touchstone.records.outcomes import ModelIdentity, Outcome
 from touchstone.records.runs import Record, Run, make_record
 from touchstone.records.samples import Samples, decode_samples
-from touchstone.records.verdicts import Verdict
+from touchstone.records.verdicts import Slice, Verdict
+from touchstone.session.examples import show
 from touchstone.store.folder import Store
+from touchstone.store.runs import choose_models, find_store, read_run, split_alias
+from touchstone.task_types.base import Predicted
 from touchstone.tasks.catalog import known_tasks
+
+NO_TEXTS = "what is stored of a measurement has no texts"
+SCORES_ONLY = "scores only: without samples nothing says which differences are more than chance"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One stored measurement: an entry, its task and type, its samples where they are kept, and how long it took."""
+    """One stored measurement: an entry, its task and type, its samples where they are kept, and how it was judged.
+
+    ``lost`` says which samples should be there and are not; ``anchor`` is that of a baseline, with its samples;
+    ``predicted`` is the ranking of a run file, by stratum.
+    """
 
     task: str
     type: str
     baseline: Baseline
     samples: Samples | None
     chance: float | None = None
+    policy: Policy | None = None
+    slices: tuple[str, ...] = ()
+    lost: str | None = None
+    anchor: Reference | None = None
+    anchor_samples: Samples | None = None
+    predicted: Mapping[str, Predicted] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """All stored measurements of one model, by key, and what a run of it could not measure."""
+    """All stored measurements of one model, by key, and what a run of it could not measure.
+
+    ``name`` is what the user calls it, ``alias`` what its own run or baselines do; ``notes`` are of what was read.
+    """
 
     name: str
+    alias: str
     model: str
     revision: str | None
     measured: Mapping[str, Measured]
     unmeasured: tuple[Record, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def called(self) -> str:
+        """The alias that its records have: the name, as far as an alias can hold it."""
+        return slug(self.name, also="+").lstrip(".+-")[:128] or "candidate"
 
 
 def load_side(text: str, folder: Path, baselines: Baselines, store: Path) -> Side:
@@ -51,28 +78,53 @@ def load_side(text: str, folder: Path, baselines: Baselines, store: Path) -> Sid
         text: what the user wrote.
         folder: what a relative path is relative to.
         baselines: where aliases are looked up.
-        store: where the samples of run records are, unless the record lies in a store itself.
+        store: where the samples of run records are, if they are not in the store that the record lies in.
 
     Raises:
         TouchstoneError: there is no such thing, or it is damaged.
     """
-    file, _, alias = text.partition(".json:")
-    if text.endswith(".json") or alias:
-        return _load_run(place(folder, text if not alias else f"{file}.json"), alias, text, store)
+    if text.endswith(".json") or split_alias(text)[1]:
+        return _load_run(text, folder, store)
     baselines.require_alias(text, "compare")
     entries = baselines.entries(text)
+    if not entries:
+        raise BaselineError(f"{text}: its baselines have no entry")
+    measured = {key: _from_baseline(key, reference, baselines) for key, reference in entries.items()}
     first = next(iter(entries.values()))
-    measured = {}
-    for key, reference in entries.items():
-        samples = baselines.load_samples(reference)
-        task = key.partition("?")[0]
-        kind = samples.type if samples else ""
-        measured[key] = Measured(task=task, type=kind, baseline=reference.baseline, samples=samples)
-    return Side(name=text, model=first.model, revision=first.revision, measured=measured)
+    return Side(name=text, alias=text, model=first.model, revision=first.revision, measured=measured)
 
 
-def compare(reference: Side, candidate: Side, policy: Policy) -> tuple[Record, ...]:
+def load_trec(text: str, folder: Path, qrels: Qrels, metric: str) -> Side:
+    """Read a run file of TREC as the side of one retrieval case, which is called as its judgements are.
+
+    Raises:
+        ConfigError: there is no such file, or something in it is wrong.
+    """
+    found = read_trec_run(place(folder, text), qrels, metric)
+    measured = Measured(
+        task=qrels.task,
+        type=found.samples.type,
+        baseline=Baseline(measurement=found.measurement, source="trec"),
+        samples=found.samples,
+        chance=found.measurement.chance,
+        predicted=found.predicted,
+    )
+    notes = tuple(f"{text}: {note}" for note in found.notes)
+    return Side(name=text, alias=text, model=text, revision=None, measured={measured.task: measured}, notes=notes)
+
+
+def compare(
+    reference: Side, candidate: Side, *, override: Callable[[Policy], Policy] = lambda policy: policy
+) -> tuple[Record, ...]:
     """Judge every case of the candidate; one that the reference lacks is missing, one it could not measure stays so.
+
+    Published scores of two models are put side by side and not judged, unless a rule was typed; what one lacks is left
+    out then.
+
+    Args:
+        reference: what is expected.
+        candidate: what is judged, by the terms that its own run had.
+        override: returns a policy in which what was typed wins.
 
     Raises:
         BaselineError: they have no case in common.
@@ -81,8 +133,35 @@ def compare(reference: Side, candidate: Side, policy: Policy) -> tuple[Record, .
     if not shared:
         raise BaselineError(f"{reference.name} and {candidate.name} have no case in common")
     kinds = _types(reference, candidate)
-    judged = [_judge(key, reference, candidate, policy, kinds[key]) for key in candidate.measured]
+    cases = {key: _case(key, candidate, kinds[key], override) for key in candidate.measured}
+    if are_published(reference, candidate) and all(case.policy.rule == "auto" for case in cases.values()):
+        return tuple(_unjudged(_judge(cases[key], candidate, reference, key)) for key in shared)
+    judged = [_judge(case, candidate, reference, key) for key, case in cases.items()]
     return (*judged, *candidate.unmeasured)
+
+
+def are_published(reference: Side, candidate: Side) -> bool:
+    """Return True if these are published scores of two models: nobody measured them here, and neither has samples."""
+    shared = reference.measured.keys() & candidate.measured.keys()
+    entries = [side.measured[key] for side in (reference, candidate) for key in shared]
+    measured = any(one.baseline.fingerprint is not None or one.samples is not None for one in entries)
+    return reference.model != candidate.model and not measured
+
+
+def _unjudged(record: Record) -> Record:
+    """Return what the gate made of two scores without its verdict: another model's lower score is no regression."""
+    reason = record.reason if record.verdict == "incomparable" else SCORES_ONLY
+    return replace(record, verdict=None, rule=None, outcome="passed", reason=reason)
+
+
+def pair_known(candidate: Samples | None, reference: Samples | None) -> Paired | str | None:
+    """Pair the samples of two measurements, where both have some."""
+    return None if candidate is None or reference is None else pair(candidate, reference)
+
+
+def slice_known(candidate: Samples | None, reference: Samples | None, fields: Sequence[str]) -> tuple[Slice, ...]:
+    """Return the figures by some fields of the samples, where both measurements have some."""
+    return () if candidate is None or reference is None else make_slices(candidate, reference, fields)
 
 
 def _types(reference: Side, candidate: Side) -> dict[str, str]:
@@ -96,51 +175,90 @@ def _types(reference: Side, candidate: Side) -> dict[str, str]:
     return {key: kind or known.get(candidate.measured[key].task, "unknown") for key, kind in kinds.items()}
 
 
-def _load_run(path: Path, alias: str, text: str, store: Path) -> Side:
-    if not path.is_file():
-        raise ConfigError(f"{path}: no such file")
-    run = read_run(read_bytes(path, ConfigError), str(path))
-    found = dict.fromkeys(record.alias for record in run.records if record.score is not None)
-    if alias and alias not in found:
-        raise ConfigError(f'{path}: has no model "{alias}"{suggest(alias, found)}')
-    if not alias and len(found) != 1:
-        raise ConfigError(f"{path}: has {len(found)} models; name one: {path.name}:{next(iter(found), 'ALIAS')}")
-    chosen = alias or next(iter(found))
-    folder = path.parent.parent if path.parent.name == "runs" else store
-    records = [record for record in run.records if record.alias == chosen and record.score is not None]
-    measured = {baseline_key(r.task, r.limit): _from_record(r, run, folder) for r in records}
-    lost = [replace(r, alias=text) for r in run.records if r.alias == chosen and r.score is None]
-    return Side(
-        name=text,
-        model=records[0].model or chosen,
-        revision=records[0].revision,
-        measured=measured,
-        unmeasured=tuple(lost),
+def _from_baseline(key: str, reference: Reference, baselines: Baselines) -> Measured:
+    samples = baselines.load_samples(reference)
+    return Measured(
+        task=key.partition("?")[0],
+        type=samples.type if samples else "",
+        baseline=reference.baseline,
+        samples=samples,
+        anchor=reference.anchor,
+        anchor_samples=None if reference.anchor is None else baselines.load_samples(reference.anchor),
     )
 
 
-def _from_record(record: Record, run: Run, store: Path) -> Measured:
-    content = None if record.samples is None else Store(store).read_samples(record.samples)
-    samples = None if content is None else decode_samples(content, str(record.samples))
-    baseline = replace(make_baseline(record, run.environment), recorded=None)
-    return Measured(task=record.task, type=record.type, baseline=baseline, samples=samples, chance=record.chance)
+def _load_run(text: str, folder: Path, store: Path) -> Side:
+    file, alias = split_alias(text)
+    path = place(folder, file)
+    run = read_run(path)
+    chosen, *more = choose_models(run, path, alias)
+    if more:
+        raise ConfigError(f"{path}: has {len(more) + 1} models; name one: {path.name}:{chosen}")
+    stores = [*filter(None, [find_store(path)]), store]
+    records = [record for record in run.records if record.alias == chosen]
+    measured = [record for record in records if record.score is not None]
+    return Side(
+        name=text,
+        alias=chosen,
+        model=measured[0].model or chosen,
+        revision=measured[0].revision,
+        measured={baseline_key(r.task, r.limit): _from_record(r, run, stores) for r in measured},
+        unmeasured=tuple(replace(record, alias=text) for record in records if record.score is None),
+    )
 
 
-def _judge(key: str, reference: Side, candidate: Side, policy: Policy, kind: str) -> Record:
+def _from_record(record: Record, run: Run, stores: Sequence[Path]) -> Measured:
+    name, terms = record.samples or "", record.terms
+    content = next((one for store in stores if (one := Store(store).read_samples(name)) is not None), None)
+    where = f"{name} is not in {' or '.join(map(str, dict.fromkeys(stores)))}"
+    return Measured(
+        task=record.task,
+        type=record.type,
+        baseline=replace(make_baseline(record, run.environment), recorded=None),
+        samples=None if content is None else decode_samples(content, name),
+        chance=record.chance,
+        policy=None if terms is None else Policy(**{item.name: getattr(terms, item.name) for item in fields(Policy)}),
+        slices=tuple(dict.fromkeys(one.field for one in record.slices)),
+        lost=f"{where}; name the store that has it with --store" if name and content is None else None,
+    )
+
+
+def _case(key: str, side: Side, kind: str, override: Callable[[Policy], Policy]) -> Case:
+    """Return a case as the run had it that measured it; of a baseline only the level is known."""
+    here, entry = side.measured[key], side.measured[key].baseline
+    known = here.policy or Policy(gated=entry.gated or len(side.measured), plan=entry.plan)
+    task = TaskInfo(name=here.task, type=kind, main_score=entry.metric)
+    policy, limit = override(known), entry.limit
+    return Case(alias=side.called, task=task, suite="compare", policy=policy, limit=limit, slices=here.slices)
+
+
+def _judge(case: Case, candidate: Side, reference: Side, key: str) -> Record:
     there, here = reference.measured.get(key), candidate.measured[key]
-    task = TaskInfo(name=here.task, type=kind, main_score=here.baseline.metric)
-    case = Case(alias=candidate.name, task=task, suite="compare", policy=policy, limit=here.baseline.limit)
     outcome = _outcome(here, candidate)
     if there is None:
         reason = f"{reference.name} has no score for it"
         return make_record(case, outcome, Verdict(word="missing", reason=reason), None)
+    lost = here.lost or there.lost
+    if lost is not None and case.policy.rule != "threshold":  # which asks for no samples
+        reason = f"not comparable with {reference.name}: {lost}"
+        return make_record(case, outcome, Verdict(word="incomparable", reason=reason), None)
     expected = Reference(
-        alias=reference.name, model=reference.model, revision=reference.revision, baseline=there.baseline
+        alias=reference.name,
+        model=reference.model,
+        revision=reference.revision,
+        baseline=there.baseline,
+        anchor=there.anchor,
     )
-    paired = pair(here.samples, there.samples) if here.samples and there.samples else None
     env = here.baseline.env or describe_environment()
-    comparison = Comparison(reference=expected, env=env, gated=len(candidate.measured), paired=paired)
-    return make_record(case, outcome, judge(case, outcome, comparison), None)
+    paired, anchored = pair_known(here.samples, there.samples), pair_known(here.samples, there.anchor_samples)
+    slices = slice_known(here.samples, there.samples, case.slices)
+    comparison = Comparison(reference=expected, env=env, paired=paired, anchored=anchored, slices=slices)
+    verdict = judge(replace(case, alias=candidate.alias), outcome, comparison)
+    shown = None
+    if here.samples is not None and there.samples is not None and isinstance(paired, Paired):
+        shown = show(here.samples, there.samples, here.predicted, NO_TEXTS)
+    record = make_record(case, outcome, verdict, None, shown)
+    return replace(record, texts=None, seconds=None, phases=None)  # nothing was run
 
 
 def _outcome(measured: Measured, side: Side) -> Outcome:

@@ -30,7 +30,9 @@ class _Stratum:
     documents: Mapping[str, str]
 
 
-def show(candidate: Samples, reference: Samples, predicted: Mapping[str, Predicted] | None) -> Shown | None:
+def show(
+    candidate: Samples, reference: Samples, predicted: Mapping[str, Predicted] | None, unread: str = NOT_READ
+) -> Shown | None:
     """Make examples; None where nothing changed or samples have no values of their own.
 
     A data set whose texts cannot be found gives examples without texts, and a note: its score is measured all the same.
@@ -39,11 +41,12 @@ def show(candidate: Samples, reference: Samples, predicted: Mapping[str, Predict
         candidate: what was measured.
         reference: what it is compared with.
         predicted: of the candidate, by stratum, while its data is loaded; None where it is not.
+        unread: the note where it is not.
     """
     changes = find_changes(candidate, reference)
     if changes is None or not changes.lost + changes.gained:
         return None
-    note = DRAWS if find_type(candidate.type).sample_word == "draws" else NOT_READ if predicted is None else None
+    note = DRAWS if find_type(candidate.type).sample_word == "draws" else unread if predicted is None else None
     strata: dict[str, _Stratum] = {}
     changed = [] if note is not None else candidate.stratum[list(changes.lost + changes.gained)].tolist()
     try:

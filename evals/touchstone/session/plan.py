@@ -1,9 +1,11 @@
 """Which cases a run has: every model of every suite on every task, and what was left out because it cannot work."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import Any
 
 from touchstone.baselines.files import Baselines
 from touchstone.config.base import Spec
@@ -12,6 +14,7 @@ from touchstone.config.options import Options
 from touchstone.config.suites import NamedSuite, load_suite
 from touchstone.encoding.prompts import check_names
 from touchstone.errors import ConfigError, suggest
+from touchstone.files.writing import to_json
 from touchstone.models.kinds import kind_of
 from touchstone.records.cases import Case, Source, TaskInfo
 from touchstone.tasks.catalog import find_tasks, known_tasks
@@ -22,6 +25,8 @@ class Plan:
     """The cases of a run, the models they need, and the pairs that were not made, counted by reason.
 
     ``store`` is the folder for results; ``notes`` say what of a suite's file was not taken at its word, and why.
+    ``without`` names, as they were typed, the suites that a model is not in. ``named`` are all models that can be
+    typed by their alias.
     """
 
     suite: str
@@ -30,12 +35,23 @@ class Plan:
     left_out: Mapping[str, int]
     store: Path
     notes: tuple[str, ...] = ()
+    without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    named: frozenset[str] = frozenset()
 
     @property
     def mirrors(self) -> tuple[Path, ...]:
         """The mirrors of its cases, where models are looked for too."""
         sources = (case.source for case in self.cases if case.source.kind == "mirror")
         return tuple(dict.fromkeys(source.path for source in sources if source.path is not None))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Offer:
+    """What a suite's file plans: its tasks, whatever is selected of them, and its models or those typed."""
+
+    suite: NamedSuite
+    tasks: Sequence[TaskInfo]
+    models: Mapping[str, Model]
 
 
 def find_cases(options: Options) -> Plan:
@@ -51,36 +67,68 @@ def find_cases(options: Options) -> Plan:
     suites = [load_suite(name, options.cwd, known) for name in options.suites]
     for suite in suites:
         _refuse_outside(suite, options)
-    models = _find_models(options, suites, known)
-    cases: dict[str, Case] = {}
-    left_out: dict[str, int] = {}
-    matched: set[str] = set()
-    offered: set[str] = set()
-    for suite in suites:
-        tasks = find_tasks(suite.suite.tasks, str(suite.file))
-        _check_gate(suite, tasks)
-        offered |= {task.name for task in tasks}
-        for task in _pick(tasks, options.tasks, matched):
-            for alias, model in models[suite.name].items():
-                reason = _why_not(task, model)
-                if reason is None:
-                    _add(cases, _make_case(alias, task, suite, options))
-                else:
-                    left_out[reason] = left_out.get(reason, 0) + 1
-    _refuse_unmatched(options.tasks, matched, suites, offered)
-    by_alias = {alias: model for chosen in models.values() for alias, model in chosen.items()}
-    _check_prompts(by_alias.values(), cases.values())
+    chosen = _find_models(options, suites, known)
+    tasks = [find_tasks(suite.suite.tasks, str(suite.file)) for suite in suites]
+    offers = [_Offer(suite=s, tasks=t, models=m) for s, t, m in zip(suites, tasks, chosen, strict=True)]
+    cases, left_out = _select(offers, options)
+    by_alias = {alias: model for offer in offers for alias, model in offer.models.items()}
+    _check_prompts(by_alias.values(), cases)
     if options.offline:
         _refuse_network(by_alias.values())
-    order = list(by_alias)
+    planned = [_plan(offer, options) for offer in offers]
+    whole, order = {alias: _count(alias, offers, planned) for alias in by_alias}, list(by_alias)
+    cases = [replace(case, policy=replace(case.policy, **whole[case.alias])) for case in cases]
     return Plan(
         suite=" + ".join(suite.name for suite in suites),
-        cases=tuple(sorted(cases.values(), key=lambda case: order.index(case.alias))),
+        cases=tuple(sorted(cases, key=lambda case: order.index(case.alias))),
         models=by_alias,
         left_out=left_out,
         store=_store(options, suites),
         notes=tuple(f"{suite.file.name}: {note}" for suite in suites for note in suite.notes),
+        without={
+            alias: tuple(n for n, offer in zip(options.suites, offers, strict=True) if alias not in offer.models)
+            for alias in by_alias
+        },
+        named=frozenset(known),
     )
+
+
+def _select(offers: Sequence[_Offer], options: Options) -> tuple[list[Case], dict[str, int]]:
+    """Return the cases of the tasks that were typed, and how many pairs were left out, by reason."""
+    cases: dict[str, Case] = {}
+    left_out: dict[str, int] = {}
+    matched: set[str] = set()
+    for offer in offers:
+        _check_tasks(offer.suite, offer.tasks)
+        for task in _pick(offer.tasks, options.tasks, matched):
+            for alias, model in offer.models.items():
+                reason = _why_not(task, model)
+                if reason is None:
+                    _add(cases, _make_case(alias, task, offer.suite, options))
+                else:
+                    left_out[reason] = left_out.get(reason, 0) + 1
+    _refuse_unmatched(options.tasks, matched, offers)
+    return list(cases.values()), left_out
+
+
+def _count(alias: str, offers: Sequence[_Offer], planned: Sequence[frozenset[str]]) -> dict[str, Any]:
+    """Return how many cases a model has in the suites' files, whatever is selected, and the hash of what they plan.
+
+    That is the same for each model, on every machine.
+    """
+    names: set[str] = set()
+    entries: set[str] = set()
+    for offer, plan in zip(offers, planned, strict=True):
+        if alias in offer.models:
+            entries |= plan
+            names.update(task.name for task in offer.tasks if _why_not(task, offer.models[alias]) is None)
+    return {"gated": len(names), "plan": hashlib.sha256(to_json(sorted(entries)).encode()).hexdigest()[:12]}
+
+
+def _plan(offer: _Offer, options: Options) -> frozenset[str]:
+    """Return what a suite's file plans with each of its tasks, for any of its models."""
+    cases = [_make_case(alias, task, offer.suite, options) for alias in [*offer.models][:1] for task in offer.tasks]
+    return frozenset(to_json([case.task.name, case.limit, asdict(case.policy)]) for case in cases)
 
 
 def _refuse_outside(suite: NamedSuite, options: Options) -> None:
@@ -107,21 +155,19 @@ def _store(options: Options, suites: Sequence[NamedSuite]) -> Path:
     return named[0]
 
 
-def _find_models(
-    options: Options, suites: Sequence[NamedSuite], known: Mapping[str, Spec]
-) -> dict[str, dict[str, Model]]:
+def _find_models(options: Options, suites: Sequence[NamedSuite], known: Mapping[str, Spec]) -> list[dict[str, Model]]:
     """Resolve each suite's models, or those of ``--model`` for all of them; suites may define some themselves."""
     known = {**known, **_defined(suites)}
-    found: dict[str, dict[str, Model]] = {}
+    found: list[dict[str, Model]] = []
     for suite in suites:
         if options.models:
             models = [find_model(text, known, options.cwd, "--model") for text in options.models]
         else:
             where = f"{suite.file}: models"
             models = [find_model(text, known, suite.file.parent, where) for text in suite.suite.models]
-        found[suite.name] = {}
+        found.append({})
         for model in models:
-            if found[suite.name].setdefault(model.alias, model) != model:
+            if found[-1].setdefault(model.alias, model) != model:
                 raise ConfigError(f'two models are called "{model.alias}"; name one of them: --model PATH=NAME')
     return found
 
@@ -147,14 +193,13 @@ def _pick(tasks: Sequence[TaskInfo], patterns: Sequence[str], matched: set[str])
     return picked
 
 
-def _refuse_unmatched(
-    patterns: Sequence[str], matched: set[str], suites: Sequence[NamedSuite], offered: set[str]
-) -> None:
+def _refuse_unmatched(patterns: Sequence[str], matched: set[str], offers: Sequence[_Offer]) -> None:
+    offered = {task.name for offer in offers for task in offer.tasks}
     for pattern in patterns:
         if pattern in matched:
             continue
         names = known_tasks()
-        inside = " + ".join(suite.name for suite in suites)
+        inside = " + ".join(offer.suite.name for offer in offers)
         if any(fnmatchcase(name, pattern) for name in names):
             raise ConfigError(f'--task = "{pattern}" is not in suite {inside}; name a suite that has it with --suite')
         near = suggest(pattern, offered) or suggest(pattern, names)
@@ -180,12 +225,13 @@ def _refuse_network(models: Iterable[Model]) -> None:
             raise ConfigError(f"--offline promises no network call, and {model.alias} is at {address}")
 
 
-def _check_gate(suite: NamedSuite, tasks: Sequence[TaskInfo]) -> None:
-    """Refuse a margin or floor for what the suite does not have: it would silently guard nothing."""
+def _check_tasks(suite: NamedSuite, tasks: Sequence[TaskInfo]) -> None:
+    """Refuse a margin, floor or limit for what the suite does not have: it would silently guard nothing."""
     names, types = {task.name for task in tasks}, {task.type for task in tasks}
-    for name in suite.suite.gate.floors:
-        if name not in names:
-            raise ConfigError(f'{suite.file}: [gate] floors: "{name}" is not in this suite{suggest(name, names)}')
+    for where, by_name in (("[gate] floors", suite.suite.gate.floors), ("limits", suite.suite.limits)):
+        for name in by_name:
+            if name not in names:
+                raise ConfigError(f'{suite.file}: {where}: "{name}" is not in this suite{suggest(name, names)}')
     for name in suite.suite.gate.margins:
         if name not in types:
             raise ConfigError(f'{suite.file}: [gate] margins: no task here has the type "{name}"{suggest(name, types)}')
@@ -203,8 +249,9 @@ def _make_case(alias: str, task: TaskInfo, suite: NamedSuite, options: Options) 
         suite=suite.name,
         source=options.source or suite.suite.source or Source(),
         policy=options.override(suite.suite.gate.policy(task.name, task.type)),  # what was typed wins
-        limit=suite.suite.limit if options.limit is None else options.limit,
+        limit=options.limit or suite.suite.limits.get(task.name, suite.suite.limit),
         stage_folders=suite.suite.stage_folders,
+        slices=suite.suite.slices,
     )
 
 
@@ -214,5 +261,5 @@ def _add(cases: dict[str, Case], case: Case) -> None:
     if replace(known, suite=case.suite) != case:
         raise ConfigError(
             f"suites {known.suite} and {case.suite} both have {case.id}, with other subsets, splits, source, margin or "
-            "limit; run them one after the other"
+            "limit, or other slices; run them one after the other"
         )

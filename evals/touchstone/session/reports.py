@@ -25,11 +25,11 @@ def write_report(target: Target, run: Run, store: Path, merged: Sequence[Run] = 
         OSError: the file cannot be written.
     """
     if not target.format.history:
-        return target.write(run, ())
+        return target.write(run, (), store)
     notes: tuple[str, ...] = ()
     try:
         history = load_runs(store, HISTORY)
     except BaselineError as error:  # it takes the lines over time with it, and nothing else
         history, notes = (), (f"no lines over past runs in the report: {error}",)
     known = {(one.started, one.suite): one for one in (*history, *merged)}
-    return (*target.write(run, tuple(known.values())), *notes)
+    return (*target.write(run, tuple(known.values()), store), *notes)

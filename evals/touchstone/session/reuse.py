@@ -185,7 +185,7 @@ def verdict_key(case: Case, outcome: Outcome, comparison: Comparison) -> dict[st
     Args:
         case: with its policy.
         outcome: what was measured.
-        comparison: with the reference, the environment and how many cases share the error rate.
+        comparison: with the reference, its anchor and the environment.
     """
     reference = comparison.reference
     assert reference is not None
@@ -193,9 +193,10 @@ def verdict_key(case: Case, outcome: Outcome, comparison: Comparison) -> dict[st
         "fingerprint": outcome.identity.fingerprint,
         "task": [case.task.name, case.task.type],
         "outcome": _digest_outcome(outcome),
-        "reference": _digest([reference.alias, reference.model, reference.revision, asdict(reference.baseline)]),
+        "reference": _digest_reference(reference),
+        "anchor": reference.anchor and _digest_reference(reference.anchor),
         "policy": asdict(case.policy),
-        "gated": comparison.gated,
+        "slices": list(case.slices),
         "env": dict(comparison.env),
         "code": judging_code(),
     }
@@ -214,7 +215,8 @@ def examples_key(outcome: Outcome, reference: Reference) -> dict[str, Any]:
 def suites_key(records: tuple[Record, ...]) -> dict[str, Any]:
     """Return everything that decides what the cases of a run come to."""
     decided = [
-        [r.case, r.alias, r.task, r.type, r.outcome, r.verdict, r.delta, r.evidence and asdict(r.evidence)]
+        [r.case, r.alias, r.task, r.type, r.outcome, r.verdict, r.rule, r.delta, r.suspect]
+        + [part and asdict(part) for part in (r.evidence, r.terms, r.anchor)]
         for r in records
     ]
     return {"fingerprint": "suites", "records": _digest(decided), "code": judging_code()}
@@ -238,6 +240,11 @@ def _name_device(asked: str) -> str:
 def _digest_outcome(outcome: Outcome) -> str:
     """Return the hash of an outcome, without how long it took and what of it was cached."""
     return _digest(asdict(replace(outcome, phases={}, encoded=None, reused=False)))
+
+
+def _digest_reference(reference: Reference) -> str:
+    """Return the hash of an entry and whose it is, wherever its samples lie."""
+    return _digest([reference.alias, reference.model, reference.revision, asdict(reference.baseline)])
 
 
 def _digest(value: Any) -> str:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
+from itertools import pairwise
 
 from touchstone.baselines.files import Baselines
 from touchstone.config.options import Options
@@ -15,7 +16,6 @@ from touchstone.errors import BaselineError, TouchstoneError
 from touchstone.formatting import points, signed_points
 from touchstone.judging.gate import Comparison, expected_score, judge
 from touchstone.judging.overall import exit_code, judge_models
-from touchstone.judging.pairing import pair
 from touchstone.measuring.case import Progress
 from touchstone.measuring.engines.local import LocalEngine
 from touchstone.records.baselines import Reference
@@ -29,6 +29,7 @@ from touchstone.records.samples import Samples, encode_samples
 from touchstone.records.verdicts import Verdict
 from touchstone.report.formats import Target, find_target
 from touchstone.seams import TRIED, untried_mteb
+from touchstone.session.compare import pair_known, slice_known
 from touchstone.session.examples import show
 from touchstone.session.plan import Plan, find_cases
 from touchstone.session.reports import write_report
@@ -125,28 +126,33 @@ class Session:
     def compare(self, case: Case, measured: MeasuredCase) -> Comparison:
         """Return what a measured case is judged by: what is expected, the samples of both, or an earlier verdict.
 
-        The cases that share the error rate are those of this model that were collected.
-
         Raises:
-            BaselineError: the samples of the baseline are not those recorded with it.
+            BaselineError: the samples of the baseline, or of its anchor, are not those recorded with it.
         """
-        gated = sum(id_.partition(":")[0] == case.alias for id_ in self._expected) or 1
         reference = None if self.options.baseline == "off" else self._find_reference(case)
-        comparison = Comparison(reference=reference, env=self.env, gated=gated)
-        if reference is None or self.options.baseline not in ("check", "record"):
+        comparison = Comparison(reference=reference, env=self.env)
+        if reference is None:
             return comparison
-        self.baselines.check_samples(reference)
+        try:
+            for one in filter(None, (reference, reference.anchor)):
+                self.baselines.check_samples(one)
+        except BaselineError as error:
+            if self.options.baseline == "update":  # which is what writes them anew
+                return replace(comparison, paired=str(error))
+            raise
         key = verdict_key(case, measured.outcome, comparison)
         verdict = self.known.recall(Verdict, key)
         if verdict is not None and verdict.word == "pass":
             return replace(comparison, key=key, verdict=verdict)
-        samples = self.baselines.load_samples(reference)
+        samples, anchor = self.baselines.load_samples(reference), reference.anchor
         own = measured.samples or self.known.samples(measured.outcome)
         return replace(
             comparison,
             key=key,
             verdict=verdict,
-            paired=None if samples is None or own is None else pair(own, samples),
+            paired=pair_known(own, samples),
+            anchored=None if anchor is None else pair_known(own, self.baselines.load_samples(anchor)),
+            slices=slice_known(own, samples, case.slices),
             shown=self._show(measured, own, reference, samples),
         )
 
@@ -164,21 +170,24 @@ class Session:
         return shown
 
     def _find_reference(self, case: Case) -> Reference | None:
-        """Return what a case is judged by."""
-        if self.options.baseline in ("record", "update") and not self.baselines.has_own(case.alias, case.key):
+        """Return what a case is judged by: of an entry that gives way to another, its anchor alone, which stays."""
+        mode = self.options.baseline
+        if mode in ("record", "update") and not self.baselines.has_own(case.alias, case.key):
             return None
-        return self.baselines.find(self.options.against or case.alias, case.key)
+        found = self.baselines.find(self.options.against or case.alias, case.key)
+        return found.anchor if mode == "update" and found is not None and found.anchor is not None else found
 
     def judge(self, case: Case, outcome: Outcome, comparison: Comparison) -> Verdict | None:
         """Decide about a measured case, as the baseline mode has it; None when nothing is judged."""
         mode = self.options.baseline
         if mode == "off":
             return None
-        if mode == "update":
-            return _accept(outcome, comparison.reference)
         verdict = judge(case, outcome, comparison)
         if comparison.key is not None and comparison.verdict is None:
             self.known.remember(comparison.key, verdict)
+        if mode == "update":
+            replaced = None if comparison.reference is None else self.baselines.find(case.alias, case.key)
+            return _accept(outcome, replaced, verdict)
         if verdict.word != "missing":
             return verdict
         if mode == "record":
@@ -245,8 +254,7 @@ class Session:
     def finish(self) -> Finished:
         """Write the run record, then baselines and reports; each whatever becomes of the others."""
         records = self._refuse_others(self.records())
-        # Accepting is not judging.
-        run = self._run(records, () if self.options.baseline == "update" else self._judge_models(records))
+        run = self._run(records, self._judge_models(records))
         notes: list[str] = []
         code = exit_code(records, run.suites, self.options.inconclusive)
         writers: list[Callable[[Run], list[str]]] = [self._write_run, self._write_baselines]
@@ -305,10 +313,17 @@ class Session:
         return list(write_report(target, run, self.store.folder))
 
     def _how_to_repeat(self, case: Case) -> str:
-        """Return the command that runs and judges this case alone."""
-        options = self.options
-        words = [*options.command, "--model", self.plan.models[case.alias].text, "--task", case.task.name]
-        return shlex.join([*words, "--against", options.against] if options.against else words)
+        """Return the command that runs and judges this case alone, at the same level."""
+        against = self.options.against
+        words = self._words(case, self.plan.models[case.alias].text)
+        return shlex.join([*words, "--against", against] if against else words)
+
+    def _words(self, case: Case, model: str) -> list[str]:
+        """Return how a case is run alone; suites without its model are left out: its name would put it into them."""
+        words, others = self.options.command, {("--suite", name) for name in self.plan.without.get(case.alias, ())}
+        dropped = {at + step for at, two in enumerate(pairwise(words)) if two in others for step in (0, 1)}
+        kept = [word for at, word in enumerate(words) if at not in dropped]
+        return [*kept, "--model", model, "--task", case.task.name]
 
     def _how_to_examine(self, records: Iterable[Record]) -> Iterator[str]:
         """Return the command that examines each model that could not be opened."""
@@ -320,13 +335,18 @@ class Session:
             yield f"{alias}: look at what was found with: {command}"
 
     def _how_to_record(self, case: Case) -> str:
-        """Return what is missing and the command that records it."""
-        options = self.options
-        alias = options.against or case.alias
-        text = options.against or self.plan.models[case.alias].text
-        words = [*options.command, "--model", text, "--task", case.task.name]
-        command = shlex.join([*words, "--baseline", "record"])
-        return f"no baseline for {alias}:{case.key}; record one with: {command}"
+        """Return what is missing and the command that records it, or what to do where none could."""
+        against = self.options.against
+        alias, text, where = against or case.alias, against or self.plan.models[case.alias].text, ""
+        limited = case.limit is not None and self.baselines.find(alias, case.task.name) is not None
+        missing = f"no baseline for {alias}:{case.key}" + (", only one without a limit" if limited else "")
+        if against is not None and against not in self.plan.named:
+            if all(one.baseline.fingerprint is None for one in self.baselines.entries(against).values()):
+                # Imported numbers alone: what is measured now is not written beside them.
+                return f"{missing}; {'leave the limit out' if limited else 'import one, or leave the case out'}"
+            text, where = f"MODEL={against}", f", where MODEL is the folder or hub id of {against}"
+        command = shlex.join([*self._words(case, text), "--baseline", "record"])
+        return f"{missing}; record one with: {command}{where}"
 
 
 def open_session(options: Options, plugins: Callable[[], str] = str) -> Session:
@@ -338,12 +358,13 @@ def open_session(options: Options, plugins: Callable[[], str] = str) -> Session:
     return Session(options, find_cases(options), plugins)
 
 
-def _accept(outcome: Outcome, reference: Reference | None) -> Verdict:
-    """Pass a case whose score becomes the baseline, and say what it was before."""
+def _accept(outcome: Outcome, replaced: Reference | None, verdict: Verdict) -> Verdict:
+    """Say what the score was that gives way to a new one; the verdict is what was decided, but that none is missed."""
     score = outcome.measurement.score
-    known = reference is not None and set(outcome.measurement.subsets) <= set(reference.baseline.subsets)
-    if reference is None or not known:
-        return Verdict(word="pass", reason=f"recorded {points(score)}")
-    was = expected_score(outcome, reference.baseline)
-    change = f"recorded {points(score)}, was {points(was)} (Δ {signed_points(score - was)})"
-    return Verdict(word="pass", reason=change, baseline=was, delta=score - was)
+    change = f"recorded {points(score)}"
+    if replaced is not None and set(outcome.measurement.subsets) <= set(replaced.baseline.subsets):
+        was = expected_score(outcome, replaced.baseline)
+        change += f", was {points(was)} (Δ {signed_points(score - was)})"
+    if verdict.word == "missing":
+        return Verdict(word="pass", reason=change)
+    return replace(verdict, reason=change if verdict.ok else f"{change}; {verdict.reason}")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from touchstone.judging.gate import rejudge
 from touchstone.judging.overall import judge_models
 from touchstone.records.runs import Record, Run
 
@@ -11,7 +12,7 @@ def merge_runs(runs: Sequence[Run]) -> tuple[Run, tuple[str, ...]]:
     """Make one run of several: a case that is in two is taken from the newest, unless only the older measured it.
 
     Returns:
-        The run, judged over all its cases, and sentences on what was taken from where.
+        The run, each case judged again at the level of all of them, and sentences on what was taken from where.
     """
     if len(runs) == 1:
         return runs[0], ()
@@ -28,7 +29,7 @@ def merge_runs(runs: Sequence[Run]) -> tuple[Run, tuple[str, ...]]:
             if known is not None:
                 replaced.append(f"{record.case}: in two runs, taken from {run.started}")
             taken[key] = (run, record)
-    records = tuple(record for _, record in taken.values())
+    records = _at_one_level([record for _, record in taken.values()])
     judged = {suite.model for run in ordered for suite in run.suites}
     merged = replace(
         ordered[-1],
@@ -38,7 +39,31 @@ def merge_runs(runs: Sequence[Run]) -> tuple[Run, tuple[str, ...]]:
         records=records,
         suites=judge_models([record for record in records if record.alias in judged]),
     )
-    return merged, tuple(replaced)
+    return merged, (*_other_plans(records), *replaced)
+
+
+def _at_one_level(records: Sequence[Record]) -> tuple[Record, ...]:
+    """Judge again each case at the level of its model's whole plan, which has no fewer cases than there are."""
+    aliases = [record.alias for record in records]
+    gated = {alias: aliases.count(alias) for alias in set(aliases)}
+    for record in records:
+        if record.terms is not None:
+            gated[record.alias] = max(gated[record.alias], record.terms.gated)
+    return tuple(rejudge(record, gated[record.alias]) for record in records)
+
+
+def _other_plans(records: Sequence[Record]) -> list[str]:
+    """Return a sentence on each model whose cases are of several plans."""
+    plans: dict[str, dict[str | None, None]] = {}
+    for record in records:
+        if record.terms is not None:
+            plans.setdefault(record.alias, {})[record.terms.plan] = None
+    return [
+        f"{alias}: its cases are of {len(found)} plans, {', '.join(plan or 'an unknown one' for plan in found)}: "
+        "other tasks, limits or terms of the gate"
+        for alias, found in plans.items()
+        if len(found) > 1
+    ]
 
 
 def _environments(runs: Sequence[Run]) -> dict[str, str]:

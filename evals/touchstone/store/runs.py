@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from touchstone.errors import BaselineError
+from touchstone.errors import BaselineError, ConfigError, suggest
 from touchstone.files.writing import find_files, read_bytes
 from touchstone.records.flat import read_run as read_run_json
 from touchstone.records.runs import Run
@@ -40,3 +40,28 @@ def newest_run(store: Path) -> Path:
     if not runs:
         raise BaselineError(f"{store}: has no run records; a store has them in its folder runs")
     return runs[-1]
+
+
+def split_alias(source: str) -> tuple[str, str | None]:
+    """Split ``run.json:minilm`` into the file and the model."""
+    file, colon, alias = source.partition(".json:")
+    return (f"{file}.json", alias) if colon else (source, None)
+
+
+def choose_models(run: Run, file: Path, alias: str | None) -> list[str]:
+    """Return the aliases of a run that have a score: the one that is asked for, or all.
+
+    Raises:
+        TouchstoneError: there is none, or not this one.
+    """
+    found = list(dict.fromkeys(record.alias for record in run.records if record.score is not None))
+    if not found:
+        raise BaselineError(f"{file}: measured nothing")
+    if alias is not None and alias not in found:
+        raise ConfigError(f'{file}: has no model "{alias}"{suggest(alias, found)}')
+    return found if alias is None else [alias]
+
+
+def find_store(file: Path) -> Path | None:
+    """Return the store that a run record lies in; None of one that was written elsewhere."""
+    return file.parent.parent if file.parent.name == "runs" else None

@@ -1,9 +1,9 @@
 """Task types: what the samples of one are, and everything else that depends on the type of a task."""
 
-import hashlib
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any, Literal
@@ -11,8 +11,8 @@ from typing import Any, Literal
 import numpy as np
 
 from touchstone.formatting import shorten
-from touchstone.records.names import snake_case
-from touchstone.records.samples import Column
+from touchstone.records.names import name_unit, snake_case
+from touchstone.records.samples import FIELD, Column
 
 LONGEST_TEXT = 500
 # Re-run noise of published results, over years and versions, as a fraction: at most this for what is deterministic,
@@ -46,6 +46,13 @@ class Predicted:
         """Return the data of the split and subset, as mteb loaded it."""
         dataset = self.task.dataset
         return dataset[self.subset][self.split] if self.subset in dataset else dataset[self.split]
+
+    def other_rows(self) -> Iterator[Any]:
+        """Yield the data of the split in the task's other subsets, as far as it is there."""
+        for subset in self.task.hf_subsets or ():
+            with suppress(KeyError):
+                if subset != self.subset:
+                    yield replace(self, subset=subset).rows()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +118,8 @@ class TaskType:
         collect: turns predictions and gold labels of one stratum into the columns of `Samples`; None: no samples.
         texts: returns what a person is shown of some samples, by id and then by role.
         formulas: the score of one experiment, by metric; given counts, the scores of resamples.
+        influences: by metric, the derivative of such a score by the weight of each sample (n,), from gold labels and
+            one column of predictions; without it the derivative is worked out numerically, which takes n scores.
         counted: metrics that are the mean over samples of the share of experiments that are right.
         sample_value: where the score is no mean over samples.
         tell: renders gold, earlier and present predictions of a sample for a person, given ``names`` of labels; None:
@@ -121,6 +130,9 @@ class TaskType:
         fitted_by: libraries under another version of which a repetition may move farther.
         paired: whether samples of two models can be compared; if not, the score alone is.
         largest_loss: what one sample can lose at most, of scores that are means over samples; None: not bounded.
+        units: returns for each row that `collect` gives the texts, paragraphs or rows that it may share with others, as
+            `name_unit` writes them, 16 at most; None: no sample of the type has any, such as the draws of a clustering.
+        fields: returns columns by name, a value for each row that `collect` gives, by which figures are shown, too.
         sample_word: what one sample is called.
         published_metric: what published tables average, whatever the main score of a task is today.
         former_names: the name that a metric had before, by its name of today.
@@ -134,6 +146,7 @@ class TaskType:
     collect: Callable[[Predicted], Columns] | None = None
     texts: Callable[[Predicted, set[str]], Texts] = lambda _of, _wanted: {}
     formulas: Mapping[str, Formula] = field(default_factory=dict)
+    influences: Mapping[str, Callable[[Any, Any], Any]] = field(default_factory=dict)
     counted: frozenset[str] = frozenset()
     sample_value: SampleValue | None = None
     tell: Callable[..., tuple[str | None, ...]] | None = None
@@ -143,6 +156,8 @@ class TaskType:
     fitted_by: tuple[str, ...] = ()
     paired: bool = True
     largest_loss: float | None = None
+    units: Callable[[Predicted], Sequence[Sequence[str]]] | None = None
+    fields: Callable[[Predicted], Mapping[str, Column]] | None = None
     sample_word: Literal["samples", "draws"] = "samples"
     published_metric: str | None = None
     former_names: Mapping[str, str] = field(default_factory=dict)
@@ -162,7 +177,7 @@ def text_ids(*columns: Sequence[str]) -> Any:
     seen: Counter[str] = Counter()
     ids = []
     for texts in zip(*columns, strict=True):
-        digest = hashlib.sha256("\0".join(map(str, texts)).encode()).hexdigest()[:10]
+        digest = name_unit(*map(str, texts))
         ids.append(digest if not seen[digest] else f"{digest}#{seen[digest]}")
         seen[digest] += 1
     return np.array(ids)
@@ -173,21 +188,74 @@ def rows_of(names: Any, wanted: Collection[str]) -> dict[str, int]:
     return {str(name): row for row, name in enumerate(names) if str(name) in wanted}
 
 
-def read_columns(
-    columns: Callable[[Predicted], Mapping[str, str]], rows_of_task: Callable[[Predicted], Any] = Predicted.rows
-) -> Callable[[Predicted, set[str]], Texts]:
-    """Return a reader of samples that are named by their texts.
+def share_rows(
+    of: Predicted,
+    units: Iterable[Iterable[str]],
+    rows: Sequence[int | str],
+    alike: Callable[[Any, Any], bool],
+) -> list[list[str]]:
+    """Return the units of samples, each once; where another subset has the same rows, each sample's row is one, too.
+
+    Such rows are mostly one text in many languages.
+
+    Args:
+        of: what was predicted.
+        units: those of each sample.
+        rows: the number or name of each sample's row.
+        alike: tells of the data of two subsets whether it has the same rows.
+    """
+    own = of.rows()
+    if any(alike(own, other) for other in of.other_rows()):
+        place = "row", of.task.metadata.name, of.split
+        units = ((*some, name_unit(*place, str(row))) for some, row in zip(units, rows, strict=True))
+    return [list(dict.fromkeys(some)) for some in units]
+
+
+def own_fields(data: Any) -> dict[str, Column]:
+    """Return the fields that a custom folder's rows have."""
+    return {name.removeprefix(FIELD): np.array(data[name][:]) for name in data.column_names if name.startswith(FIELD)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextColumns:
+    """The texts of samples that are named by them, each a row of the data.
 
     Args:
         columns: returns the columns of the data by role, in the order in which they make the id.
-        rows_of_task: returns the rows that were evaluated.
+        data: returns the rows that were evaluated.
+        kept: returns the numbers of those that are samples, where not all are.
+        size: counts the rows of a subset's data.
     """
 
-    def read(of: Predicted, wanted: set[str]) -> Texts:
-        rows = rows_of_task(of)
-        texts = {role: rows[column][:] for role, column in columns(of).items()}
+    columns: Callable[[Predicted], Mapping[str, str]]
+    data: Callable[[Predicted], Any] = Predicted.rows
+    kept: Callable[[Predicted], Sequence[int]] | None = None
+    size: Callable[[Any], int] = len
+
+    def read(self, of: Predicted, wanted: set[str]) -> Texts:
+        """Return the texts of some samples, by id and then by role."""
+        texts = self._texts(of, self.data(of))
         found = rows_of(text_ids(*texts.values()), wanted)
         return {id_: {role: shorten(str(column[row]), LONGEST_TEXT) for role, column in texts.items()}
                 for id_, row in found.items()}  # fmt: skip
 
-    return read
+    def units(self, of: Predicted) -> list[list[str]]:
+        """Return the units of each sample: its texts, and its row where that is in several languages."""
+        data = self.data(of)
+        rows = self._numbers(of, data)
+        columns = [[name_unit(str(column[row])) for row in rows] for column in self._texts(of, data).values()]
+        return share_rows(of, zip(*columns, strict=True), rows, lambda *sides: len(set(map(self.size, sides))) == 1)
+
+    def fields(self, of: Predicted) -> dict[str, Column]:
+        """Return the length of each sample's texts together, and what a custom folder says of it."""
+        data = self.data(of)
+        rows = list(self._numbers(of, data))
+        texts = zip(*self._texts(of, data).values(), strict=True)
+        found = {"length": np.array([sum(len(str(text)) for text in one) for one in texts]), **own_fields(data)}
+        return {name: column[rows] for name, column in found.items()}
+
+    def _texts(self, of: Predicted, data: Any) -> dict[str, Any]:
+        return {role: data[column][:] for role, column in self.columns(of).items()}
+
+    def _numbers(self, of: Predicted, data: Any) -> Sequence[int]:
+        return range(len(data)) if self.kept is None else self.kept(of)

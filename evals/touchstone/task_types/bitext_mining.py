@@ -1,23 +1,29 @@
 """Bitext mining: which translation was found for each sentence."""
 
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from touchstone.errors import SourceError
 from touchstone.formatting import shorten
-from touchstone.metrics import labels
+from touchstone.metrics import influence, labels
+from touchstone.records.names import name_unit
 from touchstone.task_types.base import (
     LONGEST_TEXT,
     Columns,
+    FolderLayout,
     Predicted,
     SampleValue,
     TaskType,
+    TextColumns,
     chance_of_nothing,
-    read_columns,
     text_ids,
 )
 from touchstone.task_types.classification import share_right
+from touchstone.task_types.folders import Pair, make_dataset, read_lines
 
 
 def _sides(of: Predicted) -> tuple[Any, str, str]:
@@ -31,14 +37,33 @@ def _sides(of: Predicted) -> tuple[Any, str, str]:
 def collect(of: Predicted) -> Columns:
     """Return the place of each sentence's translation, and the place that was found for it."""
     rows, left, _ = _sides(of)
-    nearest = of.found if isinstance(of.found, list) else next(iter(of.found.values()))
-    # mteb asks `"gold" in data`, which no table answers with yes; so do we, until it does.
-    gold = [pair[1] for pair in rows["gold"]] if "gold" in rows else range(len(nearest))
+    nearest = _nearest(of)
     return {
         "id": text_ids(rows[left][:])[: len(nearest)],
         "prediction": np.array([hit["corpus_id"] for hit in nearest], dtype=np.int64)[:, None],
-        "gold": np.array(list(gold), dtype=np.int64),
+        "gold": np.array(list(_gold(of)), dtype=np.int64),
     }
+
+
+def _nearest(of: Predicted) -> Sequence[Any]:
+    return of.found if isinstance(of.found, list) else next(iter(of.found.values()))
+
+
+def _gold(of: Predicted) -> Sequence[int]:
+    """Return the place of each sentence's translation."""
+    rows = _sides(of)[0]
+    # mteb asks `"gold" in data`, which no table answers with yes; so do we, until it does.
+    return [pair[1] for pair in rows["gold"]] if "gold" in rows else range(len(_nearest(of)))
+
+
+def units(of: Predicted) -> list[list[str]]:
+    """Return the units of each sentence, and its translation where there is one."""
+    rows, _, right = _sides(of)
+    names = [name_unit(str(text)) for text in rows[right][:]]
+    return [
+        list(dict.fromkeys([*own, *names[place : place + 1]]))
+        for own, place in zip(SENTENCES.units(of), _gold(of), strict=True)
+    ]
 
 
 def translations(of: Predicted, *places: Any, **_names: object) -> tuple[str | None, ...]:
@@ -49,15 +74,31 @@ def translations(of: Predicted, *places: Any, **_names: object) -> tuple[str | N
     return tuple(shorten(str(column[n]), LONGEST_TEXT) if n < len(column) else None for n in numbers)
 
 
+def _load(_task: Any, folder: Path) -> Any:
+    pairs = read_lines(folder / "test.jsonl", Pair)
+    if len(pairs.rows) < 2:
+        raise SourceError(f"{pairs.path}: holds one pair; expected two or more, to find a translation among")
+    return make_dataset(test=[{**pair, **fields} for pair, fields in pairs.with_fields()])
+
+
+SENTENCES = TextColumns(
+    columns=lambda of: {"sentence": _sides(of)[1]},
+    data=lambda of: _sides(of)[0],
+    kept=lambda of: range(len(_nearest(of))),
+)
 BITEXT_MINING = TaskType(
     name="BitextMining",
     collect=collect,
-    texts=read_columns(lambda of: {"sentence": _sides(of)[1]}, lambda of: _sides(of)[0]),
+    texts=SENTENCES.read,
+    units=units,
+    fields=SENTENCES.fields,
     # Each sentence's number is a class, weighted by its gold count: what mteb reports.
     formulas={"f1": partial(labels.f1, average="weighted")},
+    influences={"f1": partial(influence.f1, average="weighted")},
     sample_value=SampleValue(words="translation found", of=share_right),
     tell=translations,
     chance=chance_of_nothing,
     published_metric="f1",
     examples=(("bitext mining", "Tatoeba", None),),
+    folder=FolderLayout(files=("test.jsonl",), main_score="f1", base="AbsTaskBitextMining", load=_load),
 )

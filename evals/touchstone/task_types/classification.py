@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from touchstone.metrics import labels
+from touchstone.metrics import influence, labels
 from touchstone.records.samples import Column
 from touchstone.task_types.base import (
     TOLERANCE_FITTED,
@@ -16,11 +16,11 @@ from touchstone.task_types.base import (
     Predicted,
     SampleValue,
     TaskType,
+    TextColumns,
     chance_of_labels,
-    read_columns,
     text_ids,
 )
-from touchstone.task_types.folders import make_dataset, read_labelled_texts
+from touchstone.task_types.folders import Lines, make_dataset, read_labelled_texts
 
 
 def collect(of: Predicted) -> Columns:
@@ -78,26 +78,49 @@ def _label(predictions: Any, names: Mapping[str, str]) -> str:
 
 def _load(_task: Any, folder: Path) -> Any:
     train, test = (read_labelled_texts(folder / f"{split}.jsonl") for split in ("train", "test"))
-    known = {str(row["label"]) for row in train}
+    return number_labels(train, test)
+
+
+def number_labels(train: Lines[Any], test: Lines[Any]) -> Any:
+    """Return both splits as a data set with numbers for labels, of which a row has one or a list.
+
+    Raises:
+        SourceError: a test row has a label that no training row has.
+    """
+    known = sorted({str(label) for row in train for label in labels_in(row)})
+    numbers = {label: number for number, label in enumerate(known)}
     for number, row in test.rows:
-        if str(row["label"]) not in known:
-            raise test.fail(number, f'label "{row["label"]}" is not in train.jsonl')
-    numbers = {label: number for number, label in enumerate(sorted(known))}
+        if (new := next((label for label in labels_in(row) if str(label) not in numbers), None)) is not None:
+            raise test.fail(number, f'label "{new}" is not in {train.path.name}')
+
+    def code(row: Any) -> Any:
+        found = [numbers[str(label)] for label in labels_in(row)]
+        return found if isinstance(row["label"], list) else found[0]
+
+    splits = {"train": [(row, {}) for row in train], "test": test.with_fields()}
     return make_dataset(
         **{
-            split: [{"text": row["text"], "label": numbers[str(row["label"])]} for row in rows]
-            for split, rows in (("train", train), ("test", test))
+            split: [{"text": row["text"], "label": code(row), **fields} for row, fields in rows]
+            for split, rows in splits.items()
         }
     )
 
 
-READ_INPUT = read_columns(lambda of: {"text": of.task.input_column_name})
+def labels_in(row: Any) -> list[Any]:
+    """Return the labels of a row, which has one or a list."""
+    return row["label"] if isinstance(row["label"], list) else [row["label"]]
+
+
+INPUT = TextColumns(columns=lambda of: {"text": of.task.input_column_name})
 SHARE_RIGHT = SampleValue(words="share of the experiments that are right", of=share_right)
 CLASSIFICATION = TaskType(
     name="Classification",
     collect=collect,
-    texts=READ_INPUT,
+    texts=INPUT.read,
+    units=INPUT.units,
+    fields=INPUT.fields,
     formulas={"accuracy": labels.accuracy, "f1": partial(labels.f1, average="macro")},
+    influences={"f1": partial(influence.f1, average="macro")},
     counted=frozenset({"accuracy"}),
     sample_value=SHARE_RIGHT,
     tell=most_frequent,

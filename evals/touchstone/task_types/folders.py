@@ -1,17 +1,23 @@
-"""Read a user's folder of JSON Lines; every wrong line is one sentence with its file and number."""
+"""Read a user's folder of tables; every wrong line is one sentence with its file and number."""
 
+import json
+import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, NotRequired, TypeVar
 
-from pydantic import AfterValidator, FailFast, FiniteFloat, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BeforeValidator, FailFast, FiniteFloat, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from touchstone.errors import SourceError
 from touchstone.files.json import parse_json
-from touchstone.files.writing import LARGEST, open_regular
+from touchstone.files.tables import FORMATS, find_forms, format_of, read_rows
+from touchstone.formatting import shorten
+from touchstone.records.names import SIGNS
+from touchstone.records.samples import FIELD, MOST_FIELDS, is_field
+from touchstone.task_types.judgements import read_judgements
 
 
 def _not_blank(text: str) -> str:
@@ -20,24 +26,57 @@ def _not_blank(text: str) -> str:
     return text
 
 
+# A longer text says little of many samples; fields of every task, length and language; numbers that are held exactly.
+LONGEST_FIELD, OURS, EXACT = 64, 2, 1 << 53
+# As JSON writes one.
+NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,3})?")
+
+
+def _as_number(value: object) -> object:
+    """Refuse what only Python takes for a number, such as 1_0."""
+    if isinstance(value, str) and not NUMBER.fullmatch(value):
+        raise ValueError("should be a valid number")
+    return value
+
+
+def _as_whole(value: object) -> object:
+    """Programs that know a column with gaps as one of floats write 1.0 for 1."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT else value
+
+
 Text = Annotated[str, AfterValidator(_not_blank)]
-# The keys are those of the BEIR layout and of mteb's own data sets; other keys in a line are ignored.
-Document = TypedDict("Document", {"_id": Text, "title": NotRequired[str], "text": Text})
+Texts = Annotated[list[Text], FailFast()]
+Whole = Annotated[int, BeforeValidator(_as_whole), BeforeValidator(_as_number)]
+Number = Annotated[FiniteFloat, BeforeValidator(_as_number)]
+# The keys are those of the BEIR layout and of mteb's own data sets; of other keys in a line see `Lines.with_fields`.
+Document = TypedDict("Document", {"_id": Text, "title": NotRequired[str | None], "text": str})
 Query = TypedDict("Query", {"_id": Text, "text": Text})
-Judgement = TypedDict("Judgement", {"query-id": Text, "corpus-id": Text, "score": int})
-Candidates = TypedDict("Candidates", {"query-id": Text, "corpus-ids": Annotated[list[Text], FailFast()]})
-ScoredPair = TypedDict("ScoredPair", {"sentence1": Text, "sentence2": Text, "score": FiniteFloat})
-LabelledPair = TypedDict("LabelledPair", {"sentence1": Text, "sentence2": Text, "label": int})
-LabelledText = TypedDict("LabelledText", {"text": Text, "label": Text | int})
+InstructedQuery = TypedDict("InstructedQuery", {"_id": Text, "text": Text, "instruction": Text})
+Judgement = TypedDict("Judgement", {"query-id": Text, "corpus-id": Text, "score": Whole})
+Candidates = TypedDict("Candidates", {"query-id": Text, "corpus-ids": Texts})
+Pair = TypedDict("Pair", {"sentence1": Text, "sentence2": Text})
+ScoredPair = TypedDict("ScoredPair", {"sentence1": Text, "sentence2": Text, "score": Number})
+LabelledPair = TypedDict("LabelledPair", {"sentence1": Text, "sentence2": Text, "label": Whole})
+LabelledText = TypedDict("LabelledText", {"text": Text, "label": Text | Whole})
+LabelsOfText = TypedDict("LabelsOfText", {"text": Text, "label": list[Text | Whole]})
+Summarized = TypedDict(
+    "Summarized", {"text": Text, "human_summaries": Texts, "machine_summaries": Texts, "relevance": list[FiniteFloat]}
+)
 Row = TypeVar("Row")
+# Judgements also as BEIR ships them, and as TREC does.
+JUDGED = (".tsv", ".txt", *FORMATS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lines(Generic[Row]):
-    """The rows of one file, each behind its line number, counted from 1."""
+    """The rows of one file, each behind its line number, counted from 1.
+
+    ``others`` are the short values of keys that the rows' shape has not, one mapping for each row.
+    """
 
     path: Path
     rows: tuple[tuple[int, Row], ...]
+    others: tuple[Mapping[str, Any], ...] = ()
 
     def __iter__(self) -> Iterator[Row]:
         return (row for _, row in self.rows)
@@ -45,6 +84,30 @@ class Lines(Generic[Row]):
     def fail(self, line: int, sentence: str) -> SourceError:
         """Return the error about a line, to be raised."""
         return SourceError(f"{self.path}:{line}: {sentence}")
+
+    def with_fields(self) -> Iterator[tuple[Row, dict[str, Any]]]:
+        """Yield each row with its fields, by the columns of a data set: other keys that every row has a value of.
+
+        Raises:
+            SourceError: one of them cannot be the name of a field, or they are too many.
+        """
+        names = [name for name in self.others[0] if all(name in other for other in self.others)]
+        line = self.rows[0][0]
+        for name in names:
+            if not is_field(name):
+                raise self.fail(line, f'"{shorten(name, 60)}" cannot be a field of samples; expected {SIGNS}')
+        if len(names) > MOST_FIELDS - OURS:
+            raise self.fail(line, f"{len(names)} keys are fields of samples; expected at most {MOST_FIELDS - OURS}")
+        columns = [_as_one_kind([other[name] for other in self.others]) for name in names]
+        for place, (_, row) in enumerate(self.rows):
+            yield row, {f"{FIELD}{name}": column[place] for name, column in zip(names, columns, strict=True)}
+
+
+def _as_one_kind(values: Sequence[Any]) -> list[Any]:
+    """Return numbers, or all as text: true and false too, and numbers that few programs hold exactly."""
+    if all(type(value) in (int, float) and abs(value) <= EXACT for value in values):
+        return [float(value) for value in values] if float in map(type, values) else list(values)
+    return [value if isinstance(value, str) else json.dumps(value) for value in values]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,65 +118,86 @@ class RetrievalFolder:
     queries: Lines[Query]
     judgements: dict[str, dict[str, int]]
     candidates: dict[str, list[str]] | None
+    notes: tuple[str, ...] = ()
+
+
+def find_file(path: Path, formats: Sequence[str] = FORMATS) -> Path:
+    """Return the one file that is there of a table, in whatever format.
+
+    Raises:
+        SourceError: there are several; of none the name given is returned, which reading refuses.
+    """
+    forms = find_forms(path, formats)
+    if len(forms) > 1:
+        raise SourceError(f"{path.parent}: holds both {forms[0].name} and {forms[1].name}; keep one")
+    return forms[0] if forms else path
 
 
 def read_lines(path: Path, shape: type[Row]) -> Lines[Row]:
-    """Read a file of JSON Lines; blank lines are passed over.
+    """Read a table: of the name given, which is that of JSON Lines, or of another format or packed.
 
     Raises:
-        SourceError: the file is missing or empty, or a line is not JSON or lacks what ``shape`` needs.
+        SourceError: the file is missing or empty, there are two, or a line is no row or lacks what ``shape`` needs.
     """
-    adapter = TypeAdapter(shape)
+    path, adapter = find_file(path), TypeAdapter(shape)
     rows: list[tuple[int, Row]] = []
-    for number, line in _read(path):
-        if not line.strip():
-            continue
-        parse_json(line, f"{path}:{number}", SourceError)  # each key once, and numbers that there are
+    others = []
+    cells = format_of(path) == ".csv"
+    for number, read in read_rows(path, SourceError):
+        text = isinstance(read, str)
+        found = parse_json(read, f"{path}:{number}", SourceError) if text else read  # each key once, finite numbers
         try:
-            rows.append((number, adapter.validate_json(line, strict=True)))
+            row: Any = (
+                adapter.validate_json(read, strict=True) if text else adapter.validate_python(read, strict=not cells)
+            )
         except ValidationError as failure:
             raise SourceError(f"{path}:{number}: {_sentence(failure)}") from None
+        rows.append((number, row))
+        more = ((key, _as_value(value) if cells else value) for key, value in found.items() if key not in row)
+        others.append({key: value for key, value in more if _is_short(value)})
     if not rows:
         raise SourceError(f"{path}: holds no line")
-    return Lines(path=path, rows=tuple(rows))
+    return Lines(path=path, rows=tuple(rows), others=tuple(others))
 
 
-def _read(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a file with their numbers; the file may be large, a line may not."""
-    number = offset = 0
-    with open_regular(path, SourceError) as file:
-        while line := file.readline(LARGEST + 1):
-            number += 1
-            if len(line) > LARGEST:
-                raise SourceError(f"{path}:{number}: the line is longer than {LARGEST >> 20} MB")
-            try:
-                yield number, line.decode("utf-8" if offset else "utf-8-sig").rstrip("\r\n")
-            except UnicodeDecodeError as failure:
-                raise SourceError(f"{path}: not UTF-8 at byte {offset + failure.start}") from None
-            offset += len(line)
+def _as_value(cell: str) -> Any:
+    """Return the number that JSON writes so, None of an empty cell, or the text."""
+    return json.loads(cell) if NUMBER.fullmatch(cell) else cell or None
 
 
-def read_retrieval(folder: Path, *, candidates: bool) -> RetrievalFolder:
+def _is_short(value: Any) -> bool:
+    short = isinstance(value, str) and len(value) <= LONGEST_FIELD
+    return short or (isinstance(value, int | float) and math.isfinite(value))
+
+
+def read_retrieval(folder: Path, *, candidates: bool, query: Any = Query) -> RetrievalFolder:
     """Read a folder in the BEIR layout: corpus.jsonl, queries.jsonl, qrels/test.jsonl or qrels/test.tsv.
 
     Args:
         folder: the folder.
         candidates: whether top_ranked.jsonl is needed too, as reranking does.
+        query: the shape of a line of queries.
 
     Raises:
-        SourceError: a line is wrong, an id occurs twice, or one is judged that is not there.
+        SourceError: a line is wrong, an id occurs twice, or what is judged or ranked does not fit to the rest.
     """
     corpus = read_lines(folder / "corpus.jsonl", Document)
-    queries = read_lines(folder / "queries.jsonl", Query)
+    queries = read_lines(folder / "queries.jsonl", query)
     documents_known, queries_known = _unique_ids(corpus), _unique_ids(queries)
-    judgements = _read_judgements(folder / "qrels", documents_known, queries_known)
+    empty = sum(not ((document.get("title") or "") + document["text"]).strip() for document in corpus)
+    if empty == len(corpus.rows):
+        raise SourceError(f"{corpus.path}: no document has a title or a text")
+    judgements, notes = _read_judgements(folder / "qrels", documents_known, queries_known)
+    if empty:
+        notes = (*notes, f"{corpus.path}: {empty} of {len(corpus.rows)} documents with neither a title nor a text")
     ranked = None
     if candidates:
-        ranked = _read_candidates(folder / "top_ranked.jsonl", documents_known, queries_known)
-        for query in judgements:
-            if query not in ranked:
-                raise SourceError(f'{folder / "top_ranked.jsonl"}: has no candidates for query "{query}"')
-    return RetrievalFolder(corpus=corpus, queries=queries, judgements=judgements, candidates=ranked)
+        path = find_file(folder / "top_ranked.jsonl")
+        ranked = _read_candidates(path, documents_known, queries_known)
+        for name in judgements:
+            if name not in ranked:
+                raise SourceError(f'{path}: has no candidates for query "{name}"')
+    return RetrievalFolder(corpus=corpus, queries=queries, judgements=judgements, candidates=ranked, notes=notes)
 
 
 def make_dataset(**splits: Iterable[Mapping[str, Any]]) -> Any:
@@ -121,6 +205,13 @@ def make_dataset(**splits: Iterable[Mapping[str, Any]]) -> Any:
     from datasets import Dataset, DatasetDict
 
     return DatasetDict({name: Dataset.from_list([dict(row) for row in rows]) for name, rows in splits.items()})
+
+
+def set_range(task: Any, scores: Sequence[float]) -> None:
+    """Widen the range of a task's scores, which mteb scales to [0, 1] by it; correlations do not depend on it."""
+    task.min_score, task.max_score = (
+        most([*scores, vars(task).get(name, scores[0])]) for name, most in (("min_score", min), ("max_score", max))
+    )
 
 
 def read_labelled_pairs(path: Path) -> Lines[LabelledPair]:
@@ -173,44 +264,42 @@ def _unique_ids(lines: Lines[Any]) -> set[str]:
     return set(seen)
 
 
-def _read_judgements(folder: Path, documents: set[str], queries: set[str]) -> dict[str, dict[str, int]]:
-    lines = _read_tsv(folder / "test.tsv") if _has_tsv(folder) else read_lines(folder / "test.jsonl", Judgement)
+def _read_judgements(
+    folder: Path, documents: set[str], queries: set[str]
+) -> tuple[dict[str, dict[str, int]], tuple[str, ...]]:
+    """Return judgements, and notes of those that can only lower a score: mteb counts them, so they count here."""
+    path = find_file(folder / "test.jsonl", JUDGED)
+    if not path.is_file():
+        raise SourceError(f"{folder}: holds neither test.jsonl nor test.tsv")
+    lines = read_lines(path, Judgement) if format_of(path) in FORMATS else _read_columns(path, documents)
     judgements: dict[str, dict[str, int]] = {}
     for number, row in lines.rows:
         query, document, score = row["query-id"], row["corpus-id"], row["score"]
-        _need_known(lines, number, {"query-id": (query, queries), "corpus-id": (document, documents)})
-        if score < 0:
-            raise lines.fail(number, f"score = {score}; expected 0 or more")
+        _need_known(lines, number, "query-id", query, queries)
         if document in judgements.setdefault(query, {}):
             raise lines.fail(number, f'query "{query}" and document "{document}" are judged twice')
         judgements[query][document] = score
-    for query, graded in judgements.items():
-        if not any(graded.values()):
-            raise SourceError(f'{lines.path}: query "{query}" has no relevant document')
-    return judgements
+    absent = sum(document not in documents for graded in judgements.values() for document in graded)
+    without = sum(max(graded.values()) <= 0 for graded in judgements.values())
+    if without == len(judgements):
+        raise SourceError(f"{path}: no query has a relevant document")
+    if not any(score > 0 and name in documents for one in judgements.values() for name, score in one.items()):
+        raise SourceError(f"{path}: no relevant document is in the corpus; are the ids others?")
+    return judgements, tuple(
+        f"{path}: {count} of {of} {what}, as in mteb"
+        for count, of, what in (
+            (absent, len(lines.rows), "judged documents not in the corpus, counted as not found"),
+            (without, len(judgements), "queries without a relevant document, scored 0"),
+        )
+        if count
+    )
 
 
-def _has_tsv(folder: Path) -> bool:
-    tsv, jsonl = (folder / "test.tsv").is_file(), (folder / "test.jsonl").is_file()
-    if tsv and jsonl:
-        raise SourceError(f"{folder}: holds both test.tsv and test.jsonl; keep one")
-    if not tsv and not jsonl:
-        raise SourceError(f"{folder}: holds neither test.jsonl nor test.tsv")
-    return tsv
-
-
-def _read_tsv(path: Path) -> Lines[Judgement]:
-    """Read judgements as BEIR ships them: a header line, then query, document and score between tabs."""
-    rows: list[tuple[int, Judgement]] = []
-    for number, line in _read(path):
-        cells = line.rstrip("\r").split("\t")
-        if not line.strip() or (number == 1 and cells[-1] == "score"):
-            continue
-        if len(cells) != 3 or not re.fullmatch("-?[0-9]{1,9}", cells[2]):
-            raise SourceError(f"{path}:{number}: expected query-id, corpus-id and a whole score between tabs")
-        rows.append((number, {"query-id": cells[0], "corpus-id": cells[1], "score": int(cells[2])}))
-    if not rows:
-        raise SourceError(f"{path}: holds no line")
+def _read_columns(path: Path, documents: set[str]) -> Lines[Judgement]:
+    rows = (
+        (number, Judgement({"query-id": query, "corpus-id": document, "score": score}))
+        for number, query, document, score in read_judgements(path, SourceError, documents)
+    )
     return Lines(path=path, rows=tuple(rows))
 
 
@@ -219,22 +308,20 @@ def _read_candidates(path: Path, documents: set[str], queries: set[str]) -> dict
     ranked: dict[str, list[str]] = {}
     for number, row in lines.rows:
         query, ids = row["query-id"], row["corpus-ids"]
-        _need_known(lines, number, {"query-id": (query, queries)})
+        _need_known(lines, number, "query-id", query, queries)
         if query in ranked:
             raise lines.fail(number, f'query "{query}" has two lists of candidates')
         if len(set(ids)) < len(ids) or not ids:
             raise lines.fail(number, "corpus-ids is empty or names a document twice")
         for document in ids:
-            _need_known(lines, number, {"corpus-ids": (document, documents)})
+            _need_known(lines, number, "corpus-ids", document, documents)
         ranked[query] = ids
     return ranked
 
 
-def _need_known(lines: Lines[Any], number: int, ids: dict[str, tuple[str, Iterable[str]]]) -> None:
-    for key, (value, known) in ids.items():
-        if value not in known:
-            what = "queries.jsonl" if key == "query-id" else "corpus.jsonl"
-            raise lines.fail(number, f'{key} "{value}" is not in {what}')
+def _need_known(lines: Lines[Any], number: int, key: str, value: str, known: Set[str]) -> None:
+    if value not in known:
+        raise lines.fail(number, f'{key} "{value}" is not in {"queries" if key == "query-id" else "corpus"}')
 
 
 def _sentence(failure: ValidationError) -> str:
@@ -251,5 +338,5 @@ def _sentence(failure: ValidationError) -> str:
             return f"{key} {first['msg'].removeprefix('Value error, ')}"
         case "string_type" if key == "label":
             return "label should be a string or a whole number"
-    message = first["msg"].removeprefix("Input ")
+    message = first["msg"].removeprefix("Input ").partition(", ")[0]
     return f"{key} {message}" if key else message

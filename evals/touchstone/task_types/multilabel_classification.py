@@ -1,14 +1,32 @@
 """Multilabel classification: a set of labels for each text, predicted in several experiments."""
 
+from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from touchstone.metrics import labels
+from touchstone.errors import SourceError
+from touchstone.metrics import influence, labels
 from touchstone.records.samples import Column
 from touchstone.seams import find
-from touchstone.task_types.base import TOLERANCE_FITTED, Columns, Predicted, TaskType, read_columns, text_ids
-from touchstone.task_types.classification import SHARE_RIGHT, most_frequent
+from touchstone.task_types.base import (
+    TOLERANCE_FITTED,
+    Columns,
+    FolderLayout,
+    Predicted,
+    TaskType,
+    TextColumns,
+    text_ids,
+)
+from touchstone.task_types.classification import SHARE_RIGHT, most_frequent, number_labels
+from touchstone.task_types.folders import LabelsOfText, read_lines
+
+# Of a text, whose labels decide; mteb's classifier fails with fewer.
+NEIGHBORS = 5
+
+# The sample of a large set, as long as that is open: to draw it takes seconds.
+_DRAWN: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
 def collect(of: Predicted) -> Columns:
@@ -30,11 +48,14 @@ def _evaluated_rows(of: Predicted) -> Any:
     task, rows = of.task, of.rows()
     if len(rows) == len(of.found[0]):
         return rows
-    from datasets import DatasetDict
+    if rows not in _DRAWN:
+        from datasets import DatasetDict
 
-    draw = find("mteb.abstasks.abstask:_multilabel_subsampling")
-    tables = DatasetDict({of.split: rows})
-    return draw(tables, task.seed, [of.split], task.label_column_name, task.max_eval_samples)[of.split]
+        draw = find("mteb.abstasks.abstask:_multilabel_subsampling")
+        tables = DatasetDict({of.split: rows})
+        drawn = draw(tables, task.seed, [of.split], task.label_column_name, task.max_eval_samples)
+        _DRAWN[rows] = drawn[of.split]
+    return _DRAWN[rows]
 
 
 def _as_text(table: Any) -> Any:
@@ -43,20 +64,50 @@ def _as_text(table: Any) -> Any:
 
 def macro_f1(gold: Column, found: Column, counts: Any = None) -> Any:
     """Return the macro F1 over the labels that occur in the gold sets, as scikit-learn's binarizer has them."""
+    truth, guess = _tables(gold, found)
+    return labels.multilabel_f1(truth, guess, counts, average="macro")
+
+
+def _tables(gold: Column, found: Column) -> list[Any]:
+    """Return for both sides which of the labels that occur in the gold sets each sample has (n, l)."""
     sets = [set(text.split()) for text in gold], [set(text.split()) for text in found]
     names = sorted(set().union(*sets[0]))
-    tables = [np.array([[name in members for name in names] for members in side], dtype=np.int64) for side in sets]
-    return labels.multilabel_f1(tables[0], tables[1], counts, average="macro")
+    return [np.array([[name in members for name in names] for members in side], dtype=np.int64) for side in sets]
 
 
+def _load(_task: Any, folder: Path) -> Any:
+    train, test = (read_lines(folder / f"{split}.jsonl", LabelsOfText) for split in ("train", "test"))
+    for lines in (train, test):
+        for number, row in lines.rows:
+            if len(set(map(str, row["label"]))) < len(row["label"]):
+                raise lines.fail(number, "label names one twice")
+    if sum(bool(row["label"]) for row in train) < NEIGHBORS:
+        raise SourceError(f"{train.path}: has fewer than {NEIGHBORS} texts with labels, which mteb's classifier needs")
+    if len({str(label) for row in test for label in row["label"]}) < 2:
+        raise SourceError(f"{test.path}: has fewer than two labels; nothing could be told apart")
+    return number_labels(train, test)
+
+
+INPUT = TextColumns(columns=lambda of: {"text": of.task.input_column_name}, data=_evaluated_rows)
 MULTILABEL_CLASSIFICATION = TaskType(
     name="MultilabelClassification",
     collect=collect,
-    texts=read_columns(lambda of: {"text": of.task.input_column_name}, _evaluated_rows),
+    texts=INPUT.read,
+    units=INPUT.units,
+    fields=INPUT.fields,
     formulas={"accuracy": labels.accuracy, "f1": macro_f1},
+    influences={"f1": lambda gold, found: influence.multilabel_f1(*_tables(gold, found))},
     counted=frozenset({"accuracy"}),
     sample_value=SHARE_RIGHT,
     tell=most_frequent,
     tolerance=TOLERANCE_FITTED,
     largest_loss=1.0,
+    folder=FolderLayout(
+        files=("train.jsonl", "test.jsonl"),
+        main_score="accuracy",
+        base="AbsTaskMultilabelClassification",
+        load=_load,
+        # mteb takes a sample of a large set; a folder of one's own is taken whole.
+        attributes={"max_eval_samples": None},
+    ),
 )

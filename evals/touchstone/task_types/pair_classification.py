@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from touchstone.metrics import pairs
+from touchstone.metrics import influence, pairs
 from touchstone.records.samples import Column
 from touchstone.task_types.base import (
     Columns,
@@ -13,9 +13,9 @@ from touchstone.task_types.base import (
     Predicted,
     SampleValue,
     TaskType,
+    TextColumns,
     as_numbers,
     chance_of_labels,
-    read_columns,
     text_ids,
 )
 from touchstone.task_types.folders import make_dataset, read_labelled_pairs
@@ -28,7 +28,10 @@ PREDICTIONS = (
 
 
 def _rows(of: Predicted) -> Any:
-    rows = of.rows()
+    return _unpack(of.rows())
+
+
+def _unpack(rows: Any) -> Any:
     if len(rows) != 1:
         return rows
     from datasets import Dataset
@@ -69,21 +72,28 @@ def told_apart(gold: Any, prediction: Any) -> Column:
 
 
 def _load(_task: Any, folder: Path) -> Any:
+    pairs = read_labelled_pairs(folder / "test.jsonl")
     return make_dataset(
         test=[
-            {"sentence1": pair["sentence1"], "sentence2": pair["sentence2"], "labels": pair["label"]}
-            for pair in read_labelled_pairs(folder / "test.jsonl")
+            {"sentence1": pair["sentence1"], "sentence2": pair["sentence2"], "labels": pair["label"], **fields}
+            for pair, fields in pairs.with_fields()
         ]
     )
 
 
+PAIRS = TextColumns(
+    columns=lambda of: {"sentence 1": of.task.input1_column_name, "sentence 2": of.task.input2_column_name},
+    data=_rows,
+    size=lambda data: len(_unpack(data)),
+)
 PAIR_CLASSIFICATION = TaskType(
     name="PairClassification",
     collect=collect,
-    texts=read_columns(
-        lambda of: {"sentence 1": of.task.input1_column_name, "sentence 2": of.task.input2_column_name}, _rows
-    ),
+    texts=PAIRS.read,
+    units=PAIRS.units,
+    fields=PAIRS.fields,
     formulas={"max_ap": pairs.average_precision, "max_accuracy": pairs.best_accuracy},
+    influences={"max_ap": influence.average_precision, "max_accuracy": influence.accuracy_at_best},
     sample_value=SampleValue(words="share of the other class it is told apart from", of=told_apart),
     tell=as_numbers,
     chance=chance_of_labels,

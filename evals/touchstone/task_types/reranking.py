@@ -1,14 +1,26 @@
 """Reranking: one score for each query, from candidates that are given."""
 
 from dataclasses import replace
+from functools import partial
 
-from touchstone.task_types.base import FolderLayout, TaskType, chance_of_nothing
-from touchstone.task_types.retrieval import FILES, collect, load_folder, read_queries
+from touchstone.task_types.base import TaskType, chance_of_nothing
+from touchstone.task_types.folders import InstructedQuery
+from touchstone.task_types.retrieval import LAYOUT as SEARCH
+from touchstone.task_types.retrieval import collect, fields, load_folder, read_queries, units
+
+LAYOUT = replace(
+    SEARCH,
+    files=(*SEARCH.files, "top_ranked.jsonl"),
+    main_score="map_at_1000",
+    load=partial(load_folder, candidates=True),
+)
 
 RERANKING = TaskType(
     name="Reranking",
     collect=collect,
     texts=read_queries,
+    units=units,
+    fields=fields,
     chance=chance_of_nothing,
     largest_loss=1.0,
     published_metric="map_at_1000",
@@ -19,13 +31,13 @@ RERANKING = TaskType(
         ("reranking query", "AskUbuntuDupQuestions", "query"),
         ("reranking passage", "AskUbuntuDupQuestions", "document"),
     ),
-    folder=FolderLayout(
-        files=(*FILES, "top_ranked.jsonl"),
-        main_score="map_at_1000",
-        base="AbsTaskRetrieval",
-        load=lambda _, folder: load_folder(folder, candidates=True),
-    ),
+    folder=LAYOUT,
 )
 INSTRUCTION_RERANKING = replace(
-    RERANKING, name="InstructionReranking", published_metric=None, former_names={}, examples=(), folder=None
+    RERANKING,
+    name="InstructionReranking",
+    published_metric=None,
+    former_names={},
+    examples=(),
+    folder=replace(LAYOUT, load=partial(load_folder, candidates=True, query=InstructedQuery)),
 )

@@ -1,8 +1,9 @@
 """Retrieval: one score for each query, from ranked documents."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ import numpy as np
 from touchstone.formatting import shorten
 from touchstone.metrics import ranking
 from touchstone.metrics.ranking import metric_at
+from touchstone.records.names import name_unit
 from touchstone.records.rankings import Ranking
+from touchstone.records.samples import Column
 from touchstone.task_types.base import (
     LONGEST_TEXT,
     Columns,
@@ -20,12 +23,17 @@ from touchstone.task_types.base import (
     TaskType,
     Texts,
     chance_of_nothing,
+    own_fields,
     rows_of,
+    share_rows,
 )
-from touchstone.task_types.folders import read_retrieval
+from touchstone.task_types.folders import InstructedQuery, Query, read_retrieval
 from touchstone.task_types.query_scores import PER_QUERY, judge
 
 TOP = 10
+# How metrics begin that take the best of several queries; how many relevant documents are a unit each; of the queries
+# of two languages, how many are called alike where they are translations.
+SUBQUERIES, SEPARATE, ALIKE = "max_over_subqueries_", 3, 0.9
 # Of documents that are not relevant, and of those that are.
 LONGEST_DOCUMENT, LONGEST_RELEVANT = 300, 1000
 
@@ -38,7 +46,7 @@ def collect(of: Predicted) -> Columns:
     data = of.rows()
     judged = {query: data["relevant_docs"][query] for query in of.found if query in data["relevant_docs"]}
     results = {query: _allowed(query, of.found[query], task) for query in judged}
-    name = of.metric.removeprefix("max_over_subqueries_")
+    name = of.metric.removeprefix(SUBQUERIES)
     if name != of.metric:
         judged, results = _over_subqueries(judged, results)
     columns: dict[str, Any] = {"id": np.array(list(judged)), "top": [_best(results[query]) for query in judged]}
@@ -84,11 +92,69 @@ def _over_subqueries(
     merged: defaultdict[str, dict[str, float]] = defaultdict(dict)
     gold: dict[str, Mapping[str, int]] = {}
     for query in judged:
-        name = "_".join(query.split("_")[:-1])
+        name = _merged(query)
         gold[name] = judged[query]
         for document, score in results[query].items():
             merged[name][document] = max(score, merged[name].get(document, score))
     return gold, dict(merged)
+
+
+def _merged(query: str) -> str:
+    return "_".join(query.split("_")[:-1])
+
+
+def _sampled(of: Predicted) -> dict[str, list[str]]:
+    """Return the queries of each sample: one, or those that are merged."""
+    in_arrays = isinstance(of.found, Ranking)
+    judged = of.rows()["relevant_docs"]
+    merges = of.metric.startswith(SUBQUERIES) and not in_arrays
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for query in of.found.queries if in_arrays else (query for query in of.found if query in judged):
+        found[_merged(query) if merges else query].append(query)
+    return found
+
+
+def units(of: Predicted) -> list[list[str]]:
+    """Return the units of each sample: its query's text, its relevant documents, and its name in several languages."""
+    data, path = of.rows(), of.task.metadata.dataset["path"]
+    texts = _questions(data)
+    sampled = _sampled(of)
+    named = [
+        [*_few(name_unit(texts[query][1]) for query in queries),
+         *_few(name_unit("document", path, id_) for id_ in _relevant(data["relevant_docs"], queries))]
+        for queries in sampled.values()
+    ]  # fmt: skip
+    return share_rows(of, named, list(sampled), _same_questions)
+
+
+def _same_questions(one: Any, other: Any) -> bool:
+    """Return True if queries are called alike; of those with the same text mteb keeps one, which is not always both."""
+    ids, others = (data["relevant_docs"].keys() for data in (one, other))
+    return len(ids & others) >= ALIKE * max(len(ids), len(others))
+
+
+def fields(of: Predicted) -> dict[str, Column]:
+    """Return the length of each sample's queries, and what a custom folder says of the first."""
+    data = of.rows()
+    texts = _questions(data)
+    sampled = list(_sampled(of).values())
+    first = [texts[queries[0]][0] for queries in sampled]
+    return {
+        "length": np.array([sum(len(texts[query][1]) for query in queries) for queries in sampled]),
+        **{name: column[first] for name, column in own_fields(data["queries"]).items()},
+    }
+
+
+def _questions(data: Any) -> dict[str, tuple[int, str]]:
+    """Return the row and text of each query."""
+    ids, texts = (data["queries"][name][:] for name in ("id", "text"))
+    return {id_: (row, _spoken(text)) for row, (id_, text) in enumerate(zip(ids, texts, strict=True))}
+
+
+def _few(units: Iterable[str]) -> list[str]:
+    """Return units, or one for all of them where they are many: only samples with the same ones share that."""
+    distinct = sorted(set(units))
+    return distinct if len(distinct) <= SEPARATE else [name_unit(*distinct)]
 
 
 def read_documents(of: Predicted, ids: Collection[str], relevant: Collection[str]) -> dict[str, str]:
@@ -107,8 +173,11 @@ def read_documents(of: Predicted, ids: Collection[str], relevant: Collection[str
 def read_relevant(of: Predicted, query: str) -> frozenset[str]:
     """Return the documents that are relevant for a query."""
     judged = of.rows()["relevant_docs"]
-    found = [judged[name] for name in _named(judged, query)]
-    return frozenset(document for documents in found for document, grade in documents.items() if grade > 0)
+    return _relevant(judged, _named(judged, query))
+
+
+def _relevant(judged: Mapping[str, Mapping[str, int]], queries: Iterable[str]) -> frozenset[str]:
+    return frozenset(document for query in queries for document, grade in judged[query].items() if grade > 0)
 
 
 def read_queries(of: Predicted, wanted: set[str]) -> Texts:
@@ -137,13 +206,25 @@ def _spoken(text: Any) -> str:
     return "\n".join(f"{turn['role']}: {turn['content']}" if isinstance(turn, dict) else str(turn) for turn in text)
 
 
-def load_folder(folder: Path, *, candidates: bool) -> dict[str, dict[str, Any]]:
-    """Return a folder in the BEIR layout as mteb loads a retrieval data set; ``candidates`` for reranking."""
+def load_folder(task: Any, folder: Path, *, candidates: bool = False, query: Any = Query) -> dict[str, dict[str, Any]]:
+    """Return a folder in the BEIR layout as mteb loads a retrieval data set.
+
+    Args:
+        task: told what is to be noted.
+        folder: the folder.
+        candidates: whether there are candidates, as of reranking.
+        query: the shape of a query; what one has beside its name is read to the model by mteb.
+    """
     from datasets import Dataset
 
-    data = read_retrieval(folder, candidates=candidates)
-    corpus = [{"id": d["_id"], "title": d.get("title", ""), "text": d["text"]} for d in data.corpus]
-    queries = [{"id": q["_id"], "text": q["text"]} for q in data.queries if q["_id"] in data.judgements]
+    data = read_retrieval(folder, candidates=candidates, query=query)
+    task.notes += data.notes
+    corpus = [{"id": d["_id"], "title": d.get("title") or "", "text": d["text"]} for d in data.corpus]
+    queries = [
+        {"id": q["_id"], **{key: value for key, value in q.items() if key != "_id"}, **fields}
+        for q, fields in data.queries.with_fields()
+        if q["_id"] in data.judgements
+    ]
     split = {
         "corpus": Dataset.from_list(corpus),
         "queries": Dataset.from_list(queries),
@@ -153,21 +234,29 @@ def load_folder(folder: Path, *, candidates: bool) -> dict[str, dict[str, Any]]:
     return {"default": {"test": split}}
 
 
-FILES = ("corpus.jsonl", "queries.jsonl", "qrels/test.jsonl", "qrels/test.tsv")
+LAYOUT = FolderLayout(
+    files=("corpus.jsonl", "queries.jsonl", "qrels/test.jsonl"),
+    main_score="ndcg_at_10",
+    base="AbsTaskRetrieval",
+    load=load_folder,
+)
 RETRIEVAL = TaskType(
     name="Retrieval",
     collect=collect,
     texts=read_queries,
+    units=units,
+    fields=fields,
     chance=chance_of_nothing,
     largest_loss=1.0,
     published_metric="ndcg_at_10",
     searches="corpus",
     examples=(("retrieval query", "NFCorpus", "query"), ("retrieval passage", "NFCorpus", "document")),
-    folder=FolderLayout(
-        files=FILES,
-        main_score="ndcg_at_10",
-        base="AbsTaskRetrieval",
-        load=lambda _, folder: load_folder(folder, candidates=False),
-    ),
+    folder=LAYOUT,
 )
-INSTRUCTION_RETRIEVAL = replace(RETRIEVAL, name="InstructionRetrieval", published_metric=None, examples=(), folder=None)
+INSTRUCTION_RETRIEVAL = replace(
+    RETRIEVAL,
+    name="InstructionRetrieval",
+    published_metric=None,
+    examples=(),
+    folder=replace(LAYOUT, load=partial(load_folder, query=InstructedQuery)),
+)

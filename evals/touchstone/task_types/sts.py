@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from touchstone.metrics import correlation
+from touchstone.metrics import correlation, influence
 from touchstone.records.samples import Column
 from touchstone.task_types.base import (
     Columns,
@@ -13,12 +13,12 @@ from touchstone.task_types.base import (
     Predicted,
     SampleValue,
     TaskType,
+    TextColumns,
     as_numbers,
     chance_of_nothing,
-    read_columns,
     text_ids,
 )
-from touchstone.task_types.folders import make_dataset, read_scored_pairs
+from touchstone.task_types.folders import make_dataset, read_scored_pairs, set_range
 
 
 def collect(of: Predicted) -> Columns:
@@ -44,19 +44,21 @@ def rank_agreement(gold: Any, prediction: Any) -> Column:
 
 
 def _load(task: Any, folder: Path) -> Any:
-    pairs = list(read_scored_pairs(folder / "test.jsonl"))
-    scores = [pair["score"] for pair in pairs]
-    # mteb scales the scores to [0, 1] by these; correlations do not depend on it.
-    task.min_score, task.max_score = min(scores), max(scores)
-    return make_dataset(test=pairs)
+    pairs = read_scored_pairs(folder / "test.jsonl")
+    set_range(task, [pair["score"] for pair in pairs])
+    return make_dataset(test=[{**pair, **fields} for pair, fields in pairs.with_fields()])
 
 
 RANK_AGREEMENT = SampleValue(words="agreement of its rank with the gold rank", of=rank_agreement)
+PAIRS = TextColumns(columns=lambda of: dict(zip(("sentence 1", "sentence 2"), of.task.column_names, strict=True)))
 STS = TaskType(
     name="STS",
     collect=collect,
-    texts=read_columns(lambda of: dict(zip(("sentence 1", "sentence 2"), of.task.column_names, strict=True))),
+    texts=PAIRS.read,
+    units=PAIRS.units,
+    fields=PAIRS.fields,
     formulas={"cosine_spearman": correlation.spearman},
+    influences={"cosine_spearman": influence.spearman},
     sample_value=RANK_AGREEMENT,
     tell=as_numbers,
     chance=chance_of_nothing,

@@ -4,7 +4,7 @@ import numpy as np
 
 from touchstone.metrics import labels
 from touchstone.task_types.base import Columns, Predicted, TaskType, chance_of_labels, text_ids
-from touchstone.task_types.classification import READ_INPUT, SHARE_RIGHT, most_frequent, name_labels
+from touchstone.task_types.classification import INPUT, SHARE_RIGHT, most_frequent, name_labels
 
 
 def collect(of: Predicted) -> Columns:
@@ -20,7 +20,9 @@ def collect(of: Predicted) -> Columns:
 ZERO_SHOT_CLASSIFICATION = TaskType(
     name="ZeroShotClassification",
     collect=collect,
-    texts=READ_INPUT,
+    texts=INPUT.read,
+    units=INPUT.units,
+    fields=INPUT.fields,
     formulas={"accuracy": labels.accuracy},
     counted=frozenset({"accuracy"}),
     sample_value=SHARE_RIGHT,

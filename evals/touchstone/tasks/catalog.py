@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from touchstone.config.suites import CustomTask, Selection
 from touchstone.errors import ConfigError, suggest
 from touchstone.records.cases import TaskInfo
-from touchstone.tasks.custom import layout_of
+from touchstone.tasks.custom import DEFAULT, find_subsets, languages_of, layout_of
 from touchstone.tasks.registry import Definition, Registry, load_registry
 
 
@@ -39,12 +39,21 @@ def known_tasks() -> dict[str, str]:
 def _describe_custom(task: CustomTask) -> TaskInfo:
     if not task.path.is_dir():
         raise ConfigError(f"[[tasks.custom]] {task.name}: there is no folder {task.path}")
+    layout, folder = layout_of(task.type), task.path.resolve()
+    subsets = find_subsets(layout, folder)
+    spoken = languages_of(subsets, task.language.split() or ["eng-Latn"] * (subsets == (DEFAULT,)))
+    if not all(spoken.values()):
+        raise ConfigError(
+            f'[[tasks.custom]] {task.name}: say the language of its subsets, or call all by theirs: "{subsets[0]}" '
+            'is no code such as "deu-Latn" or "deu-Latn_eng-Latn"'
+        )
     return TaskInfo(
         name=task.name,
         type=task.type,
-        main_score=layout_of(task.type).main_score,
-        languages=(task.language,),
-        folder=task.path.resolve(),
+        main_score=layout.main_score,
+        subsets=subsets,
+        languages=tuple(sorted({code for codes in spoken.values() for code in codes})),
+        folder=folder,
     )
 
 
@@ -52,7 +61,8 @@ def _find_in_mteb(selection: Selection, where: str) -> list[TaskInfo]:
     registry = load_registry()
     benchmarks = registry.benchmarks
     if selection.benchmark is not None and selection.benchmark not in benchmarks:
-        near = suggest(selection.benchmark, benchmarks)
+        stem = selection.benchmark.removesuffix(")")
+        near = suggest(selection.benchmark, [name for name in benchmarks if name.startswith(stem)] or benchmarks)
         raise ConfigError(f'{where}: [tasks] benchmark = "{selection.benchmark}" is not a benchmark of mteb{near}')
     if selection.benchmark is not None:
         pool = [registry.take(part) for part in benchmarks[selection.benchmark]]
@@ -154,8 +164,11 @@ def _narrow(infos: list[TaskInfo], wanted: Mapping[str, Sequence[str]], what: st
 def _keep(info: TaskInfo, what: str, values: tuple[str, ...]) -> TaskInfo:
     if what == "splits":
         return replace(info, splits=values)
-    spoken = None if info.folder else load_registry().tasks[info.name].spoken
-    languages = info.languages if spoken is None else _union(spoken, values)
+    if info.folder:
+        spoken = {name: " ".join(codes) for name, codes in languages_of(values, info.languages).items()}
+    else:
+        spoken = dict(load_registry().tasks[info.name].spoken)
+    languages = _union(spoken, values)
     return replace(info, subsets=values, languages=languages)
 
 

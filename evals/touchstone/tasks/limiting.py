@@ -8,6 +8,7 @@ from typing import Any
 
 from touchstone.errors import ConfigError
 from touchstone.records.cases import TaskInfo
+from touchstone.records.samples import FIELD
 
 DISTRACTORS_PER_QUERY = 100
 
@@ -83,7 +84,8 @@ def _row_names(rows: Iterable[Any]) -> list[str]:
     seen: Counter[str] = Counter()
     names = []
     for row in rows:
-        content = json.dumps(row, sort_keys=True, default=str)
+        known = {name: value for name, value in row.items() if not name.startswith(FIELD)}  # a field chooses no sample
+        content = json.dumps(known, sort_keys=True, default=str)
         names.append(f"{content}#{seen[content]}")
         seen[content] += 1
     return names

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from touchstone.errors import SourceError, TouchstoneError, find_no_space, first_line
 from touchstone.records.cases import Source, TaskInfo
 from touchstone.retrying import without_frames
-from touchstone.seams import eval_splits_of, local_datasets
+from touchstone.seams import eval_splits_of, import_libraries, local_datasets
 from touchstone.store.folder import Store
 from touchstone.store.hub import Snapshot
 from touchstone.tasks.custom import files_of, make_task
@@ -119,6 +119,7 @@ def bring_data(info: TaskInfo, store: Store) -> Iterator[tuple[Snapshot, str | N
 
 def _make(info: TaskInfo) -> tuple["AbsTask", tuple["AbsTask", ...]]:
     """Return a task of mteb's and what of it has data: itself, or the children of an aggregate."""
+    import_libraries("mteb")
     import mteb
 
     task = mteb.get_task(info.name)

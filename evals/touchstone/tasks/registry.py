@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 
 from touchstone.environment import is_editable
 from touchstone.files.writing import write_atomically
+from touchstone.seams import import_libraries
 
 if TYPE_CHECKING:
     from mteb import AbsTask
@@ -120,6 +121,7 @@ def read_mteb() -> Registry:
     from typing import get_args
 
     with quiet_mteb():
+        import_libraries("mteb")
         import mteb
         from mteb.abstasks.task_metadata import TaskType
 

@@ -28,6 +28,7 @@ from touchstone.config.models import load_models
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, PipelineSpec, RegistrySpec
 from touchstone.config.suites import NamedSuite, load_suite
 from touchstone.errors import ConfigError
+from touchstone.records.names import RENAMED_TASKS
 
 if TYPE_CHECKING:
     from touchstone.config.base import Spec
@@ -361,7 +362,7 @@ def check_written(folder: Path, text: str, key: str) -> None:
     assert tomllib.loads(suite) == meant.suite
     assert tomllib.loads(models) == meant.models
     assert (meant.suite["store"], meant.suite["tasks"]["include"]) == (text, [task])
-    assert meant.models["folder"]["prompts"] == {f"{key}-query": text}
+    assert meant.models["folder"]["prompts"] == {f"{RENAMED_TASKS.get(key, key)}-query": text}
     head = suite.partition("\n\n")[0].split("\n")
     assert len(head) == len(meant.notes) + 1
     assert all(

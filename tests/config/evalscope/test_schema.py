@@ -1,6 +1,8 @@
 """EvalScope configurations as suites: what a configuration may say, and the cases that a run of one has."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Mapping
 from copy import deepcopy
 from pathlib import Path
@@ -21,6 +23,7 @@ from tests.config.configurations import (
 )
 from touchstone.config.evalscope.convert import convert
 from touchstone.config.evalscope.schema import read_evalscope
+from touchstone.config.models import find_model
 from touchstone.config.options import Options
 from touchstone.config.specs import EncoderSpec
 from touchstone.errors import ConfigError
@@ -95,8 +98,9 @@ T, M, E = "[eval_config] ", "[eval_config.model.0] ", "[eval_config.eval] "
          "cross-encoder with is_cross_encoder = true; it lists 2, of which 0 are cross-encoders"),
         (("eval_config", "model"), [RERANKER, RETRIEVER], T + "model lists one model, or a retriever and then"),
         ((*MODEL, "model_name"), "m", M + "model_name: a configuration's models behind an API are not "
-         "run; name a local model"),
-        ((*MODEL, "api_key"), "secret", M + "api_key: a configuration's models behind an API"),
+         'run; leave it out and type --model "api:URL#m"'),
+        ((*MODEL, "api_key"), "secret", M + "api_key: a configuration's models behind an API are not run; leave it out "
+         'and type --model "api:URL#NAME" (a key or a reranker: kind = "api" in models.toml)'),
         ((*MODEL, "model_name_or_path"), "", M + "needs model_name_or_path: a folder, a name in models.toml "
          "or a hub id"),
         ((*MODEL, "model_name_or_path"), "minlm", M + 'model_name_or_path = "minlm" is no folder, no hub id, '
@@ -226,3 +230,36 @@ def test_a_superseded_task_is_found_by_its_exact_name_and_a_wrong_one_brings_the
 def test_a_project_can_have_a_configuration_as_its_suite(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.touchstone]\nsuite = "sub/config.py:one"\n')
     assert Options.parse({}, root=tmp_path, cwd=tmp_path / "sub").suites == (str(tmp_path / "sub" / "config.py:one"),)
+
+
+@pytest.mark.parametrize(
+    ("base", "typed"),
+    [
+        ("http://127.0.0.1:8000/v1", "api:http://127.0.0.1:8000/v1#some-model"),
+        ("https://host.example/v1/embeddings", "api:https://host.example/v1#some-model"),
+        ("http://user:hunter2@host/v1", "api:URL#some-model"),
+        ("http://host/v1?key=hunter2", "api:URL#some-model"),
+    ],
+)
+def test_a_model_behind_an_api_is_told_as_it_is_typed_without_secrets(tmp_path: Path, base: str, typed: str) -> None:
+    said = sentence(tmp_path, one_stage({"model_name": "some-model", "api_base": base, "api_key": "hunter2"}))
+    assert f'type --model "{typed}" (' in said
+    assert "hunter2" not in said
+    if "URL" not in typed:
+        model = find_model(typed, {}, tmp_path, "--model")
+        assert (model.alias, model.spec.kind) == ("some-model", "api")
+
+
+def test_two_stages_on_reranking_alone_say_why_nothing_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = deepcopy(TWO_STAGES)
+    config["eval_config"]["eval"]["tasks"] = ["T2Reranking"]
+    file = write(tmp_path, config)
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", str(ROOT / "evals"), "--suite", str(file), "--store", str(tmp_path / "store")],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 4
+    assert "INTERNALERROR" not in ran.stdout + ran.stderr
+    why = "a pipeline finds its own candidates; its reranker alone can rerank given ones"
+    assert f"no case is left to run: 1 left out: {why}" in ran.stdout + ran.stderr

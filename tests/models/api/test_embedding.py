@@ -21,7 +21,7 @@ from tests.models.api.server import (
     with_status,
 )
 from touchstone.config.api import ApiSpec
-from touchstone.encoding.batching import CANARIES
+from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
 from touchstone.models.api.client import ApiClient

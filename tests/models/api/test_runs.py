@@ -12,7 +12,7 @@ import pytest
 from tests.models.api.server import NAME, Answer, Server, serving, with_change, with_status
 from tests.plugin.test_plugin import EVALS
 from touchstone.config.options import Options
-from touchstone.encoding.batching import CANARIES
+from touchstone.encoding.canaries import CANARIES
 from touchstone.session.session import open_session
 
 KEY = "sk-9f8e7d6c5b4a39281706"

@@ -49,12 +49,26 @@ class ModelEntry(Strict):
     def __post_init__(self) -> None:
         for name in REFUSED_OF_A_MODEL:
             if getattr(self, name) is not None:
-                raise ValueError(f"{name}: a configuration's models behind an API are not run; name a local model")
+                apart = ' (a key or a reranker: kind = "api" in models.toml)' * bool(
+                    self.api_key or self.is_cross_encoder
+                )
+                raise ValueError(
+                    f"{name}: a configuration's models behind an API are not run; leave it out and type "
+                    f'--model "{self._typed()}"{apart}'
+                )
         if not self.model_name_or_path:
             raise ValueError("needs model_name_or_path: a folder, a name in models.toml or a hub id")
         check_counts(self, "max_seq_length")
         if self.is_cross_encoder and self.pooling_mode is not None:
             raise ValueError(f'pooling_mode = "{self.pooling_mode}": a cross-encoder has no pooling')
+
+    def _typed(self) -> str:
+        """Return how a model behind an API is typed; an address that may hold a secret is not repeated."""
+        base, model = self.api_base, self.model_name
+        plain = isinstance(base, str) and not set(base) & set('@?#" ')
+        url = str(base).rstrip("/").removesuffix("/embeddings").removesuffix("/rerank") if plain else "URL"
+        name = model if isinstance(model, str) and not set(model) & set('@=#" ') else "NAME"
+        return f"api:{url}#{name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

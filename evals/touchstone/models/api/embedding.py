@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from touchstone.encoding.batching import CANARIES
+from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.keys import Keys, make_keys
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Role

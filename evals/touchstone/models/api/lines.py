@@ -8,6 +8,7 @@ import logging
 import socket
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from contextlib import suppress
@@ -24,7 +25,9 @@ class Line:
     def __init__(self) -> None:
         self._socket: socket.socket | None = None
         self._is_cut = False
-        self.session = _make_session(self._hold)
+        # The session must not keep the line alive: connections are closed as soon as nobody has it any more.
+        hold = weakref.WeakMethod(self._hold)
+        self.session = _make_session(lambda made: found(made) if (found := hold()) is not None else None)
 
     def run(self, send: Callable[[Any], T], *, seconds: float, stop: threading.Event) -> T | None:
         """Return what ``send`` returns, which is called in another thread and must not raise.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from touchstone.encoding.batching import CANARIES
+from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.meter import Meter
 from touchstone.models.api.answers import read_scores
 from touchstone.models.api.batches import Batch, ask_batches, make_batches

@@ -1,0 +1,147 @@
+"""What a case and a suite could detect, before they are measured, and how few samples reach a goal. Pure.
+
+All numbers are fractions of 1; errors are those of normal distributions, and tasks count as independent.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Literal
+
+from touchstone.records.cases import Policy
+
+Change = Literal["same-weights", "fine-tune", "another-model"]
+# Standard deviation of the differences of samples in [0, 1], of which such a change alters 3, 20 and 60 %.
+SPREADS: Mapping[Change, float] = {"same-weights": 0.026, "fine-tune": 0.112, "another-model": 0.271}
+POWER = 0.8
+# How many limits are tried between the least and all, and of which share at most: more saves too little.
+STEPS, WORTHWHILE = 32, 0.95
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Criterion:
+    """The margin that a difference has to reach to count as a loss, and the level that its p-value has to be below."""
+
+    margin: float
+    level: float
+
+    def detects(self, error: float, shift: float = 0.0) -> float:
+        """Return the smallest true loss found with 80 % power, by the standard error of what is measured.
+
+        ``shift`` is by how much one sample more that gains everything moves the mean: the loss must bear it.
+        """
+        needed = _quantile(1 - self.level) * math.hypot(error, shift) + shift
+        return max(needed, self.margin) + _quantile(POWER) * error
+
+    def largest_error(self, goal: float) -> float:
+        """Return the largest standard error that detects a loss; 0 where it is within the margin."""
+        found, significant = _quantile(POWER), _quantile(1 - self.level)
+        return max(0.0, min((goal - self.margin) / found, goal / (found + significant)))
+
+    def times_needed(self, goal: float, error: float, shift: float = 0.0) -> float:
+        """Return how many times the samples detect a loss; infinite where no number does."""
+        low, high = 1e-9, 1e9
+        if self.detects(error / math.sqrt(high), shift / high) > goal:
+            return math.inf
+        for _ in range(80):
+            middle = math.sqrt(low * high)
+            enough = self.detects(error / math.sqrt(middle), shift / middle) <= goal
+            low, high = (low, middle) if enough else (middle, high)
+        return high
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """A case at one limit, None for all: its samples, standard error, shift as in `Criterion`, and seconds."""
+
+    limit: int | None
+    n: int
+    error: float
+    seconds: float
+    shift: float = 0.0
+
+
+def _quantile(probability: float) -> float:
+    return NormalDist().inv_cdf(probability)
+
+
+def fitting_margin(margin: float, goal: float, level: float) -> float:
+    """Return a margin by which a loss can be found with 80 % power, rounded down to a hundredth of a point.
+
+    A loss as small as the margin is below it as often as not, whatever the samples; then it is the largest margin that
+    asks for no smaller error than the p-value does.
+    """
+    if margin < goal:
+        return margin
+    significant = _quantile(1 - level)
+    return math.floor(1e4 * goal * significant / (significant + _quantile(POWER))) / 1e4
+
+
+def mean_error(errors: Sequence[float]) -> float:
+    """Return the standard error of the mean over cases."""
+    return math.hypot(*errors) / len(errors)
+
+
+def limit_sizes(sizes: Sequence[int], limit: int | None) -> tuple[int, ...]:
+    """Return the samples that a limit leaves of each stratum."""
+    return tuple(size if limit is None else min(size, limit) for size in sizes)
+
+
+def effective(sizes: Sequence[int]) -> float:
+    """Return the n for which a mean over strata has the standard error spread / √n; all have one spread."""
+    return len(sizes) ** 2 / sum(1 / size for size in sizes)
+
+
+def spread_of(error: float, n: int, sizes: Sequence[int]) -> float:
+    """Return the standard deviation of samples by the standard error of n that lie in strata as these do."""
+    return error * math.sqrt(n * effective(sizes) / sum(sizes))
+
+
+def passable(policy: Policy, largest_loss: float = 1.0) -> int:
+    """Return the least n = strata x samples of the smallest by which a case can pass: 2.65 / margin at 95 %.
+
+    One sample more that loses everything moves the bound by its weight, and by as many standard errors of that weight
+    as the confidence asks for.
+    """
+    return math.ceil((1 + _quantile(policy.confidence)) * largest_loss / policy.margin)
+
+
+def find_limits(least: int, sizes: Sequence[int]) -> list[int | None]:
+    """Return limits to choose from, in equal ratios from the least one up, and None, which is all samples."""
+    most = max(sizes)
+    steps = [math.ceil(least * (most / least) ** (step / STEPS)) for step in range(STEPS)] if least < most else []
+    return [*(limit for limit in dict.fromkeys(steps) if limit < WORTHWHILE * most), None]
+
+
+def allocate(cases: Sequence[Sequence[Choice]], error: float) -> list[Choice] | None:
+    """Return the choice of each case by which the mean over all has at most this standard error, at the least cost.
+
+    Each case minimizes its seconds plus a price times its squared error, at the lowest price that is enough (Everett,
+    Operations Research 11, 1963); where seconds are proportional to samples that is Neyman's n ∝ spread / √cost
+    (Cochran, Sampling Techniques, 1977, section 5.5). Then each takes what is cheaper and still enough.
+
+    Returns:
+        The choices, or None where no choices are enough.
+    """
+    allowed = (error * len(cases)) ** 2 * (1 + 1e-9)
+    if sum(min(choice.error for choice in choices) ** 2 for choices in cases) > allowed:
+        return None
+    low, high = -30.0, 60.0  # powers of ten
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (low, middle) if _squares(_at_price(cases, 10**middle)) <= allowed else (middle, high)
+    chosen = _at_price(cases, 10**high)
+    for place, choices in enumerate(cases):
+        free = allowed - _squares(chosen) + chosen[place].error ** 2
+        enough = [choice for choice in choices if choice.error**2 <= free]
+        chosen[place] = min([chosen[place], *enough], key=lambda choice: choice.seconds)
+    return chosen
+
+
+def _at_price(cases: Sequence[Sequence[Choice]], price: float) -> list[Choice]:
+    return [min(choices, key=lambda choice: choice.seconds + price * choice.error**2) for choices in cases]
+
+
+def _squares(choices: Sequence[Choice]) -> float:
+    return sum(choice.error**2 for choice in choices)

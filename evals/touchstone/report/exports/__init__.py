@@ -1,0 +1,1 @@
+"""Folders of files for other tools: each module has a constant ``FORMAT``, as the formats beside this folder."""

@@ -1,0 +1,107 @@
+"""What a folder of one's own is understood to be: counts, longest texts, rows that are there twice, and leaks."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from touchstone.errors import TouchstoneError
+from touchstone.formatting import count
+from touchstone.records.cases import TaskInfo
+from touchstone.records.samples import FIELD
+from touchstone.task_types.registry import all_types
+from touchstone.tasks.custom import DEFAULT, find_subsets, folders_of, layout_of, make_task
+from touchstone.tasks.registry import quiet_mteb
+
+# Columns that name rows or say what is right of them.
+NO_TEXTS = {"id", "label", "labels", "score", "relevance"}
+
+
+def check_folder(folder: Path, only: str | None = None) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """Return what a folder is as each type that can read it, in lines, and why the others cannot.
+
+    Args:
+        folder: of the data.
+        only: the one type to try.
+    """
+    read: dict[str, list[str]] = {}
+    refused: dict[str, str] = {}
+    for name, layout in ((one.name, one.folder) for one in all_types() if only in (None, one.name)):
+        if layout is None:
+            continue
+        try:
+            subsets = find_subsets(layout, folder)
+            info = TaskInfo(name=name, type=name, main_score=layout.main_score, subsets=subsets, folder=folder,
+                            languages=("eng-Latn",))  # fmt: skip  # which decide nothing here
+            read[name] = [f"measured by {info.main_score}", *_describe(info)]
+        except TouchstoneError as error:
+            refused[name] = str(error)
+    return read, refused
+
+
+def _describe(info: TaskInfo) -> Iterator[str]:
+    with quiet_mteb():
+        task: Any = make_task(info, "0" * 64)
+    for subset, folder in folders_of(info).items():
+        task.notes = ()
+        data = layout_of(info.type).load(task, folder)
+        where = "" if subset == DEFAULT else f"{subset}: "
+        found = data[DEFAULT]["test"] if DEFAULT in data else data
+        tables = {name: found[name] for name in ("corpus", "queries", "train", "test") if name in found}
+        texts = {name: _read_texts(table) for name, table in tables.items()}
+        lines = [line for name, rows in texts.items() for line in _count(name, rows)]
+        leaks = _leaks_of_search(texts, found["relevant_docs"], tables) if "corpus" in found else _leaks(texts)
+        yield from (
+            f"{where}{line}" for line in (*lines, *_grades(found), *(f"note: {note}" for note in task.notes), *leaks)
+        )
+
+
+def _read_texts(table: Any) -> list[tuple[str, ...]]:
+    """Return the texts of each row; those of lists are each one."""
+    names = [name for name in table.column_names if name not in NO_TEXTS and not name.startswith(FIELD)]
+    columns = (table[name][:] for name in names)
+    return [
+        tuple(str(text) for cell in row for text in (cell if isinstance(cell, list) else [cell]))
+        for row in zip(*columns, strict=True)
+    ]
+
+
+def _count(name: str, rows: list[tuple[str, ...]]) -> Iterator[str]:
+    sizes = [max(map(len, row)) for row in rows]
+    longest = max(range(len(rows)), key=sizes.__getitem__)
+    size = count(sizes[longest], "character")
+    yield f"{name}: {count(len(rows), 'row')}, the longest text has {size}, in row {longest + 1}"
+    if twice := len(rows) - len(set(rows)):
+        yield f"{name}: {count(twice, 'row')} with the texts of another"
+
+
+def _grades(found: Mapping[str, Any]) -> Iterator[str]:
+    """Say how much is judged, or which labels there are."""
+    if "corpus" in found:
+        judged = [grade for one in found["relevant_docs"].values() for grade in one.values()]
+        yield f"judgements: {len(judged)}, {sum(grade > 0 for grade in judged)} of them relevant"
+    elif names := {"label", "labels"} & set(found["test"].column_names):
+        labels = [label for one in found["test"][names.pop()] for label in (one if isinstance(one, list) else [one])]
+        yield f"test: {count(len(set(labels)), 'label')}"
+
+
+def _leaks_of_search(
+    texts: Mapping[str, Any], judgements: Mapping[str, Any], tables: Mapping[str, Any]
+) -> Iterator[str]:
+    corpus = {
+        name: {" ".join(row).strip(), *row}
+        for name, row in zip(tables["corpus"]["id"], texts["corpus"], strict=True)
+    }  # fmt: skip
+    asked = zip(tables["queries"]["id"], texts["queries"], strict=True)
+    leaked = sum(
+        any(g > 0 and row[0] in corpus.get(d, ()) for d, g in judgements[query].items()) for query, row in asked
+    )
+    if leaked:
+        yield f"leak: {count(leaked, 'query', 'queries')} with the text or the title of a relevant document"
+
+
+def _leaks(texts: Mapping[str, list[tuple[str, ...]]]) -> Iterator[str]:
+    trained = set(texts.get("train", []))
+    if leaked := sum(row in trained for row in texts["test"]):
+        yield f"leak: {count(leaked, 'row')} of test with the text of a row of train"
+    if alike := sum(len(row) == 2 and row[0] == row[1] for row in texts["test"]):
+        yield f"leak: {count(alike, 'row')} of test with one text twice"

@@ -1,0 +1,123 @@
+"""``touchstone data check``: what a folder is understood to be."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from touchstone.__main__ import main
+
+
+def write(folder: Path, **files: list[dict[str, Any]]) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name, rows in files.items():
+        path = folder / f"{name.replace('_test', '/test')}.jsonl"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return folder
+
+
+def check(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, list[str]]:
+    code = main(["data", "check", *map(str, arguments)])
+    return code, capsys.readouterr().out.splitlines()
+
+
+SEARCH: dict[str, list[dict[str, Any]]] = {
+    "corpus": [
+        {"_id": "d1", "title": "One", "text": "a text"},
+        {"_id": "d2", "title": None, "text": "what is it?"},
+        {"_id": "d3", "title": "what is it?", "text": ""},
+        {"_id": "d4", "text": "what is it?"},
+    ],
+    "queries": [{"_id": "q1", "text": "what is it?"}, {"_id": "q2", "text": "what else?"}, {"_id": "q3", "text": "-"}],
+    "qrels_test": [
+        {"query-id": "q1", "corpus-id": "d3", "score": 1.0},
+        {"query-id": "q1", "corpus-id": "d9", "score": 1},
+        {"query-id": "q2", "corpus-id": "d2", "score": 0},
+    ],
+}
+
+
+def test_a_search_is_counted_with_its_leaks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write(tmp_path / "own", **SEARCH)
+    assert check(capsys, folder) == (
+        0,
+        [
+            f"{folder} as Retrieval",
+            "  measured by ndcg_at_10",
+            "  corpus: 4 rows, the longest text has 11 characters, in row 2",
+            "  corpus: 1 row with the texts of another",
+            "  queries: 2 rows, the longest text has 11 characters, in row 1",
+            "  judgements: 3, 2 of them relevant",
+            f"  note: {folder}/qrels/test.jsonl: 1 of 3 judged documents not in the corpus, counted as not"
+            " found, as in mteb",
+            f"  note: {folder}/qrels/test.jsonl: 1 of 2 queries without a relevant document, scored 0, as in mteb",
+            "  leak: 1 query with the text or the title of a relevant document",
+        ],
+    )
+
+
+def test_a_query_that_is_a_document_which_is_not_relevant_is_no_leak(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judged = [{"query-id": "q1", "corpus-id": "d1", "score": 1}, {"query-id": "q1", "corpus-id": "d2", "score": 0}]
+    code, lines = check(capsys, write(tmp_path / "own", **{**SEARCH, "qrels_test": judged}))
+    assert code == 0
+    assert not [line for line in lines if "leak" in line or "note" in line]
+
+
+def test_test_rows_that_were_trained_are_a_leak_and_each_type_that_fits_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"text": f"text {n}", "label": n % 2, "topic": "x"} for n in range(6)]
+    for name in ("de", "en"):
+        (tmp_path / "own").mkdir(exist_ok=True)
+        write(tmp_path / "own" / name, train=rows[:4], test=[*rows[3:], rows[5]])
+    code, lines = check(capsys, tmp_path / "own")
+    assert code == 0
+    assert [line for line in lines if " as " in line] == [
+        f"{tmp_path}/own as {n}" for n in ("Classification", "Clustering")
+    ]
+    assert lines[1:6] == [
+        "  measured by accuracy",
+        "  de: train: 4 rows, the longest text has 6 characters, in row 1",
+        "  de: test: 4 rows, the longest text has 6 characters, in row 1",
+        "  de: test: 1 row with the texts of another",
+        "  de: test: 2 labels",
+    ]
+    assert lines[6] == "  de: leak: 1 row of test with the text of a row of train"
+
+
+def test_what_no_type_reads_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write(tmp_path / "own", test=[{"sentence1": "a", "sentence2": "a", "score": 1}])
+    code, lines = check(capsys, folder, "--type", "STS")
+    assert (code, lines) == (
+        1,
+        [
+            f"{folder}: no data of any type",
+            f"  as STS: {folder}/test.jsonl: every score is the same; nothing could be told apart",
+        ],
+    )
+    code, lines = check(capsys, folder)
+    assert code == 1
+    assert not [line for line in lines if "no such file" in line]
+
+
+def test_a_text_paired_with_itself_is_a_leak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write(tmp_path / "own", test=[{"sentence1": "a", "sentence2": "a"}, {"sentence1": "b", "sentence2": "c"}])
+    assert check(capsys, folder)[1][-1] == "  leak: 1 row of test with one text twice"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("nowhere",), "there is no folder nowhere"),
+        ((".", "--type", "Sts"), '--type = "Sts"; expected one of Retrieval, Reranking, STS, '),
+    ],
+)
+def test_what_is_typed_wrong_is_one_sentence(
+    arguments: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["data", "check", *arguments]) != 0
+    assert expected in capsys.readouterr().err
