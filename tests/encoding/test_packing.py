@@ -1,5 +1,6 @@
 """Packing without padding: the vectors of one text at a time, or none of it."""
 
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,13 +13,16 @@ from sentence_transformers import SentenceTransformer
 
 from tests import folders
 from tests.folders import HEADS, save_decoder, save_encoder, save_modules, transformer
-from touchstone.encoding import batching, trial
+from touchstone.config.models import find_model, load_models
+from touchstone.encoding import trial
 from touchstone.encoding.batches import packing
 from touchstone.encoding.batches.packing import Mask, Packing
 from touchstone.encoding.batching import BatchedModel
 from touchstone.encoding.canaries import CANARIES, long_text
 from touchstone.encoding.trial import SAME, find_packing
 from touchstone.errors import ModelError
+from touchstone.models.kinds import open_encoder
+from touchstone.store.folder import Store
 
 ENCODERS = ("Bert", "Roberta", "XLMRoberta", "DistilBert", "ModernBert", "Electra", "Albert", "NomicBert", "Gte",
             "EuroBert", "JinaEmbeddingsV3")  # fmt: skip
@@ -62,7 +66,9 @@ def test_packed_vectors_are_those_of_one_text_at_a_time(
     texts = [*CANARIES, long_text(model, None), "", "a", "b", *(f"rain {'river ' * n}" for n in range(30))]
     own = model.encode(texts, batch_size=1, show_progress_bar=False)
     found = find_packing(model)
-    assert found is not None
+    if found is None:  # some processors round so much more with padding that nothing is proved
+        assert far(BatchedModel(model).encode(CANARIES, prompt=""), own[: len(CANARIES)]) > SAME
+        return
     calls = count_packed(model)
     for tokens in (1, 60, 700):
         ours = BatchedModel(model, tokens=tokens, packing=found).encode(texts, prompt="")
@@ -173,21 +179,45 @@ def test_slower_is_what_took_more_time_than_chance(
     assert trial._is_slower(packed, padded) is slower
 
 
-def test_packing_is_tried_once_there_is_much_to_encode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    model, tried = load(save_encoder(tmp_path / "model")), []
-    monkeypatch.setattr(batching, "MUCH", 60)
+def test_what_was_found_is_remembered_and_not_tried_again(tmp_path: Path) -> None:
+    folder, store, tried = save_encoder(tmp_path / "model"), Store(tmp_path / "store"), []
 
-    def find() -> Packing | None:
-        tried.append(model)
-        return find_packing(model)
+    def find(model: Any) -> Packing | None:
+        def remember(compute: Callable[[], str]) -> str | None:
+            return store.remember("packing", lambda: (tried.append(model), compute())[1])  # type: ignore[func-returns-value]
 
-    batched, calls = BatchedModel(model, find_packing=find), count_packed(model)
-    batched.encode(["a" * 59, "a" * 59], prompt="")
-    assert not tried
-    for text in "ab":
-        batched.encode([text * 30, text * 31], prompt="")
-    assert tried == [model]
-    assert len(calls) > 2
+        return find_packing(model, remember)
+
+    first, second = load(folder), load(folder)
+    packing = find(first)
+    assert packing == find(second) is not None
+    calls = count_packed(second)
+    BatchedModel(second, packing=packing).encode(["a", "b c"], prompt="")
+    assert len(tried) == len(calls) == 1
+
+
+def test_padding_is_remembered_too(tmp_path: Path) -> None:
+    model = load(save_encoder(tmp_path / "model"))
+    assert find_packing(model, lambda _: trial.PADDED) is None
+    assert find_packing(model, lambda _: None) is None
+    calls = count_packed(model)
+    BatchedModel(model).encode(["a", "b c"], prompt="")
+    assert model[0].model.config._attn_implementation == "sdpa"
+    assert not calls
+
+
+def test_the_way_does_not_depend_on_what_was_encoded_before(tmp_path: Path) -> None:
+    folder = save_encoder(tmp_path / "model")
+    (tmp_path / "models.toml").write_text(f'[tiny]\npath = "{folder}"\n')
+    model, packed = find_model("tiny", load_models(tmp_path / "models.toml"), tmp_path, "--model"), []
+    for many in (0, 400):  # texts that are encoded before
+        encoder = open_encoder(model, "cpu", Store(tmp_path / f"store {many}")).encoder
+        assert encoder is not None
+        encoder.encode([f"rain {number} " * 30 for number in range(many)], prompt="")
+        calls = count_packed(encoder._model)  # type: ignore[attr-defined]
+        encoder.encode(["one text"], prompt="")
+        packed.append(calls)
+    assert packed[0] == packed[1] != []
 
 
 def test_texts_longer_than_any_that_was_tried_are_padded(tmp_path: Path) -> None:

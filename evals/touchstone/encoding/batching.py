@@ -1,6 +1,6 @@
 """Encode texts fast: each distinct one once, by token length, in batches of as many tokens as suit the device."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -29,8 +29,6 @@ WITHIN = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
 # What mteb or a specification may ask of `encode` without changing what a stored vector means.
 PASSED_ON = frozenset({"truncate_dim", "processing_kwargs"})
 IGNORED = frozenset({"batch_size", "show_progress_bar"})
-# Characters, of all calls, that take a model many times as long as a trial of packing does.
-MUCH = 50_000
 # A width that truncates nothing: vectors are kept whole, and truncated and normalized when they are asked for.
 WHOLE = 1 << 30
 
@@ -66,8 +64,7 @@ class BatchedModel:
         embeddings: what is known already, and keeps what is new; None to encode everything.
         tokens: of a batch, padding included; None for what suits the device.
         texts_at_once: at most so many texts in a batch; None for no limit but the tokens.
-        packing: how the model takes packed batches; None to pad.
-        find_packing: finds that out as soon as there is much to encode, see `trial.find_packing`; None to leave it.
+        packing: how the model takes packed batches, see `trial.find_packing`; None to pad.
     """
 
     def __init__(
@@ -78,11 +75,8 @@ class BatchedModel:
         tokens: int | None = None,
         texts_at_once: int | None = None,
         packing: Packing | None = None,
-        find_packing: Callable[[], Packing | None] | None = None,
     ) -> None:
-        self.packing = packing
-        self._find_packing = find_packing
-        self._characters = 0
+        self._packing = packing
         self._model = model
         self._embeddings = embeddings
         self._batches = TokenBatches(model.device, tokens=tokens, at_once=texts_at_once)
@@ -117,11 +111,6 @@ class BatchedModel:
         order = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int64)
         whole = self._look_up(list(places), _Call(role, {"prompt": prompt, **asked}, meter or Meter()))
         return _finish(whole, width, self._model.dtype, normalize=normalize)[order]
-
-    def try_packing(self) -> None:
-        """Find out whether packing is for this model, where nobody has."""
-        if self._find_packing is not None:
-            self.packing, self._find_packing = self._find_packing(), None
 
     def flush(self) -> None:
         """Write new vectors to the store."""
@@ -237,9 +226,6 @@ class BatchedModel:
     def _run_ids(self, texts: list[str], call: "_Call") -> Vectors:
         """Encode texts from their ids, which a thread makes of one block while the model computes another."""
         self._model.eval()
-        self._characters += sum(map(len, texts))
-        if self._characters >= MUCH:
-            self.try_packing()
         vectors, done = np.empty((0, 0), np.float32), 0
 
         def tokenize(block: list[int]) -> TokenIds | None:
@@ -255,7 +241,7 @@ class BatchedModel:
                 ids.lengths,
                 partial(self._compute, ids, call),
                 lambda more, before=done: tell(before + more),  # type: ignore[misc]
-                padded=self.packing is None,
+                padded=self._packing is None,
             )
             vectors = vectors if done else np.empty((len(texts), part.shape[1]), np.float32)  # type: ignore[union-attr]
             vectors[block], done = part, done + len(block)
@@ -273,7 +259,7 @@ class BatchedModel:
         import torch
         from sentence_transformers.util import batch_to_device
 
-        packing = self.packing if self.packing and ids.lengths[rows].max() <= self.packing.longest else None
+        packing = self._packing if self._packing and ids.lengths[rows].max() <= self._packing.longest else None
         features = ids.pack(rows, packing.first_position) if packing else ids.pad(rows)
         with torch.inference_mode():
             vectors = self._model(batch_to_device(features, self._model.device), **call.told)["sentence_embedding"]

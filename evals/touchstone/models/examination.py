@@ -116,7 +116,6 @@ def _examine(
     model: Model, opened: OpenModel | OpenReranker, *, noted: Sequence[Loaded], device: str, store: Store
 ) -> Examination:
     if isinstance(opened, OpenModel):
-        getattr(opened.encoder, "try_packing", bool)()  # as a run does that has much to encode
         checks = check_vectors({size: _encode(opened, size) for size in BATCH_SIZES}, opened.settings.dtype)
         prompts, notes = tuple(_prompts(opened)), tuple(_notes(opened))
     else:

@@ -9,6 +9,7 @@ from touchstone.config.specs import EncoderSpec
 from touchstone.encoding.batching import BatchedModel, dtype_of, rounding_of
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.trial import find_packing
+from touchstone.files.writing import to_json
 from touchstone.models.base import ModelKind, OpenModel, make_meta, prompting_of
 from touchstone.models.devices import computed_by, find_device
 from touchstone.models.identity import Weights, describe, identify, locate, vector_fingerprint
@@ -62,16 +63,16 @@ def open_sentence_transformer(model: Model, device: str, store: Store) -> OpenMo
     loaded = load(spec, model.alias, weights, place)
     check_prompts(spec, loaded)
     prompting = prompting_of(spec, loaded)
-    space, canaries = space_of(model, weights, loaded), BatchedModel(loaded, texts_at_once=spec.batch_size).check()
+    space = space_of(model, weights, loaded)
+    packing = find_packing(loaded, partial(store.remember, f"packing {to_json(space)}"))
+    canaries = BatchedModel(loaded, texts_at_once=spec.batch_size, packing=packing).check()
     check_unchanged = partial(weights.check_unchanged, model.alias)
     check_unchanged(loaded=True)
     known_by = {"name": identity.name, "fingerprint": identity.fingerprint}
     embeddings = store.embeddings(
         space, **known_by, canaries=canaries, within=rounding_of(loaded), check=check_unchanged
     )
-    batched = BatchedModel(
-        loaded, embeddings=embeddings, texts_at_once=spec.batch_size, find_packing=partial(find_packing, loaded)
-    )
+    batched = BatchedModel(loaded, embeddings=embeddings, texts_at_once=spec.batch_size, packing=packing)
     wrapped = cast("Comparing", wrap(loaded, identity, model))
     normalize = {} if spec.normalize is None else {"normalize_embeddings": spec.normalize}
     return OpenModel(
