@@ -9,6 +9,7 @@ import gc
 import hashlib
 import inspect
 import textwrap
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -310,10 +311,12 @@ LIBRARIES = ("torch", "transformers.models", "sentence_transformers", "mteb")
 def import_libraries(*names: str) -> None:
     """Import libraries, all of `LIBRARIES` or those named, in less time.
 
-    Nothing of what is imported is garbage, so none is looked for: a quarter of the time. Where transformers has changed
-    so that its short cut is not there any more, its import is the plain one.
+    Nothing of what is imported is garbage, so none is looked for: a quarter of the time. Nor does torch write down the
+    stack of each seed that mteb sets, for each of its tasks, to show it should a GPU fail. Where transformers has
+    changed so that its short cut is not there any more, its import is the plain one.
     """
     collects = gc.isenabled()
+    stacks, traceback.format_stack = traceback.format_stack, lambda *_: []
     gc.disable()
     try:
         for name in names or LIBRARIES:
@@ -321,6 +324,7 @@ def import_libraries(*names: str) -> None:
             with listed, suppress(ModuleNotFoundError):  # whoever needs it will tell
                 import_module(name)
     finally:
+        traceback.format_stack = stacks
         if collects:
             gc.enable()
     gc.freeze()  # nor do later collections look at the million objects of the libraries
