@@ -78,8 +78,6 @@ def test_stacks_are_written_down_again_once_all_is_imported(tmp_path: Path) -> N
     code = (
         "import traceback\nstacks = traceback.format_stack\n"
         "from touchstone.seams import import_libraries\nimport_libraries()\n"
-        "import torch\ntorch.manual_seed(1)\n"
-        "from torch.cuda import _queued_calls\n"
-        "print(traceback.format_stack is stacks, [bool(stack) for _, stack in _queued_calls][-1:])\n"
+        "print(traceback.format_stack is stacks)\n"
     )
-    assert run_python(code, tmp_path).split() in (["True", "[True]"], ["True", "[]"])
+    assert run_python(code, tmp_path).split() == ["True"]
