@@ -10,6 +10,7 @@ from touchstone.errors import ConfigError
 from touchstone.records.names import SIGNS
 
 HUB = '[x]\nid = "org/name"\n'
+PRECISIONS = '"float16", "int8", "uint8", "binary", "mteb-int8", "mteb-binary"'
 KINDS = '"sentence-transformers", "registry", "cross-encoder", "pipeline", "api"'
 ONE_PLACE = 'needs one place to load from, "id", "path", or "package" with "path"; it names '
 NAMED: dict[str, Spec] = {
@@ -64,7 +65,7 @@ def not_found(text: str, folder: Path) -> str:
         (HUB + "normalise = true", '[x]: has an unknown key "normalise"; did you mean "normalize"?'),
         (HUB + "truncate = 8", '[x]: has an unknown key "truncate"; did you mean "truncate_dim"?'),
         (HUB + 'dtype = "fp16"', '[x]: dtype = "fp16"; expected one of "auto", "float32", "float16", "bfloat16"'),
-        (HUB + 'quantize = "int4"', '[x]: quantize = "int4"; expected one of "int8", "binary"'),
+        (HUB + 'quantize = "int4"', '[x]: quantize = "int4"; expected one of ' + PRECISIONS),
         (HUB + 'kind = "onnx"', '[x]: kind = "onnx"; expected one of ' + KINDS),
         (HUB + "kind = 3", "[x]: kind = 3; expected one of " + KINDS),
         (HUB + 'pooling = "clss"', '[x]: pooling = "clss"; expected one of "cls", "lasttoken", "max", "mean", '
@@ -300,7 +301,10 @@ def test_a_model_that_cannot_be_found_is_told_why(folder: Path, text: str, expec
         ("truncate_dim=0", "truncate_dim = 0: must be 1 or more"),
         ("batch_size=-1", "batch_size = -1: must be 1 or more"),
         ("normalize=maybe", 'normalize = "maybe"; expected true or false'),
-        ("quantize=int4", 'quantize = "int4"; expected one of "int8", "binary"'),
+        (
+            "quantize=int4",
+            'quantize = "int4"; expected one of "float16", "int8", "uint8", "binary", "mteb-int8", "mteb-binary"',
+        ),
         ("dtype=fp16", 'dtype = "fp16"; expected one of "auto", "float32", "float16", "bfloat16"'),
     ],
 )

@@ -90,6 +90,9 @@ class EncoderSpec(WeightsSpec):
     ``"Instruct: {instruction}\nQuery: {query}"``, filled with mteb's instruction of the task where no prompt is
     said. ``instruct`` says for which texts: ``queries`` alone, ``symmetric`` for all but documents (the texts of STS,
     classification and so on are neither), or ``all``.
+
+    ``quantize`` is `encoding.quantization.Quantizer`'s precision; ``mteb-int8`` and ``mteb-binary`` are what mteb's
+    ``CompressionWrapper`` does, with the ranges of whatever is encoded together, and 0 and 1 for signs.
     """
 
     kind: Literal["sentence-transformers"] = "sentence-transformers"
@@ -97,7 +100,7 @@ class EncoderSpec(WeightsSpec):
     padding_side: Literal["left", "right"] | None = None
     normalize: bool | None = None
     truncate_dim: WholeNumber | None = None
-    quantize: Literal["int8", "binary"] | None = None
+    quantize: Literal["float16", "int8", "uint8", "binary", "mteb-int8", "mteb-binary"] | None = None
     prompts: Mapping[str, str] | None = None
     instruction: str | None = None
     instruct: Literal["queries", "symmetric", "all"] = "symmetric"

@@ -1,6 +1,6 @@
 """Encode texts fast: each distinct one once, by token length, in batches of as many tokens as suit the device."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -65,6 +65,8 @@ class BatchedModel:
         tokens: of a batch, padding included; None for what suits the device.
         texts_at_once: at most so many texts in a batch; None for no limit but the tokens.
         packing: how the model takes packed batches, see `trial.find_packing`; None to pad.
+
+    What is set as ``quantize`` is done to vectors last of all, after they are truncated and normalized.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class BatchedModel:
         packing: Packing | None = None,
     ) -> None:
         self._packing = packing
+        self.quantize: Callable[[Vectors], Vectors] | None = None
         self._model = model
         self._embeddings = embeddings
         self._batches = TokenBatches(model.device, tokens=tokens, at_once=texts_at_once)
@@ -110,7 +113,8 @@ class BatchedModel:
         places: dict[str, int] = {}
         order = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int64)
         whole = self._look_up(list(places), _Call(role, {"prompt": prompt, **asked}, meter or Meter()))
-        return _finish(whole, width, self._model.dtype, normalize=normalize)[order]
+        vectors = _finish(whole, width, self._model.dtype, normalize=normalize)
+        return (vectors if self.quantize is None else self.quantize(vectors))[order]
 
     def flush(self) -> None:
         """Write new vectors to the store."""

@@ -19,7 +19,7 @@ from touchstone.errors import ModelError
 from touchstone.measuring.capture import Capture
 from touchstone.measuring.retrieval import searched_in_arrays
 from touchstone.metrics import Undefined
-from touchstone.models.base import OpenModel, OpenReranker
+from touchstone.models.base import BY_MTEB, OpenModel, OpenReranker
 from touchstone.models.devices import computed_by
 from touchstone.records.cases import Case
 from touchstone.records.outcomes import Measurement, ModelIdentity, Outcome
@@ -151,14 +151,14 @@ def rankings_key(case: Case, opened: OpenTask, identity: ModelIdentity, device: 
 
 
 def _wrap(for_mteb: MtebEncoder | MtebReranker, model: OpenModel | OpenReranker) -> Any:
-    """Return what mteb is given: the model, or what quantizes its vectors."""
+    """Return what mteb is given: the model, or mteb's own that quantizes its vectors."""
     if not isinstance(model, OpenModel) or model.quantize is None:
         return for_mteb
     from mteb.models import CompressionWrapper
     from mteb.types import OutputDType
 
     name = for_mteb.mteb_model_meta
-    encoder = CompressionWrapper(cast("Any", for_mteb), OutputDType(model.quantize))
+    encoder = CompressionWrapper(cast("Any", for_mteb), OutputDType(model.quantize.removeprefix(BY_MTEB)))
     for_mteb.mteb_model_meta = name  # our name tells a derived model apart already
     return encoder
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
+# What begins so in a specification is mteb's way to quantize.
+BY_MTEB = "mteb-"
+
+
 def nothing_to_check() -> None:
     """Find nothing wrong: the weights are no files of ours, or nobody can look at them."""
 
@@ -34,7 +38,8 @@ class OpenModel:
 
     ``encoder`` and ``prompting`` are what encodes and what decides prompts, None where code of mteb's does both.
     ``module`` is the torch module inside, if any. ``searched_on`` is the device that its vectors are searched on, None
-    for where they are. ``check_unchanged`` raises `MovedError` where its files are not what was loaded any more.
+    for where they are. ``quantize`` is what mteb is to do to them, if anything. ``check_unchanged`` raises
+    `MovedError` where its files are not what was loaded any more.
     """
 
     for_mteb: Callable[[Meter], MtebEncoder]

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
+from touchstone.config.base import Spec
 from touchstone.config.models import Model
 from touchstone.config.specs import WeightsSpec
 from touchstone.errors import ModelError, MovedError
+from touchstone.models.calibration import quantized_by
 from touchstone.models.files.detection import check_base, check_kind
 from touchstone.models.files.listing import POINTER, ModelFiles, in_folder, on_hub, refuse_pointer
 from touchstone.models.files.loaded import loaded_files, python_elsewhere, python_of
@@ -80,8 +82,14 @@ def describe(model: Model, weights: Weights, *, name: str | None = None) -> Mode
         name=name or spec.published or f"local/{model.alias}",
         revision=weights.revision,
         unmodified=model.unmodified and spec.published is not None,
-        fingerprint=_digest(weights, spec.changes()),
+        fingerprint=_digest(weights, _settings(spec)),
     )
+
+
+def _settings(spec: Spec) -> dict[str, Any]:
+    """Return what a specification changes, with all that decides how vectors are quantized."""
+    changes = dict(spec.changes())
+    return changes | ({"quantize": quantized_by(changes["quantize"])} if "quantize" in changes else {})
 
 
 def vector_fingerprint(model: Model, weights: Weights) -> str:

@@ -10,7 +10,8 @@ from touchstone.encoding.batching import BatchedModel, dtype_of, rounding_of
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.trial import find_packing
 from touchstone.files.writing import to_json
-from touchstone.models.base import ModelKind, OpenModel, make_meta, prompting_of
+from touchstone.models.base import BY_MTEB, ModelKind, OpenModel, make_meta, prompting_of
+from touchstone.models.calibration import make_quantizer, quantized_by
 from touchstone.models.devices import computed_by, find_device
 from touchstone.models.identity import Weights, describe, identify, locate, vector_fingerprint
 from touchstone.models.loading import load, settings_of
@@ -75,18 +76,22 @@ def open_sentence_transformer(model: Model, device: str, store: Store) -> OpenMo
     batched = BatchedModel(loaded, embeddings=embeddings, texts_at_once=spec.batch_size, packing=packing)
     wrapped = cast("Comparing", wrap(loaded, identity, model))
     normalize = {} if spec.normalize is None else {"normalize_embeddings": spec.normalize}
+    encode_kwargs = {**spec.encode_kwargs, **normalize}
+    by_mteb = (spec.quantize or "").startswith(BY_MTEB)
+    if spec.quantize and not by_mteb:
+        batched.quantize = make_quantizer(spec.quantize, batched, prompting, encode_kwargs)
     return OpenModel(
         for_mteb=lambda meter: MtebEncoder(batched, wrapped, prompting, meter),
         encoder=batched,
         prompting=prompting,
         module=loaded,
         identity=identity,
-        settings=settings_of(loaded, prompting.in_the_clear(), spec.quantize),
+        settings=settings_of(loaded, prompting.in_the_clear(), quantized_by(spec.quantize)),
         device=place,
         searched_on=place,
-        quantize=spec.quantize,
+        quantize=spec.quantize if by_mteb else None,
         batch_size=spec.batch_size or 32,
-        encode_kwargs={**spec.encode_kwargs, **normalize},
+        encode_kwargs=encode_kwargs,
         check_unchanged=check_unchanged,
     )
 

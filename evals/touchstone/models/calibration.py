@@ -1,0 +1,53 @@
+"""The sample of texts that ranges of quantized vectors come from, and a model's vectors of it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+
+from touchstone.encoding.batching import BatchedModel
+from touchstone.encoding.prompts import ROLES, Prompting, Role, Text
+from touchstone.encoding.quantization import INTEGERS, Quantizer, calibrate
+
+# The short articles that this package carries, and the queries for them.
+SAMPLE = "the embedded articles"
+FILES: Mapping[Role, str] = {"document": "corpus.jsonl", "query": "queries.jsonl"}
+
+
+@cache
+def read_sample() -> tuple[Mapping[Role, tuple[str, ...]], str]:
+    """Return the texts of the sample by their role, and the first digits of the sha256 of their files."""
+    texts: dict[Role, tuple[str, ...]] = {}
+    digest = hashlib.sha256()
+    for role, name in FILES.items():
+        content = files("touchstone").joinpath("data", "articles", name).read_bytes()
+        digest.update(content)
+        rows = [json.loads(line) for line in content.splitlines()]
+        texts[role] = tuple(" ".join(filter(None, (row.get("title"), row["text"]))) for row in rows)
+    return texts, digest.hexdigest()[:12]
+
+
+def quantized_by(precision: str | None) -> str | None:
+    """Say how vectors are quantized, with all that decides it, for records and fingerprints; None if they are not."""
+    if precision in INTEGERS:
+        return f"{precision}, ranges of {SAMPLE}, {read_sample()[1]}"
+    return "binary, 1 and -1" if precision == "binary" else precision
+
+
+def make_quantizer(
+    precision: str, encoder: BatchedModel, prompting: Prompting, encode_kwargs: Mapping[str, Any]
+) -> Quantizer:
+    """Make the quantizer of a model, from its vectors of the sample, as queries and as documents, if it needs any."""
+    if precision not in INTEGERS:
+        return calibrate(precision, np.empty((0, 0), np.float32))
+    texts, _ = read_sample()
+    parts = []
+    for role in ROLES:
+        taken = role if role in encoder.roles else None
+        prompt = prompting.find(Text(task="", type="Retrieval", role=role)).text
+        parts.append(encoder.encode(texts[role], role=taken, prompt=prompt, **encode_kwargs))
+    return calibrate(precision, np.concatenate(parts))
