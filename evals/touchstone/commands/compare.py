@@ -1,7 +1,7 @@
 """``touchstone compare``: stored measurements, published scores or run files of any tool, judged by one of them."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import chain
@@ -23,7 +23,7 @@ from touchstone.report.formats import find_target
 from touchstone.report.leaderboard import without_children
 from touchstone.report.summary import summarize, verdict_word
 from touchstone.report.text import render_power, render_suite, render_summary
-from touchstone.session.compare import SCORES_ONLY, Side, compare, load_side, load_trec
+from touchstone.session.compare import SCORES_ONLY, Side, compare, load_side, load_trec, sharing
 from touchstone.session.reports import write_report
 from touchstone.session.standings import Standings, find_standings
 
@@ -50,7 +50,7 @@ def _compare(parsed: argparse.Namespace) -> tuple[list[str], int]:
     options = parse_options(parsed)
     targets = [find_target("--report", options.cwd, text) for text in options.reports]
     sides = _load(parsed, options)
-    override = _sharing(options, len(sides) - 1)
+    override = sharing(options, len(sides) - 1)
     found = [compare(sides[0], side, override=override) for side in sides[1:]]
     if parsed.power:
         return [render_power(each) for each in found], 0
@@ -89,16 +89,6 @@ def _load(parsed: argparse.Namespace, options: Options) -> list[Side]:
     if len(names) > 2 and (twice := [name for name in names if names.count(name) > 1]):
         raise ConfigError(f'two of these are called "{twice[0]}"; expected each once')
     return sides
-
-
-def _sharing(options: Options, count: int) -> Callable[[Policy], Policy]:
-    """Return what gives each of several candidates its share of the error rate: one of them is going to be taken."""
-
-    def override(policy: Policy) -> Policy:
-        found = options.override(policy)
-        return found if count == 1 else replace(found, alpha=found.alpha / count)
-
-    return override
 
 
 def _make_run(

@@ -97,6 +97,38 @@ def history(scores: Sequence[float], marked: Sequence[int], label: str) -> Marku
     return _svg("history", label, lines)
 
 
+def scatter(points_: Sequence[tuple[str, float, float, tuple[float, float] | None, str]], least: float) -> Markup:
+    """Draw scores by size, on a logarithmic axis, with their intervals and a dashed line that is the least allowed.
+
+    Args:
+        points_: of each its name, size, score, interval of the score if there is one, and verdict.
+        least: the lowest score allowed.
+    """
+    sizes = [math.log2(size) for _, size, _, _, _ in points_]
+    ends = [end for _, _, score, interval, _ in points_ for end in (score, *(interval or ()))] + [least]
+    low, high = min(ends), max(ends)
+    room = max((high - low) * 0.12, 0.002)
+    across = (min(sizes) - 0.5, max(sizes) + 1.2)
+
+    def down(score: float) -> str:
+        return _share(high + room - score, 0, high - low + 2 * room)
+
+    lines = [Markup('<line class="margin" x1="0" y1="{0}" x2="100%" y2="{0}"/>').format(down(least))]
+    lines.append(
+        Markup('<text x="0" y="{}" dy="-4">{}</text>').format(down(least), f"{points(least)}, the least allowed")
+    )
+    for name, size, score, interval, word in points_:
+        x, y, kind = _share(math.log2(size), *across), down(score), f"v-{word}"
+        lines.append(Markup('<g class="{}">').format(kind))
+        if interval is not None:
+            ends_of = [down(bound) for bound in interval]
+            lines.append(Markup('<line class="bar" x1="{0}" y1="{1}" x2="{0}" y2="{2}"/>').format(x, *ends_of))
+        lines.append(Markup('<circle class="point" cx="{}" cy="{}" r="4"/>').format(x, y))
+        lines.append(Markup('<text x="{}" y="{}" dx="8" dy="4">{}</text></g>').format(x, y, in_html(name)))
+    label = "; ".join(f"{name}: {size:g} bytes, {points(score)}" for name, size, score, _, _ in points_)
+    return _svg("scatter", label, lines)
+
+
 def sparkline(scores: Sequence[float]) -> Markup:
     """Draw the line of `history` alone, to stand in a table beside the numbers that it is of."""
     line = _polyline(_places(scores))

@@ -6,6 +6,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from markupsafe import Markup, escape
 
@@ -31,27 +32,32 @@ def render_html(run: Run, history: Sequence[Run] = (), board: Board | None = Non
         history: past runs, for lines of scores; the run itself may be among them.
         board: models side by side, where there are several.
     """
+    return render_page(
+        "page.html.jinja",
+        page=make_page(run, history),
+        board=board,
+        meaning=MEANING,
+        allowed=policy_of(run.records).suite_margin,
+    )
+
+
+def render_page(template: str, **shown: Any) -> str:
+    """Return a page of one of our templates, which gets styles, script, and the policy that allows just these."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    shown = cache(_shown)  # texts repeat, and to search one for secrets takes its time
+    known = cache(_shown)  # texts repeat, and to search one for secrets takes its time
     environment = Environment(
         loader=PackageLoader("touchstone.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=lambda value: shown(value) if type(value) is str else value,  # markup is the template's own
+        finalize=lambda value: known(value) if type(value) is str else value,  # markup is the template's own
         trim_blocks=True,
         lstrip_blocks=True,
     )
     environment.filters |= {"points": points, "signed": signed_points, "breaks": breaks, "sentence": sentence}
     style, script = _read("page.css"), _read("page.js")
-    return environment.get_template("page.html.jinja").render(
-        page=make_page(run, history),
-        board=board,
-        meaning=MEANING,
-        allowed=policy_of(run.records).suite_margin,
-        style=style,
-        script=script,
-        policy=POLICY.format(_hash(style), _hash(script)),
+    return environment.get_template(template).render(
+        **shown, style=style, script=script, policy=POLICY.format(_hash(style), _hash(script))
     )
 
 

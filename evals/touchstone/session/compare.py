@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from touchstone.baselines.files import Baselines, make_baseline
+from touchstone.config.options import Options
 from touchstone.environment import describe_environment
 from touchstone.errors import BaselineError, ConfigError
 from touchstone.files.writing import place
@@ -138,6 +139,16 @@ def compare(
         return tuple(_unjudged(_judge(cases[key], candidate, reference, key)) for key in shared)
     judged = [_judge(case, candidate, reference, key) for key, case in cases.items()]
     return (*judged, *candidate.unmeasured)
+
+
+def sharing(options: Options, count: int) -> Callable[[Policy], Policy]:
+    """Return what gives each of several candidates its share of the error rate: one of them is going to be taken."""
+
+    def override(policy: Policy) -> Policy:
+        found = options.override(policy)
+        return found if count == 1 else replace(found, alpha=found.alpha / count)
+
+    return override
 
 
 def are_published(reference: Side, candidate: Side) -> bool:

@@ -1,0 +1,78 @@
+"""``touchstone study``: how small a model may be: widths, precisions, data types and lengths, measured and judged."""
+
+import argparse
+import sys
+from dataclasses import asdict
+from typing import Any
+
+from touchstone.commands.parsing import add_options, parse_options, terminal
+from touchstone.encoding.quantization import BITS
+from touchstone.errors import ConfigError, suggest
+from touchstone.files.writing import place, to_json, write_atomically
+from touchstone.foreign import in_log
+from touchstone.report.study import render_study, render_study_page
+from touchstone.session.studies.study import WHOLE, make_variants, run_study
+
+PRECISIONS = tuple(name for name in BITS if name != WHOLE)
+DTYPES = ("bfloat16", "float16", "float32")
+FORMATS = (".html", ".json")
+
+
+def add_command(commands: Any) -> None:
+    """Add the parser."""
+    study = commands.add_parser(
+        "study",
+        help="measure one model in several sizes, from one encoding, and say which is the smallest that loses little",
+        description="Exit code 0: a variant is proven to be within the margin; 1: none is.",
+    )
+    study.add_argument("model", metavar="MODEL", help="as for --model of pytest evals")
+    study.add_argument("--dimensions", metavar="N,…", default="", help="widths to cut vectors to")
+    study.add_argument("--quantize", metavar="NAME,…", default="", help=f"precisions: {', '.join(PRECISIONS)}")
+    study.add_argument("--dtype", metavar="NAME,…", default="", help=f"data types of the weights: {', '.join(DTYPES)}")
+    study.add_argument("--max-seq-length", metavar="N,…", default="", help="numbers of tokens to cut texts to")
+    study.add_argument(
+        "--report", metavar="FILE", action="append", default=[], help="write .html or .json (repeatable)"
+    )
+    add_options(study, "--suite", "--models", "--task", "--limit", "--device", "--store", "--margin", "--suite-margin",
+                "--alpha")  # fmt: skip
+    study.set_defaults(run=_study)
+
+
+def _study(parsed: argparse.Namespace) -> tuple[str, int]:
+    options = parse_options(parsed)
+    files = [place(options.cwd, text) for text in parsed.report]
+    if wrong := [file for file in files if file.suffix not in FORMATS]:
+        raise ConfigError(f'--report = "{wrong[0].name}"; its suffix says the format, one of {", ".join(FORMATS)}')
+    variants = make_variants(
+        _numbers("--dimensions", parsed.dimensions),
+        _names("--quantize", parsed.quantize, PRECISIONS),
+        _names("--dtype", parsed.dtype, DTYPES),
+        _numbers("--max-seq-length", parsed.max_seq_length),
+    )
+    if len(variants) == 1:
+        raise ConfigError("nothing to compare; name --dimensions, --quantize, --dtype or --max-seq-length")
+    study = run_study(parsed.model, variants, options, _tell)
+    for file in files:
+        write_atomically(file, render_study_page(study) if file.suffix == ".html" else to_json(asdict(study)))
+    said = [render_study(study, **terminal()), *(f"wrote {file}" for file in files)]
+    return "\n".join(said), 0 if study.smallest else 1
+
+
+def _tell(line: str) -> None:
+    """Show how the run goes, apart from what the command says in the end."""
+    sys.stderr.write(f"{in_log(line)}\n")
+    sys.stderr.flush()
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    words = list(filter(None, text.split(",")))
+    if wrong := [word for word in words if not word.isdecimal() or not 0 < int(word) < 1 << 20]:
+        raise ConfigError(f'{option} = "{wrong[0]}"; expected whole numbers with commas between them, such as 256,128')
+    return list(dict.fromkeys(map(int, words)))
+
+
+def _names(option: str, text: str, known: tuple[str, ...]) -> list[str]:
+    words = list(filter(None, text.split(",")))
+    if wrong := [word for word in words if word not in known]:
+        raise ConfigError(f'{option} = "{wrong[0]}"; expected some of {", ".join(known)}{suggest(wrong[0], known)}')
+    return list(dict.fromkeys(words))

@@ -1,0 +1,98 @@
+"""A study as people read it: a table with a picture in the terminal, and one page of HTML."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from touchstone.formatting import count, points, render_size, signed_points
+from touchstone.records.studies import Row, Study
+from touchstone.report.charts import nice_reach, scatter
+from touchstone.report.html import render_page
+from touchstone.report.text import BAD, STYLES, brief, draw
+
+# Characters of the picture beside the table, with the middle in one of them.
+PICTURE = 21
+# The columns of a terminal from which on there is room for it.
+WIDE = 100
+WORDS = {"PASS": "pass", "INCONCLUSIVE": "inconclusive"}
+
+
+def render_study(study: Study, *, width: int, color: bool) -> str:
+    """Return the table, the smallest variant first, and the sentence that it comes to."""
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    reach, wide = _reach(study.rows), width >= WIDE
+    header = ("", "bytes", *(("a million",) if wide else ()), "search", "score", "Δ", "95 %", "verdict")
+    for name in header:
+        table.add_column(name, justify="left" if name in ("", "verdict") else "right", no_wrap=True)
+    if wide:
+        table.add_column(_picture(None, None, reach, study.margin), no_wrap=True)
+    for row in study.rows:
+        style = "" if not row.verdict else STYLES.get(WORDS.get(row.verdict, ""), BAD)
+        cells = [row.name, str(row.bytes), *_cells(row)[0 if wide else 1 :]]
+        drawn = [Text(_picture(row.delta, row.interval, reach, study.margin), style=style)] if wide else []
+        table.add_row(*(Text(brief(cell)) for cell in cells), Text(brief(row.verdict or "whole"), style=style), *drawn)
+    return "\n".join([*draw([table], width=width, color=color), *said(study)])
+
+
+def said(study: Study) -> list[str]:
+    """Return what a study comes to, in sentences; figures of the last columns are explained."""
+    whole = next(row for row in study.rows if not row.verdict)
+    smallest = study.smallest
+    margin = points(study.margin)
+    if smallest is None:
+        found = f"no variant is proven to lose less than {margin} points"
+    else:
+        times = whole.bytes / smallest.bytes
+        fewer = f"{times:.3g} times fewer than {whole.name}" if times > 1 else "no fewer than the whole model's"
+        size = count(smallest.bytes, "byte")
+        found = f"the smallest proven to lose less than {margin} points is {smallest.name}: {size} a vector, {fewer}"
+    others = [f"{row.name} {row.verdict}: {row.reason}" for row in study.rows if row.verdict not in ("", "PASS")]
+    return [found, *map(brief, others)]
+
+
+def _cells(row: Row) -> tuple[str, str, str, str, str]:
+    score = "–" if row.score is None else points(row.score)
+    delta = "" if row.delta is None else signed_points(row.delta)
+    interval = "" if row.interval is None else "[{}, {}]".format(*map(signed_points, row.interval))
+    return render_size(row.index), f"{1000 * row.search:.1f} ms", score, delta, interval
+
+
+def _reach(rows: Sequence[Row]) -> float:
+    return nice_reach([bound for row in rows for bound in (row.delta, *(row.interval or ())) if bound is not None])
+
+
+def _picture(delta: float | None, interval: tuple[float, float] | None, reach: float, margin: float) -> str:
+    """Draw a difference with its interval; ┊ is the loss allowed and │ none."""
+    line = [" "] * PICTURE
+    if interval is not None:
+        low, high = (_place(bound, reach) for bound in interval)
+        line[low : high + 1] = "─" * (high + 1 - low)
+    for value, sign in ((-margin, "┊"), (0.0, "│")):
+        line[_place(value, reach)] = sign
+    if delta is not None:
+        line[_place(delta, reach)] = "●"
+    return "".join(line)
+
+
+def _place(value: float, reach: float) -> int:
+    share = min(max(value / reach, -1.0), 1.0)
+    return round((share + 1) / 2 * (PICTURE - 1))
+
+
+def render_study_page(study: Study) -> str:
+    """Return one page: the picture of scores by bytes, and the table."""
+    scored = [row for row in study.rows if row.score is not None]
+    whole = next(row for row in study.rows if not row.verdict)
+    best = whole.score or 0.0
+    shown = []
+    for row in scored:
+        interval = None if row.interval is None else (best + row.interval[0], best + row.interval[1])
+        shown.append((row.name, float(row.bytes), row.score or 0.0, interval, row.verdict or "measured"))
+    return render_page(
+        "study.html.jinja",
+        study=study,
+        picture=scatter(shown, best - study.margin),
+        rows=[(row, _cells(row)) for row in study.rows],
+        said=said(study),
+    )

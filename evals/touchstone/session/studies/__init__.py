@@ -1,0 +1,1 @@
+"""Questions about an index: how small it may be, and whether it may stay."""

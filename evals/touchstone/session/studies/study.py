@@ -1,0 +1,153 @@
+"""A study: one model in several sizes, each measured and judged by the whole one; what each takes in an index."""
+
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
+
+from touchstone.baselines.files import Baselines
+from touchstone.config.models import find_model, load_models
+from touchstone.config.options import Options
+from touchstone.errors import ModelError
+from touchstone.judging.overall import judge_models, policy_of
+from touchstone.records.runs import Record, Run
+from touchstone.records.studies import Row, Study
+from touchstone.session.compare import Side, compare, load_side, sharing
+from touchstone.session.studies.search_time import MILLION, bytes_of, search_seconds
+from touchstone.store.runs import read_run
+
+WHOLE = "float32"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """A size of a model: a short name, and what its specification says beside the whole model's."""
+
+    name: str
+    settings: Mapping[str, str]
+
+    def text(self, model: str) -> str:
+        """Return the variant as one would type it."""
+        said = ",".join(f"{key}={value}" for key, value in self.settings.items())
+        return f"{model}{',' if '@' in model else '@'}{said}" if said else model
+
+
+def make_variants(
+    dimensions: Sequence[int], precisions: Sequence[str], dtypes: Sequence[str], lengths: Sequence[int]
+) -> list[Variant]:
+    """Return the variants of a model, the whole one first: each width in each precision, then the others by themselves.
+
+    Widths and precisions are of vectors that are there already; a data type or length encodes anew.
+    """
+    found = []
+    for width, precision in product((None, *dimensions), (None, *precisions)):
+        settings = {"truncate_dim": width and str(width), "quantize": precision}
+        said = {key: value for key, value in settings.items() if value}
+        found.append(Variant(name=" ".join(said.values()), settings=said))
+    found += [Variant(name=name, settings={"dtype": name}) for name in dtypes]
+    return found + [Variant(name=f"{length} tokens", settings={"max_seq_length": str(length)}) for length in lengths]
+
+
+def run_study(model: str, variants: Sequence[Variant], options: Options, tell: Callable[[str], None]) -> Study:
+    """Measure a model and its variants in one run of ``pytest evals``, and judge each by the whole model.
+
+    The vectors of the first are those of most others, and what was measured before is not measured again.
+
+    Args:
+        model: as for ``--model``.
+        variants: from `make_variants`, the whole model first.
+        options: what was typed: suites, store, margins and so on.
+        tell: told each line of the run that says how a case ended.
+
+    Raises:
+        TouchstoneError: the run measured nothing of the whole model.
+    """
+    known = load_models(*options.models_files)
+    aliases = [find_model(one.text(model), known, options.cwd, "MODEL").alias for one in variants]
+    with TemporaryDirectory() as folder:
+        file = Path(folder) / "run.json"
+        run = _measure(file, [one.text(model) for one in variants], options, tell)
+        measured = {record.alias for record in run.records if record.score is not None}
+        if aliases[0] not in measured:
+            why = next((record.error for record in run.records if record.error), "nothing was measured")
+            raise ModelError(f"{aliases[0]}: {why}")
+        sides = {
+            alias: load_side(f"{file}:{alias}", options.cwd, Baselines(options.baselines), options.store_folder)
+            for alias in aliases
+            if alias in measured
+        }
+    rows = [_row(one, alias, sides, run, options) for one, alias in zip(variants, aliases, strict=True)]
+    whole = rows[0]
+    tasks = tuple(dict.fromkeys(record.task for record in run.records))
+    policy = options.override(policy_of(run.records))
+    order = sorted(rows, key=lambda row: (row.bytes, row is whole, row.name))
+    margin = policy.margin if len(tasks) == 1 else policy.suite_margin
+    return Study(model=model, suite=run.suite, tasks=tasks, margin=margin, whole=whole.name, rows=tuple(order))
+
+
+def _measure(file: Path, models: Sequence[str], options: Options, tell: Callable[[str], None]) -> Run:
+    """Run the suites with all models, in a process of pytest's own, and return the record."""
+    own = options.cwd / "evals" / "test_tasks.py"
+    where = [str(own)] if own.is_file() else ["-p", "touchstone.plugin", "--pyargs", "touchstone"]
+    typed = [word for text in options.suites for word in ("--suite", text)]
+    typed += [word for text in models for word in ("--model", text)]
+    typed += [word for path in options.models_files for word in ("--models", str(path))]
+    typed += [word for pattern in options.tasks for word in ("--task", pattern)]
+    typed += ["--limit", str(options.limit)] if options.limit else []
+    typed += ["--device", options.device, "--store", str(options.store_folder), "--baseline", "off"]
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:randomly", *where, *typed, "--report", str(file)]
+    lines = []
+    with subprocess.Popen(
+        command, cwd=options.cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        for line in process.stdout or ():
+            lines.append(line.rstrip())
+            if "test_task[" in line and "%]" in line:
+                tell(line.strip())
+    if not file.is_file():
+        said = next((line for line in reversed(lines) if line.startswith("ERROR")), (lines or ["it said nothing"])[-1])
+        raise ModelError(f"the run ended without a record: {said}")
+    return read_run(file)
+
+
+def _row(variant: Variant, alias: str, sides: Mapping[str, Side], run: Run, options: Options) -> Row:
+    """Judge a variant by the whole model, which is the first side."""
+    mine = [record for record in run.records if record.alias == alias]
+    settings = next((record.settings for record in mine if record.settings), None)
+    precision = variant.settings.get("quantize", WHOLE)
+    width = (settings and settings.dimension) or 0
+    whole = next(iter(sides))
+    scores = [record.score for record in mine if record.score is not None]
+    delta, interval, verdict, reason = None, None, "", ""
+    if alias not in sides:
+        verdict, reason = "ERROR", next((record.error for record in mine if record.error), "it was not measured")
+    elif alias != whole:
+        judged = compare(sides[whole], sides[alias], override=sharing(options, len(sides) - 1))
+        delta, interval, verdict, reason = _judge(judged)
+    return Row(
+        name=variant.name or f"{width}",
+        alias=alias,
+        dimensions=width,
+        precision=precision,
+        bytes=bytes_of(width, precision),
+        index=MILLION * bytes_of(width, precision),
+        search=search_seconds(width, precision) if width else 0.0,
+        score=fmean(scores) if len(scores) == len(mine) else None,
+        delta=delta,
+        interval=interval,
+        verdict=verdict,
+        reason=reason,
+        encoded=sum(record.encoded or 0 for record in mine),
+    )
+
+
+def _judge(records: Sequence[Record]) -> tuple[float | None, tuple[float, float] | None, str, str]:
+    """Return the difference of a variant from the whole model with its interval, the verdict, and its reason."""
+    (suite,) = judge_models(records)
+    if suite.delta is None and len(records) == 1 and records[0].evidence is not None:
+        return records[0].delta, records[0].evidence.interval, suite.verdict, records[0].reason or ""
+    return suite.delta, suite.interval, suite.verdict, suite.reason
