@@ -19,6 +19,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -160,10 +161,17 @@ class Busy:
         return found
 
 
+@cache
+def packing_of(model: Any) -> Any:
+    """Return how a model takes packed batches, once: for the next texts it does so already."""
+    from touchstone.encoding.trial import find_packing
+
+    return find_packing(model)
+
+
 def ways(model: Any, texts: list[str]) -> Iterator[tuple[str, Callable[[], Any]]]:
     """Yield each way of encoding the texts, with its name."""
     from touchstone.encoding.batching import BatchedModel
-    from touchstone.encoding.trial import find_packing
 
     def plain(size: int) -> Callable[[], Any]:
         return lambda: (
@@ -179,7 +187,7 @@ def ways(model: Any, texts: list[str]) -> Iterator[tuple[str, Callable[[], Any]]
     best = min(taken, key=taken.__getitem__)
     yield f"encode, batches of {best}, its best", plain(best)
     yield "ours, padded", lambda: BatchedModel(model).encode(texts, prompt="")
-    packing = find_packing(model)
+    packing = packing_of(model)
     if packing is not None:
         yield "ours, without padding", lambda: BatchedModel(model, packing=packing).encode(texts, prompt="")
 

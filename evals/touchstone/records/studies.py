@@ -1,6 +1,10 @@
-"""What a study of a model in several sizes found."""
+"""What studies of an index found: a model in several sizes, and two models beside each other."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
+
+from touchstone.metrics.geometry import Shape
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,3 +46,57 @@ class Study:
     def smallest(self) -> Row | None:
         """The smallest variant that passed."""
         return next((row for row in self.rows if row.verdict == "PASS"), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """One text, with how far apart its two vectors are: their cosine where they are of one width."""
+
+    text: str
+    cosine: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SameTexts:
+    """Two models' vectors of the same texts.
+
+    ``shapes`` are of both. What needs one width is None where there are two: the least, fifth in a hundred, and median
+    cosine, ``below`` the share of texts under each threshold, the ``worst`` texts, and what ``moved`` in words.
+    ``kept`` is the mean and the least share of ten neighbours; ``ranks`` and ``pairs`` are as in
+    `geometry.compare_pairs`.
+    """
+
+    texts: int
+    shapes: tuple[Shape, Shape]
+    quantiles: tuple[float, float, float] | None
+    below: Mapping[str, float]
+    worst: tuple[Moved, ...]
+    moved: str | None
+    kept: tuple[float, float]
+    ranks: float | None
+    pairs: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Searched:
+    """One way to search: whose queries on whose index, what it scores, and how that was judged by old on old."""
+
+    queries: str
+    index: str
+    scores: Mapping[str, float]
+    delta: float | None
+    interval: tuple[float, float] | None
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexVerdict:
+    """Whether an index of one model's vectors may stay where another model comes, and everything that says so."""
+
+    old: str
+    new: str
+    verdict: Literal["interchangeable", "queries first", "re-embed", "inconclusive"]
+    reason: str
+    same_texts: SameTexts
+    searched: tuple[Searched, ...]

@@ -1,0 +1,79 @@
+"""``touchstone vectors``: whether an index of one model's vectors may stay where another model comes."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from touchstone.commands.parsing import add_options, parse_options
+from touchstone.errors import ConfigError
+from touchstone.files.tables import FORMATS, read_rows
+from touchstone.files.writing import place, read_bytes, to_json, write_atomically
+from touchstone.foreign import in_log
+from touchstone.report.vectors import render_vectors
+from touchstone.session.studies.vectors import study_vectors
+
+CODES = {"interchangeable": 0, "queries first": 0, "re-embed": 1, "inconclusive": 9}
+
+
+def add_command(commands: Any) -> None:
+    """Add the parser."""
+    vectors = commands.add_parser(
+        "vectors",
+        help="say whether an index of model A's vectors may stay where model B comes",
+        description="Exit code 0: interchangeable, or queries may go first; 1: re-embed; 9: inconclusive.",
+    )
+    vectors.add_argument("old", metavar="A", help="the model of the index, as for --model of pytest evals")
+    vectors.add_argument("new", metavar="B", help="the model that comes")
+    vectors.add_argument(
+        "--texts", metavar="FILE", help="your own texts, in the place of a suite: .txt, or a column text of .jsonl, "
+        ".csv, .parquet",
+    )  # fmt: skip
+    vectors.add_argument("--report", metavar="FILE", help="write .json")
+    add_options(vectors, "--suite", "--models", "--task", "--limit", "--device", "--store", "--bound", "--alpha",
+                "--reuse-api")  # fmt: skip
+    vectors.set_defaults(run=_vectors)
+
+
+def _vectors(parsed: argparse.Namespace) -> tuple[str, int]:
+    options = parse_options(parsed)
+    file = None if parsed.report is None else place(options.cwd, parsed.report)
+    if file is not None and file.suffix != ".json":
+        raise ConfigError(f'--report = "{parsed.report}"; expected a name that ends in .json')
+    texts = None if parsed.texts is None else read_texts(place(options.cwd, parsed.texts))
+    found = study_vectors(parsed.old, parsed.new, options, texts, _tell)
+    said = [render_vectors(found)]
+    if file is not None:
+        write_atomically(file, to_json(asdict(found)))
+        said.append(f"wrote {file}")
+    return "\n".join(said), CODES[found.verdict]
+
+
+def read_texts(path: Path) -> list[str]:
+    """Return the texts of a file, each line of ``.txt`` or the column ``text`` of a table.
+
+    Raises:
+        ConfigError: there is no such file, it is of another kind, or a row has no text.
+    """
+    if path.suffix == ".txt":
+        found = [line.strip() for line in read_bytes(path, ConfigError).decode(errors="replace").splitlines()]
+        return [line for line in found if line]
+    if path.suffix not in FORMATS:
+        raise ConfigError(f'--texts = "{path.name}"; expected .txt, or a column text of {", ".join(FORMATS)}')
+    texts = []
+    for number, row in read_rows(path, ConfigError):
+        try:
+            text = (json.loads(row) if isinstance(row, str) else row)["text"]
+        except (ValueError, KeyError, TypeError):
+            text = None
+        if not isinstance(text, str):
+            raise ConfigError(f'{path}, row {number}: expected a value "text"')
+        texts.append(text)
+    return texts
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{in_log(line)}\n")
+    sys.stderr.flush()

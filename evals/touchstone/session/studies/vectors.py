@@ -1,0 +1,285 @@
+"""May the index stay? Two models on the same texts, and each one's queries on the other's index."""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from touchstone.baselines.files import make_baseline
+from touchstone.config.models import find_model, load_models
+from touchstone.config.options import Options
+from touchstone.encoding.checks import to_numpy
+from touchstone.encoding.meter import Meter
+from touchstone.encoding.texts import give_texts, read_texts
+from touchstone.errors import ConfigError
+from touchstone.formatting import shorten
+from touchstone.judging.overall import judge_models
+from touchstone.measuring.case import measure_opened
+from touchstone.metrics import geometry
+from touchstone.models.base import OpenModel
+from touchstone.models.kinds import open_encoder
+from touchstone.records.cases import Case, Policy
+from touchstone.records.outcomes import ModelIdentity
+from touchstone.records.runs import make_record
+from touchstone.records.studies import IndexVerdict, Moved, SameTexts, Searched
+from touchstone.session.compare import Measured, Side, compare
+from touchstone.session.plan import find_cases
+from touchstone.store.folder import Store
+from touchstone.task_types.registry import find_type
+from touchstone.tasks.opening import open_task
+from touchstone.tasks.registry import quiet_mteb
+
+# So many texts are looked at one by one, the first of each task; a search goes through all.
+MOST = 20_000
+NEIGHBOURS, ASKED, WORST, LONGEST = 10, 1_000, 5, 200
+THRESHOLDS = (0.9999, 0.999, 0.99, 0.9)
+# Encoded together: what is in memory at once.
+BLOCK = 4_096
+# How far apart the cosines of pairs may be in two models that differ by an orthogonal map, and by rounding in halves.
+TURNED = 1e-3
+# Whose queries on whose index: 0 is the old model, 1 the new one.
+Ways = tuple[int, int]
+
+
+@dataclass(slots=True)
+class Seen:
+    """The texts that a model was asked for, each once by how it is asked, with its vectors, up to `MOST`."""
+
+    rows: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+
+    def add(self, asked: str, texts: Sequence[str], vectors: Any) -> None:
+        """Take in what one call was asked for, and gave."""
+        if len(self.rows) < MOST:
+            for text, vector in zip(texts, to_numpy(vectors), strict=True):
+                self.rows.setdefault((asked, text), vector)
+
+
+class Mixed:
+    """What mteb is given: queries are one model's, all other texts another's, which also compares them."""
+
+    def __init__(self, queries: OpenModel, others: OpenModel, meter: Meter, seen: Seen | None) -> None:
+        self._others = others, others.for_mteb(meter)
+        self._queries = self._others if queries is others else (queries, queries.for_mteb(meter))
+        self._seen = seen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._others[1], name)
+
+    def encode(self, inputs: Any, *, task_metadata: Any, prompt_type: Any = None, **options: Any) -> Any:
+        """Encode texts with the model that they are for; shape (texts, dimensions)."""
+        asked = "" if prompt_type is None else prompt_type.value
+        opened, encoder = self._queries if asked == "query" else self._others
+        own = {**options, "batch_size": opened.batch_size, **opened.encode_kwargs}
+        vectors = encoder.encode(inputs, task_metadata=task_metadata, prompt_type=prompt_type, **own)
+        if self._seen is not None:
+            self._seen.add(asked, read_texts(inputs), vectors)
+        return vectors
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of both models."""
+        return sum(float(encoder.seconds) for _, encoder in self._both())
+
+    def check_spread(self) -> None:
+        """Refuse a model that gives (nearly) the same vector whatever the text."""
+        for _, encoder in self._both():
+            encoder.check_spread()
+
+    def flush(self) -> None:
+        """Write new vectors to the store."""
+        for _, encoder in self._both():
+            encoder.flush()
+
+    def _both(self) -> Iterator[Any]:
+        yield self._others
+        if self._queries is not self._others:
+            yield self._queries
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Two:
+    """The old model and the new one: what the user calls them, opened, and the texts that each was asked for."""
+
+    names: tuple[str, str]
+    opened: tuple[OpenModel, OpenModel]
+    seen: tuple[Seen, Seen]
+
+    @property
+    def one_width(self) -> bool:
+        """Whether one can be searched with the other's vectors."""
+        return len({opened.settings.dimension for opened in self.opened}) == 1
+
+
+def study_vectors(
+    old: str, new: str, options: Options, texts: Sequence[str] | None, tell: Callable[[str], None]
+) -> IndexVerdict:
+    """Compare two models' vectors of the texts of a suite, or of some texts, and each one's queries on each index.
+
+    Args:
+        old: the model of the index, as for ``--model``.
+        new: the one that is to come.
+        options: what was typed: suites, store, bound and so on.
+        texts: a user's own, in the place of a suite's; nothing is searched then.
+        tell: told what is being done.
+
+    Raises:
+        TouchstoneError: one of them cannot be opened or measured, or nothing is there to compare.
+    """
+    known = load_models(*options.models_files)
+    found = [find_model(text, known, options.cwd, "MODEL") for text in (old, new)]
+    store = Store(options.store_folder, run=uuid.uuid4().hex, reuse_api=options.reuse_api, patience=options.patience)
+    models = [open_encoder(model, options.device, store) for model in found]
+    for model, opened in zip(found, models, strict=True):
+        if opened.quantize is not None:
+            raise ConfigError(f"{model.alias}: {opened.quantize} quantizes by what is encoded together; name another")
+    two = Two(names=(old, new), opened=(models[0], models[1]), seen=(Seen(), Seen()))
+    if texts is not None:
+        for opened, seen in zip(two.opened, two.seen, strict=True):
+            _encode_all(opened, texts, seen)
+    searched = () if texts is not None else _search(two, store, options, tell)
+    return judge_index(old, new, compare_same_texts(*_shared(*two.seen)), searched)
+
+
+def _encode_all(opened: OpenModel, texts: Sequence[str], seen: Seen) -> None:
+    """Encode a user's own texts, which are neither queries nor documents, block by block."""
+    import mteb
+
+    with quiet_mteb():
+        metadata: Any = mteb.get_task("STSBenchmark").metadata
+        encoder = Mixed(opened, opened, Meter(), seen)
+        for at in range(0, len(texts), BLOCK):
+            encoder.encode(give_texts(texts[at : at + BLOCK]), task_metadata=metadata, show_progress_bar=False)
+        encoder.flush()
+
+
+def _shared(first: Seen, second: Seen) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Return the texts that both models were asked for, and the vectors of each, in one order."""
+    keys = [key for key in first.rows if key in second.rows]
+    if len(keys) < 2:
+        raise ConfigError("there are fewer than two different texts to compare")
+    vectors = [np.stack([one.rows[key] for key in keys]) for one in (first, second)]
+    return [text for _, text in keys], vectors[0], vectors[1]
+
+
+def compare_same_texts(texts: Sequence[str], old: np.ndarray, new: np.ndarray) -> SameTexts:
+    """Look at two models' vectors of the same texts; shapes (texts, dimensions), which may differ in width."""
+    asked = np.linspace(0, len(texts) - 1, min(ASKED, len(texts))).astype(np.int64)
+    count = min(NEIGHBOURS, len(texts) - 1)
+    kept = geometry.kept(*(geometry.nearest(one, asked, count) for one in (old, new)))
+    one_width = old.shape[1] == new.shape[1]
+    cosines = geometry.cosines(old, new) if one_width else None
+    worst = () if cosines is None else np.argsort(cosines, kind="stable")[:WORST]
+    apart = geometry.distances(old, new) if one_width else None
+    ranks, pairs = geometry.compare_pairs(old, new)
+    return SameTexts(
+        texts=len(texts),
+        shapes=(geometry.describe_shape(old), geometry.describe_shape(new)),
+        quantiles=None if cosines is None else tuple(map(float, np.quantile(cosines, (0.0, 0.05, 0.5)))),  # type: ignore[arg-type]
+        below={} if cosines is None else {f"{limit:g}": float((cosines < limit).mean()) for limit in THRESHOLDS},
+        worst=tuple(Moved(text=shorten(texts[row], LONGEST), cosine=float(cosines[row])) for row in worst),  # type: ignore[index]
+        moved=None if apart is None else geometry.tell_what_moved(apart, [len(text) for text in texts]),
+        kept=(float(kept.mean()), float(kept.min())),
+        ranks=ranks,
+        pairs=pairs,
+    )
+
+
+def _search(two: Two, store: Store, options: Options, tell: Callable[[str], None]) -> tuple[Searched, ...]:
+    """Measure each case that searches, with each model's queries on each one's index; where none does, each model's."""
+    cases = find_cases(replace(options, models=two.names[:1])).cases
+    searching = [case for case in cases if find_type(case.task.type).searches == "corpus"]
+    crosses = bool(searching) and two.one_width
+    measured: dict[Ways, dict[str, Measured]] = {}
+    for case in searching or cases:
+        with open_task(case.task, case.source, store, limit=case.limit) as opened:
+            for ways in ((0, 0), (1, 1), (1, 0), (0, 1)) if crosses else ((0, 0), (1, 1)):
+                tell(f"{case.task.name}: queries of {two.names[ways[0]]}, index of {two.names[ways[1]]}")
+                measured.setdefault(ways, {})[case.key] = _measure(case, opened, two, ways)
+    return tuple(_judge(ways, two.names, measured, cases[0].policy, options) for ways in measured)
+
+
+def _measure(case: Case, opened: Any, two: Two, ways: Ways) -> Measured:
+    """Measure a case with the queries of one model and everything else of the same or another."""
+    queries, others = (two.opened[way] for way in ways)
+    seen = two.seen[ways[0]] if queries is others else None
+    identity = ModelIdentity(
+        name=f"{queries.identity.name} on {others.identity.name}", revision=None, unmodified=False,
+        fingerprint=others.identity.fingerprint if queries is others else "mixed",
+    )  # fmt: skip
+
+    def for_mteb(meter: Meter) -> Any:
+        return Mixed(queries, others, meter, seen)
+
+    mixed = replace(others, for_mteb=for_mteb, identity=identity, encode_kwargs={})
+    found = measure_opened(case, opened, mixed, lambda _: None)
+    record = make_record(case, found.outcome, None, None)
+    return Measured(
+        task=case.task.name,
+        type=case.task.type,
+        baseline=replace(make_baseline(record, {}), recorded=None),
+        samples=found.samples,
+        chance=found.outcome.measurement.chance,
+    )
+
+
+def _judge(
+    ways: Ways,
+    names: tuple[str, str],
+    measured: Mapping[Ways, Mapping[str, Measured]],
+    policy: Policy,
+    options: Options,
+) -> Searched:
+    """Judge one way to search by old queries on the old index, whether it is proven the same."""
+    found, reference = measured[ways], {key: measured[0, 0][key] for key in measured[ways]}
+    sides = [Side(name=name, alias=name, model=name, revision=None, measured=each)
+             for name, each in (("old on old", reference), ("candidate", found))]  # fmt: skip
+
+    def override(_: Policy) -> Policy:
+        return replace(options.override(policy), rule="equivalent", gated=len(found))
+
+    scores = {one.task: one.baseline.score for one in found.values()}
+    if ways == (0, 0):
+        return Searched(queries=names[0], index=names[0], scores=scores, delta=None, interval=None, verdict="",
+                        reason="")  # fmt: skip
+    records = compare(sides[0], sides[1], override=override)
+    (suite,) = judge_models(records)
+    evidence = records[0].evidence if len(records) == 1 else None
+    return Searched(
+        queries=names[ways[0]],
+        index=names[ways[1]],
+        scores=scores,
+        delta=fmean(record.delta or 0.0 for record in records),
+        interval=evidence.interval if evidence is not None else suite.interval,
+        verdict=suite.verdict,
+        reason=suite.reason if len(records) > 1 else records[0].reason or suite.reason,
+    )
+
+
+def judge_index(old: str, new: str, same: SameTexts, searched: Sequence[Searched]) -> IndexVerdict:
+    """Say whether the index may stay, by how each way to search was judged."""
+    words = {(one.queries == new, one.index == new): one.verdict for one in searched}
+    both, first, last = words.get((True, True)), words.get((True, False)), words.get((False, True))
+    verdict: Any = "inconclusive"
+    if old == new or same.moved == "nothing moved but by rounding":
+        verdict, reason = "interchangeable", "the same vectors but for rounding"
+    elif not searched:
+        reason = f"{same.moved or 'two widths'}; only a suite with a retrieval task says what a search would find"
+    elif both is not None and same.quantiles is None:
+        widths = " and ".join(str(shape.dimensions) for shape in same.shapes)
+        verdict, reason = "re-embed", f"an index has vectors of one width, these have {widths}"
+    elif first is None:
+        reason = f"no task searches; {same.moved}"
+    elif (both, first, last) == ("PASS", "PASS", "PASS"):
+        verdict, reason = "interchangeable", f"the same scores within the bound in all four ways; {same.moved}"
+    elif first == "PASS":
+        verdict, reason = "queries first", f"new queries find the same on the old index; {same.moved}"
+    elif "FAIL" in (first, last):
+        turned = same.pairs <= TURNED
+        why = "; the same up to an orthogonal map" if turned else ""
+        verdict, reason = "re-embed", f"one model's queries do not find the other's documents; {same.moved}{why}"
+    else:
+        reason = f"too few samples to prove that a search finds the same; {same.moved}"
+    return IndexVerdict(old=old, new=new, verdict=verdict, reason=reason, same_texts=same, searched=tuple(searched))
