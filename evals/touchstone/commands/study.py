@@ -10,7 +10,7 @@ from touchstone.encoding.quantization import BITS
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.writing import place, to_json, write_atomically
 from touchstone.foreign import in_log
-from touchstone.report.study import render_study, render_study_page
+from touchstone.report.studies.study import render_study, render_study_page
 from touchstone.session.studies.study import WHOLE, make_variants, run_study
 
 PRECISIONS = tuple(name for name in BITS if name != WHOLE)

@@ -5,15 +5,20 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from touchstone.commands.parsing import add_options, parse_options
 from touchstone.errors import ConfigError
 from touchstone.files.tables import FORMATS, read_rows
 from touchstone.files.writing import place, read_bytes, to_json, write_atomically
 from touchstone.foreign import in_log
-from touchstone.report.vectors import render_vectors
+from touchstone.formatting import count
+from touchstone.report.studies.vectors import render_vectors
+from touchstone.session.studies.canaries import hold_or_check, probe
 from touchstone.session.studies.vectors import study_vectors
+
+if TYPE_CHECKING:
+    from touchstone.records.studies import Held, IndexVerdict
 
 CODES = {"interchangeable": 0, "queries first": 0, "re-embed": 1, "inconclusive": 9}
 
@@ -26,11 +31,17 @@ def add_command(commands: Any) -> None:
         description="Exit code 0: interchangeable, or queries may go first; 1: re-embed; 9: inconclusive.",
     )
     vectors.add_argument("old", metavar="A", help="the model of the index, as for --model of pytest evals")
-    vectors.add_argument("new", metavar="B", help="the model that comes")
+    vectors.add_argument("new", metavar="B", nargs="?", help="the model that comes")
     vectors.add_argument(
         "--texts", metavar="FILE", help="your own texts, in the place of a suite: .txt, or a column text of .jsonl, "
         ".csv, .parquet",
     )  # fmt: skip
+    vectors.add_argument(
+        "--canaries", metavar="FILE", help="of A alone: write a small set of texts and vectors, or check it where it is"
+    )
+    vectors.add_argument(
+        "--concurrency-probe", action="store_true", help="of A alone: the same texts alone, in batches, and 32 at once"
+    )
     vectors.add_argument("--report", metavar="FILE", help="write .json")
     add_options(vectors, "--suite", "--models", "--task", "--limit", "--device", "--store", "--bound", "--alpha",
                 "--reuse-api")  # fmt: skip
@@ -43,8 +54,22 @@ def _vectors(parsed: argparse.Namespace) -> tuple[str, int]:
     if file is not None and file.suffix != ".json":
         raise ConfigError(f'--report = "{parsed.report}"; expected a name that ends in .json')
     texts = None if parsed.texts is None else read_texts(place(options.cwd, parsed.texts))
-    found = study_vectors(parsed.old, parsed.new, options, texts, _tell)
-    said = [render_vectors(found)]
+    found: IndexVerdict | Held
+    if parsed.canaries or parsed.concurrency_probe:
+        if parsed.new is not None or (parsed.canaries and parsed.concurrency_probe):
+            raise ConfigError("--canaries and --concurrency-probe are each of one model alone; leave the others out")
+        kept = place(options.cwd, parsed.canaries or "")
+        found = (
+            probe(parsed.old, options, texts)
+            if parsed.concurrency_probe
+            else hold_or_check(parsed.old, kept, options, texts)
+        )
+        said = [f"{found.model}, {count(found.texts, 'text')}: {found.verdict}: {found.reason}"]
+    elif parsed.new is None:
+        raise ConfigError("B is missing: the model that comes; of A alone there are --canaries and --concurrency-probe")
+    else:
+        found = study_vectors(parsed.old, parsed.new, options, texts, _tell)
+        said = [render_vectors(found)]
     if file is not None:
         write_atomically(file, to_json(asdict(found)))
         said.append(f"wrote {file}")

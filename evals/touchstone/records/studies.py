@@ -100,3 +100,14 @@ class IndexVerdict:
     reason: str
     same_texts: SameTexts
     searched: tuple[Searched, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A model's vectors of a few texts beside those in a file, or beside each other: what moved, by each way."""
+
+    model: str
+    texts: int
+    ways: Mapping[str, str]
+    verdict: Literal["interchangeable", "inconclusive", "re-embed"]
+    reason: str

@@ -12,7 +12,7 @@ from tests.encoders import save_tiny_model
 from touchstone.__main__ import main
 from touchstone.encoding.quantization import BITS
 from touchstone.records.studies import Row, Study
-from touchstone.report.study import render_study, render_study_page
+from touchstone.report.studies.study import render_study, render_study_page
 from touchstone.session.studies.search_time import bytes_of, search_seconds
 from touchstone.session.studies.study import make_variants
 

@@ -1,8 +1,8 @@
 """May the index stay? Two models on the same texts, and each one's queries on the other's index."""
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -11,13 +11,12 @@ import numpy as np
 from touchstone.baselines.files import make_baseline
 from touchstone.config.models import find_model, load_models
 from touchstone.config.options import Options
-from touchstone.encoding.checks import to_numpy
 from touchstone.encoding.meter import Meter
-from touchstone.encoding.texts import give_texts, read_texts
 from touchstone.errors import ConfigError
 from touchstone.formatting import shorten
 from touchstone.judging.overall import judge_models
 from touchstone.measuring.case import measure_opened
+from touchstone.measuring.mixed import Mixed, Seen, encode_texts
 from touchstone.metrics import geometry
 from touchstone.models.base import OpenModel
 from touchstone.models.kinds import open_encoder
@@ -30,73 +29,13 @@ from touchstone.session.plan import find_cases
 from touchstone.store.folder import Store
 from touchstone.task_types.registry import find_type
 from touchstone.tasks.opening import open_task
-from touchstone.tasks.registry import quiet_mteb
 
-# So many texts are looked at one by one, the first of each task; a search goes through all.
-MOST = 20_000
 NEIGHBOURS, ASKED, WORST, LONGEST = 10, 1_000, 5, 200
 THRESHOLDS = (0.9999, 0.999, 0.99, 0.9)
-# Encoded together: what is in memory at once.
-BLOCK = 4_096
 # How far apart the cosines of pairs may be in two models that differ by an orthogonal map, and by rounding in halves.
 TURNED = 1e-3
 # Whose queries on whose index: 0 is the old model, 1 the new one.
 Ways = tuple[int, int]
-
-
-@dataclass(slots=True)
-class Seen:
-    """The texts that a model was asked for, each once by how it is asked, with its vectors, up to `MOST`."""
-
-    rows: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
-
-    def add(self, asked: str, texts: Sequence[str], vectors: Any) -> None:
-        """Take in what one call was asked for, and gave."""
-        if len(self.rows) < MOST:
-            for text, vector in zip(texts, to_numpy(vectors), strict=True):
-                self.rows.setdefault((asked, text), vector)
-
-
-class Mixed:
-    """What mteb is given: queries are one model's, all other texts another's, which also compares them."""
-
-    def __init__(self, queries: OpenModel, others: OpenModel, meter: Meter, seen: Seen | None) -> None:
-        self._others = others, others.for_mteb(meter)
-        self._queries = self._others if queries is others else (queries, queries.for_mteb(meter))
-        self._seen = seen
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._others[1], name)
-
-    def encode(self, inputs: Any, *, task_metadata: Any, prompt_type: Any = None, **options: Any) -> Any:
-        """Encode texts with the model that they are for; shape (texts, dimensions)."""
-        asked = "" if prompt_type is None else prompt_type.value
-        opened, encoder = self._queries if asked == "query" else self._others
-        own = {**options, "batch_size": opened.batch_size, **opened.encode_kwargs}
-        vectors = encoder.encode(inputs, task_metadata=task_metadata, prompt_type=prompt_type, **own)
-        if self._seen is not None:
-            self._seen.add(asked, read_texts(inputs), vectors)
-        return vectors
-
-    @property
-    def seconds(self) -> float:
-        """The seconds of both models."""
-        return sum(float(encoder.seconds) for _, encoder in self._both())
-
-    def check_spread(self) -> None:
-        """Refuse a model that gives (nearly) the same vector whatever the text."""
-        for _, encoder in self._both():
-            encoder.check_spread()
-
-    def flush(self) -> None:
-        """Write new vectors to the store."""
-        for _, encoder in self._both():
-            encoder.flush()
-
-    def _both(self) -> Iterator[Any]:
-        yield self._others
-        if self._queries is not self._others:
-            yield self._queries
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,21 +77,9 @@ def study_vectors(
     two = Two(names=(old, new), opened=(models[0], models[1]), seen=(Seen(), Seen()))
     if texts is not None:
         for opened, seen in zip(two.opened, two.seen, strict=True):
-            _encode_all(opened, texts, seen)
+            encode_texts(opened, texts, seen)
     searched = () if texts is not None else _search(two, store, options, tell)
     return judge_index(old, new, compare_same_texts(*_shared(*two.seen)), searched)
-
-
-def _encode_all(opened: OpenModel, texts: Sequence[str], seen: Seen) -> None:
-    """Encode a user's own texts, which are neither queries nor documents, block by block."""
-    import mteb
-
-    with quiet_mteb():
-        metadata: Any = mteb.get_task("STSBenchmark").metadata
-        encoder = Mixed(opened, opened, Meter(), seen)
-        for at in range(0, len(texts), BLOCK):
-            encoder.encode(give_texts(texts[at : at + BLOCK]), task_metadata=metadata, show_progress_bar=False)
-        encoder.flush()
 
 
 def _shared(first: Seen, second: Seen) -> tuple[list[str], np.ndarray, np.ndarray]:

@@ -1,0 +1,85 @@
+"""Two models where mteb expects one: queries are one's, all other texts the other's."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from touchstone.encoding.checks import to_numpy
+from touchstone.encoding.meter import Meter
+from touchstone.encoding.texts import give_texts, read_texts
+from touchstone.models.base import OpenModel
+from touchstone.tasks.registry import quiet_mteb
+
+# So many texts are looked at one by one, the first of each task; a search goes through all.
+MOST = 20_000
+# Encoded together: what is in memory at once.
+BLOCK = 4_096
+
+
+@dataclass(slots=True)
+class Seen:
+    """The texts that a model was asked for, each once by how it is asked, with its vectors, up to `MOST`."""
+
+    rows: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
+
+    def add(self, asked: str, texts: Sequence[str], vectors: Any) -> None:
+        """Take in what one call was asked for, and gave."""
+        if len(self.rows) < MOST:
+            for text, vector in zip(texts, to_numpy(vectors), strict=True):
+                self.rows.setdefault((asked, text), vector)
+
+
+class Mixed:
+    """What mteb is given: queries are one model's, all other texts another's, which also compares them."""
+
+    def __init__(self, queries: OpenModel, others: OpenModel, meter: Meter, seen: Seen | None) -> None:
+        self._others = others, others.for_mteb(meter)
+        self._queries = self._others if queries is others else (queries, queries.for_mteb(meter))
+        self._seen = seen
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._others[1], name)
+
+    def encode(self, inputs: Any, *, task_metadata: Any, prompt_type: Any = None, **options: Any) -> Any:
+        """Encode texts with the model that they are for; shape (texts, dimensions)."""
+        asked = "" if prompt_type is None else prompt_type.value
+        opened, encoder = self._queries if asked == "query" else self._others
+        own = {**options, "batch_size": opened.batch_size, **opened.encode_kwargs}
+        vectors = encoder.encode(inputs, task_metadata=task_metadata, prompt_type=prompt_type, **own)
+        if self._seen is not None:
+            self._seen.add(asked, read_texts(inputs), vectors)
+        return vectors
+
+    @property
+    def seconds(self) -> float:
+        """The seconds of both models."""
+        return sum(float(encoder.seconds) for _, encoder in self._both())
+
+    def check_spread(self) -> None:
+        """Refuse a model that gives (nearly) the same vector whatever the text."""
+        for _, encoder in self._both():
+            encoder.check_spread()
+
+    def flush(self) -> None:
+        """Write new vectors to the store."""
+        for _, encoder in self._both():
+            encoder.flush()
+
+    def _both(self) -> Iterator[Any]:
+        yield self._others
+        if self._queries is not self._others:
+            yield self._queries
+
+
+def encode_texts(opened: OpenModel, texts: Sequence[str], seen: Seen) -> None:
+    """Encode texts that are neither queries nor documents, as those of an STS task are, block by block."""
+    with quiet_mteb():
+        import mteb
+
+        metadata: Any = mteb.get_task("STSBenchmark").metadata
+        encoder = Mixed(opened, opened, Meter(), seen)
+        for at in range(0, len(texts), BLOCK):
+            encoder.encode(give_texts(texts[at : at + BLOCK]), task_metadata=metadata, show_progress_bar=False)
+        encoder.flush()

@@ -1,0 +1,1 @@
+"""Studies of an index as people read them."""

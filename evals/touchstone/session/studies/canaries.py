@@ -1,0 +1,144 @@
+"""A small pinned set of texts and vectors, kept in a file; the same texts alone, in batches, and many at once."""
+
+import base64
+import hashlib
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from touchstone.config.models import Model, find_model, load_models
+from touchstone.config.options import Options
+from touchstone.encoding.canaries import CANARIES
+from touchstone.environment import describe_environment
+from touchstone.errors import ConfigError, ModelError
+from touchstone.files.json import read_json
+from touchstone.files.writing import to_json, write_atomically
+from touchstone.measuring.mixed import Seen, encode_texts
+from touchstone.metrics import geometry
+from touchstone.models.calibration import read_sample
+from touchstone.models.kinds import kind_of, open_encoder
+from touchstone.records.studies import Held
+from touchstone.store.folder import Store
+
+FORMAT = 1
+# Every so many of the embedded articles and their queries.
+STEP = 10
+# Half precision moves vectors by less than this; more is another vector, or another text's.
+HALF = 1e-2
+AT_ONCE = 32
+Vectors = geometry.Vectors
+
+
+def pinned_texts() -> list[str]:
+    """Return a few texts of many lengths, the longest longer than most models read."""
+    texts, _ = read_sample()
+    chosen = [text for found in texts.values() for text in found[::STEP]]
+    return [*CANARIES, *chosen, " ".join(texts["document"][:40])]
+
+
+def hold_or_check(model: str, file: Path, options: Options, texts: Sequence[str] | None) -> Held:
+    """Compare a model's vectors with those in a file, or write the file where there is none.
+
+    Args:
+        model: as for ``--model``.
+        file: of canaries.
+        options: what was typed.
+        texts: to be written; None for `pinned_texts`.
+
+    Raises:
+        TouchstoneError: the file is damaged, or the model cannot be opened.
+    """
+    chosen = _find(model, options)
+    if not file.exists():
+        kept = list(dict.fromkeys(texts or pinned_texts()))
+        vectors = _encode(chosen, kept, options)
+        write_atomically(file, _pack(chosen, kept, vectors))
+        return Held(model=model, texts=len(kept), ways={}, verdict="interchangeable", reason=f"wrote {file}")
+    kept, before = _unpack(file)
+    now = _encode(chosen, kept, options)
+    if now.shape != before.shape:
+        reason = f"{now.shape[1]} dimensions, {before.shape[1]} in {file.name}"
+        return Held(model=model, texts=len(kept), ways={}, verdict="re-embed", reason=reason)
+    said, farthest = _tell(before, now, kept)
+    return Held(model=model, texts=len(kept), ways={file.name: said}, verdict=_word(farthest), reason=said)
+
+
+def probe(model: str, options: Options, texts: Sequence[str] | None) -> Held:
+    """Compare the vectors of texts that are asked for one by one, in batches, and for an API many at once.
+
+    Raises:
+        TouchstoneError: the model cannot be opened.
+    """
+    kept = list(dict.fromkeys(texts or pinned_texts()))
+    served = kind_of(_find(model, options)).served
+    ways = {"in batches": "concurrency=1" if served else ""}
+    ways |= {f"{AT_ONCE} at once": f"batch_size=1,concurrency={AT_ONCE}"} if served else {}
+    alone = _encode(_find(model, options, "batch_size=1,concurrency=1" if served else "batch_size=1"), kept, options)
+    found, farthest = {}, 0.0
+    for way, settings in ways.items():
+        found[way], far = _tell(alone, _encode(_find(model, options, settings), kept, options), kept)
+        farthest = max(farthest, far)
+    reason = "; ".join(f"{way}: {said}" for way, said in found.items())
+    return Held(model=model, texts=len(kept), ways=found, verdict=_word(farthest), reason=reason)
+
+
+def _find(model: str, options: Options, settings: str = "") -> Model:
+    joined = f"{model}{',' if '@' in model else '@'}{settings}" if settings else model
+    return find_model(joined, load_models(*options.models_files), options.cwd, "MODEL")
+
+
+def _encode(model: Model, texts: Sequence[str], options: Options) -> Vectors:
+    """Encode texts anew: what the store has is what once was."""
+    store = Store(options.store_folder, run=uuid.uuid4().hex, patience=options.patience)
+    opened, seen = open_encoder(model, options.device, store), Seen()
+    if opened.encoder is None:
+        raise ModelError(f"{model.alias}: code of mteb's encodes, which keeps no pinned vectors; name the model itself")
+    with opened.encoder.encoding_anew(opened.batch_size):
+        encode_texts(opened, texts, seen)
+    return np.stack([seen.rows["", text] for text in texts])
+
+
+def _tell(before: Vectors, now: Vectors, texts: Sequence[str]) -> tuple[str, float]:
+    apart = geometry.distances(before, now)
+    return geometry.tell_what_moved(apart, [len(text) for text in texts]), float(apart.max())
+
+
+def _word(farthest: float) -> Literal["interchangeable", "inconclusive", "re-embed"]:
+    if farthest <= geometry.ROUNDING:
+        return "interchangeable"
+    return "inconclusive" if farthest <= HALF else "re-embed"
+
+
+def _pack(model: Model, texts: Sequence[str], vectors: Vectors) -> str:
+    """Return the file: texts, vectors as the base64 of little-endian single precision, and a hash of both."""
+    rows = [base64.b64encode(vector.astype("<f4").tobytes()).decode() for vector in vectors]
+    content = {"model": model.alias, "libraries": dict(describe_environment()), "texts": list(texts), "vectors": rows}
+    return to_json({"touchstone canaries": FORMAT, "sha256": _hash(texts, rows), **content})
+
+
+def _hash(texts: Sequence[str], rows: Sequence[str]) -> str:
+    return hashlib.sha256(to_json([list(texts), list(rows)]).encode()).hexdigest()
+
+
+def _unpack(file: Path) -> tuple[list[str], Vectors]:
+    """Read the texts and vectors of a file.
+
+    Raises:
+        ConfigError: it holds no canaries, or others than it says.
+    """
+    said = read_json(file, ConfigError)
+    try:
+        if said["touchstone canaries"] > FORMAT:
+            raise ConfigError(f"{file}: was written by a newer touchstone; run that one")
+        texts, rows = said["texts"], said["vectors"]
+        if said["sha256"] != _hash(texts, rows):
+            raise ConfigError(f"{file}: its texts or vectors are not those that its sha256 is of; write it anew")
+        vectors = np.stack([np.frombuffer(base64.b64decode(row, validate=True), "<f4") for row in rows])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ConfigError(f"{file}: holds no canaries; name another file, which is written then") from None
+    if len(texts) != len(vectors) or not all(isinstance(text, str) for text in texts):
+        raise ConfigError(f"{file}: needs a text for each vector; write it anew")
+    return texts, vectors.astype(np.float32)
