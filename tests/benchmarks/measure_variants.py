@@ -54,7 +54,7 @@ SIB200Classification = ["test"]
 VARIANTS = {
     "256 dimensions": "minilm@truncate_dim=256",
     "bfloat16": "minilm@dtype=bfloat16",
-    "int8": "minilm@quantize=int8",
+    "int8": "minilm@quantize=mteb-int8",
     "one layer less": "minus-one-layer",
     "64 tokens": "minilm@max_seq_length=64",
     "128 dimensions": "minilm@truncate_dim=128",

@@ -1,5 +1,6 @@
 """Canaries in a file, and the same texts alone, in batches and at once: what moved is named."""
 
+import base64
 import json
 import shutil
 import time
@@ -13,7 +14,7 @@ import pytest
 from tests.encoders import save_tiny_model
 from tests.models.api.server import NAME, Reply, Request, Server, right_answer, serving, vector
 from touchstone.__main__ import main
-from touchstone.session.studies.canaries import pinned_texts
+from touchstone.session.studies.canaries import _hash, pinned_texts
 
 
 @pytest.fixture
@@ -94,6 +95,19 @@ def test_a_changed_file_is_one_sentence(
     code, out = ask(capsys, "a", "--canaries", "kept.json")
     assert code == 4
     assert said in out
+
+
+def test_numbers_that_no_vector_has_are_never_taken_for_the_same(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ask(capsys, "a", "--canaries", "kept.json")[0] == 0
+    kept = json.loads((project / "kept.json").read_text())
+    kept["vectors"][3] = base64.b64encode(np.full(32, np.nan, "<f4").tobytes()).decode()
+    kept["sha256"] = _hash(kept["texts"], kept["vectors"])
+    (project / "kept.json").write_text(json.dumps(kept))
+    code, out = ask(capsys, "a", "--canaries", "kept.json")
+    assert code == 4
+    assert "numbers that no vector has" in out
 
 
 def test_what_does_not_go_together_is_one_sentence(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

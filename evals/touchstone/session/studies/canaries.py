@@ -141,4 +141,6 @@ def _unpack(file: Path) -> tuple[list[str], Vectors]:
         raise ConfigError(f"{file}: holds no canaries; name another file, which is written then") from None
     if len(texts) != len(vectors) or not all(isinstance(text, str) for text in texts):
         raise ConfigError(f"{file}: needs a text for each vector; write it anew")
+    if not np.isfinite(vectors).all() or len(set(texts)) < len(texts):
+        raise ConfigError(f"{file}: holds numbers that no vector has, or a text twice; write it anew")
     return texts, vectors.astype(np.float32)
