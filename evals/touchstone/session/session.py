@@ -34,6 +34,7 @@ from touchstone.session.examples import show
 from touchstone.session.plan import Plan, find_cases
 from touchstone.session.reports import write_report
 from touchstone.session.reuse import PLUGINS, Known, Suites, examples_key, others_than_before, suites_key, verdict_key
+from touchstone.session.studies.canaries import hold_or_check
 from touchstone.store.folder import Store
 from touchstone.task_types.base import Predicted
 from touchstone.tasks.identity import watch_data
@@ -41,6 +42,8 @@ from touchstone.tasks.opening import bring_missing
 
 # The record of a run that goes on is written once in so many seconds, and takes one part in so many of the time.
 EVERY, SHARE = 1.0, 20.0
+# The folder beside baselines in which a model may have canaries, and the rules under which these say what moved.
+CANARIES, SAME = "canaries", ("reproduce", "equivalent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +270,8 @@ class Session:
                 code = 1
         troubles = {**self._troubles, **dict.fromkeys(filter(None, [self.store.trouble]))}
         self.store.leave()
-        return Finished(run=run, notes=(*notes, *troubles, *self._how_to_examine(records)), exit_code=code)
+        notes += [*troubles, *self._what_moved(records), *self._how_to_examine(records)]
+        return Finished(run=run, notes=tuple(notes), exit_code=code)
 
     def _refuse_others(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
         """Put an error in the place of a number that is not one of the models that this run is about, as they are now.
@@ -324,6 +328,19 @@ class Session:
         dropped = {at + step for at, two in enumerate(pairwise(words)) if two in others for step in (0, 1)}
         kept = [word for at, word in enumerate(words) if at not in dropped]
         return [*kept, "--model", model, "--task", case.task.name]
+
+    def _what_moved(self, records: Iterable[Record]) -> Iterator[str]:
+        """Say whose vectors moved, of models that are not the same any more, by canaries beside the baselines."""
+        for alias in dict.fromkeys(
+            r.alias for r in records if r.rule in SAME and r.verdict not in ("pass", "improved")
+        ):
+            file = self.options.baselines / CANARIES / f"{self.options.against or alias}.json"
+            if file.is_file():
+                try:
+                    held = hold_or_check(self.plan.models[alias].text, file, self.options, None)
+                    yield f"{alias}: what moved since {file.name} of {CANARIES}: {held.reason}"
+                except TouchstoneError as error:
+                    yield f"{alias}: {error}"
 
     def _how_to_examine(self, records: Iterable[Record]) -> Iterator[str]:
         """Return the command that examines each model that could not be opened."""

@@ -3,6 +3,8 @@
 import base64
 import json
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -171,3 +173,25 @@ def test_the_pinned_texts_are_distinct_and_one_is_long() -> None:
     assert len(set(texts)) == len(texts) < 50
     assert max(map(len, texts)) > 4_000
     assert np.median(list(map(len, texts))) < 300
+
+
+def run_evals(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "touchstone.plugin",
+         "--pyargs", "touchstone", "--suite", "smoke", "--task", "SmokeSTS", "--models", "models.toml", *words],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_a_run_says_what_moved_where_a_model_is_not_the_same(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (project / "baselines" / "canaries").mkdir(parents=True)
+    assert ask(capsys, "a", "--canaries", "baselines/canaries/a.json")[0] == 0
+    said = run_evals("--model", "a", "--baseline", "record")
+    assert "what moved" not in said
+    same = run_evals("--model", "a", "--gate", "equivalent")
+    assert "what moved" not in same
+    other = run_evals("--model", "b", "--against", "a", "--gate", "equivalent")
+    assert "b: what moved since a.json of canaries: all moved, by 1." in other
+    (project / "baselines" / "canaries" / "a.json").write_text("{}")
+    assert "a.json: holds no canaries" in run_evals("--model", "b", "--against", "a", "--gate", "equivalent")
