@@ -1,6 +1,7 @@
 """May the index stay? Verdicts where the truth is known by construction."""
 
 import json
+import re
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -100,8 +101,11 @@ def test_texts_that_are_looked_at_are_bounded_in_number() -> None:
     assert len(seen.rows) == MOST
 
 
-def test_old_queries_on_the_old_index_score_what_a_run_does(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_queries_on_the_old_index_score_what_a_run_does(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     _, found = ask(project, monkeypatch, "a", "b")
+    assert re.match(r"about \d+ s for 1: SmokeRetrieval\n", capsys.readouterr().err)
     monkeypatch.chdir(project)
     code = pytest.main(
         ["-q", "-p", "no:randomly", "-p", "no:cacheprovider", "-p", "touchstone.plugin", "--pyargs", "touchstone",

@@ -13,7 +13,7 @@ from touchstone.config.models import find_model, load_models
 from touchstone.config.options import Options
 from touchstone.encoding.meter import Meter
 from touchstone.errors import ConfigError
-from touchstone.formatting import shorten
+from touchstone.formatting import render_duration, shorten, some
 from touchstone.judging.overall import judge_models
 from touchstone.measuring.case import measure_opened
 from touchstone.measuring.mixed import Mixed, Seen, encode_texts
@@ -25,8 +25,10 @@ from touchstone.records.outcomes import ModelIdentity
 from touchstone.records.runs import make_record
 from touchstone.records.studies import IndexVerdict, Moved, SameTexts, Searched
 from touchstone.session.compare import Measured, Side, compare
+from touchstone.session.forecast import make_forecast
 from touchstone.session.plan import find_cases
 from touchstone.store.folder import Store
+from touchstone.store.runs import load_runs
 from touchstone.task_types.registry import find_type
 from touchstone.tasks.opening import open_task
 
@@ -116,8 +118,13 @@ def compare_same_texts(texts: Sequence[str], old: np.ndarray, new: np.ndarray) -
 
 def _search(two: Two, store: Store, options: Options, tell: Callable[[str], None]) -> tuple[Searched, ...]:
     """Measure each case that searches, with each model's queries on each one's index; where none does, each model's."""
-    cases = find_cases(replace(options, models=two.names[:1])).cases
+    plan = find_cases(replace(options, models=tuple(dict.fromkeys(two.names))))
+    cases = [case for case in plan.cases if case.alias == plan.cases[0].alias]
     searching = [case for case in cases if find_type(case.task.type).searches == "corpus"]
+    forecast = make_forecast(plan, load_runs(options.store_folder), options.device)
+    named = sorted({case.task.name for case in searching or cases})
+    seconds = forecast.seconds(case for case in plan.cases if case.task.name in named)
+    tell(f"about {render_duration(seconds)} for {some(named)}")
     measured: dict[Ways, dict[str, Measured]] = {}
     for case in searching or cases:
         with open_task(case.task, case.source, store, limit=case.limit) as opened:
