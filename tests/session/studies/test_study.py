@@ -53,6 +53,7 @@ def test_variants_score_what_they_score_by_themselves_and_encode_nothing(
     assert rows["32"]["verdict"] == ""
     out = capsys.readouterr()
     assert all(name in out.out for name in rows)
+    assert "run.json" not in out.out, "no file that is gone by now is named"
     assert "test_task[tiny:SmokeSTS]" in out.err
     for name in ("8 int8", "4 tokens"):
         alone = re.sub(r"\+", "@", rows[name]["alias"], count=1).replace("+", ",")

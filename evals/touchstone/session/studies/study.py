@@ -3,7 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 from statistics import fmean
@@ -68,6 +68,7 @@ def run_study(model: str, variants: Sequence[Variant], options: Options, tell: C
     """
     known = load_models(*options.models_files)
     aliases = [find_model(one.text(model), known, options.cwd, "MODEL").alias for one in variants]
+    baselines = Baselines(options.baselines)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "run.json"
         run = _measure(file, [one.text(model) for one in variants], options, tell)
@@ -76,7 +77,7 @@ def run_study(model: str, variants: Sequence[Variant], options: Options, tell: C
             why = next((record.error for record in run.records if record.error), "nothing was measured")
             raise ModelError(f"{aliases[0]}: {why}")
         sides = {
-            alias: load_side(f"{file}:{alias}", options.cwd, Baselines(options.baselines), options.store_folder)
+            alias: replace(load_side(f"{file}:{alias}", options.cwd, baselines, options.store_folder), name=alias)
             for alias in aliases
             if alias in measured
         }
