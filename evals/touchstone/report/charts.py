@@ -117,14 +117,15 @@ def scatter(points_: Sequence[tuple[str, float, float, tuple[float, float] | Non
     lines.append(
         Markup('<text x="0" y="{}" dy="-4">{}</text>').format(down(least), f"{points(least)}, the least allowed")
     )
-    for name, size, score, interval, word in points_:
+    for number, (name, size, score, interval, word) in enumerate(points_):
         x, y, kind = _share(math.log2(size), *across), down(score), f"v-{word}"
         lines.append(Markup('<g class="{}">').format(kind))
         if interval is not None:
             ends_of = [down(bound) for bound in interval]
             lines.append(Markup('<line class="bar" x1="{0}" y1="{1}" x2="{0}" y2="{2}"/>').format(x, *ends_of))
         lines.append(Markup('<circle class="point" cx="{}" cy="{}" r="4"/>').format(x, y))
-        lines.append(Markup('<text x="{}" y="{}" dx="8" dy="4">{}</text></g>').format(x, y, in_html(name)))
+        aside = (15, -7, 28)[number % 3]  # on a phone some would be written over each other
+        lines.append(Markup('<text x="{}" y="{}" dx="7" dy="{}">{}</text></g>').format(x, y, aside, in_html(name)))
     label = "; ".join(f"{name}: {size:g} bytes, {points(score)}" for name, size, score, _, _ in points_)
     return _svg("scatter", label, lines)
 
