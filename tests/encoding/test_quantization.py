@@ -1,6 +1,7 @@
 """Quantized vectors: what faiss keeps of them, ranges that depend on no call, variants that encode nothing anew."""
 
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
@@ -107,3 +108,13 @@ def test_the_sample_is_what_the_package_carries() -> None:
     assert {role: len(found) for role, found in texts.items()} == {"document": 150, "query": 151}
     assert all(text.strip() for found in texts.values() for text in found)
     assert Quantizer("float32")(VECTORS) is VECTORS
+
+
+def test_ranges_are_of_queries_and_documents_alike(tmp_path: Path) -> None:
+    texts = [text for found in read_sample()[0].values() for text in found]
+    vectors = encode(open_variant(tmp_path, ""), texts, Meter())
+    made: Any = open_variant(tmp_path, "@quantize=int8").encoder
+    np.testing.assert_allclose(made.quantize.least, vectors.min(0), atol=1e-6)
+    np.testing.assert_allclose(made.quantize.least + made.quantize.span, vectors.max(0), atol=1e-6)
+    assert (vectors[:150].min(0) > vectors[150:].min(0)).any()
+    assert (vectors[:150].min(0) < vectors[150:].min(0)).any()

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from tests.encoders import save_tiny_model
 from tests.models.api.server import NAME, Reply, Request, Server, right_answer, serving, vector
 from touchstone.__main__ import main
 from touchstone.session.studies.canaries import _hash, pinned_texts
+from touchstone.store.vectors import Embeddings
 
 
 @pytest.fixture
@@ -64,6 +66,16 @@ def test_a_file_is_written_and_then_checked(project: Path, capsys: pytest.Captur
         shutil.rmtree(project / folder)
     save_tiny_model(project / "a", seed=7)  # retrained in place: what the store has of it must not be believed
     assert ask(capsys, "a", "--canaries", "kept.json")[0] == 1
+
+
+def test_what_the_store_has_is_not_asked(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ask(capsys, "a", "--canaries", "kept.json")[0] == 0
+    read = Mock(side_effect=AssertionError("a vector was read from the store"))
+    monkeypatch.setattr(Embeddings, "get", read)
+    assert ask(capsys, "a", "--canaries", "kept.json")[0] == 0
+    assert project.is_dir()
 
 
 def test_half_precision_moves_all_a_little(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
