@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from touchstone.config.options import OPTIONS, Options, typed_options
+from touchstone.foreign import in_log
 
 BY_NAME = {row.name: row for row in OPTIONS}
 
@@ -30,3 +31,9 @@ def parse_options(parsed: argparse.Namespace) -> Options:
 def terminal() -> dict[str, Any]:
     """Return how to draw on what the output goes to: its width in columns, and whether it shows colours."""
     return {"width": shutil.get_terminal_size((120, 24)).columns, "color": sys.stdout.isatty()}
+
+
+def tell(line: str) -> None:
+    """Show how it goes, apart from what the command says in the end."""
+    sys.stderr.write(f"{in_log(line)}\n")
+    sys.stderr.flush()

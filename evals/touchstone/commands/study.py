@@ -1,15 +1,13 @@
 """``touchstone study``: how small a model may be: widths, precisions, data types and lengths, measured and judged."""
 
 import argparse
-import sys
 from dataclasses import asdict
 from typing import Any
 
-from touchstone.commands.parsing import add_options, parse_options, terminal
+from touchstone.commands.parsing import add_options, parse_options, tell, terminal
 from touchstone.encoding.quantization import BITS
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.writing import place, to_json, write_atomically
-from touchstone.foreign import in_log
 from touchstone.report.studies.study import render_study, render_study_page
 from touchstone.session.studies.study import WHOLE, make_variants, run_study
 
@@ -51,17 +49,11 @@ def _study(parsed: argparse.Namespace) -> tuple[str, int]:
     )
     if len(variants) == 1:
         raise ConfigError("nothing to compare; name --dimensions, --quantize, --dtype or --max-seq-length")
-    study = run_study(parsed.model, variants, options, _tell)
+    study = run_study(parsed.model, variants, options, tell)
     for file in files:
         write_atomically(file, render_study_page(study) if file.suffix == ".html" else to_json(asdict(study)))
     said = [render_study(study, **terminal()), *(f"wrote {file}" for file in files)]
     return "\n".join(said), 0 if study.smallest else 1
-
-
-def _tell(line: str) -> None:
-    """Show how the run goes, apart from what the command says in the end."""
-    sys.stderr.write(f"{in_log(line)}\n")
-    sys.stderr.flush()
 
 
 def _numbers(option: str, text: str) -> list[int]:

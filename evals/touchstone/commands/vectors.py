@@ -2,16 +2,14 @@
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from touchstone.commands.parsing import add_options, parse_options
+from touchstone.commands.parsing import add_options, parse_options, tell
 from touchstone.errors import ConfigError
 from touchstone.files.tables import FORMATS, read_rows
 from touchstone.files.writing import place, read_bytes, to_json, write_atomically
-from touchstone.foreign import in_log
 from touchstone.formatting import count
 from touchstone.report.studies.vectors import render_vectors
 from touchstone.session.studies.canaries import hold_or_check, probe
@@ -68,7 +66,7 @@ def _vectors(parsed: argparse.Namespace) -> tuple[str, int]:
     elif parsed.new is None:
         raise ConfigError("B is missing: the model that comes; of A alone there are --canaries and --concurrency-probe")
     else:
-        found = study_vectors(parsed.old, parsed.new, options, texts, _tell)
+        found = study_vectors(parsed.old, parsed.new, options, texts, tell)
         said = [render_vectors(found)]
     if file is not None:
         write_atomically(file, to_json(asdict(found)))
@@ -97,8 +95,3 @@ def read_texts(path: Path) -> list[str]:
             raise ConfigError(f'{path}, row {number}: expected a value "text"')
         texts.append(text)
     return texts
-
-
-def _tell(line: str) -> None:
-    sys.stderr.write(f"{in_log(line)}\n")
-    sys.stderr.flush()

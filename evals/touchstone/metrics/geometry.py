@@ -16,6 +16,7 @@ Vectors = NDArray[np.float32]
 Floats = NDArray[np.float64]
 # Vectors that differ by no more than this, relative to their length, differ by rounding.
 ROUNDING = 1e-5
+NOTHING_MOVED = "nothing moved but by rounding"
 # A text has moved with the others where it moved at most so many times as far as the median.
 FARTHER = 10.0
 # Of the pairs of a text that moved and one that did not, so many have the longer one first where length is the reason.
@@ -117,7 +118,7 @@ def tell_what_moved(apart: Floats, sizes: Sequence[int]) -> str:
     moved = apart > ROUNDING
     share = float(moved.mean())
     if share == 0:
-        return "nothing moved but by rounding"
+        return NOTHING_MOVED
     characters = np.asarray(sizes)
     if share < 1 and _longer(characters[moved], characters[~moved]) >= MOSTLY:
         least = int(np.quantile(characters[moved], 0.1))

@@ -11,13 +11,14 @@ from touchstone.errors import BaselineError, ConfigError
 from touchstone.files.writing import place
 from touchstone.importing.trec import Qrels, read_trec_run
 from touchstone.judging.gate import Comparison, judge
+from touchstone.judging.overall import judge_models
 from touchstone.judging.pairing import Paired, pair
 from touchstone.judging.slicing import make_slices
 from touchstone.records.baselines import Baseline, Reference
 from touchstone.records.cases import Case, Policy, TaskInfo
 from touchstone.records.names import baseline_key, slug
 from touchstone.records.outcomes import ModelIdentity, Outcome
-from touchstone.records.runs import Record, Run, make_record
+from touchstone.records.runs import Record, Run, SuiteVerdict, make_record
 from touchstone.records.samples import Samples, decode_samples
 from touchstone.records.verdicts import Slice, Verdict
 from touchstone.session.examples import show
@@ -149,6 +150,16 @@ def sharing(options: Options, count: int) -> Callable[[Policy], Policy]:
         return found if count == 1 else replace(found, alpha=found.alpha / count)
 
     return override
+
+
+def sum_up(records: Sequence[Record]) -> SuiteVerdict:
+    """Return what one model's cases come to; of a single case difference, interval and reason are its own."""
+    (suite,) = judge_models(records)
+    if len(records) > 1:
+        return suite
+    (one,) = records
+    interval = suite.interval if one.evidence is None else one.evidence.interval
+    return replace(suite, delta=one.delta, interval=interval, reason=one.reason or suite.reason)
 
 
 def are_published(reference: Side, candidate: Side) -> bool:

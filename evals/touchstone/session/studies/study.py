@@ -13,10 +13,10 @@ from touchstone.baselines.files import Baselines
 from touchstone.config.models import find_model, load_models
 from touchstone.config.options import Options
 from touchstone.errors import ModelError
-from touchstone.judging.overall import judge_models, policy_of
-from touchstone.records.runs import Record, Run
+from touchstone.judging.overall import policy_of
+from touchstone.records.runs import Run
 from touchstone.records.studies import Row, Study
-from touchstone.session.compare import Side, compare, load_side, sharing
+from touchstone.session.compare import Side, compare, load_side, sharing, sum_up
 from touchstone.session.studies.search_time import MILLION, bytes_of, search_seconds
 from touchstone.store.runs import read_run
 
@@ -128,7 +128,8 @@ def _row(variant: Variant, alias: str, sides: Mapping[str, Side], run: Run, opti
         verdict, reason = "ERROR", next((record.error for record in mine if record.error), "it was not measured")
     elif alias != whole:
         judged = compare(sides[whole], sides[alias], override=sharing(options, len(sides) - 1))
-        delta, interval, verdict, reason = _judge(judged)
+        suite = sum_up(judged)
+        delta, interval, verdict, reason = suite.delta, suite.interval, suite.verdict, suite.reason
     return Row(
         name=variant.name or f"{width}",
         alias=alias,
@@ -144,11 +145,3 @@ def _row(variant: Variant, alias: str, sides: Mapping[str, Side], run: Run, opti
         reason=reason,
         encoded=sum(record.encoded or 0 for record in mine),
     )
-
-
-def _judge(records: Sequence[Record]) -> tuple[float | None, tuple[float, float] | None, str, str]:
-    """Return the difference of a variant from the whole model with its interval, the verdict, and its reason."""
-    (suite,) = judge_models(records)
-    if suite.delta is None and len(records) == 1 and records[0].evidence is not None:
-        return records[0].delta, records[0].evidence.interval, suite.verdict, records[0].reason or ""
-    return suite.delta, suite.interval, suite.verdict, suite.reason

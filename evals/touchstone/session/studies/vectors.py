@@ -3,7 +3,6 @@
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,6 @@ from touchstone.config.options import Options
 from touchstone.encoding.meter import Meter
 from touchstone.errors import ConfigError
 from touchstone.formatting import render_duration, shorten, some
-from touchstone.judging.overall import judge_models
 from touchstone.measuring.case import measure_opened
 from touchstone.measuring.mixed import Mixed, Seen, encode_texts
 from touchstone.metrics import geometry
@@ -24,7 +22,7 @@ from touchstone.records.cases import Case, Policy
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.records.runs import make_record
 from touchstone.records.studies import IndexVerdict, Moved, SameTexts, Searched
-from touchstone.session.compare import Measured, Side, compare
+from touchstone.session.compare import Measured, Side, compare, sum_up
 from touchstone.session.forecast import make_forecast
 from touchstone.session.plan import find_cases
 from touchstone.store.folder import Store
@@ -179,17 +177,15 @@ def _judge(
     if ways == (0, 0):
         return Searched(queries=names[0], index=names[0], scores=scores, delta=None, interval=None, verdict="",
                         reason="")  # fmt: skip
-    records = compare(sides[0], sides[1], override=override)
-    (suite,) = judge_models(records)
-    evidence = records[0].evidence if len(records) == 1 else None
+    suite = sum_up(compare(sides[0], sides[1], override=override))
     return Searched(
         queries=names[ways[0]],
         index=names[ways[1]],
         scores=scores,
-        delta=fmean(record.delta or 0.0 for record in records),
-        interval=evidence.interval if evidence is not None else suite.interval,
+        delta=suite.delta,
+        interval=suite.interval,
         verdict=suite.verdict,
-        reason=suite.reason if len(records) > 1 else records[0].reason or suite.reason,
+        reason=suite.reason,
     )
 
 
@@ -198,7 +194,7 @@ def judge_index(old: str, new: str, same: SameTexts, searched: Sequence[Searched
     words = {(one.queries == new, one.index == new): one.verdict for one in searched}
     both, first, last = words.get((True, True)), words.get((True, False)), words.get((False, True))
     verdict: Any = "inconclusive"
-    if old == new or same.moved == "nothing moved but by rounding":
+    if old == new or same.moved == geometry.NOTHING_MOVED:
         verdict, reason = "interchangeable", "the same vectors but for rounding"
     elif not searched:
         reason = f"{same.moved or 'two widths'}; only a suite with a retrieval task says what a search would find"
@@ -212,8 +208,7 @@ def judge_index(old: str, new: str, same: SameTexts, searched: Sequence[Searched
     elif first == "PASS":
         verdict, reason = "queries first", f"new queries find the same on the old index; {same.moved}"
     elif "FAIL" in (first, last):
-        turned = same.pairs <= TURNED
-        why = "; the same up to an orthogonal map" if turned else ""
+        why = "; the same up to an orthogonal map" if same.pairs <= TURNED else ""
         verdict, reason = "re-embed", f"one model's queries do not find the other's documents; {same.moved}{why}"
     else:
         reason = f"too few samples to prove that a search finds the same; {same.moved}"
