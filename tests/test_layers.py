@@ -20,6 +20,7 @@ FLOORS = (
         "extensions",
         "files",
         "formatting",
+        "own_code",
         "metrics",
         "seams",
         "encoding",

@@ -83,7 +83,7 @@ def be_mteb(suite: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
     from touchstone.config.options import Options
-    from touchstone.models.identity import locate
+    from touchstone.models.weights.identity import locate
     from touchstone.session.plan import find_cases
     from touchstone.store.folder import Store
     from touchstone.tasks.opening import open_task

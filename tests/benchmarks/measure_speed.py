@@ -162,7 +162,7 @@ def run_mteb(asked: argparse.Namespace, watch: Stopwatch) -> dict[str, Any]:
         from mteb.models.cache_wrappers import CachedEmbeddingWrapper
         from sentence_transformers import SentenceTransformer
 
-        from touchstone.models.identity import locate
+        from touchstone.models.weights.identity import locate
         from touchstone.store.folder import Store
         from touchstone.tasks.opening import open_task
 

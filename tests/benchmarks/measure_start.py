@@ -25,7 +25,7 @@ from tempfile import TemporaryDirectory
 
 from tests.benchmarks.measure_speed import PINNED, open_cases, wait_for_quiet
 from tests.encoders import save_tiny_model
-from touchstone.models.identity import locate
+from touchstone.models.weights.identity import locate
 from touchstone.store.folder import Store
 from touchstone.tasks.registry import load_registry
 

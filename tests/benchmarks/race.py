@@ -327,7 +327,8 @@ class Trap:
         """Wrap the functions of the package."""
         from touchstone.encoding import batching
         from touchstone.measuring import case
-        from touchstone.models import cross_encoders, loading
+        from touchstone.models import cross_encoders
+        from touchstone.models.weights import loading
         from touchstone.store import folder, hashes
         from touchstone.tasks import opening
 

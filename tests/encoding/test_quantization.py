@@ -15,8 +15,8 @@ from touchstone.config.models import find_model, load_models
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.quantization import BITS, Quantizer, calibrate
 from touchstone.models.base import OpenModel
-from touchstone.models.calibration import read_sample
 from touchstone.models.kinds import open_encoder
+from touchstone.models.weights.calibration import read_sample
 from touchstone.store.folder import Store
 
 RNG = np.random.default_rng(5)

@@ -26,7 +26,7 @@ from touchstone.models.files.detection import detect, said_by
 from touchstone.models.files.listing import in_folder
 from touchstone.models.files.loaded import loaded_files, python_elsewhere
 from touchstone.models.files.trust import needs_trust
-from touchstone.models.identity import identify
+from touchstone.models.weights.identity import identify
 from touchstone.store.folder import Store
 
 LIBRARY = "sentence_transformers.models"

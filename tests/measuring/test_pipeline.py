@@ -20,8 +20,8 @@ from touchstone.errors import ModelError, MovedError
 from touchstone.measuring.case import OpenCase
 from touchstone.measuring.engines.local import LocalEngine
 from touchstone.models.base import Opened, OpenReranker
-from touchstone.models.identity import locate
 from touchstone.models.kinds import KINDS, identify
+from touchstone.models.weights.identity import locate
 from touchstone.records.cases import Case, Source
 from touchstone.records.outcomes import Outcome, Settings
 from touchstone.session.session import open_session

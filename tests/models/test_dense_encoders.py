@@ -29,9 +29,9 @@ from touchstone.encoding.prompts import ROLES, Role
 from touchstone.errors import ModelError
 from touchstone.models.base import OpenModel
 from touchstone.models.cross_encoders import BatchedReranker
-from touchstone.models.examination import examine
 from touchstone.models.kinds import open_encoder, open_reranker
-from touchstone.models.loading import pooling_of
+from touchstone.models.weights.examination import examine
+from touchstone.models.weights.loading import pooling_of
 from touchstone.store.folder import Store
 
 Vectors = NDArray[np.float32]

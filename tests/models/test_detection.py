@@ -15,11 +15,11 @@ from touchstone.config.base import Spec
 from touchstone.config.models import Model, load_models
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
 from touchstone.errors import ModelError
-from touchstone.models.examination import examine
 from touchstone.models.files.detection import check_kind, detect
 from touchstone.models.files.listing import in_folder
 from touchstone.models.files.trust import needs_trust
 from touchstone.models.kinds import open_encoder, open_reranker
+from touchstone.models.weights.examination import examine
 from touchstone.store.folder import Store
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -235,7 +235,7 @@ def test_a_folder_of_modelscope_is_refused_like_any_other(
         write(folder, {"sentence_bert_config.json": said[name]})
     if name == "pointer":
         write(folder, {"model.safetensors": "version https://git-lfs.github.com/spec/v1"})
-    monkeypatch.setattr("touchstone.models.identity.fetch_model", lambda *_: (folder, "master"))
+    monkeypatch.setattr("touchstone.models.weights.identity.fetch_model", lambda *_: (folder, "master"))
     words = {"cross": WRITE_CROSS, "sparse": SPARSE, "pickle": "which would open pickled weights",
              "python": "needs Python that its publisher wrote", "pointer": "is a Git LFS pointer"}  # fmt: skip
     found = refusal(EncoderSpec(id="org/name", hub="modelscope", pooling="mean"), tmp_path / "store")

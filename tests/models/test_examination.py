@@ -14,8 +14,8 @@ from touchstone.__main__ import main
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec, RegistrySpec
 from touchstone.errors import ModelError
-from touchstone.models.examination import PAIRS, check_scores, check_vectors, examine, render
 from touchstone.models.kinds import open_model
+from touchstone.models.weights.examination import PAIRS, check_scores, check_vectors, examine, render
 from touchstone.store.folder import Store
 from touchstone.task_types.registry import all_types
 from touchstone.tasks.catalog import known_tasks

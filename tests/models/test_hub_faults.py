@@ -25,9 +25,9 @@ from tests.models.test_hub import at, vectors
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
 from touchstone.errors import ModelError
-from touchstone.models import loading
-from touchstone.models.identity import locate
 from touchstone.models.kinds import identify, open_encoder
+from touchstone.models.weights import loading
+from touchstone.models.weights.identity import locate
 from touchstone.store.folder import Store
 
 NAME = "org/name"

@@ -21,7 +21,7 @@ from touchstone.encoding.prompts import ROLES
 from touchstone.errors import ModelError
 from touchstone.models.base import prompting_of
 from touchstone.models.kinds import identify, open_encoder
-from touchstone.models.published_prompts import as_lines, settings_in_mteb
+from touchstone.models.weights.published_prompts import as_lines, settings_in_mteb
 from touchstone.seams import find
 from touchstone.store.folder import Store
 from touchstone.task_types.registry import find_type

@@ -249,7 +249,7 @@ def test_no_setting_opens_a_pickle_beside_safetensors(
     pickle_weights(folder, bomb, keep=True)
     shutil.copy(folder / PICKLED, folder / "adapter_model.bin")
     if not seen:
-        monkeypatch.setattr("touchstone.models.identity.check_no_code", lambda files: None)
+        monkeypatch.setattr("touchstone.models.weights.identity.check_no_code", lambda files: None)
     message = refusal(folder, tmp_path / "store")
     if seen:
         assert message.startswith(f"x: {folder}: ")

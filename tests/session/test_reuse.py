@@ -24,8 +24,8 @@ from touchstone.errors import BaselineError, ModelError, MovedError, SourceError
 from touchstone.judging.gate import Comparison, judge
 from touchstone.measuring import case as case_module
 from touchstone.measuring.case import OpenCase
-from touchstone.models import loading
 from touchstone.models.kinds import KINDS
+from touchstone.models.weights import loading
 from touchstone.records.cases import Case
 from touchstone.records.examples import Shown
 from touchstone.records.outcomes import Outcome, Stage
@@ -425,7 +425,7 @@ def test_weights_that_change_while_they_are_measured_leave_nothing(
     weights = project.folder / "model" / "model.safetensors"
     own, other = weights.read_bytes(), save_tiny_model(tmp_path / "other", seed=9) / "model.safetensors"
     place = {
-        "hashed": "touchstone.models.loading.construct",
+        "hashed": "touchstone.models.weights.loading.construct",
         "loaded": "touchstone.models.sentence_transformers.check_prompts",
         "encoded": "touchstone.measuring.case.evaluate",
     }[moment]

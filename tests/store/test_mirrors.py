@@ -17,7 +17,7 @@ from touchstone.__main__ import main
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
 from touchstone.errors import ConfigError, ModelError, SourceError
-from touchstone.models.identity import identify
+from touchstone.models.weights.identity import identify
 from touchstone.records.cases import Source, TaskInfo
 from touchstone.store.folder import Store
 from touchstone.store.hub import Kind, error_of, open_snapshot

@@ -11,7 +11,7 @@ from touchstone.config.models import find_model, load_models
 from touchstone.config.options import Options
 from touchstone.errors import TouchstoneError
 from touchstone.formatting import points
-from touchstone.models.examination import Examination, examine, render
+from touchstone.models.weights.examination import Examination, examine, render
 from touchstone.store.folder import Store
 
 SUITE = "english"  # has the tasks of all examinations

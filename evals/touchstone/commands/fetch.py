@@ -13,7 +13,7 @@ from touchstone.config.specs import WeightsSpec
 from touchstone.errors import ConfigError, first_line
 from touchstone.files.writing import place
 from touchstone.formatting import columns, render_size
-from touchstone.models.identity import files_on_hub
+from touchstone.models.weights.identity import files_on_hub
 from touchstone.plugin.downloads import Downloads
 from touchstone.records.cases import TaskInfo
 from touchstone.session.plan import Plan, find_cases

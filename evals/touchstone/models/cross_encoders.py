@@ -18,9 +18,9 @@ from touchstone.encoding.reranker import MtebReranker
 from touchstone.errors import ModelError, first_line
 from touchstone.models.base import ModelKind, OpenReranker, make_meta, only_reranks
 from touchstone.models.devices import find_device
-from touchstone.models.identity import Weights, describe, identify, locate
-from touchstone.models.loading import construct, make_ready
-from touchstone.models.tensors import check_tensors
+from touchstone.models.weights.identity import Weights, describe, identify, locate
+from touchstone.models.weights.loading import construct, make_ready
+from touchstone.models.weights.tensors import check_tensors
 from touchstone.records.outcomes import Settings
 from touchstone.store.folder import Store
 

@@ -28,9 +28,9 @@ from touchstone.models.devices import find_device
 from touchstone.models.files.listing import on_hub
 from touchstone.models.files.loaded import loaded_files
 from touchstone.models.files.trust import check_no_code, weights_only
-from touchstone.models.identity import Weights, describe
-from touchstone.models.loading import settings_of
-from touchstone.models.tensors import check_tensors, noting_tensors
+from touchstone.models.weights.identity import Weights, describe
+from touchstone.models.weights.loading import settings_of
+from touchstone.models.weights.tensors import check_tensors, noting_tensors
 from touchstone.records.outcomes import ModelIdentity, Settings
 from touchstone.retrying import without_frames
 from touchstone.seams import find

@@ -11,11 +11,11 @@ from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.trial import find_packing
 from touchstone.files.writing import to_json
 from touchstone.models.base import BY_MTEB, ModelKind, OpenModel, make_meta, prompting_of
-from touchstone.models.calibration import make_quantizer, quantized_by
 from touchstone.models.devices import computed_by, find_device
-from touchstone.models.identity import Weights, describe, identify, locate, vector_fingerprint
-from touchstone.models.loading import load, settings_of
-from touchstone.models.published_prompts import check_prompts
+from touchstone.models.weights.calibration import make_quantizer, quantized_by
+from touchstone.models.weights.identity import Weights, describe, identify, locate, vector_fingerprint
+from touchstone.models.weights.loading import load, settings_of
+from touchstone.models.weights.published_prompts import check_prompts
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.store.folder import Store
 

@@ -18,8 +18,8 @@ from touchstone.files.json import read_json
 from touchstone.files.writing import to_json, write_atomically
 from touchstone.measuring.mixed import Seen, encode_texts
 from touchstone.metrics import geometry
-from touchstone.models.calibration import read_sample
 from touchstone.models.kinds import kind_of, open_encoder
+from touchstone.models.weights.calibration import read_sample
 from touchstone.records.studies import Held
 from touchstone.store.folder import Store
 

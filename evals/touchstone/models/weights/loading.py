@@ -17,8 +17,8 @@ from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.routes import read_by, roles_of
 from touchstone.errors import ModelError, first_line
 from touchstone.models.files.trust import NOT_RUN, ask_for_trust, weights_only
-from touchstone.models.identity import Weights
-from touchstone.models.tensors import Loaded, check_tensors, noting_tensors
+from touchstone.models.weights.identity import Weights
+from touchstone.models.weights.tensors import Loaded, check_tensors, noting_tensors
 from touchstone.records.outcomes import Settings
 
 if TYPE_CHECKING:

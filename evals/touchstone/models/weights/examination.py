@@ -25,9 +25,9 @@ from touchstone.formatting import columns, render_size
 from touchstone.models.base import OpenModel, OpenPipeline, OpenReranker
 from touchstone.models.files.detection import detect, said_by
 from touchstone.models.files.listing import in_folder
-from touchstone.models.identity import locate
 from touchstone.models.kinds import kind_of, open_model
-from touchstone.models.tensors import Loaded, noting_tensors
+from touchstone.models.weights.identity import locate
+from touchstone.models.weights.tensors import Loaded, noting_tensors
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.store.folder import Store
 from touchstone.task_types.registry import all_types

@@ -12,11 +12,11 @@ from touchstone.config.base import Spec
 from touchstone.config.models import Model
 from touchstone.config.specs import WeightsSpec
 from touchstone.errors import ModelError, MovedError
-from touchstone.models.calibration import quantized_by
 from touchstone.models.files.detection import check_base, check_kind
 from touchstone.models.files.listing import POINTER, ModelFiles, in_folder, on_hub, refuse_pointer
 from touchstone.models.files.loaded import loaded_files, python_elsewhere, python_of
 from touchstone.models.files.trust import check_no_code
+from touchstone.models.weights.calibration import quantized_by
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.store.folder import Store
 from touchstone.store.hashes import Watch

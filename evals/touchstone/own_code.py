@@ -1,0 +1,142 @@
+"""Python of the user's own, named as ``module:name``: imported, and known by a hash of its files.
+
+A file imports others: all that lie outside of installed packages are followed, without running anything. What is read
+at run time, such as an index or a table of settings, is not seen; whoever has such a thing says a ``version`` of it.
+"""
+
+import ast
+import hashlib
+import importlib
+import importlib.metadata
+import re
+import sys
+import sysconfig
+from collections.abc import Iterator
+from functools import cache
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from typing import Any
+
+from touchstone.errors import TouchstoneError, first_line, suggest
+
+REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
+INSTALLED = {Path(path).resolve() for name, path in sysconfig.get_paths().items() if name.endswith(("lib", "stdlib"))}
+MORE_INSTALLED = {"site-packages", "dist-packages"}  # of the user, or of the interpreter behind a virtual environment
+
+
+def check_reference(text: str, key: str) -> None:
+    """Refuse what is no ``module:name``.
+
+    Raises:
+        ValueError: naming the key.
+    """
+    if not REFERENCE.fullmatch(text):
+        raise ValueError(f'{key} = "{text}"; expected module:name, as in "my_package.search:make_retriever"')
+
+
+def load_object(reference: str, refuse: type[TouchstoneError]) -> Any:
+    """Import what a reference names; modules are looked for where Python looks, and in the working directory.
+
+    Raises:
+        TouchstoneError: of the class given: it is not there, or its code fails while it is imported.
+    """
+    module, _, path = reference.partition(":")
+    _look_here()
+    if _find(module) is None:
+        raise refuse(f'"{reference}": there is no module {module}, neither installed nor in {Path.cwd()}')
+    try:
+        found: Any = importlib.import_module(module)
+    except Exception as error:  # code of the user's own may raise anything
+        raise refuse(f'"{reference}" cannot be imported: {type(error).__name__}: {first_line(error)}') from error
+    for name in path.split("."):
+        if not hasattr(found, name):
+            raise refuse(f'"{reference}": {module} has no {path}{suggest(name, vars(found))}')
+        found = getattr(found, name)
+    return found
+
+
+def identify_code(reference: str) -> dict[str, dict[str, str]] | None:
+    """Return what the code behind a reference is known by; None where neither files nor a version can be found.
+
+    Returns:
+        ``files``: the first digits of the sha256 of each module outside of installed packages that may be imported;
+        ``packages``: the versions of the installed packages that these import.
+    """
+    _look_here()
+    files: dict[str, str] = {}
+    packages: dict[str, str] = {}
+    waiting = [reference.partition(":")[0]]
+    while waiting:
+        module = waiting.pop()
+        for name, spec in _chain(module):
+            path = None if spec.origin is None else Path(spec.origin)
+            if name in files or path is None or not path.is_file():
+                continue
+            if _is_installed(path):
+                packages |= _version_of(name.partition(".")[0])
+                break
+            content = path.read_bytes()
+            files[name] = hashlib.sha256(content).hexdigest()[:16]
+            is_package = spec.submodule_search_locations is not None
+            waiting += _imported(content, name if is_package else name.rpartition(".")[0])
+    return {"files": files, "packages": packages} if files or packages else None
+
+
+def _look_here() -> None:
+    """Look for modules in the working directory too, as ``python -m`` does, but after all other places."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+        importlib.invalidate_caches()
+
+
+def _chain(module: str) -> Iterator[tuple[str, ModuleSpec]]:
+    """Find the packages that a module lies in, outermost first, and then itself; what is not there ends it."""
+    path, parts = None, module.split(".")
+    for end in range(1, len(parts) + 1):
+        name = ".".join(parts[:end])
+        spec = _find_in(name, path)
+        if spec is None:
+            return
+        yield name, spec
+        if spec.submodule_search_locations is None:
+            return
+        path = list(spec.submodule_search_locations)
+
+
+def _find(module: str) -> ModuleSpec | None:
+    found = dict(_chain(module))
+    return found.get(module)
+
+
+def _find_in(name: str, path: list[str] | None) -> ModuleSpec | None:
+    """Find a module as an import does, but import nothing, not even the packages that it lies in."""
+    return next((spec for finder in sys.meta_path if (spec := finder.find_spec(name, path)) is not None), None)
+
+
+def _is_installed(path: Path) -> bool:
+    inside = path.resolve()
+    return bool(MORE_INSTALLED & set(inside.parts)) or any(map(inside.is_relative_to, INSTALLED))
+
+
+def _version_of(top: str) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in _distributions().get(top, ())}
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return {top: sorted(set(names)) for top, names in importlib.metadata.packages_distributions().items()}
+
+
+def _imported(content: bytes, package: str) -> Iterator[str]:
+    """Name the modules that Python code may import; of ``from a import b`` both ``a`` and ``a.b``."""
+    try:
+        tree = ast.parse(content)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return  # importing it says so
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join(filter(None, [*above, node.module]))
+            yield from (f"{base}.{alias.name}" if base else alias.name for alias in node.names)
