@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from touchstone.config.models import Model
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.meter import Meter
-from touchstone.models.base import OpenModel
-from touchstone.models.kinds import KINDS
+from touchstone.models.base import OpenModel, OpenReranker
+from touchstone.models.kinds import KINDS, open_model
 from touchstone.store.folder import Store
 
 Vectors = NDArray[np.float32]
@@ -115,3 +115,10 @@ def _save_tiny_tokenizer(folder: Path, seed: int, dimension: int) -> Any:
         max_position_embeddings=128,
         initializer_range=0.5,  # the usual 0.02 gives an untrained model that maps all texts to one place
     )
+
+
+def open_reranker(model: Model, device: str, store: Store) -> OpenReranker:
+    """Load a model that scores pairs."""
+    opened = open_model(model, device, store)
+    assert isinstance(opened, OpenReranker)
+    return opened

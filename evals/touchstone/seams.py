@@ -40,6 +40,8 @@ class Seam:
 
 
 RETRIEVAL, METRICS = "mteb.abstasks.retrieval", "mteb._evaluators.retrieval_metrics"
+BM25, HYBRID = "mteb.models.model_implementations.bm25", "mteb.models.hybrid_wrappers"
+WRAPPERS = "mteb.models.sentence_transformer_wrapper"
 SEAMS = (
     Seam(
         place=f"{RETRIEVAL}:AbsTaskRetrieval._evaluate_subset",
@@ -81,6 +83,15 @@ SEAMS = (
     ),
     Seam(place="mteb._create_dataloaders:_custom_collate_fn", parameters=("batch",)),
     Seam(place="mteb.models.model_implementations:MODEL_REGISTRY"),
+    Seam(place=f"{BM25}:BM25Search.__init__", parameters=("stopwords", "stemmer_language", "freq_threshold", "k1", "b",
+                                                          "delta", "method")),
+    Seam(place=f"{BM25}:bm25_s"),
+    Seam(place=f"{BM25}:_get_stopwords", parameters=("key",)),
+    Seam(place=f"{HYBRID}:fuse_rrf", parameters=("query_scores_list", "weights", "rrf_k")),
+    Seam(place=f"{HYBRID}:fuse_dbsf", parameters=("query_scores_list", "weights")),
+    Seam(place=f"{HYBRID}:fuse_relative_score_fusion", parameters=("query_scores_list", "weights")),
+    Seam(place=f"{WRAPPERS}:SparseEncoderWrapper.similarity", parameters=("embeddings1", "embeddings2")),
+    Seam(place=f"{WRAPPERS}:MultiVectorWrapper.similarity", parameters=("embeddings1", "embeddings2")),
 )  # fmt: skip
 # Attributes of task objects, by the class whose objects have them.
 ATTRIBUTES = {
@@ -194,10 +205,16 @@ def top_k_of(task: Any) -> int:
     return int(task._top_k)
 
 
-def rerank_of(task: Any, top_k: int, model_name: str | None, revision: str | None) -> None:
-    """Tell a retrieval task that it reranks so many documents that another model found."""
+def rerank_of(task: Any, top_k: int, model_name: str | None, revision: str | None) -> Callable[[], None]:
+    """Tell a retrieval task that it reranks so many documents that another model found; return what undoes that."""
+    before = task._top_k, task._previous_results_model_meta
     task._top_k = top_k
     task._previous_results_model_meta = {"model_name": model_name, "revision": revision}
+
+    def undo() -> None:
+        task._top_k, task._previous_results_model_meta = before
+
+    return undo
 
 
 def previous_model_of(task: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tests import folders
-from tests.encoders import save_tiny_cross_encoder, save_tiny_model
+from tests.encoders import open_reranker, save_tiny_cross_encoder, save_tiny_model
 from tests.models.test_dense_encoders import as_mteb_does
 from tests.models.test_detection import save_cross, save_multi, save_sparse, write
 from tests.models.test_trust import Bomb
@@ -22,7 +22,7 @@ from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
 from touchstone.encoding.batching import BatchedModel
 from touchstone.errors import TouchstoneError
-from touchstone.models.kinds import open_encoder, open_reranker
+from touchstone.models.kinds import open_encoder
 from touchstone.store.folder import Store
 
 TEXTS = ("a text", "another one, which is longer than the first", "numbers 1 2 3", "")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.builders import write_retrieval
-from tests.encoders import save_tiny_cross_encoder, save_tiny_model
+from tests.encoders import open_reranker, save_tiny_cross_encoder, save_tiny_model
 from touchstone.config.models import Model, find_model, load_models
 from touchstone.config.specs import CrossEncoderSpec
 from touchstone.config.suites import Selection
@@ -16,7 +16,7 @@ from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
 from touchstone.measuring.case import measure
 from touchstone.models.base import OpenModel, OpenReranker
-from touchstone.models.kinds import open_encoder, open_reranker
+from touchstone.models.kinds import open_encoder
 from touchstone.records.cases import Case, Source, TaskInfo
 from touchstone.records.outcomes import Outcome
 from touchstone.store.folder import Store

@@ -10,14 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sentence_transformers import CrossEncoder
 
-from tests.encoders import save_tiny_cross_encoder, save_tiny_model
+from tests.encoders import open_reranker, save_tiny_cross_encoder, save_tiny_model
 from touchstone.config.models import Model
-from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
+from touchstone.config.specs import CrossEncoderSpec
 from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
 from touchstone.models.base import OpenReranker
 from touchstone.models.cross_encoders import BatchedReranker
-from touchstone.models.kinds import identify, open_reranker
+from touchstone.models.kinds import identify
 from touchstone.store.folder import Store
 
 PAIRS = [("a b", "the quick brown fox"), ("a", "b"), ("a b", "x"), ("a", "b"), ("c " * 90, "d"), ("", "")]
@@ -157,12 +157,6 @@ def test_python_of_the_publisher_is_not_run_unasked(folder: Path, store: Store, 
     (copy / "config.json").write_text(json.dumps(config))
     with pytest.raises(ModelError, match=r"^tiny: .* needs Python that its publisher wrote; "):
         open_reranker(at(copy), "cpu", store)
-
-
-def test_an_encoders_specification_is_not_opened_as_a_reranker(folder: Path, store: Store) -> None:
-    model = Model(alias="tiny", spec=EncoderSpec(path=folder), text="tiny")
-    with pytest.raises(ModelError, match=r'^tiny: a model of kind "sentence-transformers" is no cross-encoder$'):
-        open_reranker(model, "cpu", store)
 
 
 def test_options_that_give_no_scores_are_refused(model: CrossEncoder) -> None:

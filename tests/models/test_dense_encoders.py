@@ -18,6 +18,7 @@ from sentence_transformers import CrossEncoder, SentenceTransformer
 from torch.utils.data import DataLoader
 
 from tests import folders
+from tests.encoders import open_reranker
 from tests.folders import save_decoder, save_encoder, save_router, save_words
 from tests.measuring.test_case import assert_scores_what_mteb_does
 from touchstone.config.models import Model
@@ -29,7 +30,7 @@ from touchstone.encoding.prompts import ROLES, Role
 from touchstone.errors import ModelError
 from touchstone.models.base import OpenModel
 from touchstone.models.cross_encoders import BatchedReranker
-from touchstone.models.kinds import open_encoder, open_reranker
+from touchstone.models.kinds import open_encoder
 from touchstone.models.weights.examination import examine
 from touchstone.models.weights.loading import pooling_of
 from touchstone.store.folder import Store

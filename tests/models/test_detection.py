@@ -9,7 +9,7 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 
-from tests.encoders import save_tiny_cross_encoder, save_tiny_model
+from tests.encoders import open_reranker, save_tiny_cross_encoder, save_tiny_model
 from tests.folders import save_bag_of_words
 from touchstone.config.base import Spec
 from touchstone.config.models import Model, load_models
@@ -18,7 +18,7 @@ from touchstone.errors import ModelError
 from touchstone.models.files.detection import check_kind, detect
 from touchstone.models.files.listing import in_folder
 from touchstone.models.files.trust import needs_trust
-from touchstone.models.kinds import open_encoder, open_reranker
+from touchstone.models.kinds import open_encoder
 from touchstone.models.weights.examination import examine
 from touchstone.store.folder import Store
 

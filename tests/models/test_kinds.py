@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader
 
 from tests.encoders import save_tiny_model
 from touchstone.config.models import Model, find_model, load_models
-from touchstone.config.specs import EncoderSpec, PipelineSpec, RegistrySpec
+from touchstone.config.retrievers import PipelineSpec
+from touchstone.config.specs import EncoderSpec, RegistrySpec
 from touchstone.encoding.encoder import task_text
 from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError

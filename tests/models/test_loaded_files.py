@@ -237,7 +237,8 @@ import sys
 from pathlib import Path
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
-from touchstone.models.kinds import open_encoder, open_reranker
+from touchstone.models.kinds import open_encoder
+from tests.encoders import open_reranker
 from touchstone.store.folder import Store
 for folder in sys.argv[1:]:
     name, path = folder.rpartition("/")[2], Path(folder)

@@ -13,14 +13,14 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.encoders import save_tiny_cross_encoder, save_tiny_model
+from tests.encoders import open_reranker, save_tiny_cross_encoder, save_tiny_model
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
 from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
 from touchstone.models.files.listing import in_folder
 from touchstone.models.files.trust import SETTINGS, check_no_code, needs_trust, weights_only
-from touchstone.models.kinds import open_encoder, open_reranker
+from touchstone.models.kinds import open_encoder
 from touchstone.store.folder import Store
 
 TEXTS = ["the quick brown fox", "a b"]

@@ -205,7 +205,7 @@ def test_a_pipeline_shows_the_scores_of_both_its_stages() -> None:
     last = Stage(alias="cross", model="x", fingerprint="g", metric="ndcg_at_10", score=0.9712)
     row = make_row("NFCorpus", alias="both", metric="ndcg_at_10", score=0.9712, stages=(first, last))
     lines = render_summary(summarize([row]), width=120, color=False).splitlines()
-    assert lines[3] == "both:NFCorpus: ndcg_at_10 by stage: minilm 94.36, found before -> cross 97.12"
+    assert lines[3] == "both:NFCorpus: ndcg_at_10 by stage: minilm 94.36 (found before), cross 97.12"
 
 
 def test_figures_by_slice_stand_under_the_table_of_their_model() -> None:

@@ -97,7 +97,7 @@ def _data(plan: Plan, store: Store) -> Iterator[Wanted]:
 def _models(plan: Plan, store: Store) -> Iterator[Wanted]:
     """Yield the models that are repositories of the hub, with the files that are loaded of each."""
     for model in plan.models.values():
-        for stage in model.stages or (model,):
+        for stage in model.parts:
             spec = stage.spec
             if isinstance(spec, WeightsSpec) and spec.id is not None and spec.hub == "huggingface":
                 snapshot, names = files_on_hub(spec, spec.id, store)

@@ -11,7 +11,7 @@ from touchstone.records.names import REVISION, SHA256
 # What says where the weights are, or how fast they run; the weights themselves are hashed.
 WHERE_AND_HOW_FAST = {
     "id", "path", "package", "model", "name", "revision", "sha256", "hub", "batch_size", "url", "api_key_env",
-    "encoding", "batch_characters", "concurrency", "timeout", "retries", "patience",
+    "encoding", "batch_characters", "concurrency", "timeout", "index_timeout", "retries", "patience",
 }  # fmt: skip
 # A library takes these inside its own arguments too, but one setting said in two places can say two things.
 BELONG_OUTSIDE = {
@@ -45,6 +45,11 @@ class Spec:
         return False
 
     @property
+    def stages(self) -> tuple[str, ...]:
+        """The aliases of the models that this one is made of."""
+        return ()
+
+    @property
     def published(self) -> str | None:
         """The name of the published model that this specification stands for, if it says so."""
         return None
@@ -69,7 +74,7 @@ def check_values(spec: object) -> None:
     Raises:
         ValueError: naming the key.
     """
-    for name in ("id", "package", "model", "name", "revision", "sha256", "retriever", "reranker"):
+    for name in ("id", "package", "model", "name", "revision", "sha256"):
         if getattr(spec, name, None) == "":
             raise ValueError(f'{name} = ""; leave the key out, or give it a value')
     for name, pattern in (("revision", REVISION), ("model", PUBLISHED), ("package", PACKAGE), ("sha256", SHA256)):

@@ -3,14 +3,15 @@
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from touchstone.config.api import ApiSpec
 from touchstone.config.base import Spec
-from touchstone.config.specs import HUB_ID, EncoderSpec, PipelineSpec, find_spec_class, known_kinds
+from touchstone.config.retrievers import Bm25Spec, HybridSpec
+from touchstone.config.specs import HUB_ID, EncoderSpec, find_spec_class, known_kinds
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.validation import check
 from touchstone.files.writing import place, read_toml
@@ -29,7 +30,7 @@ class Model:
     """A specification under the alias that this run knows it by.
 
     ``text`` is what the user wrote, to be written again in a command. ``derived``: made with ``ALIAS@key=value``.
-    ``stages`` are a pipeline's two models, the retriever first.
+    ``stages`` are the models that it is made of, in the order of its specification.
     """
 
     alias: str
@@ -48,17 +49,31 @@ class Model:
         assert isinstance(self.spec, kind)
         return self.spec
 
+    @property
+    def parts(self) -> tuple["Model", ...]:
+        """The models that compute: itself, or where it is made of others those, and theirs."""
+        return tuple(part for stage in self.stages for part in stage.parts) or (self,)
+
+    @property
+    def family(self) -> tuple["Model", ...]:
+        """Itself and all models that it is made of, and theirs."""
+        return (self, *(one for stage in self.stages for one in stage.family))
+
     def is_blamed(self, error: str) -> bool:
-        """Return whether an error begins with this model's alias, or with that of one of its stages."""
-        return error.startswith(tuple(f"{one.alias}: " for one in (self, *self.stages)))
+        """Return whether an error begins with this model's alias, or with that of one that it is made of."""
+        return error.startswith(tuple(f"{one.alias}: " for one in self.family))
 
 
 _DERIVABLE = {
     "pooling", "padding_side", "max_seq_length", "normalize", "truncate_dim", "quantize", "dtype", "embed_dim", "top_k",
     "trust_remote_code", "batch_size", "dimensions", "max_characters", "batch_characters", "concurrency",
+    "max_active_dims",
 }  # fmt: skip
 # What makes another model of a published one, even where models.toml says it.
-_VARIANT = {"truncate_dim", "quantize", "dtype", "embed_dim", "loader_kwargs"}
+_VARIANT = {
+    "truncate_dim", "quantize", "dtype", "embed_dim", "loader_kwargs", "max_active_dims", "method", "k1", "b", "delta",
+    "stopwords", "stemmer", "frequent",
+}  # fmt: skip
 
 
 def load_models(*files: Path) -> dict[str, Spec]:
@@ -73,9 +88,8 @@ def load_models(*files: Path) -> dict[str, Spec]:
         found = _read_models(read_toml(file), str(file), file.parent)
         models |= found
         said_in |= dict.fromkeys(found, file)
-    for alias, spec in models.items():
-        if isinstance(spec, PipelineSpec):
-            _check_pipeline(spec, models, f"{said_in[alias]}: [{alias}]")
+    for alias in models:
+        _check_stages(alias, models, lambda name: f"{said_in[name]}: [{name}]")
     return models
 
 
@@ -92,9 +106,8 @@ def check_models(tables: Mapping[str, Any], where: str, folder: Path, known: Map
         ConfigError: a name or an entry is wrong.
     """
     models = _read_models(tables, where, folder)
-    for alias, spec in models.items():
-        if isinstance(spec, PipelineSpec):
-            _check_pipeline(spec, {**known, **models}, f"{where}: [{alias}]")
+    for alias in models:
+        _check_stages(alias, {**known, **models}, lambda name: f"{where}: [{name}]")
     return models
 
 
@@ -123,14 +136,33 @@ def make_spec(table: Mapping[str, Any], where: str) -> Spec:
     return check(found, table, where)
 
 
-def _check_pipeline(spec: PipelineSpec, models: Mapping[str, Spec], where: str) -> None:
-    """Refuse stages that are not there, or not of the kind that their place needs."""
-    for key, alias in (("retriever", spec.retriever), ("reranker", spec.reranker)):
-        if alias not in models:
-            raise ConfigError(f'{where}: {key} = "{alias}" is not in models.toml{suggest(alias, models)}')
-        if isinstance(models[alias], PipelineSpec) or models[alias].reranks != (key == "reranker"):
-            right = "a cross-encoder" if key == "reranker" else "an encoder"
-            raise ConfigError(f'{where}: {key} = "{alias}" is of kind "{models[alias].kind}"; expected {right}')
+def _check_stages(alias: str, models: Mapping[str, Spec], where: Callable[[str], str]) -> None:
+    """Refuse stages that are not there, that are made of what they are part of, or that cannot do what is asked."""
+    spec = models[alias]
+    for number, stage in enumerate(spec.stages):
+        key = "models" if isinstance(spec, HybridSpec) else "reranker" if number else "retriever"
+        said = f'{where(alias)}: {key} = "{stage}"'
+        if stage not in models:
+            raise ConfigError(f"{said} is not in models.toml{suggest(stage, models)}")
+        if alias in _made_of(stage, models):
+            raise ConfigError(f"{said} is made of [{alias}] itself; name another model")
+        found = models[stage]
+        if key == "reranker" and (found.stages or isinstance(found, Bm25Spec)):
+            raise ConfigError(f'{said} is of kind "{found.kind}"; expected a cross-encoder, or a model that encodes')
+        if key != "reranker" and found.reranks:
+            raise ConfigError(f'{said} is of kind "{found.kind}"; expected an encoder, or a model that searches')
+
+
+def _made_of(alias: str, models: Mapping[str, Spec]) -> set[str]:
+    """Return a model's alias and those of all models that it is made of."""
+    found: set[str] = set()
+    waiting = [alias]
+    while waiting:
+        name = waiting.pop()
+        if name not in found and name in models:
+            found.add(name)
+            waiting += models[name].stages
+    return found
 
 
 def _relative_to(spec: Spec, folder: Path) -> Spec:
@@ -159,19 +191,18 @@ def find_model(text: str, models: Mapping[str, Spec], folder: Path, where: str) 
         target, at, overrides = text.partition("@")
         if at and not overrides:
             raise ConfigError(f'{where} = "{text}" needs a setting behind the @, as in {target}@truncate_dim=256')
-        if target in models:
-            spec = models[target]
-            named = (spec.retriever, spec.reranker) if isinstance(spec, PipelineSpec) else ()
-            stages = tuple(Model(alias=alias, spec=models[alias], text=alias) for alias in named)
-            model = Model(alias=target, spec=spec, text=target, stages=stages)
-        else:
-            model = _unnamed(target, models, folder, where)
+        model = _named(target, models) if target in models else _unnamed(target, models, folder, where)
     if not overrides:
         return model
     derived = _derive(model, overrides, where)
     if derived.alias in models:
         raise ConfigError(f'{where} = "{text}" would be called "{derived.alias}", which models.toml has')
     return derived
+
+
+def _named(alias: str, models: Mapping[str, Spec]) -> Model:
+    stages = tuple(_named(stage, models) for stage in models[alias].stages)
+    return Model(alias=alias, spec=models[alias], text=alias, stages=stages)
 
 
 def _behind_api(text: str, models: Mapping[str, Spec], where: str) -> tuple[Model, str]:

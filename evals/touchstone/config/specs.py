@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from touchstone.config.api import ApiSpec
-from touchstone.config.base import Spec, check_instruction, check_values
+from touchstone.config.base import Spec, check_counts, check_instruction, check_values
+from touchstone.config.retrievers import Bm25Spec, HybridSpec, PipelineSpec, PythonSpec
 from touchstone.errors import ConfigError
 from touchstone.extensions import load_extensions
 from touchstone.files.validation import Strict, WholeNumber
@@ -151,16 +152,40 @@ class RegistrySpec(Spec, Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PipelineSpec(Spec, Strict):
-    """Two models of ``models.toml``: the retriever's best ``top_k`` documents are put in order by the reranker."""
+class SparseSpec(WeightsSpec):
+    """A sparse encoder, such as SPLADE: one number for each word of a vocabulary, most of them zero.
 
-    kind: Literal["pipeline"] = "pipeline"
-    retriever: str
-    reranker: str
-    top_k: WholeNumber = 100
+    ``max_active_dims`` keeps only so many of the largest of each text. ``prompts``, ``instruction`` and ``instruct``
+    are those of `EncoderSpec`.
+    """
+
+    kind: Literal["sparse"] = "sparse"
+    max_active_dims: WholeNumber | None = None
+    prompts: Mapping[str, str] | None = None
+    instruction: str | None = None
+    instruct: Literal["queries", "symmetric", "all"] = "symmetric"
 
     def __post_init__(self) -> None:
-        check_values(self)
+        WeightsSpec.__post_init__(self)
+        check_instruction(self.instruction, self.instruct)
+        check_counts(self, "max_active_dims")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiVectorSpec(WeightsSpec):
+    """A late interaction model, such as ColBERT: a vector for each token, and scores by the sum of the best matches.
+
+    ``prompts``, ``instruction`` and ``instruct`` are those of `EncoderSpec`.
+    """
+
+    kind: Literal["multi-vector"] = "multi-vector"
+    prompts: Mapping[str, str] | None = None
+    instruction: str | None = None
+    instruct: Literal["queries", "symmetric", "all"] = "symmetric"
+
+    def __post_init__(self) -> None:
+        WeightsSpec.__post_init__(self)
+        check_instruction(self.instruction, self.instruct)
 
 
 # The entry points of other packages' kinds, each a `touchstone.models.base.ModelKind` under its own name.
@@ -169,7 +194,12 @@ KINDS: Mapping[str, type[Spec]] = {
     "sentence-transformers": EncoderSpec,
     "registry": RegistrySpec,
     "cross-encoder": CrossEncoderSpec,
+    "sparse": SparseSpec,
+    "multi-vector": MultiVectorSpec,
+    "bm25": Bm25Spec,
     "pipeline": PipelineSpec,
+    "hybrid": HybridSpec,
+    "python": PythonSpec,
     "api": ApiSpec,
 }
 

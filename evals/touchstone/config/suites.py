@@ -8,7 +8,6 @@ from typing import Any, get_args, get_type_hints
 
 from touchstone.config.base import Spec, check_counts
 from touchstone.config.models import check_models
-from touchstone.config.specs import PipelineSpec
 from touchstone.errors import ConfigError, suggest
 from touchstone.files import literals as plain
 from touchstone.files.validation import Number, Strict, WholeNumber, check
@@ -185,7 +184,7 @@ def _load_evalscope(file: Path, inner: str | None, known: Mapping[str, Spec]) ->
     converted = convert(read_evalscope(file, inner), file, known)
     models = check_models(converted.models, f"{file}, read as models", file.parent, known)
     for alias, spec in models.items():
-        if isinstance(spec, PipelineSpec) and known.get(alias, spec) != spec:
+        if spec.stages and known.get(alias, spec) != spec:
             raise ConfigError(f'{file}: a model would be called "{alias}", as another is in models.toml')
     return NamedSuite(
         name=inner or file.stem,

@@ -18,7 +18,7 @@ ENOUGH_TEXTS = 10
 COLLAPSED = 0.99
 
 
-def check_vectors(vectors: "Array", expected: int) -> None:
+def check_vectors(vectors: "Array | list[Array]", expected: int) -> None:
     """Refuse vectors that are not finite, or not one for each text.
 
     Raises:
@@ -26,12 +26,16 @@ def check_vectors(vectors: "Array", expected: int) -> None:
     """
     if len(vectors) != expected:
         raise ModelError(f"the model returned {len(vectors)} vectors for {expected} texts")
+    # Of a model with a vector for each token there is a list, of what each text has.
+    if not all(map(_are_finite, vectors if isinstance(vectors, list) else [vectors])):
+        raise ModelError("the model returned NaN or infinite numbers; check the weights and the dtype")
+
+
+def _are_finite(vectors: "Array") -> bool:
     # A sum is NaN or infinite when any number in it is, and makes no copy of a large corpus; one that only
     # overflowed is looked at again.
     with np.errstate(all="ignore"):
-        total = float(vectors.sum())
-    if not np.isfinite(total) and not np.isfinite(to_numpy(vectors)).all():
-        raise ModelError("the model returned NaN or infinite numbers; check the weights and the dtype")
+        return bool(np.isfinite(float(vectors.sum())) or np.isfinite(to_numpy(vectors)).all())
 
 
 class Spread:
@@ -47,7 +51,8 @@ class Spread:
         chosen = np.random.default_rng(len(dataset)).permutation(len(dataset))[:SAMPLED_PER_CALL]
         for index in chosen.tolist():
             if len(self._sampled) < SAMPLED_IN_ALL:
-                self._sampled[dataset[index]["text"]] = to_numpy(vectors[index])
+                vector = to_numpy(vectors[index])  # or a vector for each token of the text
+                self._sampled[dataset[index]["text"]] = vector.mean(axis=0) if vector.ndim > 1 else vector
 
     def check(self) -> None:
         """Refuse a model that gives (nearly) the same vector whatever the text.
@@ -76,5 +81,5 @@ class Spread:
 def to_numpy(vectors: "Array") -> Vectors:
     """Return vectors as float32, whatever device and dtype they come in: numpy knows no bfloat16."""
     detach = getattr(vectors, "detach", None)
-    plain: Any = vectors if detach is None else detach().float().cpu()
+    plain: Any = vectors if detach is None else detach().to_dense().float().cpu()
     return np.asarray(plain, dtype=np.float32)

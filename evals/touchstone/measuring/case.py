@@ -19,8 +19,9 @@ from touchstone.errors import ModelError
 from touchstone.measuring.capture import Capture
 from touchstone.measuring.retrieval import searched_in_arrays
 from touchstone.metrics import Undefined
-from touchstone.models.base import BY_MTEB, OpenModel, OpenReranker
-from touchstone.models.devices import computed_by
+from touchstone.models.base import BY_MTEB, Computing, OpenModel, OpenReranker
+from touchstone.models.searcher import MtebSearcher
+from touchstone.models.weights.devices import computed_by
 from touchstone.records.cases import Case
 from touchstone.records.outcomes import Measurement, ModelIdentity, Outcome
 from touchstone.records.rankings import FORMAT, Ranking, encode_rankings
@@ -57,7 +58,7 @@ class OpenCase:
 
 
 @contextmanager
-def measure(case: Case, model: OpenModel | OpenReranker, store: Store, progress: Progress) -> Iterator[OpenCase]:
+def measure(case: Case, model: Computing, store: Store, progress: Progress) -> Iterator[OpenCase]:
     """Run one case; its data stays open as long as the context.
 
     Args:
@@ -87,7 +88,7 @@ def measure(case: Case, model: OpenModel | OpenReranker, store: Store, progress:
         yield replace(measured, outcome=replace(outcome, phases={"data": loaded, **outcome.phases}))
 
 
-def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker, progress: Progress) -> OpenCase:
+def measure_opened(case: Case, opened: OpenTask, model: Computing, progress: Progress) -> OpenCase:
     """Run one model on data that is loaded, and write no result.
 
     Raises:
@@ -95,7 +96,6 @@ def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker
     """
     started = time.perf_counter()
     for_mteb = model.for_mteb(Meter(progress))
-    encodes = isinstance(model, OpenModel)
     try:
         kwargs = {"batch_size": model.batch_size, **model.encode_kwargs}
         with searched_in_arrays(opened.parts, model.searched_on if isinstance(model, OpenModel) else None):
@@ -116,7 +116,7 @@ def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker
         ),
         device=model.device,
         phases={
-            "encode" if encodes else "rerank": for_mteb.seconds,
+            "rerank" if isinstance(model, OpenReranker) else "encode": for_mteb.seconds,
             "score": time.perf_counter() - started - for_mteb.seconds,
         },
         texts=for_mteb.texts,
@@ -129,7 +129,7 @@ def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker
         predicted=evaluated.predicted,
         result=evaluated.result,
         meta=cast("ModelMeta", for_mteb.mteb_model_meta),
-        rankings=evaluated.rankings if encodes else (),
+        rankings=evaluated.rankings,
     )
 
 
@@ -150,7 +150,7 @@ def rankings_key(case: Case, opened: OpenTask, identity: ModelIdentity, device: 
     }
 
 
-def _wrap(for_mteb: MtebEncoder | MtebReranker, model: OpenModel | OpenReranker) -> Any:
+def _wrap(for_mteb: MtebEncoder | MtebReranker | MtebSearcher, model: Computing) -> Any:
     """Return what mteb is given: the model, or mteb's own that quantizes its vectors."""
     if not isinstance(model, OpenModel) or model.quantize is None:
         return for_mteb

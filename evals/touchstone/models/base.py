@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 from touchstone.config.api import ApiSpec
 from touchstone.config.base import Spec
 from touchstone.config.models import Model
-from touchstone.config.specs import EncoderSpec
+from touchstone.config.specs import EncoderSpec, MultiVectorSpec, SparseSpec
 from touchstone.encoding.base import TextEncoder
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Prompting
 from touchstone.encoding.reranker import MtebReranker
+from touchstone.models.searcher import MtebSearcher
 from touchstone.records.cases import Reads
 from touchstone.records.outcomes import ModelIdentity, Settings
 from touchstone.store.folder import Store
@@ -21,7 +22,6 @@ from touchstone.task_types.registry import find_type
 if TYPE_CHECKING:
     import torch
     from mteb.models import ModelMeta
-    from sentence_transformers import SentenceTransformer
 
 
 # What begins so in a specification is mteb's way to quantize.
@@ -33,62 +33,122 @@ def nothing_to_check() -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenModel:
-    """A loaded model: what mteb is given of it for a measurement, who it is and how it runs.
+class _Open:
+    """A loaded model, who it is and how it runs; ``check_unchanged`` raises `MovedError` where its files moved."""
+
+    identity: ModelIdentity
+    settings: Settings
+    device: str
+    batch_size: int = 32
+    encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    check_unchanged: Callable[[], None] = nothing_to_check
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenModel(_Open):
+    """A loaded model that encodes texts; ``for_mteb`` is what mteb is given of it for a measurement.
 
     ``encoder`` and ``prompting`` are what encodes and what decides prompts, None where code of mteb's does both.
     ``module`` is the torch module inside, if any. ``searched_on`` is the device that its vectors are searched on, None
-    for where they are. ``quantize`` is what mteb is to do to them, if anything. ``check_unchanged`` raises
-    `MovedError` where its files are not what was loaded any more.
+    for where they are. ``quantize`` is what mteb is to do to them, if anything.
     """
 
     for_mteb: Callable[[Meter], MtebEncoder]
     encoder: TextEncoder | None = None
     prompting: Prompting | None = None
     module: "torch.nn.Module | None" = None
-    identity: ModelIdentity
-    settings: Settings
-    device: str
     searched_on: str | None = None
     quantize: str | None = None
-    batch_size: int = 32
-    encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    check_unchanged: Callable[[], None] = nothing_to_check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenReranker:
-    """A loaded model that scores pairs: what mteb is given of it for a measurement, who it is and how it runs."""
+class OpenReranker(_Open):
+    """A loaded model that scores pairs; ``for_mteb`` is what mteb is given of it for a measurement."""
 
     for_mteb: Callable[[Meter], MtebReranker]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenSearcher(_Open):
+    """A model with a search of its own; ``for_mteb`` is what mteb is given of it for a measurement."""
+
+    for_mteb: Callable[[Meter], MtebSearcher]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenStage:
+    """One of the models that another is made of: known at once, and loaded when it is needed.
+
+    Rankings that are cached make that unnecessary. ``open`` loads it once.
+    """
+
+    model: Model
     identity: ModelIdentity
-    settings: Settings
     device: str
-    batch_size: int = 32
-    encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
-    check_unchanged: Callable[[], None] = nothing_to_check
+    open: Callable[[], "Opened"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenPipeline:
-    """A loaded reranker and a retriever that is loaded on first use; cached rankings make that unnecessary.
+    """A retriever, and rerankers that put in order what it finds; ``depths`` are how many documents each is given.
 
-    ``models`` are the specifications of the pipeline, the retriever and the reranker, ``retriever`` the identity of
-    the first of them, and ``retriever_device`` where it computes. ``check_unchanged`` looks at the files of all that is
-    loaded.
+    ``check_unchanged`` looks at the files of all that is loaded.
     """
 
     identity: ModelIdentity
-    models: tuple[Model, Model, Model]
-    retriever: ModelIdentity
-    retriever_device: str
-    open_retriever: Callable[[], OpenModel]
-    reranker: OpenReranker
-    top_k: int
+    model: Model
+    stages: tuple[OpenStage, ...]
+    depths: tuple[int, ...]
     check_unchanged: Callable[[], None] = nothing_to_check
 
 
-Opened = OpenModel | OpenReranker | OpenPipeline
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenHybrid:
+    """Models whose rankings are fused: ``fuse`` makes of one query's, each ``{document: score}``, those of all.
+
+    ``depth``: only each model's best so many documents take part; None for all.
+    """
+
+    identity: ModelIdentity
+    model: Model
+    stages: tuple[OpenStage, ...]
+    fuse: Callable[[list[dict[str, float]]], Mapping[str, float]]
+    depth: int | None = None
+    check_unchanged: Callable[[], None] = nothing_to_check
+
+
+Computing = OpenModel | OpenReranker | OpenSearcher
+Composed = OpenPipeline | OpenHybrid
+Opened = Computing | Composed
+
+
+def only_ranks(what: str) -> Callable[[Model, str], str | None]:
+    """Return what says why a model that ranks documents, and does nothing else, cannot run tasks of a type.
+
+    Args:
+        what: such models are called.
+    """
+
+    def why_not(_model: Model, task_type: str) -> str | None:
+        return None if find_type(task_type).searches is not None else f"{what} only ranks documents"
+
+    return why_not
+
+
+def only_searches(what: str) -> Callable[[Model, str], str | None]:
+    """Return what says why a model that searches a corpus, and does nothing else, cannot run tasks of a type.
+
+    Args:
+        what: such models are called.
+    """
+
+    def why_not(_model: Model, task_type: str) -> str | None:
+        if find_type(task_type).searches == "corpus":
+            return None
+        given = find_type(task_type).searches == "candidates"
+        return f"{what} finds its own candidates, and reranks none" if given else f"{what} only retrieves"
+
+    return why_not
 
 
 def only_reranks(_model: Model, task_type: str) -> str | None:
@@ -129,7 +189,7 @@ class ModelKind:
     remote: Callable[[Model], str | None] = lambda _: None
 
 
-def prompting_of(spec: EncoderSpec | ApiSpec, loaded: "SentenceTransformer | None" = None) -> Prompting:
+def prompting_of(spec: EncoderSpec | SparseSpec | MultiVectorSpec | ApiSpec, loaded: Any = None) -> Prompting:
     """Return what decides a model's prompts: what the specification says, or where it is silent the model's files."""
     if spec.prompts is not None or spec.instruction is not None or loaded is None:
         return Prompting(prompts=spec.prompts or {}, template=spec.instruction, instruct=spec.instruct)

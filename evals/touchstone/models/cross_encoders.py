@@ -17,7 +17,7 @@ from touchstone.encoding.meter import Meter
 from touchstone.encoding.reranker import MtebReranker
 from touchstone.errors import ModelError, first_line
 from touchstone.models.base import ModelKind, OpenReranker, make_meta, only_reranks
-from touchstone.models.devices import find_device
+from touchstone.models.weights.devices import find_device
 from touchstone.models.weights.identity import Weights, describe, identify, locate
 from touchstone.models.weights.loading import construct, make_ready
 from touchstone.models.weights.tensors import check_tensors

@@ -4,17 +4,25 @@ from touchstone.config.models import Model
 from touchstone.config.specs import GROUP
 from touchstone.errors import ConfigError, ModelError
 from touchstone.extensions import load_extensions
-from touchstone.models import cross_encoders, pipelines, registry, sentence_transformers
+from touchstone.models import (
+    bm25,
+    cross_encoders,
+    hybrid,
+    multi_vector,
+    pipelines,
+    registry,
+    sentence_transformers,
+    sparse,
+)
 from touchstone.models.api import opening as api
-from touchstone.models.base import ModelKind, Opened, OpenModel, OpenReranker
+from touchstone.models.base import ModelKind, Opened, OpenModel
+from touchstone.models.python import opening as python
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.seams import import_libraries
 from touchstone.store.folder import Store
 
-KINDS: dict[str, ModelKind] = {
-    kind.name: kind
-    for kind in (sentence_transformers.KIND, cross_encoders.KIND, pipelines.KIND, api.KIND, registry.KIND)
-}
+_MODULES = (sentence_transformers, cross_encoders, sparse, multi_vector, bm25, pipelines, hybrid, python, api, registry)
+KINDS: dict[str, ModelKind] = {module.KIND.name: module.KIND for module in _MODULES}
 
 
 def kind_of(model: Model) -> ModelKind:
@@ -71,18 +79,6 @@ def open_encoder(model: Model, device: str, store: Store) -> OpenModel:
     if isinstance(opened, OpenModel):
         return opened
     raise ModelError(f"{model.alias}: {_name(model)} is no encoder")
-
-
-def open_reranker(model: Model, device: str, store: Store) -> OpenReranker:
-    """Load a model that scores pairs of texts; arguments as for `open_model`.
-
-    Raises:
-        ModelError: it cannot be loaded, or it is no cross-encoder.
-    """
-    opened = open_model(model, device, store) if kind_of(model).reads(model) == "pairs" else None
-    if isinstance(opened, OpenReranker):
-        return opened
-    raise ModelError(f"{model.alias}: {_name(model)} is no cross-encoder")
 
 
 def _name(model: Model) -> str:

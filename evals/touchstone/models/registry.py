@@ -24,10 +24,10 @@ from touchstone.encoding.prompts import Prompting
 from touchstone.encoding.texts import give_texts
 from touchstone.errors import ModelError, first_line, suggest
 from touchstone.models.base import ModelKind, OpenModel, make_meta
-from touchstone.models.devices import find_device
 from touchstone.models.files.listing import on_hub
 from touchstone.models.files.loaded import loaded_files
 from touchstone.models.files.trust import check_no_code, weights_only
+from touchstone.models.weights.devices import find_device
 from touchstone.models.weights.identity import Weights, describe
 from touchstone.models.weights.loading import settings_of
 from touchstone.models.weights.tensors import check_tensors, noting_tensors

@@ -11,8 +11,8 @@ from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.trial import find_packing
 from touchstone.files.writing import to_json
 from touchstone.models.base import BY_MTEB, ModelKind, OpenModel, make_meta, prompting_of
-from touchstone.models.devices import computed_by, find_device
 from touchstone.models.weights.calibration import make_quantizer, quantized_by
+from touchstone.models.weights.devices import computed_by, find_device
 from touchstone.models.weights.identity import Weights, describe, identify, locate, vector_fingerprint
 from touchstone.models.weights.loading import load, settings_of
 from touchstone.models.weights.published_prompts import check_prompts

@@ -75,7 +75,7 @@ def _samples(record: Record) -> str:
 def _measurement(record: Record) -> list[Fact]:
     asked = "" if record.texts is None else f"{record.texts} asked"
     return [
-        ("stages", " → ".join(f"{stage.alias} {points(stage.score)}" for stage in record.stages)),
+        ("stages", ", ".join(f"{stage.alias} {points(stage.score)}" for stage in record.stages)),
         ("languages", ", ".join(record.languages)),
         ("texts", asked + (f", {record.encoded} encoded" if asked and record.encoded is not None else "")),
         ("seconds", ", ".join(f"{name} {seconds:.1f}" for name, seconds in (record.phases or {}).items())),

@@ -181,11 +181,11 @@ def _style(record: Record) -> str:
 
 
 def _stages(record: Record) -> str:
-    """Return what each stage of a pipeline came to."""
+    """Return what each of the models came to that a model is made of."""
     scores = [
-        f"{stage.alias} {points(stage.score)}{', found before' if stage.reused else ''}" for stage in record.stages
+        f"{stage.alias} {points(stage.score)}{' (found before)' if stage.reused else ''}" for stage in record.stages
     ]
-    return f"{record.case}: {record.metric} by stage: {' -> '.join(scores)}"
+    return f"{record.case}: {record.metric} by stage: {', '.join(scores)}"
 
 
 def render_suite(suite: SuiteVerdict) -> str:

@@ -219,7 +219,7 @@ def _check_prompts(models: Iterable[Model], cases: Iterable[Case]) -> None:
 
 
 def _refuse_network(models: Iterable[Model]) -> None:
-    for model in (stage for chosen in models for stage in (chosen, *chosen.stages)):
+    for model in (one for chosen in models for one in chosen.family):
         address = kind_of(model).remote(model)
         if address is not None:
             raise ConfigError(f"--offline promises no network call, and {model.alias} is at {address}")

@@ -132,7 +132,7 @@ class Known:
 
     def _make_key(self, case: Case) -> dict[str, Any] | None:
         model = self._models[case.alias]
-        kinds = [kind_of(stage) for stage in (model, *model.stages)]
+        kinds = [kind_of(one) for one in model.family]
         if any(kind.served for kind in kinds) and self._store.run_of_apis is not None:
             return None
         # The code of a kind that another package adds is in no key.

@@ -76,6 +76,7 @@ class Store:
         self.run_of_apis = None if reuse_api else run or uuid.uuid4().hex
         self.mirrors = tuple(mirrors)
         self._run = run
+        self.run_id = run or uuid.uuid4().hex
         self.asking = Asking(patience, None if run is None else self.news / str(os.getpid()))
         self._agreed: dict[str, str] = {}
         self._forgotten: set[str] = set()

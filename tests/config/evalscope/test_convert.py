@@ -25,7 +25,8 @@ from tests.config.configurations import (
 from touchstone.config.evalscope.convert import convert, render_suite_toml
 from touchstone.config.evalscope.schema import read_evalscope
 from touchstone.config.models import load_models
-from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, PipelineSpec, RegistrySpec
+from touchstone.config.retrievers import PipelineSpec
+from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, RegistrySpec
 from touchstone.config.suites import NamedSuite, load_suite
 from touchstone.errors import ConfigError
 from touchstone.records.names import RENAMED_TASKS

@@ -13,7 +13,7 @@ from touchstone.config.base import Spec
 from touchstone.config.evalscope.notes import notes_on_data, notes_on_model, notes_on_run
 from touchstone.config.evalscope.schema import MAX_SEQ_LENGTH, TOP_K, EvalScopeConfig, ModelEntry, read_evalscope
 from touchstone.config.models import check_models
-from touchstone.config.specs import HUB_ID, PipelineSpec
+from touchstone.config.specs import HUB_ID
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.writing import place
 from touchstone.foreign import one_line
@@ -137,7 +137,7 @@ def _convert_model(
 
 def _known(alias: str, spec: Spec, entry: ModelEntry, settings: Table, where: str) -> tuple[str, Table | None]:
     """Put what is said over a model of models.toml, under a name that says so."""
-    if isinstance(spec, PipelineSpec) or spec.reranks != entry.is_cross_encoder:
+    if spec.stages or spec.reranks != entry.is_cross_encoder:
         said = str(entry.is_cross_encoder).lower()
         raise ConfigError(f'{where} is_cross_encoder = {said}, but models.toml has "{alias}" as a {spec.kind} model')
     changed = {key: value for key, value in settings.items() if getattr(spec, key, _UNSAID.get(key)) != value}

@@ -9,16 +9,16 @@ from touchstone.config.models import Model
 from touchstone.environment import describe_memory
 from touchstone.errors import ModelError, MovedError, TouchstoneError, find_no_memory, first_line
 from touchstone.measuring.case import OpenCase, Progress, measure
-from touchstone.measuring.pipeline import measure_pipeline
+from touchstone.measuring.composed import measure_composed
 from touchstone.models import kinds
-from touchstone.models.base import Opened, OpenPipeline
+from touchstone.models.base import Opened, OpenHybrid, OpenPipeline
 from touchstone.records.cases import Case
 from touchstone.retrying import may_pass
 from touchstone.store.folder import Store
 
 
 class LocalEngine:
-    """Runs cases in this process. The model of the last case, or a pipeline's two, stay loaded for the next.
+    """Runs cases in this process. The model of the last case, with those that it is made of, stays loaded for the next.
 
     Args:
         models: by alias, what cases may name.
@@ -61,8 +61,8 @@ class LocalEngine:
         model = self._get(case.alias, progress)
         loaded = time.perf_counter() - started
         run = (
-            measure_pipeline(case, model, self._store, progress)
-            if isinstance(model, OpenPipeline)
+            measure_composed(case, model, self._store, progress)
+            if isinstance(model, OpenPipeline | OpenHybrid)
             else measure(case, model, self._store, progress)
         )
         with run as opened:

@@ -11,7 +11,7 @@ from touchstone.models.api.embedding import ApiModel
 from touchstone.models.api.reranking import ApiReranker
 from touchstone.models.api.served import Served, make_empty_meta
 from touchstone.models.base import ModelKind, OpenModel, OpenReranker, make_meta, only_reranks, prompting_of
-from touchstone.models.devices import ELSEWHERE
+from touchstone.models.weights.devices import ELSEWHERE
 from touchstone.models.weights.identity import Weights, describe, vector_fingerprint
 from touchstone.records.outcomes import ModelIdentity, Settings
 from touchstone.store.folder import Store

@@ -11,10 +11,11 @@ from touchstone.models.files.listing import ModelFiles
 from touchstone.models.files.loaded import MODULES as FILES_OF
 from touchstone.models.files.loaded import loaded_files
 
-# The classes of sentence-transformers, which its files name: the kind of specification that runs one, or why none does.
+# The classes of sentence-transformers, which its files name, and the kind of specification that runs one.
 DENSE, CROSS, SPARSE, MULTI = "SentenceTransformer", "CrossEncoder", "SparseEncoder", "MultiVectorEncoder"
-KIND_OF = {DENSE: "sentence-transformers", CROSS: "cross-encoder"}
-WHY_NONE = {
+KIND_OF = {DENSE: "sentence-transformers", CROSS: "cross-encoder", SPARSE: "sparse", MULTI: "multi-vector"}
+# Why it is nothing else.
+GIVES = {
     SPARSE: "which gives no dense vector of a text",
     MULTI: "which gives a vector for each token, and no single one of a text",
 }
@@ -38,7 +39,7 @@ def check_kind(kind: str, files: ModelFiles) -> None:
     """Refuse a model that is of another kind than its specification's; files that say nothing are no reason.
 
     Args:
-        kind: of the specification, ``sentence-transformers`` or ``cross-encoder``.
+        kind: of the specification.
         files: of the model.
 
     Raises:
@@ -48,12 +49,8 @@ def check_kind(kind: str, files: ModelFiles) -> None:
     found = detect(files)
     if found is None or KIND_OF.get(found) == kind:
         return
-    place = files.place
-    if found in KIND_OF:
-        raise ModelError(f'{place} is a {found}; write kind = "{KIND_OF[found]}" in models.toml')
-    if kind == KIND_OF[CROSS]:
-        raise ModelError(f"{place} is a {found}, which gives no score for a pair of texts")
-    raise ModelError(f"{place} is a {found}, {WHY_NONE[found]}")
+    why = f", {GIVES[found]}" if found in GIVES else ""
+    raise ModelError(f'{files.place} is a {found}{why}; write kind = "{KIND_OF[found]}" in models.toml')
 
 
 def check_base(kind: str, files: ModelFiles) -> None:
@@ -80,8 +77,8 @@ def detect(files: ModelFiles) -> str | None:
     said = settings.get("model_type")
     if said is not None:
         name = ALSO_CALLED.get(said, said) if isinstance(said, str) else said
-        if name not in (*KIND_OF, *WHY_NONE):
-            known = ", ".join(f'"{one}"' for one in (*KIND_OF, *WHY_NONE, *ALSO_CALLED))
+        if name not in KIND_OF:
+            known = ", ".join(f'"{one}"' for one in (*KIND_OF, *ALSO_CALLED))
             raise ModelError(
                 f"{files.place}: config_sentence_transformers.json says model_type = {json.dumps(said)}; "
                 f"known are {known}"

@@ -22,7 +22,7 @@ from touchstone.encoding.prompts import ROLES, check_names
 from touchstone.encoding.routes import SAID, read_by, roles_of, route_of, routers_of
 from touchstone.encoding.texts import give_texts
 from touchstone.formatting import columns, render_size
-from touchstone.models.base import OpenModel, OpenPipeline, OpenReranker
+from touchstone.models.base import Computing, OpenModel, OpenReranker, OpenSearcher
 from touchstone.models.files.detection import detect, said_by
 from touchstone.models.files.listing import in_folder
 from touchstone.models.kinds import kind_of, open_model
@@ -94,30 +94,25 @@ def examine(model: Model, device: str, store: Store) -> tuple[Examination, ...]:
     """Load a model as a run does, describe it, and let it encode a few texts or score a few pairs.
 
     Returns:
-        One examination, or one of each stage of a pipeline.
+        One examination, or one of each model that it is made of.
 
     Raises:
         TouchstoneError: a run would refuse it.
     """
+    if model.stages:
+        return tuple(one for stage in model.stages for one in examine(stage, device, store))
     with noting_tensors() as noted:
         opened = open_model(model, device, store)
-    if not isinstance(opened, OpenPipeline):
-        return (_examine(model, opened, noted=noted, device=device, store=store),)
-    _, first, second = opened.models
-    with noting_tensors() as of_retriever:
-        retriever = opened.open_retriever()
-    return (
-        _examine(first, retriever, noted=of_retriever, device=device, store=store),
-        _examine(second, opened.reranker, noted=noted, device=device, store=store),
-    )
+    assert isinstance(opened, OpenModel | OpenReranker | OpenSearcher)
+    return (_examine(model, opened, noted=noted, device=device, store=store),)
 
 
-def _examine(
-    model: Model, opened: OpenModel | OpenReranker, *, noted: Sequence[Loaded], device: str, store: Store
-) -> Examination:
+def _examine(model: Model, opened: Computing, *, noted: Sequence[Loaded], device: str, store: Store) -> Examination:
     if isinstance(opened, OpenModel):
         checks = check_vectors({size: _encode(opened, size) for size in BATCH_SIZES}, opened.settings.dtype)
         prompts, notes = tuple(_prompts(opened)), tuple(_notes(opened))
+    elif isinstance(opened, OpenSearcher):
+        checks, prompts, notes = iter(()), (), ("what a search gives is checked while it runs",)
     else:
         checks = check_scores({size: _score(opened, size) for size in BATCH_SIZES}, opened.settings.dtype)
         prompts, notes = (_prompt_of_queries(model),), ()
@@ -295,10 +290,12 @@ def _encode(opened: OpenModel, batch_size: int) -> Vectors:
             prompt_type=None if None in roles else PromptType(roles[-1]),
             **{"show_progress_bar": False, **opened.encode_kwargs, "batch_size": batch_size},
         )
+    if isinstance(vectors, list):  # a vector for each token
+        return np.stack([to_numpy(tokens).mean(axis=0) for tokens in vectors])
     return to_numpy(vectors)
 
 
-def _pipeline(model: Model, opened: OpenModel | OpenReranker, device: str) -> Iterator[Row]:
+def _pipeline(model: Model, opened: Computing, device: str) -> Iterator[Row]:
     spec, settings, loaded = model.spec, opened.settings, cast("Any", getattr(opened, "module", None))
     rest = "the server" if kind_of(model).served else "the model's files"
 
@@ -340,7 +337,7 @@ def _routes(loaded: Any) -> Iterator[tuple[str, str]]:
             yield "no route", f"for {SAID[role]}; tasks with such texts cannot be run"
 
 
-def _longest(spec: Spec, opened: OpenModel | OpenReranker) -> str | None:
+def _longest(spec: Spec, opened: Computing) -> str | None:
     """Say after what texts are cut; None where only a server or code of mteb's knows."""
     loaded, settings = cast("Any", getattr(opened, "module", None)), opened.settings
     if settings.max_characters:

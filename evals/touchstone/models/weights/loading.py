@@ -42,7 +42,7 @@ def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "Sente
     loaded, noted = construct(SentenceTransformer, spec, weights, device=device, truncate_dim=spec.truncate_dim)
     _set_pooling(loaded, spec, alias, weights)
     readers = [read_by(loaded, role) for role in roles_of(loaded)]
-    if spec.max_seq_length is not None and not _set_limit(readers, spec.max_seq_length):
+    if spec.max_seq_length is not None and not set_limit(readers, spec.max_seq_length):
         raise ModelError(f"max_seq_length = {spec.max_seq_length}, but {weights.called} cuts no texts")
     if spec.padding_side is not None:
         if not (tokenizers := _padding(readers)):
@@ -86,7 +86,7 @@ def _padding(readers: Sequence[Any]) -> list[Any]:
     return [tokenizer for tokenizer in found if hasattr(tokenizer, "padding_side")]
 
 
-def _set_limit(readers: Sequence[Any], limit: int) -> bool:
+def set_limit(readers: Sequence[Any], limit: int) -> bool:
     """Cut texts after so many tokens, and return whether any are cut."""
     cut = False
     for reader in readers:

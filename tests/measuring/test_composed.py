@@ -13,7 +13,8 @@ from tests.builders import write_retrieval
 from tests.encoders import save_tiny_cross_encoder, save_tiny_model
 from touchstone.config.models import Model, find_model, load_models
 from touchstone.config.options import Options
-from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, PipelineSpec
+from touchstone.config.retrievers import PipelineSpec
+from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
 from touchstone.config.suites import Selection
 from touchstone.encoding.reranker import MtebReranker
 from touchstone.errors import ModelError, MovedError

@@ -1,0 +1,77 @@
+"""Calls of the user's own code: in one thread, with an end in time, and a sentence for whatever goes wrong."""
+
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from touchstone.errors import ModelError, first_line
+
+T = TypeVar("T")
+_Task = tuple[Future[Any], Callable[[], Any]]
+
+
+class OwnThread:
+    """One thread that all calls of an object are made in: a connection to a database may know no other.
+
+    After a call that took too long it is left behind, with whatever it holds, and good for nothing.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: queue.SimpleQueue[_Task] = queue.SimpleQueue()
+        self._is_lost = False
+        threading.Thread(target=self._work, daemon=True).start()
+
+    def run(self, call: Callable[[], T], what: str, *, seconds: float, key: str) -> T:
+        """Return what a call returns.
+
+        Args:
+            call: the call.
+            what: it is called, in errors.
+            seconds: it may take.
+            key: says how long that is, in errors.
+
+        Raises:
+            ModelError: it raised something, or took too long.
+        """
+        if self._is_lost:
+            raise ModelError(f"{what} was not called: an earlier call has not returned")
+        done: Future[T] = Future()
+        self._tasks.put((done, call))
+        try:
+            return done.result(timeout=seconds)
+        except TimeoutError as error:
+            if done.done():  # raised by the call itself
+                raise ModelError(f"{what} raised TimeoutError: {first_line(error)}") from error
+            self._is_lost = True
+            raise ModelError(f"{what} did not return within {seconds:g} s; raise {key}, or mend it") from None
+        except KeyboardInterrupt:
+            self._is_lost = True
+            raise
+        except Exception as error:
+            raise ModelError(f"{what} raised {type(error).__name__}: {first_line(error)}") from error
+
+    def _work(self) -> None:
+        while True:
+            done, call = self._tasks.get()
+            try:
+                done.set_result(call())
+            except Exception as error:
+                done.set_exception(error)
+            except BaseException as error:  # such as SystemExit, which nobody shall take for the end of the run
+                done.set_exception(RuntimeError(f"{type(error).__name__}: {first_line(error)}"))
+
+
+@contextmanager
+def said_of(what: str) -> Iterator[None]:
+    """Turn a complaint about an answer, a `ValueError`, into a sentence about who gave it.
+
+    Raises:
+        ModelError: beginning with ``what``.
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ModelError(f"{what} {error}") from None

@@ -1,0 +1,155 @@
+"""An object of the user's own: found, made, and known by its code and what it says."""
+
+import hashlib
+import inspect
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, TypeVar
+
+from touchstone.config.models import Model
+from touchstone.config.retrievers import Provides, PythonSpec
+from touchstone.errors import ModelError
+from touchstone.files.validation import check_json
+from touchstone.files.writing import to_json
+from touchstone.models.python.calls import OwnThread, said_of
+from touchstone.own_code import identify_code, load_object
+from touchstone.records.outcomes import ModelIdentity
+from touchstone.store.folder import Store
+
+T = TypeVar("T")
+METHODS: dict[Provides, tuple[str, ...]] = {
+    "encode": ("encode",), "search": ("index", "search"), "rerank": ("rerank",)
+}  # fmt: skip
+# The arguments that each method is called with, by their names where the name says which is which.
+PARAMETERS = {
+    "encode": (1, ("role",)), "index": (1, ()), "search": (2, ()), "rerank": (2, ())
+}  # fmt: skip
+LOCK = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnObject:
+    """An object of the user's own, made: what it provides, and the thread that its methods are called in."""
+
+    spec: PythonSpec
+    provides: Provides
+    version: str | None
+    made: Any
+    thread: OwnThread
+
+    def call(self, method: str, *arguments: Any, read: Callable[[Any], T], **named: Any) -> T:
+        """Call a method, and return what is read in what it gives.
+
+        Raises:
+            ModelError: it raised something, took too long, or gave what cannot be read.
+        """
+        what = f"{self.spec.object}: {method}"
+        key = "index_timeout" if method == "index" else "timeout"
+        bound = getattr(self.made, method)
+        given = self.thread.run(lambda: bound(*arguments, **named), what, seconds=getattr(self.spec, key), key=key)
+        with said_of(what):
+            return read(given)
+
+
+def find_object(model: Model) -> OwnObject:
+    """Import and make the object of a model; once in a process, so that what it holds is there once.
+
+    Raises:
+        ModelError: it is not there, its code fails, it has none of the methods, or several and nothing says which.
+    """
+    with LOCK:
+        found = _try_to_make(to_json(model.spec_of(PythonSpec).said()))
+    if isinstance(found, ModelError):
+        raise found
+    return found
+
+
+@cache
+def _try_to_make(said: str) -> OwnObject | ModelError:
+    """Make the object of a specification in JSON; what failed once is not tried again."""
+    try:
+        return _make(check_json(PythonSpec, said, "models.toml"))
+    except ModelError as error:
+        return error
+
+
+def _make(spec: PythonSpec) -> OwnObject:
+    thread = OwnThread()
+    found = load_object(spec.object, ModelError)
+    ready = not inspect.isclass(found) and bool(_provided(found))
+    if ready and spec.args:
+        raise ModelError(f"{spec.object} is no class or function, so that args have nowhere to go; leave them out")
+    if not ready and not callable(found):
+        raise ModelError(f"{spec.object} has none of {', '.join(METHODS)}, and makes nothing that has")
+    made: Any = found
+    if not ready:
+        made = thread.run(lambda: found(**spec.args), spec.object, seconds=spec.timeout, key="timeout")
+    provides = _choose(spec, made)
+    for method in METHODS[provides]:
+        _check_parameters(spec, method, getattr(made, method))
+    version = getattr(made, "version", None)
+    if version is not None and not isinstance(version, str | int | float):
+        raise ModelError(f"{spec.object}: version is a {type(version).__name__}; expected text")
+    return OwnObject(
+        spec=spec, provides=provides, version=None if version is None else str(version), made=made, thread=thread
+    )
+
+
+def _provided(made: Any) -> list[Provides]:
+    """Return what an object provides; ``search`` with ``index`` beside it."""
+    return [name for name, methods in METHODS.items() if all(callable(getattr(made, one, None)) for one in methods)]
+
+
+def _choose(spec: PythonSpec, made: Any) -> Provides:
+    provided, kind = _provided(made), type(made).__name__
+    if spec.provides is not None:
+        if spec.provides not in provided:
+            raise ModelError(f'{spec.object}: provides = "{spec.provides}", but {kind} has no such method')
+        return spec.provides
+    if not provided:
+        almost = " (a search needs index, too)" if callable(getattr(made, "search", None)) else ""
+        raise ModelError(f"{spec.object}: {kind} has none of {', '.join(METHODS)}{almost}")
+    if len(provided) > 1:
+        raise ModelError(
+            f'{spec.object}: {kind} has {" and ".join(provided)}; say which is asked, as in provides = "{provided[-1]}"'
+        )
+    return provided[0]
+
+
+def _check_parameters(spec: PythonSpec, method: str, bound: Any) -> None:
+    """Refuse a method that cannot be called as it will be."""
+    count, named = PARAMETERS[method]
+    try:
+        signature = inspect.signature(bound)
+    except (TypeError, ValueError):
+        return  # of a compiled one that does not say
+    try:
+        signature.bind(*[None] * count, **dict.fromkeys(named))
+    except TypeError:
+        expected = {"encode": "texts, role", "index": "documents", "search": "queries, k", "rerank": "query, texts"}
+        raise ModelError(
+            f"{spec.object}: {method}{signature} cannot be called as {method}({expected[method]})"
+        ) from None
+
+
+def identify(model: Model, store: Store) -> ModelIdentity:
+    """Return who an object is: its code, with the versions of what it imports, and the versions that are said.
+
+    Where nothing of that can be found it is known in one run only.
+    """
+    spec = model.spec_of(PythonSpec)
+    own = find_object(model)
+    known = {name: value for name, value in (("said", spec.version), ("version", own.version)) if value is not None}
+    code = identify_code(spec.object)
+    if code is None and not known:
+        known["run"] = store.run_id
+    made = {
+        "python": spec.object, "code": code, "provides": own.provides, **known,
+        "settings": {name: value for name, value in spec.changes().items() if name not in ("object", "provides")},
+    }  # fmt: skip
+    fingerprint = hashlib.sha256(to_json(made).encode()).hexdigest()[:12]
+    return ModelIdentity(
+        name=f"local/{model.alias}", revision=spec.version or own.version, unmodified=False, fingerprint=fingerprint
+    )

@@ -1,0 +1,299 @@
+"""Models of kind ``python``: objects of the user's own that encode, search or rerank."""
+
+import shutil
+import tempfile
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from touchstone.config.models import Model
+from touchstone.config.retrievers import Provides, PythonSpec
+from touchstone.encoding.base import Vectors
+from touchstone.encoding.canaries import CANARIES
+from touchstone.encoding.encoder import MtebEncoder
+from touchstone.encoding.keys import make_keys
+from touchstone.encoding.meter import Meter
+from touchstone.encoding.prompts import Prompting, Role
+from touchstone.encoding.reranker import MtebReranker
+from touchstone.encoding.texts import read_texts
+from touchstone.errors import ModelError
+from touchstone.models.api.served import Served, make_empty_meta
+from touchstone.models.base import (
+    ModelKind,
+    OpenModel,
+    OpenReranker,
+    OpenSearcher,
+    make_meta,
+    only_reranks,
+    only_searches,
+)
+from touchstone.models.python.answers import read_hits, read_scores, read_vectors
+from touchstone.models.python.objects import OwnObject, find_object, identify
+from touchstone.models.python.protocols import Document
+from touchstone.models.searcher import Found, MtebSearcher
+from touchstone.records.outcomes import ModelIdentity, Settings
+from touchstone.seams import find
+from touchstone.store.folder import Store
+from touchstone.store.vectors import Embeddings
+
+# How far a vector may move with what else is encoded beside it, relative to its length.
+WITHIN = 5e-2
+
+
+class OwnEncoder:
+    """A `TextEncoder` of an object: each distinct text of a role is asked for once.
+
+    Args:
+        own: the object.
+        embeddings: what is known already, and keeps what is new; None to remember for this object's life only.
+    """
+
+    def __init__(self, own: OwnObject, embeddings: Embeddings | None = None) -> None:
+        self._own = own
+        self._embeddings = self._forgetful() if embeddings is None else embeddings
+        self._at_once = own.spec.batch_size
+        self.dimension: int | None = None
+
+    def encode(
+        self,
+        texts: Sequence[str],
+        *,
+        role: Role | None = None,
+        prompt: str | None = None,  # noqa: ARG002
+        meter: Meter | None = None,
+        **_options: Any,
+    ) -> Vectors:
+        """Encode texts; shape (texts, dimensions). Prompts are the object's own matter.
+
+        Raises:
+            ModelError: it did not give a vector for each.
+        """
+        meter = meter or Meter()
+        places: dict[str, int] = {}
+        order = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int64)
+        distinct = list(places)
+        keys = make_keys([f"{role}\0{text}" for text in distinct])
+        known, _ = self._embeddings.get(keys)
+        wanted = np.flatnonzero(~known)
+        for start in range(0, len(wanted), self._at_once):
+            rows = wanted[start : start + self._at_once]
+            self._embeddings.put(keys[rows], self.ask([distinct[row] for row in rows], role))
+            meter.count(len(rows))
+            meter.tell(f"encoding, {start + len(rows)} of {len(wanted)} texts")
+        known, vectors = self._embeddings.get(keys)
+        if not known.all():
+            raise ModelError(f"vectors were lost from {self._embeddings.folder}; run again")
+        return vectors[order]
+
+    def ask(self, texts: list[str], role: Role | None) -> Vectors:
+        """Return the vectors of texts, whatever is known of them.
+
+        Raises:
+            ModelError: it did not give a vector for each, or of another width than before.
+        """
+        vectors = self._own.call("encode", texts, role=role, read=partial(read_vectors, count=len(texts)))
+        if self.dimension is not None and vectors.shape[1] != self.dimension:
+            raise ModelError(
+                f"{self._own.spec.object}: encode gave {vectors.shape[1]} dimensions, and {self.dimension} before"
+            )
+        self.dimension = vectors.shape[1]
+        return vectors
+
+    def check(self) -> Vectors:
+        """Compare a few texts together and alone, and return their vectors.
+
+        Raises:
+            ModelError: they differ.
+        """
+        together = self.ask(list(CANARIES), None)
+        scale = float(np.linalg.norm(together, axis=1).max()) or 1.0
+        for place in (0, len(CANARIES) - 1):
+            apart = float(np.linalg.norm(together[place] - self.ask([CANARIES[place]], None)[0])) / scale
+            if apart > WITHIN:
+                raise ModelError(
+                    f"{self._own.spec.object}: encode gives a text another vector alone than among others, "
+                    f"{apart:.2g} apart; check its order"
+                )
+        return together
+
+    @contextmanager
+    def encoding_anew(self, texts_at_once: int) -> Iterator[None]:
+        """Ask for everything again, keep nothing, and ask for at most so many texts at once."""
+        kept = self._embeddings, self._at_once
+        self._embeddings, self._at_once = self._forgetful(), min(texts_at_once, self._at_once)
+        try:
+            yield
+        finally:
+            self._embeddings, self._at_once = kept
+
+    def flush(self) -> None:
+        """Write new vectors to the store."""
+        self._embeddings.flush()
+
+    def _forgetful(self) -> Embeddings:
+        folder = tempfile.mkdtemp(prefix="touchstone-")
+        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+        return Embeddings(Path(folder))
+
+
+class OwnSearch(MtebSearcher):
+    """An object that searches, as mteb calls it, for one measurement."""
+
+    def __init__(self, own: OwnObject, meta: Any, meter: Meter) -> None:
+        super().__init__(meta, meter)
+        self._own = own
+
+    def take(self, corpus: Any, **of: Any) -> None:
+        """Give the documents to the object."""
+        ids, texts = corpus["id"][:], _texts(corpus, "document", of)
+        titles = corpus["title"][:] if "title" in corpus.column_names else [""] * len(ids)
+        documents = [Document(*row) for row in zip(ids, texts, (title or "" for title in titles), strict=True)]
+        self._own.call("index", documents, read=lambda _: None)
+
+    def find(self, queries: Any, top_k: int, **of: Any) -> Found:
+        """Return each query's documents with their scores."""
+        ids, texts = queries["id"][:], _texts(queries, "query", of)
+        found: dict[str, dict[str, float]] = {}
+        size = self._own.spec.batch_size
+        for start in range(0, len(ids), size):
+            asked = texts[start : start + size]
+            hits = self._own.call("search", asked, top_k, read=partial(read_hits, count=len(asked), k=top_k))
+            found |= dict(zip(ids[start : start + size], hits, strict=True))
+            self._meter.tell(f"searching, {min(start + size, len(ids))} of {len(ids)} queries")
+        return found
+
+
+def _texts(table: Any, role: str, of: Mapping[str, Any]) -> list[str]:
+    """Return the texts of documents or queries as mteb gives them to a model that encodes."""
+    from mteb.types import PromptType
+
+    create: Any = find("mteb._create_dataloaders:create_dataloader")
+    return read_texts(create(table, task_metadata=of["task_metadata"], prompt_type=PromptType(role), batch_size=32))
+
+
+class OwnReranker:
+    """A `PairScorer` of an object, asked query by query; each distinct text of a query once."""
+
+    def __init__(self, own: OwnObject) -> None:
+        self._own = own
+
+    def score(self, pairs: Sequence[tuple[str, str]], *, meter: Meter | None = None, **_options: Any) -> Any:
+        """Score pairs of a query and a document; shape (pairs,).
+
+        Raises:
+            ModelError: it did not give a score for each.
+        """
+        meter = meter or Meter()
+        rows: dict[str, list[int]] = {}
+        for row, (query, _) in enumerate(pairs):
+            rows.setdefault(query, []).append(row)
+        scores, done = np.empty(len(pairs), np.float32), 0
+        for query, places in rows.items():
+            distinct = list(dict.fromkeys(pairs[row][1] for row in places))
+            given = dict(zip(distinct, self._ask(query, distinct), strict=True))
+            scores[places] = [given[pairs[row][1]] for row in places]
+            meter.count(len(distinct))
+            done += len(places)
+            meter.tell(f"reranking, {done} of {len(pairs)} pairs")
+        return scores
+
+    def check(self) -> None:
+        """Ask for a few scores.
+
+        Raises:
+            ModelError: it does not give them.
+        """
+        self._ask(CANARIES[0], list(CANARIES))
+
+    def _ask(self, query: str, texts: list[str]) -> Any:
+        size = self._own.spec.batch_size
+        blocks = [texts[start : start + size] for start in range(0, len(texts), size)]
+        return np.concatenate(
+            [self._own.call("rerank", query, one, read=partial(read_scores, count=len(one))) for one in blocks]
+        )
+
+
+class MtebOwn(MtebEncoder):
+    """An object that encodes, as mteb calls it: what it puts before texts is not known."""
+
+    @property
+    def prompts(self) -> None:
+        """None: an object does not say."""
+
+
+def open_python(model: Model, _device: str, store: Store) -> OpenModel | OpenReranker | OpenSearcher:
+    """Make the object of a model, and ask it for a few texts.
+
+    Raises:
+        ModelError: it is not there, its code fails, or it gives what cannot be scored.
+    """
+    own, identity = find_object(model), identify(model, store)
+    meta = make_meta(make_empty_meta(), identity, model)
+    if own.provides == "encode":
+        return _open_encoder(model, own, identity, store)
+    size = own.spec.batch_size
+    if own.provides == "rerank":
+        reranker = OwnReranker(own)
+        reranker.check()
+        return OpenReranker(
+            for_mteb=lambda meter: MtebReranker(reranker, meta, meter),
+            identity=identity, settings=Settings(), device="cpu", batch_size=size,
+        )  # fmt: skip
+    return OpenSearcher(
+        for_mteb=lambda meter: OwnSearch(own, meta, meter),
+        identity=identity, settings=Settings(), device="cpu", batch_size=size,
+    )  # fmt: skip
+
+
+def _open_encoder(model: Model, own: OwnObject, identity: ModelIdentity, store: Store) -> OpenModel:
+    canaries = OwnEncoder(own).check()
+    space = {"fingerprint": identity.fingerprint, "object": own.spec.object}
+    embeddings = store.embeddings(
+        space, name=identity.name, fingerprint=identity.fingerprint, canaries=canaries, within=WITHIN
+    )
+    encoder = OwnEncoder(own, embeddings)
+    served = Served(own.spec.similarity, lambda meta: make_meta(meta, identity, model))
+    prompting = Prompting()
+    return OpenModel(
+        for_mteb=lambda meter: MtebOwn(encoder, served, prompting, meter),
+        encoder=encoder,
+        prompting=prompting,
+        identity=identity,
+        settings=Settings(dimension=canaries.shape[1]),
+        device="cpu",
+        batch_size=own.spec.batch_size,
+    )
+
+
+def why_not(model: Model, task_type: str) -> str | None:
+    """Return why an object cannot run tasks of a type: it is made for that, where its specification does not say."""
+    match _provides(model):
+        case "search":
+            return only_searches("an object that searches")(model, task_type)
+        case "rerank":
+            return only_reranks(model, task_type)
+    return None
+
+
+def _provides(model: Model) -> Provides | None:
+    """Return what an object provides; None for one that cannot be made, which measuring says."""
+    try:
+        return model.spec_of(PythonSpec).provides or find_object(model).provides
+    except ModelError:
+        return None
+
+
+KIND = ModelKind(
+    name="python",
+    spec=PythonSpec,
+    identify=identify,
+    open=open_python,
+    device=lambda _model, _asked: "cpu",
+    reads=lambda model: "pairs" if _provides(model) == "rerank" else "texts",
+    why_not=why_not,
+)

@@ -1,0 +1,122 @@
+"""Models with a search of their own as mteb calls them, for one measurement: every answer is checked."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from touchstone.encoding.meter import Meter
+from touchstone.errors import ModelError
+from touchstone.formatting import shorten
+
+if TYPE_CHECKING:
+    from mteb.models import ModelMeta
+
+Found = Mapping[str, Mapping[str, float]]
+SHOWN = 40
+
+
+class MtebSearcher(ABC):
+    """A model that is given the documents of a task, and then finds those that answer its queries.
+
+    Args:
+        meta: mteb's metadata of it.
+        meter: told how far a call is, and counts.
+    """
+
+    def __init__(self, meta: "ModelMeta", meter: Meter) -> None:
+        self.mteb_model_meta: ModelMeta | None = meta
+        self._meter = meter
+        self._documents: frozenset[str] = frozenset()
+        self._hits = 0
+        self.texts = 0
+        self.seconds = 0.0
+
+    @abstractmethod
+    def take(self, corpus: Any, **of: Any) -> None:
+        """Take in the documents of a task's split and subset, a table as mteb has it."""
+
+    @abstractmethod
+    def find(self, queries: Any, top_k: int, **of: Any) -> Found:
+        """Return each query's documents with their scores, at most so many; queries are a table as mteb has it."""
+
+    def index(self, corpus: Any, **of: Any) -> None:
+        """Take in documents, as mteb calls it."""
+        ids = list(corpus["id"][:])
+        self._meter.tell(f"indexing {len(ids)} documents")
+        started = time.perf_counter()
+        self.take(corpus, **of)
+        self.seconds += time.perf_counter() - started
+        self._documents = frozenset(ids)
+        self.texts += len(ids)
+
+    def search(self, queries: Any, *, top_k: int, **of: Any) -> dict[str, dict[str, float]]:
+        """Search, as mteb calls it; return each query's documents with their scores.
+
+        Raises:
+            ModelError: a document is none of the corpus, a score is no number, or a query was not answered.
+        """
+        ids = list(queries["id"][:])
+        self._meter.tell(f"searching, 0 of {len(ids)} queries")
+        started = time.perf_counter()
+        found = self.find(queries, top_k, **of)
+        self.seconds += time.perf_counter() - started
+        self.texts += len(ids)
+        answered = {query: self._check(found, query, top_k) for query in ids}
+        self._hits += sum(map(len, answered.values()))
+        return answered
+
+    @property
+    def prompts(self) -> dict[str, tuple[str, ...]] | None:
+        """What was put before texts: that is not known."""
+        return None
+
+    @property
+    def encoded(self) -> int | None:
+        """How many documents and queries it was given: what of them it knew is its own matter."""
+        return self.texts
+
+    def check_spread(self) -> None:
+        """Refuse a model that finds nothing at all.
+
+        Raises:
+            ModelError: it does.
+        """
+        if self.texts and not self._hits:
+            raise ModelError("the search found no document for any query; check what index and search are given")
+
+    def flush(self) -> None:  # noqa: B027
+        """Write what is only in memory: nothing."""
+
+    def _check(self, found: Found, query: str, top_k: int) -> dict[str, float]:
+        """Return what was found for a query, as plain numbers."""
+        if query not in found:
+            raise ModelError(f'the search gave nothing for query "{shorten(query, SHOWN)}", not even an empty list')
+        scored = found[query]
+        if len(scored) > top_k:
+            raise ModelError(f"the search gave {len(scored)} documents for a query, where k = {top_k} were asked for")
+        if strange := next((name for name in scored if name not in self._documents), None):
+            raise ModelError(
+                f'the search gave the document "{shorten(str(strange), SHOWN)}", which is not in the corpus'
+            )
+        return dict(zip(scored, read_scores(list(scored.values()), "the search"), strict=True))
+
+
+def read_scores(scores: Sequence[Any], whose: str) -> list[float]:
+    """Return scores as plain numbers.
+
+    Raises:
+        ModelError: one is no number, or NaN or infinite; it begins with ``whose``.
+    """
+    try:
+        numbers = np.array([float(score) for score in scores], np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ModelError(f"{whose} gave a score that is no number") from None
+    if any(isinstance(score, str | bytes | bool | np.bool_) for score in scores):
+        raise ModelError(f"{whose} gave a score that is no number")
+    if not np.isfinite(numbers).all():
+        raise ModelError(f"{whose} gave scores that are NaN or infinite")
+    plain: list[float] = numbers.tolist()
+    return plain
