@@ -47,7 +47,7 @@ def load_object(reference: str, refuse: type[TouchstoneError]) -> Any:
     try:
         found: Any = importlib.import_module(module)
     except Exception as error:  # code of the user's own may raise anything
-        raise refuse(f'"{reference}" cannot be imported: {type(error).__name__}: {first_line(error)}') from error
+        raise refuse(f'"{reference}" cannot be imported: {first_line(error)}') from error
     for name in path.split("."):
         if not hasattr(found, name):
             raise refuse(f'"{reference}": {module} has no {path}{suggest(name, vars(found))}')

@@ -333,10 +333,10 @@ def test_what_cannot_be_is_one_sentence(tables: dict[str, Any], said: str) -> No
 
 
 def test_words_that_bm25_does_not_know_are_one_sentence(bm25: Model, store: Store) -> None:
-    for said, sentence in (({"stemmer": "klingon"}, 'stemmer = "klingon"; PyStemmer knows '),
-                           ({"stopwords": "xx"}, 'stopwords = "xx"; expected a code of bm25s')):  # fmt: skip
+    for spec, sentence in ((Bm25Spec(stemmer="klingon"), 'stemmer = "klingon"; PyStemmer knows '),
+                           (Bm25Spec(stopwords="xx"), 'stopwords = "xx"; expected a code of bm25s')):  # fmt: skip
         with pytest.raises(ModelError, match=f"^bm25: {sentence}"):
-            run(embedded("SmokeRetrieval"), replace(bm25, spec=Bm25Spec(**said)), store)
+            run(embedded("SmokeRetrieval"), replace(bm25, spec=spec), store)
 
 
 def test_bm25_is_known_by_its_settings_and_libraries(

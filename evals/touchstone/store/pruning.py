@@ -108,7 +108,7 @@ def _remove(paths: Iterable[Path], days: float) -> int:
 
 
 def _parts(folder: Path) -> Iterator[tuple[str, Path]]:
-    for name in ("runs", "samples", "results", "stage1", "stage2"):
+    for name in ("runs", "samples", "results", *(f"stage{number}" for number in range(1, 10))):
         if _is_folder(folder / name):
             yield name, folder / name
     for data in sorted((folder / "data").glob("*")):

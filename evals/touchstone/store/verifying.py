@@ -29,7 +29,7 @@ RUN = re.compile(r"runs/[0-9TZ.]+\.json")
 IN_SPACE = r"(space\.json|canaries\.npy|models/[0-9a-f]+|[^/]+\.vectors)"
 FILE = re.compile(
     "|".join([BLOB.pattern, SAMPLES.pattern, RUN.pattern, rf"{SPACE_NAME.pattern}/{IN_SPACE}"])
-    + r"|hashes\.blob|store\.json|\.gitignore|(results|stage1|stage2)/[^/]+/[^/]+/[^/]+\.json"
+    + r"|hashes\.blob|store\.json|\.gitignore|(results|stage[1-9])/[^/]+/[^/]+/[^/]+\.json"
 )
 # What a process that was killed leaves behind: of a file that was never whole.
 HALF = re.compile(r"(.*/)?\.[^/]+\.[a-z0-9_]{8}(/.*)?|agreed/.*|.*\.aside-[0-9a-f]{8}(/.*)?")
@@ -117,7 +117,7 @@ def _wrong(path: Path, name: str) -> str | None:
         return None if _reads(lambda: read_run(path)) else "is damaged"
     if SPACE_NAME.match(name):
         return _wrong_in_space(path)
-    if re.fullmatch(r"(results|stage1|stage2)/[^/]+/[^/]+/[^/]+\.json", name):
+    if re.fullmatch(r"(results|stage[1-9])/[^/]+/[^/]+/[^/]+\.json", name):
         return None if _reads(lambda: read_json(path, BaselineError, wide=True)) else "is damaged"
     return None if name in ("store.json", ".gitignore") else "is none of the store's"
 

@@ -99,7 +99,5 @@ def _read_row(row: Any, k: int) -> dict[str, float]:
     if not np.isfinite(scores).all():
         raise ValueError("gave scores that are NaN or infinite")
     if not isinstance(row, Mapping) and any(later > former for former, later in pairwise(scores)):
-        raise ValueError(
-            "gave scores that rise from the first document to the last; more is better, so negate distances"
-        )
+        raise ValueError("gave scores that rise from first to last; more is better, so change the sign of distances")
     return found

@@ -13,6 +13,10 @@ T = TypeVar("T")
 _Task = tuple[Future[Any], Callable[[], Any]]
 
 
+class _LeaveError(Exception):
+    """What a call raised to end the process, such as SystemExit: that is not for it to decide."""
+
+
 class OwnThread:
     """One thread that all calls of an object are made in: a connection to a database may know no other.
 
@@ -44,14 +48,16 @@ class OwnThread:
             return done.result(timeout=seconds)
         except TimeoutError as error:
             if done.done():  # raised by the call itself
-                raise ModelError(f"{what} raised TimeoutError: {first_line(error)}") from error
+                raise ModelError(f"{what} raised {first_line(error)}") from error
             self._is_lost = True
             raise ModelError(f"{what} did not return within {seconds:g} s; raise {key}, or mend it") from None
         except KeyboardInterrupt:
             self._is_lost = True
             raise
+        except _LeaveError as error:
+            raise ModelError(f"{what} raised {error}") from None
         except Exception as error:
-            raise ModelError(f"{what} raised {type(error).__name__}: {first_line(error)}") from error
+            raise ModelError(f"{what} raised {first_line(error)}") from error
 
     def _work(self) -> None:
         while True:
@@ -60,8 +66,8 @@ class OwnThread:
                 done.set_result(call())
             except Exception as error:
                 done.set_exception(error)
-            except BaseException as error:  # such as SystemExit, which nobody shall take for the end of the run
-                done.set_exception(RuntimeError(f"{type(error).__name__}: {first_line(error)}"))
+            except BaseException as error:
+                done.set_exception(_LeaveError(f"{type(error).__name__} {error}"))
 
 
 @contextmanager

@@ -282,7 +282,7 @@ def _encode(opened: OpenModel, batch_size: int) -> Vectors:
         import mteb
         from mteb.types import PromptType
 
-        vectors = opened.for_mteb(Meter()).encode(
+        vectors: Any = opened.for_mteb(Meter()).encode(
             give_texts(texts, batch_size),
             task_metadata=mteb.get_task("STSBenchmark").metadata,
             hf_split="test",
