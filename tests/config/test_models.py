@@ -11,7 +11,10 @@ from touchstone.records.names import SIGNS
 
 HUB = '[x]\nid = "org/name"\n'
 PRECISIONS = '"float16", "int8", "uint8", "binary", "mteb-int8", "mteb-binary"'
-KINDS = '"sentence-transformers", "registry", "cross-encoder", "pipeline", "api"'
+KINDS = (
+    '"sentence-transformers", "registry", "cross-encoder", "sparse", "multi-vector", "bm25", "pipeline", "hybrid", '
+    '"python", "api"'
+)
 ONE_PLACE = 'needs one place to load from, "id", "path", or "package" with "path"; it names '
 NAMED: dict[str, Spec] = {
     "minilm": EncoderSpec(id="org/minilm"),
@@ -66,7 +69,7 @@ def not_found(text: str, folder: Path) -> str:
         (HUB + "truncate = 8", '[x]: has an unknown key "truncate"; did you mean "truncate_dim"?'),
         (HUB + 'dtype = "fp16"', '[x]: dtype = "fp16"; expected one of "auto", "float32", "float16", "bfloat16"'),
         (HUB + 'quantize = "int4"', '[x]: quantize = "int4"; expected one of ' + PRECISIONS),
-        (HUB + 'kind = "onnx"', '[x]: kind = "onnx"; expected one of ' + KINDS),
+        (HUB + 'kind = "tensorrt"', '[x]: kind = "tensorrt"; expected one of ' + KINDS),
         (HUB + "kind = 3", "[x]: kind = 3; expected one of " + KINDS),
         (HUB + 'pooling = "clss"', '[x]: pooling = "clss"; expected one of "cls", "lasttoken", "max", "mean", '
          '"mean_sqrt_len_tokens", "weightedmean"'),
@@ -103,12 +106,12 @@ def not_found(text: str, folder: Path) -> str:
          '[x]: loader_kwargs holds "embed_dim"; say it with embed_dim, beside loader_kwargs'),
         ('[x]\nkind = "pipeline"\nreranker = "r"', '[x]: needs a key "retriever"'),
         (PIPELINE + 'retriever = "a"\nreranker = "b"\ntop_k = 0', "[x]: top_k = 0: must be 1 or more"),
-        (PIPELINE + 'retriever = "a"\nreranker = "minilm"',
-         '[x]: reranker = "minilm" is of kind "sentence-transformers"; expected a cross-encoder'),
+        (PIPELINE + 'retriever = "minilm"\nreranker = "bm25"',
+         '[x]: reranker = "bm25" is of kind "bm25"; expected a cross-encoder, or a model that encodes'),
         (PIPELINE + 'retriever = "b"\nreranker = "b"',
-         '[x]: retriever = "b" is of kind "cross-encoder"; expected an encoder'),
+         '[x]: retriever = "b" is of kind "cross-encoder"; expected an encoder, or a model that searches'),
         (PIPELINE + 'retriever = "x"\nreranker = "b"',
-         '[x]: retriever = "x" is of kind "pipeline"; expected an encoder'),
+         '[x]: retriever = "x" is made of [x] itself; name another model'),
         (PIPELINE + 'retriever = "minilmm"\nreranker = "b"',
          '[x]: retriever = "minilmm" is not in models.toml; did you mean "minilm"?'),
         ("[x]", f"[x]: {ONE_PLACE}none"),

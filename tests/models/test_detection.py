@@ -74,8 +74,11 @@ def save_multi(folder: Path) -> Path:
     return folder
 
 
-SPARSE = "is a SparseEncoder, which gives no dense vector of a text"
-MULTI = "is a MultiVectorEncoder, which gives a vector for each token, and no single one of a text"
+SPARSE = 'is a SparseEncoder, which gives no dense vector of a text; write kind = "sparse" in models.toml'
+MULTI = (
+    "is a MultiVectorEncoder, which gives a vector for each token, and no single one of a text; "
+    'write kind = "multi-vector" in models.toml'
+)
 WRITE_CROSS = 'is a CrossEncoder; write kind = "cross-encoder" in models.toml'
 REAL: dict[str, tuple[Callable[[Path], Path], str | None]] = {
     "sparse": (save_sparse, SPARSE),
@@ -128,8 +131,8 @@ def test_a_cross_encoder_opens_as_one_and_nothing_else_does(real: tuple[Path, st
     folder, wrong = real
     expected = {
         WRITE_CROSS: None,
-        SPARSE: f"{folder} is a SparseEncoder, which gives no score for a pair of texts",
-        MULTI: f"{folder} is a MultiVectorEncoder, which gives no score for a pair of texts",
+        SPARSE: f"{folder} {SPARSE}",
+        MULTI: f"{folder} {MULTI}",
         None: f'{folder} is a SentenceTransformer; write kind = "sentence-transformers" in models.toml',
     }
     assert refusal(CrossEncoderSpec(path=folder), tmp_path, open_reranker) == expected[wrong]

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 
 from tests.encoders import save_tiny_cross_encoder, save_tiny_model
-from touchstone.config.models import Model, check_models, find_model, load_models
+from touchstone.config.models import Model, check_models, load_models
 from touchstone.config.retrievers import Bm25Spec, HybridSpec, PipelineSpec
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, MultiVectorSpec, SparseSpec
 from touchstone.config.suites import load_suite
 from touchstone.errors import ConfigError, ModelError
 from touchstone.measuring.case import OpenCase
 from touchstone.measuring.engines.local import LocalEngine
-from touchstone.models.kinds import identify, kind_of
+from touchstone.models.kinds import find_model, identify, kind_of
 from touchstone.models.weights.examination import examine
 from touchstone.models.weights.identity import locate
 from touchstone.records.cases import Case, TaskInfo
@@ -379,3 +379,11 @@ def test_doctor_describes_what_a_model_is_made_of(bm25: Model, sparse: Model, mu
     assert [one.model.alias for one in found] == ["bm25", "sparse", "multi"]
     alike = [check for one in found[1:] for check in one.checks if check.name.startswith("vectors are the same")]
     assert [check.ok for check in alike] == [True, True]
+
+
+def test_a_folder_that_is_typed_is_of_the_kind_that_it_is(sparse: Model, multi: Model, weak: Model) -> None:
+    for model, kind in ((sparse, "sparse"), (multi, "multi-vector"), (weak, "sentence-transformers")):
+        path: Any = model.spec.path  # type: ignore[attr-defined]
+        assert find_model(f"{path}=mine", load_models(), Path.cwd(), "--model").spec.kind == kind
+    few = find_model(f"{sparse.spec.path}@max_active_dims=3", {}, Path.cwd(), "--model")  # type: ignore[attr-defined]
+    assert few.spec.max_active_dims == 3  # type: ignore[attr-defined]

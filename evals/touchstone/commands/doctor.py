@@ -7,10 +7,11 @@ from typing import Any
 
 from touchstone.baselines.files import Baselines
 from touchstone.commands.parsing import add_options, parse_options
-from touchstone.config.models import find_model, load_models
+from touchstone.config.models import load_models
 from touchstone.config.options import Options
 from touchstone.errors import TouchstoneError
 from touchstone.formatting import points
+from touchstone.models.kinds import find_model
 from touchstone.models.weights.examination import Examination, examine, render
 from touchstone.store.folder import Store
 

@@ -173,7 +173,14 @@ def _relative_to(spec: Spec, folder: Path) -> Spec:
     return dataclasses.replace(spec, **changed)
 
 
-def find_model(text: str, models: Mapping[str, Spec], folder: Path, where: str) -> Model:
+def find_model(
+    text: str,
+    models: Mapping[str, Spec],
+    folder: Path,
+    where: str,
+    *,
+    kind_at: Callable[[Path], str] = lambda _: "sentence-transformers",
+) -> Model:
     """Resolve ``ALIAS``, ``PATH[=name]``, ``HUB-ID[=name]`` or ``api:URL#NAME[=name]``, with ``@key=value,…`` behind.
 
     Args:
@@ -181,6 +188,7 @@ def find_model(text: str, models: Mapping[str, Spec], folder: Path, where: str) 
         models: the named models.
         folder: what a relative path is relative to.
         where: what wrote it, for errors.
+        kind_at: returns the kind of a model in a folder.
 
     Raises:
         ConfigError: there is no such model, or an override is wrong.
@@ -191,7 +199,7 @@ def find_model(text: str, models: Mapping[str, Spec], folder: Path, where: str) 
         target, at, overrides = text.partition("@")
         if at and not overrides:
             raise ConfigError(f'{where} = "{text}" needs a setting behind the @, as in {target}@truncate_dim=256')
-        model = _named(target, models) if target in models else _unnamed(target, models, folder, where)
+        model = _named(target, models) if target in models else _unnamed(target, models, folder, where, kind_at)
     if not overrides:
         return model
     derived = _derive(model, overrides, where)
@@ -223,16 +231,18 @@ def _behind_api(text: str, models: Mapping[str, Spec], where: str) -> tuple[Mode
     return Model(alias=alias, spec=spec, text=target), found["overrides"] or ""
 
 
-def _unnamed(target: str, models: Mapping[str, Spec], folder: Path, where: str) -> Model:
+def _unnamed(
+    target: str, models: Mapping[str, Spec], folder: Path, where: str, kind_at: Callable[[Path], str]
+) -> Model:
     where_it_is, equals, name = target.partition("=")
     path = place(folder, where_it_is)
     if equals and not name:
         raise ConfigError(f'{where} = "{target}" needs a name behind the =, as in {where_it_is}=NAME')
     if where_it_is and path.is_dir():
-        spec = EncoderSpec(path=path)
+        spec = make_spec({"kind": kind_at(path), "path": str(path)}, where)
         alias = name or slug(path.resolve().name)
     elif HUB_ID.fullmatch(where_it_is):
-        spec = EncoderSpec(id=where_it_is)
+        spec = EncoderSpec(id=where_it_is)  # what it is shows when it is brought
         alias = name or slug(where_it_is.rpartition("/")[2])
     elif where_it_is.startswith((".", "/", "~")):
         raise ConfigError(f'{where} = "{target}": there is no folder {path}')

@@ -1,5 +1,10 @@
 """All kinds of models, by the ``kind`` of their specifications; and a model of any kind identified and opened."""
 
+from collections.abc import Mapping
+from pathlib import Path
+
+from touchstone.config import models as models_file
+from touchstone.config.base import Spec
 from touchstone.config.models import Model
 from touchstone.config.specs import GROUP
 from touchstone.errors import ConfigError, ModelError
@@ -16,6 +21,7 @@ from touchstone.models import (
 )
 from touchstone.models.api import opening as api
 from touchstone.models.base import ModelKind, Opened, OpenModel
+from touchstone.models.files.detection import kind_at
 from touchstone.models.python import opening as python
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.seams import import_libraries
@@ -23,6 +29,15 @@ from touchstone.store.folder import Store
 
 _MODULES = (sentence_transformers, cross_encoders, sparse, multi_vector, bm25, pipelines, hybrid, python, api, registry)
 KINDS: dict[str, ModelKind] = {module.KIND.name: module.KIND for module in _MODULES}
+
+
+def find_model(text: str, models: Mapping[str, Spec], folder: Path, where: str) -> Model:
+    """Resolve what a user wrote, as `config.models.find_model`; what a folder is decides its kind.
+
+    Raises:
+        ConfigError: there is no such model, or an override is wrong.
+    """
+    return models_file.find_model(text, models, folder, where, kind_at=kind_at)
 
 
 def kind_of(model: Model) -> ModelKind:

@@ -9,13 +9,13 @@ from typing import Any
 
 from touchstone.baselines.files import Baselines
 from touchstone.config.base import Spec
-from touchstone.config.models import Model, find_model, load_models
+from touchstone.config.models import Model, load_models
 from touchstone.config.options import Options
 from touchstone.config.suites import NamedSuite, load_suite
 from touchstone.encoding.prompts import check_names
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.writing import to_json
-from touchstone.models.kinds import kind_of
+from touchstone.models.kinds import find_model, kind_of
 from touchstone.records.cases import Case, Source, TaskInfo
 from touchstone.tasks.catalog import find_tasks, known_tasks
 

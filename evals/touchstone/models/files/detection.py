@@ -3,11 +3,12 @@
 import json
 import re
 from collections.abc import Mapping
-from pathlib import PurePosixPath
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from touchstone.errors import ModelError
-from touchstone.models.files.listing import ModelFiles
+from touchstone.errors import ModelError, TouchstoneError
+from touchstone.models.files.listing import ModelFiles, in_folder
 from touchstone.models.files.loaded import MODULES as FILES_OF
 from touchstone.models.files.loaded import loaded_files
 
@@ -85,6 +86,17 @@ def detect(files: ModelFiles) -> str | None:
             )
         return str(name)
     return _by_modules(files, settings) or _by_architecture(files)
+
+
+def kind_at(folder: Path) -> str:
+    """Return the kind of a model in a folder of which nothing is said; a reranker must be said to be one.
+
+    That of an encoder too where its files say nothing, or what cannot be: measuring tells.
+    """
+    found = None
+    with suppress(TouchstoneError):
+        found = detect(in_folder(folder))
+    return KIND_OF[found] if found in (SPARSE, MULTI) else KIND_OF[DENSE]
 
 
 def said_by(files: ModelFiles) -> str:

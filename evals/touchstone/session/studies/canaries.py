@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from touchstone.config.models import Model, find_model, load_models
+from touchstone.config.models import Model, load_models
 from touchstone.config.options import Options
 from touchstone.encoding.canaries import CANARIES
 from touchstone.environment import describe_environment
@@ -18,7 +18,7 @@ from touchstone.files.json import read_json
 from touchstone.files.writing import to_json, write_atomically
 from touchstone.measuring.mixed import Seen, encode_texts
 from touchstone.metrics import geometry
-from touchstone.models.kinds import kind_of, open_encoder
+from touchstone.models.kinds import find_model, kind_of, open_encoder
 from touchstone.models.weights.calibration import read_sample
 from touchstone.records.studies import Held
 from touchstone.store.folder import Store

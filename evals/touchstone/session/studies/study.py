@@ -10,10 +10,11 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 
 from touchstone.baselines.files import Baselines
-from touchstone.config.models import find_model, load_models
+from touchstone.config.models import load_models
 from touchstone.config.options import Options
 from touchstone.errors import ModelError
 from touchstone.judging.overall import policy_of
+from touchstone.models.kinds import find_model
 from touchstone.records.runs import Run
 from touchstone.records.studies import Row, Study
 from touchstone.session.compare import Side, compare, load_side, sharing, sum_up

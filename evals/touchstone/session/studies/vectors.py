@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from touchstone.baselines.files import make_baseline
-from touchstone.config.models import find_model, load_models
+from touchstone.config.models import load_models
 from touchstone.config.options import Options
 from touchstone.encoding.meter import Meter
 from touchstone.errors import ConfigError
@@ -17,7 +17,7 @@ from touchstone.measuring.case import measure_opened
 from touchstone.measuring.mixed import Mixed, Seen, encode_texts
 from touchstone.metrics import geometry
 from touchstone.models.base import OpenModel
-from touchstone.models.kinds import open_encoder
+from touchstone.models.kinds import find_model, open_encoder
 from touchstone.records.cases import Case, Policy
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.records.runs import make_record
