@@ -272,7 +272,8 @@ def test_damaged_rankings_are_computed_again(
 ) -> None:
     store = Store(tmp_path)
     sound = measure(articles, pipe(weak, cross, 5), store)
-    (file,) = (path for path in (store.folder / "rankings").rglob("*") if path.is_file())
+    found = store.folder / "rankings" / identify(weak, store).fingerprint
+    (file,) = (path for path in found.rglob("*") if path.is_file())
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(bytes(content) if damage is None else damage)
@@ -409,7 +410,7 @@ def test_a_stage_that_becomes_another_while_the_pipeline_is_opened_is_not_taken_
     with monkeypatch.context() as patched:
         patched.setitem(KINDS, name, replace(KINDS[name], open=change_and_open))
         with (
-            pytest.raises(MovedError, match="its files changed while a pipeline was loaded"),
+            pytest.raises(MovedError, match="its files changed while pipe was loaded"),
             engine.measure(articles, lambda _: None),
         ):
             pass

@@ -1,0 +1,3 @@
+"""Load the evaluation plugin for this checkout."""
+
+pytest_plugins = ("touchstone.plugin",)
