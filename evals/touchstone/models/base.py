@@ -11,7 +11,7 @@ from touchstone.config.specs import EncoderSpec
 from touchstone.encoding.base import TextEncoder
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.meter import Meter
-from touchstone.encoding.prompts import Prompting
+from touchstone.encoding.prompts import Prompting, Role
 from touchstone.encoding.reranker import MtebReranker
 from touchstone.records.cases import Reads
 from touchstone.records.outcomes import ModelIdentity, Settings
@@ -39,7 +39,9 @@ class OpenModel:
     ``encoder`` and ``prompting`` are what encodes and what decides prompts, None where code of mteb's does both.
     ``module`` is the torch module inside, if any. ``searched_on`` is the device that its vectors are searched on, None
     for where they are. ``quantize`` is what mteb is to do to them, if anything. ``check_unchanged`` raises
-    `MovedError` where its files are not what was loaded any more.
+    `MovedError` where its files are not what was loaded any more. ``answer`` answers one text of a role, prompt
+    included, as a user's query is, past all that is stored, or raises ModelError: what is timed as the latency of a
+    query, None where that is not timed. ``at_once`` requests are under way at once.
     """
 
     for_mteb: Callable[[Meter], MtebEncoder]
@@ -54,11 +56,16 @@ class OpenModel:
     batch_size: int = 32
     encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
     check_unchanged: Callable[[], None] = nothing_to_check
+    answer: Callable[[str, Role | None], object] | None = None
+    at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenReranker:
-    """A loaded model that scores pairs: what mteb is given of it for a measurement, who it is and how it runs."""
+    """A loaded model that scores pairs: what mteb is given of it for a measurement, who it is and how it runs.
+
+    ``at_once`` requests are under way at once.
+    """
 
     for_mteb: Callable[[Meter], MtebReranker]
     identity: ModelIdentity
@@ -67,6 +74,7 @@ class OpenReranker:
     batch_size: int = 32
     encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
     check_unchanged: Callable[[], None] = nothing_to_check
+    at_once: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
