@@ -47,7 +47,7 @@ def _kind(speed: Speed) -> Speed:
 
 def _mean(speeds: Iterable[Speed], name: str) -> float | None:
     known = [value for speed in speeds if (value := getattr(speed, name) or 0) > 0]
-    return geometric_mean(known) if known else None
+    return known[0] if len(known) == 1 else geometric_mean(known) if known else None
 
 
 def line_up(models: Mapping[str, Mapping[str, Speed | None]]) -> Lineup | None:
@@ -60,10 +60,11 @@ def line_up(models: Mapping[str, Mapping[str, Speed | None]]) -> Lineup | None:
         model: {case: speed for case, speed in cases.items() if speed and (speed.texts_per_second or 0) > 0}
         for model, cases in models.items()
     }
-    counts = Counter(_kind(speed) for cases in known.values() for speed in cases.values())
-    if not counts:
+    speeds = Counter(_kind(speed) for cases in known.values() for speed in cases.values())
+    if not speeds:
         return None
-    most = min(counts, key=lambda kind: (-counts[kind], kind.machine, kind.unit))
+    by = Counter(kind for cases in known.values() for kind in {_kind(speed) for speed in cases.values()})
+    most = min(speeds, key=lambda kind: (-by[kind], -speeds[kind], kind.machine, kind.unit))
     there = {m: {case: s for case, s in cases.items() if s.like(most)} for m, cases in known.items()}
     there = {model: cases for model, cases in there.items() if cases}
     shared = set.intersection(*(set(cases) for cases in there.values())) if len(there) > 1 else set()
