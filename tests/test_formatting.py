@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from touchstone.formatting import points, signed_points
+from touchstone.formatting import points, render_latency, render_rate, signed_points
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -39,3 +39,22 @@ def test_a_difference_reads_back_with_its_sign_and_near_its_size(fraction: float
     assert "e" not in text
     assert shown * fraction > 0 or abs(fraction) < 1e-6
     assert abs(shown - fraction) <= max(0.00005, abs(fraction) / 2) * 1.001
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [
+        (0.126, "0.13"), (0.994, "0.99"), (0.996, "1.0"), (9.94, "9.9"), (9.96, "10"), (1240.4, "1240"), (9999, "9999"),
+        (9999.7, "10k"), (21_300, "21k"), (999_499, "999k"), (999_600, "1.0M"), (1.26e6, "1.3M"),
+    ],
+)  # fmt: skip
+def test_a_rate_is_shown_in_few_digits(rate: float, text: str) -> None:
+    assert render_rate(rate) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.00042, "0.42 ms"), (0.0094, "9.4 ms"), (0.012, "12 ms"), (0.9994, "999 ms"), (1.26, "1.3 s")],
+)
+def test_a_latency_is_shown_in_few_digits(seconds: float, text: str) -> None:
+    assert render_latency(seconds) == text

@@ -3,16 +3,19 @@
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 from touchstone.foreign import SECRET, hide_secrets
-from touchstone.formatting import render_size
+from touchstone.formatting import render_size, shorten
 
 PACKAGES = ("touchstone-evals", "mteb", "sentence-transformers", "transformers", "torch", "datasets", "scikit-learn",
             "scipy", "numpy")  # fmt: skip
@@ -85,6 +88,21 @@ def _flag(torch: Any, path: str) -> str | None:
         return str(value() if callable(value) else value)
     except (AttributeError, RuntimeError):  # another version of torch, or built without that part
         return None
+
+
+@cache
+def describe_processor() -> str:
+    """Return the name of the processor, as far as the system tells one: ``AMD EPYC 7B13``."""
+    named = ""
+    with suppress(OSError):
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+        named = next((line.partition(":")[2] for line in lines if line.startswith("model name")), "")
+    if sys.platform == "darwin":
+        with suppress(OSError, subprocess.SubprocessError):
+            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            named = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+    plain = re.sub(r"\((R|TM|r|tm)\)|\bCPU\b|\bProcessor\b|@.*", " ", named or platform.processor())
+    return shorten(" ".join(plain.split()), 80) or platform.machine() or "a processor"
 
 
 def describe_memory() -> str:

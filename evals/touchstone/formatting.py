@@ -45,6 +45,22 @@ def render_duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5970 else f"{seconds / 3600:.1f} h"
 
 
+def render_rate(rate: float) -> str:
+    """Return a number of things a second: ``0.83``, ``7.5``, ``1240``, ``21k``, ``1.3M``."""
+    if rate >= 999_500:
+        return f"{rate / 1e6:.1f}M"
+    if rate >= 9_999.5:
+        return f"{rate / 1e3:.0f}k"
+    return f"{rate:.0f}" if rate >= 9.95 else f"{rate:.1f}" if rate >= 0.995 else f"{rate:.2g}"
+
+
+def render_latency(seconds: float) -> str:
+    """Return how long an answer takes: ``0.4 ms``, ``12 ms``, ``1.3 s``."""
+    if seconds >= 0.9995:
+        return f"{seconds:.1f} s"
+    return f"{1000 * seconds:.0f} ms" if seconds >= 0.00995 else f"{1000 * seconds:.2g} ms"
+
+
 def render_size(count: int) -> str:
     """Return a number of bytes: ``0.4 kB``, ``90.9 MB``, ``1.25 GB``."""
     if count >= 1e9:

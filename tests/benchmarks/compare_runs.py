@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-MAY_DIFFER = {"seconds", "phases", "command", "encoded", "reused", "samples", "shown"}
+MAY_DIFFER = {"seconds", "phases", "speed", "command", "encoded", "reused", "samples", "shown"}
 
 
 def main(arguments: list[str]) -> int:

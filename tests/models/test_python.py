@@ -446,3 +446,12 @@ def test_the_protocols_tell_objects_apart() -> None:
     assert isinstance(Search(), Retriever)
     assert not isinstance(Search(), Encoder | Reranker)
     assert Document("1", "a b", "a") == ("1", "a b", "a")
+
+
+def test_one_query_alone_is_timed(project: Callable[..., Model], store: Store) -> None:
+    outcome = run(embedded("SmokeRetrieval"), project(WORDS, "Fts"), store).outcome
+    assert outcome.speed is not None
+    assert outcome.speed.query_p50 is not None
+    assert outcome.speed.query_p95 is not None
+    assert 0 < outcome.speed.query_p50 <= outcome.speed.query_p95 < 1
+    assert outcome.speed.texts_per_second is None, "what it does with its documents is its own matter"

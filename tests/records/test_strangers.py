@@ -12,6 +12,7 @@ from touchstone.errors import BaselineError
 from touchstone.judging.overall import judge_models
 from touchstone.judging.units import make_sketch
 from touchstone.records.flat import read_run
+from touchstone.records.outcomes import Speed
 from touchstone.records.runs import Run
 from touchstone.records.verdicts import Anchored, Slice
 from touchstone.report.json import render_json
@@ -23,6 +24,8 @@ CHANGES = ({"before": 1e300}, {"after": -1e9}, {"documents": [{"id": "d", "text"
 
 
 ANCHOR = {"baseline": 0.9, "delta": -0.1, "word": "regressed", "recorded": "2026-01-31"}
+SPEED = {"machine": "AMD EPYC, 2 cores", "unit": "text", "texts_per_second": 1240.0, "query_p50": 0.012}
+RATES = ("texts_per_second", "tokens_per_second")
 SLICE = {"field": "language", "value": "deu", "n": 5, "score": 0.5, "baseline": 0.6, "interval": [-0.2, 0.1]}
 NO_SKETCHES = ("x", "é", "A" * 680, "A" * 4000, base64.b64encode(b"\xff" * 512).decode())
 
@@ -45,6 +48,16 @@ def read(plain: dict[str, Any]) -> Run:
 
 def test_what_a_run_writes_is_read() -> None:
     assert json.loads(render_json(read(content()))) == content()
+
+
+def test_a_speed_is_read_as_it_is_written_and_a_run_from_before_there_were_any_is_one_without() -> None:
+    plain = content("records.0.speed", SPEED | {"tokens_per_second": None, "query_p95": None})
+    found = read(plain)
+    assert json.loads(render_json(found)) == plain
+    assert found.records[0].speed == Speed(**SPEED)  # type: ignore[arg-type]
+    for record in plain["records"]:
+        del record["speed"]
+    assert read(plain) == replace(found, records=(replace(found.records[0], speed=None), *found.records[1:]))
 
 
 def test_what_a_run_writes_of_units_anchors_and_slices_is_read() -> None:
@@ -87,6 +100,9 @@ def test_names_are_such_as_a_run_writes(field: str, name: str) -> None:
         ("records.0.seconds", -1),
         ("records.0.phases", {"encode": 1e300}),
         ("records.0.texts", -5),
+        *(("records.0.speed", SPEED | {name: value}) for name in RATES for value in (-1, 0, 1e300)),
+        *(("records.0.speed", SPEED | {name: value}) for name in ("query_p50", "query_p95") for value in (-1, 1e300)),
+        ("records.0.speed", SPEED | {"machine": "x" * 600}),
         ("records.0.reason", "x" * 30_000),
         ("records.0.model", "x" * 600),
         ("records.0.prompts", {"query": ["x" * 30_000]}),

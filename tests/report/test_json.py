@@ -13,7 +13,7 @@ RECORD_FIELDS = {"evidence", "recomputed", "samples", "command", "shown", "reuse
     "anchor", "slices",
     "case", "alias", "model", "revision", "task", "type", "languages", "outcome", "metric", "limit", "score", "subsets",
     "n", "chance", "baseline", "delta", "verdict", "rule", "reason", "error", "seconds", "phases", "prompts",
-    "encoded", "texts", "dataset_revision", "data_sha256", "fingerprint", "settings", "device", "stages",
+    "encoded", "texts", "dataset_revision", "data_sha256", "fingerprint", "settings", "device", "stages", "speed",
 }  # fmt: skip
 SETTINGS_FIELDS = {"prompts", "pooling", "max_length", "max_characters", "dtype", "dimension", "quantize"}
 

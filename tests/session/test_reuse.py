@@ -6,7 +6,7 @@ import platform
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -28,7 +28,7 @@ from touchstone.models.kinds import KINDS
 from touchstone.models.weights import loading
 from touchstone.records.cases import Case
 from touchstone.records.examples import Shown
-from touchstone.records.outcomes import Outcome, Stage
+from touchstone.records.outcomes import Outcome, Speed, Stage
 from touchstone.records.runs import Record, make_record
 from touchstone.records.verdicts import Verdict
 from touchstone.schedule.devices import name_devices
@@ -160,7 +160,27 @@ def test_what_is_known_is_what_was_measured(project: Project) -> None:
     assert known.verdict == new.verdict
     again, anew = known.measured.outcome, new.measured.outcome
     assert (again.reused, anew.reused) == (True, False)
-    assert replace(again, phases=anew.phases, encoded=anew.encoded, reused=False) == anew
+    assert replace(again, phases=anew.phases, encoded=anew.encoded, speed=anew.speed, reused=False) == anew
+
+
+def test_a_speed_is_that_of_the_run_which_measured(project: Project) -> None:
+    opened = project.open()
+    (case,) = opened.plan.cases
+    found = opened.known.find(case)
+    assert found is not None
+    key = opened.known._keys[case.id]
+    assert key is not None
+    speed = Speed(machine="here", texts_per_second=1240.0)
+    opened.known.keep(case, replace(found, speed=speed))
+    reused = project.run()
+    assert reused.did == SAME
+    assert (reused.measured.outcome.reused, reused.measured.outcome.speed) == (True, speed)
+    plain = asdict(replace(found, speed=None))
+    del plain["speed"]  # as it was written before there were any
+    opened.store.put(OUTCOMES, key, json.dumps(plain).encode())
+    older = project.run()
+    assert older.did == SAME
+    assert older.measured.outcome.speed is None
 
 
 def change_weights(project: Project, seed: int = 2) -> None:

@@ -9,15 +9,20 @@ import numpy as np
 import pytest
 
 from tests.builders import STRATUM, make_identity, make_outcome, make_reference
+from touchstone.baselines.files import make_baseline
 from touchstone.config.options import Options
 from touchstone.errors import BaselineError
+from touchstone.files.writing import to_json
+from touchstone.judging.overall import judge_models
 from touchstone.judging.pairing import Paired
 from touchstone.records.baselines import Reference
 from touchstone.records.cases import Case
+from touchstone.records.flat import flatten
+from touchstone.records.outcomes import Speed
 from touchstone.records.runs import make_record
 from touchstone.records.samples import Samples, encode_samples
 from touchstone.records.verdicts import Verdict
-from touchstone.session.reuse import verdict_key
+from touchstone.session.reuse import suites_key, verdict_key
 from touchstone.session.session import MeasuredCase, Session, open_session
 
 N = 400
@@ -199,3 +204,26 @@ def test_the_place_of_samples_decides_no_verdict(
         comparison = opened(tmp_path, reference, monkeypatch).compare(case, measured(0.6))
         keys.append(verdict_key(case, measured(0.6).outcome, replace(comparison, reference=one)))
     assert keys[0] == keys[1]
+
+
+def test_speed_decides_no_verdict(
+    tmp_path: Path, refer: Callable[..., Reference], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reference = refer(0.6)
+    verdicts, keys, records = [], [], []
+    for speed in (None, Speed(machine="here", texts_per_second=1.0), Speed(machine="there", query_p50=9.0)):
+        session = opened(tmp_path / str(speed), reference, monkeypatch)
+        (case,) = session.plan.cases
+        one = replace(measured(0.5), outcome=replace(measured(0.5).outcome, speed=speed))
+        comparison = session.compare(case, one)
+        verdicts.append(session.judge(case, one.outcome, comparison))
+        keys.append(verdict_key(case, one.outcome, comparison))
+        records.append(make_record(case, one.outcome, verdicts[-1], None))
+        assert records[-1].speed == speed
+    assert verdicts[0] == verdicts[1] == verdicts[2]
+    assert verdicts[0] is not None
+    assert verdicts[0].word == "regressed"
+    assert keys[0] == keys[1] == keys[2]
+    assert len({to_json(suites_key((record,))) for record in records}) == 1
+    assert len({repr(judge_models((record,))) for record in records}) == 1
+    assert len({to_json(flatten(make_baseline(record, {}))) for record in records}) == 1

@@ -19,9 +19,10 @@ from touchstone.importing.trec import METRIC, read_qrels
 from touchstone.judging.overall import exit_code, judge_models
 from touchstone.records.cases import Policy
 from touchstone.records.runs import Record, Run, SuiteVerdict
+from touchstone.records.speeds import line_up
 from touchstone.report.formats import find_target
 from touchstone.report.leaderboard import without_children
-from touchstone.report.summary import summarize, verdict_word
+from touchstone.report.summary import lineup_lines, summarize, verdict_word
 from touchstone.report.text import render_power, render_suite, render_summary
 from touchstone.session.compare import SCORES_ONLY, Side, compare, load_side, load_trec, sharing
 from touchstone.session.reports import write_report
@@ -62,6 +63,7 @@ def _compare(parsed: argparse.Namespace) -> tuple[list[str], int]:
         f"{r.task if len(found) == 1 else r.case} {r.verdict}: {r.reason}" for r in records if r.outcome == "failed"
     ]
     lines += [render_suite(suite) for suite in suites]
+    lines += lineup_lines(line_up({side.name: {k: one.speed for k, one in side.measured.items()} for side in sides}))
     lines += [note for side in sides[1:] for note in _apart(sides[0], side)]
     lines += [note for side in sides for note in side.notes]
     run = _make_run(sides, found, suites, standings)

@@ -173,8 +173,8 @@ class Options:
     """Every option of a run, checked.
 
     ``root`` is pytest's root directory, ``cwd`` where the command was typed, ``run`` the unique id of the run, shared
-    by its workers, and ``command`` the start of the commands that we print. ``store`` is None unless typed: a suite may
-    name another one.
+    by its ``workers``, and ``command`` the start of the commands that we print. ``store`` is None unless typed: a suite
+    may name another one.
     """
 
     suites: tuple[str, ...] = option(
@@ -263,6 +263,7 @@ class Options:
     cwd: Path
     run: str
     command: tuple[str, ...]
+    workers: int = 1
 
     @classmethod
     def parse(

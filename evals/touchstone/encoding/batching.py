@@ -10,7 +10,7 @@ import numpy as np
 
 from touchstone.encoding.base import Vectors, VectorStore
 from touchstone.encoding.batches.packing import Packing
-from touchstone.encoding.batches.token_batches import TokenBatches, count_tokens
+from touchstone.encoding.batches.token_batches import TokenBatches, count_tokens, counting_tokens
 from touchstone.encoding.batches.token_ids import TokenIds, cut_into_blocks, find_token_ids, run_ahead
 from touchstone.encoding.canaries import CANARIES, long_text
 from touchstone.encoding.keys import make_keys
@@ -201,27 +201,28 @@ class BatchedModel:
         if texts and meaning not in self._made_of_ids:
             self._made_of_ids[meaning] = self._reads_only_ids(call)
         run = self._run_ids if texts and self._made_of_ids[meaning] else self._run_texts
-        vectors = run(texts, call)
-        call.meter.count(len(texts))
-        return vectors
+        return run(texts, call)
 
     def _run_texts(self, texts: list[str], call: "_Call") -> Vectors:
         """Encode texts by the library's own method, batch by batch."""
 
         def encode(rows: list[int]) -> Vectors:
             batch = [texts[row] for row in rows]
-            vectors = getattr(self._model, call.method)(
-                batch,
-                batch_size=len(batch),
-                convert_to_tensor=True,
-                show_progress_bar=False,
-                **{"truncate_dim": WHOLE, **call.options},
-            )
+            with counting_tokens(self._model) as tokens:
+                vectors = getattr(self._model, call.method)(
+                    batch,
+                    batch_size=len(batch),
+                    convert_to_tensor=True,
+                    show_progress_bar=False,
+                    **{"truncate_dim": WHOLE, **call.options},
+                )
             found: Vectors = vectors.float().cpu().numpy()
+            call.meter.count(len(batch), tokens(), warm=self._batches.warm)
             return found
 
         prompt = call.options.get("prompt") or ""
         lengths = count_tokens(read_by(self._model, call.role), [prompt + text for text in texts])
+        call.meter.start()
         vectors = self._batches.run(
             lengths, encode, lambda done: call.meter.tell(f"encoding, {done} of {len(texts)} texts")
         )
@@ -238,6 +239,7 @@ class BatchedModel:
         def tell(done: int) -> None:
             call.meter.tell(f"encoding, {done} of {len(texts)} texts")
 
+        call.meter.start()
         for block, ids in run_ahead(tokenize, cut_into_blocks(texts)):
             if ids is None:
                 raise ModelError("the model's preprocessing gives for some texts something else than for others")
@@ -268,6 +270,7 @@ class BatchedModel:
         with torch.inference_mode():
             vectors = self._model(batch_to_device(features, self._model.device), **call.told)["sentence_embedding"]
         found: Vectors = vectors.float().cpu().numpy()
+        call.meter.count(len(rows), int(ids.lengths[rows].sum()), warm=self._batches.warm)
         return found
 
     def _reads_only_ids(self, call: "_Call") -> bool:

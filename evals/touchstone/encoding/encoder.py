@@ -1,6 +1,8 @@
 """The encoder that mteb is given: it decides the prompt of every call, checks and counts every vector that passes."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from touchstone.encoding.base import Comparing, TextEncoder
@@ -15,6 +17,24 @@ if TYPE_CHECKING:
     from mteb.models import ModelMeta
     from mteb.types import Array, BatchedInput, PromptType
     from torch.utils.data import DataLoader
+
+# So many texts of a measurement are kept to be asked for again, one by one.
+SAMPLE = 30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Some distinct texts of a measurement as the model got them, prompt included, all of one role."""
+
+    texts: tuple[str, ...] = ()
+    role: Role | None = None
+
+
+def take_some(texts: Sequence[str], role: Role | None, prompt: str = "") -> Sample:
+    """Take a sample of texts from all over them."""
+    spread = texts[:: max(1, len(texts) // SAMPLE)]
+    kept = list(dict.fromkeys(prompt + text for text in spread))[:SAMPLE]
+    return Sample(texts=tuple(kept), role=role)
 
 
 class MtebEncoder:
@@ -40,6 +60,7 @@ class MtebEncoder:
         self._spread = Spread()
         self.texts = 0
         self.seconds = 0.0
+        self.sample = Sample()
 
     def encode(
         self,
@@ -76,11 +97,17 @@ class MtebEncoder:
         prompt = self._prompting.find(task_text(task_metadata, prompt_type)).text
         # mteb says where the texts are from, which no vector depends on.
         passed = {name: value for name, value in options.items() if name not in ("hf_split", "hf_subset")}
-        vectors: Any = self._encoder.encode(
-            read_texts(inputs), role=role_of(prompt_type), prompt=prompt, meter=self._meter, **passed
-        )
+        texts, role = read_texts(inputs), role_of(prompt_type)
+        vectors: Any = self._encoder.encode(texts, role=role, prompt=prompt, meter=self._meter, **passed)
+        self._keep_some(texts, role, prompt or "")
         plain: Array = vectors.detach().float().cpu() if hasattr(vectors, "detach") else vectors
         return plain, prompt
+
+    def _keep_some(self, texts: Sequence[str], role: Role | None, prompt: str) -> None:
+        """Keep a sample of the first call that has texts, better one of queries."""
+        if self.sample.role == "query" or (self.sample.texts and role != "query"):
+            return
+        self.sample = take_some(texts, role, prompt)
 
     def similarity(self, embeddings1: "Array", embeddings2: "Array") -> "Array":
         """Return the model's own similarity of all to all."""

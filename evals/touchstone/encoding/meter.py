@@ -1,6 +1,17 @@
-"""How far a measurement is: told to people, and counted."""
+"""How far a measurement is: told to people, counted, and timed."""
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """What was computed in so many seconds; ``tokens`` are None where those of one input are not known."""
+
+    inputs: int = 0
+    tokens: int | None = 0
+    seconds: float = 0.0
 
 
 class Meter:
@@ -8,12 +19,37 @@ class Meter:
 
     Args:
         tell: told, in a few words, what is being done.
+        clock: in seconds.
+
+    What is counted is timed from the last `start` or `count` on, whichever is later: from the texts to their vectors or
+    scores in memory. Tokenizing a block ahead of the model takes time only where the model waits for it.
     """
 
-    def __init__(self, tell: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self, tell: Callable[[str], None] = lambda _: None, *, clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self.tell = tell
         self.computed = 0
+        self.timed = Timed()
+        self._clock = clock
+        self._since: float | None = None
 
-    def count(self, inputs: int) -> None:
-        """Count inputs that were computed, not read from a store."""
+    def start(self) -> None:
+        """Start the clock: inputs are about to be computed."""
+        self._since = self._clock()
+
+    def count(self, inputs: int, tokens: int | None = None, *, warm: bool = True) -> None:
+        """Count inputs that were computed, not read from a store.
+
+        Args:
+            inputs: so many texts, or pairs of them.
+            tokens: that the model read for these, without padding; None where that is not known.
+            warm: False where they took longer than others will, as the first batches of a model do.
+        """
         self.computed += inputs
+        now = self._clock()
+        if self._since is not None and warm:
+            known = None if tokens is None or self.timed.tokens is None else self.timed.tokens + tokens
+            took = self.timed.seconds + now - self._since
+            self.timed = Timed(inputs=self.timed.inputs + inputs, tokens=known, seconds=took)
+        self._since = None if self._since is None else now

@@ -4,15 +4,15 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, cast
 
 from touchstone import seams
-from touchstone.encoding.encoder import MtebEncoder
-from touchstone.encoding.meter import Meter
+from touchstone.encoding.encoder import MtebEncoder, Sample
+from touchstone.encoding.meter import Meter, Timed
 from touchstone.encoding.reranker import MtebReranker
 from touchstone.environment import describe_environment
 from touchstone.errors import ModelError
@@ -46,7 +46,7 @@ class OpenCase:
     """A measured case whose data is still open: the outcome, its samples, and what was predicted, by stratum.
 
     ``result`` is mteb's own, ``meta`` mteb's metadata of the model. ``rankings`` are what the model found, where it was
-    to search.
+    to search. ``timed`` is what was computed in which time, and ``sample`` some of the texts encoded.
     """
 
     outcome: Outcome
@@ -55,6 +55,8 @@ class OpenCase:
     result: "TaskResult"
     meta: "ModelMeta"
     rankings: tuple[Ranking, ...] = ()
+    timed: Timed = field(default_factory=Timed)
+    sample: Sample = field(default_factory=Sample)
 
 
 @contextmanager
@@ -95,7 +97,8 @@ def measure_opened(case: Case, opened: OpenTask, model: Computing, progress: Pro
         TouchstoneError: it could not be measured.
     """
     started = time.perf_counter()
-    for_mteb = model.for_mteb(Meter(progress))
+    meter = Meter(progress)
+    for_mteb = model.for_mteb(meter)
     try:
         kwargs = {"batch_size": model.batch_size, **model.encode_kwargs}
         with searched_in_arrays(opened.parts, model.searched_on if isinstance(model, OpenModel) else None):
@@ -130,6 +133,8 @@ def measure_opened(case: Case, opened: OpenTask, model: Computing, progress: Pro
         result=evaluated.result,
         meta=cast("ModelMeta", for_mteb.mteb_model_meta),
         rankings=evaluated.rankings,
+        timed=meter.timed,
+        sample=Sample() if isinstance(for_mteb, MtebReranker) else for_mteb.sample,
     )
 
 

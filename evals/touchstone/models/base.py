@@ -11,7 +11,7 @@ from touchstone.config.specs import EncoderSpec, MultiVectorSpec, SparseSpec
 from touchstone.encoding.base import TextEncoder
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.meter import Meter
-from touchstone.encoding.prompts import Prompting
+from touchstone.encoding.prompts import Prompting, Role
 from touchstone.encoding.reranker import MtebReranker
 from touchstone.models.searcher import MtebSearcher
 from touchstone.records.cases import Reads
@@ -34,12 +34,19 @@ def nothing_to_check() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Open:
-    """A loaded model, who it is and how it runs; ``check_unchanged`` raises `MovedError` where its files moved."""
+    """A loaded model, who it is and how it runs; ``check_unchanged`` raises `MovedError` where its files moved.
+
+    ``answer`` answers one text of a role, prompt included, as a user's query is, past all that is stored, or raises
+    ModelError: what is timed as the latency of a query, None where that is not timed. ``at_once`` requests are under
+    way at once.
+    """
 
     identity: ModelIdentity
     settings: Settings
     device: str
     batch_size: int = 32
+    answer: Callable[[str, Role | None], object] | None = None
+    at_once: int = 1
     encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
     check_unchanged: Callable[[], None] = nothing_to_check
 

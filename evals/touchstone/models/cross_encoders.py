@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec
-from touchstone.encoding.batches.token_batches import TokenBatches, count_tokens, limit_of
+from touchstone.encoding.batches.token_batches import TokenBatches, count_tokens, counting_tokens, limit_of
 from touchstone.encoding.batching import IGNORED, dtype_of, rounding_of
 from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.meter import Meter
@@ -63,15 +63,17 @@ class BatchedReranker:
 
         def predict(rows: list[int]) -> Scores:
             batch = [distinct[row] for row in rows]
-            found: Any = self._model.predict(batch, batch_size=len(batch), show_progress_bar=False, **asked)
-            return np.asarray(found, dtype=np.float32)
+            with counting_tokens(self._model) as tokens:
+                found: Any = self._model.predict(batch, batch_size=len(batch), show_progress_bar=False, **asked)
+            scores = np.asarray(found, dtype=np.float32)
+            meter.count(len(batch), tokens(), warm=self._batches.warm)
+            return scores
 
+        lengths = self._count_tokens(distinct)
+        meter.start()
         scores = self._batches.run(
-            self._count_tokens(distinct),
-            predict,
-            lambda done: meter.tell(f"reranking, {done} of {len(distinct)} pairs"),
+            lengths, predict, lambda done: meter.tell(f"reranking, {done} of {len(distinct)} pairs")
         )
-        meter.count(len(distinct))
         return np.empty(0, np.float32) if scores is None else scores[order]
 
     def check(self) -> None:

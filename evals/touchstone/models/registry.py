@@ -8,6 +8,7 @@ import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from touchstone.config.models import Model
 from touchstone.config.specs import RegistrySpec
+from touchstone.encoding.batches.token_batches import COLD, tokens_of
 from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.checks import to_numpy
 from touchstone.encoding.encoder import MtebEncoder
@@ -175,7 +177,7 @@ class RegistryEncoder(MtebEncoder):
     Args:
         encoder: what encodes.
         meta: mteb's metadata of it, under our name.
-        meter: told how far a call is.
+        meter: told how far a call is, and counts what the module computes.
         module: the torch module that encodes, watched batch by batch.
         prompt_used: returns what was put before the texts of the last call, None where that is not known.
     """
@@ -194,6 +196,7 @@ class RegistryEncoder(MtebEncoder):
         self._own: Any = encoder
         self._module = module
         self._prompt_used = prompt_used
+        self._batches = 0
 
     def compute(
         self,
@@ -218,22 +221,44 @@ class RegistryEncoder(MtebEncoder):
 
     @contextmanager
     def _watch_batches(self, total: int) -> Iterator[None]:
-        """Tell the progress of one call after each batch of it."""
+        """Tell the progress of one call after each batch of it, and count what was computed if all of it was seen."""
         if self._module is None:
             yield
             return
-        done = 0
+        passed = _Passed()
+        self._meter.start()
 
         def after_batch(_module: object, inputs: tuple[Any, ...], _output: object) -> None:
-            nonlocal done
-            done += len(next(iter(inputs[0].values())))
-            self._meter.tell(f"encoding, {done} of {total} texts")
+            self._note(passed, inputs[0])
+            self._meter.tell(f"encoding, {passed.rows} of {total} texts")
 
         hook = self._module.register_forward_hook(after_batch)
         try:
             yield
         finally:
             hook.remove()
+        if passed.rows == total > passed.cold:
+            self._meter.count(total - passed.cold, passed.tokens)
+
+    def _note(self, passed: "_Passed", features: Any) -> None:
+        """Count a batch; time begins anew after the first ones of a measurement."""
+        passed.rows += len(next(iter(features.values())))
+        self._batches += 1
+        if self._batches <= COLD:
+            passed.cold = passed.rows
+            self._meter.start()
+            return
+        found = tokens_of(features)
+        passed.tokens = None if found is None or passed.tokens is None else passed.tokens + found
+
+
+@dataclass(slots=True)
+class _Passed:
+    """What went through a module in one call: rows, those of them in cold batches, and tokens of the others."""
+
+    rows: int = 0
+    cold: int = 0
+    tokens: int | None = 0
 
 
 def watch_prompts(module: Any) -> Callable[[], str | None]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from touchstone.encoding.encoder import Sample
 from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
 from touchstone.formatting import shorten
@@ -31,6 +32,7 @@ class MtebSearcher(ABC):
         self._meter = meter
         self._documents: frozenset[str] = frozenset()
         self._hits = 0
+        self.sample = Sample()
         self.texts = 0
         self.seconds = 0.0
 

@@ -81,6 +81,7 @@ class WrappedModel(ABC):
         meter = meter or Meter()
         distinct = sorted(dict.fromkeys(texts), key=len, reverse=True)  # alike in length, alike in padding
         parts = []
+        meter.start()
         for start in range(0, len(distinct), BLOCK):
             block = distinct[start : start + BLOCK]
             parts.append(self.compute(block, role, prompt=prompt, batch_size=self._at_once))

@@ -8,6 +8,7 @@ import argparse
 import gc
 import os
 from collections.abc import Generator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -180,9 +181,10 @@ def _start(config: pytest.Config) -> None:
     typed = typed_options(config.option)
     if typed["offline"]:
         go_offline()
-    run = getattr(config, "workerinput", {}).get("touchstone_run")
+    told = getattr(config, "workerinput", {})
     folder = config.invocation_params.dir
-    options = Options.parse(typed, config.rootpath, folder, run=run, command=command_of(config))
+    options = Options.parse(typed, config.rootpath, folder, run=told.get("touchstone_run"), command=command_of(config))
+    options = replace(options, workers=told.get("workercount", 1))
     session = open_session(options, partial(hash_plugins, config))
     if not session.plan.cases:
         why = "; ".join(f"{count} left out: {reason}" for reason, count in session.plan.left_out.items())

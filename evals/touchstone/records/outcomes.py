@@ -95,6 +95,28 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Speed:
+    """How fast a model was in one measurement; decides nothing. None means not known, or of too little to say.
+
+    ``texts_per_second`` and ``tokens_per_second`` are of distinct texts, or ``unit`` pairs of them, that no store had:
+    from text to vector or score, without the model's first batches. An API's answers take as long as they are waited
+    for. ``query_p50`` and ``query_p95`` are percentiles of the seconds in which one query alone is answered.
+    ``machine`` says what computed and how much else it did: speeds of two machines cannot be compared.
+    """
+
+    machine: str
+    unit: Literal["text", "pair"] = "text"
+    texts_per_second: float | None = None
+    tokens_per_second: float | None = None
+    query_p50: float | None = None
+    query_p95: float | None = None
+
+    def like(self, other: "Speed") -> bool:
+        """Return True if the two can be compared, as far as it is known what computed."""
+        return (self.machine, self.unit) == (other.machine, other.unit)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What a measured case gives to the gate.
 
@@ -102,8 +124,8 @@ class Outcome:
     store. ``prompts`` are those really put before texts, by role (``query``, ``document``) or, for texts without one,
     by task type; ``""`` is none, and None means not known. ``texts``: number of texts requested; ``encoded``: how many
     of them were not cached, None if the model batches by itself; a pair that is scored counts as one of both.
-    ``stages`` are a pipeline's; settings and prompts are then those of its reranker. ``reused``: nothing was measured,
-    the outcome is an earlier run's.
+    ``stages`` are a pipeline's; settings, prompts and speed are then those of its reranker. ``reused``: nothing was
+    measured, the outcome and its speed are an earlier run's.
     """
 
     identity: ModelIdentity
@@ -115,4 +137,5 @@ class Outcome:
     prompts: Mapping[str, tuple[str, ...]] | None = None
     samples_file: str | None = None
     stages: tuple[Stage, ...] = ()
+    speed: Speed | None = None
     reused: bool = False

@@ -6,7 +6,7 @@ from typing import Literal
 
 from touchstone.records.cases import Case
 from touchstone.records.examples import Shown
-from touchstone.records.outcomes import Measurement, Of, Outcome, OutcomeWord, Settings, Stage
+from touchstone.records.outcomes import Measurement, Of, Outcome, OutcomeWord, Settings, Speed, Stage
 from touchstone.records.verdicts import Anchored, Evidence, Rule, Slice, Terms, Verdict, VerdictWord
 
 SuiteWord = Literal["PASS", "FAIL", "INCOMPLETE", "INCONCLUSIVE"]
@@ -16,9 +16,9 @@ SuiteWord = Literal["PASS", "FAIL", "INCOMPLETE", "INCONCLUSIVE"]
 class Record:
     """One case of a run, as the run record holds it. Fields that were not reached are None.
 
-    ``samples`` is a path inside the store; ``prompts`` and ``stages`` as in `Outcome`; ``command`` runs and judges this
-    case alone; ``shown`` are the samples that changed most, kept where the verdict is not a plain pass. ``reused``: it
-    was measured by an earlier run, and nothing that decides it has changed; ``seconds`` are then 0.
+    ``samples`` is a path inside the store; ``prompts``, ``stages`` and ``speed`` are as in `Outcome`; ``command`` runs
+    and judges this case alone; ``shown`` are the samples that changed most, kept where the verdict is not a plain pass.
+    ``reused``: it was measured by an earlier run, and nothing that decides it has changed; ``seconds`` are then 0.
     """
 
     case: str
@@ -53,6 +53,7 @@ class Record:
     command: str | None = None
     shown: Shown | None = None
     stages: tuple[Stage, ...] = ()
+    speed: Speed | None = None
     reused: bool = False
 
     score = Of[float | None]()
@@ -177,4 +178,5 @@ def _with_outcome(record: Record, outcome: Outcome) -> Record:
         device=outcome.device,
         reused=outcome.reused,
         stages=outcome.stages,
+        speed=outcome.speed,
     )

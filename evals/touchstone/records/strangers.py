@@ -13,7 +13,7 @@ from typing import Any
 from touchstone.records.baselines import Baseline, BaselineFile
 from touchstone.records.examples import Shown
 from touchstone.records.names import MOVED, NAME, REVISION, SAMPLES, SHA256, baseline_key
-from touchstone.records.outcomes import Settings
+from touchstone.records.outcomes import Settings, Speed
 from touchstone.records.runs import Record, Run, SuiteVerdict
 from touchstone.records.verdicts import OK_VERDICTS, Anchored, Evidence, Slice, Terms
 
@@ -111,6 +111,7 @@ def _of_record(record: Record) -> Fault:
         yield from _of_slice(one)
     yield from _of_shown(record.shown)
     yield from _of_settings(record.settings)
+    yield from _of_speed(record.speed)
     for stage in record.stages:
         yield from _names(NAME, stages=stage.alias)
         yield from _texts(SHORT, stages=stage.model + stage.metric)
@@ -150,6 +151,16 @@ def _of_settings(settings: Settings | None) -> Fault:
         yield from _texts(SHORT, **{f"settings.{name}": getattr(settings, name)})
     for name in ("max_length", "max_characters", "dimension"):
         yield from _in(0, COUNT, **{f"settings.{name}": getattr(settings, name)})
+
+
+def _of_speed(speed: Speed | None) -> Fault:
+    if speed is None:
+        return
+    yield from _texts(SHORT, **{"speed.machine": speed.machine})
+    for name in ("texts_per_second", "tokens_per_second"):
+        yield from _in(1 / SECONDS, COUNT, **{f"speed.{name}": getattr(speed, name)})
+    for name in ("query_p50", "query_p95"):
+        yield from _in(0, SECONDS, **{f"speed.{name}": getattr(speed, name)})
 
 
 def _of_outcome(record: Record) -> Fault:

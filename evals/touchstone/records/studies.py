@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from touchstone.metrics.geometry import Shape
+from touchstone.records.speeds import Lineup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """All variants of a model, the smallest first; ``whole`` is the name of the model as it is."""
+    """All variants of a model, the smallest first; ``whole`` is the name of the model as it is.
+
+    ``lineup`` has the speeds of those that encoded, by the names of their rows.
+    """
 
     model: str
     suite: str
@@ -41,6 +45,7 @@ class Study:
     margin: float
     whole: str
     rows: tuple[Row, ...]
+    lineup: Lineup | None = None
 
     @property
     def smallest(self) -> Row | None:

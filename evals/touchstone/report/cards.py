@@ -11,7 +11,7 @@ from touchstone.formatting import points, shorten, signed_points
 from touchstone.judging.overall import policy_of
 from touchstone.records.runs import Record, SuiteVerdict
 from touchstone.report import charts
-from touchstone.report.summary import SEVERITY, verdict_word
+from touchstone.report.summary import SEVERITY, speed_word, verdict_word
 from touchstone.report.words import BY_MARGIN, BY_SAMPLES, DATE, TOGETHER, by_score, near_guessing, rules, threshold
 from touchstone.task_types.registry import find_type
 
@@ -79,6 +79,7 @@ def _measurement(record: Record) -> list[Fact]:
         ("languages", ", ".join(record.languages)),
         ("texts", asked + (f", {record.encoded} encoded" if asked and record.encoded is not None else "")),
         ("seconds", ", ".join(f"{name} {seconds:.1f}" for name, seconds in (record.phases or {}).items())),
+        ("speed", "" if record.speed is None else f"{speed_word(record.speed)} on {record.speed.machine}"),
         ("device", record.device or ""),
         ("data revision", record.dataset_revision or ""),
         ("data sha256", record.data_sha256 or ""),

@@ -17,6 +17,7 @@ from touchstone.records.runs import Run
 from touchstone.report.formats import ReportFormat
 from touchstone.report.leaderboard import Board, side_by_side
 from touchstone.report.page import make_page
+from touchstone.report.text import APART, speed_cell, speed_title
 from touchstone.report.words import MEANING, sentence
 
 # A sentence may name all tasks of a benchmark; no text that is meant to be read is longer.
@@ -36,6 +37,7 @@ def render_html(run: Run, history: Sequence[Run] = (), board: Board | None = Non
         "page.html.jinja",
         page=make_page(run, history),
         board=board,
+        apart=APART,
         meaning=MEANING,
         allowed=policy_of(run.records).suite_margin,
     )
@@ -55,6 +57,7 @@ def render_page(template: str, **shown: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"points": points, "signed": signed_points, "breaks": breaks, "sentence": sentence}
+    environment.filters |= {"speed_title": speed_title, "speed_cell": speed_cell}
     style, script = _read("page.css"), _read("page.js")
     return environment.get_template(template).render(
         **shown, style=style, script=script, policy=POLICY.format(_hash(style), _hash(script))

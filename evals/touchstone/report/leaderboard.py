@@ -10,6 +10,7 @@ from touchstone.records.baselines import Reference
 from touchstone.records.cases import TaskInfo
 from touchstone.records.names import baseline_key
 from touchstone.records.runs import Record, Run
+from touchstone.records.speeds import Lineup, line_up
 from touchstone.task_types.registry import find_type
 
 
@@ -36,6 +37,7 @@ class Board:
     """Scores by task and then by model; ``types`` has the type of each task, by which tasks are in order.
 
     ``means`` are over the ``shared`` tasks that all models have: means over other tasks say nothing of the models.
+    ``lineup`` has their speeds, None where none is known.
     """
 
     models: tuple[str, ...]
@@ -43,6 +45,7 @@ class Board:
     scores: Mapping[str, Mapping[str, float]]
     means: Mapping[str, Average]
     shared: int
+    lineup: Lineup | None = None
 
 
 # More could not be read: fifty models on a thousand tasks.
@@ -69,6 +72,7 @@ def side_by_side(run: Run) -> Board | None:
         scores={key: {m: entries[m][key].baseline.score for m in models if key in entries[m]} for key in types},
         means={m: replace(means[m], missing=tuple(key for key in types if key not in entries[m])) for m in models},
         shared=means[models[0]].tasks,
+        lineup=line_up({m: {baseline_key(r.task, r.limit): r.speed for r in scored if r.alias == m} for m in models}),
     )
 
 

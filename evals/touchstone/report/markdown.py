@@ -1,23 +1,23 @@
 """A run as Markdown for the job summary of a CI: short whatever the size of the suite."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from touchstone.foreign import in_code, in_markdown, one_line
 from touchstone.formatting import count, shorten
 from touchstone.records.runs import Record, Run, SuiteVerdict
 from touchstone.report.formats import ReportFormat
-from touchstone.report.summary import closing, numbers, summarize, verdict_word, why, worst_first
+from touchstone.report.summary import closing, numbers, rates, speed_lines, summarize, verdict_word, why, worst_first
 from touchstone.report.text import SLICE_HEADER, render_suite, slice_cells
 
 # GitHub cuts comments and check texts above 65 536; a summary of this size can be any of them.
 LIMIT = 65_000
-SUITES, LOOK, COMMANDS, ENDING = 8_000, 26_000, 10_000, 600
+SUITES, SPEEDS, LOOK, COMMANDS, ENDING = 8_000, 4_000, 26_000, 10_000, 600
 # Of one text: escaped it is five times as long at most, and a row of such texts fits into its table.
 LONGEST, NAME, COMMAND = 700, 200, 2_000
 MARKS = {"PASS": "🟢", "FAIL": "🔴", "INCOMPLETE": "🔴", "INCONCLUSIVE": "🟡"}
 MORE = "; the run record and the HTML report have all"
-HEADER = ("case", "metric", "score", "baseline", "Δ", "n", "verdict")
-ALIGNED = ("---", "---", "--:", "--:", "--:", "--:", "---")
+HEADER = ("case", "metric", "score", "baseline", "Δ", "n", "texts/s", "verdict")
+ALIGNED = ("---", "---", "--:", "--:", "--:", "--:", "--:", "---")
 
 
 def render_markdown(run: Run) -> str:
@@ -31,6 +31,7 @@ def render_markdown(run: Run) -> str:
         f"## touchstone: {_text(run.suite, NAME)}",
         _suites(run.suites),
         _text(closing(summary)),
+        _speeds(summary.by_model),
     ]
     if look:
         parts += [f"### {count(len(look), 'case')} to look at", _look(look)]
@@ -39,7 +40,8 @@ def render_markdown(run: Run) -> str:
         parts += ["Each of them again, by itself:", _commands(commands)]
     room = LIMIT - sum(len(part) + 2 for part in parts) - ENDING
     every = [record for records in summary.by_model.values() for record in records]
-    parts.append(_folded(every, room))
+    speeds = [rate for records in summary.by_model.values() for rate in rates(records) or [""] * len(records)]
+    parts.append(_folded(every, speeds, room))
     parts.append(_slices(every, LIMIT - sum(len(part) + 2 for part in parts) - ENDING))
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -71,10 +73,22 @@ def _commands(commands: Sequence[str]) -> str:
     return in_code(_fit(shown, COMMANDS, "commands", note="# ").split("\n"), "sh")
 
 
-def _folded(records: Sequence[Record], room: int) -> str:
-    rows = [_row((_text(r.case), _limited(r), *numbers(r), verdict_word(r))) for r in records]
+def _speeds(by_model: Mapping[str, Sequence[Record]]) -> str:
+    lines = [_text(f"{alias}: {line}") for alias, records in by_model.items() for line in speed_lines(records)]
+    return _fit([f"- {line}" for line in lines], SPEEDS, "models")
+
+
+def _folded(records: Sequence[Record], speeds: Sequence[str], room: int) -> str:
+    cells = [
+        (_text(r.case), _limited(r), *numbers(r), _text(speed), verdict_word(r))
+        for r, speed in zip(records, speeds, strict=True)
+    ]
+    table: list[tuple[str, ...]] = [HEADER, ALIGNED, *cells]
+    if not any(speeds):
+        table = [(*row[:-2], row[-1]) for row in table]
+    header, aligned, *rows = map(_row, table)
     head = f"<details><summary>{'The case' if len(rows) == 1 else f'All {len(rows)} cases'}</summary>"
-    return "\n".join([head, "", _row(HEADER), _row(ALIGNED), _fit(rows, room, "cases"), "", "</details>"])
+    return "\n".join([head, "", header, aligned, _fit(rows, room, "cases"), "", "</details>"])
 
 
 def _slices(records: Sequence[Record], room: int) -> str:

@@ -1,7 +1,7 @@
 """A run as the page shows it: cases with their charts, grouped and ordered. The template only writes it down."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from markupsafe import Markup, escape
@@ -13,7 +13,7 @@ from touchstone.records.runs import Record, Run, SuiteVerdict
 from touchstone.records.verdicts import Slice
 from touchstone.report import charts
 from touchstone.report.cards import Card, Fact, called, count_verdicts, facts, make_card
-from touchstone.report.summary import Summary, summarize, verdict_word, why, worst_first
+from touchstone.report.summary import Summary, rates, speed_lines, summarize, verdict_word, why, worst_first
 from touchstone.report.trend import Key, Line, trace
 from touchstone.report.words import BY_MARGIN, BY_SAMPLES, by_score, clauses, explain, near_guessing
 
@@ -29,7 +29,8 @@ LONGEST = 2000
 class Shot:
     """One case on the page. ``guessing`` is how it stands to what guessing gets, where that is close.
 
-    ``left_out``: its samples have texts for which there was no room; ``slices`` are None where these had none.
+    ``left_out``: its samples have texts for which there was no room; ``slices`` are None where these had none. ``rate``
+    are its texts per second, with a star where they cannot be compared with those of the model's other cases.
     """
 
     anchor: str
@@ -46,6 +47,7 @@ class Shot:
     spark: Markup | None
     left_out: bool
     slices: Sequence[Slice] | None
+    rate: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,7 @@ class Group:
 class Page:
     """Everything that the template shows. ``called`` is what each alias stands for, where it is another text.
 
-    ``choices`` are what the filters of the table offer, by the filter's name.
+    ``choices`` are what the filters of the table offer, by the filter's name; ``speeds`` are lines by alias.
     """
 
     run: Run
@@ -84,6 +86,7 @@ class Page:
     choices: Mapping[str, Sequence[str]]
     axis: Markup
     marks: Mapping[str, bool]
+    speeds: Mapping[str, Sequence[str]]
     lines: int
 
 
@@ -99,9 +102,10 @@ def make_page(run: Run, history: Sequence[Run] = ()) -> Page:
     texts, _ = _fitting(look, _size_of_texts, space - used)
     room = {"texts": texts, "slices": sliced}
     records = [record for found in summary.by_model.values() for record in found]
+    speeds = [rate for found in summary.by_model.values() for rate in rates(found) or [""] * len(found)]
     several = len(summary.by_model) > 1
     cases = [
-        _shot(number, record, lines, reach, several=several, room=room)
+        replace(_shot(number, record, lines, reach, several=several, room=room), rate=speeds[number - 1])
         for number, record in enumerate(records, start=1)
     ]
     rest = {id(shot.record): shot for shot in cases}
@@ -126,6 +130,7 @@ def make_page(run: Run, history: Sequence[Run] = ()) -> Page:
             "hollow": any(shot.forest is not None and _interval(shot.record) is None for shot in cases),
             "tested": any(record.rule in BY_SAMPLES and record.evidence for record in run.records),
         },
+        speeds={alias: speed_lines(found) for alias, found in summary.by_model.items()},
         lines=sum(shot.history is not None for shot in cases),
     )
 
@@ -196,6 +201,7 @@ def _shot(
         spark=None if line is None or len(line.points) < 2 else charts.sparkline([one.score for one in line.points]),
         left_out=record.shown is not None and record.case not in room["texts"],
         slices=record.slices if record.case in room["slices"] else None,
+        rate="",
     )
 
 

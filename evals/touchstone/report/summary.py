@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from touchstone.formatting import NOTHING, points, signed_points
-from touchstone.records.outcomes import OutcomeWord
+from touchstone.formatting import NOTHING, count, points, render_latency, render_rate, signed_points
+from touchstone.records.outcomes import OutcomeWord, Speed
 from touchstone.records.runs import Record
+from touchstone.records.speeds import Lineup, average
 
 SEVERITY = ("regressed", "drifted", "error", "not measured", "incomparable", "missing", "suspect", "inconclusive",
             "improved",
@@ -59,6 +60,55 @@ def numbers(record: Record) -> tuple[str, str, str, str]:
     score, baseline = ("" if one is None else points(one) for one in (record.score, record.baseline))
     delta = "" if record.delta is None else signed_points(record.delta)
     return score, baseline, delta, "" if record.n is None else str(record.n)
+
+
+def speed_word(speed: Speed) -> str:
+    """Return a speed in brief: ``1240 texts/s, 21k tokens/s, p50 12 ms, p95 40 ms``."""
+    rates = {f"{speed.unit}s/s": speed.texts_per_second, "tokens/s": speed.tokens_per_second}
+    latencies = {"p50": speed.query_p50, "p95": speed.query_p95}
+    said = [f"{render_rate(rate)} {unit}" for unit, rate in rates.items() if rate is not None]
+    return ", ".join(said + [f"{name} {render_latency(one)}" for name, one in latencies.items() if one is not None])
+
+
+def speed_lines(records: Sequence[Record]) -> list[str]:
+    """Return the speed of a model over its cases; a line with a star for each other machine that measured some."""
+    found = average(record.speed for record in records)
+    names = ["speed, not gated", *["* speed on another machine"] * len(found)]
+    return [f"{name}: {speed_word(one)} on {one.machine}" for name, one in zip(names, found, strict=False)]
+
+
+def lineup_lines(lineup: Lineup | None) -> list[str]:
+    """Return the speeds of models side by side, each as a multiple of the first where they can be compared."""
+    if lineup is None:
+        return []
+    lines = []
+    if lineup.speeds:
+        first, *_ = lineup.speeds.values()
+        said = [f"{name} {speed_word(one)}{_times(one, first)}" for name, one in lineup.speeds.items()]
+        lines.append(f"speed, not gated, over {count(lineup.cases, 'task')} on {first.machine}: {'; '.join(said)}")
+    others = lineup.apart.items()
+    return lines + [f"speed of {name}, not comparable here: {speed_word(one)} on {one.machine}" for name, one in others]
+
+
+def _times(speed: Speed, first: Speed) -> str:
+    if speed is first:
+        return ""
+    return f" ({(speed.texts_per_second or 0) / (first.texts_per_second or 1):.3g} times as fast)"
+
+
+def rates(records: Sequence[Record]) -> list[str]:
+    """Return the texts per second of each case as cells of a column, with a star as `speed_lines` has them.
+
+    Nothing where none is known.
+    """
+    known = average(record.speed for record in records)
+    cells = [_rate(record.speed, known[0]) if record.speed else "" for record in records]
+    return cells if any(cells) else []
+
+
+def _rate(speed: Speed, most: Speed) -> str:
+    star = "" if speed.like(most) else "*"
+    return "" if speed.texts_per_second is None else f"{render_rate(speed.texts_per_second)}{star}"
 
 
 def verdict_word(record: Record) -> str:

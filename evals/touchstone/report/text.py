@@ -9,12 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from touchstone.foreign import one_line
-from touchstone.formatting import points, shorten, signed_points
+from touchstone.formatting import points, render_rate, shorten, signed_points
 from touchstone.judging.overall import detectable_mean
 from touchstone.records.runs import Record, SuiteVerdict
+from touchstone.records.speeds import Lineup
 from touchstone.records.verdicts import Slice
 from touchstone.report.leaderboard import Board
-from touchstone.report.summary import Summary, closing, numbers, verdict_word, why
+from touchstone.report.summary import Summary, closing, numbers, rates, speed_lines, verdict_word, why
 
 
 def draw(parts: Iterable[Table | Text], *, width: int, color: bool) -> list[str]:
@@ -62,12 +63,10 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
         color: whether the terminal shows colours.
     """
     parts: list[Table | Text] = []
-    wide = Console(width=2 * width, legacy_windows=False)
     for alias, records in summary.by_model.items():
-        table = _table(alias, records, _bars(records) if color else [])
-        if Measurement.get(wide, wide.options, table).maximum > width:
-            table = _table(alias, records, [])
-        parts += [table, *(Text(brief(_stages(record), LONGEST)) for record in records if record.stages)]
+        parts.append(_fitting_table(alias, records, width, color=color))
+        parts += [Text(brief(line, LONGEST)) for line in speed_lines(records)]
+        parts += [Text(brief(_stages(record), LONGEST)) for record in records if record.stages]
         parts += [_slices_table(records)] if any(record.slices for record in records) else []
     for record in summary.look:
         if record.outcome in ("passed", "not measured"):
@@ -84,6 +83,8 @@ def render_board(board: Board, *, width: int) -> str:
     means = [board.means[model] for model in board.models]
     table.add_row(f"mean over tasks ({board.shared})", *(_mean(one.average) for one in means))
     table.add_row("mean over their types", *(_mean(one.by_types) for one in means))
+    if board.lineup is not None:
+        table.add_row(speed_title(board.lineup), *(speed_cell(board.lineup, model) for model in board.models))
     for kind in dict.fromkeys(board.types.values()):
         table.add_row(Text(brief(kind)), *(_mean(one.by_type.get(kind)) for one in means))
         for task in (task for task, of in board.types.items() if of == kind):
@@ -93,7 +94,23 @@ def render_board(board: Board, *, width: int) -> str:
         for model, mean in zip(board.models, means, strict=True)
         if mean.missing
     ]
-    return "\n".join(lines)
+    return "\n".join(lines + ([APART] if board.lineup is not None and board.lineup.apart else []))
+
+
+APART = "* texts/s on another machine, of other tasks, or of pairs: not to be compared"
+
+
+def speed_title(lineup: Lineup) -> str:
+    """Return what a row of speeds is called."""
+    return f"texts/s ({lineup.cases})" if lineup.cases else "texts/s"
+
+
+def speed_cell(lineup: Lineup, model: str) -> str:
+    """Return the speed of a model beside others, with a star where it cannot be compared."""
+    found, star = lineup.speeds.get(model), ""
+    if found is None:
+        found, star = lineup.apart.get(model), "*"
+    return "-" if found is None or found.texts_per_second is None else f"{render_rate(found.texts_per_second)}{star}"
 
 
 def brief(text: str, longest: int = NAME) -> str:
@@ -105,7 +122,21 @@ def _mean(score: float | None) -> str:
     return "-" if score is None else points(score)
 
 
-def _table(alias: str, records: Sequence[Record], bars: Sequence[str]) -> Table:
+def _fitting_table(alias: str, records: Sequence[Record], width: int, *, color: bool) -> Table:
+    """Return the table of a model with bars and speeds, as far as there are such columns and room for them.
+
+    Speeds give way first: a line below the table has their mean.
+    """
+    bars, speeds = _bars(records) if color else [], rates(records)
+    wide = Console(width=2 * width, legacy_windows=False)
+    for columns in [(bars, speeds)] * bool(speeds) + [(bars, [])] * bool(bars):
+        table = _table(alias, records, *columns)
+        if Measurement.get(wide, wide.options, table).maximum <= width:
+            return table
+    return _table(alias, records, [], [])
+
+
+def _table(alias: str, records: Sequence[Record], bars: Sequence[str], speeds: Sequence[str]) -> Table:
     table = Table(
         box=None,
         pad_edge=False,
@@ -116,14 +147,15 @@ def _table(alias: str, records: Sequence[Record], bars: Sequence[str]) -> Table:
     )
     for name in ("task", "metric"):
         table.add_column(name, overflow="fold")
-    for name in ("score", "baseline", "Δ", "n"):
+    for name in ("score", "baseline", "Δ", "n", *(["texts/s"] if speeds else [])):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     if bars:
         table.add_column("", no_wrap=True)
     for number, record in enumerate(records):
         drawn = [Text(bars[number], style=_style(record))] if bars else []
-        table.add_row(*_cells(record), *drawn)
+        *cells, word = _cells(record)
+        table.add_row(*cells, *([speeds[number]] if speeds else []), word, *drawn)
     return table
 
 

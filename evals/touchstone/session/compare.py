@@ -17,7 +17,7 @@ from touchstone.judging.slicing import make_slices
 from touchstone.records.baselines import Baseline, Reference
 from touchstone.records.cases import Case, Policy, TaskInfo
 from touchstone.records.names import baseline_key, slug
-from touchstone.records.outcomes import ModelIdentity, Outcome
+from touchstone.records.outcomes import ModelIdentity, Outcome, Speed
 from touchstone.records.runs import Record, Run, SuiteVerdict, make_record
 from touchstone.records.samples import Samples, decode_samples
 from touchstone.records.verdicts import Slice, Verdict
@@ -36,7 +36,7 @@ class Measured:
     """One stored measurement: an entry, its task and type, its samples where they are kept, and how it was judged.
 
     ``lost`` says which samples should be there and are not; ``anchor`` is that of a baseline, with its samples;
-    ``predicted`` is the ranking of a run file, by stratum.
+    ``predicted`` is the ranking of a run file, by stratum. ``speed`` is known of a run alone.
     """
 
     task: str
@@ -50,6 +50,7 @@ class Measured:
     anchor: Reference | None = None
     anchor_samples: Samples | None = None
     predicted: Mapping[str, Predicted] | None = None
+    speed: Speed | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,6 +243,7 @@ def _from_record(record: Record, run: Run, stores: Sequence[Path]) -> Measured:
         policy=None if terms is None else Policy(**{item.name: getattr(terms, item.name) for item in fields(Policy)}),
         slices=tuple(dict.fromkeys(one.field for one in record.slices)),
         lost=f"{where}; name the store that has it with --store" if name and content is None else None,
+        speed=record.speed,
     )
 
 
@@ -294,4 +296,5 @@ def _outcome(measured: Measured, side: Side) -> Outcome:
         ),
         measurement=replace(entry.measurement, chance=measured.chance),
         device="",
+        speed=measured.speed,
     )

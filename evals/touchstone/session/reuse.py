@@ -238,8 +238,8 @@ def _name_device(asked: str) -> str:
 
 
 def _digest_outcome(outcome: Outcome) -> str:
-    """Return the hash of an outcome, without how long it took and what of it was cached."""
-    return _digest(asdict(replace(outcome, phases={}, encoded=None, reused=False)))
+    """Return the hash of an outcome, without how long it took, how fast, and what of it was cached."""
+    return _digest(asdict(replace(outcome, phases={}, encoded=None, speed=None, reused=False)))
 
 
 def _digest_reference(reference: Reference) -> str:

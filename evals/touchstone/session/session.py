@@ -85,7 +85,7 @@ class Session:
             patience=options.patience, mirrors=plan.mirrors,
         )  # fmt: skip
         self.baselines = Baselines(options.baselines)
-        self.engine = LocalEngine(plan.models, options.device, self.store)
+        self.engine = LocalEngine(plan.models, options.device, self.store, workers=options.workers)
         self._plugins = cache(plugins)
         self.known = Known(plan.models, options.device, self.store, self._plugins)
         self.started = datetime.now(UTC)

@@ -13,6 +13,7 @@ from tests.models.api.server import NAME, Answer, Server, serving, with_change, 
 from tests.plugin.test_plugin import EVALS
 from touchstone.config.options import Options
 from touchstone.encoding.canaries import CANARIES
+from touchstone.encoding.encoder import SAMPLE
 from touchstone.session.session import open_session
 
 KEY = "sk-9f8e7d6c5b4a39281706"
@@ -65,7 +66,12 @@ def test_a_served_model_is_measured_and_nothing_of_it_is_reused(project: pytest.
     assert first["score"] > 0.3
     assert (first["model"], first["revision"], first["device"]) == (f"api/{NAME}", None, "api")
     assert first["encoded"] == len(asked)
-    assert sorted(server.inputs) == sorted([*asked, *CANARIES, CANARIES[0], CANARIES[-1]]), "each text once"
+    before, alone = server.inputs[:-SAMPLE], server.inputs[-SAMPLE:]
+    assert sorted(before) == sorted([*asked, *CANARIES, CANARIES[0], CANARIES[-1]]), "each text once"
+    assert set(alone) < asked, "some again, one by one, to be timed"
+    assert all(len(request.body["input"]) == 1 for request in server.requests[-SAMPLE:])
+    assert len(set(alone)) == SAMPLE
+    assert first["speed"]["query_p50"] > 0
     server.requests.clear()
     result = run(project, *model)
     result.assert_outcomes(passed=1)

@@ -1,6 +1,7 @@
 """Batches of about equally long texts, bounded by tokens."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 # memory runs out.
 TOKENS = {"mps": 16_384, "cuda": 65_536}
 TOKENS_OF_A_THREAD = 1024
+# The first batches of a model: memory is taken, kernels are chosen and compiled.
+COLD = 2
 
 
 class TokenBatches:
@@ -38,6 +41,12 @@ class TokenBatches:
         self._tokens = tokens or TOKENS.get(device.type) or TOKENS_OF_A_THREAD * torch.get_num_threads()
         self._at_once = at_once
         self._what = what
+        self._ran = 0
+
+    @property
+    def warm(self) -> bool:
+        """Whether the next batch takes no longer than all later ones."""
+        return self._ran >= COLD
 
     def run(
         self,
@@ -74,6 +83,7 @@ class TokenBatches:
             except torch.OutOfMemoryError:
                 self._halve(len(rows), int(lengths[rows[0]]))
                 continue
+            self._ran += 1
             start += len(rows)
             after(start)
         if not parts:
@@ -127,3 +137,31 @@ def count_tokens(model: Any, texts: list[str]) -> NDArray[np.int64]:
         return_token_type_ids=False,
     )
     return np.array([len(ids) for ids in found["input_ids"]], dtype=np.int64)
+
+
+@contextmanager
+def counting_tokens(model: Any) -> Iterator[Callable[[], int | None]]:
+    """Count the tokens that a model of sentence-transformers reads meanwhile, whoever calls it.
+
+    Yields:
+        A function that returns their number, without padding; None where the model gets no attention mask.
+    """
+    seen: int | None = 0
+
+    def note(_module: Any, args: tuple[Any, ...], options: dict[str, Any]) -> None:
+        nonlocal seen
+        found = tokens_of(args[0] if args else options)
+        seen = None if found is None or seen is None else seen + found
+
+    # Its first module: older versions of the library call the model in a way that no hook of its own sees.
+    hook = next(model.children()).register_forward_pre_hook(note, with_kwargs=True)
+    try:
+        yield lambda: seen
+    finally:
+        hook.remove()
+
+
+def tokens_of(features: Any) -> int | None:
+    """Return the tokens of a batch as a model reads it, without padding; None where there is no attention mask."""
+    mask: Any = features.get("attention_mask") if isinstance(features, Mapping) else None
+    return int(mask.sum()) if getattr(mask, "ndim", None) == 2 else None

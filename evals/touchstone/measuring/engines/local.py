@@ -10,9 +10,12 @@ from touchstone.environment import describe_memory
 from touchstone.errors import ModelError, MovedError, TouchstoneError, find_no_memory, first_line
 from touchstone.measuring.case import OpenCase, Progress, measure
 from touchstone.measuring.composed import measure_composed
+from touchstone.measuring.speed import Latency, make_speed, measure_latency
 from touchstone.models import kinds
-from touchstone.models.base import Opened, OpenHybrid, OpenPipeline
+from touchstone.models.base import Opened, OpenHybrid, OpenPipeline, OpenReranker
+from touchstone.models.weights.devices import describe_machine
 from touchstone.records.cases import Case
+from touchstone.records.outcomes import Speed
 from touchstone.retrying import may_pass
 from touchstone.store.folder import Store
 
@@ -24,12 +27,15 @@ class LocalEngine:
         models: by alias, what cases may name.
         device: auto, cpu, cuda, cuda:N or mps.
         store: the store folder.
+        workers: processes that run cases beside each other, this one among them.
     """
 
-    def __init__(self, models: Mapping[str, Model], device: str, store: Store) -> None:
+    def __init__(self, models: Mapping[str, Model], device: str, store: Store, *, workers: int = 1) -> None:
         self._models = models
         self._device = device
         self._store = store
+        self._workers = workers
+        self._asked: set[str] = set()
         self._open: dict[str, Opened] = {}
         self._broken: dict[str, TouchstoneError] = {}
 
@@ -68,8 +74,26 @@ class LocalEngine:
         with run as opened:
             phases = opened.outcome.phases
             loaded += phases.get("model", 0.0)  # a pipeline loads its retriever where it must
-            outcome = replace(opened.outcome, phases={"model": loaded} | {**phases, "model": loaded})
-            yield replace(opened, outcome=outcome)
+            phases = {"model": loaded} | {**phases, "model": loaded}
+            speed = self._find_speed(case.alias, model, opened)
+            yield replace(opened, outcome=replace(opened.outcome, phases=phases, speed=speed))
+
+    def _find_speed(self, alias: str, model: Opened, opened: OpenCase) -> Speed | None:
+        """Return how fast a model was; the first time, one that answers queries is asked some alone: that may cost."""
+        ours = model.stages[-1].open() if isinstance(model, OpenPipeline) else model
+        if isinstance(ours, OpenPipeline | OpenHybrid):
+            return None
+        latency, answer = Latency(), ours.answer
+        if answer is not None and opened.sample.texts and alias not in self._asked:
+            self._asked.add(alias)
+            role = opened.sample.role
+            latency = measure_latency(lambda text: answer(text, role), opened.sample.texts)
+        return make_speed(
+            opened.timed,
+            latency,
+            machine=describe_machine(ours.device, at_once=ours.at_once, workers=self._workers),
+            unit="pair" if isinstance(ours, OpenReranker) else "text",
+        )
 
     def _get(self, alias: str, progress: Progress) -> Opened:
         if alias in self._broken:

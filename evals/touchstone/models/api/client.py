@@ -67,12 +67,15 @@ class ApiClient:
         self._key = None if spec.api_key_env is None else Secret(spec.api_key_env)
         self._check_key()
 
-    def ask(self, body: Mapping[str, Any], read: Callable[[Any], Any] = lambda answer: answer) -> Any:
+    def ask(
+        self, body: Mapping[str, Any], read: Callable[[Any], Any] = lambda answer: answer, *, retries: int | None = None
+    ) -> Any:
         """Send a request until it is answered; return what is read in the answer.
 
         Args:
             body: of the request.
             read: given the parsed JSON; a `ValueError` of it says what is wrong with that.
+            retries: how often it is sent again at most; None for as often as the specification says.
 
         Raises:
             ModelError: it was refused, or failed more often or for longer than the specification allows, or the answer
@@ -81,7 +84,8 @@ class ApiClient:
         self._check_key()
         content = json.dumps(body).encode()
         started = time.monotonic()
-        for failures in range(1, self.spec.retries + 2):
+        most = self.spec.retries if retries is None else retries
+        for failures in range(1, most + 2):
             found = self._ask_once(content, read)
             if not isinstance(found, _Trouble):
                 return found
@@ -89,7 +93,7 @@ class ApiClient:
                 raise self.failure(found.reason)
             wait = max(found.wait, backoff(failures))
             spent = time.monotonic() - started
-            if failures > self.spec.retries or spent + wait > self.spec.patience:
+            if failures > most or spent + wait > self.spec.patience:
                 raise self.failure(self._given_up(found, failures, spent, wait))
             if self._wait(wait):
                 raise self.failure(f"was not asked again: another request failed ({found.reason})")

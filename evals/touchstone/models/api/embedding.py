@@ -54,7 +54,7 @@ class ApiModel:
         Raises:
             ModelError: the server did not give a vector for each.
         """
-        body = {"query": self._spec.query_body, "document": self._spec.document_body}.get(role or "", {})
+        body = self._body(role)
         places: dict[str, int] = {}
         sent = [((prompt or "") + text)[: self._spec.max_characters] for text in texts]
         order = np.array([places.setdefault(text, len(places)) for text in sent], dtype=np.int64)
@@ -66,6 +66,16 @@ class ApiModel:
         if not known.all():
             raise ModelError(f"{self._client.alias}: vectors were lost from {self._embeddings.folder}; run again")
         return vectors[order]
+
+    def encode_alone(self, text: str, role: Role | None) -> Vectors:
+        """Ask for one text, prompt included, with one request that is not sent again, and keep nothing.
+
+        Raises:
+            ModelError: the request failed.
+        """
+        request = self._request([text[: self._spec.max_characters]], self._body(role))
+        vectors: Vectors = self._client.ask(request, lambda answer: read_vectors(answer, 1), retries=0)
+        return vectors
 
     def flush(self) -> None:
         """Write new vectors to the store."""
@@ -120,15 +130,22 @@ class ApiModel:
 
         spec = self._spec
         batches = make_batches([len(text) for text in texts], most=self._batch_size, characters=spec.batch_characters)
+        meter.start()
         ask_batches(batches, ask, keep, at_once=spec.concurrency, stop=self._client.stop)
 
     def _ask(self, texts: Sequence[str], body: Mapping[str, Any]) -> Vectors:
+        vectors: Vectors = self._client.ask(self._request(texts, body), lambda answer: read_vectors(answer, len(texts)))
+        return vectors
+
+    def _request(self, texts: Sequence[str], body: Mapping[str, Any]) -> dict[str, Any]:
         request = {**self._spec.body, **body, "model": self._spec.name, "input": list(texts)}
         request["encoding_format"] = self._spec.encoding
         if self._spec.dimensions is not None:
             request["dimensions"] = self._spec.dimensions
-        vectors: Vectors = self._client.ask(request, lambda answer: read_vectors(answer, len(texts)))
-        return vectors
+        return request
+
+    def _body(self, role: Role | None) -> Mapping[str, Any]:
+        return {"query": self._spec.query_body, "document": self._spec.document_body}.get(role or "", {})
 
     def _check_dimension(self, vectors: Vectors) -> None:
         given, asked = vectors.shape[1], self._spec.dimensions

@@ -61,6 +61,8 @@ def _open_encoder(model: Model, store: Store) -> OpenModel:
         quantize=None,
         batch_size=spec.batch_size,
         encode_kwargs={},
+        answer=asked.encode_alone,
+        at_once=spec.concurrency,
     )
 
 
@@ -76,6 +78,7 @@ def _open_reranker(model: Model, store: Store) -> OpenReranker:
         device=ELSEWHERE,
         batch_size=spec.batch_size,
         encode_kwargs={},
+        at_once=spec.concurrency,
     )
 
 

@@ -37,10 +37,11 @@ class ApiReranker:
             places.setdefault(query, []).append(place)
         scores = np.empty(len(pairs), np.float32)
         done = 0
+        meter.start()
         for query, rows in places.items():
             documents = [pairs[row][1] for row in rows]
             scores[rows] = self.score_documents(query, documents)
-            meter.count(len(set(documents)))
+            meter.count(len({document[: self._client.spec.max_characters] for document in documents}))
             done += len(rows)
             meter.tell(f"reranking, {done} of {len(pairs)} pairs")
         return scores

@@ -15,7 +15,7 @@ from touchstone.config.models import Model
 from touchstone.config.retrievers import Provides, PythonSpec
 from touchstone.encoding.base import Vectors
 from touchstone.encoding.canaries import CANARIES
-from touchstone.encoding.encoder import MtebEncoder
+from touchstone.encoding.encoder import MtebEncoder, take_some
 from touchstone.encoding.keys import make_keys
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Prompting, Role
@@ -43,6 +43,8 @@ from touchstone.store.vectors import Embeddings
 
 # How far a vector may move with what else is encoded beside it, relative to its length.
 WITHIN = 5e-2
+# Documents that a query is timed for.
+FIRST_PAGE = 10
 
 
 class OwnEncoder:
@@ -80,6 +82,7 @@ class OwnEncoder:
         keys = make_keys([f"{role}\0{text}" for text in distinct])
         known, _ = self._embeddings.get(keys)
         wanted = np.flatnonzero(~known)
+        meter.start()
         for start in range(0, len(wanted), self._at_once):
             rows = wanted[start : start + self._at_once]
             self._embeddings.put(keys[rows], self.ask([distinct[row] for row in rows], role))
@@ -159,6 +162,7 @@ class OwnSearch(MtebSearcher):
         """Return each query's documents with their scores."""
         ids, texts = queries["id"][:], _texts(queries, "query", of)
         found: dict[str, dict[str, float]] = {}
+        self.sample = take_some(texts, "query")
         size = self._own.spec.batch_size
         for start in range(0, len(ids), size):
             asked = texts[start : start + size]
@@ -193,6 +197,7 @@ class OwnReranker:
         for row, (query, _) in enumerate(pairs):
             rows.setdefault(query, []).append(row)
         scores, done = np.empty(len(pairs), np.float32), 0
+        meter.start()
         for query, places in rows.items():
             distinct = list(dict.fromkeys(pairs[row][1] for row in places))
             given = dict(zip(distinct, self._ask(query, distinct), strict=True))
@@ -246,8 +251,12 @@ def open_python(model: Model, _device: str, store: Store) -> OpenModel | OpenRer
         )  # fmt: skip
     return OpenSearcher(
         for_mteb=lambda meter: OwnSearch(own, meta, meter),
-        identity=identity, settings=Settings(), device="cpu", batch_size=size,
-    )  # fmt: skip
+        identity=identity,
+        settings=Settings(),
+        device="cpu",
+        batch_size=size,
+        answer=lambda text, _: own.call("search", [text], FIRST_PAGE, read=partial(read_hits, count=1, k=FIRST_PAGE)),
+    )
 
 
 def _open_encoder(model: Model, own: OwnObject, identity: ModelIdentity, store: Store) -> OpenModel:
@@ -267,6 +276,7 @@ def _open_encoder(model: Model, own: OwnObject, identity: ModelIdentity, store: 
         settings=Settings(dimension=canaries.shape[1]),
         device="cpu",
         batch_size=own.spec.batch_size,
+        answer=lambda text, role: encoder.ask([text], role),
     )
 
 

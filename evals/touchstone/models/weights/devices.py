@@ -3,8 +3,10 @@
 import os
 
 from touchstone.config.models import Model
-from touchstone.environment import describe_environment, kernel_settings
+from touchstone.environment import describe_environment, describe_processor, kernel_settings
 from touchstone.errors import ModelError
+from touchstone.formatting import count
+from touchstone.schedule.devices import available_cores
 
 # The device of a model behind an API.
 ELSEWHERE = "api"
@@ -44,3 +46,24 @@ def computed_by(device: str) -> dict[str, str]:
         **{name: versions[name] for name in libraries if name in versions},
         **kernel_settings(os.environ),
     }
+
+
+def describe_machine(device: str, *, at_once: int = 1, workers: int = 1) -> str:
+    """Return what a speed is a speed of, beside the model: two speeds are compared only where this is the same text.
+
+    Args:
+        device: where the model computes; an API is seen from where its answers are waited for.
+        at_once: requests under way at once, of an API.
+        workers: processes that share the machine in this run.
+    """
+    import torch
+
+    kind = device.partition(":")[0]
+    cores = f"{describe_processor()}, {count(available_cores(), 'core')}"
+    if kind == "cuda":
+        found = torch.cuda.get_device_name(device)
+    elif device == ELSEWHERE:
+        found = f"a server, {count(at_once, 'request')} at once from {cores}"
+    else:
+        found = f"{cores}, mps" if kind == "mps" else f"{cores}, {count(torch.get_num_threads(), 'thread')}"
+    return found if workers == 1 else f"{found}, 1 of {workers} workers"

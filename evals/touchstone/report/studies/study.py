@@ -9,7 +9,8 @@ from touchstone.formatting import count, points, render_size, signed_points
 from touchstone.records.studies import Row, Study
 from touchstone.report.charts import nice_reach, scatter
 from touchstone.report.html import render_page
-from touchstone.report.text import BAD, STYLES, brief, draw
+from touchstone.report.summary import lineup_lines
+from touchstone.report.text import BAD, LONGEST, STYLES, brief, draw
 
 # Characters of the picture beside the table, with the middle in one of them.
 PICTURE = 21
@@ -48,7 +49,7 @@ def said(study: Study) -> list[str]:
         size = count(smallest.bytes, "byte")
         found = f"the smallest proven to lose less than {margin} points is {smallest.name}: {size} a vector, {fewer}"
     others = [f"{row.name} {row.verdict}: {row.reason}" for row in study.rows if row.verdict not in ("", "PASS")]
-    return [found, *map(brief, others)]
+    return [found, *map(brief, others), *(brief(line, LONGEST) for line in lineup_lines(study.lineup))]
 
 
 def _cells(row: Row) -> tuple[str, str, str, str, str]:

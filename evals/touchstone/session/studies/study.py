@@ -16,6 +16,7 @@ from touchstone.errors import ModelError
 from touchstone.judging.overall import policy_of
 from touchstone.models.kinds import find_model
 from touchstone.records.runs import Run
+from touchstone.records.speeds import line_up
 from touchstone.records.studies import Row, Study
 from touchstone.session.compare import Side, compare, load_side, sharing, sum_up
 from touchstone.session.studies.search_time import MILLION, bytes_of, search_seconds
@@ -88,7 +89,10 @@ def run_study(model: str, variants: Sequence[Variant], options: Options, tell: C
     policy = options.override(policy_of(run.records))
     order = sorted(rows, key=lambda row: (row.bytes, row is whole, row.name))
     margin = policy.margin if len(tasks) == 1 else policy.suite_margin
-    return Study(model=model, suite=run.suite, tasks=tasks, margin=margin, whole=whole.name, rows=tuple(order))
+    lineup = line_up({row.name: {r.task: r.speed for r in run.records if r.alias == row.alias} for row in rows})
+    return Study(
+        model=model, suite=run.suite, tasks=tasks, margin=margin, whole=whole.name, rows=tuple(order), lineup=lineup
+    )
 
 
 def _measure(file: Path, models: Sequence[str], options: Options, tell: Callable[[str], None]) -> Run:

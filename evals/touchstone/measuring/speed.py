@@ -1,0 +1,80 @@
+"""How fast a model is: what it computes in a second, and how long it takes to answer one query alone."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from touchstone.encoding.meter import Timed
+from touchstone.errors import ModelError
+from touchstone.records.outcomes import Speed
+
+# Less than this says nothing: what else the machine does moves it by half.
+ENOUGH, ENOUGH_SECONDS = 50, 1.0
+# Queries are asked one after another until so many seconds are over.
+PATIENCE = 30.0
+# From so few a median is said, and from so few how long the slowest of twenty take.
+FOR_P50, FOR_P95 = 5, 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latency:
+    """Percentiles of the seconds in which one query alone is answered; None where too few were."""
+
+    p50: float | None = None
+    p95: float | None = None
+
+
+def measure_latency(
+    answer: Callable[[str], object],
+    queries: Sequence[str],
+    *,
+    patience: float = PATIENCE,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Latency:
+    """Ask for queries one after another, each once and alone, and time every answer.
+
+    Args:
+        answer: answers one query, and has done so when it returns. A ModelError of it ends this: what was timed until
+            then counts, for the measurement itself is whole.
+        queries: distinct, and not more than are worth asking.
+        patience: seconds after which no other query is asked.
+        clock: in seconds.
+    """
+    end = clock() + patience
+    taken: list[float] = []
+    for query in queries:
+        started = clock()
+        if started >= end:
+            break
+        try:
+            answer(query)
+        except ModelError:
+            break
+        taken.append(clock() - started)
+    return Latency(
+        p50=_round(float(np.percentile(taken, 50))) if len(taken) >= FOR_P50 else None,
+        p95=_round(float(np.percentile(taken, 95))) if len(taken) >= FOR_P95 else None,
+    )
+
+
+def make_speed(timed: Timed, latency: Latency, *, machine: str, unit: Literal["text", "pair"] = "text") -> Speed | None:
+    """Return the speed of a measurement; None where nothing is known of it."""
+    enough = timed.inputs >= ENOUGH and timed.seconds >= ENOUGH_SECONDS
+    if not enough and latency.p50 is None:
+        return None
+    return Speed(
+        machine=machine,
+        unit=unit,
+        texts_per_second=_round(timed.inputs / timed.seconds) if enough else None,
+        tokens_per_second=_round(timed.tokens / timed.seconds) if enough and timed.tokens else None,
+        query_p50=latency.p50,
+        query_p95=latency.p95,
+    )
+
+
+def _round(value: float) -> float:
+    """Return a number of four digits: more would be noise."""
+    return float(f"{value:.4g}")
