@@ -3,12 +3,12 @@
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from touchstone.config.api import ApiSpec
+from touchstone.config.api import OPENAI, ApiSpec
 from touchstone.config.base import Spec
 from touchstone.config.specs import HUB_ID, EncoderSpec, PipelineSpec, find_spec_class, known_kinds
 from touchstone.errors import ConfigError, suggest
@@ -22,6 +22,8 @@ PREFIX = "api:"
 # What follows the address of an API. A name may begin with @; what follows the last one is a setting where it reads
 # like one.
 NAMED = re.compile(r"(?P<name>[^=]+?)(?P<equals>=(?P<alias>[^=@]*))?(@(?P<overrides>[a-z_]+=.*))?")
+# Among the settings of one, what leaves nothing to guess.
+PROTOCOL = re.compile("(^|,)protocol=")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,7 @@ class Model:
     """A specification under the alias that this run knows it by.
 
     ``text`` is what the user wrote, to be written again in a command. ``derived``: made with ``ALIAS@key=value``.
-    ``stages`` are a pipeline's two models, the retriever first.
+    ``stages`` are a pipeline's two models, the retriever first. ``guess`` is what a server was taken for, and why.
     """
 
     alias: str
@@ -37,6 +39,7 @@ class Model:
     text: str
     derived: bool = False
     stages: tuple["Model", ...] = ()
+    guess: "Guess | None" = None
 
     @property
     def unmodified(self) -> bool:
@@ -53,9 +56,25 @@ class Model:
         return error.startswith(tuple(f"{one.alias}: " for one in (self, *self.stages)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """What the server at an address that was typed is taken for; ``reason`` is a sentence that begins with it."""
+
+    url: str
+    name: str
+    protocol: str = OPENAI
+    endpoint: str = "embeddings"
+    reason: str
+
+
+GUESSED = ("url", "name", "protocol", "endpoint")
+# Asks a server, by its base and the name that was typed, if any, what it is. This room asks nobody itself.
+Guesser = Callable[[str, str | None], Guess]
+
 _DERIVABLE = {
     "pooling", "padding_side", "max_seq_length", "normalize", "truncate_dim", "quantize", "dtype", "embed_dim", "top_k",
-    "trust_remote_code", "batch_size", "dimensions", "max_characters", "batch_characters", "concurrency",
+    "trust_remote_code", "batch_size", "dimensions", "max_characters", "batch_characters", "concurrency", "protocol",
+    "endpoint", "truncate",
 }  # fmt: skip
 # What makes another model of a published one, even where models.toml says it.
 _VARIANT = {"truncate_dim", "quantize", "dtype", "embed_dim", "loader_kwargs"}
@@ -141,7 +160,9 @@ def _relative_to(spec: Spec, folder: Path) -> Spec:
     return dataclasses.replace(spec, **changed)
 
 
-def find_model(text: str, models: Mapping[str, Spec], folder: Path, where: str) -> Model:
+def find_model(
+    text: str, models: Mapping[str, Spec], folder: Path, where: str, *, guess: Guesser | None = None
+) -> Model:
     """Resolve ``ALIAS``, ``PATH[=name]``, ``HUB-ID[=name]`` or ``api:URL#NAME[=name]``, with ``@key=value,…`` behind.
 
     Args:
@@ -149,12 +170,14 @@ def find_model(text: str, models: Mapping[str, Spec], folder: Path, where: str) 
         models: the named models.
         folder: what a relative path is relative to.
         where: what wrote it, for errors.
+        guess: says what a server is whose protocol nobody said, and its name where there is no ``#NAME``; None where it
+            speaks OpenAI's, as in files, which mean the same every time.
 
     Raises:
         ConfigError: there is no such model, or an override is wrong.
     """
     if text.startswith(PREFIX):
-        model, overrides = _behind_api(text, models, where)
+        model, overrides = _behind_api(text, models, where, guess)
     else:
         target, at, overrides = text.partition("@")
         if at and not overrides:
@@ -174,22 +197,35 @@ def find_model(text: str, models: Mapping[str, Spec], folder: Path, where: str) 
     return derived
 
 
-def _behind_api(text: str, models: Mapping[str, Spec], where: str) -> tuple[Model, str]:
+def _behind_api(text: str, models: Mapping[str, Spec], where: str, guess: Guesser | None) -> tuple[Model, str]:
     """Read ``api:URL#NAME``, with ``=alias`` and ``@key=value,…`` behind it; what may be a secret is not repeated.
 
     Returns:
         The model without the settings behind the @, and these.
     """
-    url, _, behind = text.removeprefix(PREFIX).partition("#")
+    url, named, behind = text.removeprefix(PREFIX).partition("#")
     found = NAMED.fullmatch(behind)
-    if not url or found is None or (found["equals"] and not found["alias"]):
+    said = {} if found is None else found.groupdict(default="")
+    may_be_asked = guess is not None and not named
+    if not url or (not said and not may_be_asked) or (said.get("equals") and not said["alias"]):
         example = f"{PREFIX}http://127.0.0.1:8000/v1#NAME=alias"
         raise ConfigError(f"{where}: what follows {PREFIX} is an address, # and the server's name, as in {example}")
-    spec = check(ApiSpec, {"url": url, "name": found["name"]}, where)
-    target = f"{PREFIX}{url}#{spec.name}{found['equals'] or ''}"
-    alias = found["alias"] or slug(spec.name.rpartition("/")[2])
+    name, overrides = said.get("name"), said.get("overrides", "")
+    spec, guessed = check(ApiSpec, {"url": url, "name": name or "?"}, where), None
+    target = f"{PREFIX}{url}" + (f"#{name}{said['equals']}" if said else "")
+    if guess is not None and not PROTOCOL.search(overrides):
+        guessed = _guess(guess, url, name, where)
+        spec = check(ApiSpec, {key: getattr(guessed, key) for key in GUESSED}, where)
+    alias = said.get("alias") or slug(spec.name.rpartition("/")[2])
     _check_alias(alias, models, target, where, f"{PREFIX}URL#{spec.name}=NAME")
-    return Model(alias=alias, spec=spec, text=target), found["overrides"] or ""
+    return Model(alias=alias, spec=spec, text=target, guess=guessed), overrides
+
+
+def _guess(guess: Guesser, url: str, name: str | None, where: str) -> Guess:
+    try:
+        return guess(url, name)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _unnamed(target: str, models: Mapping[str, Spec], folder: Path, where: str) -> Model:

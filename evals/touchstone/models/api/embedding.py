@@ -16,9 +16,10 @@ from touchstone.encoding.keys import Keys, make_keys
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Role
 from touchstone.errors import ModelError
-from touchstone.models.api.answers import Vectors, read_vectors
+from touchstone.models.api.answers import Vectors
 from touchstone.models.api.batches import Batch, ask_batches, make_batches
 from touchstone.models.api.client import ApiClient
+from touchstone.models.api.protocols import ask_vectors
 from touchstone.store.vectors import Embeddings
 
 # How far a vector may move between two requests, relative to its length: servers compute in half precision, in batches.
@@ -89,10 +90,10 @@ class ApiModel:
                 the one whose vectors are in the store.
         """
         texts = list(CANARIES[: self._spec.batch_size])
-        together = self._ask(texts, {})
+        together = ask_vectors(self._client, texts, {})
         self._check_dimension(together)
         for place in (0, len(texts) - 1):
-            if not _alike(together[[place]], self._ask([texts[place]], {})):
+            if not _alike(together[[place]], ask_vectors(self._client, [texts[place]], {})):
                 raise self._client.failure("gives a text another vector alone than among others; check its order")
         keys = _keys(texts, {})
         known, stored = self._embeddings.get(keys)
@@ -108,7 +109,7 @@ class ApiModel:
         done = 0
 
         def ask(batch: Batch) -> Vectors:
-            return self._ask([texts[place] for place in batch], body)
+            return ask_vectors(self._client, [texts[place] for place in batch], body)
 
         def keep(batch: Batch, vectors: Vectors) -> None:
             nonlocal done
@@ -121,14 +122,6 @@ class ApiModel:
         spec = self._spec
         batches = make_batches([len(text) for text in texts], most=self._batch_size, characters=spec.batch_characters)
         ask_batches(batches, ask, keep, at_once=spec.concurrency, stop=self._client.stop)
-
-    def _ask(self, texts: Sequence[str], body: Mapping[str, Any]) -> Vectors:
-        request = {**self._spec.body, **body, "model": self._spec.name, "input": list(texts)}
-        request["encoding_format"] = self._spec.encoding
-        if self._spec.dimensions is not None:
-            request["dimensions"] = self._spec.dimensions
-        vectors: Vectors = self._client.ask(request, lambda answer: read_vectors(answer, len(texts)))
-        return vectors
 
     def _check_dimension(self, vectors: Vectors) -> None:
         given, asked = vectors.shape[1], self._spec.dimensions
