@@ -162,7 +162,7 @@ def test_settings_can_be_typed_behind_it(tmp_path: Path) -> None:
         (f"api:{URL}#minilm", f'--model = "api:{URL}#minilm" would be called "minilm", which models.toml has; '
          "write api:URL#minilm=NAME"),
         (f"api:{URL}#embed=served@normalize=true", '--model: "@normalize" is not a setting one can derive; known: '
-         "batch_characters, batch_size, concurrency, dimensions, max_characters"),
+         "batch_characters, batch_size, concurrency, dimensions, endpoint, max_characters, protocol, truncate"),
         (f"api:{URL}#embed=served@dimensions=x", '--model: served+dimensions-x: dimensions = "x"; expected a whole '
          "number"),
     ],
