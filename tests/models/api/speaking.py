@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,13 @@ def _validate(texts: Sequence[str], info: Mapping[str, Any], words: int | None) 
 def speak_infinity(models: Mapping[str, Sequence[str]], *, encode: Encode = encode, prefix: str = "") -> Behaviour:
     """Answer as infinity does, with the capabilities of each model; it asks for none by its name where it has one."""
 
+    clock = count()
+
     def behave(request: Request) -> Reply:
         if request.path == f"{prefix}/models":
-            return say({"data": [tell(name, able, request) for name, able in models.items()], "object": "list"})
-        name = next(iter(models)) if len(models) == 1 else request.body.get("model")
+            now = next(clock)
+            return say({"data": [tell(name, able, now) for name, able in models.items()], "object": "list"})
+        name = next(iter(models)) if len(models) == 1 else str(request.body.get("model"))
         able = {f"{prefix}/embeddings": "embed", f"{prefix}/rerank": "rerank"}.get(request.path)
         if able is None:
             return Reply(b'{"detail": "Not Found"}', status=404)
@@ -78,9 +82,8 @@ def speak_infinity(models: Mapping[str, Sequence[str]], *, encode: Encode = enco
     return behave
 
 
-def tell(name: str, able: Sequence[str], request: Request) -> dict[str, Any]:
+def tell(name: str, able: Sequence[str], clock: int) -> dict[str, Any]:
     """What infinity's list says of a model: it is another one each time, and the capabilities are a set."""
-    clock = id(request) % 1000
     stats = {"queue_fraction": clock / 1000, "queue_absolute": clock, "results_pending": clock, "batch_size": 32}
     return {"id": name, "stats": stats, "object": "model", "owned_by": "infinity", "created": 1_700_000_000 + clock,
             "backend": "torch", "capabilities": list(able)[:: 1 if clock % 2 else -1]}  # fmt: skip

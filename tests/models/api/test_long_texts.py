@@ -30,7 +30,7 @@ def speak(change: Callable[[str], str], *, noise: float = 0.0) -> Callable[[Requ
 
     def encode(texts: Sequence[str]) -> list[list[float]]:
         rows = np.array([vector(change(text)) for text in texts])
-        return (rows + noise * chance.standard_normal(rows.shape)).tolist()
+        return [list(map(float, row)) for row in rows + noise * chance.standard_normal(rows.shape)]
 
     return lambda request: speak_openai(request, encode=encode)
 

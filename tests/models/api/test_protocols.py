@@ -15,6 +15,8 @@ from touchstone.encoding.canaries import CANARIES
 from touchstone.errors import ModelError, MovedError
 from touchstone.models.api import ApiClient, ApiReranker
 from touchstone.models.kinds import identify, open_encoder, open_reranker
+from touchstone.records.outcomes import ModelIdentity
+from touchstone.session.reuse import Known
 from touchstone.store.folder import Store
 
 EMBEDS, RERANKS = speak_infinity({NAME: ["embed"]}), speak_infinity({NAME: ["rerank"]})
@@ -261,3 +263,13 @@ def test_what_a_server_says_of_itself_is_asked_with_the_same_care(
     assert "answered with over 1.0 MB, which no" in error_of(lambda: identify(model, Store(tmp_path)))
     server.always = lambda request: Reply(speak_tei()(request).content, pause=0.02)
     assert "did not answer within 0.5 s" in error_of(lambda: identify(model, Store(tmp_path)))
+
+
+def test_a_server_that_does_not_say_who_it_is_is_not_waited_for_by_each_case(server: Server, tmp_path: Path) -> None:
+    server.always = with_status(503)
+    known = Known({"served": at(server)}, "cpu", Store(tmp_path, reuse_api=True))
+    measured = ModelIdentity(name="x", revision=None, unmodified=False, fingerprint="0" * 12)
+    for _ in range(3):
+        with pytest.raises(ModelError, match="/info answered 503"):
+            known.check_model("served", measured)
+    assert len(server.requests) == 1

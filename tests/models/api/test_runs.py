@@ -344,34 +344,37 @@ def test_a_reranker_has_the_same_score_behind_each_protocol(
     assert found["served:SmokeReranking"]["score"] == pytest.approx(found["plain:SmokeReranking"]["score"], abs=1e-6)
 
 
-def once_measured(before: Behaviour, then: Behaviour) -> Behaviour:
-    """Be another server as soon as a text of the task was asked for."""
-    begun = threading.Event()
+def later(answer: Behaviour | None = None, **info: Any) -> Behaviour:
+    """From the first text of the task on be another server, which answers otherwise or says something else it is."""
+    begun, before, after = threading.Event(), speak_tei(), speak_tei({**INFO, **info})
 
     def behave(request: Request) -> Reply:
-        texts = request.body.get("inputs", ())
-        if any(text not in CANARIES and not text.startswith(TRIED) for text in texts):
+        if any(text not in CANARIES and not text.startswith(TRIED) for text in request.body.get("inputs", ())):
             begun.set()
-            return (then if then is not REDEPLOYED else before)(request)
-        return (then if begun.is_set() else before)(request)
+            return (answer or after)(request)
+        return (after if begun.is_set() else before)(request)
 
     return behave
 
 
-REDEPLOYED = speak_tei({**INFO, "model_sha": "0" * 40})
+def hang(request: Request) -> Reply:
+    time.sleep(2)
+    return Reply(b"")
+
+
 BROKEN = [
-    (once_measured(speak_tei(), lambda request: say([])), "/embed gave 0 vectors for "),
-    (once_measured(speak_tei(), lambda request: say([[float("nan")] * 64 for _ in request.body["inputs"]])),
+    (later(lambda request: say([])), "/embed gave 0 vectors for "),
+    (later(lambda request: say([[float("nan")] * 64 for _ in request.body["inputs"]])),
      "/embed gave NaN or infinite numbers"),
-    (once_measured(speak_tei(), REDEPLOYED), "/info says changed while it was measured, and nothing of that is kept; "
+    (later(model_sha="0" * 40), "/info says changed while it was measured, and nothing of that is kept; "
      "run again when it rests"),
-    (once_measured(speak_tei(), lambda request: time.sleep(2) or Reply(b"")), "/embed did not answer within 0.5 s, "
+    (later(hang), "/embed did not answer within 0.5 s, "
      "once in "),
-    (once_measured(speak_tei(), with_status(424, {"error": "Inference failed", "error_type": "Backend"})),
+    (later(with_status(424, {"error": "Inference failed", "error_type": "Backend"})),
      "/embed answered 424 (failed dependency): Inference failed; "),
     (speak_tei({**INFO, "model_id": "org/other"}), f'/info does not serve name = "{NAME}", but "org/other"'),
     (with_status(404), "/info answered 404 (not found); check url and protocol"),
-    (lambda request: time.sleep(2) or Reply(b""), "/info did not answer within 0.5 s, once in "),
+    (hang, "/info did not answer within 0.5 s, once in "),
 ]  # fmt: skip
 
 

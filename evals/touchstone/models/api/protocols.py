@@ -122,9 +122,10 @@ def _about_tei(answer: Any, spec: ApiSpec) -> About:
     kind = model_type(answer)
     if kind is None:
         raise ValueError("does not say which model it serves; check protocol")
+    said = answer["model_type"][kind] or {}
     _check_name([answer["model_id"]], spec)
     _check_endpoint({"embedding": "embeddings", "reranker": "rerank"}.get(kind), spec, kind)
-    pooling = _word((answer["model_type"][kind] or {}).get("pooling"))
+    pooling = _word(said.get("pooling"))
     sha = answer.get("model_sha")
     return About(
         are={name: answer[name] for name in OF_TEI if answer.get(name) is not None},
@@ -138,9 +139,11 @@ def _about_tei(answer: Any, spec: ApiSpec) -> About:
 
 def model_type(answer: Any) -> str | None:
     """Return which type of model text-embeddings-inference says that it serves; None for what it would not say."""
-    said = answer.get("model_type") if isinstance(answer, dict) and isinstance(answer.get("model_id"), str) else None
-    found = next(iter(said), None) if isinstance(said, dict) and len(said) == 1 else None
-    return found if isinstance(found, str) and isinstance(said[found], dict | None) else None
+    if not isinstance(answer, dict) or not isinstance(answer.get("model_id"), str):
+        return None
+    said = answer.get("model_type")
+    kinds = [kind for kind, more in said.items() if isinstance(more, dict | None)] if isinstance(said, dict) else []
+    return kinds[0] if len(kinds) == 1 else None
 
 
 def _about_infinity(answer: Any, spec: ApiSpec) -> About:
