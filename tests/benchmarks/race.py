@@ -558,7 +558,7 @@ def word_of(raced: Mapping[str, Any], wrong: Sequence[str]) -> str:
     if not raced["sprung"]:
         return "not reached"
     errors = [one["error"] for one in raced["found"].values() if "error" in one]
-    told = ("changed while", "others than when", "run again", "is not there", "no model files")
+    told = ("changed while", "than when", "run again", "is not there", "no model files")
     if any(not any(word in error for word in told) for error in errors):
         return "error of another kind"
     return "ERROR" if errors else "right"

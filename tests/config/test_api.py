@@ -13,6 +13,7 @@ from touchstone.records.names import SIGNS
 
 URL = "http://127.0.0.1:8000/v1"
 API = f'[x]\nkind = "api"\nurl = "{URL}"\nname = "org/embed"\n'
+TEI = 'protocol = "text-embeddings-inference"\n'
 SECRET = "hf_aBcDeF0123456789"
 
 
@@ -89,10 +90,47 @@ def test_every_setting_can_be_said(tmp_path: Path) -> None:
         (API + 'endpoint = "rerank"\nprompts = {query = "q"}',
          'prompts is a setting of embeddings; leave it out, or set endpoint = "embeddings"'),
         (API + "max_seq_length = 8", 'has an unknown key "max_seq_length"'),
+        (API + 'protocol = "tei"',
+         'protocol = "tei"; expected one of "openai", "text-embeddings-inference", "infinity"'),
+        (API + "truncate = false", 'truncate is a setting of protocol = "text-embeddings-inference"; leave it out'),
+        (API + 'protocol = "infinity"\ntruncate = false',
+         'truncate is a setting of protocol = "text-embeddings-inference"; leave it out'),
+        (API + f'{TEI}encoding = "base64"', 'encoding is a setting of protocol = "openai"; leave it out'),
+        (API + f"{TEI}body = {{truncate = true}}",
+         'body holds "truncate", which every request says by itself; leave it out'),
+        (API.replace("/v1", "/embed") + TEI, 'url = "http://127.0.0.1:8000/embed"; leave out what follows the base, '
+         "expected an address such as http://127.0.0.1:8000/v1"),
+        (API.replace("/v1", "/info") + TEI, 'url = "http://127.0.0.1:8000/info"; leave out what follows the base, '
+         "expected an address such as http://127.0.0.1:8000/v1"),
     ],
 )  # fmt: skip
 def test_a_wrong_entry_is_one_sentence(tmp_path: Path, text: str, expected: str) -> None:
     assert refusal(tmp_path, text) == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "address", "about"),
+    [
+        ("", "embeddings", None),
+        ('endpoint = "rerank"', "rerank", None),
+        (TEI, "embed", "info"),
+        (TEI + 'endpoint = "rerank"', "rerank", "info"),
+        ('protocol = "infinity"', "embeddings", "models"),
+        ('protocol = "infinity"\nendpoint = "rerank"', "rerank", "models"),
+    ],
+)
+def test_each_protocol_has_its_addresses(tmp_path: Path, said: str, address: str, about: str | None) -> None:
+    spec = load(tmp_path, API + said)
+    assert (spec.address, spec.about) == (f"{URL}/{address}", about and f"{URL}/{about}")
+
+
+def test_what_another_protocol_says_by_itself_may_be_said_in_a_body(tmp_path: Path) -> None:
+    assert load(tmp_path, API + 'body = {truncate = "END"}').body == {"truncate": "END"}
+    assert load(tmp_path, API + TEI + "truncate = false\nbody = {normalize = false}").changes() == {
+        "protocol": "text-embeddings-inference",
+        "truncate": False,
+        "body": {"normalize": False},
+    }
 
 
 @pytest.mark.parametrize("said", ["patience = inf", "timeout = nan", "body = {x = -inf}"])
@@ -162,7 +200,7 @@ def test_settings_can_be_typed_behind_it(tmp_path: Path) -> None:
         (f"api:{URL}#minilm", f'--model = "api:{URL}#minilm" would be called "minilm", which models.toml has; '
          "write api:URL#minilm=NAME"),
         (f"api:{URL}#embed=served@normalize=true", '--model: "@normalize" is not a setting one can derive; known: '
-         "batch_characters, batch_size, concurrency, dimensions, max_characters"),
+         "batch_characters, batch_size, concurrency, dimensions, endpoint, max_characters, protocol, truncate"),
         (f"api:{URL}#embed=served@dimensions=x", '--model: served+dimensions-x: dimensions = "x"; expected a whole '
          "number"),
     ],

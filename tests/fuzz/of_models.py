@@ -14,6 +14,7 @@ from tests.fuzz.mutation import Files
 from tests.fuzz.of_stores import unhurried
 from tests.fuzz.reader import Reader, ensure
 from tests.models.api.raw import RawServer
+from tests.models.api.speaking import INFINITY, INFO, TEI, tell
 from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, WeightsSpec
@@ -21,12 +22,16 @@ from touchstone.encoding.canaries import CANARIES
 from touchstone.errors import TouchstoneError
 from touchstone.models.api.client import ApiClient
 from touchstone.models.api.embedding import ApiModel
+from touchstone.models.api.guessing import Guesses
+from touchstone.models.api.protocols import ask_about
 from touchstone.models.api.reranking import ApiReranker
 from touchstone.models.files.detection import detect, said_by
 from touchstone.models.files.listing import in_folder
 from touchstone.models.files.loaded import loaded_files, python_elsewhere
 from touchstone.models.files.trust import needs_trust
 from touchstone.models.weights.identity import identify
+from touchstone.records.outcomes import Settings
+from touchstone.records.strangers import _of_settings
 from touchstone.store.folder import Store
 
 LIBRARY = "sentence_transformers.models"
@@ -192,6 +197,29 @@ def read_scores(place: Place) -> None:
     ensure(bool(np.isfinite(scores).all()), "a score is not finite")
 
 
+def _served() -> list[Files]:
+    listed = {"data": [tell("m", ["embed", "rerank"], 7)], "object": "list"}
+    return [{"answer.json": json.dumps(one).encode()} for one in ({**INFO, "model_id": "m"}, listed)]
+
+
+def read_served(place: Place) -> None:
+    """Take what a server says that it serves: asked by each protocol, and to be guessed by."""
+    _server().answer = _in_page((place.folder / "answer.json").read_bytes())
+    Guesses()(_server().url, "m")
+    refused = None
+    for protocol in (TEI, INFINITY):
+        try:
+            about = ask_about(_client(protocol=protocol))
+        except TouchstoneError as error:
+            refused = error
+            continue
+        settings = Settings(pooling=about.pooling, dtype=about.dtype, max_length=about.max_length)
+        ensure(not list(_of_settings(settings)), "a record cannot hold what was understood")
+        return
+    assert refused is not None
+    raise refused
+
+
 def _pages() -> list[Files]:
     body = json.dumps(_vectors_of(list)).encode()
     chunked = b"Transfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\nX: y\r\n\r\n" % (len(body), body)
@@ -218,5 +246,6 @@ READERS = (
     Reader(name="models' folders", seeds=_folders, read=read_model),
     Reader(name="API, vectors", seeds=_answers, read=read_answer),
     Reader(name="API, scores", seeds=_scores, read=read_scores),
+    Reader(name="API, what is served", seeds=_served, read=read_served),
     Reader(name="API, headers", seeds=_pages, read=read_page),
 )

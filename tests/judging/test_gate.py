@@ -291,6 +291,7 @@ def test_measurements_of_different_things_are_incomparable_and_both_values_are_t
         ({"settings": Settings(pooling="mean", dimension=384)}, {}),
         ({}, {"settings": Settings(prompts={"query": "q: "}, max_length=512)}),
         ({"settings": Settings(dtype="float32")}, {"settings": Settings(dtype="float32", pooling="cls")}),
+        ({"settings": Settings(long_texts="cuts, about")}, {"settings": Settings(long_texts="cuts, or so")}),
         ({"data_sha256": OURS}, {}),
         ({}, {"data_sha256": THEIRS}),
         ({"data_sha256": OURS}, {"data_sha256": OURS, "dataset_revision": "abc"}),

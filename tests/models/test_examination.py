@@ -1,5 +1,6 @@
 import json
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 from tests.architectures import save_bare
 from tests.encoders import save_tiny_cross_encoder, save_tiny_model
 from tests.folders import save_bag_of_words, save_router, save_sharded, save_static
-from tests.models.api.server import NAME, serving
+from tests.models.api.server import NAME, serving, vector
+from tests.models.api.speaking import speak_openai
 from touchstone.__main__ import main
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec, RegistrySpec
@@ -177,6 +179,13 @@ def test_a_reranker_and_both_stages_of_a_pipeline_are_examined(
     assert "weights 41 of 41 tensors" in reranker
 
 
+def read_900(texts: Sequence[str]) -> list[list[float]]:
+    return [vector(text[:900]) for text in texts]
+
+
+LONGEST = {"embeddings": "cuts texts after about 900 characters", "rerank": "not known"}
+
+
 @pytest.mark.parametrize("endpoint", ["embeddings", "rerank"])
 def test_what_answers_behind_an_address_is_examined(
     endpoint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -184,10 +193,11 @@ def test_what_answers_behind_an_address_is_examined(
     with serving() as server:
         file = tmp_path / "models.toml"
         file.write_text(f'[served]\nkind = "api"\nurl = "{server.url}"\nname = "{NAME}"\nendpoint = "{endpoint}"\n')
+        server.always = lambda request: speak_openai(request, encode=read_900)
         code, text = doctor(capsys, tmp_path, "served", "--models", str(file))
         assert f'found a model of kind "api" {server.url}' in text
     assert (code, text.splitlines()[-1]) == (0, "looks sane")
-    assert "longest text not known the server" in text
+    assert f"longest text {LONGEST[endpoint]} the server" in text
     with_it = {"embeddings": "STS nothing none is said", "rerank": "any task nothing none is said"}
     assert with_it[endpoint] in text
 

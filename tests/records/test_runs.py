@@ -116,3 +116,11 @@ def test_a_record_of_nothing_measured_survives_json() -> None:
     record = make_record(make_case(), None, None, None)
 
     assert read_record(json.loads(json.dumps(flatten(record)))) == record
+
+
+@pytest.mark.parametrize("said", [None, "cuts texts after about 1,100 characters"])
+def test_what_a_server_does_with_long_texts_is_written_where_it_is_known(said: str | None) -> None:
+    record = make_record(make_case(), make_outcome(settings=Settings(long_texts=said)), PASSED, None)
+    plain = flatten(record)
+    assert plain["settings"].get("long_texts", "left out") == (said or "left out")
+    assert read_record(plain) == record

@@ -531,7 +531,7 @@ def test_one_alias_is_one_model_in_a_run_whichever_worker_reports(project: Proje
     for one, outcome in reversed(list(zip(cases, outcomes, strict=True))[:2]):
         opened.add(make_record(one, outcome, None, None))
     opened.add(make_record(cases[2], outcomes[2], None, None))
-    said = "tiny: its files are others than when the run began; run again when they rest"
+    said = "tiny: it is another model than when the run began; run again when it rests"
     assert [record.error for record in opened.finish().run.records] == [said, None, said]
 
 
@@ -541,7 +541,7 @@ def test_a_model_whose_files_are_others_than_when_the_run_began_is_refused(proje
     opened.known.ids([case])
     change_weights(project)
     with (
-        pytest.raises(ModelError, match="tiny: its files are others than when the run began"),
+        pytest.raises(ModelError, match="tiny: it is another model than when the run began"),
         opened.measure(case, lambda _: None),
     ):
         pass

@@ -11,6 +11,7 @@ from touchstone.config.models import load_models
 from touchstone.config.options import Options
 from touchstone.errors import TouchstoneError
 from touchstone.formatting import points
+from touchstone.models.api.guessing import Guesses
 from touchstone.models.kinds import find_model
 from touchstone.models.weights.examination import Examination, examine, render
 from touchstone.store.folder import Store
@@ -32,7 +33,7 @@ def add_command(commands: Any) -> None:
 
 def _doctor(parsed: argparse.Namespace) -> tuple[str, int]:
     options = parse_options(parsed)
-    model = find_model(parsed.alias, load_models(*options.models_files), options.cwd, "ALIAS")
+    model = find_model(parsed.alias, load_models(*options.models_files), options.cwd, "ALIAS", guess=Guesses())
     try:
         seen = examine(model, options.device, Store(options.store_folder))
     except TouchstoneError as error:

@@ -1,7 +1,7 @@
 """Models behind an API: what ``models.toml`` may say of one."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -12,22 +12,30 @@ from touchstone.foreign import SECRET, find_passwords, keep_secret
 
 # Never the shape of a key: whoever puts the key itself where its name belongs is told so before it is shown anywhere.
 VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+OPENAI, TEI, INFINITY = "openai", "text-embeddings-inference", "infinity"
+# Where, below the base, a server of a protocol says what it serves, to be held to it.
+ABOUT = {TEI: "info", INFINITY: "models"}
 # What a request says by other keys of the specification.
-SAID_ELSEWHERE = {
+OF_OPENAI = {
     "model", "input", "dimensions", "encoding_format", "query", "documents", "top_n", "return_documents",
 }  # fmt: skip
+OF_TEI = {"inputs", "truncate", "dimensions", "query", "texts", "return_text"}
 OF_EMBEDDINGS = {"dimensions", "similarity", "prompts", "instruction", "query_body", "document_body"}
+# Settings that a protocol has no word for, and the protocols that have.
+ONLY_OF = {"encoding": (OPENAI, INFINITY), "truncate": (TEI,)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSpec(Spec, Strict):
-    """A model behind an OpenAI-compatible API: ``url`` without the endpoint, and the ``name`` that the server knows.
+    """A model behind an API: ``url`` without the endpoint, and the ``name`` that the server knows.
 
-    ``endpoint`` is ``embeddings``, or ``rerank`` in the form of Jina and Cohere. ``api_key_env`` names the environment
-    variable of the key, which itself is said nowhere. ``dimensions`` are asked of the server, and checked.
-    ``max_characters`` cuts longer texts before they are sent, prompt included; what a server cuts it seldom tells.
-    ``prompts``, ``instruction`` and ``instruct`` are those of `EncoderSpec`. ``body`` is sent with each request,
-    ``query_body`` and ``document_body`` with those of that role, as in ``{ input_type = "query" }``.
+    ``protocol`` is OpenAI's, with reranking in the form of Jina and Cohere, or that of a server which says what it
+    serves: this is then part of who the model is. ``endpoint`` is ``embeddings`` or ``rerank``.
+    ``api_key_env`` names the environment variable of the key, which itself is said nowhere. ``dimensions`` are asked of
+    the server, and checked. ``max_characters`` cuts longer texts before they are sent, prompt included; ``truncate``
+    asks text-embeddings-inference to cut them, and without it to refuse them. ``prompts``, ``instruction`` and
+    ``instruct`` are those of `EncoderSpec`. ``body`` is sent with each request, ``query_body`` and ``document_body``
+    with those of that role, as in ``{ input_type = "query" }``.
 
     A request has at most ``batch_size`` texts of ``batch_characters`` together, and ``concurrency`` are under way at
     once. One fails after ``timeout`` seconds, is sent again ``retries`` times, and given up after ``patience`` seconds.
@@ -36,10 +44,12 @@ class ApiSpec(Spec, Strict):
     kind: Literal["api"] = "api"
     url: str
     name: str
+    protocol: Literal["openai", "text-embeddings-inference", "infinity"] = "openai"
     endpoint: Literal["embeddings", "rerank"] = "embeddings"
     api_key_env: str | None = None
     dimensions: WholeNumber | None = None
     max_characters: WholeNumber | None = None
+    truncate: bool = True
     encoding: Literal["float", "base64"] = "float"
     similarity: Literal["cosine", "dot"] = "cosine"
     prompts: Mapping[str, str] = field(default_factory=dict)
@@ -56,7 +66,7 @@ class ApiSpec(Spec, Strict):
     patience: Number = 300.0
 
     def __post_init__(self) -> None:
-        _check_url(self.url)
+        _check_url(self.url, {"/embeddings", "/rerank", f"/{self._path}", f"/{ABOUT.get(self.protocol, self._path)}"})
         check_values(self)
         check_instruction(self.instruction, self.instruct)
         if not self.name.isprintable() or " " in self.name:
@@ -66,11 +76,18 @@ class ApiSpec(Spec, Strict):
                 "api_key_env needs the name of an environment variable, in capitals, as in OPENAI_API_KEY; "
                 "the key itself is written nowhere"
             )
-        for table in ("body", "query_body", "document_body"):
-            if said := sorted(SAID_ELSEWHERE & set(getattr(self, table))):
-                raise ValueError(f'{table} holds "{said[0]}", which every request says by itself; leave it out')
+        self._check_protocol()
         if self.reranks and (said := sorted(OF_EMBEDDINGS & self.changes().keys())):
             raise ValueError(f'{said[0]} is a setting of embeddings; leave it out, or set endpoint = "embeddings"')
+
+    def _check_protocol(self) -> None:
+        """Refuse what its requests say by themselves, or have no word for."""
+        for table in ("body", "query_body", "document_body"):
+            if said := sorted((OF_TEI if self.protocol == TEI else OF_OPENAI) & set(getattr(self, table))):
+                raise ValueError(f'{table} holds "{said[0]}", which every request says by itself; leave it out')
+        for setting in ONLY_OF.keys() & self.said().keys():
+            if self.protocol not in (known := ONLY_OF[setting]):
+                raise ValueError(f'{setting} is a setting of protocol = "{known[0]}"; leave it out')
 
     @property
     def reranks(self) -> bool:
@@ -84,13 +101,27 @@ class ApiSpec(Spec, Strict):
         return host in ("localhost", "::1") or re.fullmatch(r"127(\.[0-9]+){3}", host) is not None
 
     @property
+    def _path(self) -> str:
+        return "embed" if self.protocol == TEI and not self.reranks else self.endpoint
+
+    @property
     def address(self) -> str:
         """Where requests go; it holds no key, user or password."""
-        return f"{self.url.rstrip('/')}/{self.endpoint}"
+        return f"{self.url.rstrip('/')}/{self._path}"
+
+    @property
+    def about(self) -> str | None:
+        """Where the server says what it serves, to be held to it; None where its protocol has no such place."""
+        return f"{self.url.rstrip('/')}/{ABOUT[self.protocol]}" if self.protocol in ABOUT else None
 
 
-def _check_url(url: str) -> None:
-    """Refuse an address that is none, or that may hold a secret; what may hold one is not repeated."""
+def _check_url(url: str, endings: Collection[str]) -> None:
+    """Refuse an address that is none, or that may hold a secret; what may hold one is not repeated.
+
+    Args:
+        url: the base.
+        endings: what is put behind it.
+    """
     if "@" in url or "?" in url:
         asked = re.findall("[?&]([^=&#]*)=([^&#]*)", url)
         keys = [value for name, value in asked if SECRET.search(name.replace("-", "_"))]
@@ -108,5 +139,5 @@ def _check_url(url: str) -> None:
         said = None
     if not said or not url.isprintable() or " " in url:
         raise ValueError(f'url = "{url}"; {example}')
-    if parts.fragment or url.rstrip("/").endswith(("/embeddings", "/rerank")):
+    if parts.fragment or url.rstrip("/").endswith(tuple(endings)):
         raise ValueError(f'url = "{url}"; leave out what follows the base, {example}')

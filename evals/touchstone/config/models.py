@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from touchstone.config.api import ApiSpec
+from touchstone.config.api import OPENAI, ApiSpec
 from touchstone.config.base import Spec
 from touchstone.config.retrievers import Bm25Spec, HybridSpec
 from touchstone.config.specs import HUB_ID, EncoderSpec, find_spec_class, known_kinds
@@ -23,6 +23,8 @@ PREFIX = "api:"
 # What follows the address of an API. A name may begin with @; what follows the last one is a setting where it reads
 # like one.
 NAMED = re.compile(r"(?P<name>[^=]+?)(?P<equals>=(?P<alias>[^=@]*))?(@(?P<overrides>[a-z_]+=.*))?")
+# Among the settings of one, what leaves nothing to guess.
+PROTOCOL = re.compile("(^|,)protocol=")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +32,8 @@ class Model:
     """A specification under the alias that this run knows it by.
 
     ``text`` is what the user wrote, to be written again in a command. ``derived``: made with ``ALIAS@key=value``.
-    ``stages`` are the models that it is made of, in the order of its specification.
+    ``stages`` are the models that it is made of, in the order of its specification. ``guess`` is what a server was
+    taken for, and why.
     """
 
     alias: str
@@ -38,6 +41,7 @@ class Model:
     text: str
     derived: bool = False
     stages: tuple["Model", ...] = ()
+    guess: "Guess | None" = None
 
     @property
     def unmodified(self) -> bool:
@@ -64,10 +68,25 @@ class Model:
         return error.startswith(tuple(f"{one.alias}: " for one in self.family))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guess:
+    """What the server at an address that was typed is taken for; ``reason`` is a sentence that begins with it."""
+
+    url: str
+    name: str
+    protocol: str = OPENAI
+    endpoint: str = "embeddings"
+    reason: str
+
+
+GUESSED = ("url", "name", "protocol", "endpoint")
+# Asks a server, by its base and the name that was typed, if any, what it is. This room asks nobody itself.
+Guesser = Callable[[str, str | None], Guess]
+
 _DERIVABLE = {
     "pooling", "padding_side", "max_seq_length", "normalize", "truncate_dim", "quantize", "dtype", "embed_dim", "top_k",
     "trust_remote_code", "batch_size", "dimensions", "max_characters", "batch_characters", "concurrency",
-    "max_active_dims",
+    "max_active_dims", "protocol", "endpoint", "truncate",
 }  # fmt: skip
 # What makes another model of a published one, even where models.toml says it.
 _VARIANT = {
@@ -180,6 +199,7 @@ def find_model(
     where: str,
     *,
     kind_at: Callable[[Path], str] = lambda _: "sentence-transformers",
+    guess: Guesser | None = None,
 ) -> Model:
     """Resolve ``ALIAS``, ``PATH[=name]``, ``HUB-ID[=name]`` or ``api:URL#NAME[=name]``, with ``@key=value,…`` behind.
 
@@ -189,12 +209,14 @@ def find_model(
         folder: what a relative path is relative to.
         where: what wrote it, for errors.
         kind_at: returns the kind of a model in a folder.
+        guess: says what a server is whose protocol nobody said, and its name where there is no ``#NAME``; None where it
+            speaks OpenAI's, as in files, which mean the same every time.
 
     Raises:
         ConfigError: there is no such model, or an override is wrong.
     """
     if text.startswith(PREFIX):
-        model, overrides = _behind_api(text, models, where)
+        model, overrides = _behind_api(text, models, where, guess)
     else:
         target, at, overrides = text.partition("@")
         if at and not overrides:
@@ -213,22 +235,35 @@ def _named(alias: str, models: Mapping[str, Spec]) -> Model:
     return Model(alias=alias, spec=models[alias], text=alias, stages=stages)
 
 
-def _behind_api(text: str, models: Mapping[str, Spec], where: str) -> tuple[Model, str]:
+def _behind_api(text: str, models: Mapping[str, Spec], where: str, guess: Guesser | None) -> tuple[Model, str]:
     """Read ``api:URL#NAME``, with ``=alias`` and ``@key=value,…`` behind it; what may be a secret is not repeated.
 
     Returns:
         The model without the settings behind the @, and these.
     """
-    url, _, behind = text.removeprefix(PREFIX).partition("#")
+    url, named, behind = text.removeprefix(PREFIX).partition("#")
     found = NAMED.fullmatch(behind)
-    if not url or found is None or (found["equals"] and not found["alias"]):
+    said = {} if found is None else found.groupdict(default="")
+    may_be_asked = guess is not None and not named
+    if not url or (not said and not may_be_asked) or (said.get("equals") and not said["alias"]):
         example = f"{PREFIX}http://127.0.0.1:8000/v1#NAME=alias"
         raise ConfigError(f"{where}: what follows {PREFIX} is an address, # and the server's name, as in {example}")
-    spec = check(ApiSpec, {"url": url, "name": found["name"]}, where)
-    target = f"{PREFIX}{url}#{spec.name}{found['equals'] or ''}"
-    alias = found["alias"] or slug(spec.name.rpartition("/")[2])
+    name, overrides = said.get("name"), said.get("overrides", "")
+    spec, guessed = check(ApiSpec, {"url": url, "name": name or "?"}, where), None
+    target = f"{PREFIX}{url}" + (f"#{name}{said['equals']}" if said else "")
+    if guess is not None and not PROTOCOL.search(overrides):
+        guessed = _guess(guess, url, name, where)
+        spec = check(ApiSpec, {key: getattr(guessed, key) for key in GUESSED}, where)
+    alias = said.get("alias") or slug(spec.name.rpartition("/")[2])
     _check_alias(alias, models, target, where, f"{PREFIX}URL#{spec.name}=NAME")
-    return Model(alias=alias, spec=spec, text=target), found["overrides"] or ""
+    return Model(alias=alias, spec=spec, text=target, guess=guessed), overrides
+
+
+def _guess(guess: Guesser, url: str, name: str | None, where: str) -> Guess:
+    try:
+        return guess(url, name)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def _unnamed(

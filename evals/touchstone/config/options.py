@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from touchstone.config.models import Guess
 from touchstone.config.suites import is_suite_file, parse_source
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.inside import join_inside
@@ -174,7 +175,7 @@ class Options:
 
     ``root`` is pytest's root directory, ``cwd`` where the command was typed, ``run`` the unique id of the run, shared
     by its ``workers``, and ``command`` the start of the commands that we print. ``store`` is None unless typed: a suite
-    may name another one.
+    may name another one. ``guesses`` are those of the process that owns the run, about servers that were typed.
     """
 
     suites: tuple[str, ...] = option(
@@ -264,6 +265,7 @@ class Options:
     run: str
     command: tuple[str, ...]
     workers: int = 1
+    guesses: Mapping[str, Guess] = field(default_factory=dict)
 
     @classmethod
     def parse(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from touchstone.config import models as models_file
 from touchstone.config.base import Spec
-from touchstone.config.models import Model
+from touchstone.config.models import Guesser, Model
 from touchstone.config.specs import GROUP
 from touchstone.errors import ConfigError, ModelError
 from touchstone.extensions import load_extensions
@@ -31,13 +31,15 @@ _MODULES = (sentence_transformers, cross_encoders, sparse, multi_vector, bm25, p
 KINDS: dict[str, ModelKind] = {module.KIND.name: module.KIND for module in _MODULES}
 
 
-def find_model(text: str, models: Mapping[str, Spec], folder: Path, where: str) -> Model:
+def find_model(
+    text: str, models: Mapping[str, Spec], folder: Path, where: str, *, guess: Guesser | None = None
+) -> Model:
     """Resolve what a user wrote, as `config.models.find_model`; what a folder is decides its kind.
 
     Raises:
         ConfigError: there is no such model, or an override is wrong.
     """
-    return models_file.find_model(text, models, folder, where, kind_at=kind_at)
+    return models_file.find_model(text, models, folder, where, kind_at=kind_at, guess=guess)
 
 
 def kind_of(model: Model) -> ModelKind:

@@ -8,12 +8,13 @@ import argparse
 import gc
 import os
 from collections.abc import Generator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
 import pytest
 
+from touchstone.config.models import Guess
 from touchstone.config.options import OPTIONS, Options, typed_options
 from touchstone.errors import ConfigError, TouchstoneError
 from touchstone.foreign import one_line
@@ -109,11 +110,13 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker which run it is part of, and its device."""
+    """Tell a worker which run it is part of, what its servers were taken for, and its device."""
     if SESSION not in node.config.stash:
         return
     options = get_session(node.config).options
     node.workerinput["touchstone_run"] = options.run
+    guesses = get_session(node.config).plan.guesses
+    node.workerinput["touchstone_guesses"] = {key: asdict(guess) for key, guess in guesses.items()}
     if options.device in ("auto", "cuda"):
         node.workerinput["touchstone_device"] = device_of_worker(node.gateway.id, visible_devices(os.environ))
 
@@ -142,7 +145,7 @@ def pytest_runtest_makereport(
         report.sections.clear()  # one sentence says it all; the progress bars of libraries do not help
     clean_report(report)
     report.touchstone_record = flatten(record)  # type: ignore[attr-defined]  # reports may carry what plugins add
-    report.touchstone_trouble = get_session(item.config).store.trouble  # type: ignore[attr-defined]
+    report.touchstone_notes = get_session(item.config).store.notes  # type: ignore[attr-defined]
     return report
 
 
@@ -184,7 +187,8 @@ def _start(config: pytest.Config) -> None:
     told = getattr(config, "workerinput", {})
     folder = config.invocation_params.dir
     options = Options.parse(typed, config.rootpath, folder, run=told.get("touchstone_run"), command=command_of(config))
-    options = replace(options, workers=told.get("workercount", 1))
+    guesses = {key: Guess(**guess) for key, guess in told.get("touchstone_guesses", {}).items()}
+    options = replace(options, workers=told.get("workercount", 1), guesses=guesses)
     session = open_session(options, partial(hash_plugins, config))
     if not session.plan.cases:
         why = "; ".join(f"{count} left out: {reason}" for reason, count in session.plan.left_out.items())

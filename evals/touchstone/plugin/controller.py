@@ -159,7 +159,7 @@ class Controller:
             self._progress.lose(case)
         found = getattr(report, "touchstone_record", None)
         if found is not None:
-            self.session.add(read_record(found), getattr(report, "touchstone_trouble", None))
+            self.session.add(read_record(found), getattr(report, "touchstone_notes", ()))
         elif report.failed and lost:
             said = str(report.longrepr).strip().splitlines()[0]
             worker = getattr(getattr(report, "node", None), "gateway", None)

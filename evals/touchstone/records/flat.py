@@ -20,7 +20,7 @@ from touchstone.records.strangers import find_fault, find_fault_of_baselines
 
 # Entries by key in a baseline file, and the keys that are written only where they say something: a file that was
 # written before there were any keeps its bytes.
-TABLES, ADDED = ("tasks", "anchors"), ("anchors", "moved", "gated", "plan")
+TABLES, ADDED = ("tasks", "anchors"), ("anchors", "moved", "gated", "plan", "long_texts")
 # What guessing gets and the score computed again are told of a run; a baseline is what was expected of it.
 NOT_IN_BASELINES = {"chance", "recomputed"}
 
@@ -92,6 +92,8 @@ def flatten(value: Any) -> dict[str, Any]:
         return _without_empty(asdict(replace(value, tasks={}, anchors={})) | tables)
     plain = asdict(value)
     inside = plain.pop("measurement") or dict.fromkeys(item.name for item in fields(Measurement))
+    if inside["settings"] is not None:
+        inside["settings"] = _without_empty(inside["settings"])
     if isinstance(value, Baseline):
         return _without_empty(plain | {name: one for name, one in inside.items() if name not in NOT_IN_BASELINES})
     return plain | {name: one for name, one in inside.items() if name not in plain}

@@ -24,6 +24,7 @@ class Settings:
     dtype: str | None = None
     dimension: int | None = None
     quantize: str | None = None
+    long_texts: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

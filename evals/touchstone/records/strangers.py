@@ -147,7 +147,7 @@ def _of_settings(settings: Settings | None) -> Fault:
     if settings is None:
         return
     yield from _each("settings.prompts", chain(*(settings.prompts or {}).items()))
-    for name in ("pooling", "dtype", "quantize"):
+    for name in ("pooling", "dtype", "quantize", "long_texts"):
         yield from _texts(SHORT, **{f"settings.{name}": getattr(settings, name)})
     for name in ("max_length", "max_characters", "dimension"):
         yield from _in(0, COUNT, **{f"settings.{name}": getattr(settings, name)})

@@ -1,7 +1,7 @@
 """Which cases a run has: every model of every suite on every task, and what was left out because it cannot work."""
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -9,12 +9,13 @@ from typing import Any
 
 from touchstone.baselines.files import Baselines
 from touchstone.config.base import Spec
-from touchstone.config.models import Model, load_models
+from touchstone.config.models import Guess, Guesser, Model, load_models
 from touchstone.config.options import Options
 from touchstone.config.suites import NamedSuite, load_suite
 from touchstone.encoding.prompts import check_names
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.writing import to_json
+from touchstone.models.api.guessing import Guesses
 from touchstone.models.kinds import find_model, kind_of
 from touchstone.records.cases import Case, Source, TaskInfo
 from touchstone.tasks.catalog import find_tasks, known_tasks
@@ -26,7 +27,7 @@ class Plan:
 
     ``store`` is the folder for results; ``notes`` say what of a suite's file was not taken at its word, and why.
     ``without`` names, as they were typed, the suites that a model is not in. ``named`` are all models that can be
-    typed by their alias.
+    typed by their alias. ``guesses`` say what servers were taken for, to be handed to this run's other processes.
     """
 
     suite: str
@@ -37,6 +38,7 @@ class Plan:
     notes: tuple[str, ...] = ()
     without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     named: frozenset[str] = frozenset()
+    guesses: Mapping[str, Guess] = field(default_factory=dict)
 
     @property
     def mirrors(self) -> tuple[Path, ...]:
@@ -67,7 +69,8 @@ def find_cases(options: Options) -> Plan:
     suites = [load_suite(name, options.cwd, known) for name in options.suites]
     for suite in suites:
         _refuse_outside(suite, options)
-    chosen = _find_models(options, suites, known)
+    guesses = Guesses(options.guesses, offline=options.offline)
+    chosen = _find_models(options, suites, known, guesses)
     tasks = [find_tasks(suite.suite.tasks, str(suite.file)) for suite in suites]
     offers = [_Offer(suite=s, tasks=t, models=m) for s, t, m in zip(suites, tasks, chosen, strict=True)]
     cases, left_out = _select(offers, options)
@@ -84,13 +87,19 @@ def find_cases(options: Options) -> Plan:
         models=by_alias,
         left_out=left_out,
         store=_store(options, suites),
-        notes=tuple(f"{suite.file.name}: {note}" for suite in suites for note in suite.notes),
+        notes=tuple(_notes(suites, by_alias.values())),
         without={
             alias: tuple(n for n, offer in zip(options.suites, offers, strict=True) if alias not in offer.models)
             for alias in by_alias
         },
         named=frozenset(known),
+        guesses=guesses.found,
     )
+
+
+def _notes(suites: Iterable[NamedSuite], models: Iterable[Model]) -> Iterator[str]:
+    yield from (f"{suite.file.name}: {note}" for suite in suites for note in suite.notes)
+    yield from (f"{model.alias}: {model.guess.reason}" for model in models if model.guess is not None)
 
 
 def _select(offers: Sequence[_Offer], options: Options) -> tuple[list[Case], dict[str, int]]:
@@ -155,13 +164,15 @@ def _store(options: Options, suites: Sequence[NamedSuite]) -> Path:
     return named[0]
 
 
-def _find_models(options: Options, suites: Sequence[NamedSuite], known: Mapping[str, Spec]) -> list[dict[str, Model]]:
+def _find_models(
+    options: Options, suites: Sequence[NamedSuite], known: Mapping[str, Spec], guess: Guesser
+) -> list[dict[str, Model]]:
     """Resolve each suite's models, or those of ``--model`` for all of them; suites may define some themselves."""
     known = {**known, **_defined(suites)}
     found: list[dict[str, Model]] = []
     for suite in suites:
         if options.models:
-            models = [find_model(text, known, options.cwd, "--model") for text in options.models]
+            models = [find_model(text, known, options.cwd, "--model", guess=guess) for text in options.models]
         else:
             where = f"{suite.file}: models"
             models = [find_model(text, known, suite.file.parent, where) for text in suite.suite.models]

@@ -70,7 +70,7 @@ class Known:
         self._store = store
         self._plugins = plugins
         self._keys: dict[str, dict[str, Any] | None] = {}
-        self._identities: dict[str, ModelIdentity] = {}
+        self._identities: dict[str, ModelIdentity | ModelError] = {}
 
     def find(self, case: Case) -> Outcome | None:
         """Return the earlier outcome of a case, if nothing that decides it has changed since.
@@ -144,15 +144,27 @@ class Known:
         return outcome_key(case, self._identity(case.alias), data, self._device) | {PLUGINS: self._plugins()}
 
     def _identity(self, alias: str) -> ModelIdentity:
-        """Return who a model is; its files are looked at once, not for each of its cases."""
+        """Return who a model is; its files are looked at, or its server is asked, once, not for each of its cases."""
         if alias not in self._identities:
-            self._identities[alias] = identify(self._models[alias], self._store)
-        return self._identities[alias]
+            self._identities[alias] = self._identify(self._models[alias])
+        found = self._identities[alias]
+        if isinstance(found, ModelError):
+            raise found
+        return found
+
+    def _identify(self, model: Model) -> ModelIdentity | ModelError:
+        """Return who a model is, or why a server does not say: it was asked for as long as it may be."""
+        try:
+            return identify(model, self._store)
+        except ModelError as error:
+            if any(kind_of(stage).served for stage in (model, *model.stages)):
+                return error
+            raise
 
 
 def others_than_before(alias: str) -> str:
     """Return what is said where one alias means two models in one run."""
-    return f"{alias}: its files are others than when the run began; run again when they rest"
+    return f"{alias}: it is another model than when the run began; run again when it rests"
 
 
 def outcome_key(case: Case, identity: ModelIdentity, data: str, device: str) -> dict[str, Any]:

@@ -94,7 +94,7 @@ class Session:
         self._cases = {case.id: case for case in plan.cases}
         self._expected: tuple[str, ...] = ()
         self._records: dict[str, Record] = {}
-        self._troubles: dict[str, None] = {}
+        self._notes: dict[str, None] = {}
         self._next_write = 0.0
 
     @contextmanager
@@ -205,11 +205,10 @@ class Session:
         self._expected = tuple(dict.fromkeys(id_ for id_ in case_ids if id_ in self._cases))
         return self._expected
 
-    def add(self, record: Record, trouble: str | None = None) -> None:
-        """Take in what became of a case, and why something of it could not be kept."""
+    def add(self, record: Record, notes: Iterable[str] = ()) -> None:
+        """Take in what became of a case, and what its process has to tell at the end of the run."""
         self._records[record.case] = record
-        if trouble is not None:
-            self._troubles[trouble] = None
+        self._notes |= dict.fromkeys(notes)
 
     def add_crash(self, case_id: str, error: str) -> None:
         """Take in a case whose worker went away; what it reported before stays."""
@@ -268,9 +267,9 @@ class Session:
             except (TouchstoneError, OSError) as error:
                 notes.append(str(error))
                 code = 1
-        troubles = {**self._troubles, **dict.fromkeys(filter(None, [self.store.trouble]))}
+        told = {**self._notes, **dict.fromkeys(self.store.notes)}
         self.store.leave()
-        notes += [*troubles, *self._what_moved(records), *self._how_to_examine(records)]
+        notes += [*told, *self._what_moved(records), *self._how_to_examine(records)]
         return Finished(run=run, notes=tuple(notes), exit_code=code)
 
     def _refuse_others(self, records: tuple[Record, ...]) -> tuple[Record, ...]:

@@ -45,7 +45,7 @@ class Store:
     """One store folder. Several processes may share it: every file is written whole.
 
     Nothing is lost where it cannot be written: what is known is read, what is new is kept for this run alone, and
-    ``trouble`` says so.
+    ``trouble`` says so. ``told`` is what else the user is to hear of at the end of the run.
 
     Args:
         folder: need not exist.
@@ -84,6 +84,7 @@ class Store:
         self._asked_again: set[str] = set()
         self._in_use: ExitStack | None = None
         self.trouble: str | None = None
+        self.told: tuple[str, ...] = ()
 
     def make(self) -> None:
         """Make the folder where it is not there yet, and note until this process ends that a run uses it.
@@ -140,6 +141,15 @@ class Store:
         if self.trouble is None:
             why = error.strerror or first_line(error)
             self.trouble = f"{self.folder} cannot be written ({why}): later runs know nothing of what this run measured"
+
+    def tell(self, said: str) -> None:
+        """Have the user told something at the end of the run, once."""
+        self.told = tuple(dict.fromkeys((*self.told, said)))
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """All that the user is to hear of at the end of the run, from this process."""
+        return (*self.told, *filter(None, [self.trouble]))
 
     def _keep(self, path: Path, write: Callable[[Path], object]) -> bool:
         """Write a file of the store, below what is in its way; where it cannot be, note that and return False."""

@@ -50,7 +50,8 @@ class RawServer:
         head = b""
         while b"\r\n\r\n" not in head:
             head += _receive(connection)
-        length = next(int(line[15:]) for line in head.splitlines() if line.lower().startswith(b"content-length:"))
+        named = (line for line in head.splitlines() if line.lower().startswith(b"content-length:"))
+        length = next((int(line[15:]) for line in named), 0)
         head, _, body = head.partition(b"\r\n\r\n")
         while len(body) < length:
             body += _receive(connection)

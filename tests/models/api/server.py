@@ -40,7 +40,10 @@ Behaviour = Callable[[Request], Reply]
 
 
 class Server:
-    """``next`` are the behaviours of the next requests, one each; ``always`` is that of all others."""
+    """``next`` are the behaviours of the next requests, one each; ``always`` is that of all others.
+
+    ``root`` is its address without ``/v1``.
+    """
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -53,8 +56,17 @@ class Server:
 
     @property
     def inputs(self) -> list[str]:
-        """Every text that was sent, in the order of the requests."""
-        return [text for request in self.requests for text in request.body["input"]]
+        """Every text that was sent for its vector, in the order of the requests."""
+        found = [request.body.get("input", request.body.get("inputs", ())) for request in self.requests]
+        return [text for texts in found for text in texts]
+
+    @property
+    def root(self) -> str:
+        return self.url.removesuffix("/v1")
+
+    def asked(self, path: str) -> int:
+        """How many requests there were for a path."""
+        return sum(request.path == path for request in self.requests)
 
     def reply(self, request: Request) -> Reply:
         with self.lock:
@@ -76,8 +88,13 @@ def serving() -> Iterator[Server]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def do_GET(self) -> None:
+            self.answer({})
+
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+        def answer(self, body: dict[str, Any]) -> None:
             reply = server.reply(Request(self.path, dict(self.headers), body))
             self.send_response(reply.status)
             for name, value in reply.headers.items():
@@ -137,6 +154,8 @@ def right_answer(request: Request) -> Answer:
 
 
 def well(request: Request) -> Reply:
+    if not request.body:
+        return Reply(b'{"detail": "Not Found"}', status=404)  # it lists no models
     return Reply(json.dumps(right_answer(request)).encode())
 
 

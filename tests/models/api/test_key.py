@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,11 +15,13 @@ import pytest
 
 from tests.models.api.raw import OK, SILENT, Script, say, talking
 from tests.models.api.server import NAME
+from tests.models.api.speaking import INFINITY, TEI
 from touchstone.config.api import ApiSpec
 from touchstone.errors import ModelError
 from touchstone.foreign import PART, Secret, hide_secrets
 from touchstone.models.api.client import ApiClient
 from touchstone.models.api.embedding import ApiModel
+from touchstone.models.api.protocols import ask_about
 from touchstone.models.api.reranking import ApiReranker
 
 KEY = "sk-9f8e7d6c5b4a39281706"
@@ -59,8 +62,9 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMBED_KEY", KEY)
 
 
-def client(url: str) -> ApiClient:
-    return ApiClient(ApiSpec(url=url, name=NAME, api_key_env="EMBED_KEY", timeout=0.3, retries=0), "served")
+def client(url: str, protocol: Any = "openai") -> ApiClient:
+    spec = ApiSpec(url=url, name=NAME, protocol=protocol, api_key_env="EMBED_KEY", timeout=0.3, retries=0)
+    return ApiClient(spec, "served")
 
 
 def carried(error: BaseException | None) -> Iterator[str]:
@@ -94,6 +98,7 @@ def check(ask: Callable[[], Any], expected: str) -> None:
 def test_no_answer_brings_it_to_light(script: Script, expected: str) -> None:
     with talking(script) as server:
         check(lambda: client(server.url).ask({"input": ["a"]}), expected)
+        check(lambda: ask_about(client(server.url, TEI)), expected.partition("; ")[0])
         check(lambda: ApiModel(client(server.url)).encode(["a", "b"]), expected)
 
 
@@ -121,10 +126,13 @@ def test_no_answer_that_is_wrong_brings_it_to_light(content: Any) -> None:
     with talking(answers(content)) as server:
         check(lambda: ApiModel(client(server.url)).encode(["a", "b"]), "")
         check(lambda: ApiReranker(client(server.url)).score([("q", "a"), ("q", "b")]), "")
+        check(lambda: ApiModel(client(server.url, TEI)).encode(["a", "b"]), "")
+        for protocol in (TEI, INFINITY):
+            check(partial(ask_about, client(server.url, protocol)), "")
 
 
 @pytest.mark.parametrize("kind", [KeyError, MemoryError, RecursionError, AssertionError, OSError])
-@pytest.mark.parametrize("where", ["embedding.read_vectors", "reranking.read_scores", "client.retry_after"])
+@pytest.mark.parametrize("where", ["answers._items", "client.retry_after"])
 def test_no_reading_that_fails_does(monkeypatch: pytest.MonkeyPatch, where: str, kind: Any) -> None:
     def fail(*_: Any) -> Any:
         raise kind(KEY)
@@ -133,10 +141,8 @@ def test_no_reading_that_fails_does(monkeypatch: pytest.MonkeyPatch, where: str,
     expected = f"answered with what cannot be read ({kind.__name__})"
     script = error(503) if where == "client.retry_after" else answers({"data": KEY})
     with talking(script) as server:
-        if where != "reranking.read_scores":
-            check(lambda: ApiModel(client(server.url)).encode(["a", "b"]), expected)
-        if where != "embedding.read_vectors":
-            check(lambda: ApiReranker(client(server.url)).score([("q", "a")]), expected)
+        check(lambda: ApiModel(client(server.url)).encode(["a", "b"]), expected)
+        check(lambda: ApiReranker(client(server.url)).score([("q", "a")]), expected)
 
 
 def test_a_key_shows_its_name_and_cannot_be_taken_along() -> None:

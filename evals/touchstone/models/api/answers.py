@@ -31,7 +31,23 @@ def read_vectors(answer: Any, count: int) -> Vectors:
     Raises:
         ValueError: there is not one vector for each text, or one of them is no vector.
     """
-    rows = [_vector(item.get("embedding")) for item in _in_order(_items(answer, "data"), count, "vectors")]
+    return _stack([item.get("embedding") for item in _in_order(_items(answer, "data"), count, "vectors")])
+
+
+def read_rows(answer: Any, count: int) -> Vectors:
+    """Read an answer of nothing but vectors, whose order only vectors that are known can check.
+
+    Arguments, result and errors as of `read_vectors`.
+    """
+    if not isinstance(answer, list):
+        raise ValueError("answered without a list of vectors")
+    if len(answer) != count:
+        raise ValueError(f"gave {len(answer)} vectors for {count} inputs")
+    return _stack(answer)
+
+
+def _stack(said: list[Any]) -> Vectors:
+    rows = [_vector(vector) for vector in said]
     lengths = sorted({len(row) for row in rows})
     if len(lengths) > 1:
         raise ValueError(f"gave vectors of {lengths[0]} and of {lengths[-1]} dimensions in one answer")

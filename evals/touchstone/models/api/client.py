@@ -1,4 +1,4 @@
-"""One endpoint over HTTP: patient with what passes, plain about what does not, silent about the key."""
+"""One server over HTTP: patient with what passes, plain about what does not, silent about the key."""
 
 import json
 import time
@@ -26,6 +26,20 @@ WRONG_KEY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 Answer = tuple[int, Mapping[str, str], bytes]  # status, headers, content
 
 
+class RefusedError(ModelError):
+    """A server answered, and with something else than what was asked for; ``status`` is HTTP's, where that says so."""
+
+    status: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """What is sent: a body to the endpoint, or nothing to where the server says what it serves."""
+
+    address: str
+    content: bytes | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class _Trouble:
     """What a server did; with an advice what may be otherwise next time, and how long it asks to wait.
@@ -36,10 +50,11 @@ class _Trouble:
     reason: str
     advice: str = ""
     wait: float = 0.0
+    status: int | None = None
 
 
 class ApiClient:
-    """Asks one endpoint. May be used by several threads.
+    """Asks one server. May be used by several threads.
 
     A request that fails in a way that may pass (429, 5xx, no connection, no or half an answer in time) is sent again:
     after what ``Retry-After`` says, or after a wait that doubles, half of it random, within the bounds of the
@@ -78,55 +93,66 @@ class ApiClient:
             retries: how often it is sent again at most; None for as often as the specification says.
 
         Raises:
-            ModelError: it was refused, or failed more often or for longer than the specification allows, or the answer
-                is not what was asked for.
+            RefusedError: it was refused, or the answer is not what was asked for.
+            ModelError: it failed more often or for longer than the specification allows.
         """
+        return self._ask(_Request(address=self.spec.address, content=json.dumps(body).encode()), read, retries)
+
+    def look(self, address: str, read: Callable[[Any], Any] = lambda answer: answer) -> Any:
+        """Get what the server says at another address of it, as patiently; arguments and errors as of `ask`."""
+        return self._ask(_Request(address=address), read, None)
+
+    def _ask(self, request: _Request, read: Callable[[Any], Any], retries: int | None) -> Any:
         self._check_key()
-        content = json.dumps(body).encode()
         started = time.monotonic()
         most = self.spec.retries if retries is None else retries
         for failures in range(1, most + 2):
-            found = self._ask_once(content, read)
+            found = self._ask_once(request, read)
             if not isinstance(found, _Trouble):
                 return found
             if not found.advice:
-                raise self.failure(found.reason)
+                refused = RefusedError(f"{self.alias}: {request.address} {found.reason}")
+                refused.status = found.status
+                raise refused
             wait = max(found.wait, backoff(failures))
             spent = time.monotonic() - started
             if failures > most or spent + wait > self.spec.patience:
-                raise self.failure(self._given_up(found, failures, spent, wait))
+                raise self.failure(self._given_up(found, failures, spent, wait), request.address)
             if self._wait(wait):
-                raise self.failure(f"was not asked again: another request failed ({found.reason})")
+                raise self.failure(f"was not asked again: another request failed ({found.reason})", request.address)
         raise AssertionError("unreachable: the last failure raises")
 
-    def failure(self, reason: str) -> ModelError:
-        """Return an error that says what the server did."""
-        return ModelError(f"{self.alias}: {self.spec.address} {reason}")
+    def failure(self, reason: str, address: str | None = None) -> ModelError:
+        """Return an error that says what the server did, at its endpoint unless another address of it is named."""
+        return ModelError(f"{self.alias}: {address or self.spec.address} {reason}")
 
-    def _ask_once(self, content: bytes, read: Callable[[Any], Any]) -> Any:
+    def _ask_once(self, request: _Request, read: Callable[[Any], Any]) -> Any:
         """Return what is read in the answer, or a `_Trouble`."""
         try:
             line = self._idle.pop()
         except IndexError:
             line = Line()
             line.session.trust_env = not self.spec.is_local  # a proxy cannot reach what is on this machine
-        answer = line.run(partial(self._send, content), seconds=self.spec.timeout, stop=self.stop)
+        answer = line.run(partial(self._send, request), seconds=self.spec.timeout, stop=self.stop)
         if answer is None and self.stop.is_set():
             return _Trouble("was not waited for: another request failed")
         if answer is None or isinstance(answer, _Trouble):
             return answer or self._trouble(TimeoutError())
         self._idle.append(line)
         try:
-            return self._read(*answer, read)
+            return self._read(request, answer, read)
         except Exception as error:  # whatever it is, its frames hold the answer
             return _Trouble(f"answered with what cannot be read ({type(error).__name__})")
 
-    def _send(self, content: bytes, session: Any) -> Answer | _Trouble:
+    def _send(self, request: _Request, session: Any) -> Answer | _Trouble:
         """Send once, and read what comes; whatever is raised ends here."""
-        longest = PAGE + VECTOR * self.spec.batch_size + ECHOES * len(content)
+        content, longest = request.content, PAGE
+        if content is not None:
+            longest += VECTOR * self.spec.batch_size + ECHOES * len(content)
         how = {"auth": self._sign, "timeout": self.spec.timeout, "allow_redirects": False, "stream": True}
+        method = "GET" if content is None else "POST"
         try:
-            with session.post(self.spec.address, data=content, **how) as response:
+            with session.request(method, request.address, data=content, **how) as response:
                 answer = bytearray()
                 while chunk := response.raw.read1(CHUNK, decode_content=True):
                     answer += chunk  # unpacked: what is small on the way may be large
@@ -157,8 +183,9 @@ class ApiClient:
             return _Trouble("closed the connection before its answer ended", "see the server's log")
         return _Trouble(f"cannot be asked ({type(error).__name__}); check url, and the proxies of the environment")
 
-    def _read(self, status: int, headers: Mapping[str, str], content: bytes, read: Callable[[Any], Any]) -> Any:
+    def _read(self, request: _Request, answered: Answer, read: Callable[[Any], Any]) -> Any:
         """Return what is read in the answer, or what is wrong with it by its status or by itself."""
+        status, headers, content = answered
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             answer = _parse(content)
             if isinstance(answer, dict) and answer.get("error"):
@@ -172,9 +199,9 @@ class ApiClient:
             too_many = status == HTTPStatus.TOO_MANY_REQUESTS
             advice = "lower concurrency, or run later" if too_many else "see the server's log"
             return _Trouble(f"{said}{self._message(content)}", advice, retry_after(headers.get("Retry-After")))
-        return _Trouble(f"{said}{self._refusal(status, content)}")
+        return _Trouble(f"{said}{self._refusal(request, status, content)}", status=status)
 
-    def _refusal(self, status: int, content: bytes) -> str:
+    def _refusal(self, request: _Request, status: int, content: bytes) -> str:
         name = self.spec.api_key_env
         if status in WRONG_KEY:  # its message may repeat the key in part, and says no more
             if name is None:
@@ -182,6 +209,8 @@ class ApiClient:
             return f"; the key in {name} is not the right one for it"
         if HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
             return "; write the address that it leads to as url"
+        if request.content is None:
+            return f"{self._message(content)}; check url and protocol"
         if status == HTTPStatus.NOT_FOUND:
             return f'{self._message(content)}; check url, and that it serves "{self.spec.name}"'
         return f"{self._message(content)}; max_characters cuts texts, batch_size and batch_characters bound a request"

@@ -16,9 +16,10 @@ from touchstone.encoding.keys import Keys, make_keys
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Role
 from touchstone.errors import ModelError
-from touchstone.models.api.answers import Vectors, read_vectors
+from touchstone.models.api.answers import Vectors
 from touchstone.models.api.batches import Batch, ask_batches, make_batches
 from touchstone.models.api.client import ApiClient
+from touchstone.models.api.protocols import ask_vectors
 from touchstone.store.vectors import Embeddings
 
 # How far a vector may move between two requests, relative to its length: servers compute in half precision, in batches.
@@ -73,9 +74,7 @@ class ApiModel:
         Raises:
             ModelError: the request failed.
         """
-        request = self._request([text[: self._spec.max_characters]], self._body(role))
-        vectors: Vectors = self._client.ask(request, lambda answer: read_vectors(answer, 1), retries=0)
-        return vectors
+        return ask_vectors(self._client, [text[: self._spec.max_characters]], self._body(role), retries=0)
 
     def flush(self) -> None:
         """Write new vectors to the store."""
@@ -99,10 +98,10 @@ class ApiModel:
                 the one whose vectors are in the store.
         """
         texts = list(CANARIES[: self._spec.batch_size])
-        together = self._ask(texts, {})
+        together = ask_vectors(self._client, texts, {})
         self._check_dimension(together)
         for place in (0, len(texts) - 1):
-            if not _alike(together[[place]], self._ask([texts[place]], {})):
+            if not _alike(together[[place]], ask_vectors(self._client, [texts[place]], {})):
                 raise self._client.failure("gives a text another vector alone than among others; check its order")
         keys = _keys(texts, {})
         known, stored = self._embeddings.get(keys)
@@ -118,7 +117,7 @@ class ApiModel:
         done = 0
 
         def ask(batch: Batch) -> Vectors:
-            return self._ask([texts[place] for place in batch], body)
+            return ask_vectors(self._client, [texts[place] for place in batch], body)
 
         def keep(batch: Batch, vectors: Vectors) -> None:
             nonlocal done
@@ -132,17 +131,6 @@ class ApiModel:
         batches = make_batches([len(text) for text in texts], most=self._batch_size, characters=spec.batch_characters)
         meter.start()
         ask_batches(batches, ask, keep, at_once=spec.concurrency, stop=self._client.stop)
-
-    def _ask(self, texts: Sequence[str], body: Mapping[str, Any]) -> Vectors:
-        vectors: Vectors = self._client.ask(self._request(texts, body), lambda answer: read_vectors(answer, len(texts)))
-        return vectors
-
-    def _request(self, texts: Sequence[str], body: Mapping[str, Any]) -> dict[str, Any]:
-        request = {**self._spec.body, **body, "model": self._spec.name, "input": list(texts)}
-        request["encoding_format"] = self._spec.encoding
-        if self._spec.dimensions is not None:
-            request["dimensions"] = self._spec.dimensions
-        return request
 
     def _body(self, role: Role | None) -> Mapping[str, Any]:
         return {"query": self._spec.query_body, "document": self._spec.document_body}.get(role or "", {})

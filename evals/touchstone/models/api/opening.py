@@ -1,13 +1,18 @@
-"""Models behind an API: identified by their address, opened by asking for a few texts."""
+"""Models behind an API: identified by their address and what the server says, opened by asking for a few texts."""
 
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.reranker import MtebReranker
-from touchstone.models.api.client import ApiClient
+from touchstone.errors import MovedError
+from touchstone.models.api.client import ApiClient, RefusedError
 from touchstone.models.api.embedding import ApiModel
+from touchstone.models.api.long_texts import find_cut
+from touchstone.models.api.protocols import About, ask_about
 from touchstone.models.api.reranking import ApiReranker
 from touchstone.models.api.served import Served, make_empty_meta
 from touchstone.models.base import ModelKind, OpenModel, OpenReranker, make_meta, only_reranks, prompting_of
@@ -15,17 +20,69 @@ from touchstone.models.weights.devices import ELSEWHERE
 from touchstone.models.weights.identity import Weights, describe, vector_fingerprint
 from touchstone.records.outcomes import ModelIdentity, Settings
 from touchstone.store.folder import Store
+from touchstone.store.vectors import Embeddings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """A server that was asked what it serves: it may be asked for no more texts at once than it takes."""
+
+    client: ApiClient
+    about: About
+    weights: Weights
+    identity: ModelIdentity
+
+    def check_unchanged(self) -> None:
+        """Ask again what is served.
+
+        Raises:
+            MovedError: it is no longer the same.
+        """
+        try:
+            same = ask_about(self.client) == self.about
+        except RefusedError:
+            same = False
+        if not same:
+            raise MovedError(
+                f"{self.client.alias}: what {self.client.spec.about} says changed while it was measured, and nothing "
+                "of that is kept; run again when it rests"
+            )
 
 
 def identify(model: Model, store: Store) -> ModelIdentity:
-    """Return who a model behind an API is: an address and a name, in this run or, where that is trusted, in all."""
-    return describe(model, _locate(model, store), name=f"api/{_spec(model).name}")
+    """Return who a model behind an API is: an address and a name, in this run or, where that is trusted, in all.
 
+    What the server says of the model is part of it, where its protocol has words for that.
 
-def _locate(model: Model, store: Store) -> Weights:
+    Raises:
+        ModelError: the server says nothing, or that it serves another model.
+    """
     spec = _spec(model)
+    about = About() if spec.about is None else ask_about(ApiClient(spec, model.alias))
+    return _identify(model, _locate(spec, about, store))
+
+
+def _identify(model: Model, weights: Weights) -> ModelIdentity:
+    return describe(model, weights, name=f"api/{_spec(model).name}")
+
+
+def _locate(spec: ApiSpec, about: About, store: Store) -> Weights:
     own = {} if store.run_of_apis is None else {"run": store.run_of_apis}
-    return Weights(place=spec.address, revision=None, are={"api": spec.address, "name": spec.name} | own)
+    said = {"serves": about.are} if about.are else {}
+    are = {"api": spec.address, "name": spec.name} | said | own
+    return Weights(place=spec.address, revision=about.revision, are=are)
+
+
+def _find(model: Model, store: Store) -> _Found:
+    spec = _spec(model)
+    about = ask_about(ApiClient(spec, model.alias))
+    weights = _locate(spec, about, store)
+    return _Found(
+        client=ApiClient(replace(spec, batch_size=min(spec.batch_size, about.most or spec.batch_size)), model.alias),
+        about=about,
+        weights=weights,
+        identity=_identify(model, weights),
+    )
 
 
 def open_api(model: Model, _device: str, store: Store) -> OpenModel | OpenReranker:
@@ -39,23 +96,23 @@ def open_api(model: Model, _device: str, store: Store) -> OpenModel | OpenRerank
 
 def _open_encoder(model: Model, store: Store) -> OpenModel:
     """Open an embeddings endpoint; its vectors go to the store only if allowed."""
-    spec, identity = _spec(model), identify(model, store)
-    fingerprint = vector_fingerprint(model, _locate(model, store))
-    space = {"fingerprint": fingerprint, "url": spec.address}
-    asked = ApiModel(
-        ApiClient(spec, model.alias), None if store.run_of_apis else store.embeddings(space, name=identity.name)
-    )
+    found = _find(model, store)
+    spec, fingerprint = found.client.spec, vector_fingerprint(model, found.weights)
+    asked = ApiModel(found.client, None if store.run_of_apis else _vectors(found, fingerprint, store))
     asked.check()
+    cut = store.agree(f"long texts of {fingerprint} {spec.max_characters}", partial(find_cut, found.client))
+    if cut:
+        store.tell(f"{model.alias}: {spec.address} {cut}")
     prompting = prompting_of(spec)
-    served = Served(spec.similarity, lambda meta: make_meta(meta, identity, model))
+    served = Served(spec.similarity, lambda meta: make_meta(meta, found.identity, model))
     return OpenModel(
         for_mteb=lambda meter: MtebEncoder(asked, served, prompting, meter),
         encoder=asked,
         prompting=prompting,
         module=None,
-        identity=identity,
-        settings=Settings(
-            prompts=prompting.in_the_clear(), max_characters=spec.max_characters, dimension=asked.dimension
+        identity=found.identity,
+        settings=replace(
+            _settings(found), prompts=prompting.in_the_clear(), dimension=asked.dimension, long_texts=cut or None
         ),
         device=ELSEWHERE,
         quantize=None,
@@ -63,22 +120,40 @@ def _open_encoder(model: Model, store: Store) -> OpenModel:
         encode_kwargs={},
         answer=asked.encode_alone,
         at_once=spec.concurrency,
+        check_unchanged=found.check_unchanged,
+    )
+
+
+def _vectors(found: _Found, fingerprint: str, store: Store) -> Embeddings:
+    space = {"fingerprint": fingerprint, "url": found.client.spec.address}
+    return store.embeddings(space, name=found.identity.name, check=found.check_unchanged)
+
+
+def _settings(found: _Found) -> Settings:
+    about = found.about
+    return Settings(
+        prompts={},
+        pooling=about.pooling,
+        max_length=about.max_length,
+        max_characters=found.client.spec.max_characters,
+        dtype=about.dtype,
     )
 
 
 def _open_reranker(model: Model, store: Store) -> OpenReranker:
-    spec, identity = _spec(model), identify(model, store)
-    asked = ApiReranker(ApiClient(spec, model.alias))
+    found = _find(model, store)
+    asked = ApiReranker(found.client)
     asked.check()
-    meta = make_meta(make_empty_meta(model_type=["cross-encoder"]), identity, model)
+    meta = make_meta(make_empty_meta(model_type=["cross-encoder"]), found.identity, model)
     return OpenReranker(
         for_mteb=lambda meter: MtebReranker(asked, meta, meter),
-        identity=identity,
-        settings=Settings(prompts={}, max_characters=spec.max_characters),
+        identity=found.identity,
+        settings=_settings(found),
         device=ELSEWHERE,
-        batch_size=spec.batch_size,
+        batch_size=found.client.spec.batch_size,
         encode_kwargs={},
-        at_once=spec.concurrency,
+        at_once=found.client.spec.concurrency,
+        check_unchanged=found.check_unchanged,
     )
 
 

@@ -1,4 +1,4 @@
-"""A model behind a rerank endpoint, in the form of Jina and Cohere: how well documents answer a query."""
+"""A model behind a rerank endpoint: how well documents answer a query."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.meter import Meter
-from touchstone.models.api.answers import read_scores
 from touchstone.models.api.batches import Batch, ask_batches, make_batches
 from touchstone.models.api.client import ApiClient
+from touchstone.models.api.protocols import ask_scores
 
 
 class ApiReranker:
@@ -66,7 +66,7 @@ class ApiReranker:
         scores: dict[str, float] = {}
 
         def ask(batch: Batch) -> list[float]:
-            return self._ask(query, [distinct[place] for place in batch])
+            return ask_scores(self._client, query[: spec.max_characters], [distinct[place] for place in batch])
 
         def keep(batch: Batch, given: list[float]) -> None:
             scores.update((distinct[place], score) for place, score in zip(batch, given, strict=True))
@@ -75,16 +75,3 @@ class ApiReranker:
         batches = make_batches(lengths, most=spec.batch_size, characters=spec.batch_characters)
         ask_batches(batches, ask, keep, at_once=spec.concurrency, stop=self._client.stop)
         return [scores[document] for document in sent]
-
-    def _ask(self, query: str, documents: list[str]) -> list[float]:
-        spec = self._client.spec
-        request = {
-            **spec.body,
-            "model": spec.name,
-            "query": query[: spec.max_characters],
-            "documents": documents,
-            "top_n": len(documents),
-            "return_documents": False,
-        }
-        scores: list[float] = self._client.ask(request, lambda answer: read_scores(answer, len(documents)))
-        return scores

@@ -338,14 +338,16 @@ def _routes(loaded: Any) -> Iterator[tuple[str, str]]:
 
 
 def _longest(spec: Spec, opened: Computing) -> str | None:
-    """Say after what texts are cut; None where only a server or code of mteb's knows."""
+    """Say after what texts are cut; None where only code of mteb's knows, or a server that does not tell."""
     loaded, settings = cast("Any", getattr(opened, "module", None)), opened.settings
     if settings.max_characters:
         return f"{settings.max_characters} characters"
     if loaded is not None and routers_of(loaded):
         limits = {role: limit_of(read_by(loaded, role)) for role in roles_of(loaded)}  # the model's own is the longest
         return ", ".join(f"{_tokens(limit)} for {SAID[role]}" for role, limit in limits.items())
-    return _tokens(settings.max_length) if loaded is not None or isinstance(spec, WeightsSpec) else None
+    known = loaded is not None or isinstance(spec, WeightsSpec) or settings.max_length
+    said = [_tokens(settings.max_length)] if known else []
+    return "; ".join([*said, *filter(None, [settings.long_texts])]) or None
 
 
 def _tokens(limit: int | None) -> str:

@@ -14,6 +14,7 @@ from touchstone.config.models import load_models
 from touchstone.config.options import Options
 from touchstone.errors import ModelError
 from touchstone.judging.overall import policy_of
+from touchstone.models.api.guessing import Guesses
 from touchstone.models.kinds import find_model
 from touchstone.records.runs import Run
 from touchstone.records.speeds import line_up
@@ -68,8 +69,8 @@ def run_study(model: str, variants: Sequence[Variant], options: Options, tell: C
     Raises:
         TouchstoneError: the run measured nothing of the whole model.
     """
-    known = load_models(*options.models_files)
-    aliases = [find_model(one.text(model), known, options.cwd, "MODEL").alias for one in variants]
+    known, guess = load_models(*options.models_files), Guesses()
+    aliases = [find_model(one.text(model), known, options.cwd, "MODEL", guess=guess).alias for one in variants]
     baselines = Baselines(options.baselines)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "run.json"

@@ -16,6 +16,7 @@ from touchstone.formatting import render_duration, shorten, some
 from touchstone.measuring.case import measure_opened
 from touchstone.measuring.mixed import Mixed, Seen, encode_texts
 from touchstone.metrics import geometry
+from touchstone.models.api.guessing import Guesses
 from touchstone.models.base import OpenModel
 from touchstone.models.kinds import find_model, open_encoder
 from touchstone.records.cases import Case, Policy
@@ -67,8 +68,8 @@ def study_vectors(
     Raises:
         TouchstoneError: one of them cannot be opened or measured, or nothing is there to compare.
     """
-    known = load_models(*options.models_files)
-    found = [find_model(text, known, options.cwd, "MODEL") for text in (old, new)]
+    known, guess = load_models(*options.models_files), Guesses()
+    found = [find_model(text, known, options.cwd, "MODEL", guess=guess) for text in (old, new)]
     store = Store(options.store_folder, run=uuid.uuid4().hex, reuse_api=options.reuse_api, patience=options.patience)
     models = [open_encoder(model, options.device, store) for model in found]
     for model, opened in zip(found, models, strict=True):

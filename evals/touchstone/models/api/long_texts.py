@@ -1,0 +1,158 @@
+"""What a server does with long texts, which few say: found out by the vectors of texts that differ only in their ends.
+
+Where the end of a text changes nothing at all the server has cut it; vectors that merely are close say nothing. A few
+requests narrow down after how many characters that is, or from how many on it refuses a text.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from touchstone.encoding.canaries import CANARIES
+from touchstone.errors import ModelError
+from touchstone.models.api.answers import Vectors
+from touchstone.models.api.client import ApiClient, RefusedError
+from touchstone.models.api.protocols import ask_vectors
+
+# Lengths in characters: of the longest two fit a request as it is by default.
+LENGTHS = (768, 6144, 49_152)
+# No server reads less of a text: one that seems to gives all texts the same vector.
+LEAST = 64
+# One part in so many of a text is its end, and of the patience the time that all of this may take.
+PART_OF_TEXT, PART_OF_PATIENCE = 8, 10
+REQUESTS = 12
+# Texts in a request that narrows down.
+TEXTS = 8
+# Within so much of the length, nothing more needs to be asked.
+NARROW = 0.05
+# How far vectors of the same tokens may be apart, relative to their length.
+SAME = 1e-6
+TOO_LONG = (400, 413, 422)
+# Words of texts' ends, none of which is among the others: some models do not look at the order.
+OTHERS = "four green ships sailed slowly past our old lighthouse while hungry gulls cried above calm evening waters "
+
+
+def find_cut(client: ApiClient) -> str:
+    """Return what a server does with long texts, as a sentence without its subject; nothing where that is not known.
+
+    It is asked little, and whatever it does wrong is no error here: the texts of a task will show that.
+    """
+    spec = client.spec
+    seconds = spec.patience / PART_OF_PATIENCE
+    longest = min(spec.batch_characters // 2, spec.max_characters or LENGTHS[-1])
+    lengths = sorted({min(length, longest) for length in LENGTHS})
+    hasty = replace(spec, retries=0, timeout=min(spec.timeout, seconds))
+    try:
+        return _Search(ApiClient(hasty, client.alias), time.monotonic() + seconds).look(lengths)
+    except ModelError:
+        return ""
+
+
+class _Search:
+    """Requests for vectors of long texts.
+
+    Args:
+        client: impatient.
+        end: when the last of them may begin.
+    """
+
+    def __init__(self, client: ApiClient, end: float) -> None:
+        self._client = client
+        self._end = end
+        self._requests = 0
+        self._seconds = 0.0
+
+    def look(self, lengths: Sequence[int]) -> str:
+        """Return what is done with texts of these lengths, the shortest first."""
+        taken = read = 0
+        for length in lengths:
+            place = length - length // PART_OF_TEXT
+            # Longer texts take longer by more than their length.
+            if length < LEAST or time.monotonic() + self._seconds * length / max(taken, 1) > self._end:
+                return ""
+            try:
+                is_cut = self._same(length, [place])[0]
+            except RefusedError as error:
+                return self._refused(taken, length) if error.status in TOO_LONG else ""
+            if is_cut:
+                return self._cut(read, place)
+            taken, read = length, place
+        return ""
+
+    def _cut(self, low: int, high: int) -> str:
+        spec = self._client.spec
+
+        def look(low: int, high: int) -> tuple[int, int]:
+            most = max(1, min(TEXTS, spec.batch_size, spec.batch_characters // high) - 1)
+            places = [low + (high - low) * number // (most + 1) for number in range(1, most + 1)]
+            same = self._same(high, places)
+            return (
+                max((place for place, cut in zip(places, same, strict=True) if not cut), default=low),
+                min((place for place, cut in zip(places, same, strict=True) if cut), default=high),
+            )
+
+        low, high = self._narrow(low, high, look)
+        if not low < high >= LEAST:
+            return ""
+        if high - low <= NARROW * high:
+            return f"cuts texts after about {_round((low + high) // 2)} characters"
+        return f"cuts texts somewhere between {low:,} and {high:,} characters"
+
+    def _refused(self, low: int, high: int) -> str:
+        def look(low: int, high: int) -> tuple[int, int]:
+            middle = (low + high) // 2
+            return (low, middle) if self._refuses(middle) else (middle, high)
+
+        if not self._refuses(high):  # alone it is not too long
+            return ""
+        low, high = self._narrow(low, high, look)
+        return f"refuses texts longer than about {_round(low)} characters"
+
+    def _narrow(self, low: int, high: int, look: Callable[[int, int], tuple[int, int]]) -> tuple[int, int]:
+        """Look between two numbers until they are near, or until it has been enough."""
+        while high - low > NARROW * high >= NARROW * LEAST and low < high and self._may_ask(2):
+            low, high = look(low, high)
+        return low, high
+
+    def _same(self, length: int, places: Sequence[int]) -> list[bool]:
+        """Return of each place whether what a text of so many characters has behind it changes nothing."""
+        texts = [_text(length, place) for place in (length, *places)]
+        size = self._client.spec.batch_size
+        parts = [self._ask(texts[start : start + size]) for start in range(0, len(texts), size)]
+        whole, *others = np.concatenate(parts).astype(np.float64)
+        scale = float(np.linalg.norm(whole)) or 1.0
+        return [bool(np.linalg.norm(whole - other) <= SAME * scale) for other in others]
+
+    def _refuses(self, length: int) -> bool:
+        try:
+            self._ask([_text(length, length)])
+        except RefusedError as error:
+            if error.status in TOO_LONG:
+                return True
+            raise
+        return False
+
+    def _may_ask(self, requests: int) -> bool:
+        return self._requests + requests <= REQUESTS and time.monotonic() + self._seconds < self._end
+
+    def _ask(self, texts: Sequence[str]) -> Vectors:
+        self._requests += 1
+        started = time.monotonic()
+        vectors = ask_vectors(self._client, texts, {})
+        self._seconds = time.monotonic() - started
+        return vectors
+
+
+def _text(length: int, place: int) -> str:
+    """Return a text of so many characters, which has other words from a place on."""
+    return _fill(" ".join((*CANARIES, "")), place) + _fill(OTHERS, length - place)
+
+
+def _fill(line: str, length: int) -> str:
+    return (line * (length // len(line) + 1))[:length]
+
+
+def _round(number: int) -> str:
+    return f"{int(float(f'{number:.2g}')):,}"
