@@ -11,7 +11,7 @@ from touchstone.records.names import SIGNS
 
 HUB = '[x]\nid = "org/name"\n'
 PRECISIONS = '"float16", "int8", "uint8", "binary", "mteb-int8", "mteb-binary"'
-KINDS = '"sentence-transformers", "registry", "cross-encoder", "pipeline", "api"'
+KINDS = '"sentence-transformers", "registry", "cross-encoder", "onnx", "openvino", "pipeline", "api"'
 ONE_PLACE = 'needs one place to load from, "id", "path", or "package" with "path"; it names '
 NAMED: dict[str, Spec] = {
     "minilm": EncoderSpec(id="org/minilm"),
@@ -66,7 +66,7 @@ def not_found(text: str, folder: Path) -> str:
         (HUB + "truncate = 8", '[x]: has an unknown key "truncate"; did you mean "truncate_dim"?'),
         (HUB + 'dtype = "fp16"', '[x]: dtype = "fp16"; expected one of "auto", "float32", "float16", "bfloat16"'),
         (HUB + 'quantize = "int4"', '[x]: quantize = "int4"; expected one of ' + PRECISIONS),
-        (HUB + 'kind = "onnx"', '[x]: kind = "onnx"; expected one of ' + KINDS),
+        (HUB + 'kind = "gguf"', '[x]: kind = "gguf"; expected one of ' + KINDS),
         (HUB + "kind = 3", "[x]: kind = 3; expected one of " + KINDS),
         (HUB + 'pooling = "clss"', '[x]: pooling = "clss"; expected one of "cls", "lasttoken", "max", "mean", '
          '"mean_sqrt_len_tokens", "weightedmean"'),

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from touchstone.config.api import ApiSpec
 from touchstone.config.base import Spec
-from touchstone.config.specs import HUB_ID, EncoderSpec, PipelineSpec, find_spec_class, known_kinds
+from touchstone.config.specs import HUB_ID, EncoderSpec, ExportSpec, PipelineSpec, find_spec_class, known_kinds
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.validation import check
 from touchstone.files.writing import place, read_toml
@@ -40,8 +40,9 @@ class Model:
 
     @property
     def unmodified(self) -> bool:
-        """Whether this computes what the published model computes: its recipe, not a variant of it."""
-        return not self.derived and not _VARIANT & self.spec.changes().keys()
+        """Whether this computes what the published model computes: its recipe, not a variant or an export of it."""
+        variant = self.derived or isinstance(self.spec, ExportSpec)
+        return not variant and not _VARIANT & self.spec.changes().keys()
 
     def spec_of(self, kind: type[S]) -> S:
         """Return the specification, which is of that class."""
@@ -55,7 +56,8 @@ class Model:
 
 _DERIVABLE = {
     "pooling", "padding_side", "max_seq_length", "normalize", "truncate_dim", "quantize", "dtype", "embed_dim", "top_k",
-    "trust_remote_code", "batch_size", "dimensions", "max_characters", "batch_characters", "concurrency",
+    "trust_remote_code", "batch_size", "dimensions", "max_characters", "batch_characters", "concurrency", "file",
+    "threads",
 }  # fmt: skip
 # What makes another model of a published one, even where models.toml says it.
 _VARIANT = {"truncate_dim", "quantize", "dtype", "embed_dim", "loader_kwargs"}
@@ -128,7 +130,7 @@ def _check_pipeline(spec: PipelineSpec, models: Mapping[str, Spec], where: str) 
     for key, alias in (("retriever", spec.retriever), ("reranker", spec.reranker)):
         if alias not in models:
             raise ConfigError(f'{where}: {key} = "{alias}" is not in models.toml{suggest(alias, models)}')
-        if isinstance(models[alias], PipelineSpec) or models[alias].reranks != (key == "reranker"):
+        if isinstance(models[alias], PipelineSpec) or models[alias].reranks not in (None, key == "reranker"):
             right = "a cross-encoder" if key == "reranker" else "an encoder"
             raise ConfigError(f'{where}: {key} = "{alias}" is of kind "{models[alias].kind}"; expected {right}')
 

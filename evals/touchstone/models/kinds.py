@@ -7,13 +7,21 @@ from touchstone.extensions import load_extensions
 from touchstone.models import cross_encoders, pipelines, registry, sentence_transformers
 from touchstone.models.api import opening as api
 from touchstone.models.base import ModelKind, Opened, OpenModel, OpenReranker
+from touchstone.models.exported import opening as exported
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.seams import import_libraries
 from touchstone.store.folder import Store
 
 KINDS: dict[str, ModelKind] = {
     kind.name: kind
-    for kind in (sentence_transformers.KIND, cross_encoders.KIND, pipelines.KIND, api.KIND, registry.KIND)
+    for kind in (
+        sentence_transformers.KIND,
+        cross_encoders.KIND,
+        *exported.KINDS,
+        pipelines.KIND,
+        api.KIND,
+        registry.KIND,
+    )
 }
 
 
