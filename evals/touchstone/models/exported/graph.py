@@ -79,6 +79,11 @@ class Graph:
         return torch.device(self._device)
 
     @property
+    def name_or_path(self) -> str:
+        """The name of the model, as a transformer has it, which mteb asks for."""
+        return str(getattr(self.config, "name_or_path", ""))
+
+    @property
     def weights_dtype(self) -> str:
         """The data types of the graph's numbers, such as ``int8``."""
         return self.runtime.dtype
