@@ -45,6 +45,7 @@ from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.meter import Meter
 from touchstone.errors import ConfigError, ModelError, MovedError
 from touchstone.models.exported.runtimes import OnnxRuntime
+from touchstone.models.files.graphs import name_dtypes
 from touchstone.models.files.listing import in_folder
 from touchstone.models.kinds import identify, kind_of, open_encoder, open_model, open_reranker
 from touchstone.models.weights.examination import examine, render
@@ -627,6 +628,31 @@ def test_nothing_falls_back_to_another_provider(
     assert refusal(exported(tiny, **settings), store, device).startswith(expected)
 
 
+def test_a_gpu_that_cannot_start_is_not_replaced_by_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """onnxruntime opens such a session on the processor, with a line in its log."""
+    asked: list[Any] = []
+    fallen = SimpleNamespace(
+        get_provider_graph_assignment_info=lambda: [SimpleNamespace(ep_name="CPUExecutionProvider")]
+    )
+
+    class InferenceSession:
+        get_provider_graph_assignment_info = None
+
+        def __new__(cls, _file: str, _options: Any, providers: Any) -> Any:
+            asked.extend(providers)
+            return fallen
+
+    there = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    options = SimpleNamespace(add_session_config_entry=lambda *_: None)
+    library = SimpleNamespace(
+        InferenceSession=InferenceSession, SessionOptions=lambda: options, get_available_providers=lambda: there
+    )
+    monkeypatch.setitem(sys.modules, "onnxruntime", library)
+    with pytest.raises(ModelError, match=r"^CUDAExecutionProvider computes nothing of model\.onnx, which onnxruntime "):
+        OnnxRuntime(Path("model.onnx"), "float32", there, device="cuda:1", threads=1)
+    assert asked == [(there[0], {"device_id": "1", "use_tf32": "0"}), (there[1], {})]
+
+
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_openvino_computes_on_the_cpu(device: str, tiny: Path, store: Store) -> None:
     assert refusal(exported(tiny, "openvino"), store, device) == (
@@ -657,6 +683,24 @@ def test_a_missing_package_is_named_with_the_extra_that_has_it(
     monkeypatch.setitem(sys.modules, package, None)
     expected = f'tiny: kind = "{kind}" needs the package {package}: pip install "touchstone-evals[{kind}]" ('
     assert refusal(exported(tiny, kind), store).startswith(expected)
+
+
+def test_the_data_types_of_most_numbers_are_named() -> None:
+    assert name_dtypes({"int8": 50, "float32": 47, "int64": 3}) == "int8+float32"
+    assert name_dtypes({}) == "float32"
+
+
+def test_modules_in_python_of_a_publisher_are_not_run_beside_a_graph(copy: Path, store: Store) -> None:
+    modules = json.loads((copy / "modules.json").read_text())
+    modules[1]["type"] = "pooling_of_ours.Pooling"
+    (copy / "modules.json").write_text(json.dumps(modules))
+    own = (
+        "from sentence_transformers.sentence_transformer.modules import Pooling as P\n\n\nclass Pooling(P):\n    pass\n"
+    )
+    (copy / "pooling_of_ours.py").write_text(own)
+    assert "needs Python that its publisher wrote" in refusal(exported(copy), store)
+    said = refusal(exported(copy, trust_remote_code=True), store)
+    assert said == f"tiny: {copy} has modules in Python of its publisher's, beside which no graph is run"
 
 
 def test_memory_that_does_not_suffice_makes_smaller_batches(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,7 +131,7 @@ class CrossEncoderSpec(WeightsSpec):
 
 
 # The settings that only encoders have, only cross-encoders, and only weights that are no graph.
-OF_ENCODERS = ("pooling", "normalize", "truncate_dim", "quantize", "prompts", "instruction")
+OF_ENCODERS = ("pooling", "padding_side", "normalize", "truncate_dim", "quantize", "prompts", "instruction")
 OF_CROSS_ENCODERS = ("prompt",)
 OF_WEIGHTS = ("dtype", "model_kwargs", "config_kwargs")
 

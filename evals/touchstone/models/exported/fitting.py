@@ -7,6 +7,7 @@ from touchstone.config.models import Model
 from touchstone.config.specs import ExportSpec
 from touchstone.encoding.batches.token_batches import limit_of
 from touchstone.encoding.canaries import CANARIES
+from touchstone.encoding.routes import by_library
 from touchstone.errors import ModelError
 from touchstone.models.exported.graph import GIVES, MASK, Graph
 from touchstone.models.weights.identity import Weights
@@ -27,7 +28,7 @@ def fit_encoder(loaded: "SentenceTransformer", graph: Graph, model: Model, weigh
         ModelError: it gives something else.
     """
     spec, place = model.spec_of(ExportSpec), weights.called
-    reader = _find_reader(loaded, graph)
+    reader = _find_reader(loaded, graph, place)
     _limit(reader, graph, spec)
     set_readers(loaded, spec, place)
     dimensions, width = _try(reader, graph, CANARIES[:2])
@@ -44,7 +45,7 @@ def fit_cross_encoder(loaded: "CrossEncoder", graph: Graph, spec: ExportSpec, pl
     Raises:
         ModelError: it gives something else.
     """
-    reader = _find_reader(loaded, graph)
+    reader = _find_reader(loaded, graph, place)
     _limit(reader, graph, spec)
     dimensions, width = _try(reader, graph, [CANARIES[:2], CANARIES[1:3]])
     scores = graph.task == "sequence-classification"
@@ -56,12 +57,14 @@ def fit_cross_encoder(loaded: "CrossEncoder", graph: Graph, spec: ExportSpec, pl
     _check_width(loaded, width, place)
 
 
-def _find_reader(loaded: Any, graph: Graph) -> Any:
+def _find_reader(loaded: Any, graph: Graph, place: str) -> Any:
     """Return the module that reads texts for a graph and hands on what this gives.
 
     Raises:
-        ModelError: it hands on something else.
+        ModelError: it hands on something else, or a module beside it may read weights that nobody has looked at.
     """
+    if not by_library(loaded):
+        raise ModelError(f"{place} has modules in Python of its publisher's, beside which no graph is run")
     inside = (module for module in loaded.modules() if module is not loaded)
     reader = next(module for module in inside if getattr(module, "model", None) is graph)
     for how in reader.modality_config.values():

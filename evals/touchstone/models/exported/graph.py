@@ -153,8 +153,10 @@ class Graph:
         missing = (self.tokens or values.shape[1]) - values.shape[1]
         if missing < 0:
             raise ModelError(f"its graph reads {self.tokens} tokens, and a text has {values.shape[1]}")
-        filling = (getattr(self.config, "pad_token_id", None) or 0) if name == IDS else 0
-        return np.pad(values, ((0, 0), (0, missing)), constant_values=filling).astype(port.dtype)
+        if missing:
+            filling = (getattr(self.config, "pad_token_id", None) or 0) if name == IDS else 0
+            values = np.pad(values, ((0, 0), (0, missing)), constant_values=filling)
+        return values.astype(port.dtype, copy=False)
 
     @cached_property
     def _first_position(self) -> int:

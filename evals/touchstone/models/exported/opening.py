@@ -17,7 +17,7 @@ from touchstone.models.cross_encoders import BatchedReranker, load_cross_encoder
 from touchstone.models.devices import find_device
 from touchstone.models.exported.fitting import fit_cross_encoder, fit_encoder
 from touchstone.models.exported.graph import Graph, Runtime
-from touchstone.models.exported.runtimes import CPU, CUDA, OnnxRuntime, OpenVino, check_providers
+from touchstone.models.exported.runtimes import CPU, CUDA, ON_CUDA, OnnxRuntime, OpenVino, check_providers
 from touchstone.models.files.detection import check_export
 from touchstone.models.files.graphs import import_package, read_facts, with_graph
 from touchstone.models.files.listing import in_folder
@@ -30,8 +30,6 @@ from touchstone.store.folder import Store
 
 T = TypeVar("T")
 Make = Callable[[], Runtime]
-# Providers of onnxruntime that compute on what torch calls a CUDA device.
-ON_CUDA = ("CUDA", "Tensorrt", "NvTensorRT")
 
 
 def open_exported(model: Model, device: str, store: Store) -> OpenModel | OpenReranker:

@@ -14,6 +14,9 @@ from touchstone.models.exported.graph import KNOWN, Port
 from touchstone.models.files.graphs import import_package, name_dtypes
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+# Providers that compute on what torch calls a CUDA device; and what the first is told: single precision is not cut.
+ON_CUDA = ("CUDA", "Tensorrt", "NvTensorRT")
+PRECISE = {"use_tf32": "0"}
 # Data types of onnxruntime's inputs, of which those of texts are numbers.
 OF_TENSORS = {"float": "float32", "double": "float64"}
 
@@ -34,13 +37,16 @@ class OnnxRuntime:
 
     def __init__(self, path: Path, dtype: str, providers: Sequence[str], *, device: str, threads: int) -> None:
         library = import_package("onnxruntime", "onnx")
+        if not hasattr(library.InferenceSession, "get_provider_graph_assignment_info"):
+            raise ModelError(
+                f"onnxruntime {library.__version__} does not say what computes a graph; install 1.24 or newer"
+            )
         check_providers(providers, library.get_available_providers())
         options = library.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3  # what it warns of is looked at here
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        number = {"device_id": device.partition(":")[2] or "0"}
-        asked = [(name, number if name == CUDA else {}) for name in providers]
+        asked = [(name, _options_of(name, device)) for name in providers]
         try:
             self._session = library.InferenceSession(str(path), options, providers=asked)
         except Exception as error:  # it has one for each kind of status
@@ -75,6 +81,11 @@ def check_providers(providers: Sequence[str], available: Sequence[str]) -> None:
     if lacking := [name for name in providers if name not in available]:
         more = "; install onnxruntime-gpu in its place, or use --device cpu" if lacking[0] == CUDA else ""
         raise ModelError(f"the installed onnxruntime has no {lacking[0]}, only {', '.join(available)}{more}")
+
+
+def _options_of(provider: str, device: str) -> dict[str, str]:
+    number = {"device_id": device.partition(":")[2] or "0"} if provider.startswith(ON_CUDA) else {}
+    return number | (PRECISE if provider == CUDA else {})
 
 
 def _port(one: Any) -> Port:
