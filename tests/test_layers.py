@@ -34,7 +34,7 @@ FLOORS = (
     {"test_tasks", "__main__"},
 )
 HEAVY = {"mteb", "torch", "sentence_transformers", "datasets", "transformers", "sklearn", "scipy", "huggingface_hub",
-         "modelscope", "modelscope_hub", "ray"}  # fmt: skip
+         "modelscope", "modelscope_hub", "ray", "onnx", "onnxruntime", "openvino"}  # fmt: skip
 MAY_IMPORT_HEAVY = {"encoding", "importing", "measuring", "models", "seams", "task_types", "tasks"}
 # scipy's distributions and one package of a second hub, each in one module of a room that needs nothing else heavy.
 EXCEPTIONS = {"judging/statistics.py": {"scipy"}, "store/modelscope.py": {"modelscope_hub"},

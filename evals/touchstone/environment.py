@@ -18,12 +18,12 @@ from touchstone.foreign import SECRET, hide_secrets
 from touchstone.formatting import render_size, shorten
 
 PACKAGES = ("touchstone-evals", "mteb", "sentence-transformers", "transformers", "torch", "datasets", "scikit-learn",
-            "scipy", "numpy")  # fmt: skip
+            "scipy", "numpy", "onnxruntime", "onnxruntime-gpu", "openvino")  # fmt: skip
 
 
 # Prefixes of environment variables that choose precision, kernels or attention; of those, what does not.
 COMPUTING = ("TORCH", "PYTORCH", "NVIDIA_TF32", "CUBLAS", "CUDNN", "MKL_", "ONEDNN", "DNNL", "ATEN_", "XFORMERS",
-             "FLASH_ATTENTION", "NPY_", "OPENBLAS_CORETYPE", "ACCELERATE_")  # fmt: skip
+             "FLASH_ATTENTION", "NPY_", "OPENBLAS_CORETYPE", "ACCELERATE_", "ORT_", "OPENVINO_", "OV_")  # fmt: skip
 NOT_COMPUTING = {"MKL_NUM_THREADS", "TORCH_HOME", "TORCH_LOGS", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF",
                  "TORCH_SHOW_CPP_STACKTRACES", "TORCHINDUCTOR_CACHE_DIR", "TORCH_EXTENSIONS_DIR"}  # fmt: skip
 # Flags of torch, by their place in it, with their defaults.

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from touchstone.errors import ConfigError
+from touchstone.errors import ConfigError, ModelError
 
 # The versions of mteb, major and minor, whose seams were read and with which all tests passed.
 TRIED = ("2.26",)
@@ -236,6 +236,34 @@ def replaced(owner: object, name: str, *, value: object) -> Iterator[None]:
         yield
     finally:
         setattr(owner, name, old)
+
+
+@contextmanager
+def exports_loaded_by(load: Callable[[Any, str], Any]) -> Iterator[None]:
+    """Let sentence-transformers load models for its backends ``onnx`` and ``openvino`` by another function.
+
+    Its own needs the package optimum. Read in sentence-transformers 6.2; version 5 has other names.
+
+    Args:
+        load: called with the configuration of a transformer and with what it is for, such as ``feature-extraction``.
+
+    Raises:
+        ModelError: another version is installed, which has these names elsewhere.
+    """
+    names = ("load_onnx_model", "load_openvino_model")
+    try:
+        transformer = import_module("sentence_transformers.base.modules.transformer")
+    except ImportError:
+        transformer = None
+    if not all(hasattr(transformer, name) for name in names):
+        installed = version("sentence-transformers")
+        raise ModelError(f"exported models are run by sentence-transformers 6; {installed} is installed")
+
+    def loading(*, config: Any, task_name: str, **_: Any) -> Any:
+        return load(config, task_name)
+
+    with replaced(transformer, names[0], value=loading), replaced(transformer, names[1], value=loading):
+        yield
 
 
 @contextmanager

@@ -12,8 +12,8 @@ from touchstone.records.names import SIGNS
 HUB = '[x]\nid = "org/name"\n'
 PRECISIONS = '"float16", "int8", "uint8", "binary", "mteb-int8", "mteb-binary"'
 KINDS = (
-    '"sentence-transformers", "registry", "cross-encoder", "sparse", "multi-vector", "bm25", "pipeline", "hybrid", '
-    '"python", "api"'
+    '"sentence-transformers", "registry", "cross-encoder", "sparse", "multi-vector", "onnx", "openvino", "bm25", '
+    '"pipeline", "hybrid", "python", "api"'
 )
 ONE_PLACE = 'needs one place to load from, "id", "path", or "package" with "path"; it names '
 NAMED: dict[str, Spec] = {

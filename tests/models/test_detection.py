@@ -204,9 +204,11 @@ def test_a_model_of_the_hub_is_refused_before_it_is_loaded(tmp_path: Path, monke
          "encoder a vector"),
         ({CONFIG: {"model_type": "model2vec", "architectures": ["StaticModel"]}},
          "is a model2vec model without modules.json, which sentence-transformers needs; save it again with a newer "),
-        ({CONFIG: BERT, "onnx/model.onnx": ""}, "holds weights for ONNX alone, which no kind of model loads yet; "),
+        ({CONFIG: BERT, "onnx/model.onnx": ""}, 'holds weights for ONNX alone; write kind = "onnx" in models.toml'),
         ({CONFIG: BERT, "openvino/openvino_model.xml": "", "openvino/openvino_model.bin": ""},
-         "holds weights for OpenVINO alone, which no kind of model loads yet; "),
+         'holds weights for OpenVINO alone; write kind = "openvino" in models.toml, or '),
+        ({CONFIG: BERT, "model.onnx": "", "openvino/openvino_model.xml": ""},
+         'holds weights for ONNX and OpenVINO alone; write kind = "onnx" or kind = "openvino" in models.toml, or '),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("kind", [DENSE, CROSS])

@@ -1,4 +1,4 @@
-"""``touchstone study``: how small a model may be: widths, precisions, data types and lengths, measured and judged."""
+"""``touchstone study``: how small or fast a model may be: its variants and its exports, measured and judged."""
 
 import argparse
 from dataclasses import asdict
@@ -9,7 +9,7 @@ from touchstone.encoding.quantization import BITS
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.writing import place, to_json, write_atomically
 from touchstone.report.studies.study import render_study, render_study_page
-from touchstone.session.studies.study import WHOLE, make_variants, run_study
+from touchstone.session.studies.study import WHOLE, Variant, make_variants, run_study
 
 PRECISIONS = tuple(name for name in BITS if name != WHOLE)
 DTYPES = ("bfloat16", "float16", "float32")
@@ -20,10 +20,16 @@ def add_command(commands: Any) -> None:
     """Add the parser."""
     study = commands.add_parser(
         "study",
-        help="measure one model in several sizes, from one encoding, and say which is the smallest that loses little",
+        help="measure one model in several sizes, from one encoding, and say which is the smallest that loses little; "
+        "or other models, such as its exports, beside it",
         description="Exit code 0: a variant is proven to be within the margin; 1: none is.",
     )
-    study.add_argument("model", metavar="MODEL", help="as for --model of pytest evals")
+    study.add_argument(
+        "compared",
+        metavar="MODEL",
+        nargs="+",
+        help="as for --model of pytest evals; others are judged by the first",
+    )
     study.add_argument("--dimensions", metavar="N,…", default="", help="widths to cut vectors to")
     study.add_argument("--quantize", metavar="NAME,…", default="", help=f"precisions: {', '.join(PRECISIONS)}")
     study.add_argument("--dtype", metavar="NAME,…", default="", help=f"data types of the weights: {', '.join(DTYPES)}")
@@ -47,9 +53,13 @@ def _study(parsed: argparse.Namespace) -> tuple[str, int]:
         _names("--dtype", parsed.dtype, DTYPES),
         _numbers("--max-seq-length", parsed.max_seq_length),
     )
+    model, *others = parsed.compared
+    variants += [Variant(name="", settings={}, model=text) for text in others]
     if len(variants) == 1:
-        raise ConfigError("nothing to compare; name --dimensions, --quantize, --dtype or --max-seq-length")
-    study = run_study(parsed.model, variants, options, tell)
+        raise ConfigError(
+            "nothing to compare; name --dimensions, --quantize, --dtype, --max-seq-length or another model"
+        )
+    study = run_study(model, variants, options, tell)
     for file in files:
         write_atomically(file, render_study_page(study) if file.suffix == ".html" else to_json(asdict(study)))
     said = [render_study(study, **terminal()), *(f"wrote {file}" for file in files)]

@@ -40,8 +40,8 @@ class Spec:
     kind: str
 
     @property
-    def reranks(self) -> bool:
-        """Whether this scores pairs of texts, and makes no vectors."""
+    def reranks(self) -> bool | None:
+        """Whether this scores pairs of texts, and makes no vectors; None where only the model's files can tell."""
         return False
 
     @property

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from touchstone.config.api import OPENAI, ApiSpec
 from touchstone.config.base import Spec
 from touchstone.config.retrievers import Bm25Spec, HybridSpec
-from touchstone.config.specs import HUB_ID, EncoderSpec, find_spec_class, known_kinds
+from touchstone.config.specs import HUB_ID, EncoderSpec, ExportSpec, find_spec_class, known_kinds
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.validation import check
 from touchstone.files.writing import place, read_toml
@@ -45,8 +45,9 @@ class Model:
 
     @property
     def unmodified(self) -> bool:
-        """Whether this computes what the published model computes: its recipe, not a variant of it."""
-        return not self.derived and not _VARIANT & self.spec.changes().keys()
+        """Whether this computes what the published model computes: its recipe, not a variant or an export of it."""
+        variant = self.derived or isinstance(self.spec, ExportSpec)
+        return not variant and not _VARIANT & self.spec.changes().keys()
 
     def spec_of(self, kind: type[S]) -> S:
         """Return the specification, which is of that class."""
@@ -86,7 +87,7 @@ Guesser = Callable[[str, str | None], Guess]
 _DERIVABLE = {
     "pooling", "padding_side", "max_seq_length", "normalize", "truncate_dim", "quantize", "dtype", "embed_dim", "top_k",
     "trust_remote_code", "batch_size", "dimensions", "max_characters", "batch_characters", "concurrency",
-    "max_active_dims", "protocol", "endpoint", "truncate",
+    "max_active_dims", "protocol", "endpoint", "truncate", "file", "threads",
 }  # fmt: skip
 # What makes another model of a published one, even where models.toml says it.
 _VARIANT = {

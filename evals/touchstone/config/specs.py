@@ -4,13 +4,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from touchstone.config.api import ApiSpec
 from touchstone.config.base import Spec, check_counts, check_instruction, check_values
 from touchstone.config.retrievers import Bm25Spec, HybridSpec, PipelineSpec, PythonSpec
 from touchstone.errors import ConfigError
 from touchstone.extensions import load_extensions
+from touchstone.files.inside import is_plain
 from touchstone.files.validation import Strict, WholeNumber
 
 # What would load other files than those that a model is known by.
@@ -77,6 +78,12 @@ class WeightsSpec(Spec, Strict):
         """The name of the published model that this specification stands for, if it says so."""
         return self.model or self.id
 
+    @property
+    def loading(self) -> Mapping[str, Any]:
+        """What the class of sentence-transformers is told beside the place of the files."""
+        dtype = {} if self.dtype == "auto" else {"dtype": self.dtype}
+        return {"model_kwargs": {**self.model_kwargs, **dtype}, "config_kwargs": dict(self.config_kwargs)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderSpec(WeightsSpec):
@@ -96,7 +103,7 @@ class EncoderSpec(WeightsSpec):
     ``CompressionWrapper`` does, with the ranges of whatever is encoded together, and 0 and 1 for signs.
     """
 
-    kind: Literal["sentence-transformers"] = "sentence-transformers"
+    kind: Literal["sentence-transformers", "onnx", "openvino"] = "sentence-transformers"
     pooling: Literal["cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "weightedmean"] | None = None
     padding_side: Literal["left", "right"] | None = None
     normalize: bool | None = None
@@ -122,6 +129,80 @@ class CrossEncoderSpec(WeightsSpec):
     def reranks(self) -> bool:
         """Whether this scores pairs of texts: it does."""
         return True
+
+
+# The settings that only encoders have, only cross-encoders, and only weights that are no graph.
+OF_ENCODERS = ("pooling", "padding_side", "normalize", "truncate_dim", "quantize", "prompts", "instruction")
+OF_CROSS_ENCODERS = ("prompt",)
+OF_WEIGHTS = ("dtype", "model_kwargs", "config_kwargs")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSpec(EncoderSpec):
+    """An encoder or a cross-encoder whose transformer was exported: a graph in its folder stands for the weights.
+
+    What the folder holds decides which of the two it is; ``role`` says so of files that cannot be seen before they are
+    brought. ``file`` is the graph, by its name in the folder, which ``sha256`` pins. ``threads`` compute it; None, as
+    many as torch has. ``prompt`` is that of `CrossEncoderSpec`.
+    """
+
+    suffix: ClassVar[str]
+    role: Literal["encoder", "cross-encoder"] | None = None
+    file: str | None = None
+    threads: WholeNumber | None = None
+    prompt: str | None = None
+
+    def __post_init__(self) -> None:
+        EncoderSpec.__post_init__(self)
+        check_counts(self, "threads")
+        if wrong := [key for key in OF_WEIGHTS if key in self.said()]:
+            raise ValueError(f'{wrong[0]} means nothing for kind = "{self.kind}", whose graph is as it was exported')
+        if self.file is not None and not (is_plain(self.file) and self.file.endswith(self.suffix)):
+            raise ValueError(f'file = "{self.file}"; expected the name of a {self.suffix} file in the folder')
+        if self.role is not None and (key := self.misplaced(self.role)):
+            raise ValueError(f'{key} means nothing for role = "{self.role}"; leave it out')
+
+    @property
+    def reranks(self) -> bool | None:
+        """Whether this scores pairs of texts, None where only its files can tell."""
+        return None if self.role is None else self.role == "cross-encoder"
+
+    @property
+    def loading(self) -> Mapping[str, Any]:
+        """What the class of sentence-transformers is told beside the place of the files."""
+        return {"backend": self.kind}
+
+    def changes(self) -> dict[str, Any]:
+        """Return the settings that can change a score; the graph itself is hashed."""
+        where = ("role", "file", "threads")
+        return {key: value for key, value in EncoderSpec.changes(self).items() if key not in where}
+
+    def misplaced(self, role: str) -> str | None:
+        """Return a setting that models of the other role have, None where there is none."""
+        other = OF_ENCODERS if role == "cross-encoder" else OF_CROSS_ENCODERS
+        return next((key for key in other if key in self.said()), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxSpec(ExportSpec):
+    """A graph that onnxruntime runs, by ``providers``, the first for what it can; None for that of the device."""
+
+    kind: Literal["onnx"] = "onnx"
+    suffix: ClassVar[str] = ".onnx"
+    providers: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        ExportSpec.__post_init__(self)
+        if self.providers is not None and not all(self.providers or [""]):
+            raise ValueError('providers: expected names of onnxruntime\'s, such as ["CUDAExecutionProvider"]')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenVinoSpec(ExportSpec):
+    """A graph that OpenVINO runs, on the CPU."""
+
+    kind: Literal["openvino"] = "openvino"
+    suffix: ClassVar[str] = ".xml"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +277,8 @@ KINDS: Mapping[str, type[Spec]] = {
     "cross-encoder": CrossEncoderSpec,
     "sparse": SparseSpec,
     "multi-vector": MultiVectorSpec,
+    "onnx": OnnxSpec,
+    "openvino": OpenVinoSpec,
     "bm25": Bm25Spec,
     "pipeline": PipelineSpec,
     "hybrid": HybridSpec,

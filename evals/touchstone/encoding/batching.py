@@ -29,6 +29,8 @@ WITHIN = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
 # What mteb or a specification may ask of `encode` without changing what a stored vector means.
 PASSED_ON = frozenset({"truncate_dim", "processing_kwargs"})
 IGNORED = frozenset({"batch_size", "show_progress_bar"})
+# Said of a model whose batches are of one text because what else is in a batch would change its vector.
+ONE_AT_A_TIME = "one text at a time"
 # A width that truncates nothing: vectors are kept whole, and truncated and normalized when they are asked for.
 WHOLE = 1 << 30
 
@@ -82,6 +84,7 @@ class BatchedModel:
         self.quantize: Callable[[Vectors], Vectors] | None = None
         self._model = model
         self._embeddings = embeddings
+        self._at_once = texts_at_once
         self._batches = TokenBatches(model.device, tokens=tokens, at_once=texts_at_once)
         # Some models with code of their own are told the width, and may make another vector of it.
         self._truncates_itself = "truncate_dim" in getattr(model, "get_model_kwargs", list)()
@@ -125,7 +128,8 @@ class BatchedModel:
     def encoding_anew(self, texts_at_once: int) -> Iterator[None]:
         """Read nothing from the store, keep nothing, and make batches of at most so many texts."""
         kept = self._embeddings, self._batches
-        self._embeddings, self._batches = None, TokenBatches(self._model.device, at_once=texts_at_once)
+        at_once = min(texts_at_once, self._at_once or texts_at_once)
+        self._embeddings, self._batches = None, TokenBatches(self._model.device, at_once=at_once)
         try:
             yield
         finally:
@@ -301,14 +305,27 @@ def _equal(features: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
 
 
 def dtype_of(model: "torch.nn.Module") -> str:
-    """Return the data type of a model's weights, such as ``float32``, which is that of vectors without weights too."""
+    """Return the data type of a model's weights, such as ``float32``, which is that of vectors without weights too.
+
+    Those of a graph in the place of a transformer may be of several, joined by +.
+    """
+    if (named := _dtype_of_graph(model)) is not None:
+        return named
     first = next(model.parameters(), None)
     return "float32" if first is None else str(first.dtype).removeprefix("torch.")
 
 
 def rounding_of(model: "torch.nn.Module") -> float:
-    """Return how far what a model gives may move with its batch, relative to the size of it."""
-    return WITHIN.get(dtype_of(model), max(WITHIN.values()))
+    """Return how far what a model gives may move with its batch, relative to the size of it.
+
+    A graph whose numbers are neither whole nor half ones computes with whole ones what it has read.
+    """
+    unknown = max(WITHIN.values()) if _dtype_of_graph(model) is None else WITHIN["float32"]
+    return WITHIN.get(dtype_of(model), unknown)
+
+
+def _dtype_of_graph(model: "torch.nn.Module") -> str | None:
+    return getattr(getattr(model, "transformers_model", None), "weights_dtype", None)
 
 
 def _finish(vectors: Vectors, width: int | None, dtype: "torch.dtype | None", *, normalize: bool) -> Vectors:

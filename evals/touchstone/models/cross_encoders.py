@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.config.models import Model
-from touchstone.config.specs import CrossEncoderSpec
+from touchstone.config.specs import CrossEncoderSpec, ExportSpec
 from touchstone.encoding.batches.token_batches import TokenBatches, count_tokens, counting_tokens, limit_of
 from touchstone.encoding.batching import IGNORED, dtype_of, rounding_of
 from touchstone.encoding.canaries import CANARIES
@@ -107,7 +107,7 @@ class BatchedReranker:
         return lengths if most is None else np.minimum(lengths, most)
 
 
-def load_cross_encoder(spec: CrossEncoderSpec, weights: Weights, device: str) -> "CrossEncoder":
+def load_cross_encoder(spec: CrossEncoderSpec | ExportSpec, weights: Weights, device: str) -> "CrossEncoder":
     """Load a cross-encoder; its head must come from its files."""
     from sentence_transformers import CrossEncoder
 
@@ -147,19 +147,31 @@ def open_cross_encoder(model: Model, device: str, store: Store) -> OpenReranker:
     Raises:
         ModelError: it cannot be loaded, gives no score for a pair, or the device is not there.
     """
-    from mteb.models import CrossEncoderWrapper
-
     spec = model.spec_of(CrossEncoderSpec)
     weights = locate(model, store)
-    identity = describe(model, weights)
     place = find_device(model, device)
     loaded = load_cross_encoder(spec, weights, place)
+    return make_open(model, loaded, weights=weights, device=place, pairs_at_once=spec.batch_size)
+
+
+def make_open(
+    model: Model, loaded: "CrossEncoder", *, weights: Weights, device: str, pairs_at_once: int | None
+) -> OpenReranker:
+    """Return a loaded cross-encoder as measuring gets it.
+
+    Raises:
+        ModelError: its scores depend on their batch.
+    """
+    from mteb.models import CrossEncoderWrapper
+
+    spec: Any = model.spec
+    identity = describe(model, weights)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         wrapper = CrossEncoderWrapper(loaded)  # makes a half-precision model's last layer float32, as mteb scores it
     meta = make_meta(wrapper.mteb_model_meta, identity, model)
     prompt = spec.prompt or ""
-    batched = BatchedReranker(loaded, pairs_at_once=spec.batch_size)
+    batched = BatchedReranker(loaded, pairs_at_once=pairs_at_once)
     batched.check()
     check_unchanged = partial(weights.check_unchanged, model.alias)
     check_unchanged(loaded=True)
@@ -168,7 +180,7 @@ def open_cross_encoder(model: Model, device: str, store: Store) -> OpenReranker:
         for_mteb=lambda meter: MtebReranker(batched, meta, meter, prompt=prompt),
         identity=identity,
         settings=Settings(prompts=prompts, max_length=limit_of(loaded), dtype=dtype_of(loaded)),
-        device=place,
+        device=device,
         batch_size=spec.batch_size or 32,
         encode_kwargs=dict(spec.encode_kwargs),
         check_unchanged=check_unchanged,

@@ -21,6 +21,7 @@ from touchstone.models import (
 )
 from touchstone.models.api import opening as api
 from touchstone.models.base import ModelKind, Opened, OpenModel
+from touchstone.models.exported import opening as exported
 from touchstone.models.files.detection import kind_at
 from touchstone.models.python import opening as python
 from touchstone.records.outcomes import ModelIdentity
@@ -28,7 +29,7 @@ from touchstone.seams import import_libraries
 from touchstone.store.folder import Store
 
 _MODULES = (sentence_transformers, cross_encoders, sparse, multi_vector, bm25, pipelines, hybrid, python, api, registry)
-KINDS: dict[str, ModelKind] = {module.KIND.name: module.KIND for module in _MODULES}
+KINDS: dict[str, ModelKind] = {kind.name: kind for kind in (*(one.KIND for one in _MODULES), *exported.KINDS)}
 
 
 def find_model(

@@ -1,11 +1,14 @@
 """sentence-transformers models: opened, with the vector space of one and its wrapper for mteb."""
 
 import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from touchstone.config.models import Model
 from touchstone.config.specs import EncoderSpec
+from touchstone.encoding.batches.packing import Packing
 from touchstone.encoding.batching import BatchedModel, dtype_of, rounding_of
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.trial import find_packing
@@ -24,6 +27,16 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
     from touchstone.encoding.base import Comparing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """How a loaded model's vectors are made: where, in which batches, and everything that decides them."""
+
+    device: str
+    space: Mapping[str, str]
+    texts_at_once: int | None
+    packing: Packing | None = None
 
 
 def space_of(model: Model, weights: Weights, loaded: "SentenceTransformer") -> dict[str, str]:
@@ -59,21 +72,34 @@ def open_sentence_transformer(model: Model, device: str, store: Store) -> OpenMo
     """
     spec = model.spec_of(EncoderSpec)
     weights = locate(model, store)
-    identity = describe(model, weights)
     place = find_device(model, device)
     loaded = load(spec, model.alias, weights, place)
-    check_prompts(spec, loaded)
-    prompting = prompting_of(spec, loaded)
     space = space_of(model, weights, loaded)
     packing = find_packing(loaded, partial(store.remember, f"packing {to_json(space)}"))
-    canaries = BatchedModel(loaded, texts_at_once=spec.batch_size, packing=packing).check()
+    way = Way(device=place, space=space, texts_at_once=spec.batch_size, packing=packing)
+    return make_open(model, loaded, weights=weights, store=store, way=way)
+
+
+def make_open(model: Model, loaded: "SentenceTransformer", *, weights: Weights, store: Store, way: Way) -> OpenModel:
+    """Return a loaded model with its prompts and the vectors of it that the store has.
+
+    Raises:
+        ModelError: mteb measures it with prompts and here nothing is said of them, or its vectors depend on their
+            batch.
+    """
+    spec = model.spec_of(EncoderSpec)
+    identity = describe(model, weights)
+    check_prompts(spec, loaded)
+    prompting = prompting_of(spec, loaded)
+    batches: dict[str, Any] = {"texts_at_once": way.texts_at_once, "packing": way.packing}
+    canaries = BatchedModel(loaded, **batches).check()
     check_unchanged = partial(weights.check_unchanged, model.alias)
     check_unchanged(loaded=True)
     known_by = {"name": identity.name, "fingerprint": identity.fingerprint}
     embeddings = store.embeddings(
-        space, **known_by, canaries=canaries, within=rounding_of(loaded), check=check_unchanged
+        way.space, **known_by, canaries=canaries, within=rounding_of(loaded), check=check_unchanged
     )
-    batched = BatchedModel(loaded, embeddings=embeddings, texts_at_once=spec.batch_size, packing=packing)
+    batched = BatchedModel(loaded, embeddings=embeddings, **batches)
     wrapped = cast("Comparing", wrap(loaded, identity, model))
     normalize = {} if spec.normalize is None else {"normalize_embeddings": spec.normalize}
     encode_kwargs = {**spec.encode_kwargs, **normalize}
@@ -87,8 +113,8 @@ def open_sentence_transformer(model: Model, device: str, store: Store) -> OpenMo
         module=loaded,
         identity=identity,
         settings=settings_of(loaded, prompting.in_the_clear(), quantized_by(spec.quantize)),
-        device=place,
-        searched_on=place,
+        device=way.device,
+        searched_on=way.device,
         quantize=spec.quantize if by_mteb else None,
         batch_size=spec.batch_size or 32,
         encode_kwargs=encode_kwargs,

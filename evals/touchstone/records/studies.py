@@ -10,8 +10,9 @@ from touchstone.records.speeds import Lineup
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What became of a variant: its size, the time of a search, and its score beside that of the whole model.
+    """What became of a variant: its size, its times, and its score beside that of the whole model.
 
+    ``encode`` are the seconds of one text, as this run encoded them; None where it found them all in the store.
     ``bytes`` are those of a vector, ``index`` those of a million, ``search`` the seconds of one query through these.
     ``score`` is the mean over tasks, None where one has none; ``delta`` and its 95 % ``interval`` are fractions, None
     without samples. ``verdict`` is empty of the whole model itself.
@@ -30,11 +31,12 @@ class Row:
     verdict: str
     reason: str
     encoded: int
+    encode: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """All variants of a model, the smallest first; ``whole`` is the name of the model as it is.
+    """All variants of a model and those that it is compared with, the smallest first; ``whole`` names it as it is.
 
     ``lineup`` has the speeds of those that encoded, by the names of their rows.
     """
@@ -51,6 +53,12 @@ class Study:
     def smallest(self) -> Row | None:
         """The smallest variant that passed."""
         return next((row for row in self.rows if row.verdict == "PASS"), None)
+
+    @property
+    def fastest(self) -> Row | None:
+        """The variant that passed and encodes a text soonest, of those that were encoded."""
+        timed = [(row.encode, row) for row in self.rows if row.verdict == "PASS" and row.encode is not None]
+        return min(timed, key=lambda pair: pair[0])[1] if timed else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,8 @@ def test_variants_score_what_they_score_by_themselves_and_encode_nothing(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "nothing to compare; name --dimensions, --quantize, --dtype or --max-seq-length"),
+        ((), "nothing to compare; name --dimensions, --quantize, --dtype, --max-seq-length or another model"),
+        (("minilm",), "minilm is named twice; give one of them another name, as in FOLDER=NAME"),
         (("--dimensions", "16,half"), '--dimensions = "half"; expected whole numbers with commas between them'),
         (("--dimensions", "0"), '--dimensions = "0"; expected whole numbers'),
         (("--quantize", "int4"), '--quantize = "int4"; expected some of float16, int8, uint8, binary'),

@@ -137,7 +137,7 @@ def _convert_model(
 
 def _known(alias: str, spec: Spec, entry: ModelEntry, settings: Table, where: str) -> tuple[str, Table | None]:
     """Put what is said over a model of models.toml, under a name that says so."""
-    if spec.stages or spec.reranks != entry.is_cross_encoder:
+    if spec.stages or spec.reranks not in (None, entry.is_cross_encoder):
         said = str(entry.is_cross_encoder).lower()
         raise ConfigError(f'{where} is_cross_encoder = {said}, but models.toml has "{alias}" as a {spec.kind} model')
     changed = {key: value for key, value in settings.items() if getattr(spec, key, _UNSAID.get(key)) != value}

@@ -33,7 +33,8 @@ SCORES = "ForSequenceClassification"
 # ColPali, ColQwen2ForRetrieval, HF_ColBERT and their like.
 COLBERT = re.compile(r"(HF_)?Col[A-Z]\w*")
 WEIGHTS = re.compile(r".*\.safetensors|(pytorch_)?model.*\.bin|adapter_model\.bin")
-EXPORTED = {".onnx": "ONNX", ".xml": "OpenVINO"}
+EXPORTED = {".onnx": ("ONNX", "onnx"), ".xml": ("OpenVINO", "openvino")}
+ROLES = {DENSE: "encoder", CROSS: "cross-encoder"}
 
 
 def check_kind(kind: str, files: ModelFiles) -> None:
@@ -52,6 +53,32 @@ def check_kind(kind: str, files: ModelFiles) -> None:
         return
     why = f", {GIVES[found]}" if found in GIVES else ""
     raise ModelError(f'{files.place} is a {found}{why}; write kind = "{KIND_OF[found]}" in models.toml')
+
+
+def check_export(files: ModelFiles, *, role: str | None, seen: bool) -> str:
+    """Refuse a model of which no graph is run, or that is not what its specification says it is.
+
+    Args:
+        files: of the model.
+        role: what the specification says, ``encoder`` or ``cross-encoder``.
+        seen: that its files were there before it was opened.
+
+    Returns:
+        Its role.
+
+    Raises:
+        ModelError: naming what the model is and what to write.
+    """
+    found, place = detect(files), files.place
+    if files.has("adapter_config.json"):
+        raise ModelError(f"{place} is an adapter, which cannot be put under a graph; export the merged model")
+    if found in GIVES:
+        raise ModelError(f'{place} is a {found}, of which no graph is run; write kind = "{KIND_OF[found]}"')
+    said = role or (None if seen else ROLES[DENSE])
+    its = said or ROLES[DENSE] if found is None else ROLES[found]
+    if said not in (None, its):
+        raise ModelError(f'{place} is a {found}; write role = "{its}" in models.toml')
+    return its
 
 
 def check_base(kind: str, files: ModelFiles) -> None:
@@ -157,13 +184,20 @@ def _refuse_what_does_not_load(files: ModelFiles) -> None:
     names = [one.rpartition(".")[2] for one in _types(modules)] if isinstance(modules, list) else []
     if names and all(name in FILES_OF and not FILES_OF[name][1] for name in names):
         return  # a bag of words has no weights
-    names = [name for folder in ("", "onnx", "openvino") for name in files.names(folder)]
-    exported = sorted({EXPORTED[suffix] for name in names if (suffix := PurePosixPath(name).suffix) in EXPORTED})
+    exported = [EXPORTED[suffix] for suffix in EXPORTED if graphs_in(files, suffix)]
     if exported:
+        alone = " and ".join(name for name, _ in exported)
+        kinds = " or ".join(f'kind = "{kind}"' for _, kind in exported)
         raise ModelError(
-            f"{files.place} holds weights for {' and '.join(exported)} alone, which no kind of model loads yet; "
-            "give the folder that has model.safetensors too"
+            f"{files.place} holds weights for {alone} alone; write {kinds} in models.toml, or give the folder that has "
+            "model.safetensors too"
         )
+
+
+def graphs_in(files: ModelFiles, suffix: str) -> list[str]:
+    """Return the names of exported graphs where exporters put them."""
+    folders = ("", "onnx/", "openvino/")
+    return [folder + name for folder in folders for name in files.names(folder.rstrip("/")) if name.endswith(suffix)]
 
 
 def _types(modules: list[Any]) -> list[str]:

@@ -24,12 +24,14 @@ class ModelFiles:
         find: returns the path of a file by its name inside, such as ``1_Pooling/config.json``; None where it is not.
         names: returns the names of the files that lie in a folder of the model, ``""`` for its root.
         expect: told the names of the files that are about to be looked for.
+        graph: the names of an exported graph and of its data, which stand for the weights; None where there is none.
     """
 
     place: str
     find: Callable[[str], Path | None]
     names: Callable[[str], list[str]]
     expect: Callable[[Sequence[str]], None] = lambda _: None
+    graph: Sequence[str] | None = None
 
     def read(self, name: str) -> Any:
         """Return the content of a JSON file, None where there is no such file.

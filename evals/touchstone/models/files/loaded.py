@@ -154,6 +154,9 @@ class _Walk:
     def _weights(self, folder: str) -> Iterator[str]:
         """Name the weights: safetensors or pickles, whole or in parts, the first there is, as transformers asks."""
         files = self.files
+        if files.graph is not None:
+            yield from files.graph
+            return
         yield from _existing(files, folder, ("adapter_config.json",))
         if files.has(join(folder, "adapter_config.json")):
             yield from _existing(files, folder, ("adapter_model.safetensors", "adapter_model.bin"))[:1]

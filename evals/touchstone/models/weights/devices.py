@@ -40,7 +40,7 @@ def computed_by(device: str) -> dict[str, str]:
 
     versions = describe_environment()
     kind = device.partition(":")[0]
-    libraries = ["torch", "transformers", "sentence-transformers"]
+    libraries = ["torch", "transformers", "sentence-transformers", "onnxruntime", "onnxruntime-gpu", "openvino"]
     return {
         "device": torch.cuda.get_device_name(device) if kind == "cuda" else kind,
         **{name: versions[name] for name in libraries if name in versions},

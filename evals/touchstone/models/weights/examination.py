@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from touchstone.config.base import Spec
 from touchstone.config.models import Model
-from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, WeightsSpec
+from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, ExportSpec, WeightsSpec
 from touchstone.encoding.base import Vectors
 from touchstone.encoding.batches.packing import NAME as WITHOUT_PADDING
 from touchstone.encoding.batches.token_batches import limit_of
+from touchstone.encoding.batching import ONE_AT_A_TIME
 from touchstone.encoding.checks import COLLAPSED, to_numpy
 from touchstone.encoding.encoder import task_text
 from touchstone.encoding.meter import Meter
@@ -158,8 +159,9 @@ def _found(model: Model, store: Store) -> Iterator[Row]:
 def _format(names: Sequence[str], *, trusted: bool) -> Row:
     """Tell the formats that weights are in, among the files that are loaded."""
     pickle = "pickle" if trusted else "pickle, opened as weights only"
-    found = {said: [name for name in names if name.endswith(end)]
-             for said, end in (("safetensors", ".safetensors"), (pickle, ".bin"))}  # fmt: skip
+    data = {str(PurePosixPath(name).with_suffix(".bin")) for name in names if name.endswith(".xml")}
+    ends = ((".safetensors", "safetensors"), (".onnx", "ONNX"), (".xml", "OpenVINO"), (".bin", pickle))
+    found = {said: [name for name in names if name.endswith(end) and name not in data] for end, said in ends}
     kept = [name for each in found.values() for name in each]
     more = f" and {len(kept) - 1} more" if len(kept) > 1 else ""
     value = " and ".join(said for said, each in found.items() if each) or "no weights"
@@ -305,7 +307,11 @@ def _pipeline(model: Model, opened: Computing, device: str) -> Iterator[Row]:
     if loaded is not None:
         yield row("modules", " > ".join(_name(module) for module in loaded))
         yield from (row(name, value) for name, value in _routes(loaded))
-        yield row("parameters", f"{sum(each.numel() for each in loaded.parameters()) / 1e6:.1f} million")
+        if runtime := getattr(_inner(loaded[0]), "runtime", None):
+            by = ", ".join(f"{name} {value}" for name, value in runtime.computed_by.items())
+            yield row("graph", f"computed by {by}", "providers", "the device")
+        else:
+            yield row("parameters", f"{sum(each.numel() for each in loaded.parameters()) / 1e6:.1f} million")
         if (side := getattr(getattr(loaded, "tokenizer", None), "padding_side", None)) is not None:
             yield row("padding side", side, "padding_side")  # static vectors are not padded
     yield row("longest text", _longest(spec, opened), "max_characters" if settings.max_characters else "max_seq_length")
@@ -313,13 +319,16 @@ def _pipeline(model: Model, opened: Computing, device: str) -> Iterator[Row]:
         none = None if loaded is None else "by route" if routers_of(loaded) else "none"
         yield row("pooling", settings.pooling or none, "pooling")
         yield row("dimensions", settings.dimension, "truncate_dim")
-    if isinstance(spec, EncoderSpec):
+    if isinstance(spec, EncoderSpec) and isinstance(opened, OpenModel):
         yield row("length 1", _normalizes(spec, loaded), "normalize")
         yield row("quantize", settings.quantize or "no", "quantize", "default")
     yield row("dtype", settings.dtype, "dtype")
     if loaded is not None and (attention := _attention(loaded)) is not None:
         yield Row(name="attention", value=attention, source="model_kwargs, or what transformers found best here")
     yield row("device", opened.device, otherwise="--device auto" if device == "auto" else "--device")
+    if ONE_AT_A_TIME in (settings.dtype or ""):
+        yield Row(name="batch", value=ONE_AT_A_TIME, source="vectors were found to depend on their batch")
+        return
     most = getattr(spec, "batch_size", None)
     batch = "as many tokens as suit the device" if most is None else f"at most {most} texts"
     default = {each.name: each.default for each in fields(spec)}.get("batch_size")
@@ -390,7 +399,7 @@ def _prompts(opened: OpenModel) -> Iterator[Row]:
 
 
 def _prompt_of_queries(model: Model) -> Row:
-    prompt = model.spec.prompt if isinstance(model.spec, CrossEncoderSpec) else None
+    prompt = model.spec.prompt if isinstance(model.spec, CrossEncoderSpec | ExportSpec) else None
     return Row(
         name="any task", value=quote(prompt) if prompt else "nothing", source=_by(model, "prompt", "none is said")
     )

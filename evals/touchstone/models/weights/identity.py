@@ -10,9 +10,10 @@ from typing import Any, cast
 
 from touchstone.config.base import Spec
 from touchstone.config.models import Model
-from touchstone.config.specs import WeightsSpec
+from touchstone.config.specs import ExportSpec, WeightsSpec
 from touchstone.errors import ModelError, MovedError
-from touchstone.models.files.detection import check_base, check_kind
+from touchstone.models.files.detection import check_base, check_export, check_kind
+from touchstone.models.files.graphs import with_graph
 from touchstone.models.files.listing import POINTER, ModelFiles, in_folder, on_hub, refuse_pointer
 from touchstone.models.files.loaded import loaded_files, python_elsewhere, python_of
 from touchstone.models.files.trust import check_no_code
@@ -132,7 +133,7 @@ def _locate(spec: WeightsSpec, store: Store) -> Weights:
 
 
 def _look_at(spec: WeightsSpec, folder: Path, revision: str | None, files: ModelFiles, store: Store) -> Weights:
-    names = _checked(spec, files)
+    names = _checked(spec, files, store)
     wanted = names()
     files.expect(wanted)
     paths = {name: files.find(name) for name in wanted}  # of a hub, brought before its folder is watched
@@ -141,20 +142,32 @@ def _look_at(spec: WeightsSpec, folder: Path, revision: str | None, files: Model
         others = _hash(_elsewhere(files, spec, store), files.place, store)
     if not hashes:
         raise ModelError(f"{folder} holds no model files")
-    weights = paths.get("model.safetensors")
+    pinned = _as_loaded(spec, files, store).graph or ("model.safetensors",)
+    weights = paths.get(pinned[0])
     if spec.sha256 is not None and (weights is None or not store.has_sha256(weights, spec.sha256)):
-        pinned = hashes.get("model.safetensors")
-        raise ModelError(f"model.safetensors of {folder} has sha256 {pinned}, not {spec.sha256}")
+        raise ModelError(f"{pinned[0]} of {folder} has sha256 {hashes.get(pinned[0])}, not {spec.sha256}")
     are: dict[str, Any] = {"files": hashes} | ({"elsewhere": others} if others else {})
     return Weights(place=str(folder), called=files.place, revision=revision, are=are, watch=watch, names=names)
 
 
-def _checked(spec: WeightsSpec, files: ModelFiles) -> Callable[[], list[str]]:
+def _checked(spec: WeightsSpec, files: ModelFiles, store: Store) -> Callable[[], list[str]]:
     """Refuse a model that is of another kind or needs trust; return what names the files that are loaded of it."""
-    check_kind(spec.kind, files)
+    if isinstance(spec, ExportSpec):
+        role = check_export(files, role=spec.role, seen=spec.id is None)
+        if key := spec.misplaced(role):
+            article = "an" if role == "encoder" else "a"
+            raise ModelError(f"{key} means nothing for {article} {role}, which {files.place} is; leave it out")
+    else:
+        check_kind(spec.kind, files)
     if not spec.trust_remote_code:
-        check_no_code(files)
-    return lambda: loaded_files(files, trusted=spec.trust_remote_code, variant=spec.model_kwargs.get("variant"))
+        check_no_code(_as_loaded(spec, files, store))
+    variant = spec.model_kwargs.get("variant")
+    return lambda: loaded_files(_as_loaded(spec, files, store), trusted=spec.trust_remote_code, variant=variant)
+
+
+def _as_loaded(spec: WeightsSpec, files: ModelFiles, store: Store) -> ModelFiles:
+    """Return a model's files as its kind loads them: with a graph in the place of weights where that is run."""
+    return with_graph(spec, files, store) if isinstance(spec, ExportSpec) else files
 
 
 def files_on_hub(spec: WeightsSpec, repository: str, store: Store) -> tuple[Snapshot, list[str]]:
@@ -164,7 +177,7 @@ def files_on_hub(spec: WeightsSpec, repository: str, store: Store) -> tuple[Snap
         ModelError: the hub does not give it, or it is of another kind than the specification's.
     """
     snapshot = open_snapshot(repository, spec.revision, store)
-    return snapshot, _checked(spec, on_hub(snapshot))()
+    return snapshot, _checked(spec, on_hub(snapshot), store)()
 
 
 def _hash(paths: Mapping[str, Path | None], place: str, store: Store) -> dict[str, str]:
@@ -192,7 +205,7 @@ def _hash(paths: Mapping[str, Path | None], place: str, store: Store) -> dict[st
 def _elsewhere(files: ModelFiles, spec: WeightsSpec, store: Store) -> dict[str, Path | None]:
     """Name what is loaded from other places: an adapter's base, and trusted Python that the settings name."""
     found: dict[str, Path | None] = {}
-    readers = [files]
+    readers = [_as_loaded(spec, files, store)]
     base = files.table("adapter_config.json").get("base_model_name_or_path")
     if isinstance(base, str):
         local = Path(base).is_dir()
@@ -212,6 +225,15 @@ def _folder(spec: WeightsSpec, store: Store) -> tuple[Path, str | None]:
     """Return the folder that a model's files are in, and the revision that they are."""
     if spec.id is not None:
         return fetch_model(spec.id, spec.revision, store)
+    return folder_of(spec), spec.revision
+
+
+def folder_of(spec: WeightsSpec) -> Path:
+    """Return the folder of a model that is no hub's.
+
+    Raises:
+        ModelError: it is not there, or the package that it is in is not.
+    """
     folder = spec.path or Path()
     if spec.package is not None:
         found = importlib.util.find_spec(spec.package)
@@ -221,4 +243,4 @@ def _folder(spec: WeightsSpec, store: Store) -> tuple[Path, str | None]:
         folder = Path(found.submodule_search_locations[0]) / folder
     if not folder.is_dir():
         raise ModelError(f"there is no folder {folder}")
-    return folder, spec.revision
+    return folder

@@ -40,16 +40,8 @@ def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "Sente
     from sentence_transformers import SentenceTransformer
 
     loaded, noted = construct(SentenceTransformer, spec, weights, device=device, truncate_dim=spec.truncate_dim)
-    _set_pooling(loaded, spec, alias, weights)
-    readers = [read_by(loaded, role) for role in roles_of(loaded)]
-    if spec.max_seq_length is not None and not set_limit(readers, spec.max_seq_length):
-        raise ModelError(f"max_seq_length = {spec.max_seq_length}, but {weights.called} cuts no texts")
-    if spec.padding_side is not None:
-        if not (tokenizers := _padding(readers)):
-            raise ModelError(f'padding_side = "{spec.padding_side}", but {weights.called} pads no texts')
-        for tokenizer in tokenizers:
-            tokenizer.padding_side = spec.padding_side
-    make_ready(loaded, readers, weights.called)
+    set_pooling(loaded, spec, alias, weights)
+    set_readers(loaded, spec, weights.called)
     one_by_one = BatchedModel(loaded, texts_at_once=1)
     roles = one_by_one.roles or (None,)
     check_tensors(
@@ -58,6 +50,23 @@ def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "Sente
         weights.called,
     )
     return loaded
+
+
+def set_readers(loaded: "SentenceTransformer", spec: EncoderSpec, place: str) -> None:
+    """Set where a model cuts texts and on which side it pads them, as its specification says, and make it ready.
+
+    Raises:
+        ModelError: it cuts or pads none, or has no token to pad them with.
+    """
+    readers = [read_by(loaded, role) for role in roles_of(loaded)]
+    if spec.max_seq_length is not None and not set_limit(readers, spec.max_seq_length):
+        raise ModelError(f"max_seq_length = {spec.max_seq_length}, but {place} cuts no texts")
+    if spec.padding_side is not None:
+        if not (tokenizers := _padding(readers)):
+            raise ModelError(f'padding_side = "{spec.padding_side}", but {place} pads no texts')
+        for tokenizer in tokenizers:
+            tokenizer.padding_side = spec.padding_side
+    make_ready(loaded, readers, place)
 
 
 def make_ready(loaded: "torch.nn.Module", readers: Sequence[Any], place: str) -> None:
@@ -107,23 +116,20 @@ def construct(kind: Callable[..., T], spec: WeightsSpec, weights: Weights, **mor
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of a tenth of a second, in a test's own line
     if (Path(weights.place) / "adapter_config.json").is_file():
         _need_peft(weights.called)
-    model_kwargs = dict(spec.model_kwargs)
-    if spec.dtype != "auto":
-        model_kwargs["dtype"] = spec.dtype
     try:
         with noting_tensors() as noted, nullcontext() if spec.trust_remote_code else weights_only():
             loaded = kind(
                 weights.place,
                 trust_remote_code=spec.trust_remote_code,
-                model_kwargs=model_kwargs,
-                config_kwargs=dict(spec.config_kwargs),
                 local_files_only=True,
-                **more,
+                **{**spec.loading, **more},
             )
     except pickle.UnpicklingError as error:
         raise ModelError(f"{weights.called} {NOT_RUN}") from error
     except Exception as error:  # any library below may refuse, each in its own way
         weights.forget()
+        if isinstance(error, ModelError):  # about a graph
+            raise
         if "trust_remote_code" in str(error) and not spec.trust_remote_code:
             raise ModelError(ask_for_trust(weights.called)) from error
         raise ModelError(f"cannot be loaded from {weights.called}: {_on_one_line(error)}") from error
@@ -151,7 +157,7 @@ def _on_one_line(error: Exception) -> str:
 
 def pooling_of(loaded: "SentenceTransformer") -> str | None:
     """Return the pooling's name, None for a model without; several poolings are joined by +."""
-    pooling = _find_pooling(loaded)
+    pooling = find_pooling(loaded)
     if pooling is None:
         return None
     # sentence-transformers 6 has it as an attribute, 5 as a method
@@ -166,12 +172,17 @@ def dimension_of(loaded: "SentenceTransformer") -> int | None:
     return dimension
 
 
-def _find_pooling(loaded: "SentenceTransformer") -> Any:
-    # The library's own, of whichever version; a publisher's class may have the name alone.
-    return next((one for one in loaded if POOLING.fullmatch(f"{type(one).__module__}.{type(one).__name__}")), None)
+def find_pooling(loaded: "SentenceTransformer") -> Any:
+    """Return the module that pools the vectors of tokens, None where there is none."""
+    return next(filter(is_pooling, loaded), None)
 
 
-def _set_pooling(loaded: "SentenceTransformer", spec: EncoderSpec, alias: str, weights: Weights) -> None:
+def is_pooling(module: Any) -> bool:
+    """Return True for a pooling of the library's own, of whichever version; another class may have the name alone."""
+    return POOLING.fullmatch(f"{type(module).__module__}.{type(module).__name__}") is not None
+
+
+def set_pooling(loaded: "SentenceTransformer", spec: EncoderSpec, alias: str, weights: Weights) -> None:
     """Give the model the pooling of its specification; refuse a guess where neither it nor the model has one."""
     from sentence_transformers.util import is_sentence_transformer_model
 
@@ -183,7 +194,7 @@ def _set_pooling(loaded: "SentenceTransformer", spec: EncoderSpec, alias: str, w
                 f'pooling = "mean" in models.toml or {alias}@pooling=mean'
             )
         return
-    old = _find_pooling(loaded)
+    old = find_pooling(loaded)
     if old is None:
         raise ModelError(f'pooling = "{spec.pooling}", but {weights.called} has no vectors of tokens to pool')
     width = getattr(old, "embedding_dimension", None) or old.word_embedding_dimension

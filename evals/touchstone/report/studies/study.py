@@ -23,7 +23,7 @@ def render_study(study: Study, *, width: int, color: bool) -> str:
     """Return the table, the smallest variant first, and the sentence that it comes to."""
     table = Table(box=None, pad_edge=False, header_style="dim")
     reach, wide = _reach(study.rows), width >= WIDE
-    header = ("", "bytes", *(("a million",) if wide else ()), "search", "score", "Δ", "95 %", "verdict")
+    header = ("", "bytes", *(("a million",) if wide else ()), "search", "a text", "score", "Δ", "95 %", "verdict")
     for name in header:
         table.add_column(name, justify="left" if name in ("", "verdict") else "right", no_wrap=True)
     if wide:
@@ -48,15 +48,23 @@ def said(study: Study) -> list[str]:
         fewer = f"{times:.3g} times fewer than {whole.name}" if times > 1 else "no fewer than the whole model's"
         size = count(smallest.bytes, "byte")
         found = f"the smallest proven to lose less than {margin} points is {smallest.name}: {size} a vector, {fewer}"
+    fastest = study.fastest
+    if fastest is not None and fastest.encode and whole.encode:
+        faster = f"{whole.encode / fastest.encode:.2g} times as fast as {whole.name}"
+        found += f"; the fastest is {fastest.name}: {_milliseconds(fastest.encode)} a text, {faster}"
     others = [f"{row.name} {row.verdict}: {row.reason}" for row in study.rows if row.verdict not in ("", "PASS")]
     return [found, *map(brief, others), *(brief(line, LONGEST) for line in lineup_lines(study.lineup))]
 
 
-def _cells(row: Row) -> tuple[str, str, str, str, str]:
+def _milliseconds(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{1000 * seconds:.1f} ms"
+
+
+def _cells(row: Row) -> tuple[str, ...]:
     score = "–" if row.score is None else points(row.score)
     delta = "" if row.delta is None else signed_points(row.delta)
     interval = "" if row.interval is None else "[{}, {}]".format(*map(signed_points, row.interval))
-    return render_size(row.index), f"{1000 * row.search:.1f} ms", score, delta, interval
+    return render_size(row.index), _milliseconds(row.search), _milliseconds(row.encode), score, delta, interval
 
 
 def _reach(rows: Sequence[Row]) -> float:

@@ -1,6 +1,7 @@
 """How long exact search takes through vectors of one width and precision, measured on vectors made for that."""
 
 import time
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ def bytes_of(dimensions: int, precision: str) -> int:
     return -(-dimensions * BITS[precision] // 8)
 
 
+@cache
 def search_seconds(dimensions: int, precision: str) -> float:
     """Return the seconds that the ten best of a million vectors take one query, of sixteen at a time, in this process.
 

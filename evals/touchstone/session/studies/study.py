@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -12,11 +13,13 @@ from tempfile import TemporaryDirectory
 from touchstone.baselines.files import Baselines
 from touchstone.config.models import load_models
 from touchstone.config.options import Options
-from touchstone.errors import ModelError
+from touchstone.encoding.quantization import BITS
+from touchstone.errors import ConfigError, ModelError
 from touchstone.judging.overall import policy_of
 from touchstone.models.api.guessing import Guesses
 from touchstone.models.kinds import find_model
-from touchstone.records.runs import Run
+from touchstone.records.outcomes import Settings
+from touchstone.records.runs import Record, Run
 from touchstone.records.speeds import line_up
 from touchstone.records.studies import Row, Study
 from touchstone.session.compare import Side, compare, load_side, sharing, sum_up
@@ -28,13 +31,18 @@ WHOLE = "float32"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
-    """A size of a model: a short name, and what its specification says beside the whole model's."""
+    """A size of a model, or another one: a short name, and what its specification says beside the whole model's.
+
+    ``model`` is the other one as one would type it, None for a variant of the whole model.
+    """
 
     name: str
     settings: Mapping[str, str]
+    model: str | None = None
 
     def text(self, model: str) -> str:
         """Return the variant as one would type it."""
+        model = self.model or model
         said = ",".join(f"{key}={value}" for key, value in self.settings.items())
         return f"{model}{',' if '@' in model else '@'}{said}" if said else model
 
@@ -62,7 +70,7 @@ def run_study(model: str, variants: Sequence[Variant], options: Options, tell: C
 
     Args:
         model: as for ``--model``.
-        variants: from `make_variants`, the whole model first.
+        variants: from `make_variants`, the whole model first, and other models.
         options: what was typed: suites, store, margins and so on.
         tell: told each line of the run that says how a case ended.
 
@@ -71,6 +79,10 @@ def run_study(model: str, variants: Sequence[Variant], options: Options, tell: C
     """
     known, guess = load_models(*options.models_files), Guesses()
     aliases = [find_model(one.text(model), known, options.cwd, "MODEL", guess=guess).alias for one in variants]
+    if any(one.model for one in variants):
+        variants = [replace(one, name=one.name or alias) for one, alias in zip(variants, aliases, strict=True)]
+    if twice := [alias for alias, count in Counter(aliases).items() if count > 1]:
+        raise ConfigError(f"{twice[0]} is named twice; give one of them another name, as in FOLDER=NAME")
     baselines = Baselines(options.baselines)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "run.json"
@@ -125,7 +137,7 @@ def _row(variant: Variant, alias: str, sides: Mapping[str, Side], run: Run, opti
     """Judge a variant by the whole model, which is the first side."""
     mine = [record for record in run.records if record.alias == alias]
     settings = next((record.settings for record in mine if record.settings), None)
-    precision = variant.settings.get("quantize", WHOLE)
+    precision = variant.settings.get("quantize") or _precision(settings)
     width = (settings and settings.dimension) or 0
     whole = next(iter(sides))
     scores = [record.score for record in mine if record.score is not None]
@@ -150,4 +162,20 @@ def _row(variant: Variant, alias: str, sides: Mapping[str, Side], run: Run, opti
         verdict=verdict,
         reason=reason,
         encoded=sum(record.encoded or 0 for record in mine),
+        encode=_encode_seconds(mine),
     )
+
+
+def _precision(settings: Settings | None) -> str:
+    """Return the precision of a model's vectors, where its own specification quantizes them."""
+    said = (settings and settings.quantize) or WHOLE
+    name = said.removeprefix("mteb-").partition(",")[0]  # behind it stands what ranges are from
+    return name if name in BITS else WHOLE
+
+
+def _encode_seconds(records: Sequence[Record]) -> float | None:
+    """Return how long the encoding of a text or the scoring of a pair took; None where nothing was computed."""
+    timed = [(record.phases or {}, record.encoded) for record in records if record.encoded]
+    seconds = sum(phases.get("encode", 0.0) + phases.get("rerank", 0.0) for phases, _ in timed)
+    texts = sum(count or 0 for _, count in timed)
+    return seconds / texts if seconds and texts else None

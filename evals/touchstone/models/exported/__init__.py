@@ -1,0 +1,1 @@
+"""Exported models: encoders and cross-encoders whose transformer is a graph that another runtime computes."""
