@@ -134,7 +134,7 @@ def measure_opened(case: Case, opened: OpenTask, model: OpenModel | OpenReranker
         meta=cast("ModelMeta", for_mteb.mteb_model_meta),
         rankings=evaluated.rankings if encodes else (),
         timed=meter.timed,
-        sample=for_mteb.sample if isinstance(for_mteb, MtebEncoder) else Sample(),
+        sample=for_mteb.sample,
     )
 
 

@@ -14,8 +14,8 @@ from touchstone.config.models import find_model, load_models
 from touchstone.config.options import Options
 from touchstone.errors import ModelError
 from touchstone.judging.overall import policy_of
+from touchstone.records.lineups import line_up
 from touchstone.records.runs import Run
-from touchstone.records.speeds import line_up
 from touchstone.records.studies import Row, Study
 from touchstone.session.compare import Side, compare, load_side, sharing, sum_up
 from touchstone.session.studies.search_time import MILLION, bytes_of, search_seconds
