@@ -56,6 +56,11 @@ GIT_SETTINGS = {
 }  # fmt: skip
 
 
+def available_cores() -> int:
+    """Count the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def describe_environment() -> dict[str, str]:
     """Return the versions of Python and of every library that can change a score; imports none of them."""
     found = {"python": platform.python_version(), "platform": platform.platform()}

@@ -28,11 +28,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
 
+from touchstone.environment import available_cores
 from touchstone.formatting import signed_points
 from touchstone.records.flat import read_run
 from touchstone.records.runs import Record, Run
 from touchstone.report.summary import verdict_word
-from touchstone.schedule.devices import available_cores
 
 ROOT = Path(__file__).parent.parent.parent
 SUITE = """

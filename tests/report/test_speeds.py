@@ -10,9 +10,9 @@ from tests.builders import make_row, make_run
 from tests.report.outline import outline
 from tests.report.suites import judged, small_run
 from touchstone.judging.overall import judge_models
+from touchstone.records.lineups import line_up
 from touchstone.records.outcomes import Speed
 from touchstone.records.runs import Record, Run
-from touchstone.records.speeds import line_up
 from touchstone.report.html import render_html
 from touchstone.report.leaderboard import side_by_side
 from touchstone.report.markdown import render_markdown

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from touchstone.schedule.devices import THREADS, available_cores, device_of_worker, share_threads, visible_devices
+from touchstone.environment import available_cores
+from touchstone.schedule.devices import THREADS, device_of_worker, share_threads, visible_devices
 
 
 @pytest.mark.parametrize(

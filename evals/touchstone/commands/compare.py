@@ -18,8 +18,8 @@ from touchstone.formatting import columns, points, signed_points, some
 from touchstone.importing.trec import METRIC, read_qrels
 from touchstone.judging.overall import exit_code, judge_models
 from touchstone.records.cases import Policy
+from touchstone.records.lineups import line_up
 from touchstone.records.runs import Record, Run, SuiteVerdict
-from touchstone.records.speeds import line_up
 from touchstone.report.formats import find_target
 from touchstone.report.leaderboard import without_children
 from touchstone.report.summary import lineup_lines, summarize, verdict_word

@@ -7,6 +7,7 @@ import numpy as np
 
 from touchstone.encoding.base import PairScorer
 from touchstone.encoding.checks import to_numpy
+from touchstone.encoding.encoder import Sample
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.texts import read_texts
 from touchstone.errors import ModelError
@@ -40,6 +41,7 @@ class MtebReranker:
         self._lowest, self._highest = np.inf, -np.inf
         self.texts = 0
         self.seconds = 0.0
+        self.sample = Sample()
 
     def predict(
         self, inputs1: "DataLoader[BatchedInput]", inputs2: "DataLoader[BatchedInput]", **options: Any

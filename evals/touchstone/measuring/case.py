@@ -134,7 +134,7 @@ def measure_opened(case: Case, opened: OpenTask, model: Computing, progress: Pro
         meta=cast("ModelMeta", for_mteb.mteb_model_meta),
         rankings=evaluated.rankings,
         timed=meter.timed,
-        sample=Sample() if isinstance(for_mteb, MtebReranker) else for_mteb.sample,
+        sample=for_mteb.sample,
     )
 
 

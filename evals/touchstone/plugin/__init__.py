@@ -16,6 +16,7 @@ import pytest
 
 from touchstone.config.models import Guess
 from touchstone.config.options import OPTIONS, Options, typed_options
+from touchstone.environment import available_cores
 from touchstone.errors import ConfigError, TouchstoneError
 from touchstone.foreign import one_line
 from touchstone.judging.gate import Comparison
@@ -31,7 +32,7 @@ from touchstone.records.flat import flatten
 from touchstone.records.outcomes import Outcome
 from touchstone.records.runs import make_record
 from touchstone.records.verdicts import Verdict
-from touchstone.schedule.devices import available_cores, device_of_worker, share_threads, visible_devices
+from touchstone.schedule.devices import device_of_worker, share_threads, visible_devices
 from touchstone.session.session import Session, open_session
 from touchstone.tasks.sources import go_offline
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from touchstone.metrics.geometry import Shape
-from touchstone.records.speeds import Lineup
+from touchstone.records.lineups import Lineup
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

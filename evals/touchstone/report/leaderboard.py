@@ -8,9 +8,9 @@ from typing import Literal
 from touchstone.baselines.files import make_baseline
 from touchstone.records.baselines import Reference
 from touchstone.records.cases import TaskInfo
+from touchstone.records.lineups import Lineup, line_up
 from touchstone.records.names import baseline_key
 from touchstone.records.runs import Record, Run
-from touchstone.records.speeds import Lineup, line_up
 from touchstone.task_types.registry import find_type
 
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from touchstone.formatting import NOTHING, count, points, render_latency, render_rate, signed_points
+from touchstone.records.lineups import Lineup, average
 from touchstone.records.outcomes import OutcomeWord, Speed
 from touchstone.records.runs import Record
-from touchstone.records.speeds import Lineup, average
 
 SEVERITY = ("regressed", "drifted", "error", "not measured", "incomparable", "missing", "suspect", "inconclusive",
             "improved",

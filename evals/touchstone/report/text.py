@@ -11,8 +11,8 @@ from rich.text import Text
 from touchstone.foreign import one_line
 from touchstone.formatting import points, render_rate, shorten, signed_points
 from touchstone.judging.overall import detectable_mean
+from touchstone.records.lineups import Lineup
 from touchstone.records.runs import Record, SuiteVerdict
-from touchstone.records.speeds import Lineup
 from touchstone.records.verdicts import Slice
 from touchstone.report.leaderboard import Board
 from touchstone.report.summary import Summary, closing, numbers, rates, speed_lines, verdict_word, why

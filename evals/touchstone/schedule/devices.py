@@ -1,6 +1,5 @@
 """What pytest-xdist's workers need before they import numpy or torch: their share of cores and devices."""
 
-import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -14,11 +13,6 @@ def share_threads(workers: int, cores: int, environ: Mapping[str, str]) -> dict[
     """Return the variables that give each worker its share of the cores; those that are set already stay."""
     share = str(max(1, cores // max(1, workers)))
     return {name: share for name in THREADS if name not in environ}
-
-
-def available_cores() -> int:
-    """Count the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_devices(environ: Mapping[str, str]) -> tuple[str, ...]:

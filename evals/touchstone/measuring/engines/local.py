@@ -75,10 +75,10 @@ class LocalEngine:
             phases = opened.outcome.phases
             loaded += phases.get("model", 0.0)  # a pipeline loads its retriever where it must
             phases = {"model": loaded} | {**phases, "model": loaded}
-            speed = self._find_speed(case.alias, model, opened)
+            speed = self._find_speed(case.alias, model, opened, progress)
             yield replace(opened, outcome=replace(opened.outcome, phases=phases, speed=speed))
 
-    def _find_speed(self, alias: str, model: Opened, opened: OpenCase) -> Speed | None:
+    def _find_speed(self, alias: str, model: Opened, opened: OpenCase, progress: Progress) -> Speed | None:
         """Return how fast a model was; the first time, one that answers queries is asked some alone: that may cost."""
         ours = model.stages[-1].open() if isinstance(model, OpenPipeline) else model
         if isinstance(ours, OpenPipeline | OpenHybrid):
@@ -86,6 +86,7 @@ class LocalEngine:
         latency, answer = Latency(), ours.answer
         if answer is not None and opened.sample.texts and alias not in self._asked:
             self._asked.add(alias)
+            progress("timing queries")
             role = opened.sample.role
             latency = measure_latency(lambda text: answer(text, role), opened.sample.texts)
         return make_speed(

@@ -3,10 +3,9 @@
 import os
 
 from touchstone.config.models import Model
-from touchstone.environment import describe_environment, describe_processor, kernel_settings
+from touchstone.environment import available_cores, describe_environment, describe_processor, kernel_settings
 from touchstone.errors import ModelError
 from touchstone.formatting import count
-from touchstone.schedule.devices import available_cores
 
 # The device of a model behind an API.
 ELSEWHERE = "api"
@@ -60,10 +59,10 @@ def describe_machine(device: str, *, at_once: int = 1, workers: int = 1) -> str:
 
     kind = device.partition(":")[0]
     cores = f"{describe_processor()}, {count(available_cores(), 'core')}"
-    if kind == "cuda":
+    if kind == "cuda" and torch.cuda.is_available():
         found = torch.cuda.get_device_name(device)
     elif device == ELSEWHERE:
         found = f"a server, {count(at_once, 'request')} at once from {cores}"
     else:
-        found = f"{cores}, mps" if kind == "mps" else f"{cores}, {count(torch.get_num_threads(), 'thread')}"
+        found = f"{cores}, {count(torch.get_num_threads(), 'thread') if kind == 'cpu' else kind}"
     return found if workers == 1 else f"{found}, 1 of {workers} workers"

@@ -18,9 +18,9 @@ from touchstone.errors import ConfigError, ModelError
 from touchstone.judging.overall import policy_of
 from touchstone.models.api.guessing import Guesses
 from touchstone.models.kinds import find_model
+from touchstone.records.lineups import line_up
 from touchstone.records.outcomes import Settings
 from touchstone.records.runs import Record, Run
-from touchstone.records.speeds import line_up
 from touchstone.records.studies import Row, Study
 from touchstone.session.compare import Side, compare, load_side, sharing, sum_up
 from touchstone.session.studies.search_time import MILLION, bytes_of, search_seconds

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from touchstone.records.lineups import average, line_up
 from touchstone.records.outcomes import Speed
-from touchstone.records.speeds import average, line_up
 
 RATES = st.dictionaries(st.sampled_from("abcde"), st.floats(0.5, 1e5), min_size=1)
 
