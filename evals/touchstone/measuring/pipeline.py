@@ -173,6 +173,8 @@ def _offer(opened: OpenTask, first: _Retrieved, top_k: int) -> None:
     As `mteb.AbsTaskRetrieval.convert_to_reranking` does with predictions that it reads from a file.
     """
     parts: dict[str, Any] = {part.metadata.name: part for part in opened.parts}
+    if not first.rankings:
+        raise ModelError(f"{', '.join(parts)}: its class does not tell what was found, so nothing can be reranked")
     for ranking in first.rankings:
         part = parts[ranking.task]
         part.dataset[ranking.subset][ranking.split]["top_ranked"] = ranking.best(top_k)

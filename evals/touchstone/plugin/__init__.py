@@ -17,7 +17,7 @@ from touchstone.config.options import OPTIONS, Options, typed_options
 from touchstone.errors import ConfigError, TouchstoneError
 from touchstone.foreign import one_line
 from touchstone.judging.gate import Comparison
-from touchstone.plugin.arguments import collects_us, command_of
+from touchstone.plugin.arguments import collects_us, command_of, root_of
 from touchstone.plugin.controller import NAME, Controller
 from touchstone.plugin.endings import end_at
 from touchstone.plugin.guard import clean_report, guard_terminal
@@ -182,10 +182,10 @@ def _start(config: pytest.Config) -> None:
         go_offline()
     run = getattr(config, "workerinput", {}).get("touchstone_run")
     folder = config.invocation_params.dir
-    options = Options.parse(typed, config.rootpath, folder, run=run, command=command_of(config))
+    options = Options.parse(typed, root_of(config), folder, run=run, command=command_of(config))
     session = open_session(options, partial(hash_plugins, config))
     if not session.plan.cases:
-        why = "; ".join(f"{count} left out: {reason}" for reason, count in session.plan.left_out.items())
+        why = "; ".join(session.plan.omissions)
         raise ConfigError(f"suite {session.plan.suite}: no case is left to run{f': {why}' if why else ''}")
     if not config.option.collectonly:
         session.store.make()

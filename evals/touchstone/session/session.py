@@ -270,7 +270,7 @@ class Session:
                 code = 1
         troubles = {**self._troubles, **dict.fromkeys(filter(None, [self.store.trouble]))}
         self.store.leave()
-        notes += [*troubles, *self._what_moved(records), *self._how_to_examine(records)]
+        notes += [*troubles, *self._what_moved(records), *self._how_to_examine(records), *self.plan.omissions]
         return Finished(run=run, notes=tuple(notes), exit_code=code)
 
     def _refuse_others(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
