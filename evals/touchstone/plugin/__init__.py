@@ -185,7 +185,7 @@ def _start(config: pytest.Config) -> None:
     options = Options.parse(typed, root_of(config), folder, run=run, command=command_of(config))
     session = open_session(options, partial(hash_plugins, config))
     if not session.plan.cases:
-        why = "; ".join(session.plan.omissions)
+        why = "; ".join(f"{count} left out: {reason}" for reason, count in session.plan.left_out.items())
         raise ConfigError(f"suite {session.plan.suite}: no case is left to run{f': {why}' if why else ''}")
     if not config.option.collectonly:
         session.store.make()

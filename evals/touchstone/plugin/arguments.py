@@ -36,7 +36,7 @@ def command_of(config: pytest.Config) -> tuple[str, ...]:
 def root_of(config: pytest.Config) -> Path:
     """Return the project's root: pytest's root directory, where a file or an option says it.
 
-    Else pytest guesses before it knows our options, and takes what is behind one, such as a stranger's suite, for tests.
+    Else pytest guesses before it knows our options, and takes what is behind one, a stranger's suite too, for tests.
     """
     here, root = config.invocation_params.dir, config.rootpath
     typed = [path for argument in config.args if (path := _normal(here / argument.partition("::")[0])).exists()]
