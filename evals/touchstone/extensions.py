@@ -24,3 +24,18 @@ def load_extensions(group: str) -> dict[str, Any]:
                 f"{group}: {point.name} of {package} cannot be loaded: {first_line(error)}; mend or uninstall it"
             ) from None
     return found
+
+
+@cache
+def find_references(group: str) -> dict[str, str]:
+    """Return what other installed packages name in an entry-point group, as ``module:name``; nothing is imported.
+
+    Raises:
+        ConfigError: two packages name different things alike.
+    """
+    found: dict[str, str] = {}
+    for point in entry_points(group=group):
+        if found.setdefault(point.name, point.value) != point.value:
+            raise ConfigError(f"{group}: two packages have a {point.name}, {found[point.name]} and {point.value}; "
+                              "uninstall one")  # fmt: skip
+    return found

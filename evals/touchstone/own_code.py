@@ -13,15 +13,19 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from functools import cache
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
+
+from pydantic import ValidationError
 
 from touchstone.errors import TouchstoneError, first_line, suggest
 
 REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 INSTALLED = {Path(path).resolve() for name, path in sysconfig.get_paths().items() if name.endswith(("lib", "stdlib"))}
 MORE_INSTALLED = {"site-packages", "dist-packages"}  # of the user, or of the interpreter behind a virtual environment
+# The folders in which code of the user's own is looked for, in this order.
+_FOLDERS: dict[str, None] = {}
 
 
 def check_reference(text: str, key: str) -> None:
@@ -34,20 +38,33 @@ def check_reference(text: str, key: str) -> None:
         raise ValueError(f'{key} = "{text}"; expected module:name, as in "my_package.search:make_retriever"')
 
 
+def look_in(folder: Path) -> None:
+    """Look for modules in a folder too, as ``python -m`` does in the working directory, but after all other places."""
+    _FOLDERS[str(folder)] = None
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+        importlib.invalidate_caches()
+
+
 def load_object(reference: str, refuse: type[TouchstoneError]) -> Any:
     """Import what a reference names; modules are looked for where Python looks, and in the working directory.
+
+    `look_in` adds other folders.
 
     Raises:
         TouchstoneError: of the class given: it is not there, or its code fails while it is imported.
     """
     module, _, path = reference.partition(":")
-    _look_here()
+    look_in(Path.cwd())
     if _find(module) is None:
-        raise refuse(f'"{reference}": there is no module {module}, neither installed nor in {Path.cwd()}')
+        folders = " or ".join(_FOLDERS)
+        raise refuse(f'"{reference}": there is no module {module}, neither installed nor in {folders}')
+    if len(places := _places(module.partition(".")[0])) > 1:
+        raise refuse(f'"{reference}": which of {" and ".join(places)} is meant cannot be told; rename one')
     try:
         found: Any = importlib.import_module(module)
-    except Exception as error:  # code of the user's own may raise anything
-        raise refuse(f'"{reference}" cannot be imported: {first_line(error)}') from error
+    except (Exception, SystemExit) as error:  # code of the user's own may raise anything
+        raise refuse(f'"{reference}" cannot be imported: {_say(error)}') from error
     for name in path.split("."):
         if not hasattr(found, name):
             raise refuse(f'"{reference}": {module} has no {path}{suggest(name, vars(found))}')
@@ -62,7 +79,7 @@ def identify_code(reference: str) -> dict[str, dict[str, str]] | None:
         ``files``: the first digits of the sha256 of each module outside of installed packages that may be imported;
         ``packages``: the versions of the installed packages that these import.
     """
-    _look_here()
+    look_in(Path.cwd())
     files: dict[str, str] = {}
     packages: dict[str, str] = {}
     waiting = [reference.partition(":")[0]]
@@ -82,11 +99,19 @@ def identify_code(reference: str) -> dict[str, dict[str, str]] | None:
     return {"files": files, "packages": packages} if files or packages else None
 
 
-def _look_here() -> None:
-    """Look for modules in the working directory too, as ``python -m`` does, but after all other places."""
-    if str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))
-        importlib.invalidate_caches()
+def _say(error: BaseException) -> str:
+    """Return what an import raised, in a line; of wrong metadata and the like the first key that is wrong."""
+    if not isinstance(error, ValidationError):
+        return first_line(error)
+    first = error.errors(include_url=False)[0]
+    return f"{error.title}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def _places(top: str) -> list[str]:
+    """Return the files of a module of one name in our folders: Python would take the first, whoever names it."""
+    specs = (PathFinder.find_spec(top, [folder]) for folder in _FOLDERS)
+    files = {str(Path(spec.origin).resolve()): None for spec in specs if spec is not None and spec.origin is not None}
+    return list(files)
 
 
 def _chain(module: str) -> Iterator[tuple[str, ModuleSpec]]:

@@ -185,6 +185,11 @@ def evaluate_subsets_by(task: Any, evaluate: Callable[..., Any]) -> Callable[[],
     return undo
 
 
+def has_own_evaluation(task: Any) -> bool:
+    """Return True if the class of a retrieval task evaluates a split and subset in a way of its own."""
+    return type(task)._evaluate_subset is not find(f"{RETRIEVAL}:AbsTaskRetrieval._evaluate_subset")
+
+
 def search_by(searcher: Any, search: Callable[..., Any]) -> None:
     """Let a `SearchEncoderWrapper` of mteb's search a whole corpus by another function."""
     searcher._full_corpus_search = search
@@ -267,15 +272,20 @@ def exports_loaded_by(load: Callable[[Any, str], Any]) -> Iterator[None]:
 
 
 @contextmanager
-def local_datasets(find: Callable[[str, str | None], tuple[Path, Path]], note: Callable[[Any], None]) -> Iterator[None]:
+def local_datasets(
+    find: Callable[[str, str | None], tuple[Path | None, Path]], note: Callable[[Any], None], own: Path | None = None
+) -> Iterator[None]:
     """Let the library datasets read folders in the place of repositories of a hub, without a network.
 
     Every way of mteb's to load data comes through the function that is replaced here: the library is never asked for a
     repository by name, so it cannot fall back to whatever lies in its cache.
 
     Args:
-        find: returns the folder of a repository at a revision, and the folder for what is prepared of it.
+        find: returns the folder of a repository at a revision, and the folder for what is prepared of it; None in the
+            place of the first leaves a format that the library reads by itself, such as ``json``, to it.
         note: told the ``data_files`` of each configuration that is prepared.
+        own: an empty folder for all else that a loader of the user's own has prepared; the library would take files
+            that were changed under their old time for what they were. Such a loader may ask the hub by itself.
     """
     import datasets
     from huggingface_hub import constants
@@ -284,6 +294,7 @@ def local_datasets(find: Callable[[str, str | None], tuple[Path, Path]], note: C
     prepare, make = datasets.DatasetBuilder.download_and_prepare, datasets.load.dataset_module_factory
 
     def noting(builder: Any, *args: Any, **kwargs: Any) -> Any:
+        datasets.config.HF_DATASETS_CACHE = own or datasets.config.HF_DATASETS_CACHE
         note(builder.config.data_files)
         return prepare(builder, *args, **kwargs)
 
@@ -291,17 +302,24 @@ def local_datasets(find: Callable[[str, str | None], tuple[Path, Path]], note: C
         with replaced(constants, "HF_HUB_OFFLINE", value=offline):  # whoever finds a folder may bring it
             folder, cache = find(path, None if revision is None else str(revision))
         datasets.config.HF_DATASETS_CACHE = cache  # read when the builder of this module is made, right after it
-        return make(str(folder), None, *args, **kwargs)
+        return make(path if folder is None else str(folder), None, *args, **kwargs)
 
     with (
-        replaced(datasets.config, "HF_DATASETS_CACHE", value=datasets.config.HF_DATASETS_CACHE),
-        replaced(datasets.config, "HF_HUB_OFFLINE", value=True),
-        replaced(constants, "HF_HUB_OFFLINE", value=True),
+        replaced(datasets.config, "HF_DATASETS_CACHE", value=own or datasets.config.HF_DATASETS_CACHE),
+        replaced(datasets.config, "HF_HUB_OFFLINE", value=own is None or datasets.config.HF_HUB_OFFLINE),
+        replaced(constants, "HF_HUB_OFFLINE", value=own is None or offline),
         replaced(datasets.DatasetBuilder, "download_and_prepare", value=noting),
         replaced(datasets.load, "dataset_module_factory", value=from_folder),
         replaced(datasets.inspect, "dataset_module_factory", value=from_folder),
     ):
         yield
+
+
+def is_format(name: str) -> bool:
+    """Return True if datasets takes a name for a format that it reads, such as ``json``, rather than a repository."""
+    from datasets.packaged_modules import _PACKAGED_DATASETS_MODULES
+
+    return name in _PACKAGED_DATASETS_MODULES
 
 
 @contextmanager

@@ -231,7 +231,7 @@ def test_the_smoke_suite_holds_one_task_of_each_of_six_types_with_its_data(tmp_p
     assert {task.name: task.type for task in suite.tasks.custom} == {
         f"Smoke{kind}": kind for kind in TYPES.split(", ")[:6]
     }
-    assert all(list(task.path.glob("*.jsonl")) for task in suite.tasks.custom)
+    assert all(task.path and list(task.path.glob("*.jsonl")) for task in suite.tasks.custom)
 
 
 def test_a_file_named_like_a_built_in_suite_is_another_suite(tmp_path: Path) -> None:

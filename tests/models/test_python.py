@@ -12,6 +12,7 @@ import pytest
 
 from tests.models.test_rankers import embedded, run
 from touchstone.config.models import Model, check_models, find_model, load_models
+from touchstone.config.options import Options
 from touchstone.config.retrievers import PipelineSpec, PythonSpec
 from touchstone.errors import ConfigError, ModelError
 from touchstone.models import Document, Encoder, Reranker, Retriever
@@ -19,6 +20,7 @@ from touchstone.models.kinds import identify, kind_of
 from touchstone.models.python.answers import read_hits, read_scores, read_vectors
 from touchstone.models.python.calls import OwnThread
 from touchstone.own_code import identify_code
+from touchstone.session.plan import find_cases
 from touchstone.store.folder import Store
 
 WORDS = """
@@ -455,3 +457,20 @@ def test_one_query_alone_is_timed(project: Callable[..., Model], store: Store) -
     assert outcome.speed.query_p95 is not None
     assert 0 < outcome.speed.query_p50 <= outcome.speed.query_p95 < 1
     assert outcome.speed.texts_per_second is None, "what it does with its documents is its own matter"
+
+
+def test_an_object_that_a_file_outside_of_the_project_names_is_not_run(
+    project: Callable[..., Model], tmp_path: Path
+) -> None:
+    project(WORDS)
+    outside, inside = tmp_path / "models.toml", tmp_path / "inside"
+    inside.mkdir()
+    outside.write_text(
+        '[own]\nkind = "python"\nobject = "shop:Fts"\n[both]\nkind = "hybrid"\nmodels = ["own", "bm25"]\n'
+    )
+    typed = {"models": ["both"], "models_files": [str(outside)], "suites": ["smoke"]}
+    with pytest.raises(ConfigError, match=r'object = "shop:Fts" is Python, .*; add --allow-python to let it run$'):
+        find_cases(Options.parse(typed, inside, inside))
+    assert "shop" not in sys.modules, "not even to see what it is"
+    assert find_cases(Options.parse({**typed, "allow_python": True}, inside, inside)).cases
+    assert find_cases(Options.parse(typed, tmp_path, inside)).cases, "the project's own needs no flag"

@@ -102,3 +102,27 @@ def test_printed_commands_work_where_the_user_stands(
     )
     shown = project.run(sys.executable, "-c", code, typed, "--collect-only", "-q", "--rootdir", str(project.path))
     shown.stdout.fnmatch_lines([f"> {printed}"])
+
+
+@pytest.mark.parametrize("configured", [None, "here", "theirs"])
+def test_what_is_behind_an_option_does_not_move_the_root(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, configured: str | None
+) -> None:
+    """pytest takes it for tests while it looks for its root, and a stranger's suite would lie inside the project."""
+    here, theirs = pytester.mkdir("here"), pytester.mkdir("theirs")
+    if configured is not None:
+        (pytester.path / configured / "pytest.ini").write_text("[pytest]")
+    (theirs / "their.toml").touch()
+    (here / "evals").mkdir()
+    monkeypatch.chdir(here)
+    code = (
+        "import pytest, sys\n"
+        "from touchstone.plugin.arguments import root_of\n"
+        "class Show:\n"
+        "    def pytest_configure(self, config): print('>', root_of(config))\n"
+        "pytest.main(sys.argv[1:], plugins=[Show()])\n"
+    )
+    typed = ("-p", "touchstone.plugin", "--collect-only", "-q", "--suite", "../theirs/their.toml")
+    for tests in ([], ["evals"], ["--pyargs", "touchstone.config"]):
+        shown = pytester.run(sys.executable, "-c", code, *typed, *tests)
+        shown.stdout.fnmatch_lines([f"> {here}"])

@@ -13,7 +13,7 @@ from touchstone.commands.parsing import BY_NAME, add_options
 from touchstone.config.options import Options, typed_options
 from touchstone.config.suites import BUILT_IN
 from touchstone.errors import ConfigError
-from touchstone.session.plan import Plan, find_cases
+from touchstone.session.plan import Plan, find_cases, refuse_python
 from touchstone.session.session import open_session
 
 MODELS = """
@@ -183,3 +183,60 @@ def test_two_suites_of_one_name_have_each_its_own_models(tmp_path: Path) -> None
     one = write_suite(tmp_path / "x" / "a.toml", "One")
     two = write_suite(tmp_path / "y" / "a.toml", "Two", models='["m3e-base"]')
     assert [case.id for case in open_plan(tmp_path, one, two).cases] == ["minilm:One", "m3e-base:Two"]
+
+
+IMAGES = 'models = ["minilm"]\n[tasks]\ninclude = ["BIOSSES", "CIFAR10", "Birdsnap", "Flickr30kT2IRetrieval"]\n'
+
+
+def test_tasks_of_more_than_text_are_left_out_and_counted_by_what_they_are_of(tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text(IMAGES)
+    plan = open_plan(tmp_path, "a.toml")
+    assert [case.id for case in plan.cases] == ["minilm:BIOSSES"]
+    assert plan.left_out == {"not text only (image)": 2, "not text only (image, text)": 1}
+    assert plan.omissions == (
+        "2 cases left out: not text only (image)",
+        "1 cases left out: not text only (image, text)",
+    )
+    assert {case.policy.gated for case in plan.cases} == {1}
+    (tmp_path / "b.toml").write_text('models = ["minilm"]\n[tasks]\nbenchmark = "MIEB(eng)"\n')
+    whole = open_plan(tmp_path, "b.toml")
+    assert len(whole.cases) + sum(whole.left_out.values()) == 125
+
+
+@pytest.mark.parametrize("suite", ["a.toml", "smoke"])
+def test_a_task_of_images_that_is_typed_by_its_name_says_so(tmp_path: Path, suite: str) -> None:
+    (tmp_path / "a.toml").write_text(IMAGES)
+    with pytest.raises(ConfigError) as caught:
+        open_plan(tmp_path, suite, tasks=["CIFAR10", "*"])
+    assert str(caught.value) == '--task = "CIFAR10" is not text only (image); only tasks of texts alone are run'
+    assert len(open_plan(tmp_path, "a.toml", tasks=["C*", "BIO*"]).cases) == 1, "of a pattern they are counted"
+
+
+def test_python_that_a_file_outside_of_the_project_names_is_refused_unless_it_is_allowed(tmp_path: Path) -> None:
+    project, theirs = tmp_path / "project", tmp_path / "theirs.toml"
+    project.mkdir()
+    options = Options.parse({}, root=project, cwd=project)
+    refuse_python('class = "a:B"', project / "sub" / "a.toml", options)
+    with pytest.raises(ConfigError) as caught:
+        refuse_python('class = "a:B"', theirs, options)
+    assert str(caught.value) == (
+        f'{theirs}: class = "a:B" is Python, and the file lies outside {project}; add --allow-python to let it run'
+    )
+    refuse_python('class = "a:B"', theirs, Options.parse({"allow_python": True}, root=project, cwd=project))
+    (project / "link.toml").symlink_to(theirs)
+    with pytest.raises(ConfigError, match="add --allow-python to let it run"):
+        refuse_python('class = "a:B"', project / "link.toml", options)
+
+
+def test_no_module_of_a_strangers_suite_is_imported(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    project.mkdir()
+    (tmp_path / "theirs.toml").write_text('models = ["minilm"]\n[[tasks.custom]]\nclass = "theirs_alone:Task"\n')
+    (tmp_path / "theirs_alone.py").write_text("raise SystemExit('it ran')\n")
+    with pytest.raises(ConfigError, match='class = "theirs_alone:Task" is Python, and the file lies outside'):
+        open_plan(project, "../theirs.toml")
+
+
+def test_the_command_for_a_case_says_again_that_python_is_allowed(tmp_path: Path) -> None:
+    options = Options.parse({"allow_python": True}, root=tmp_path, cwd=tmp_path)
+    assert options.command == ("pytest", "evals", "--allow-python")

@@ -248,6 +248,7 @@ def test_data_of_a_branch_is_read_from_a_mirror(hub: Hub, monkeypatch: pytest.Mo
         source=there, task="x", dataset="org/two", asked="main", reads="x", wanted=lambda _: True, store=store
     )
     folder, _ = what.find("org/two", "main")
+    assert folder is not None
     assert (folder / "a.txt").read_text() == "a"
     assert what.revisions == {"org/two": commit}
 

@@ -272,7 +272,7 @@ def test_a_task_that_asks_for_no_repository_says_so(store: Store, monkeypatch: p
     monkeypatch.setattr(type(mteb.get_task("BIOSSES")), "load_data", load_data)
     with open_task(task("BIOSSES"), Source(), store) as opened:
         assert opened.data_sha256 is None
-        assert opened.dataset_revision == "as mteb loads it"
+        assert opened.dataset_revision == "as-mteb-loads-it"
 
 
 ELSEWHERE = [

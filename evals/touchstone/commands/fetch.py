@@ -37,7 +37,7 @@ def add_command(commands: Any) -> None:
         "with a manifest. A run reads them there with --source mirror:DIR --offline, models too. What is there already "
         "is not brought again, so a fetch that was stopped goes on.",
     )
-    add_options(fetch, "--suite", "--model", "--models", "--task", "--patience", "--store")
+    add_options(fetch, "--suite", "--model", "--models", "--task", "--patience", "--store", "--allow-python")
     what = fetch.add_mutually_exclusive_group(required=True)
     what.add_argument("--into", metavar="DIR", help="the mirror to fill")
     what.add_argument("--verify", metavar="DIR", help="read a mirror again, and compare it with its manifest")

@@ -52,7 +52,8 @@ def add_command(commands: Any) -> None:
         description="List the cases of a suite, with an estimate of how long each will take: from earlier runs of the "
         "store where there are any, else from the amount of text.",
     )
-    add_options(plan, "--suite", "--model", "--task", "--models", "--limit", "--device", "--store", "--baselines")
+    add_options(plan, "--suite", "--model", "--task", "--models", "--limit", "--device", "--store", "--baselines",
+                "--allow-python")  # fmt: skip
     number = ", ".join(map(str, WORKERS))
     plan.add_argument(
         "--workers", action="append", default=[], metavar="N", help=f"as many workers (default: {number})"
@@ -99,8 +100,7 @@ def _number(text: str) -> int:
 
 def _row(case: Case, forecast: Forecast) -> tuple[str, ...]:
     strata = " ".join(case.task.strata) if len(case.task.strata) <= 3 else f"{len(case.task.strata)} strata"
-    source = "folder" if case.task.folder else str(case.source)
-    return case.id, case.task.type, case.task.main_score, strata, source, _about(forecast, [case])
+    return case.id, case.task.type, case.task.main_score, strata, case.data, _about(forecast, [case])
 
 
 def _by_type(forecast: Forecast) -> str:
@@ -135,7 +135,7 @@ def _totals(plan: Plan) -> list[str]:
     by_type = Counter(case.task.type for case in plan.cases)
     counts = ", ".join(f"{count} {name}" for name, count in sorted(by_type.items()))
     lines = [f"suite {plan.suite}: {len(plan.cases)} cases: {counts}"]
-    return lines + [f"{count} cases left out: {reason}" for reason, count in plan.left_out.items()] + list(plan.notes)
+    return [*lines, *plan.omissions, *plan.notes]
 
 
 def _detect(parsed: argparse.Namespace, options: Options) -> str:

@@ -38,7 +38,7 @@ def add_command(commands: Any) -> None:
         "--report", metavar="FILE", action="append", default=[], help="write .html or .json (repeatable)"
     )
     add_options(study, "--suite", "--models", "--task", "--limit", "--device", "--store", "--margin", "--suite-margin",
-                "--alpha")  # fmt: skip
+                "--alpha", "--allow-python")  # fmt: skip
     study.set_defaults(run=_study)
 
 

@@ -42,7 +42,7 @@ def add_command(commands: Any) -> None:
     )
     vectors.add_argument("--report", metavar="FILE", help="write .json")
     add_options(vectors, "--suite", "--models", "--task", "--limit", "--device", "--store", "--bound", "--alpha",
-                "--reuse-api")  # fmt: skip
+                "--reuse-api", "--allow-python")  # fmt: skip
     vectors.set_defaults(run=_vectors)
 
 

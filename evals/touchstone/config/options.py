@@ -207,6 +207,9 @@ class Options:
     reuse_api: bool = option(
         "--reuse-api", _flag, None, "ask an API only what no run has asked it before", decides=True
     )
+    allow_python: bool = option(
+        "--allow-python", _flag, None, "run Python that a suite outside of this project names", decides=True
+    )
     baseline: BaselineMode = option(
         "--baseline",
         _one_of(get_args(BaselineMode), "check"),

@@ -4,7 +4,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
+
+from pydantic import Field
 
 from touchstone.config.base import Spec, check_counts
 from touchstone.config.models import check_models
@@ -12,6 +14,7 @@ from touchstone.errors import ConfigError, suggest
 from touchstone.files import literals as plain
 from touchstone.files.validation import Number, Strict, WholeNumber, check
 from touchstone.files.writing import place, read_toml
+from touchstone.own_code import check_reference
 from touchstone.records.cases import Policy, Source
 from touchstone.records.names import NAME, SIGNS
 from touchstone.task_types.registry import all_types, find_type
@@ -22,24 +25,37 @@ BUILT_IN = Path(__file__).parent.parent / "suites"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomTask(Strict):
-    """A folder of tables that is run like a task of mteb's.
+    """A folder of tables that is run like a task of mteb's, or a class of the user's own.
 
     ``language`` is a code of mteb's, or several with blanks between; without it, that which its subsets are called by.
+    ``class_`` is an `AbsTask` of mteb's as ``module:name``, whose metadata says all the rest.
     """
 
-    name: str
-    type: str
-    path: Path
+    name: str | None = None
+    type: str | None = None
+    path: Path | None = None
     language: str = ""
+    class_: Annotated[str | None, Field(alias="class")] = None
 
     def __post_init__(self) -> None:
+        if self.class_ is not None:
+            check_reference(self.class_, "class")
+            if self.path is not None:
+                raise ValueError(f'path = "{self.path}" beside class, which loads its data itself; drop one')
+        elif self.name is None or self.type is None or self.path is None:
+            missing = next(key for key in ("name", "type", "path") if getattr(self, key) is None)
+            raise ValueError(f'needs a key "{missing}"')
+        else:
+            self._check_folder(self.name, self.type)
+
+    def _check_folder(self, name: str, type_name: str) -> None:
         if str(self.path) == ".":
             raise ValueError('path = ""; expected the folder of the data')
-        if not NAME.fullmatch(self.name):
-            raise ValueError(f'name = "{self.name}" may hold only {SIGNS}')
-        if find_type(self.type).folder is None:
+        if not NAME.fullmatch(name):
+            raise ValueError(f'name = "{name}" may hold only {SIGNS}')
+        if find_type(type_name).folder is None:
             known = ", ".join(one.name for one in all_types() if one.folder is not None)
-            raise ValueError(f'type = "{self.type}"; expected one of {known}')
+            raise ValueError(f'type = "{type_name}"; expected one of {known}')
         if not all(map(LANGUAGE.fullmatch, self.language.split())):
             raise ValueError(f'language = "{self.language}"; expected a code such as "eng-Latn"')
 
@@ -207,7 +223,9 @@ def _check_suite(data: Mapping[str, Any], where: str, file: Path) -> Suite:
         raise ConfigError(f'{file}: models must name at least one model, as in models = ["minilm"]')
     if not (suite.tasks.asks_mteb or suite.tasks.custom):
         raise ConfigError(f"{file}: [tasks] selects nothing; name a benchmark, types, languages, include or custom")
-    custom = tuple(replace(task, path=place(file.parent, task.path)) for task in suite.tasks.custom)
+    custom = tuple(
+        task if task.path is None else replace(task, path=place(file.parent, task.path)) for task in suite.tasks.custom
+    )
     source = suite.source
     if source is not None:
         source = _check_source(source, file.parent, f"{where}: [source]", 'path = "DIR"')

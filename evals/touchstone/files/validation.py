@@ -123,7 +123,8 @@ def _keys(kind: Any, location: Sequence[int | str]) -> list[str]:
             kind = next((argument for argument in reversed(get_args(kind)) if argument is not Ellipsis), None)
         while not dataclasses.is_dataclass(kind) and type(None) in get_args(kind):
             kind = next(argument for argument in get_args(kind) if argument is not type(None))
-    return [field.name for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
+    # A key that is a word of Python's has an underscore behind it as a field.
+    return [field.name.rstrip("_") for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
 
 
 def _show(value: object) -> str:

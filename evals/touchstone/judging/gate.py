@@ -14,6 +14,7 @@ from touchstone.judging.statistics import detectable
 from touchstone.records.baselines import Baseline, Reference
 from touchstone.records.cases import Case, Policy
 from touchstone.records.examples import Shown
+from touchstone.records.names import CODE
 from touchstone.records.outcomes import Outcome, Settings
 from touchstone.records.runs import Record
 from touchstone.records.verdicts import Anchored, Evidence, Rule, Slice, Terms, Verdict, VerdictWord
@@ -214,10 +215,15 @@ def _other_settings(here: Settings, there: Settings) -> list[str]:
 
 
 def _notes(outcome: Outcome, baseline: Baseline) -> list[str]:
-    """Return what else differs and yet is judged: the revision of published numbers."""
+    """Return what else differs and yet is judged: the revision of published numbers, the code of a task."""
     here, there = outcome.measurement.dataset_revision, baseline.dataset_revision
-    differs = baseline.fingerprint is None and here and there and here != there
-    return [f"the imported number names data set revision {there}, this run {here}"] if differs else []
+    if not here or not there or here == there:
+        return []
+    if baseline.fingerprint is None:
+        return [f"the imported number names data set revision {there}, this run {here}"]
+    codes = [revision.rpartition(CODE)[2] for revision in (here, there) if CODE in revision]
+    differ = len(codes) == 2 and codes[0] != codes[1]
+    return [f"the code of its task is {codes[0]} here and {codes[1]} there"] if differ else []
 
 
 def _known(value: object) -> str:

@@ -63,10 +63,15 @@ class Capture:
     """Collects what one task object predicts, by split and subset, instead of mteb's writing it to a file.
 
     ``rankings`` are what a search found, where the task is to search.
+
+    Args:
+        task: before it is evaluated.
+        own: whether its class is the user's own, and may predict what its type does not: it has no samples then.
     """
 
-    def __init__(self, task: "AbsTask") -> None:
+    def __init__(self, task: "AbsTask", *, own: bool = False) -> None:
         self.task = task
+        self._own = own
         self.rankings: list[Ranking] = []
         self._predicted: list[Predicted] = []
         self._random = RecordingRandom(task.rng_state)
@@ -75,10 +80,11 @@ class Capture:
 
     def _keep(self, predictions: Any, *_: Any, hf_split: str, hf_subset: str, **__: Any) -> None:
         metadata = self.task.metadata
-        if find_type(metadata.type).searches == "corpus":
-            in_arrays = isinstance(predictions, Ranking)
-            taken = predictions if in_arrays else Ranking.take(metadata.name, hf_split, hf_subset, predictions)
-            self.rankings.append(taken)
+        with suppress(*(UNUSUAL if self._own else ())):
+            if find_type(metadata.type).searches == "corpus":
+                in_arrays = isinstance(predictions, Ranking)
+                taken = predictions if in_arrays else Ranking.take(metadata.name, hf_split, hf_subset, predictions)
+                self.rankings.append(taken)
         parallel = getattr(self.task, "parallel_subsets", False)
         for subset, found in predictions.items() if parallel else [(hf_subset, predictions)]:
             predicted = Predicted(
@@ -99,6 +105,14 @@ class Capture:
         Args:
             stratum: what to call them all, for a child of an aggregate; else ``split/subset``.
         """
+        if not self._own:
+            return self._make_samples(stratum)
+        once = len(self._predicted) == len({(one.split, one.subset) for one in self._predicted})
+        with suppress(*UNUSUAL):
+            return self._make_samples(stratum) if once else None
+        return None
+
+    def _make_samples(self, stratum: str | None) -> Samples | None:
         kind = find_type(self.task.metadata.type)
         if not self._predicted or kind.collect is None:
             return None

@@ -29,6 +29,7 @@ from touchstone.records.samples import Samples, gather
 from touchstone.store.folder import RANKINGS, Store
 from touchstone.task_types.base import Predicted
 from touchstone.task_types.registry import find_type, rescore
+from touchstone.tasks.classes import telling
 from touchstone.tasks.opening import OpenTask, open_task
 
 if TYPE_CHECKING:
@@ -185,10 +186,14 @@ def evaluate(case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, 
     Raises:
         TouchstoneError: there is no score to be had.
     """
-    captures = [Capture(part) for part in opened.parts]
-    result = _evaluate(opened, model, encode_kwargs)
+    with telling(case.task, "evaluate"):
+        captures = [Capture(part, own=case.task.code is not None) for part in opened.parts]
+        result = _evaluate(opened, model, encode_kwargs)
+    if case.task.code is not None:  # its own revision says nothing of its data, and what is of one may be put together
+        result.dataset_revision = str(opened.data_sha256)[:12]
     try:
         samples, predicted = _predictions(opened, captures)
+        samples = samples if _bears_out(case, opened, samples) else None
         measurement = _measurement(case, result, samples)
     except Undefined as error:  # mteb has a number there, such as that without a positive pair
         more = "" if case.limit is None else f"; --limit {case.limit} keeps too few samples, take more"
@@ -237,6 +242,12 @@ def _predictions(opened: OpenTask, captures: list[Capture]) -> tuple[Samples | N
     return gather(known) if len(known) == len(parts) else None, predicted
 
 
+def _bears_out(case: Case, opened: OpenTask, samples: Samples | None) -> bool:
+    """Return True if the samples are of what was scored: a class of the user's own may tell of a part of it alone."""
+    alone = opened.parts == (opened.task,)
+    return case.task.code is None or samples is None or not alone or {*samples.by_stratum()} == {*case.task.strata}
+
+
 def _measurement(case: Case, result: "TaskResult", samples: Samples | None) -> Measurement:
     """Take the main score of every stratum asked for out of mteb's result, and compute them again.
 
@@ -250,10 +261,7 @@ def _measurement(case: Case, result: "TaskResult", samples: Samples | None) -> M
     }
     subsets = {}
     for stratum in case.task.strata:
-        score = found.get(stratum)
-        if score is None or not math.isfinite(score):
-            raise ModelError(f"{case.task.main_score} of {stratum} is {'missing' if score is None else score}")
-        subsets[stratum] = float(score)
+        subsets[stratum] = _check_score(case, stratum, found.get(stratum))
     again = None if samples is None else rescore(samples)
     if again is not None:
         _compare(case, subsets, again)
@@ -267,6 +275,17 @@ def _measurement(case: Case, result: "TaskResult", samples: Samples | None) -> M
     )
 
 
+def _check_score(case: Case, stratum: str, score: Any) -> float:
+    name = f"{case.task.main_score} of {stratum}"
+    if score is None:
+        raise ModelError(f"{name} is missing")
+    if not isinstance(score, int | float) or not math.isfinite(score):
+        raise ModelError(f"{name} is {score}")
+    if case.task.code is not None and not -1 <= score <= 1:
+        raise ModelError(f"{name} is {score} by {case.task.code}; expected a fraction, where larger is better")
+    return float(score)
+
+
 def _chance(case: Case, samples: Samples | None) -> float | None:
     """Return what guessing gets, None where that is not known."""
     gold = None if samples is None else samples.gold
@@ -278,10 +297,12 @@ def _compare(case: Case, subsets: dict[str, float], again: dict[str, float]) -> 
     """Refuse a score that the captured predictions do not bear out: one of the two computations is wrong."""
     pairs = [(stratum, subsets[stratum], again[stratum]) for stratum in subsets if stratum in again]
     pairs = pairs or [("the mean", fmean(subsets.values()), fmean(again.values()))]
+    by, hint = case.task.code or "mteb", "; a metric of its own needs a name of its own" * (case.task.code is not None)
     for stratum, theirs, ours in pairs:
         if abs(theirs - ours) > RECOMPUTED_WITHIN:
             raise ModelError(
-                f"{case.task.main_score} of {stratum} is {theirs:.6f} by mteb, {ours:.6f} from the predictions it gave"
+                f"{case.task.main_score} of {stratum} is {theirs:.6f} by {by}, {ours:.6f} from the predictions it "
+                f"gave{hint}"
             )
 
 

@@ -248,6 +248,8 @@ def _offered(opened: OpenTask, found: OpenCase, top_k: int, *, alone: bool) -> I
     corpus only candidates are there meanwhile, for mteb has an encoder encode all of it.
     """
     parts: dict[str, Any] = {part.metadata.name: part for part in opened.parts}
+    if not found.rankings:
+        raise ModelError(f"{', '.join(parts)}: its class does not tell what was found, so nothing can be reranked")
     undo: list[Callable[[], None]] = []
     for ranking in found.rankings:
         part = parts[ranking.task]

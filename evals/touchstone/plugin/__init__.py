@@ -20,7 +20,7 @@ from touchstone.environment import available_cores
 from touchstone.errors import ConfigError, TouchstoneError
 from touchstone.foreign import one_line
 from touchstone.judging.gate import Comparison
-from touchstone.plugin.arguments import collects_us, command_of
+from touchstone.plugin.arguments import collects_us, command_of, root_of
 from touchstone.plugin.controller import NAME, Controller
 from touchstone.plugin.endings import end_at
 from touchstone.plugin.guard import clean_report, guard_terminal
@@ -187,7 +187,7 @@ def _start(config: pytest.Config) -> None:
         go_offline()
     told = getattr(config, "workerinput", {})
     folder = config.invocation_params.dir
-    options = Options.parse(typed, config.rootpath, folder, run=told.get("touchstone_run"), command=command_of(config))
+    options = Options.parse(typed, root_of(config), folder, run=told.get("touchstone_run"), command=command_of(config))
     guesses = {key: Guess(**guess) for key, guess in told.get("touchstone_guesses", {}).items()}
     options = replace(options, workers=told.get("workercount", 1), guesses=guesses)
     session = open_session(options, partial(hash_plugins, config))

@@ -33,6 +33,25 @@ def command_of(config: pytest.Config) -> tuple[str, ...]:
     return (*started, *loaded, "--pyargs", *(ours or [PACKAGE]))
 
 
+def root_of(config: pytest.Config) -> Path:
+    """Return the project's root: pytest's root directory, where a file or an option says it.
+
+    Else pytest guesses before it knows our options, and takes what is behind one, a stranger's suite too, for tests.
+    """
+    here, root = config.invocation_params.dir, config.rootpath
+    typed = [path for argument in config.args if (path := _normal(here / argument.partition("::")[0])).exists()]
+    said = config.option.rootdir or config.inipath or (root / "setup.py").is_file()
+    if said and any(path.is_relative_to(root) for path in (here, *typed)):
+        return root
+    folders = [path if path.is_dir() else path.parent for path in typed]
+    common = Path(os.path.commonpath([here, *folders]))
+    return Path(os.path.commonpath(folders)) if folders and common == Path(here.anchor) else common
+
+
+def _normal(path: Path) -> Path:
+    return Path(os.path.normpath(path))
+
+
 def _pytest_from_here(folder: Path) -> list[str]:
     """Return how pytest of this environment is started: by its name only where that finds this environment's."""
     scripts = Path(sys.executable).parent

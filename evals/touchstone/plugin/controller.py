@@ -83,13 +83,13 @@ class Controller:
         """Return what is about to run."""
         plan, options = self.session.plan, self.session.options
         models = ", ".join(dict.fromkeys(case.alias for case in plan.cases)) or "none"
-        sources = " + ".join(sorted({"folder" if case.task.folder else str(case.source) for case in plan.cases}))
+        sources = " + ".join(sorted({case.data for case in plan.cases}))
         judged = f"{options.baseline} against {options.against}" if options.against else options.baseline
         lines = [
             f"suite {plan.suite}: {len(plan.cases)} cases; models: {models}",
             f"data: {sources}; baseline: {judged}; device: {options.device}",
             *self._hub(),
-            *(f"{count} cases left out: {reason}" for reason, count in plan.left_out.items()),
+            *plan.omissions,
             *plan.notes,
             *self.session.warnings,
         ]
@@ -99,8 +99,9 @@ class Controller:
         """Say how the hub is asked, where it may be."""
         session, options = self.session, self.session.options
         cases, models = session.plan.cases, session.plan.models
-        hub = (case.task.folder is None and case.source.kind == "hub" for case in cases)
-        if any(hub) or any(getattr(models[case.alias].spec, "id", None) for case in cases):
+        if any(case.data == "hub" for case in cases) or any(
+            getattr(models[case.alias].spec, "id", None) for case in cases
+        ):
             yield (
                 "hub: not asked, the run is offline"
                 if options.offline

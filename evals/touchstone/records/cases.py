@@ -32,7 +32,8 @@ class TaskInfo:
     """What collecting needs to know of a task: no data, no library object.
 
     ``type`` is mteb's spelling. ``subsets`` and ``splits`` are those selected. ``languages`` are the codes of
-    the selected subsets, such as ``deu-Latn``. ``folder`` is set for a custom task only.
+    the selected subsets, such as ``deu-Latn``. ``folder`` is set for a custom task only, and ``code``, as
+    ``module:name``, for one whose class is the user's own; ``loads_itself``: not from a source.
     """
 
     name: str
@@ -44,6 +45,8 @@ class TaskInfo:
     benchmarks: tuple[str, ...] = ()
     modalities: tuple[str, ...] = ("text",)
     folder: Path | None = None
+    code: str | None = None
+    loads_itself: bool = False
 
     @property
     def mark(self) -> str:
@@ -118,6 +121,11 @@ class Case:
     def id(self) -> str:
         """``alias:task``, the pytest id; an alias holds no colon."""
         return f"{self.alias}:{self.task.name}"
+
+    @property
+    def data(self) -> str:
+        """Where its data comes from, in a word."""
+        return "folder" if self.task.folder else "class" if self.task.loads_itself else str(self.source)
 
     @property
     def key(self) -> str:

@@ -7,6 +7,8 @@ import re
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]{0,127}")
 SIGNS = "A-Z a-z 0-9 _ and, not first, . + -"
 REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._/+-]{0,127}")
+# What stands before the hash of the user's own code, in the revision of data that such code has loaded.
+CODE = "code-"
 SHA256 = re.compile(r"[0-9a-f]{64}")
 # Why an anchor was moved: one line; and that with its day.
 REASON = re.compile(r"(?=.*\S)[^\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]{1,200}")

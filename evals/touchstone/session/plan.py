@@ -11,14 +11,17 @@ from touchstone.baselines.files import Baselines
 from touchstone.config.base import Spec
 from touchstone.config.models import Guess, Guesser, Model, load_models
 from touchstone.config.options import Options
+from touchstone.config.retrievers import PythonSpec
 from touchstone.config.suites import NamedSuite, load_suite
 from touchstone.encoding.prompts import check_names
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.writing import to_json
 from touchstone.models.api.guessing import Guesses
 from touchstone.models.kinds import find_model, kind_of
+from touchstone.own_code import look_in
 from touchstone.records.cases import Case, Source, TaskInfo
-from touchstone.tasks.catalog import find_tasks, known_tasks
+from touchstone.tasks.catalog import find_tasks, known_names, known_tasks
+from touchstone.tasks.definitions import define_task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +42,11 @@ class Plan:
     without: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     named: frozenset[str] = frozenset()
     guesses: Mapping[str, Guess] = field(default_factory=dict)
+
+    @property
+    def omissions(self) -> tuple[str, ...]:
+        """A sentence on each reason for which pairs were not made."""
+        return tuple(f"{count} cases left out: {reason}" for reason, count in self.left_out.items())
 
     @property
     def mirrors(self) -> tuple[Path, ...]:
@@ -69,8 +77,10 @@ def find_cases(options: Options) -> Plan:
     suites = [load_suite(name, options.cwd, known) for name in options.suites]
     for suite in suites:
         _refuse_outside(suite, options)
+        _admit_classes(suite, options)
     guesses = Guesses(options.guesses, offline=options.offline)
     chosen = _find_models(options, suites, known, guesses)
+    _admit_objects([model for models in chosen for model in models.values()], options)
     tasks = [find_tasks(suite.suite.tasks, str(suite.file)) for suite in suites]
     offers = [_Offer(suite=s, tasks=t, models=m) for s, t, m in zip(suites, tasks, chosen, strict=True)]
     cases, left_out = _select(offers, options)
@@ -110,6 +120,8 @@ def _select(offers: Sequence[_Offer], options: Options) -> tuple[list[Case], dic
     for offer in offers:
         _check_tasks(offer.suite, offer.tasks)
         for task in _pick(offer.tasks, options.tasks, matched):
+            if task.name in options.tasks:
+                _refuse_more_than_text(task)
             for alias, model in offer.models.items():
                 reason = _why_not(task, model)
                 if reason is None:
@@ -152,6 +164,43 @@ def _refuse_outside(suite: NamedSuite, options: Options) -> None:
             map(folder.resolve().is_relative_to, (options.root, suite.file.parent.resolve()))
         ):
             raise ConfigError(f"{suite.file}: {folder} lies outside {options.root}; type it, with {option}")
+
+
+def refuse_python(what: str, file: Path, options: Options) -> None:
+    """Refuse to run Python that a file outside of the project names: it may be a stranger's.
+
+    Args:
+        what: what names it, such as ``class = "module:name"``.
+        file: the suite or configuration that says so.
+        options: with the project's root, and whether it was allowed.
+
+    Raises:
+        ConfigError: it was not.
+    """
+    if not options.allow_python and not file.resolve().is_relative_to(options.root.resolve()):
+        raise ConfigError(f"{file}: {what} is Python, and the file lies outside {options.root}; add --allow-python "
+                          "to let it run")  # fmt: skip
+
+
+def _admit_classes(suite: NamedSuite, options: Options) -> None:
+    """Look for the classes that a suite names beside its file, too, if they may run."""
+    classes = [task.class_ for task in suite.suite.tasks.custom if task.class_ is not None]
+    for name in classes:
+        refuse_python(f'class = "{name}"', suite.file, options)
+    if classes:
+        look_in(suite.file.parent)
+
+
+def _admit_objects(models: Iterable[Model], options: Options) -> None:
+    """Look for objects of models beside the file that names them, too, if they may run."""
+    used = [one.spec for model in models for one in model.family if isinstance(one.spec, PythonSpec)]
+    known: dict[str, Spec] = {}
+    for place, file in enumerate(options.models_files if used else ()):
+        before, known = known, load_models(*options.models_files[: place + 1])
+        for alias, spec in known.items():
+            if isinstance(spec, PythonSpec) and spec in used and before.get(alias) != spec:
+                refuse_python(f'object = "{spec.object}"', file, options)
+                look_in(file.parent.resolve())
 
 
 def _store(options: Options, suites: Sequence[NamedSuite]) -> Path:
@@ -209,12 +258,20 @@ def _refuse_unmatched(patterns: Sequence[str], matched: set[str], offers: Sequen
     for pattern in patterns:
         if pattern in matched:
             continue
-        names = known_tasks()
+        if (task := define_task(pattern)) is not None:
+            _refuse_more_than_text(task)
+        names = known_names()
         inside = " + ".join(offer.suite.name for offer in offers)
         if any(fnmatchcase(name, pattern) for name in names):
             raise ConfigError(f'--task = "{pattern}" is not in suite {inside}; name a suite that has it with --suite')
         near = suggest(pattern, offered) or suggest(pattern, names)
         raise ConfigError(f'--task = "{pattern}" is no task of suite {inside} or of mteb{near}')
+
+
+def _refuse_more_than_text(task: TaskInfo) -> None:
+    """Refuse a task of images and the like that was typed by its name; of a whole suite they are counted."""
+    if (reason := _other_than_text(task)) is not None:
+        raise ConfigError(f'--task = "{task.name}" is {reason}; only tasks of texts alone are run')
 
 
 def _check_prompts(models: Iterable[Model], cases: Iterable[Case]) -> None:
@@ -250,7 +307,12 @@ def _check_tasks(suite: NamedSuite, tasks: Sequence[TaskInfo]) -> None:
 
 def _why_not(task: TaskInfo, model: Model) -> str | None:
     """Return why a model cannot run a task, if it cannot."""
-    return kind_of(model).why_not(model, task.type) if set(task.modalities) == {"text"} else "not text only"
+    return _other_than_text(task) or kind_of(model).why_not(model, task.type)
+
+
+def _other_than_text(task: TaskInfo) -> str | None:
+    """Return what a task is of, if that is more or other than texts."""
+    return None if set(task.modalities) == {"text"} else f"not text only ({', '.join(sorted(task.modalities))})"
 
 
 def _make_case(alias: str, task: TaskInfo, suite: NamedSuite, options: Options) -> Case:

@@ -269,7 +269,7 @@ class Session:
                 code = 1
         told = {**self._notes, **dict.fromkeys(self.store.notes)}
         self.store.leave()
-        notes += [*told, *self._what_moved(records), *self._how_to_examine(records)]
+        notes += [*told, *self._what_moved(records), *self._how_to_examine(records), *self.plan.omissions]
         return Finished(run=run, notes=tuple(notes), exit_code=code)
 
     def _refuse_others(self, records: tuple[Record, ...]) -> tuple[Record, ...]:

@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from touchstone.config.suites import CustomTask, Selection
 from touchstone.errors import ConfigError, suggest
 from touchstone.records.cases import TaskInfo
+from touchstone.tasks.classes import definition_of, find_registered, load_class, registered
 from touchstone.tasks.custom import DEFAULT, find_subsets, languages_of, layout_of
 from touchstone.tasks.registry import Definition, Registry, load_registry
 
@@ -22,7 +23,7 @@ def find_tasks(selection: Selection, where: str) -> tuple[TaskInfo, ...]:
         ConfigError: a name, type, language, subset or split is not one that there is.
     """
     infos = _find_in_mteb(selection, where) if selection.asks_mteb else []
-    infos += [_describe_custom(task) for task in selection.custom]
+    infos += [_describe_class(task, where) if task.class_ else _describe_custom(task) for task in selection.custom]
     names = [info.name for info in infos]
     for name in names:
         if names.count(name) > 1:
@@ -36,7 +37,32 @@ def known_tasks() -> dict[str, str]:
     return {task.name: task.type for task in load_registry().tasks.values()}
 
 
+def known_names() -> tuple[str, ...]:
+    """Return the names of all tasks, mteb's and those that other packages register."""
+    return (*load_registry().tasks, *registered())
+
+
+def _describe_class(task: CustomTask, where: str) -> TaskInfo:
+    """Describe a class of the user's own; what the suite says beside it must be what its metadata says."""
+    assert task.class_ is not None
+    here = f"{where}: [[tasks.custom]] class ="
+    try:
+        info = describe_class(task.class_)
+    except ConfigError as error:
+        raise ConfigError(f"{here} {error}") from error
+    pairs = (("name", task.name, info.name), ("type", task.type, info.type),
+             ("language", task.language or None, " ".join(info.languages)))  # fmt: skip
+    for key, said, own in pairs:
+        if said is not None and sorted(said.split()) != own.split():
+            what = f'{key} = "{said}", and its metadata says "{own}"; leave {key} out'
+            raise ConfigError(f'{here} "{task.class_}": {what}')
+    return info
+
+
 def _describe_custom(task: CustomTask) -> TaskInfo:
+    assert task.name is not None
+    assert task.type is not None
+    assert task.path is not None
     if not task.path.is_dir():
         raise ConfigError(f"[[tasks.custom]] {task.name}: there is no folder {task.path}")
     layout, folder = layout_of(task.type), task.path.resolve()
@@ -58,14 +84,10 @@ def _describe_custom(task: CustomTask) -> TaskInfo:
 
 
 def _find_in_mteb(selection: Selection, where: str) -> list[TaskInfo]:
-    registry = load_registry()
-    benchmarks = registry.benchmarks
-    if selection.benchmark is not None and selection.benchmark not in benchmarks:
-        stem = selection.benchmark.removesuffix(")")
-        near = suggest(selection.benchmark, [name for name in benchmarks if name.startswith(stem)] or benchmarks)
-        raise ConfigError(f'{where}: [tasks] benchmark = "{selection.benchmark}" is not a benchmark of mteb{near}')
+    own = find_registered(selection)
+    registry = _with_own(load_registry(), own)
     if selection.benchmark is not None:
-        pool = [registry.take(part) for part in benchmarks[selection.benchmark]]
+        pool = _in_benchmark(selection.benchmark, registry, where)
         in_pool = f'in "{selection.benchmark}"'
     else:
         pool = [registry.tasks[name] for name in registry.current]
@@ -74,12 +96,32 @@ def _find_in_mteb(selection: Selection, where: str) -> list[TaskInfo]:
         pool = _include(pool, registry, selection, where, in_pool)
     pool = _exclude(pool, selection.exclude, where)
     pool = _of_types(pool, registry, selection.types, where)
-    infos = [describe(task, registry.membership.get(task.name, ())) for task in pool]
+    infos = [
+        describe_class(own[task.name]) if task.name in own else describe(task, registry.membership.get(task.name, ()))
+        for task in pool
+    ]
     if selection.languages:
         infos = _in_languages(pool, infos, selection.languages, where)
     if not infos:
         raise ConfigError(f"{where}: [tasks] no task of mteb meets all the keys at once")
     return infos
+
+
+def _with_own(registry: Registry, own: Mapping[str, str]) -> Registry:
+    """Add the tasks that other packages register to those of mteb."""
+    if not own:
+        return registry
+    added = {name: load_class(reference).definition for name, reference in own.items()}
+    types = dict.fromkeys((*registry.types, *(task.type for task in added.values())))
+    return replace(registry, tasks={**registry.tasks, **added}, current=(*registry.current, *added), types=tuple(types))
+
+
+def _in_benchmark(name: str, registry: Registry, where: str) -> list[Definition]:
+    benchmarks = registry.benchmarks
+    if name not in benchmarks:
+        near = suggest(name, [one for one in benchmarks if one.startswith(name.removesuffix(")"))] or benchmarks)
+        raise ConfigError(f'{where}: [tasks] benchmark = "{name}" is not a benchmark of mteb{near}')
+    return [registry.take(part) for part in benchmarks[name]]
 
 
 def _include(
@@ -107,7 +149,7 @@ def _exclude(pool: list[Definition], patterns: Sequence[str], where: str) -> lis
     """Leave tasks out; a pattern that names nothing at all is a misspelling, not a wish."""
     for pattern in patterns:
         if not any(fnmatchcase(task.name, pattern) for task in pool):
-            names = known_tasks()
+            names = known_names()
             if not any(fnmatchcase(name, pattern) for name in names):
                 near = suggest(pattern, names)
                 raise ConfigError(f'{where}: [tasks] exclude: "{pattern}" matches no task of mteb{near}')
@@ -167,13 +209,26 @@ def _keep(info: TaskInfo, what: str, values: tuple[str, ...]) -> TaskInfo:
     if info.folder:
         spoken = {name: " ".join(codes) for name, codes in languages_of(values, info.languages).items()}
     else:
-        spoken = dict(load_registry().tasks[info.name].spoken)
+        definition = definition_of(info)
+        spoken = {} if definition is None else dict(definition.spoken)
     languages = _union(spoken, values)
     return replace(info, subsets=values, languages=languages)
 
 
 def _union(spoken: Mapping[str, str], subsets: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({code for said in {spoken.get(name, "") for name in subsets} for code in said.split()}))
+
+
+def describe_class(reference: str) -> TaskInfo:
+    """Return what collecting needs to know of a class of the user's own.
+
+    Raises:
+        ConfigError: it cannot be imported or run.
+    """
+    kind = load_class(reference)
+    return replace(
+        describe(kind.definition, ()), code=reference, loads_itself=kind.folder is not None or kind.loads_itself
+    )
 
 
 def describe(task: Definition, benchmarks: Sequence[str]) -> TaskInfo:

@@ -1,27 +1,41 @@
 """What a task's data is known by, before it is read: the key of what was measured on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from touchstone.errors import SourceError, TouchstoneError
+from touchstone.files.writing import to_json
 from touchstone.records.cases import Source, TaskInfo
 from touchstone.store.folder import Store
 from touchstone.store.hub import COMMIT, open_snapshot
+from touchstone.tasks.classes import check_code, definition_of, load_class
 from touchstone.tasks.custom import files_of
 from touchstone.tasks.registry import Definition, load_registry
-from touchstone.tasks.sources import find_content
+from touchstone.tasks.sources import files_in, find_content
 
 
 def identify_data(info: TaskInfo, source: Source, store: Store) -> str | None:
     """Return what changes when a task's data does; None where it is not there.
 
     Of a folder it is the hash of all its files; of the hub the name and the commit that mteb asks for. None too where
-    it asks for none: what is newest is measured each time.
+    it asks for none: what is newest is measured each time. Of a class of the user's own it is that and the hash of its
+    code; where the class loads its data by itself, nobody knows what that will be, unless it says a ``version``.
     """
     if info.folder is not None:
         return store.files_sha256(files_of(info))
-    sets = sets_of(info)
+    if info.code is None:
+        return _identify_sets(sets_of(info), source, store)
+    kind = load_class(info.code)
+    if kind.folder is not None and not kind.loads_itself:
+        data: str | None = store.files_sha256(files_in(kind.folder))
+    else:
+        data = _identify_sets(sets_of(info), source, store)
+    known = kind.code is not None and (data is not None or kind.version is not None)
+    return to_json({"code": kind.code, "version": kind.version, "data": data}) if known else None
+
+
+def _identify_sets(sets: Sequence[Definition], source: Source, store: Store) -> str | None:
     if not sets:
-        return None  # added to mteb in this process
+        return None  # nobody knows where it is
     try:
         if source.kind == "hub":
             return "\n".join(_on_hub(one, store) for one in sets) if all(one.pinned for one in sets) else None
@@ -37,17 +51,16 @@ def _on_hub(one: Definition, store: Store) -> str:
 
 
 def sets_of(info: TaskInfo, *, parts: bool = True) -> list[Definition]:
-    """Return the tasks whose data a task is on; none where it is not known.
+    """Return the tasks whose data sets a task is on; none where that is not known.
 
     Args:
         info: the task.
         parts: of an aggregate its children, not itself.
     """
-    registry = load_registry()
-    task = registry.tasks.get(info.name)
-    if task is None:
+    task = definition_of(info)
+    if task is None or (info.code is not None and not load_class(info.code).on_hub):
         return []
-    return [registry.tasks[part.task] for part in task.parts if parts] or [task]
+    return [load_registry().tasks[part.task] for part in task.parts if parts] or [task]
 
 
 def watch_data(info: TaskInfo, source: Source, store: Store) -> Callable[..., None]:
@@ -55,10 +68,12 @@ def watch_data(info: TaskInfo, source: Source, store: Store) -> Callable[..., No
 
     That takes ``loaded``: the data was read a moment ago, and a file more beside them would have been too.
     """
+    check_code(info)
     with store.watching() as watch:
         before = identify_data(info, source, store)
 
     def check(*, loaded: bool = False) -> None:
+        check_code(info)
         moved = watch.moved(beside=loaded)
         # What was not there when it began was fetched meanwhile, and is watched by whoever opens it.
         if moved is not None or (before is not None and identify_data(info, source, store) != before):

@@ -126,7 +126,7 @@ def read_mteb() -> Registry:
         from mteb.abstasks.task_metadata import TaskType
 
         tasks = mteb.get_tasks(exclude_superseded=False, exclude_private=False, exclude_beta=False)
-        known = {task.metadata.name: _define(task) for task in tasks}
+        known = {task.metadata.name: define(task) for task in tasks}
         return Registry(
             tasks=known,
             current=tuple(task.metadata.name for task in mteb.get_tasks()),
@@ -152,7 +152,8 @@ def quiet_mteb() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _define(task: "AbsTask") -> Definition:
+def define(task: "AbsTask") -> Definition:
+    """Return what a task says of itself."""
     metadata = task.metadata
     parts: Any = metadata.tasks if task.is_aggregate else []  # type: ignore[attr-defined]  # an aggregate's metadata has
     return Definition(

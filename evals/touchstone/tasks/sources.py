@@ -19,6 +19,7 @@ from touchstone.files.plain import is_unicode
 from touchstone.files.writing import read_text
 from touchstone.files.yaml import parse_yaml
 from touchstone.records.cases import Source
+from touchstone.seams import is_format
 from touchstone.store.folder import Store
 from touchstone.store.hashes import Watch
 from touchstone.store.hub import Snapshot, open_snapshot
@@ -41,6 +42,8 @@ class Reading:
         asked: the revision of it that mteb asks for.
         wanted: says of a repository's configuration whether it is needed.
         reads: says all that is read, such as the task and its subsets.
+        own: where a class of the user's own has data prepared that is of no repository; it may read anything.
+        loader: names that class, where it loads by itself.
         store: knows the hashes of files, and holds what the library prepares of them.
     """
 
@@ -51,14 +54,18 @@ class Reading:
     wanted: Callable[[str], bool]
     reads: str
     store: Store
+    own: Path | None = None
+    loader: str | None = None
     files: dict[str, Path] = field(default_factory=dict)
     revisions: dict[str, str | None] = field(default_factory=dict)
     found: dict[str, tuple[Path, Path]] = field(default_factory=dict)
     prepared: list[Watch] = field(default_factory=list)
     brought: list[tuple[Snapshot, str | None, list[str]]] = field(default_factory=list)
 
-    def find(self, repository: str, revision: str | None) -> tuple[Path, Path]:
+    def find(self, repository: str, revision: str | None) -> tuple[Path | None, Path]:
         """Return the folder of a repository, and the one for what is prepared of these very files.
+
+        Of a format, such as ``json``, which a loader of the user's own may name in its place, there is no folder.
 
         `datasets` keys its cache by neither the content nor the directory of a data set whose README declares
         configurations, so an edited file would give the old rows; a cache folder per content cannot.
@@ -66,6 +73,8 @@ class Reading:
         Raises:
             SourceError: it is not there, or the hub does not give it.
         """
+        if self.own is not None and is_format(repository):
+            return None, self.own
         if repository not in self.found:
             folder, files, self.revisions[repository] = self._find(repository, revision)
             refuse_bombs(files)
@@ -99,6 +108,8 @@ class Reading:
 
     def _find(self, repository: str, revision: str | None) -> tuple[Path, list[tuple[str, Path]], str | None]:
         mirrored = None
+        if self.own is not None and (inside := find_folder(repository)) is not None:
+            return inside, files_in(inside), None
         if self.source.kind == "mirror" and self.source.path is not None:
             mirrored = open_mirrored(self.source.path, repository, revision, self.store, "dataset")
             if mirrored is None and (manifest := self.source.path / MANIFEST).is_file():
@@ -106,7 +117,7 @@ class Reading:
         if self.source.kind != "hub" and mirrored is None:
             folder, known = find_data(self.source, repository, self.task, self.store)
             refuse_elsewhere(folder, str(folder))
-            refuse_links(there := _files_in(folder), (self.source.path or Path()).resolve())
+            refuse_links(there := files_in(folder), (self.source.path or Path()).resolve())
             refuse_climbing(there)
             return folder, there, known
         snapshot = mirrored or open_snapshot(repository, revision, self.store, kind="dataset")
@@ -117,7 +128,7 @@ class Reading:
         self.brought.append((snapshot, revision, names))
         refuse_elsewhere(snapshot.folder, f'"{repository}"')
         if self.source.path is not None:  # a cache's files are links
-            refuse_links(_files_in(snapshot.folder), self.source.path.resolve())
+            refuse_links(files_in(snapshot.folder), self.source.path.resolve())
         refuse_climbing(files)
         return snapshot.folder, files, snapshot.commit
 
@@ -125,7 +136,7 @@ class Reading:
         """Add the files that one configuration of a data set names."""
         for path in (Path(os.path.normpath(path)) for paths in (data_files or {}).values() for path in paths):
             inside = [(name, folder) for name, (folder, _) in self.found.items() if path.is_relative_to(folder)]
-            if not inside:
+            if not inside and self.own is None:
                 raise SourceError(f"{self.task} would read {path}, which is in no data set of its source")
             for repository, folder in inside:
                 prefix = "" if repository == self.dataset else f"{repository}/"
@@ -234,6 +245,12 @@ def _may_match(name: str, patterns: set[str]) -> bool:
     return any(set("[{") & set(one) or fnmatch(name, one) or name.startswith(f"{one}/") for one in plain)
 
 
+def find_folder(dataset: str) -> Path | None:
+    """Return the folder that a data set's path names, as datasets would find it; None where there is none."""
+    path = Path(dataset)
+    return path.resolve() if dataset and path.is_dir() else None
+
+
 def find_data(source: Source, dataset: str, task: str, store: Store) -> tuple[Path, str | None]:
     """Return the directory of a data set in a mirror, and the revision that a hub other than mteb's has given.
 
@@ -263,7 +280,7 @@ def find_content(source: Source, dataset: str, store: Store) -> str:
     folder = (source.path or Path()) / dataset
     if not folder.is_dir():
         raise SourceError(f'{source} has no data set "{dataset}"')
-    return store.files_sha256(_files_in(folder.resolve()))
+    return store.files_sha256(files_in(folder.resolve()))
 
 
 def go_offline() -> None:
@@ -274,7 +291,7 @@ def go_offline() -> None:
             sys.modules[module].HF_HUB_OFFLINE = True  # type: ignore[attr-defined]
 
 
-def _files_in(folder: Path) -> list[tuple[str, Path]]:
+def files_in(folder: Path) -> list[tuple[str, Path]]:
     """Return all files of a folder, through links to folders too."""
     found, seen = [], set[str]()
     for inside, folders, names in os.walk(folder, followlinks=True):

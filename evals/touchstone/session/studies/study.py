@@ -117,6 +117,7 @@ def _measure(file: Path, models: Sequence[str], options: Options, tell: Callable
     typed += [word for path in options.models_files for word in ("--models", str(path))]
     typed += [word for pattern in options.tasks for word in ("--task", pattern)]
     typed += ["--limit", str(options.limit)] if options.limit else []
+    typed += ["--allow-python"] if options.allow_python else []
     typed += ["--device", options.device, "--store", str(options.store_folder), "--baseline", "off"]
     command = [sys.executable, "-m", "pytest", "-v", "-p", "no:randomly", *where, *typed, "--report", str(file)]
     lines = []
