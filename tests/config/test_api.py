@@ -209,7 +209,7 @@ def test_what_cannot_be_one_is_one_sentence(tmp_path: Path, text: str, expected:
     assert not_found(text, tmp_path) == expected
 
 
-@pytest.mark.parametrize(("retriever", "reranker", "fits"), [("x", "r", True), ("r", "x", False), ("x", "x", False)])
+@pytest.mark.parametrize(("retriever", "reranker", "fits"), [("x", "r", True), ("r", "x", False), ("x", "x", True)])
 def test_each_endpoint_has_its_place_in_a_pipeline(tmp_path: Path, retriever: str, reranker: str, fits: bool) -> None:
     other = API.replace("[x]", "[r]") + 'endpoint = "rerank"\n'
     pipeline = f'[p]\nkind = "pipeline"\nretriever = "{retriever}"\nreranker = "{reranker}"\n'

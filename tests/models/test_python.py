@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.models.test_rankers import embedded, run
+from touchstone import own_code
 from touchstone.config.models import Model, check_models, find_model, load_models
 from touchstone.config.options import Options
 from touchstone.config.retrievers import PipelineSpec, PythonSpec
@@ -48,6 +49,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     """Write a module of the user's own in the working directory, and make a model of what it names."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(own_code, "_FOLDERS", {})
     before = set(sys.modules)
 
     def write(code: str, name: str = "Own", module: str = "shop", **said: Any) -> Model:
@@ -264,7 +266,10 @@ def test_an_object_that_is_none_is_one_sentence(
     assert said in why(model, store)
 
 
-def test_a_module_that_is_not_there_names_where_it_was_looked_for(store: Store) -> None:
+def test_a_module_that_is_not_there_names_where_it_was_looked_for(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_code, "_FOLDERS", {})
     model = Model(alias="own", spec=PythonSpec(object="no_such_module_here:X"), text="own")
     assert f"there is no module no_such_module_here, neither installed nor in {Path.cwd()}" in why(model, store)
 
@@ -357,19 +362,19 @@ def test_a_version_that_the_object_says_is_part_of_it(project: Callable[..., Mod
 
 
 def test_installed_code_is_known_by_its_version(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = identify_code("rank_bm25:BM25Okapi")
+    found = identify_code("tomli_w:dumps")
     assert found is not None
-    assert list(found["packages"]) == ["rank-bm25"]
+    assert list(found["packages"]) == ["tomli-w"]
     assert not found["files"]
     monkeypatch.setattr("importlib.metadata.version", lambda name: "99")
-    assert identify_code("rank_bm25:BM25Okapi") != found
+    assert identify_code("tomli_w:dumps") != found
 
 
 def test_packages_that_own_code_imports_are_part_of_it(project: Callable[..., Model], tmp_path: Path) -> None:
-    project("import rank_bm25\nfrom numpy import array\nclass Own: ...\n")
+    project("import tomli_w\nfrom numpy import array\nclass Own: ...\n")
     found = identify_code("shop:Own")
     assert found is not None
-    assert set(found["packages"]) == {"rank-bm25", "numpy"}
+    assert set(found["packages"]) == {"tomli-w", "numpy"}
     assert set(found["files"]) == {"shop"}
 
 
@@ -468,7 +473,7 @@ def test_an_object_that_a_file_outside_of_the_project_names_is_not_run(
     outside.write_text(
         '[own]\nkind = "python"\nobject = "shop:Fts"\n[both]\nkind = "hybrid"\nmodels = ["own", "bm25"]\n'
     )
-    typed = {"models": ["both"], "models_files": [str(outside)], "suites": ["smoke"]}
+    typed = {"models": ["both"], "models_files": str(outside), "suites": ["smoke"]}
     with pytest.raises(ConfigError, match=r'object = "shop:Fts" is Python, .*; add --allow-python to let it run$'):
         find_cases(Options.parse(typed, inside, inside))
     assert "shop" not in sys.modules, "not even to see what it is"
