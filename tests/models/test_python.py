@@ -364,7 +364,7 @@ def test_a_version_that_the_object_says_is_part_of_it(project: Callable[..., Mod
 def test_installed_code_is_known_by_its_version(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     found = identify_code("tomli_w:dumps")
     assert found is not None
-    assert list(found["packages"]) == ["tomli-w"]
+    assert list(found["packages"]) == ["tomli_w"]
     assert not found["files"]
     monkeypatch.setattr("importlib.metadata.version", lambda name: "99")
     assert identify_code("tomli_w:dumps") != found
@@ -374,7 +374,7 @@ def test_packages_that_own_code_imports_are_part_of_it(project: Callable[..., Mo
     project("import tomli_w\nfrom numpy import array\nclass Own: ...\n")
     found = identify_code("shop:Own")
     assert found is not None
-    assert set(found["packages"]) == {"tomli-w", "numpy"}
+    assert set(found["packages"]) == {"tomli_w", "numpy"}
     assert set(found["files"]) == {"shop"}
 
 
