@@ -1,4 +1,5 @@
 import os
+import platform
 import subprocess
 import sys
 import time
@@ -9,7 +10,14 @@ import pytest
 
 import touchstone.environment
 from touchstone.baselines.files import ENV_KEPT
-from touchstone.environment import ask_git, describe_environment, find_commit, kernel_settings
+from touchstone.environment import (
+    ask_git,
+    available_cores,
+    describe_environment,
+    describe_processor,
+    find_commit,
+    kernel_settings,
+)
 from touchstone.task_types.registry import all_types
 
 
@@ -231,3 +239,38 @@ def test_what_is_no_revision_is_none(hostile: Path, argument: str) -> None:
 )
 def test_no_secret_is_a_setting(name: str, value: str, kept: str | None) -> None:
     assert kernel_settings({name: value}).get(name) == kept
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not confine processes to cores")
+def test_only_the_cores_that_this_process_may_use_are_counted() -> None:
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        assert available_cores() == 1
+    finally:
+        os.sched_setaffinity(0, before)
+    assert available_cores() == len(before)
+
+
+@pytest.mark.parametrize(
+    ("said", "name"),
+    [
+        ("Intel(R) Xeon(R) Platinum 8375C CPU @ 2.90GHz", "Intel Xeon Platinum 8375C"),
+        ("AMD EPYC 7B13 64-Core Processor", "AMD EPYC 7B13 64-Core"),
+        ("11th Gen Intel(R) Core(TM) i7-1185G7 @ 3.00GHz", "11th Gen Intel Core i7-1185G7"),
+    ],
+)
+def test_a_processor_has_a_short_name(monkeypatch: pytest.MonkeyPatch, said: str, name: str) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"processor\t: 0\nmodel name\t: {said}\nflags\t: x\n")
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert describe_processor.__wrapped__() == name
+
+
+def test_a_processor_of_which_the_system_tells_no_name_has_its_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(*_: object, **__: object) -> str:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(Path, "read_text", read)
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(platform, "processor", str)
+    assert describe_processor.__wrapped__() == platform.machine()

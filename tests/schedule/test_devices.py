@@ -1,9 +1,7 @@
-import os
 from pathlib import Path
 
 import pytest
 
-from touchstone.environment import available_cores
 from touchstone.schedule.devices import THREADS, device_of_worker, share_threads, visible_devices
 
 
@@ -17,17 +15,6 @@ def test_each_worker_gets_an_equal_share_of_the_cores_and_at_least_one(workers: 
 def test_a_number_of_threads_that_the_user_set_stays() -> None:
     shared = share_threads(2, 8, {"OMP_NUM_THREADS": "7", "HOME": "/"})
     assert shared == {name: "4" for name in THREADS if name != "OMP_NUM_THREADS"}
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system does not confine processes to cores")
-def test_only_the_cores_that_this_process_may_use_are_counted() -> None:
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {min(before)})
-    try:
-        assert available_cores() == 1
-    finally:
-        os.sched_setaffinity(0, before)
-    assert available_cores() == len(before)
 
 
 @pytest.mark.parametrize(
