@@ -359,6 +359,9 @@ def test_a_version_that_the_object_says_is_part_of_it(project: Callable[..., Mod
     monday, tuesday = (identify(project(code.format(day), module=day, version=None), store) for day in ("mon", "tue"))
     assert (monday.revision, tuesday.revision) == ("mon", "tue")
     assert monday.fingerprint != tuesday.fingerprint
+    odd = identify(project(code.format("mon"), module="odd", version="index of 27 November, ../x"), store)
+    assert odd.revision is None, "a record holds no name that leads elsewhere"
+    assert identify(project(code.format("mon"), version="27 November"), store).revision == "27-November"
 
 
 def test_installed_code_is_known_by_its_version(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

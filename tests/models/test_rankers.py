@@ -387,3 +387,14 @@ def test_a_folder_that_is_typed_is_of_the_kind_that_it_is(sparse: Model, multi: 
         assert find_model(f"{path}=mine", load_models(), Path.cwd(), "--model").spec.kind == kind
     few = find_model(f"{sparse.spec.path}@max_active_dims=3", {}, Path.cwd(), "--model")  # type: ignore[attr-defined]
     assert few.spec.max_active_dims == 3  # type: ignore[attr-defined]
+
+
+def test_how_many_documents_are_searched_at_once_changes_nothing(
+    multi: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from touchstone.models.multi_vector import MtebMultiVector
+
+    whole = run(embedded("SmokeRetrieval"), multi, Store(tmp_path / "whole"))
+    monkeypatch.setattr(MtebMultiVector, "corpus_chunk_size", 7)
+    blocks = run(embedded("SmokeRetrieval"), multi, Store(tmp_path / "blocks"))
+    assert blocks.outcome.measurement.score == whole.outcome.measurement.score

@@ -279,7 +279,7 @@ def _fuse(rankings: Sequence[Ranking], model: OpenHybrid, top_k: int) -> Ranking
     fused: dict[str, dict[str, float]] = {}
     for query in first.queries:
         scored = [
-            one[query] if few is None else {document: one[query][document] for document in few[query]}
+            one.get(query, {}) if few is None else {document: one[query][document] for document in few.get(query, ())}
             for one, few in zip(found, best, strict=True)
         ]
         ordered = sorted(model.fuse(scored).items(), key=lambda pair: (pair[1], pair[0]), reverse=True)

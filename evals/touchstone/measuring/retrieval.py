@@ -90,6 +90,8 @@ class _Arrays:
         from mteb.models import SearchEncoderWrapper
 
         self.searcher = SearchEncoderWrapper(model)
+        # What is found does not depend on it; a vector for each token takes many times the memory.
+        self.searcher.corpus_chunk_size = getattr(model, "corpus_chunk_size", self.searcher.corpus_chunk_size)
         seams.search_by(self.searcher, self._search)
         self.ranking: Ranking | None = None
         self._device = device

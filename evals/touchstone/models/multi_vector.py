@@ -9,6 +9,7 @@ from touchstone.config.models import Model
 from touchstone.config.specs import MultiVectorSpec
 from touchstone.encoding.base import Vectors
 from touchstone.encoding.checks import to_numpy
+from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.prompts import Role
 from touchstone.models.base import ModelKind, OpenModel, only_ranks
 from touchstone.models.weights.devices import find_device
@@ -37,12 +38,18 @@ class MultiVectorTexts(WrappedModel):
         return np.concatenate([to_numpy(vectors) for vectors in given])
 
 
+class MtebMultiVector(MtebEncoder):
+    """A late interaction model as mteb calls it; of a corpus fewer documents are in memory at once than mteb has."""
+
+    corpus_chunk_size = 4096
+
+
 def open_multi_vector(model: Model, device: str, store: Store) -> OpenModel:
     """Load a late interaction model; its vectors are in no store, which holds one for each text."""
     from sentence_transformers import MultiVectorEncoder
 
     classes = MultiVectorEncoder, find(f"{WRAPPERS}:MultiVectorWrapper")
-    return open_wrapped(model, device, store, classes=classes, encoder=MultiVectorTexts)
+    return open_wrapped(model, device, store, classes=classes, encoder=MultiVectorTexts, for_mteb=MtebMultiVector)
 
 
 KIND = ModelKind(

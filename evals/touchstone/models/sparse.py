@@ -63,8 +63,7 @@ class MtebSparse(MtebEncoder):
     def compute(self, inputs: Any, task_metadata: "TaskMetadata", prompt_type: Any, options: Any) -> Any:
         """Return what one call gives, and what was put before its texts."""
         given, prompt = super().compute(inputs, task_metadata, prompt_type, options)
-        searches = find_type(task_metadata.type).searches == "corpus" and task_metadata.type == "Retrieval"
-        return given if searches else to_numpy(given), prompt
+        return given if find_type(task_metadata.type).searches == "corpus" else to_numpy(given), prompt
 
 
 def open_sparse(model: Model, device: str, store: Store) -> OpenModel:

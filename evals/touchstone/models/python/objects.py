@@ -15,6 +15,7 @@ from touchstone.files.validation import check_json
 from touchstone.files.writing import to_json
 from touchstone.models.python.calls import OwnThread, said_of
 from touchstone.own_code import identify_code, load_object
+from touchstone.records.names import REVISION, slug
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.store.folder import Store
 
@@ -27,6 +28,7 @@ PARAMETERS = {
     "encode": (1, ("role",)), "index": (1, ()), "search": (2, ()), "rerank": (2, ())
 }  # fmt: skip
 LOCK = threading.Lock()
+LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +152,11 @@ def identify(model: Model, store: Store) -> ModelIdentity:
         "settings": {name: value for name, value in spec.changes().items() if name not in ("object", "provides")},
     }  # fmt: skip
     fingerprint = hashlib.sha256(to_json(made).encode()).hexdigest()[:12]
+    # A revision has the signs that one of a hub may have; the fingerprint has the version as it was said.
+    revision = slug(spec.version or own.version or "", also="+")[:LONGEST]
     return ModelIdentity(
-        name=f"local/{model.alias}", revision=spec.version or own.version, unmodified=False, fingerprint=fingerprint
+        name=f"local/{model.alias}",
+        revision=revision if REVISION.fullmatch(revision) else None,
+        unmodified=False,
+        fingerprint=fingerprint,
     )
