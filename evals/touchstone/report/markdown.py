@@ -74,7 +74,8 @@ def _commands(commands: Sequence[str]) -> str:
 
 
 def _speeds(by_model: Mapping[str, Sequence[Record]]) -> str:
-    lines = [_text(f"{alias}: {line}") for alias, records in by_model.items() for line in speed_lines(records)]
+    # A name may begin as a list does.
+    lines = [_text(f"speed of {alias}: {line}") for alias, records in by_model.items() for line in speed_lines(records)]
     return _fit([f"- {line}" for line in lines], SPEEDS, "models")
 
 
