@@ -105,7 +105,7 @@ def detect(files: ModelFiles) -> str | None:
     said = settings.get("model_type")
     if said is not None:
         name = ALSO_CALLED.get(said, said) if isinstance(said, str) else said
-        if name not in KIND_OF:
+        if name not in list(KIND_OF):  # it may be a list
             known = ", ".join(f'"{one}"' for one in (*KIND_OF, *ALSO_CALLED))
             raise ModelError(
                 f"{files.place}: config_sentence_transformers.json says model_type = {json.dumps(said)}; "
