@@ -11,6 +11,7 @@ from mteb.types import PromptType
 
 from touchstone.config.base import Spec
 from touchstone.config.models import load_models
+from touchstone.config.retrievers import Bm25Spec
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, WeightsSpec
 from touchstone.config.suites import Selection, load_suite
 from touchstone.encoding.encoder import task_text
@@ -112,7 +113,8 @@ def quoted(text: str) -> str:
 
 
 def test_known_models_are_what_their_cards_say() -> None:
-    table = [line for alias, spec in load_models().items() for line in lines(alias, spec)]
+    cards = {alias: spec for alias, spec in load_models().items() if not isinstance(spec, Bm25Spec)}
+    table = [line for alias, spec in cards.items() for line in lines(alias, spec)]
     assert table == KNOWN.strip("\n").split("\n")
 
 
