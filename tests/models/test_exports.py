@@ -234,7 +234,10 @@ def test_a_pipeline_may_rerank_by_a_graph(tiny: Path, scorers: tuple[Path, Path]
     known = check_models(tables, "models.toml", Path.cwd(), {})
     both, wrong = (find_model(name, known, Path.cwd(), "--model") for name in ("both", "wrong"))
     assert open_model(both, "cpu", store).identity.fingerprint == identify(both, store).fingerprint
-    assert refusal(wrong, store) == 'first: a model of kind "onnx" is no cross-encoder'
+    with pytest.raises(
+        ConfigError, match=r'^\[wrong\] "second" searches nothing; name a model that does in its place$'
+    ):
+        kind_of(wrong).why_not(wrong, "Retrieval")
 
 
 def without_types(model: Any) -> None:
