@@ -234,9 +234,7 @@ def test_a_pipeline_may_rerank_by_a_graph(tiny: Path, scorers: tuple[Path, Path]
     known = check_models(tables, "models.toml", Path.cwd(), {})
     both, wrong = (find_model(name, known, Path.cwd(), "--model") for name in ("both", "wrong"))
     assert open_model(both, "cpu", store).identity.fingerprint == identify(both, store).fingerprint
-    with pytest.raises(
-        ConfigError, match=r'"second" searches nothing; name a model that does'
-    ):
+    with pytest.raises(ConfigError, match=r'"second" searches nothing; name a model that does'):
         kind_of(wrong).why_not(wrong, "Retrieval")
 
 
