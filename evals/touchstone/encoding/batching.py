@@ -17,6 +17,7 @@ from touchstone.encoding.keys import make_keys
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Role
 from touchstone.encoding.routes import SAID, by_library, check_role, read_by, roles_of, routers_of, sees_roles
+from touchstone.encoding.texts import find_distinct
 from touchstone.errors import ModelError
 
 if TYPE_CHECKING:
@@ -113,9 +114,8 @@ class BatchedModel:
             asked["truncate_dim"], width = width, None
         if unknown := sorted(set(asked) - PASSED_ON):
             raise ModelError(f"encode_kwargs.{unknown[0]}: is not for an evaluation, which needs plain float vectors")
-        places: dict[str, int] = {}
-        order = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int64)
-        whole = self._look_up(list(places), _Call(role, {"prompt": prompt, **asked}, meter or Meter()))
+        distinct, order = find_distinct(texts)
+        whole = self._look_up(distinct, _Call(role, {"prompt": prompt, **asked}, meter or Meter()))
         vectors = _finish(whole, width, self._model.dtype, normalize=normalize)
         return (vectors if self.quantize is None else self.quantize(vectors))[order]
 

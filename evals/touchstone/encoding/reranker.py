@@ -1,15 +1,17 @@
 """The reranker that mteb is given: it puts the prompt before queries, checks and counts every score that passes."""
 
 import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from touchstone.encoding.base import PairScorer
 from touchstone.encoding.checks import to_numpy
 from touchstone.encoding.encoder import Sample
 from touchstone.encoding.meter import Meter
-from touchstone.encoding.texts import read_texts
+from touchstone.encoding.texts import find_distinct, read_texts
 from touchstone.errors import ModelError
 
 if TYPE_CHECKING:
@@ -21,6 +23,33 @@ if TYPE_CHECKING:
 ENOUGH_PAIRS = 10
 # mteb says where the texts are from, which no score depends on.
 NOT_PASSED_ON = {"task_metadata", "hf_split", "hf_subset", "prompt_type"}
+
+
+def score_by_query(
+    pairs: Sequence[tuple[str, str]], score: Callable[[str, list[str]], ArrayLike], meter: Meter
+) -> NDArray[np.float32]:
+    """Score pairs of a query and a document, query by query, and each distinct document of a query once.
+
+    Args:
+        pairs: the pairs.
+        score: returns a score for each of some documents.
+        meter: told how far this is, and counts.
+
+    Returns:
+        Scores of shape (pairs,).
+    """
+    rows: dict[str, list[int]] = {}
+    for row, (query, _) in enumerate(pairs):
+        rows.setdefault(query, []).append(row)
+    scores, done = np.empty(len(pairs), np.float32), 0
+    meter.start()
+    for query, places in rows.items():
+        distinct, order = find_distinct(pairs[row][1] for row in places)
+        scores[places] = np.asarray(score(query, distinct), np.float32)[order]
+        meter.count(len(distinct))
+        done += len(places)
+        meter.tell(f"reranking, {done} of {len(pairs)} pairs")
+    return scores
 
 
 class MtebReranker:

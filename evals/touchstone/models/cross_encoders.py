@@ -15,6 +15,7 @@ from touchstone.encoding.batching import IGNORED, dtype_of, rounding_of
 from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.reranker import MtebReranker
+from touchstone.encoding.texts import find_distinct
 from touchstone.errors import ModelError, first_line
 from touchstone.models.base import ModelKind, OpenReranker, make_meta, only_reranks
 from touchstone.models.weights.devices import find_device
@@ -57,9 +58,7 @@ class BatchedReranker:
         if unknown := sorted(set(asked) - PASSED_ON):
             raise ModelError(f"encode_kwargs.{unknown[0]}: is not for an evaluation, which needs one score for a pair")
         meter = meter or Meter()
-        places: dict[tuple[str, str], int] = {}
-        order = np.array([places.setdefault(pair, len(places)) for pair in pairs], dtype=np.int64)
-        distinct = list(places)
+        distinct, order = find_distinct(pairs)
 
         def predict(rows: list[int]) -> Scores:
             batch = [distinct[row] for row in rows]

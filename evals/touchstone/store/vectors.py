@@ -8,8 +8,11 @@ what others write beside a merge. A segment that goes while another process read
 
 import math
 import re
+import shutil
+import tempfile
 import time
 import uuid
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -275,3 +278,10 @@ def _last_change(folder: Path) -> int:
         return folder.stat().st_mtime_ns
     except OSError:
         return 0
+
+
+def forgetful(owner: object) -> Embeddings:
+    """Make a place for vectors that goes with an object: a corpus may not fit the memory."""
+    folder = tempfile.mkdtemp(prefix="touchstone-")
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    return Embeddings(Path(folder))

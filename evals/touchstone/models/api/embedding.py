@@ -1,12 +1,8 @@
 """A model behind an embeddings endpoint: each distinct text is asked for once, and every answer is checked."""
 
 import json
-import shutil
-import tempfile
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,12 +11,13 @@ from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.keys import Keys, make_keys
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Role
+from touchstone.encoding.texts import find_distinct
 from touchstone.errors import ModelError
 from touchstone.models.api.answers import Vectors
 from touchstone.models.api.batches import Batch, ask_batches, make_batches
 from touchstone.models.api.client import ApiClient
 from touchstone.models.api.protocols import ask_vectors
-from touchstone.store.vectors import Embeddings
+from touchstone.store.vectors import Embeddings, forgetful
 
 # How far a vector may move between two requests, relative to its length: servers compute in half precision, in batches.
 WITHIN = 5e-2
@@ -37,7 +34,7 @@ class ApiModel:
     def __init__(self, client: ApiClient, embeddings: Embeddings | None = None) -> None:
         self._client = client
         self._spec = client.spec
-        self._embeddings = self._forgetful() if embeddings is None else embeddings
+        self._embeddings = forgetful(self) if embeddings is None else embeddings
         self._batch_size = client.spec.batch_size
         self.dimension: int | None = None
 
@@ -56,10 +53,8 @@ class ApiModel:
             ModelError: the server did not give a vector for each.
         """
         body = self._body(role)
-        places: dict[str, int] = {}
         sent = [((prompt or "") + text)[: self._spec.max_characters] for text in texts]
-        order = np.array([places.setdefault(text, len(places)) for text in sent], dtype=np.int64)
-        distinct = list(places)
+        distinct, order = find_distinct(sent)
         keys = _keys(distinct, body)
         known, _ = self._embeddings.get(keys)
         self._fetch([distinct[place] for place in np.flatnonzero(~known)], keys[~known], body, meter or Meter())
@@ -84,7 +79,7 @@ class ApiModel:
     def encoding_anew(self, texts_at_once: int) -> Iterator[None]:
         """Ask for everything again, keep nothing, and make requests of at most so many texts."""
         kept = self._embeddings, self._batch_size
-        self._embeddings, self._batch_size = self._forgetful(), min(texts_at_once, self._spec.batch_size)
+        self._embeddings, self._batch_size = forgetful(self), min(texts_at_once, self._spec.batch_size)
         try:
             yield
         finally:
@@ -142,12 +137,6 @@ class ApiModel:
         if self.dimension is not None and given != self.dimension:
             raise self._client.failure(f"gave {given} dimensions, and {self.dimension} before")
         self.dimension = given
-
-    def _forgetful(self) -> Embeddings:
-        """Make a place for vectors that goes with this object: a corpus may not fit the memory."""
-        folder = tempfile.mkdtemp(prefix="touchstone-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return Embeddings(Path(folder))
 
 
 def _keys(texts: Sequence[str], body: Mapping[str, Any]) -> Keys:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.meter import Meter
+from touchstone.encoding.reranker import score_by_query
 from touchstone.models.api.batches import Batch, ask_batches, make_batches
 from touchstone.models.api.client import ApiClient
 from touchstone.models.api.protocols import ask_scores
@@ -31,20 +32,9 @@ class ApiReranker:
         Raises:
             ModelError: the server did not give a score for each.
         """
-        meter = meter or Meter()
-        places: dict[str, list[int]] = {}
-        for place, (query, _) in enumerate(pairs):
-            places.setdefault(query, []).append(place)
-        scores = np.empty(len(pairs), np.float32)
-        done = 0
-        meter.start()
-        for query, rows in places.items():
-            documents = [pairs[row][1] for row in rows]
-            scores[rows] = self.score_documents(query, documents)
-            meter.count(len({document[: self._client.spec.max_characters] for document in documents}))
-            done += len(rows)
-            meter.tell(f"reranking, {done} of {len(pairs)} pairs")
-        return scores
+        most = self._client.spec.max_characters
+        cut = [(query, document[:most]) for query, document in pairs]
+        return score_by_query(cut, self.score_documents, meter or Meter())
 
     def check(self) -> None:
         """Ask for a few scores: whether the server answers.

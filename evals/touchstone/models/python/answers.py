@@ -19,7 +19,7 @@ def read_vectors(given: Any, count: int) -> NDArray[np.float32]:
     Raises:
         ValueError: they are not that.
     """
-    plain = np.asarray(given.detach().float().cpu() if hasattr(given, "detach") else given)
+    plain = _to_array(given)
     if plain.dtype.kind not in "fiu":
         raise ValueError("gave something else than an array of numbers, all rows of one width")
     if plain.ndim != 2 or len(plain) != count or not plain.shape[1]:
@@ -37,7 +37,7 @@ def read_scores(given: Any, count: int) -> NDArray[np.float32]:
     Raises:
         ValueError: they are not that.
     """
-    plain = np.asarray(given.detach().float().cpu() if hasattr(given, "detach") else given)
+    plain = _to_array(given)
     if plain.shape != (count,):
         raise ValueError(f"gave scores of shape {plain.shape} for {count} texts; expected ({count},)")
     if count and plain.dtype.kind not in "fiu":
@@ -46,6 +46,11 @@ def read_scores(given: Any, count: int) -> NDArray[np.float32]:
     if not np.isfinite(scores).all():
         raise ValueError("gave scores that are NaN or infinite")
     return scores
+
+
+def _to_array(given: Any) -> NDArray[Any]:
+    """Return an array of whatever library as numpy's, in the type that it has; numpy knows no bfloat16."""
+    return np.asarray(given.detach().float().cpu() if hasattr(given, "detach") else given)
 
 
 def read_hits(given: Result, count: int, k: int) -> list[dict[str, float]]:

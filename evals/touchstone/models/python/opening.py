@@ -1,12 +1,8 @@
 """Models of kind ``python``: objects of the user's own that encode, search or rerank."""
 
-import shutil
-import tempfile
-import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,8 +15,8 @@ from touchstone.encoding.encoder import MtebEncoder, take_some
 from touchstone.encoding.keys import make_keys
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Prompting, Role
-from touchstone.encoding.reranker import MtebReranker
-from touchstone.encoding.texts import read_texts
+from touchstone.encoding.reranker import MtebReranker, score_by_query
+from touchstone.encoding.texts import find_distinct, read_texts
 from touchstone.errors import ModelError
 from touchstone.models.api.served import Served, make_empty_meta
 from touchstone.models.base import (
@@ -39,7 +35,7 @@ from touchstone.models.searcher import Found, MtebSearcher
 from touchstone.records.outcomes import ModelIdentity, Settings
 from touchstone.seams import find
 from touchstone.store.folder import Store
-from touchstone.store.vectors import Embeddings
+from touchstone.store.vectors import Embeddings, forgetful
 
 # How far a vector may move with what else is encoded beside it, relative to its length.
 WITHIN = 5e-2
@@ -57,7 +53,7 @@ class OwnEncoder:
 
     def __init__(self, own: OwnObject, embeddings: Embeddings | None = None) -> None:
         self._own = own
-        self._embeddings = self._forgetful() if embeddings is None else embeddings
+        self._embeddings = forgetful(self) if embeddings is None else embeddings
         self._at_once = own.spec.batch_size
         self.dimension: int | None = None
 
@@ -76,9 +72,7 @@ class OwnEncoder:
             ModelError: it did not give a vector for each.
         """
         meter = meter or Meter()
-        places: dict[str, int] = {}
-        order = np.array([places.setdefault(text, len(places)) for text in texts], dtype=np.int64)
-        distinct = list(places)
+        distinct, order = find_distinct(texts)
         keys = make_keys([f"{role}\0{text}" for text in distinct])
         known, _ = self._embeddings.get(keys)
         wanted = np.flatnonzero(~known)
@@ -128,7 +122,7 @@ class OwnEncoder:
     def encoding_anew(self, texts_at_once: int) -> Iterator[None]:
         """Ask for everything again, keep nothing, and ask for at most so many texts at once."""
         kept = self._embeddings, self._at_once
-        self._embeddings, self._at_once = self._forgetful(), min(texts_at_once, self._at_once)
+        self._embeddings, self._at_once = forgetful(self), min(texts_at_once, self._at_once)
         try:
             yield
         finally:
@@ -137,11 +131,6 @@ class OwnEncoder:
     def flush(self) -> None:
         """Write new vectors to the store."""
         self._embeddings.flush()
-
-    def _forgetful(self) -> Embeddings:
-        folder = tempfile.mkdtemp(prefix="touchstone-")
-        weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-        return Embeddings(Path(folder))
 
 
 class OwnSearch(MtebSearcher):
@@ -192,20 +181,7 @@ class OwnReranker:
         Raises:
             ModelError: it did not give a score for each.
         """
-        meter = meter or Meter()
-        rows: dict[str, list[int]] = {}
-        for row, (query, _) in enumerate(pairs):
-            rows.setdefault(query, []).append(row)
-        scores, done = np.empty(len(pairs), np.float32), 0
-        meter.start()
-        for query, places in rows.items():
-            distinct = list(dict.fromkeys(pairs[row][1] for row in places))
-            given = dict(zip(distinct, self._ask(query, distinct), strict=True))
-            scores[places] = [given[pairs[row][1]] for row in places]
-            meter.count(len(distinct))
-            done += len(places)
-            meter.tell(f"reranking, {done} of {len(pairs)} pairs")
-        return scores
+        return score_by_query(pairs, self._ask, meter or Meter())
 
     def check(self) -> None:
         """Ask for a few scores.
