@@ -183,6 +183,7 @@ def test_answers_in_every_form_are_the_same(project: Callable[..., Model], store
         ("return []", "search gave answers for 0 queries, where 30 were asked"),
         ("return [[] for _ in queries]", "the search found no document for any query"),
         ("return [[('nobody', 1.0)] for _ in queries]", 'gave the document "nobody", which is not in the corpus'),
+        ("return [[('', 1.0)] for _ in queries]", 'gave the document "", which is not in the corpus'),
         ("return [[(self.ids[0], float('nan'))] for _ in queries]", "search gave scores that are NaN or infinite"),
         ("return [[(self.ids[0], '1.0')] for _ in queries]", "search gave '1.0' for a score, which is a number"),
         ("return [[(self.ids[0], None)] for _ in queries]", "search gave None for a score, which is a number"),

@@ -99,9 +99,9 @@ class MtebSearcher(ABC):
         scored = found[query]
         if len(scored) > top_k:
             raise ModelError(f"the search gave {len(scored)} documents for a query, where k = {top_k} were asked for")
-        if strange := next((name for name in scored if name not in self._documents), None):
+        if strange := [name for name in scored if name not in self._documents]:  # one may be empty
             raise ModelError(
-                f'the search gave the document "{shorten(str(strange), SHOWN)}", which is not in the corpus'
+                f'the search gave the document "{shorten(str(strange[0]), SHOWN)}", which is not in the corpus'
             )
         return dict(zip(scored, read_scores(list(scored.values()), "the search"), strict=True))
 
