@@ -44,7 +44,8 @@ def comparison(case: Case, measured: MeasuredCase, request: pytest.FixtureReques
 
 def test_task(case: Case, measured: MeasuredCase, comparison: Comparison, request: pytest.FixtureRequest) -> None:
     """Judge the case against its baseline."""
-    verdict = get_session(request.config).judge(case, measured.outcome, comparison)
+    session = get_session(request.config)
+    verdict = session.judge(case, measured.outcome, comparison)
     request.node.stash[VERDICT] = verdict
-    if verdict is not None and not verdict.ok:
+    if verdict is not None and not verdict.ok and session.shard is None:  # which measures, and decides nothing
         pytest.fail(f"{case.id} {verdict.word}: {verdict.reason}", pytrace=False)

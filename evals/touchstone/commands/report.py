@@ -43,7 +43,7 @@ def _report(parsed: argparse.Namespace) -> tuple[str | list[str], int]:
     run, taken = merge_runs(runs)
     notes = taken if len(taken) <= SHOWN else (*taken[:SHOWN], f"and {len(taken) - SHOWN} more cases so")
     if target is None:
-        return "\n".join([_text(run), *notes]), 0
+        return "\n".join([render_run(run), *notes]), 0
     newest = max(zip(runs, files, strict=True), key=lambda pair: pair[0].started)[1]
     stored = newest.parent.name == "runs" and options.store is None
     store = newest.parent.parent if stored else options.store_folder
@@ -58,7 +58,8 @@ def _file(path: Path) -> Path:
     return path
 
 
-def _text(run: Run) -> str:
+def render_run(run: Run) -> str:
+    """Return what a terminal shows of a run: its table, the verdicts, and models side by side."""
     drawing = terminal()
     lines = [render_summary(summarize(run.records), **drawing).rstrip("\n")]
     lines += [render_suite(suite) for suite in run.suites]

@@ -28,7 +28,7 @@ def add_command(commands: Any) -> None:
 
 def _trend(parsed: argparse.Namespace) -> tuple[str, int]:
     store = parse_options(parsed).store_folder
-    lines = list(trace(load_runs(store)).values())
+    lines = list(trace(run for run in load_runs(store) if run.shard is None).values())
     if not lines:
         raise BaselineError(f"{store}: has no runs that measured anything; a run adds itself to its store")
     _check("--model", parsed.of_models, {line.alias for line in lines})

@@ -5,6 +5,7 @@ parsed. A new option is one such field.
 """
 
 import argparse
+import os
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -13,12 +14,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from touchstone.config.models import Guess
+from touchstone.config.shards import parse_shard
 from touchstone.config.suites import is_suite_file, parse_source
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.inside import join_inside
 from touchstone.files.validation import Strict, check
 from touchstone.files.writing import place, read_toml
 from touchstone.records.cases import BaselineMode, GateRule, Policy, Source
+from touchstone.records.runs import Shard
 
 STORE, BASELINES = ".touchstone", "baselines"
 PATIENCE = 60
@@ -34,6 +37,7 @@ class Project(Strict):
     models: str | None = None
     source: str | None = None
     baselines: str = BASELINES
+    costs: str | None = None
 
 
 def load_project(root: Path) -> Project:
@@ -135,6 +139,17 @@ def _baselines(value: str | None, context: Context) -> Path:
 
 def _store(value: str | None, context: Context) -> Path | None:
     return None if value is None else place(context.cwd, value)
+
+
+def _costs(value: str | None, context: Context) -> Path | None:
+    if value is not None:
+        return place(context.cwd, value)
+    of_project = context.project.costs
+    return None if of_project is None else place(context.root, of_project)
+
+
+def _shard(value: str | None, context: Context) -> Shard | None:
+    return None if value is None else parse_shard(value, context.name, os.environ)
 
 
 def _one_of(known: Sequence[str], default: str | None) -> Parse:
@@ -263,6 +278,15 @@ class Options:
         "write a report; .html, .json or .md, eval_results/ or runs/ (TREC's), or github: the job's summary",
         repeat=True,
     )
+    shard: Shard | None = option(
+        "--shard",
+        _shard,
+        "K/N|auto",
+        "measure one of N parts and decide nothing, which touchstone merge does; auto: by Slurm's or CI's variables",
+    )
+    costs: Path | None = option(
+        "--costs", _costs, "FILE", "how long cases take, by which shards are cut; from touchstone plan --write-costs"
+    )
     root: Path
     cwd: Path
     run: str
@@ -297,6 +321,8 @@ class Options:
         mode = values["baseline"]
         if mode in ("record", "update") and values["against"]:
             raise ConfigError(f"--baseline {mode} writes a model's own scores, --against judges by another's; drop one")
+        if values["shard"] is not None and values["reports"]:
+            raise ConfigError("--report with --shard would tell of a part; give it to touchstone merge")
         words = (*command, *_again(typed))
         return cls(**values, root=root, cwd=cwd, run=run or uuid.uuid4().hex, command=words)
 

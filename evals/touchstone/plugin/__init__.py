@@ -26,7 +26,7 @@ from touchstone.plugin.endings import end_at
 from touchstone.plugin.guard import clean_report, guard_terminal
 from touchstone.plugin.loaded import TEST_FILES, hash_plugins
 from touchstone.plugin.marks import TYPE_MARKS, describe_marks, marks_of
-from touchstone.plugin.nodeids import TEST_MODULE, cases_of
+from touchstone.plugin.nodeids import TEST_MODULE, case_of, cases_of
 from touchstone.records.cases import Case
 from touchstone.records.flat import flatten
 from touchstone.records.outcomes import Outcome
@@ -103,6 +103,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         get_session(session.config).expect(cases_of(item.nodeid for item in session.items))
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Keep what this shard has of what was selected; tests that are none of ours are run by the first."""
+    if SESSION not in config.stash or get_session(config).shard is None:
+        return
+    session = get_session(config)
+    own = session.take_shard(cases_of(item.nodeid for item in items))
+    first = session.shard is not None and session.shard.number == 1
+    kept = [item for item in items if (first if (case := case_of(item.nodeid)) is None else case in own)]
+    if dropped := [item for item in items if item not in set(kept)]:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Take as many workers as there are devices for ``-n auto``; xdist decides where there are none."""
@@ -140,7 +154,8 @@ def pytest_runtest_makereport(
     comparison = item.stash.get(COMPARISON, None)
     record = make_record(case, outcome, verdict, error, None if comparison is None else comparison.shown)
     for name in ("score", "baseline", "delta", "verdict"):
-        item.user_properties.append((name, getattr(record, name)))
+        if name != "verdict" or get_session(item.config).shard is None:
+            item.user_properties.append((name, getattr(record, name)))
     report = yield
     if call.excinfo is not None and call.excinfo.errisinstance(pytest.fail.Exception):
         report.sections.clear()  # one sentence says it all; the progress bars of libraries do not help

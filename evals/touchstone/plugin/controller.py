@@ -1,6 +1,7 @@
 """The process that owns a run: the only one, or the controller of pytest-xdist's workers."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from touchstone.plugin.nodeids import case_of, cases_of
 from touchstone.plugin.progress import Progress
 from touchstone.plugin.terminal_line import CaseProgress, TerminalLine
 from touchstone.records.flat import read_record
+from touchstone.records.runs import Record, Run
 from touchstone.report.summary import summarize
 from touchstone.report.text import render_suite, render_summary
 from touchstone.session.forecast import Forecast, make_forecast
@@ -87,6 +89,7 @@ class Controller:
         judged = f"{options.baseline} against {options.against}" if options.against else options.baseline
         lines = [
             f"suite {plan.suite}: {len(plan.cases)} cases; models: {models}",
+            *([f"shard {options.shard}: measures a part of them, and decides nothing"] if options.shard else []),
             f"data: {sources}; baseline: {judged}; device: {options.device}",
             *self._hub(),
             *plan.omissions,
@@ -201,7 +204,8 @@ class Controller:
                 return
             self.finish()
         assert self.finished is not None
-        if session.exitstatus == pytest.ExitCode.OK or (self.finished.exit_code and not self._collected):
+        empty = session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self.session.shard is not None
+        if session.exitstatus == pytest.ExitCode.OK or empty or (self.finished.exit_code and not self._collected):
             session.exitstatus = self.finished.exit_code
         if self._terminated is not None and self._terminated.seen:
             session.exitstatus = STOPPED
@@ -224,7 +228,7 @@ class Controller:
         writer = terminalreporter._tw
         # A log file has no width: its lines must not be folded at the 80 columns that pytest assumes.
         width = writer.fullwidth if writer.hasmarkup else max(writer.fullwidth, 120)
-        text = render_summary(summarize(self.finished.run.records), width=width, color=writer.hasmarkup)
+        text = render_summary(summarize(_shown(self.finished.run)), width=width, color=writer.hasmarkup)
         terminalreporter.section(f"touchstone: {self.finished.run.suite}")
         for line in text.splitlines():  # by line: of one that a terminal cannot show pytest writes all in escapes
             terminalreporter.write_line(line)
@@ -232,3 +236,16 @@ class Controller:
             terminalreporter.write_line(render_suite(suite), bold=True, **{SUITE_COLORS[suite.verdict]: True})
         for note in self.finished.notes:
             terminalreporter.write_line(note)
+
+
+def _shown(run: Run) -> list[Record]:
+    """Return what a summary is of: of a shard its own cases, with what was measured and no verdict."""
+    if run.shard is None:
+        return list(run.records)
+    own = [record for record in run.records if record.case in run.shard.cases]
+    return [
+        replace(record, verdict=None, outcome="passed", suspect=False, shown=None, baseline=None, delta=None)
+        if record.score is not None and record.error is None
+        else record
+        for record in own
+    ]

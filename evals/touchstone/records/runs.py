@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
-from touchstone.records.cases import Case
+from touchstone.records.cases import BaselineMode, Case
 from touchstone.records.examples import Shown
 from touchstone.records.outcomes import Measurement, Of, Outcome, OutcomeWord, Settings, Speed, Stage
 from touchstone.records.verdicts import Anchored, Evidence, Rule, Slice, Terms, Verdict, VerdictWord
@@ -105,10 +105,29 @@ class SuiteVerdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shard:
+    """Which part of a run was run here: shard ``number`` of ``of``, which measures and decides nothing.
+
+    ``cases`` are those of this shard. ``plan`` is the hash of all that the shards of one run have in common, and
+    ``baseline`` says whether the whole is judged or written down.
+    """
+
+    number: int
+    of: int
+    plan: str = ""
+    cases: tuple[str, ...] = ()
+    baseline: BaselineMode = "check"
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """A whole run, which is also what ``--report run.json`` writes. ``schema`` is the version of this shape.
 
     ``commit`` is that of the project which ran it, with a plus where files differed from it; None where there is none.
+    Of a ``shard`` the records are of all cases of the whole run, and those of the other shards are not measured.
     """
 
     schema: Literal[1] = 1
@@ -118,6 +137,7 @@ class Run:
     commit: str | None = None
     records: tuple[Record, ...]
     suites: tuple[SuiteVerdict, ...] = ()
+    shard: Shard | None = None
 
 
 def make_record(

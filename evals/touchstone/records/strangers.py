@@ -14,7 +14,7 @@ from touchstone.records.baselines import Baseline, BaselineFile
 from touchstone.records.examples import Shown
 from touchstone.records.names import MOVED, NAME, REVISION, SAMPLES, SHA256, baseline_key
 from touchstone.records.outcomes import Settings, Speed
-from touchstone.records.runs import Record, Run, SuiteVerdict
+from touchstone.records.runs import Record, Run, Shard, SuiteVerdict
 from touchstone.records.verdicts import OK_VERDICTS, Anchored, Evidence, Slice, Terms
 
 WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
@@ -74,7 +74,17 @@ def _of_baseline(key: str, entry: Baseline) -> Fault:
     yield from _of_settings(entry.settings)
 
 
+def _of_shard(shard: Shard, run: Run) -> Fault:
+    yield from _in(1, COUNT, of=shard.of)
+    yield from _in(1, shard.of, number=shard.number)
+    yield from _names(HASH, plan=shard.plan)
+    if other := sorted({*shard.cases} - {record.case for record in run.records}):
+        yield f'[shard] cases: "{other[0]}" is none of its records'
+
+
 def _of_run(run: Run) -> Fault:
+    if run.shard is not None:
+        yield from _of_shard(run.shard, run)
     yield from _texts(SHORT, suite=run.suite, commit=run.commit)
     yield from _each("environment", chain(*run.environment.items()))
     try:

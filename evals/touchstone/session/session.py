@@ -13,7 +13,7 @@ from touchstone.baselines.files import Baselines
 from touchstone.config.options import Options
 from touchstone.environment import describe_environment, find_commit
 from touchstone.errors import BaselineError, TouchstoneError
-from touchstone.formatting import points, signed_points
+from touchstone.formatting import count, points, signed_points
 from touchstone.judging.gate import Comparison, expected_score, judge
 from touchstone.judging.overall import exit_code, judge_models
 from touchstone.measuring.case import Progress
@@ -24,7 +24,7 @@ from touchstone.records.examples import Shown
 from touchstone.records.flat import flatten
 from touchstone.records.names import slug
 from touchstone.records.outcomes import OF_ANOTHER_COMPUTATION, Outcome
-from touchstone.records.runs import Record, Run, SuiteVerdict, make_record
+from touchstone.records.runs import Record, Run, Shard, SuiteVerdict, make_record
 from touchstone.records.samples import Samples, encode_samples
 from touchstone.records.verdicts import Verdict
 from touchstone.report.formats import Target, find_target
@@ -32,8 +32,9 @@ from touchstone.seams import TRIED, untried_mteb
 from touchstone.session.compare import pair_known, slice_known
 from touchstone.session.examples import show
 from touchstone.session.plan import Plan, find_cases
-from touchstone.session.reports import write_report
+from touchstone.session.reports import write_baselines, write_report
 from touchstone.session.reuse import PLUGINS, Known, Suites, examples_key, others_than_before, suites_key, verdict_key
+from touchstone.session.shards import cut
 from touchstone.session.studies.canaries import hold_or_check
 from touchstone.store.folder import Store
 from touchstone.task_types.base import Predicted
@@ -42,6 +43,8 @@ from touchstone.tasks.opening import bring_missing
 
 # The record of a run that goes on is written once in so many seconds, and takes one part in so many of the time.
 EVERY, SHARE = 1.0, 20.0
+# What the processes of a run call the list of the cases that were selected, of which a shard has some.
+WHOLE_RUN = "cases of the whole run"
 # The folder beside baselines in which a model may have canaries, and the rules under which these say what moved.
 CANARIES, SAME = "canaries", ("reproduce", "equivalent")
 
@@ -92,7 +95,9 @@ class Session:
         self.targets = [find_target("--report", options.cwd, text) for text in options.reports]
         self.commit = find_commit(options.root)
         self._cases = {case.id: case for case in plan.cases}
+        self.shard = options.shard
         self._expected: tuple[str, ...] = ()
+        self._whole: tuple[str, ...] = ()
         self._records: dict[str, Record] = {}
         self._notes: dict[str, None] = {}
         self._next_write = 0.0
@@ -200,6 +205,20 @@ class Session:
             return Verdict(word="missing", reason=reason)
         return Verdict(word="missing", reason=self._how_to_record(case))
 
+    def take_shard(self, case_ids: Iterable[str]) -> frozenset[str]:
+        """Return which of the cases that were selected this shard has; all are of the run that it is a part of."""
+        self._whole = tuple(dict.fromkeys(case_ids))
+        self.store.agree(WHOLE_RUN, lambda: "\n".join(self._whole))
+        return frozenset(self._cut().cases)
+
+    def _cut(self) -> Shard:
+        """Return the shard with its cases; the process that owns the run may have heard of its own cases alone."""
+        assert self.shard is not None
+        if not self.shard.plan:
+            self._whole = self._whole or tuple(self.store.agree(WHOLE_RUN, str).splitlines())
+            self.shard = cut(self.shard, self.plan, self._whole, self.options)
+        return self.shard
+
     def expect(self, case_ids: Iterable[str]) -> tuple[str, ...]:
         """Note the cases that were collected, and return them: each must be reported."""
         self._expected = tuple(dict.fromkeys(id_ for id_ in case_ids if id_ in self._cases))
@@ -227,7 +246,7 @@ class Session:
         for case in self.plan.cases:
             if case.id in self._records:
                 found.append(self._records[case.id])
-            elif case.id in self._expected:
+            elif case.id in self._expected or case.id in self._whole:
                 found.append(make_record(case, None, None, None))
         return tuple(replace(record, command=self._how_to_repeat(self._cases[record.case])) for record in found)
 
@@ -246,6 +265,7 @@ class Session:
             commit=self.commit,
             records=records,
             suites=suites,
+            shard=None if self.shard is None else self._cut(),
         )
 
     def _write_run(self, run: Run) -> list[str]:
@@ -256,6 +276,8 @@ class Session:
     def finish(self) -> Finished:
         """Write the run record, then baselines and reports; each whatever becomes of the others."""
         records = self._refuse_others(self.records())
+        if self.shard is not None:
+            return self._finish_shard(records)
         run = self._run(records, self._judge_models(records))
         notes: list[str] = []
         code = exit_code(records, run.suites, self.options.inconclusive)
@@ -271,6 +293,21 @@ class Session:
         self.store.leave()
         notes += [*told, *self._what_moved(records), *self._how_to_examine(records), *self.plan.omissions]
         return Finished(run=run, notes=tuple(notes), exit_code=code)
+
+    def _finish_shard(self, records: tuple[Record, ...]) -> Finished:
+        """Write what a shard measured, and decide nothing."""
+        run, own = self._run(records, ()), [record for record in records if record.case in self._expected]
+        self._write_run(run)
+        done = sum(record.score is not None and record.error is None for record in own)
+        told = {**self._notes, **dict.fromkeys(self.store.notes)}
+        self.store.leave()
+        notes = [*told, *self._how_to_examine(own), *self.plan.omissions]
+        notes.append(
+            f"shard {self.shard}: {done} of its {count(len(own), 'case')} measured, of {len(records)} in all; nothing "
+            f"is decided until all shards are there: {shlex.join(['touchstone', 'merge', str(self.store.folder)])}"
+        )
+        lost = self.store.trouble is not None
+        return Finished(run=run, notes=tuple(notes), exit_code=1 if lost or done < len(own) else 0)
 
     def _refuse_others(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
         """Put an error in the place of a number that is not one of the models that this run is about, as they are now.
@@ -301,16 +338,7 @@ class Session:
         return known.suites
 
     def _write_baselines(self, run: Run) -> list[str]:
-        mode = self.options.baseline
-        if mode not in ("record", "update"):
-            return []
-        measured = [r for r in run.records if r.score is not None and r.error is None]
-        if mode == "record":
-            measured = [r for r in measured if r.verdict == "missing"]
-        if lost := [r.case for r in measured if r.samples is None and r.n is not None]:
-            raise BaselineError(f"no baseline was written: the samples of {lost[0]} could not be kept")
-        written = self.baselines.write(measured, self.env, self.store)
-        return [f"wrote {path}: review and commit it" for path in written]
+        return write_baselines(self.options.baseline, run, self.baselines, self.store)
 
     def _write_report(self, target: Target, run: Run) -> list[str]:
         return list(write_report(target, run, self.store.folder))

@@ -1,11 +1,19 @@
-"""Merge several run records into one."""
+"""Make one run of several run records, or of the shards of one run."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
 
+from touchstone.errors import ConfigError
+from touchstone.files.writing import find_files, to_json
+from touchstone.formatting import count, points
 from touchstone.judging.gate import rejudge
 from touchstone.judging.overall import judge_models
-from touchstone.records.runs import Record, Run
+from touchstone.records.flat import flatten
+from touchstone.records.runs import Record, Run, Shard
+from touchstone.store.folder import Store
+from touchstone.store.runs import read_any_run
 
 
 def merge_runs(runs: Sequence[Run]) -> tuple[Run, tuple[str, ...]]:
@@ -71,3 +79,125 @@ def _environments(runs: Sequence[Run]) -> dict[str, str]:
     names = dict.fromkeys(name for run in runs for name in run.environment)
     found = {name: dict.fromkeys(run.environment.get(name, "none") for run in runs) for name in names}
     return {name: " / ".join(values) for name, values in found.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardRun:
+    """The record of a shard, and the store that it lies in."""
+
+    store: Store
+    run: Run
+
+    @property
+    def shard(self) -> Shard:
+        """Which shard it is of."""
+        assert self.run.shard is not None
+        return self.run.shard
+
+    @property
+    def order(self) -> tuple[str, int, str]:
+        """What puts shards in an order, wherever they lie."""
+        return self.run.started, self.shard.number, to_json(flatten(self.run))
+
+
+def find_shards(stores: Sequence[Path]) -> list[ShardRun]:
+    """Return the shards of one run that some stores have, of each store and number the newest.
+
+    Raises:
+        ConfigError: a store has none, or they are not of one run.
+        BaselineError: a run record is damaged.
+    """
+    found: list[ShardRun] = []
+    for store in stores:
+        runs = [read_any_run(file) for file in find_files(store / "runs", "*.json")]
+        shards = [ShardRun(store=Store(store), run=run) for run in runs if run.shard is not None]
+        if not shards:
+            raise ConfigError(f"{store}: has no record of a shard; pytest evals --shard K/N --store {store} writes one")
+        newest = {one.shard.number: one for one in shards if one.shard.plan == shards[-1].shard.plan}
+        found += newest.values()
+    found.sort(key=lambda one: one.order)
+    first = found[0]
+    for other in found:
+        if other.shard.plan != first.shard.plan:
+            raise ConfigError(
+                f"shard {other.shard} in {other.store.folder} is not of the run of shard {first.shard} in "
+                f"{first.store.folder}: other cases, options, costs or versions; run all shards alike"
+            )
+    return found
+
+
+def merge_shards(shards: Sequence[ShardRun]) -> tuple[Run, tuple[str, ...]]:
+    """Make one run of its shards, in the order of `find_shards`: each case judged at the level of all of them.
+
+    A case that no shard measured is not measured. What was measured twice must be equal, the samples of a case must be
+    there, and one alias must be one model everywhere; else a case is an error.
+
+    Returns:
+        The run, and sentences on what is not there.
+    """
+    by_case: dict[str, list[tuple[ShardRun, Record]]] = {}
+    for one in shards:
+        for record in one.run.records:
+            by_case.setdefault(record.case, []).append((one, record))
+    chosen = [_choose(found) for found in by_case.values()]
+    records = _at_one_level(list(_refuse_other_models(chosen)))
+    runs = [one.run for one in shards]
+    first = runs[0]
+    there, of = {one.shard.number for one in shards}, shards[0].shard.of
+    absent = [f"shard {number}/{of} is not there" for number in range(1, of + 1) if number not in there]
+    merged = replace(
+        first,
+        environment=_environments(runs),
+        commit=first.commit if len({run.commit for run in runs}) == 1 else None,
+        records=records,
+        suites=judge_models(records),
+        shard=None,
+    )
+    done = sum(record.score is not None and record.error is None for record in records)
+    return merged, (f"{done} of {count(len(records), 'case')} measured, by {len(there)} of {of} shards", *absent)
+
+
+def name_merged(shards: Sequence[ShardRun]) -> str:
+    """Return the name of a merged run's record in a store: after those of all its shards."""
+    newest = max(datetime.fromisoformat(one.run.started) for one in shards)
+    return newest.astimezone(UTC).strftime("%Y%m%dT%H%M%S.999999Z")
+
+
+def _choose(found: Sequence[tuple[ShardRun, Record]]) -> Record:
+    """Return what became of a case: measured by one shard or more, else an error, else not measured."""
+    measured = [(one, record) for one, record in found if record.score is not None and record.error is None]
+    if not measured:
+        return next((record for _, record in found if record.error is not None), found[0][1])
+    first, record = measured[0]
+    for other, again in measured[1:]:
+        if (again.measurement, again.samples, again.stages) != (record.measurement, record.samples, record.stages):
+            return _refuse(record, f"measured twice, and not alike: {_say(record)} in {first.store.folder}, "
+                                   f"{_say(again)} in {other.store.folder}")  # fmt: skip
+    if record.samples is not None and all(one.store.read_samples(record.samples) is None for one, _ in measured):
+        return _refuse(record, f"its samples in {first.store.folder} are damaged or gone; run that shard again")
+    return record
+
+
+def _say(record: Record) -> str:
+    return f"{points(record.score or 0.0)} by {str(record.fingerprint)[:12]}"
+
+
+def _refuse_other_models(records: Sequence[Record]) -> Iterator[Record]:
+    """Put an error in the place of what another model measured under the same alias: the first case's counts."""
+    first: dict[str, tuple[str, str]] = {}
+    for record in records:
+        for alias, fingerprint in record.models:
+            first.setdefault(alias, (fingerprint, record.case))
+        other = next((alias for alias, fingerprint in record.models if first[alias][0] != fingerprint), None)
+        yield (
+            record
+            if other is None
+            else _refuse(record, f"{other} is another model here than in {first[other][1]}; run its shard again")
+        )
+
+
+def _refuse(record: Record, error: str) -> Record:
+    """Return the record of a case whose number does not count."""
+    kept = ("case", "alias", "task", "type", "languages", "metric", "limit", "command")
+    values: Mapping[str, object] = {name: getattr(record, name) for name in kept}
+    return Record(**values, model=None, revision=None, outcome="error", error=error)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Stored run records: read them, and make one of several."""
+"""Stored run records: find them and read them."""
 
 from pathlib import Path
 
@@ -9,7 +9,20 @@ from touchstone.records.runs import Run
 
 
 def read_run(path: Path) -> Run:
-    """Read one run record.
+    """Read one run record, of a whole run.
+
+    Raises:
+        BaselineError: there is no such file, it is no run record, or that of a shard.
+    """
+    run = read_any_run(path)
+    if run.shard is not None:
+        raise BaselineError(f"{path}: is shard {run.shard} of a run and decides nothing; put all of them together with "
+                            "touchstone merge")  # fmt: skip
+    return run
+
+
+def read_any_run(path: Path) -> Run:
+    """Read one run record, of a whole run or of a shard.
 
     Raises:
         BaselineError: there is no such file, or it is no run record.
@@ -18,14 +31,14 @@ def read_run(path: Path) -> Run:
 
 
 def load_runs(store: Path, newest: int | None = None) -> tuple[Run, ...]:
-    """Read the run records of a store, oldest first; only so many of the newest where that is said.
+    """Read the run records of a store, those of shards too, oldest first; only so many of the newest, if that is said.
 
     Raises:
         BaselineError: one of them is damaged.
     """
     files = find_files(store / "runs", "*.json")  # they are named by when they started
     try:
-        return tuple(read_run(file) for file in (files if newest is None else files[-newest:]))
+        return tuple(read_any_run(file) for file in (files if newest is None else files[-newest:]))
     except BaselineError as error:
         raise BaselineError(f"{error}; touchstone store verify --repair removes what is damaged") from None
 

@@ -16,7 +16,7 @@ from touchstone.records.names import SAMPLES
 from touchstone.store.blobs import open_blob
 from touchstone.store.folder import MARKER, WHOLE, is_store, place_of, prepared, read_canaries
 from touchstone.store.hashes import KEY, sha256_of
-from touchstone.store.runs import read_run
+from touchstone.store.runs import read_any_run
 from touchstone.store.segments import Segment
 from touchstone.store.vectors import LEFT_BEHIND, Embeddings
 
@@ -26,10 +26,11 @@ CACHE = re.compile(rf"data/{HEX}{{16}}-{HEX}{{12}}-{HEX}{{8}}")
 SPACE_NAME = re.compile(rf"embeddings/{HEX}{{16}}(-\d+)?")
 BLOB = re.compile(rf"(outcomes|verdicts|examples|rankings|remembered)/[\w.-]+/{HEX}{{16}}\.blob")
 RUN = re.compile(r"runs/[0-9TZ.]+\.json")
+RESULT = re.compile(r"(results|stage[1-9])/[^/]+/[^/]+/[^/]+\.json")
 IN_SPACE = r"(space\.json|canaries\.npy|models/[0-9a-f]+|[^/]+\.vectors)"
 FILE = re.compile(
     "|".join([BLOB.pattern, SAMPLES.pattern, RUN.pattern, rf"{SPACE_NAME.pattern}/{IN_SPACE}"])
-    + r"|hashes\.blob|store\.json|\.gitignore|(results|stage[1-9])/[^/]+/[^/]+/[^/]+\.json"
+    + rf"|hashes\.blob|store\.json|\.gitignore|{RESULT.pattern}"
 )
 # What a process that was killed leaves behind: of a file that was never whole.
 HALF = re.compile(r"(.*/)?\.[^/]+\.[a-z0-9_]{8}(/.*)?|agreed/.*|.*\.aside-[0-9a-f]{8}(/.*)?")
@@ -114,10 +115,10 @@ def _wrong(path: Path, name: str) -> str | None:
         place = "hashes.blob" if found is not None and found[0] == KEY else found and place_of(found[0])
         return None if place == name else "is damaged" if found is None else "is of another name"
     if RUN.fullmatch(name):
-        return None if _reads(lambda: read_run(path)) else "is damaged"
+        return None if _reads(lambda: read_any_run(path)) else "is damaged"
     if SPACE_NAME.match(name):
         return _wrong_in_space(path)
-    if re.fullmatch(r"(results|stage[1-9])/[^/]+/[^/]+/[^/]+\.json", name):
+    if RESULT.fullmatch(name):
         return None if _reads(lambda: read_json(path, BaselineError, wide=True)) else "is damaged"
     return None if name in ("store.json", ".gitignore") else "is none of the store's"
 

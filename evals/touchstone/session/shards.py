@@ -1,0 +1,100 @@
+"""Which cases of a run a shard has: a pure function of the cases, of what they cost, and of how many shards there are.
+
+No job knows what another one has in its store, so no estimate here rests on a store: only on a file of costs that all
+jobs have alike, and on the amount of text.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from touchstone.config.options import Options
+from touchstone.environment import describe_environment
+from touchstone.errors import ConfigError
+from touchstone.files.validation import Number, Strict, check_json
+from touchstone.files.writing import read_bytes, to_json, write_atomically
+from touchstone.models.kinds import kind_of
+from touchstone.records.cases import Case
+from touchstone.records.runs import Shard
+from touchstone.schedule.dispatch import Job
+from touchstone.schedule.estimates import Sight, estimate
+from touchstone.schedule.sharding import divide
+from touchstone.schedule.workload import find_workload, statistics_folder
+from touchstone.session.plan import Plan
+
+# What measures and judges: shards of another version are of another run.
+VERSIONS = ("touchstone-evals", "mteb")
+LARGEST = 1e9
+
+
+def cut(shard: Shard, plan: Plan, selected: Sequence[str], options: Options) -> Shard:
+    """Return a shard with its cases and with the hash of what all shards of the run have in common.
+
+    Args:
+        shard: which of how many.
+        plan: of the whole run.
+        selected: the ids of its cases that were selected, in any order.
+        options: with the file of costs and with what is judged how.
+
+    Raises:
+        ConfigError: the file of costs is none.
+    """
+    cases = [case for case in plan.cases if case.id in set(selected)]
+    costs = _find_costs(plan, cases, options.costs)
+    jobs = [Job(items=(at,), seconds=costs[case.id], model=case.alias) for at, case in enumerate(cases)]
+    shares = [sorted(at for job in share for at in job.items) for share in divide(jobs, shard.of)]
+    names = [[cases[at].id for at in share] for share in shares]
+    return replace(
+        shard, plan=_hash(cases, names, options), cases=tuple(names[shard.number - 1]), baseline=options.baseline
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Costs(Strict):
+    """A file of costs: the seconds of each case, by its id, without loading its model."""
+
+    seconds: Mapping[str, Number]
+
+
+def _find_costs(plan: Plan, cases: Sequence[Case], file: Path | None) -> dict[str, float]:
+    """Return the seconds of each case: as a file says, else by the amount of its text."""
+    statistics = statistics_folder()
+    kinds = {case.alias: kind_of(plan.models[case.alias]) for case in cases}
+    sight = Sight(
+        workloads={case.id: find_workload(case, statistics) for case in cases},
+        devices={alias: "api" if kind.served else "cpu" for alias, kind in kinds.items()},
+        reads={alias: kind.reads(plan.models[alias]) for alias, kind in kinds.items()},
+    )
+    by_text = {id_: one.seconds for id_, one in estimate(cases, sight).items()}
+    return by_text | ({} if file is None else read_costs(file))
+
+
+def read_costs(file: Path) -> dict[str, float]:
+    """Read what `write_costs` wrote.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    found = check_json(Costs, read_bytes(file, ConfigError), str(file)).seconds
+    wrong = next((id_ for id_, seconds in found.items() if not 0 <= seconds < LARGEST), None)
+    if wrong is not None:
+        raise ConfigError(f"{file}: [seconds] {wrong} = {found[wrong]}; expected seconds, 0 or more")
+    return dict(found)
+
+
+def write_costs(file: Path, costs: Mapping[str, float]) -> None:
+    """Write the seconds of cases, by their ids, to be committed."""
+    write_atomically(file, to_json({"seconds": {id_: round(seconds, 1) for id_, seconds in costs.items()}}))
+
+
+def _hash(cases: Sequence[Case], names: Sequence[Sequence[str]], options: Options) -> str:
+    """Return the hash of what is measured and how it is judged; not of where files are, which jobs have elsewhere."""
+    of_cases = [
+        [case.id, case.task.type, case.task.main_score, case.task.strata, case.limit, case.source.kind,
+         asdict(case.policy), case.slices, case.stage_folders]
+        for case in cases
+    ]  # fmt: skip
+    versions = {name: describe_environment().get(name) for name in VERSIONS}
+    whole = [of_cases, names, options.baseline, options.against, versions]
+    return hashlib.sha256(to_json(whole).encode()).hexdigest()[:16]

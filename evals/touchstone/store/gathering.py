@@ -1,0 +1,129 @@
+"""Take what other stores hold into one: samples, results, vectors, and what is cached of cases.
+
+Whatever the order in which stores are named, the same files come out. What is damaged stays where it is, links are not
+followed, and run records are left to whoever reads them.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from touchstone.errors import BaselineError, ConfigError
+from touchstone.files.inside import join_inside
+from touchstone.files.writing import open_atomically, open_regular, read_bytes, write_atomically
+from touchstone.records.names import SAMPLES
+from touchstone.store.blobs import open_blob
+from touchstone.store.folder import CANARIES, MODELS, OUTCOMES, RANKINGS, SPACE, place_of
+from touchstone.store.segments import Segment
+from touchstone.store.vectors import SUFFIX
+from touchstone.store.verifying import BLOB, RESULT, SPACE_NAME, need_store
+
+# Makes one result in mteb's layout of two of the same model and task: the earlier and the later one.
+Join = Callable[[bytes, bytes], bytes]
+
+
+def gather(into: Path, sources: Sequence[Path], join: Join) -> tuple[str, ...]:
+    """Copy what some stores hold into another; return sentences on what was left where it is.
+
+    Args:
+        into: a store.
+        sources: stores; one that is ``into`` itself is passed over.
+        join: of two results that differ.
+
+    Raises:
+        ConfigError: one of them is no store, or was written by a newer version.
+    """
+    need_store(into)
+    others = []
+    for source in sources:
+        need_store(source)
+        if source.resolve() != into.resolve() and source.resolve() not in others:
+            others.append(source.resolve())
+    notes: list[str] = []
+    others.sort(key=_first_bytes)
+    strange = {model for source in others for model in _take_vectors(into, source, notes)}
+    for source in others:
+        for name in _files(source):
+            if BLOB.fullmatch(name) or SAMPLES.fullmatch(name):
+                _take_blob(into, source, name, strange)
+    _take_results(into, others, join)
+    return tuple(notes)
+
+
+def _files(folder: Path) -> Iterator[str]:
+    for inside, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (Path(inside, name).relative_to(folder).as_posix() for name in sorted(names))
+
+
+def _first_bytes(source: Path) -> list[tuple[str, int]]:
+    """Return what puts stores in an order of their own: the names and sizes of what is in them."""
+    return [(name, (source / name).lstat().st_size) for name in _files(source)]
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return read_bytes(path, BaselineError, largest=None)
+    except BaselineError:  # it is no file, or cannot be read
+        return None
+
+
+def _take_blob(into: Path, source: Path, name: str, strange: set[str]) -> None:
+    """Copy a blob that is whole; of two under one key, the first by its bytes stays."""
+    kind, model = name.split("/")[:2]
+    if kind in (OUTCOMES, RANKINGS) and model in strange:
+        return
+    found, content = open_blob(source / name), _read(source / name)
+    if kind == "remembered" or found is None or content is None or place_of(found[0]) != name:
+        return
+    known = _read(into / name) if open_blob(into / name) is not None else None
+    if known is None or content < known:
+        write_atomically(join_inside(into, name), content)
+
+
+def _take_vectors(into: Path, source: Path, notes: list[str]) -> Iterator[str]:
+    """Copy the vectors of each space; yield the models of those that another computation made than what is there."""
+    for space in sorted((source / "embeddings").glob("*")):
+        name = space.relative_to(source).as_posix()
+        if not SPACE_NAME.fullmatch(name) or space.is_symlink() or not space.is_dir():
+            continue
+        there = into / name
+        canaries, known = _read(space / CANARIES), _read(there / CANARIES)
+        if known is not None and known != canaries:
+            notes.append(f"{space}: its vectors stay there; another processor or library made those of {there}")
+            yield from (model.name for model in (space / MODELS).glob("*"))
+            continue
+        for file in (SPACE, CANARIES):
+            if (content := _read(space / file)) is not None and not (there / file).exists():
+                write_atomically(join_inside(into, f"{name}/{file}"), content)
+        for model in (space / MODELS).glob("*"):
+            mark = join_inside(into, f"{name}/{MODELS}/{model.name}")
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            mark.touch()
+        for segment in sorted(space.glob(f"*{SUFFIX}")):
+            _take_segment(segment, join_inside(into, f"{name}/{segment.name}"))
+
+
+def _take_segment(segment: Path, target: Path) -> None:
+    if target.exists() or segment.name.startswith("."):
+        return
+    with suppress(ValueError, OSError, ConfigError):  # what is damaged is encoded again
+        Segment(segment)
+        with open_regular(segment, ConfigError) as read, open_atomically(target) as write:
+            shutil.copyfileobj(read, write, 1 << 20)
+
+
+def _take_results(into: Path, sources: Sequence[Path], join: Join) -> None:
+    """Copy results in mteb's layout; those of one model and task become one, which keeps the subsets of each."""
+    names = sorted({name for source in sources for name in _files(source) if RESULT.fullmatch(name)})
+    for name in names:
+        found = sorted({content for source in sources if (content := _read(source / name)) is not None})
+        known = _read(into / name)
+        whole = known
+        for content in found:
+            if content != known:
+                whole = content if whole is None or name.endswith("model_meta.json") else join(whole, content)
+        if whole is not None and whole != known:
+            write_atomically(join_inside(into, name), whole)
