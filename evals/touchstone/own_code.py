@@ -46,6 +46,11 @@ def look_in(folder: Path) -> None:
         importlib.invalidate_caches()
 
 
+def folders_looked_in() -> tuple[str, ...]:
+    """Return the folders that `look_in` was told of, for another process."""
+    return tuple(_FOLDERS)
+
+
 def load_object(reference: str, refuse: type[TouchstoneError]) -> Any:
     """Import what a reference names; modules are looked for where Python looks, and in the working directory.
 

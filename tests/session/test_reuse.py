@@ -35,7 +35,7 @@ from touchstone.schedule.devices import name_devices
 from touchstone.session import code_version
 from touchstone.session import reuse as known
 from touchstone.session.code_version import JUDGE, RUN, hash_code
-from touchstone.session.reuse import outcome_key
+from touchstone.session.reuse import outcome_key, what_computes
 from touchstone.session.session import MeasuredCase, Session, open_session
 from touchstone.store.folder import OUTCOMES, Store
 
@@ -411,13 +411,16 @@ def test_a_damaged_baseline_is_an_error_also_where_the_verdict_is_known(project:
 
 
 def test_the_key_of_a_case_names_everything(tmp_path: Path) -> None:
-    case, identity = make_case(), make_identity()
+    case, identity, cpu = make_case(), make_identity(), what_computes("cpu")
     keys = [
-        outcome_key(case, identity, "data", "cpu"),
-        outcome_key(make_case(limit=3), identity, "data", "cpu"),
-        outcome_key(case, make_identity(fingerprint="0" * 12), "data", "cpu"),
-        outcome_key(case, identity, "other data", "cpu"),
-        outcome_key(make_case(name="STS16"), identity, "data", "cpu"),
+        outcome_key(case, identity, "data", cpu),
+        outcome_key(make_case(limit=3), identity, "data", cpu),
+        outcome_key(case, make_identity(fingerprint="0" * 12), "data", cpu),
+        outcome_key(case, identity, "other data", cpu),
+        outcome_key(make_case(name="STS16"), identity, "data", cpu),
+        outcome_key(case, identity, "data", replace(cpu, device="cuda of one model")),
+        outcome_key(case, identity, "data", replace(cpu, libraries={"torch": "1.0"})),
+        outcome_key(case, identity, "data", replace(cpu, kernels={"TORCH_X": "1"})),
     ]
     assert len({json.dumps(key, sort_keys=True) for key in keys}) == len(keys)
 

@@ -25,7 +25,9 @@ from touchstone.records.runs import Shard
 
 STORE, BASELINES = ".touchstone", "baselines"
 PATIENCE = 60
+SPLIT_TEXTS = 1_000_000
 Inconclusive = Literal["warn", "fail", "pass"]
+Engine = Literal["local", "ray"]
 DEST = "touchstone_"
 
 
@@ -278,6 +280,24 @@ class Options:
         "write a report; .html, .json or .md, eval_results/ or runs/ (TREC's), or github: the job's summary",
         repeat=True,
     )
+    engine: Engine = option(
+        "--engine", _one_of(get_args(Engine), "local"), "local|ray", "where cases run: here (default), or on a cluster"
+    )
+    ray_address: str | None = option(
+        "--ray-address", lambda value, _: value, "ADDRESS", "a Ray cluster (default: RAY_ADDRESS, else one made here)"
+    )
+    ray_cpus: int = option(
+        "--ray-cpus",
+        _written("0*[1-9][0-9]{0,8}", "a whole number of 1 or more", int, 1),
+        "N",
+        "the CPUs of each actor where it has no GPU (default: 1)",
+    )
+    split_texts: int = option(
+        "--split-texts",
+        _written("0*[1-9][0-9]{0,8}", "a whole number of 1 or more", int, SPLIT_TEXTS),
+        "N",
+        f"divide a corpus of more documents among actors or shards (default: {SPLIT_TEXTS})",
+    )
     shard: Shard | None = option(
         "--shard",
         _shard,
@@ -323,6 +343,8 @@ class Options:
             raise ConfigError(f"--baseline {mode} writes a model's own scores, --against judges by another's; drop one")
         if values["shard"] is not None and values["reports"]:
             raise ConfigError("--report with --shard would tell of a part; give it to touchstone merge")
+        if values["engine"] != "ray" and (typed.get("ray_address") or typed.get("ray_cpus")):
+            raise ConfigError("--ray-address and --ray-cpus belong to --engine ray")
         words = (*command, *_again(typed))
         return cls(**values, root=root, cwd=cwd, run=run or uuid.uuid4().hex, command=words)
 

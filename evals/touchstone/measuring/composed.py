@@ -141,23 +141,29 @@ class _Run:
         from mteb.models import ModelMeta
 
         named = ModelMeta.create_empty({"name": identity.name, "revision": identity.revision})
-        meta = make_meta(named, identity, model)
-        evaluated = evaluate(self.case, self.opened, _Found(rankings, meta), {})
-        measurement = replace(
-            evaluated.measurement,
-            limit=self.case.limit,
-            dataset_revision=self.opened.dataset_revision,
-            data_sha256=self.opened.data_sha256,
-            fingerprint=identity.fingerprint,
-        )
-        return OpenCase(
-            outcome=Outcome(identity=identity, measurement=measurement, device="", texts=0, encoded=0),
-            samples=evaluated.samples,
-            predicted=evaluated.predicted,
-            result=evaluated.result,
-            meta=meta,
-            rankings=tuple(rankings),
-        )
+        return score_found(self.case, self.opened, rankings, identity, make_meta(named, identity, model))
+
+
+def score_found(
+    case: Case, opened: OpenTask, rankings: Sequence[Ranking], identity: ModelIdentity, meta: "ModelMeta"
+) -> OpenCase:
+    """Let mteb score what was found before, as if the model found it now; nothing is searched."""
+    evaluated = evaluate(case, opened, _Found(rankings, meta), {})
+    measurement = replace(
+        evaluated.measurement,
+        limit=case.limit,
+        dataset_revision=opened.dataset_revision,
+        data_sha256=opened.data_sha256,
+        fingerprint=identity.fingerprint,
+    )
+    return OpenCase(
+        outcome=Outcome(identity=identity, measurement=measurement, device="", texts=0, encoded=0),
+        samples=evaluated.samples,
+        predicted=evaluated.predicted,
+        result=evaluated.result,
+        meta=meta,
+        rankings=tuple(rankings),
+    )
 
 
 @contextmanager

@@ -182,6 +182,7 @@ class ModelKind:
         prompts: returns the prompts that the specification says, by mteb's names for them.
         served: another process computes; what it serves may change unseen.
         remote: returns the address on another machine that requests go to, None if there is none.
+        divides: an encoder of it scores a document alike whatever else is in the corpus, which may be divided then.
     """
 
     name: str
@@ -194,6 +195,7 @@ class ModelKind:
     prompts: Callable[[Model], Mapping[str, str]] = lambda _: {}
     served: bool = False
     remote: Callable[[Model], str | None] = lambda _: None
+    divides: bool = False
 
 
 def prompting_of(spec: EncoderSpec | SparseSpec | MultiVectorSpec | ApiSpec, loaded: Any = None) -> Prompting:

@@ -129,4 +129,5 @@ KIND = ModelKind(
     open=open_sentence_transformer,
     device=find_device,
     prompts=lambda model: model.spec_of(EncoderSpec).prompts or {},
+    divides=True,
 )

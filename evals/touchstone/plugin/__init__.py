@@ -149,10 +149,13 @@ def pytest_runtest_makereport(
     assert isinstance(case, Case)
     outcome, verdict = item.stash.get(OUTCOME, None), item.stash.get(VERDICT, None)
     error = None
-    if call.excinfo is not None and verdict is None:
+    waits = call.excinfo is not None and call.excinfo.errisinstance(pytest.skip.Exception)
+    if call.excinfo is not None and verdict is None and not waits:
         error = one_line(str(call.excinfo.value)).removeprefix(f"{case.id}: ") or call.excinfo.typename
     comparison = item.stash.get(COMPARISON, None)
     record = make_record(case, outcome, verdict, error, None if comparison is None else comparison.shown)
+    if waits and call.excinfo is not None:  # for parts of its corpus that other shards measure
+        record = replace(record, reason=one_line(str(call.excinfo.value)).removeprefix(f"{case.id}: "))
     for name in ("score", "baseline", "delta", "verdict"):
         if name != "verdict" or get_session(item.config).shard is None:
             item.user_properties.append((name, getattr(record, name)))
@@ -203,6 +206,8 @@ def _start(config: pytest.Config) -> None:
     told = getattr(config, "workerinput", {})
     folder = config.invocation_params.dir
     options = Options.parse(typed, root_of(config), folder, run=told.get("touchstone_run"), command=command_of(config))
+    if options.engine == "ray" and (getattr(config.option, "tx", None) or getattr(config.option, "usepdb", False)):
+        raise ConfigError("--engine ray spreads cases over a cluster itself; leave out -n and --pdb")
     guesses = {key: Guess(**guess) for key, guess in told.get("touchstone_guesses", {}).items()}
     options = replace(options, workers=told.get("workercount", 1), guesses=guesses)
     session = open_session(options, partial(hash_plugins, config))
@@ -212,5 +217,11 @@ def _start(config: pytest.Config) -> None:
     if not config.option.collectonly:
         session.store.make()
     config.stash[SESSION] = session
-    if not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Controller(session, config), NAME)
+    if hasattr(config, "workerinput"):
+        return
+    controller = Controller(session, config)
+    config.pluginmanager.register(controller, NAME)
+    if options.engine == "ray":
+        from touchstone.plugin.actors import Cluster
+
+        config.pluginmanager.register(Cluster(session, controller), "touchstone-cluster")

@@ -131,6 +131,21 @@ class Controller:
         """Note the cases, from a worker's collection."""
         self._expect(ids)
 
+    def spread(self, workers: int) -> None:
+        """Note that so many actors run cases at once."""
+        self._workers = workers
+        self._progress.spread(workers)
+
+    def begin(self, case: str) -> None:
+        """Note that an actor has begun a case."""
+        self._progress.begin(case)
+
+    def paint_progress(self) -> None:
+        """Show how many cases are done and how long the others will take, where somebody looks."""
+        if self._line.shown:
+            words = ", ".join(filter(None, (self._progress.render_done(), self.render_left())))
+            self._line.paint(f" {words}" if words else "")
+
     def _expect(self, nodeids: Sequence[str]) -> None:
         self._collected = True
         self._progress.collect(self.session.expect(cases_of(nodeids)))
@@ -189,9 +204,8 @@ class Controller:
         case = case_of(nodeid)
         if case is not None:
             self._progress.end(case)
-        if self._workers and self._line.shown:
-            words = ", ".join(filter(None, (self._progress.render_done(), self.render_left())))
-            self._line.paint(f" {words}" if words else "")
+        if self._workers:
+            self.paint_progress()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

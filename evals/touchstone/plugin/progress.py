@@ -27,13 +27,17 @@ class Progress:
         self._took: dict[str, float] = {}
         self._lost: set[str] = set()
 
+    def spread(self, workers: int) -> None:
+        """Note how many run at once, where that is not known from the beginning."""
+        self._workers = workers
+
     def collect(self, cases: Sequence[str]) -> None:
         """Note the cases of the run."""
         self._collected = tuple(cases)
 
     def begin(self, case: str) -> None:
-        """Note that a case has begun."""
-        self._begun[case] = self._clock()
+        """Note that a case has begun; on another machine that was before it is reported here."""
+        self._begun.setdefault(case, self._clock())
 
     def lose(self, case: str) -> None:
         """Note that a case ended with its worker."""

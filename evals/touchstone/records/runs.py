@@ -108,7 +108,8 @@ class SuiteVerdict:
 class Shard:
     """Which part of a run was run here: shard ``number`` of ``of``, which measures and decides nothing.
 
-    ``cases`` are those of this shard. ``plan`` is the hash of all that the shards of one run have in common, and
+    ``cases`` are those of this shard, and ``parts`` the numbers of the parts of a case that is divided among all of
+    them. ``plan`` is the hash of all that the shards of one run have in common, and
     ``baseline`` says whether the whole is judged or written down.
     """
 
@@ -116,6 +117,7 @@ class Shard:
     of: int
     plan: str = ""
     cases: tuple[str, ...] = ()
+    parts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     baseline: BaselineMode = "check"
 
     def __str__(self) -> str:

@@ -78,7 +78,7 @@ def _of_shard(shard: Shard, run: Run) -> Fault:
     yield from _in(1, COUNT, of=shard.of)
     yield from _in(1, shard.of, number=shard.number)
     yield from _names(HASH, plan=shard.plan)
-    if other := sorted({*shard.cases} - {record.case for record in run.records}):
+    if other := sorted({*shard.cases, *shard.parts} - {record.case for record in run.records}):
         yield f'[shard] cases: "{other[0]}" is none of its records'
 
 

@@ -126,6 +126,11 @@ class Dispatcher:
         """Take jobs back that were not done after all."""
         self.left = longest_first([*self.left, *jobs])
 
+    def reopen(self) -> None:
+        """Take back that workers are not needed any more: what others have may come back."""
+        for worker in self._workers.values():
+            worker.closed = False
+
     def give(self, name: Hashable, now: float) -> Job | None:
         """Promise a worker its next job; None when it is not needed any more, which is final.
 

@@ -73,6 +73,19 @@ def find_sizes(task: TaskInfo, statistics: Path | None) -> tuple[int, ...]:
     return sizes if len(parts) == 1 and all(sizes) else ()
 
 
+def find_documents(task: TaskInfo, statistics: Path | None) -> int:
+    """Return how many distinct documents the largest corpus of a task has, by its statistics or the lines of its file.
+
+    0 where that is not known.
+    """
+    if task.folder is not None:
+        file = task.folder / "corpus.jsonl"
+        return _count_lines(file, file.stat().st_size) if file.is_file() else 0
+    parts = _parts(task, statistics)
+    blocks = [block for split in task.splits for part in parts for block in _blocks(part.get(split), task.subsets)]
+    return max((int(_side(block, "documents_text_statistics")[0]) for block in blocks), default=0)
+
+
 def _count(block: Mapping[str, Any]) -> int:
     """Return the queries of a search, of which older statistics have only the texts, or the rows."""
     if "queries_text_statistics" in block:

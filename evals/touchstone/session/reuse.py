@@ -52,6 +52,36 @@ class Suites:
 KEPT: Mapping[type[Any], str] = {Outcome: OUTCOMES, Verdict: VERDICTS, Suites: VERDICTS, Shown: EXAMPLES}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Computes:
+    """What computes on a machine, for a key: its device, libraries and kernels, and whether that says everything."""
+
+    device: str
+    libraries: Mapping[str, Any]
+    kernels: Mapping[str, str]
+    known: bool
+
+
+def what_computes(device: str) -> Computes:
+    """Return what computes in this process on a device as asked for, without importing torch."""
+    installed = _installation()
+    return Computes(
+        device=_name_device(device),
+        libraries=installed["libraries"],
+        kernels=kernel_settings(os.environ),
+        known=installed["known"],
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elsewhere:
+    """What other machines, which measure, found there: who models are, or why not, and what data there is, by case."""
+
+    computes: Computes
+    identities: Mapping[str, ModelIdentity | str]
+    data: Mapping[str, str | None]
+
+
 class Known:
     """What a store knows of the cases of a run.
 
@@ -60,11 +90,18 @@ class Known:
         device: auto, cpu, cuda, cuda:N or mps.
         store: where it is kept; one that overwrites knows nothing.
         plugins: returns the hash of the code beside ours in this process; asked when everything is loaded.
+        elsewhere: what is there where cases are measured; None for this process.
     """
 
     def __init__(
-        self, models: Mapping[str, Model], device: str, store: Store, plugins: Callable[[], str] = str
+        self,
+        models: Mapping[str, Model],
+        device: str,
+        store: Store,
+        plugins: Callable[[], str] = str,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        self._elsewhere = elsewhere
         self._models = models
         self._device = device
         self._store = store
@@ -135,13 +172,19 @@ class Known:
         kinds = [kind_of(one) for one in model.family]
         if any(kind.served for kind in kinds) and self._store.run_of_apis is not None:
             return None
+        there = what_computes(self._device) if self._elsewhere is None else self._elsewhere.computes
         # The code of a kind that another package adds is in no key.
-        if not _installation()["known"] or any(kind.name not in KINDS for kind in kinds):
+        if not there.known or any(kind.name not in KINDS for kind in kinds):
             return None
-        data = identify_data(case.task, case.source, self._store)
+        data = self._identify_data(case)
         if data is None:
             return None
-        return outcome_key(case, self._identity(case.alias), data, self._device) | {PLUGINS: self._plugins()}
+        return outcome_key(case, self._identity(case.alias), data, there) | {PLUGINS: self._plugins()}
+
+    def _identify_data(self, case: Case) -> str | None:
+        if self._elsewhere is not None:
+            return self._elsewhere.data.get(case.id)
+        return identify_data(case.task, case.source, self._store)
 
     def _identity(self, alias: str) -> ModelIdentity:
         """Return who a model is; its files are looked at, or its server is asked, once, not for each of its cases."""
@@ -154,6 +197,9 @@ class Known:
 
     def _identify(self, model: Model) -> ModelIdentity | ModelError:
         """Return who a model is, or why a server does not say: it was asked for as long as it may be."""
+        if self._elsewhere is not None:
+            told = self._elsewhere.identities[model.alias]
+            return ModelError(told) if isinstance(told, str) else told
         try:
             return identify(model, self._store)
         except ModelError as error:
@@ -167,14 +213,14 @@ def others_than_before(alias: str) -> str:
     return f"{alias}: it is another model than when the run began; run again when it rests"
 
 
-def outcome_key(case: Case, identity: ModelIdentity, data: str, device: str) -> dict[str, Any]:
+def outcome_key(case: Case, identity: ModelIdentity, data: str, there: Computes) -> dict[str, Any]:
     """Return everything that decides what measuring a case gives.
 
     Args:
         case: what is measured.
         identity: of its model.
         data: from `identify_data`.
-        device: as asked for.
+        there: what computes where it is measured.
     """
     task = case.task
     return {
@@ -184,10 +230,10 @@ def outcome_key(case: Case, identity: ModelIdentity, data: str, device: str) -> 
         "data": data,
         "limit": case.limit,
         "stage_folders": case.stage_folders,
-        "device": _name_device(device),
+        "device": there.device,
         "code": measuring_code(),
-        "libraries": _installation()["libraries"],
-        "kernels": kernel_settings(os.environ),
+        "libraries": there.libraries,
+        "kernels": there.kernels,
     }
 
 

@@ -12,12 +12,14 @@ from itertools import pairwise
 from touchstone.baselines.files import Baselines
 from touchstone.config.options import Options
 from touchstone.environment import describe_environment, find_commit
-from touchstone.errors import BaselineError, TouchstoneError
+from touchstone.errors import BaselineError, ModelError, TouchstoneError
 from touchstone.formatting import count, points, signed_points
 from touchstone.judging.gate import Comparison, expected_score, judge
 from touchstone.judging.overall import exit_code, judge_models
-from touchstone.measuring.case import Progress
+from touchstone.measuring.case import Progress, join_results
 from touchstone.measuring.engines.local import LocalEngine
+from touchstone.measuring.engines.ray import Failed, Given
+from touchstone.measuring.parts import Part
 from touchstone.records.baselines import Reference
 from touchstone.records.cases import Case
 from touchstone.records.examples import Shown
@@ -33,16 +35,28 @@ from touchstone.session.compare import pair_known, slice_known
 from touchstone.session.examples import show
 from touchstone.session.plan import Plan, find_cases
 from touchstone.session.reports import write_baselines, write_report
-from touchstone.session.reuse import PLUGINS, Known, Suites, examples_key, others_than_before, suites_key, verdict_key
-from touchstone.session.shards import cut
+from touchstone.session.reuse import (
+    PLUGINS,
+    Elsewhere,
+    Known,
+    Suites,
+    examples_key,
+    others_than_before,
+    suites_key,
+    verdict_key,
+)
+from touchstone.session.shards import count_parts, cut
 from touchstone.session.studies.canaries import hold_or_check
 from touchstone.store.folder import Store
+from touchstone.store.gathering import take
 from touchstone.task_types.base import Predicted
 from touchstone.tasks.identity import watch_data
 from touchstone.tasks.opening import bring_missing
 
 # The record of a run that goes on is written once in so many seconds, and takes one part in so many of the time.
 EVERY, SHARE = 1.0, 20.0
+# In the place of the hash of the code beside ours, where none is loaded.
+NO_CODE_BESIDE = "none"
 # What the processes of a run call the list of the cases that were selected, of which a shard has some.
 WHOLE_RUN = "cases of the whole run"
 # The folder beside baselines in which a model may have canaries, and the rules under which these say what moved.
@@ -62,12 +76,13 @@ class Finished:
 class MeasuredCase:
     """The outcome of a case, and while its data is open its samples and what was predicted, by stratum.
 
-    ``predicted`` is None for an earlier outcome: nothing is open.
+    ``predicted`` is None for an earlier outcome: nothing is open. ``shown`` are examples that were made elsewhere.
     """
 
     outcome: Outcome
     samples: Samples | None = None
     predicted: Mapping[str, Predicted] | None = None
+    shown: Shown | None = None
 
 
 class Session:
@@ -100,6 +115,7 @@ class Session:
         self._whole: tuple[str, ...] = ()
         self._records: dict[str, Record] = {}
         self._notes: dict[str, None] = {}
+        self._given: dict[str, Given | Failed] = {}
         self._next_write = 0.0
 
     @contextmanager
@@ -111,19 +127,69 @@ class Session:
         Raises:
             TouchstoneError: it could not be measured.
         """
+        if case.id in self._given:
+            yield self._take(case, self._given.pop(case.id))
+            return
         bring_missing(case.task, case.source, self.store)
         check_data = watch_data(case.task, case.source, self.store)
         known = self.known.find(case)
         if known is not None:
             yield MeasuredCase(outcome=known)
             return
-        with self.engine.measure(case, progress) as opened:
+        parts = self._measure_parts(case, progress)
+        with self.engine.measure(case, progress, parts=parts) as opened:
             check_data()
             self.known.check_model(case.alias, opened.outcome.identity)
             outcome = self._keep_samples(case, opened.outcome, opened.samples)
             if opened.samples is None or outcome.samples_file is not None:  # else it could not be judged again
                 self.known.keep(case, outcome)
             yield MeasuredCase(outcome=outcome, samples=opened.samples, predicted=opened.predicted)
+
+    def _measure_parts(self, case: Case, progress: Progress) -> int:
+        """Measure the parts of a case that this shard has; return how many there are in all."""
+        numbers = () if self.shard is None else self._cut().parts.get(case.id, ())
+        if not numbers:
+            return 1
+        of = count_parts(case, self.plan.models[case.alias], self.options.split_texts, self._cut().of)
+        for number in numbers:
+            self.engine.measure_part(case, Part(number=number, of=of), progress)
+        return of
+
+    def lies_elsewhere(self, elsewhere: Elsewhere) -> None:
+        """Note that cases are measured on other machines; code beside ours, such as a conftest's, is not there."""
+        self.known = Known(self.plan.models, self.options.device, self.store, lambda: NO_CODE_BESIDE, elsewhere)
+
+    def give(self, case_id: str, given: Given | Failed) -> None:
+        """Hand over what another machine measured, or why it could not; `measure` takes it from there."""
+        self._given[case_id] = given
+        self._notes |= dict.fromkeys(given.notes)
+
+    def _take(self, case: Case, given: Given | Failed) -> MeasuredCase:
+        """Take in what another machine measured.
+
+        Raises:
+            ModelError: it could not be measured, or something of it is missing.
+        """
+        if isinstance(given, Failed):
+            raise ModelError(given.error)
+        assert given.outcome is not None  # a part of a case is none
+        outcome, file = given.outcome, given.outcome.samples_file
+        self.known.check_model(case.alias, outcome.identity)
+        for name, content in given.files.items():
+            take(self.store.folder, name, content, join_results)
+        if file is not None and self.store.read_samples(file) is None:
+            raise ModelError(f"its samples did not come back whole from where it was measured: {file}")
+        self.known.find(case)  # which works out the key
+        self.known.keep(case, outcome)
+        return MeasuredCase(outcome=outcome, shown=given.shown)
+
+    def reference_samples(self, case: Case) -> Samples | None:
+        """Return the samples by which examples of a case are chosen; None where there are none, or not these."""
+        try:
+            reference = None if self.options.baseline == "off" else self._find_reference(case)
+            return None if reference is None else self.baselines.load_samples(reference)
+        except BaselineError:  # `compare` says so
+            return None
 
     def _keep_samples(self, case: Case, outcome: Outcome, samples: Samples | None) -> Outcome:
         if samples is None:
@@ -171,6 +237,9 @@ class Session:
         if own is None or samples is None:
             return None
         key = examples_key(measured.outcome, reference)
+        if measured.shown is not None:
+            self.known.remember(key, measured.shown)
+            return measured.shown
         known = self.known.recall(Shown, key) if measured.predicted is None else None
         shown = known or show(own, samples, measured.predicted)
         if shown is not None and measured.predicted is not None:
@@ -299,6 +368,7 @@ class Session:
         run, own = self._run(records, ()), [record for record in records if record.case in self._expected]
         self._write_run(run)
         done = sum(record.score is not None and record.error is None for record in own)
+        waiting = sum(record.outcome == "not measured" and record.reason is not None for record in own)
         told = {**self._notes, **dict.fromkeys(self.store.notes)}
         self.store.leave()
         notes = [*told, *self._how_to_examine(own), *self.plan.omissions]
@@ -307,7 +377,7 @@ class Session:
             f"is decided until all shards are there: {shlex.join(['touchstone', 'merge', str(self.store.folder)])}"
         )
         lost = self.store.trouble is not None
-        return Finished(run=run, notes=tuple(notes), exit_code=1 if lost or done < len(own) else 0)
+        return Finished(run=run, notes=tuple(notes), exit_code=1 if lost or done + waiting < len(own) else 0)
 
     def _refuse_others(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
         """Put an error in the place of a number that is not one of the models that this run is about, as they are now.

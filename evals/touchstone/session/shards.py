@@ -5,10 +5,12 @@ jobs have alike, and on the amount of text.
 """
 
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from touchstone.config.models import Model
 from touchstone.config.options import Options
 from touchstone.environment import describe_environment
 from touchstone.errors import ConfigError
@@ -20,12 +22,15 @@ from touchstone.records.runs import Shard
 from touchstone.schedule.dispatch import Job
 from touchstone.schedule.estimates import Sight, estimate
 from touchstone.schedule.sharding import divide
-from touchstone.schedule.workload import find_workload, statistics_folder
+from touchstone.schedule.workload import find_documents, find_workload, statistics_folder
 from touchstone.session.plan import Plan
+from touchstone.task_types.registry import find_type
 
 # What measures and judges: shards of another version are of another run.
 VERSIONS = ("touchstone-evals", "mteb")
 LARGEST = 1e9
+# A corpus that is divided has so many parts for each time that it is larger than what is not divided.
+PARTS = 10
 
 
 def cut(shard: Shard, plan: Plan, selected: Sequence[str], options: Options) -> Shard:
@@ -42,12 +47,44 @@ def cut(shard: Shard, plan: Plan, selected: Sequence[str], options: Options) -> 
     """
     cases = [case for case in plan.cases if case.id in set(selected)]
     costs = _find_costs(plan, cases, options.costs)
-    jobs = [Job(items=(at,), seconds=costs[case.id], model=case.alias) for at, case in enumerate(cases)]
-    shares = [sorted(at for job in share for at in job.items) for share in divide(jobs, shard.of)]
-    names = [[cases[at].id for at in share] for share in shares]
+    jobs = []
+    for at, case in enumerate(cases):
+        parts = count_parts(case, plan.models[case.alias], options.split_texts, shard.of)
+        jobs += make_parts(Job(items=(at,), seconds=costs[case.id], model=case.alias), parts)
+    shares = [sorted(job.items for job in share) for share in divide(jobs, shard.of)]
+    own: dict[int, list[int]] = {}
+    for at, *part in shares[shard.number - 1]:
+        own.setdefault(at, []).extend(part)
     return replace(
-        shard, plan=_hash(cases, names, options), cases=tuple(names[shard.number - 1]), baseline=options.baseline
+        shard,
+        plan=_hash(cases, shares, options),
+        cases=tuple(cases[at].id for at in own),
+        parts={cases[at].id: tuple(part) for at, part in own.items() if part},
+        baseline=options.baseline,
     )
+
+
+def count_parts(case: Case, model: Model, most: int, workers: int) -> int:
+    """Return into how many parts a case's corpus is divided; 1 where it is not.
+
+    Args:
+        case: what is measured.
+        model: what measures it.
+        most: a corpus of more documents is divided.
+        workers: among which it is, at most.
+    """
+    kind, searched = kind_of(model), find_type(case.task.type).searches == "corpus"
+    if not kind.divides or kind.reads(model) != "texts" or not searched or case.limit or case.task.code:
+        return 1
+    documents = find_documents(case.task, statistics_folder())
+    return 1 if documents <= most else max(1, min(workers, math.ceil(documents / most * PARTS)))
+
+
+def make_parts(job: Job, parts: int) -> list[Job]:
+    """Return a job for each part of a case, which alike take their share of its time; the job itself for one part."""
+    if parts == 1:
+        return [job]
+    return [replace(job, items=(*job.items, part), seconds=job.seconds / parts) for part in range(1, parts + 1)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +125,7 @@ def write_costs(file: Path, costs: Mapping[str, float]) -> None:
     write_atomically(file, to_json({"seconds": {id_: round(seconds, 1) for id_, seconds in costs.items()}}))
 
 
-def _hash(cases: Sequence[Case], names: Sequence[Sequence[str]], options: Options) -> str:
+def _hash(cases: Sequence[Case], shares: Sequence[Sequence[tuple[int, ...]]], options: Options) -> str:
     """Return the hash of what is measured and how it is judged; not of where files are, which jobs have elsewhere."""
     of_cases = [
         [case.id, case.task.type, case.task.main_score, case.task.strata, case.limit, case.source.kind,
@@ -96,5 +133,5 @@ def _hash(cases: Sequence[Case], names: Sequence[Sequence[str]], options: Option
         for case in cases
     ]  # fmt: skip
     versions = {name: describe_environment().get(name) for name in VERSIONS}
-    whole = [of_cases, names, options.baseline, options.against, versions]
+    whole = [of_cases, shares, options.baseline, options.against, versions]
     return hashlib.sha256(to_json(whole).encode()).hexdigest()[:16]

@@ -54,14 +54,14 @@ def open_blob(path: Path) -> tuple[dict[str, Any], bytes] | None:
         data = read_bytes(path, ConfigError, largest=None)
     except ConfigError:
         return None
-    found, version = _unseal(data), int.from_bytes(data[-8:-4])
+    found, version = unseal(data), int.from_bytes(data[-8:-4])
     if found is None and data[-TAIL:].startswith(MARK) and version > FORMAT:
         raise ConfigError(f"{path}: was written by a newer touchstone; run that one, or name another --store")
     return found if version == FORMAT else None
 
 
-def _unseal(data: bytes) -> tuple[dict[str, Any], bytes] | None:
-    """Return key and content if the footer is whole and seals both, whatever version the mark says."""
+def unseal(data: bytes) -> tuple[dict[str, Any], bytes] | None:
+    """Return the key and the content of a blob's bytes if its footer is whole, whatever version the mark says."""
     length = int.from_bytes(data[-4:])
     if not data[-TAIL:].startswith(MARK) or length > len(data) - TAIL:
         return None

@@ -45,7 +45,8 @@ class Store:
     """One store folder. Several processes may share it: every file is written whole.
 
     Nothing is lost where it cannot be written: what is known is read, what is new is kept for this run alone, and
-    ``trouble`` says so. ``told`` is what else the user is to hear of at the end of the run.
+    ``trouble`` says so. ``told`` is what else the user is to hear of at the end of the run. ``written`` names the files
+    that this process wrote.
 
     Args:
         folder: need not exist.
@@ -85,6 +86,7 @@ class Store:
         self._in_use: ExitStack | None = None
         self.trouble: str | None = None
         self.told: tuple[str, ...] = ()
+        self.written: dict[str, None] = {}
 
     def make(self) -> None:
         """Make the folder where it is not there yet, and note until this process ends that a run uses it.
@@ -156,6 +158,7 @@ class Store:
         for last in (False, True):
             try:
                 write(join_inside(self._made, path))
+                self.written[path.as_posix()] = None
                 return True
             except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
                 if last:

@@ -5,6 +5,7 @@ followed, and run records are left to whoever reads them.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -14,12 +15,16 @@ from touchstone.errors import BaselineError, ConfigError
 from touchstone.files.inside import join_inside
 from touchstone.files.writing import open_atomically, open_regular, read_bytes, write_atomically
 from touchstone.records.names import SAMPLES
-from touchstone.store.blobs import open_blob
+from touchstone.store.blobs import unseal
 from touchstone.store.folder import CANARIES, MODELS, OUTCOMES, RANKINGS, SPACE, place_of
 from touchstone.store.segments import Segment
 from touchstone.store.vectors import SUFFIX
 from touchstone.store.verifying import BLOB, RESULT, SPACE_NAME, need_store
 
+# What is measured of a case, of all that a store keeps.
+GIVEN_BACK = re.compile(rf"{RESULT.pattern}|{SAMPLES.pattern}|rankings/[\w.-]+/[0-9a-f]{{16}}\.blob")
+# mteb's metadata of a model, beside its results.
+META = "model_meta.json"
 # Makes one result in mteb's layout of two of the same model and task: the earlier and the later one.
 Join = Callable[[bytes, bytes], bytes]
 
@@ -70,17 +75,36 @@ def _read(path: Path) -> bytes | None:
         return None
 
 
+def take(into: Path, name: str, content: bytes, join: Join | None = None) -> None:
+    """Put a file of another store into a store: a blob, samples, or a result in mteb's layout.
+
+    Args:
+        into: the store.
+        name: of the file in both.
+        content: of it; what is damaged is not taken.
+        join: of two results that differ; None for the later one.
+    """
+    if RESULT.fullmatch(name):
+        known = _read(into / name)
+        if known not in (None, content) and join is not None and not name.endswith(META):
+            content = join(known or b"", content)
+        if content != known:
+            write_atomically(join_inside(into, name), content)
+        return
+    found = unseal(content)
+    if found is None or place_of(found[0]) != name:
+        return
+    known = _read(into / name)
+    if known is None or unseal(known) is None or content < known:  # in whatever order they come, the same one stays
+        write_atomically(join_inside(into, name), content)
+
+
 def _take_blob(into: Path, source: Path, name: str, strange: set[str]) -> None:
     """Copy a blob that is whole; of two under one key, the first by its bytes stays."""
     kind, model = name.split("/")[:2]
-    if kind in (OUTCOMES, RANKINGS) and model in strange:
-        return
-    found, content = open_blob(source / name), _read(source / name)
-    if kind == "remembered" or found is None or content is None or place_of(found[0]) != name:
-        return
-    known = _read(into / name) if open_blob(into / name) is not None else None
-    if known is None or content < known:
-        write_atomically(join_inside(into, name), content)
+    content = _read(source / name)
+    if kind != "remembered" and content is not None and not (kind in (OUTCOMES, RANKINGS) and model in strange):
+        take(into, name, content)
 
 
 def _take_vectors(into: Path, source: Path, notes: list[str]) -> Iterator[str]:
@@ -119,11 +143,5 @@ def _take_results(into: Path, sources: Sequence[Path], join: Join) -> None:
     """Copy results in mteb's layout; those of one model and task become one, which keeps the subsets of each."""
     names = sorted({name for source in sources for name in _files(source) if RESULT.fullmatch(name)})
     for name in names:
-        found = sorted({content for source in sources if (content := _read(source / name)) is not None})
-        known = _read(into / name)
-        whole = known
-        for content in found:
-            if content != known:
-                whole = content if whole is None or name.endswith("model_meta.json") else join(whole, content)
-        if whole is not None and whole != known:
-            write_atomically(join_inside(into, name), whole)
+        for content in sorted({content for source in sources if (content := _read(source / name)) is not None}):
+            take(into, name, content, join)

@@ -10,6 +10,7 @@ from touchstone.environment import describe_memory
 from touchstone.errors import ModelError, MovedError, TouchstoneError, find_no_memory, first_line
 from touchstone.measuring.case import OpenCase, Progress, measure
 from touchstone.measuring.composed import measure_composed
+from touchstone.measuring.parts import Part, measure_part, put_together
 from touchstone.measuring.speed import Latency, make_speed, measure_latency
 from touchstone.models import kinds
 from touchstone.models.base import Opened, OpenHybrid, OpenPipeline, OpenReranker
@@ -40,14 +41,28 @@ class LocalEngine:
         self._broken: dict[str, TouchstoneError] = {}
 
     @contextmanager
-    def measure(self, case: Case, progress: Progress) -> Iterator[OpenCase]:
+    def measure(self, case: Case, progress: Progress, *, parts: int = 1) -> Iterator[OpenCase]:
         """Run one case; its data stays open as long as the context.
+
+        Args:
+            case: what to run.
+            progress: told, in a few words, what is being done.
+            parts: into how many its corpus is divided: with more than one, all were measured before.
 
         Raises:
             TouchstoneError: it could not be measured.
         """
         with self._refuse_no_memory():
-            yield from self._measure(case, progress)
+            yield from self._measure(case, progress, parts)
+
+    def measure_part(self, case: Case, part: Part, progress: Progress) -> None:
+        """Encode and search a part of a case's corpus, and keep in the store what was found.
+
+        Raises:
+            TouchstoneError: it could not be measured.
+        """
+        with self._refuse_no_memory():
+            measure_part(case, self._get(case.alias, progress), part, self._store, progress)
 
     @contextmanager
     def _refuse_no_memory(self) -> Iterator[None]:
@@ -62,15 +77,16 @@ class LocalEngine:
                 "machine with more"
             ) from None
 
-    def _measure(self, case: Case, progress: Progress) -> Iterator[OpenCase]:
+    def _measure(self, case: Case, progress: Progress, parts: int) -> Iterator[OpenCase]:
         started = time.perf_counter()
         model = self._get(case.alias, progress)
         loaded = time.perf_counter() - started
-        run = (
-            measure_composed(case, model, self._store, progress)
-            if isinstance(model, OpenPipeline | OpenHybrid)
-            else measure(case, model, self._store, progress)
-        )
+        if parts > 1:
+            run = put_together(case, model, parts, self._store, progress)
+        elif isinstance(model, OpenPipeline | OpenHybrid):
+            run = measure_composed(case, model, self._store, progress)
+        else:
+            run = measure(case, model, self._store, progress)
         with run as opened:
             phases = opened.outcome.phases
             loaded += phases.get("model", 0.0)  # a pipeline loads its retriever where it must

@@ -176,5 +176,6 @@ KIND = ModelKind(
     why_not=why_not,
     prompts=lambda model: _spec(model).prompts,
     served=True,
+    divides=True,
     remote=lambda model: None if _spec(model).is_local else _spec(model).address,
 )

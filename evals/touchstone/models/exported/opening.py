@@ -191,6 +191,7 @@ KINDS = tuple(
         reads=read,
         why_not=why_not,
         prompts=lambda model: model.spec_of(ExportSpec).prompts or {},
+        divides=True,
     )
     for name, spec in (("onnx", OnnxSpec), ("openvino", OpenVinoSpec))
 )
