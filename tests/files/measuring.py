@@ -9,11 +9,11 @@ from collections.abc import Callable
 from tests.slowness import slowness
 from touchstone.errors import TouchstoneError
 
-SECONDS, BYTES = 5, 1 << 30
+SECONDS, BYTES = 10, 1 << 30
 
 
 def assert_cheap(read: Callable[[], object], *, refused: bool = True) -> str:
-    """Read something in a child; it must end in a sentence, in five usual seconds and a gigabyte more than before."""
+    """Read something in a child; it must end in a sentence, in ten usual seconds and a gigabyte more than before."""
     receiving, sending = os.pipe()
     child = os.fork()
     if child == 0:

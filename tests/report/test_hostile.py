@@ -95,7 +95,7 @@ def test_thousands_of_such_cases_are_shown_in_seconds(name: str) -> None:
     RENDERINGS[name](run)
 
     assert len(run.records) >= 3000
-    assert time.process_time() - started < 20 * slowness()  # a fifth of that where nothing else runs
+    assert time.process_time() - started < 40 * slowness()  # a tenth of that where nothing else runs
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=map(str, range(len(HOSTILE))))
