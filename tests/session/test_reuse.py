@@ -86,9 +86,9 @@ class Project:
         opened = open_session(Options.parse(options, root=self.folder, cwd=self.folder))
         measure = opened.engine.measure
 
-        def watched(*args: Any) -> AbstractContextManager[OpenCase]:
+        def watched(*args: Any, **named: Any) -> AbstractContextManager[OpenCase]:
             self.did.append("measured")
-            return measure(*args)
+            return measure(*args, **named)
 
         opened.engine.measure = watched  # type: ignore[method-assign, assignment]
         return opened

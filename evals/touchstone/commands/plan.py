@@ -13,6 +13,7 @@ from rich.text import Text
 
 from touchstone.baselines.files import Baselines
 from touchstone.commands.parsing import add_options, parse_options, terminal
+from touchstone.config.limited_suite import check_target, write_limited
 from touchstone.config.options import Options
 from touchstone.errors import ConfigError, suggest
 from touchstone.formatting import columns, points, render_duration
@@ -21,7 +22,6 @@ from touchstone.records.cases import Case
 from touchstone.report.text import draw
 from touchstone.schedule.estimates import Basis
 from touchstone.session.forecast import Forecast, make_forecast
-from touchstone.session.limited_suite import check_target, write_limited
 from touchstone.session.plan import Plan, find_cases
 from touchstone.session.power import CasePower, ModelPower, find_goal, find_power
 from touchstone.session.reuse import PLUGINS, Known
