@@ -10,6 +10,8 @@ LONG = (
     "tests/models/api/test_key.py::test_no_traceback_of_pytest_shows_it[<lambda>6]",
     "tests/models/test_exports.py::test_a_study_compares_exports_with_their_original",
     "tests/models/test_loaded_files.py::test_files_hashed_are_the_files_opened",
+    "tests/plugin/test_actors.py::test_a_machine_that_goes_costs_the_case_that_it_ran",
+    "tests/plugin/test_actors.py::test_a_driver_that_is_killed_goes_on_where_it_was",
     "tests/plugin/test_classes.py::test_other_data_is_incomparable_and_other_code_measured_again",
     "tests/plugin/test_classes.py::test_workers_import_it_each_for_itself",
     "tests/plugin/test_plugin.py::test_beside_other_plugins_and_in_another_order_the_scores_are_the_same",

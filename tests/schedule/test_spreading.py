@@ -63,13 +63,12 @@ def test_an_actor_that_was_not_needed_takes_over_what_another_lost() -> None:
 
 def test_work_that_comes_later_is_done_too_and_without_actors_it_is_deserted() -> None:
     spread = Spread([], {})
-    assert spread.ended
-    assert spread.deserted
+    assert (spread.ended, spread.deserted) == (True, True)
     spread.add(jobs_of(1.0))
-    assert not spread.ended
+    assert len(spread.left) == 1
     spread.welcome(0)
     spread.welcome(0)
     assert len(spread.hand_out(0.0)) == 1
     assert spread.lose(0) is None
-    assert spread.deserted
+    assert (spread.ended, spread.deserted) == (False, True)
     assert spread.left == jobs_of(1.0)

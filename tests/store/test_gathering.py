@@ -3,6 +3,7 @@
 import json
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ def join(old: bytes, new: bytes) -> bytes:
     return json.dumps(json.loads(old) | json.loads(new), sort_keys=True).encode()
 
 
-def make_store(folder: Path, *texts: str, canaries: np.ndarray = CANARIES, **results: object) -> Store:  # type: ignore[type-arg]
+def make_store(folder: Path, *texts: str, canaries: "np.ndarray[Any, Any]" = CANARIES, **results: object) -> Store:
     store = Store(folder)
     store.make()
     space = store.embeddings({"model": "m"}, name="m", fingerprint="0123456789ab", canaries=canaries)

@@ -6,6 +6,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
@@ -16,8 +17,11 @@ from touchstone.commands.parsing import add_options, parse_options, terminal
 from touchstone.config.limited_suite import check_target, write_limited
 from touchstone.config.options import Options
 from touchstone.errors import ConfigError, suggest
-from touchstone.formatting import columns, points, render_duration
+from touchstone.files.writing import place
+from touchstone.formatting import columns, count, points, render_duration
 from touchstone.judging.power import SPREADS, Change, Choice
+from touchstone.models.kinds import kind_of
+from touchstone.models.weights.size import count_parameters, needed_bytes
 from touchstone.records.cases import Case
 from touchstone.report.text import draw
 from touchstone.schedule.estimates import Basis
@@ -25,6 +29,7 @@ from touchstone.session.forecast import Forecast, make_forecast
 from touchstone.session.plan import Plan, find_cases
 from touchstone.session.power import CasePower, ModelPower, find_goal, find_power
 from touchstone.session.reuse import PLUGINS, Known
+from touchstone.session.shards import count_parts, write_costs
 from touchstone.store.folder import Store
 from touchstone.store.runs import load_runs
 
@@ -53,11 +58,16 @@ def add_command(commands: Any) -> None:
         "store where there are any, else from the amount of text.",
     )
     add_options(plan, "--suite", "--model", "--task", "--models", "--limit", "--device", "--store", "--baselines",
-                "--allow-python")  # fmt: skip
+                "--allow-python", "--engine", "--split-texts")  # fmt: skip
     number = ", ".join(map(str, WORKERS))
     plan.add_argument(
         "--workers", action="append", default=[], metavar="N", help=f"as many workers (default: {number})"
     )
+    plan.add_argument(
+        "--gpus", action="append", default=[], metavar="N", help="with --engine ray: as many GPUs, one actor on each"
+    )
+    plan.add_argument("--gpu-memory", default="80", metavar="GB", help="of each GPU (default: 80)")
+    plan.add_argument("--write-costs", metavar="FILE", help="write what cases took here, by which --shard cuts a run")
     plan.add_argument(
         "--detect", metavar="POINTS", help="what the cases could detect, and the limits to detect such a mean loss"
     )
@@ -75,14 +85,21 @@ def _plan(parsed: argparse.Namespace) -> tuple[str, int]:
     for option, value in (("--change", parsed.change), ("--write-suite", parsed.write_suite)):
         if value is not None:
             raise ConfigError(f"{option} {value}: belongs to --detect, as in --detect 1")
-    workers = [_number(text) for text in parsed.workers] or WORKERS
+    if parsed.gpus and options.engine != "ray":
+        raise ConfigError("--gpus belongs to --engine ray; workers of pytest-xdist are counted by --workers")
+    gpus = [_number(text, "--gpus") for text in parsed.gpus]
+    workers = [_number(text, "--workers") for text in parsed.workers] or WORKERS
     plan = find_cases(options)
     runs = load_runs(plan.store)
+    if gpus:
+        return _on_gpus(plan, make_forecast(plan, runs, "cuda"), gpus, options, parsed.gpu_memory), 0
+    if parsed.write_costs is not None:
+        return _write_costs(place(options.cwd, parsed.write_costs), make_forecast(plan, runs, options.device)), 0
     # No conftest is loaded here; that of the newest run will be, if nobody has changed it.
     plugins = runs[-1].environment.get(PLUGINS, "") if runs else ""
     known = Known(plan.models, options.device, Store(plan.store, mirrors=plan.mirrors), lambda: plugins).ids(plan.cases)
     forecast = make_forecast(plan, runs, options.device, known)
-    worth = "; ".join(f"{count} {WORTH[basis]}" for basis, count in forecast.bases.items())
+    worth = "; ".join(f"{cases} {WORTH[basis]}" for basis, cases in forecast.bases.items())
     blocks = [
         _table(("case", "type", "metric", "strata", "source", "time"), [_row(case, forecast) for case in plan.cases]),
         _by_type(forecast),
@@ -92,9 +109,49 @@ def _plan(parsed: argparse.Namespace) -> tuple[str, int]:
     return "\n\n".join(blocks), 0
 
 
-def _number(text: str) -> int:
+def _on_gpus(plan: Plan, forecast: Forecast, counts: Sequence[int], options: Options, memory: str) -> str:
+    """Return when actors on so many GPUs are done, with corpora divided and without, and what does not fit on one."""
+    rows = []
+    for number in counts:
+        models, most = plan.models, options.split_texts
+        parts = {case.id: count_parts(case, models[case.alias], most, number) for case in plan.cases}
+        (divided, bound), (whole, _) = forecast.makespan(number, parts), forecast.makespan(number)
+        total = forecast.seconds(plan.cases)
+        shares = [f"{total / number / end:.0%}" if end else "-" for end in (divided, whole)]
+        times = [render_duration(divided), shares[0], render_duration(whole), shares[1], render_duration(bound)]
+        rows.append((str(number), *times))
+    worth = "; ".join(f"{cases} {WORTH[basis]}" for basis, cases in forecast.bases.items())
+    header = ("GPUs", "done after", "in use", "undivided", "in use", "at best")
+    lines = [f"times: {worth}", *_totals(plan), *_too_large(plan, _number(memory, "--gpu-memory"))]
+    return "\n\n".join([_by_type(forecast), _table(header, rows), "\n".join(lines)])
+
+
+def _too_large(plan: Plan, memory: int) -> list[str]:
+    """Return a sentence on each model that a GPU with so many GB has no room for, and on those nobody knows of."""
+    lines = []
+    for alias, model in plan.models.items():
+        parameters = None if kind_of(model).served else count_parameters(model)
+        if parameters is None:
+            lines += [] if kind_of(model).served else [f"{alias}: nobody says how many parameters it has"]
+        elif (needed := needed_bytes(model, parameters) / 1e9) > memory:
+            lines.append(
+                f"{alias}: {parameters / 1e9:.1f} billion parameters take about {needed:.0f} GB, a GPU has {memory}; a "
+                "smaller dtype takes less"
+            )
+    return lines
+
+
+def _write_costs(file: Path, forecast: Forecast) -> str:
+    costs = {id_: one.seconds for id_, one in forecast.estimates.items() if one.basis == "timed"}
+    if not costs:
+        raise ConfigError(f"--write-costs {file}: no run in the store has timed a case of this plan; run it first")
+    write_costs(file, costs)
+    return f"wrote {file}: what {count(len(costs), 'case')} of {len(forecast.estimates)} took; commit it"
+
+
+def _number(text: str, option: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise ConfigError(f'--workers = "{text}"; expected a whole number of 1 or more')
+        raise ConfigError(f'{option} = "{text}"; expected a whole number of 1 or more')
     return int(text)
 
 
@@ -125,9 +182,9 @@ def _about(forecast: Forecast, cases: Sequence[Case]) -> str:
 
 def _makespans(forecast: Forecast, workers: Sequence[int]) -> str:
     rows = []
-    for count in workers:
-        end, bound = forecast.makespan(count)
-        rows.append((str(count), render_duration(end), render_duration(bound)))
+    for number in workers:
+        end, bound = forecast.makespan(number)
+        rows.append((str(number), render_duration(end), render_duration(bound)))
     return _table(("workers", "done after", "at best"), rows)
 
 

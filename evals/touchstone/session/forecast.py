@@ -22,6 +22,7 @@ from touchstone.schedule.estimates import (
 )
 from touchstone.schedule.workload import find_workload, statistics_folder
 from touchstone.session.plan import Plan
+from touchstone.session.shards import make_parts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,9 +51,15 @@ class Forecast:
         """Return the seconds of some of the cases, one after the other."""
         return sum(self.estimates[case.id].seconds for case in cases)
 
-    def makespan(self, workers: int) -> tuple[float, float]:
-        """Return when so many workers have done all cases, and the time below which no order can bring it."""
-        jobs = self.jobs
+    def makespan(self, workers: int, parts: Mapping[str, int] | None = None) -> tuple[float, float]:
+        """Return when so many workers have done all cases, and the time below which no order can bring it.
+
+        Args:
+            workers: how many.
+            parts: into how many the corpora of cases are divided, by case id; None for none.
+        """
+        whole = zip(self.jobs, self.cases, strict=True)
+        jobs = [part for job, case in whole for part in make_parts(job, (parts or {}).get(case.id, 1))]
         # A case that is in the store needs no model.
         needed = {job.model for job in jobs if job.seconds}
         loading = {alias: seconds for alias, seconds in self.loading.items() if alias in needed}

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from tests.models.api.server import NAME, Reply, Request, Server, after, vector, with_status
-from tests.models.api.speaking import Encode, speak_openai, speak_tei
+from tests.models.api.speaking import Encode, say, speak_openai, speak_tei
 from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model
 from touchstone.models.api.client import ApiClient
-from touchstone.models.api.long_texts import REQUESTS, find_cut
-from touchstone.models.kinds import open_encoder
+from touchstone.models.api.long_texts import REQUESTS, find_cut, score
+from touchstone.models.kinds import open_encoder, open_model
 from touchstone.store.folder import Store
 
 
@@ -172,3 +172,37 @@ def test_it_is_found_out_once_for_all_processes_of_a_run(server: Server, tmp_pat
         assert store.notes == (f"served: {server.url}/embeddings cuts texts after about 1,000 characters",)
         asked.append(len(server.requests))
     assert asked[1] == 3 < asked[0] == asked[2]
+
+
+def rerank(cut: int | None, *, digits: int = 9) -> Callable[[Request], Reply]:
+    """Score documents by the words of the query that are in what is read of them."""
+
+    def behave(request: Request) -> Reply:
+        words = set(request.body["query"].split())
+        read = [document[:cut].split() for document in request.body["documents"]]
+        shares = [sum(word in words for word in one) / max(1, len(one)) for one in read]
+        results = [{"index": at, "relevance_score": round(share, digits)} for at, share in enumerate(shares)]
+        return say({"results": results})
+
+    return behave
+
+
+@pytest.mark.parametrize("cut", [500, 2400, 20_000])
+def test_where_a_rerank_endpoint_cuts_is_found_and_told(server: Server, cut: int, tmp_path: Path) -> None:
+    server.always = rerank(cut)
+    spec = ApiSpec(url=server.url, name=NAME, endpoint="rerank")
+    store = Store(tmp_path)
+    store.make()
+    opened = open_model(Model(alias="served", spec=spec, text="served"), "cpu", store)
+    said = str(opened.settings.long_texts)  # type: ignore[union-attr]
+    assert said.startswith("cuts texts after about ")
+    assert int(said.split()[4].replace(",", "")) == pytest.approx(cut, rel=0.06)
+    assert store.told == (f"served: {spec.address} {said}",)
+    assert len(server.requests) <= REQUESTS + 1  # with the one that asks whether it answers
+
+
+@pytest.mark.parametrize("digits", [9, 2])
+def test_a_rerank_endpoint_that_reads_everything_is_not_said_to_cut(server: Server, digits: int) -> None:
+    server.always = rerank(None, digits=digits)
+    client = ApiClient(ApiSpec(url=server.url, name=NAME, endpoint="rerank"), "served")
+    assert not find_cut(client, score)

@@ -364,7 +364,7 @@ def _reason(error: Exception) -> str:
     """Return what went wrong in an actor in one line: of an exception inside a task that exception."""
     cause = getattr(error, "cause", None)
     if cause is not None:
-        return f"{type(cause).__name__}: {first_line(cause)}"
+        return first_line(cause)
     said = getattr(error, "error_msg", None) or str(error)
     return next((line.strip() for line in str(said).splitlines() if line.strip()), type(error).__name__)
 

@@ -1,20 +1,22 @@
-"""What a server does with long texts, which few say: found out by the vectors of texts that differ only in their ends.
+"""What a server does with long texts, which few say: found out by its answers to texts that differ only in their ends.
 
 Where the end of a text changes nothing at all the server has cut it; vectors that merely are close say nothing. A few
-requests narrow down after how many characters that is, or from how many on it refuses a text.
+requests narrow down after how many characters that is, or from how many on it refuses a text. A rerank endpoint is
+asked for what those ends say: one that reads them gives another score.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from touchstone.encoding.canaries import CANARIES
 from touchstone.errors import ModelError
-from touchstone.models.api.answers import Vectors
 from touchstone.models.api.client import ApiClient, RefusedError
-from touchstone.models.api.protocols import ask_vectors
+from touchstone.models.api.protocols import ask_scores, ask_vectors
 
 # Lengths in characters: of the longest two fit a request as it is by default.
 LENGTHS = (768, 6144, 49_152)
@@ -34,10 +36,28 @@ TOO_LONG = (400, 413, 422)
 OTHERS = "four green ships sailed slowly past our old lighthouse while hungry gulls cried above calm evening waters "
 
 
-def find_cut(client: ApiClient) -> str:
+# Answers texts, a row of numbers for each.
+Answer = Callable[[ApiClient, Sequence[str]], NDArray[Any]]
+
+
+def embed(client: ApiClient, texts: Sequence[str]) -> NDArray[Any]:
+    """Return the vectors of texts, shape (texts, dimensions)."""
+    return ask_vectors(client, texts, {})
+
+
+def score(client: ApiClient, texts: Sequence[str]) -> NDArray[Any]:
+    """Return how well texts answer a query that is of their ends, shape (texts, 1)."""
+    return np.array(ask_scores(client, OTHERS.strip(), texts), np.float64)[:, None]
+
+
+def find_cut(client: ApiClient, answer: Answer = embed) -> str:
     """Return what a server does with long texts, as a sentence without its subject; nothing where that is not known.
 
     It is asked little, and whatever it does wrong is no error here: the texts of a task will show that.
+
+    Args:
+        client: of the server.
+        answer: asks it for what depends on a text.
     """
     spec = client.spec
     seconds = spec.patience / PART_OF_PATIENCE
@@ -45,21 +65,23 @@ def find_cut(client: ApiClient) -> str:
     lengths = sorted({min(length, longest) for length in LENGTHS})
     hasty = replace(spec, retries=0, timeout=min(spec.timeout, seconds))
     try:
-        return _Search(ApiClient(hasty, client.alias), time.monotonic() + seconds).look(lengths)
+        return _Search(ApiClient(hasty, client.alias), answer, time.monotonic() + seconds).look(lengths)
     except ModelError:
         return ""
 
 
 class _Search:
-    """Requests for vectors of long texts.
+    """Requests with long texts.
 
     Args:
         client: impatient.
+        answer: asks it.
         end: when the last of them may begin.
     """
 
-    def __init__(self, client: ApiClient, end: float) -> None:
+    def __init__(self, client: ApiClient, answer: Answer, end: float) -> None:
         self._client = client
+        self._answer = answer
         self._end = end
         self._requests = 0
         self._seconds = 0.0
@@ -137,12 +159,12 @@ class _Search:
     def _may_ask(self, requests: int) -> bool:
         return self._requests + requests <= REQUESTS and time.monotonic() + self._seconds < self._end
 
-    def _ask(self, texts: Sequence[str]) -> Vectors:
+    def _ask(self, texts: Sequence[str]) -> NDArray[Any]:
         self._requests += 1
         started = time.monotonic()
-        vectors = ask_vectors(self._client, texts, {})
+        found = self._answer(self._client, texts)
         self._seconds = time.monotonic() - started
-        return vectors
+        return found
 
 
 def _text(length: int, place: int) -> str:

@@ -11,7 +11,7 @@ from touchstone.encoding.reranker import MtebReranker
 from touchstone.errors import MovedError
 from touchstone.models.api.client import ApiClient, RefusedError
 from touchstone.models.api.embedding import ApiModel
-from touchstone.models.api.long_texts import find_cut
+from touchstone.models.api.long_texts import Answer, embed, find_cut, score
 from touchstone.models.api.protocols import About, ask_about
 from touchstone.models.api.reranking import ApiReranker
 from touchstone.models.api.served import Served, make_empty_meta
@@ -100,9 +100,7 @@ def _open_encoder(model: Model, store: Store) -> OpenModel:
     spec, fingerprint = found.client.spec, vector_fingerprint(model, found.weights)
     asked = ApiModel(found.client, None if store.run_of_apis else _vectors(found, fingerprint, store))
     asked.check()
-    cut = store.agree(f"long texts of {fingerprint} {spec.max_characters}", partial(find_cut, found.client))
-    if cut:
-        store.tell(f"{model.alias}: {spec.address} {cut}")
+    cut = _find_cut(found, model, store, fingerprint, embed)
     prompting = prompting_of(spec)
     served = Served(spec.similarity, lambda meta: make_meta(meta, found.identity, model))
     return OpenModel(
@@ -122,6 +120,15 @@ def _open_encoder(model: Model, store: Store) -> OpenModel:
         at_once=spec.concurrency,
         check_unchanged=found.check_unchanged,
     )
+
+
+def _find_cut(found: _Found, model: Model, store: Store, fingerprint: str, answer: Answer) -> str:
+    """Find out, once in a run, what the server does with long texts, and tell the user."""
+    spec = found.client.spec
+    cut = store.agree(f"long texts of {fingerprint} {spec.max_characters}", partial(find_cut, found.client, answer))
+    if cut:
+        store.tell(f"{model.alias}: {spec.address} {cut}")
+    return cut
 
 
 def _vectors(found: _Found, fingerprint: str, store: Store) -> Embeddings:
@@ -144,11 +151,12 @@ def _open_reranker(model: Model, store: Store) -> OpenReranker:
     found = _find(model, store)
     asked = ApiReranker(found.client)
     asked.check()
+    cut = _find_cut(found, model, store, found.identity.fingerprint, score)
     meta = make_meta(make_empty_meta(model_type=["cross-encoder"]), found.identity, model)
     return OpenReranker(
         for_mteb=lambda meter: MtebReranker(asked, meta, meter),
         identity=found.identity,
-        settings=_settings(found),
+        settings=replace(_settings(found), long_texts=cut or None),
         device=ELSEWHERE,
         batch_size=found.client.spec.batch_size,
         encode_kwargs={},

@@ -1,0 +1,57 @@
+"""How many parameters a model has, without loading it: by the headers of its files, or as it was published."""
+
+import json
+import struct
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from touchstone.config.models import Model
+
+# Bytes of a parameter, by the dtype that a specification names; as it is by default.
+BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
+# What activations and the runtime take beside the weights, as a share of these.
+BESIDE = 0.2
+LONGEST_HEADER = 100_000_000
+
+
+def count_parameters(model: Model) -> int | None:
+    """Return how many parameters a model has, with those that it is made of; None where nobody says."""
+    found = [_count(one) for one in model.family if one.spec.kind not in ("pipeline", "hybrid")]
+    return None if None in found or not found else sum(filter(None, found))
+
+
+def needed_bytes(model: Model, parameters: int) -> float:
+    """Return the memory that so many parameters take in the model's dtype, with what is beside them."""
+    dtype = str(getattr(model.spec, "dtype", None) or "float32")
+    return parameters * BYTES.get(dtype, 4) * (1 + BESIDE)
+
+
+def _count(model: Model) -> int | None:
+    path = getattr(model.spec, "path", None)
+    if path is not None and getattr(model.spec, "package", None) is None:
+        files = sorted(Path(path).rglob("*.safetensors"))
+        return sum(map(_count_in, files)) if files else None
+    name = model.spec.published or getattr(model.spec, "id", None)
+    return None if name is None else _published(name)
+
+
+def _count_in(file: Path) -> int:
+    """Return the numbers in a file of safetensors, by its header; 0 where it has none."""
+    try:
+        with file.open("rb") as content:
+            (length,) = struct.unpack("<Q", content.read(8))
+            header: dict[str, Any] = json.loads(content.read(min(length, LONGEST_HEADER)))
+        return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
+    except (OSError, ValueError, KeyError, TypeError, struct.error, AttributeError):
+        return 0
+
+
+def _published(name: str) -> int | None:
+    import mteb
+
+    try:
+        found = mteb.get_model_meta(name, fetch_from_hf=False).n_parameters
+    except Exception:  # nobody published it, or mteb's own reading of it fails
+        return None
+    return None if found is None else int(found)
