@@ -30,8 +30,8 @@ def needed_bytes(model: Model, parameters: int) -> float:
 def _count(model: Model) -> int | None:
     path = getattr(model.spec, "path", None)
     if path is not None and getattr(model.spec, "package", None) is None:
-        files = sorted(Path(path).rglob("*.safetensors"))
-        return sum(map(_count_in, files)) if files else None
+        counts = [_count_in(file) for file in sorted(Path(path).rglob("*.safetensors"))]
+        return sum(counts) if counts and all(counts) else None
     name = model.spec.published or getattr(model.spec, "id", None)
     return None if name is None else _published(name)
 
