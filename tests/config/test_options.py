@@ -93,7 +93,7 @@ def test_writing_a_baseline_and_judging_by_another_models_exclude_each_other(roo
         ('[tool.touchstone]\nsuit = "x"', ': [tool.touchstone]: has an unknown key "suit"; did you mean "suite"?'),
         (
             "[tool.touchstone]\n'§' = 1",
-            ': [tool.touchstone]: has an unknown key "§"; known: baselines, models, source, suite',
+            ': [tool.touchstone]: has an unknown key "§"; known: baselines, costs, models, source, suite',
         ),
         ("[tool.touchstone]\nsuite = 3", ": [tool.touchstone]: suite = 3; expected a string"),
         ("[tool.touchstone]\nsuite = ", ": not TOML: Invalid value (at line 2, column 9)"),

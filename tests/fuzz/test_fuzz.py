@@ -13,7 +13,7 @@ from tests.fuzz.law import FAULTS, Sandbox, sandbox
 from tests.fuzz.playing import judge, keep, repeat, warm
 from tests.fuzz.readers import READERS, make_input
 
-INPUTS = 200
+INPUTS = 100
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from touchstone.records.flat import read_run
 from touchstone.records.outcomes import Settings
 from touchstone.report.json import render_json
 
-RUN_FIELDS = {"schema", "suite", "started", "environment", "records", "suites", "commit"}
+RUN_FIELDS = {"shard", "schema", "suite", "started", "environment", "records", "suites", "commit"}
 RECORD_FIELDS = {"evidence", "recomputed", "samples", "command", "shown", "reused", "terms", "suspect",
     "anchor", "slices",
     "case", "alias", "model", "revision", "task", "type", "languages", "outcome", "metric", "limit", "score", "subsets",
