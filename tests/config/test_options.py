@@ -195,3 +195,17 @@ def test_whether_what_is_inconclusive_fails_is_said_in_three_words(root: Path, v
 def test_an_option_that_there_is_not_is_a_mistake_of_the_caller(root: Path) -> None:
     with pytest.raises(TypeError, match="no option sets models_file"):
         parse(root, models_file="m.toml")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ({"ray_cpus": "2"}, "--ray-address and --ray-cpus belong to --engine ray"),
+        ({"ray_address": "auto"}, "--ray-address and --ray-cpus belong to --engine ray"),
+        ({"engine": "ray", "device": "cuda:1"}, "--device cuda:1: Ray gives each actor its GPU; say --device cuda"),
+        ({"engine": "ray", "ray_cpus": "0"}, '--ray-cpus = "0"; expected a whole number of 1 or more'),
+        ({"split_texts": "1e6"}, '--split-texts = "1e6"; expected a whole number of 1 or more'),
+    ],
+)
+def test_what_belongs_to_a_cluster_is_refused_elsewhere(root: Path, typed: dict[str, str], said: str) -> None:
+    assert sentence(root, **typed) == said

@@ -372,3 +372,18 @@ def test_a_file_of_costs_that_is_none_is_one_sentence(content: str, expected: st
 def test_a_report_of_a_shard_is_refused(project: Path) -> None:
     with pytest.raises(ConfigError, match="give it to touchstone merge"):
         options_of(project, "none", shard="1/2", reports=["run.html"])
+
+
+def test_a_model_behind_an_api_is_not_cut_unless_it_is_said_to_stay_the_same(project: Path) -> None:
+    typed = {"models": ["api:http://127.0.0.1:9/v1#served"], "shard": "1/2"}
+    with pytest.raises(ConfigError, match="is behind an API, and no shard knows that another one asks the same"):
+        _cut(project, **typed)
+    assert _cut(project, **typed, reuse_api=True).plan
+    assert _cut(project, **typed | {"shard": "1/1"}).plan
+
+
+def _cut(folder: Path, **typed: Any) -> Shard:
+    options = options_of(folder, "none", **typed)
+    plan = find_cases(options)
+    assert options.shard is not None
+    return cut(options.shard, plan, [case.id for case in plan.cases], options)

@@ -345,6 +345,8 @@ class Options:
             raise ConfigError("--report with --shard would tell of a part; give it to touchstone merge")
         if values["engine"] != "ray" and (typed.get("ray_address") or typed.get("ray_cpus")):
             raise ConfigError("--ray-address and --ray-cpus belong to --engine ray")
+        if values["engine"] == "ray" and ":" in values["device"]:
+            raise ConfigError(f"--device {values['device']}: Ray gives each actor its GPU; say --device cuda")
         words = (*command, *_again(typed))
         return cls(**values, root=root, cwd=cwd, run=run or uuid.uuid4().hex, command=words)
 

@@ -43,7 +43,7 @@ def cut(shard: Shard, plan: Plan, selected: Sequence[str], options: Options) -> 
         options: with the file of costs and with what is judged how.
 
     Raises:
-        ConfigError: the file of costs is none.
+        ConfigError: the file of costs is none, or several shards have cases of a model behind an API.
     """
     cases = [case for case in plan.cases if case.id in set(selected)]
     costs = _find_costs(plan, cases, options.costs)
@@ -52,6 +52,7 @@ def cut(shard: Shard, plan: Plan, selected: Sequence[str], options: Options) -> 
         parts = count_parts(case, plan.models[case.alias], options.split_texts, shard.of)
         jobs += make_parts(Job(items=(at,), seconds=costs[case.id], model=case.alias), parts)
     shares = [sorted(job.items for job in share) for share in divide(jobs, shard.of)]
+    _refuse_unsure(plan, [{cases[items[0]].alias for items in share} for share in shares], options)
     own: dict[int, list[int]] = {}
     for at, *part in shares[shard.number - 1]:
         own.setdefault(at, []).extend(part)
@@ -62,6 +63,17 @@ def cut(shard: Shard, plan: Plan, selected: Sequence[str], options: Options) -> 
         parts={cases[at].id: tuple(part) for at, part in own.items() if part},
         baseline=options.baseline,
     )
+
+
+def _refuse_unsure(plan: Plan, shares: Sequence[set[str]], options: Options) -> None:
+    """Refuse to let several shards measure what may be another model in each of them."""
+    for alias in dict.fromkeys(alias for share in shares for alias in share):
+        served = any(kind_of(one).served for one in plan.models[alias].family)
+        if served and not options.reuse_api and sum(alias in share for share in shares) > 1:
+            raise ConfigError(
+                f"--shard: {alias} is behind an API, and no shard knows that another one asks the same model; add "
+                "--reuse-api to take it for the same, or run it without --shard"
+            )
 
 
 def count_parts(case: Case, model: Model, most: int, workers: int) -> int:
