@@ -76,16 +76,13 @@ def spread(folder: Path, typed: list[str], actors: int, *, kill: bool) -> None:
     again = run(folder, "cluster", engine)
     cluster.shutdown()  # type: ignore[no-untyped-call]
     one, two = (newest(folder / store, oldest=store == "cluster") for store in ("here", "cluster"))
-    differ = [a.case for a, b in zip(one.records, two.records, strict=True) if plain(a) != plain(b)]
-    scores = [
-        a.case for a, b in zip(one.records, two.records, strict=True) if (a.score, a.subsets) != (b.score, b.subsets)
-    ]
+    pairs = list(zip(one.records, two.records, strict=True))
+    differ = [here.case for here, there in pairs if plain(here) != plain(there)]
+    scores = [here.case for here, there in pairs if (here.score, here.subsets) != (there.score, there.subsets)]
     bound = lower_bound([record.seconds or 0.0 for record in two.records], actors)
     print(f"{len(two.records)} cases; other scores: {scores or 'none'}; other in anything: {differ or 'none'}")
     print(f"cluster: {first:.1f} s, {again:.1f} s of it when all is known; makespan {first - again:.1f} s")
-    print(
-        f"lower bound of {len(two.records)} cases on {actors} actors: {bound:.1f} s; ratio {(first - again) / bound:.2f}"
-    )
+    print(f"lower bound on {actors} actors: {bound:.1f} s; ratio {(first - again) / bound:.2f}")
 
 
 def plain(record: Any) -> dict[str, Any]:
