@@ -23,7 +23,7 @@ from touchstone.records.flat import read_run as read_content
 from touchstone.records.runs import Record, Run, Shard, make_record
 from touchstone.session.plan import find_cases
 from touchstone.session.session import Finished, open_session
-from touchstone.session.shards import cut, read_costs, write_costs
+from touchstone.session.shards import count_parts, cut, read_costs, write_costs
 from touchstone.session.stored_runs import ShardRun, find_shards, merge_shards
 from touchstone.store.folder import Store
 from touchstone.store.runs import read_any_run, read_run
@@ -285,7 +285,7 @@ def test_a_corpus_that_is_divided_scores_what_it_scores_whole(project: Path, who
     """The shard that comes last finds the parts of the others in the store that they share."""
     codes, waiting = [], 0
     for number in (1, 2, 3):
-        finished = run(project, "divided", ["Tickets"], shard=f"{number}/3", split_texts="100")
+        finished = run(project, "divided", ["Tickets"], shard=f"{number}/3", split_texts="150")
         codes.append(finished.exit_code)
         waiting += sum("are not in" in str(record.reason) for record in finished.run.records)
     assert (codes, waiting) == ([0, 0, 0], 2)  # each model's parts are in two shards, and the first has to wait
@@ -298,7 +298,7 @@ def test_a_corpus_that_is_divided_scores_what_it_scores_whole(project: Path, who
 def test_parts_in_stores_that_nobody_shares_are_never_a_score(project: Path) -> None:
     stores = [project / f"apart{number}" for number in (1, 2, 3)]
     for number, store in enumerate(stores, 1):
-        assert run(project, store.name, ["Tickets"], shard=f"{number}/3", split_texts="100").exit_code == 0
+        assert run(project, store.name, ["Tickets"], shard=f"{number}/3", split_texts="150").exit_code == 0
     found = merged(stores)
     assert {(record.outcome, record.score) for record in found.records} == {("not measured", None)}
 
@@ -341,6 +341,14 @@ class TestMerge:
         assert found.suites == judge_models(found.records)
         assert found.shard is None
         assert notes == ("1 of 1 case measured, by 1 of 2 shards", "shard 2/2 is not there")
+
+
+def test_a_shard_of_days_ago_is_told_of(tmp_path: Path) -> None:
+    rows = [make_row("STS12", score=0.8), make_row("STS13", outcome="not measured")]
+    shards = [TestMerge().run(tmp_path, number, *rows, started=f"2026-11-{day}T12:00:00+00:00")
+              for number, day in ((1, "20"), (2, "22"))]  # fmt: skip
+    _, notes = merge_shards(shards)
+    assert notes[-1] == "shard 1/2 is of 2026-11-20T12:00:00+00:00, more than a day before the newest"
 
 
 def test_costs_decide_and_are_part_of_the_plan(project: Path, tmp_path: Path) -> None:
@@ -387,3 +395,24 @@ def _cut(folder: Path, **typed: Any) -> Shard:
     plan = find_cases(options)
     assert options.shard is not None
     return cut(options.shard, plan, [case.id for case in plan.cases], options)
+
+
+@pytest.mark.parametrize(
+    ("most", "workers", "expected"),
+    [(400, 3, 1), (399, 3, 3), (150, 2, 3), (150, 3, 3), (150, 8, 8), (150, 64, 27), (10, 3, 40), (399, 1, 2)],
+)
+def test_a_part_is_never_larger_than_what_is_not_divided(project: Path, most: int, workers: int, expected: int) -> None:
+    plan = find_cases(options_of(project, "none"))
+    (case,) = (case for case in plan.cases if case.id == "one:Tickets")
+    assert count_parts(case, plan.models["one"], most, workers) == expected
+
+
+def test_what_is_limited_or_not_searched_or_depends_on_the_whole_is_not_divided(project: Path) -> None:
+    plan = find_cases(options_of(project, "none"))
+    cases = {case.task.name: case for case in plan.cases if case.alias == "one"}
+    assert count_parts(replace(cases["Tickets"], limit=10), plan.models["one"], 10, 3) == 1
+    assert count_parts(cases["Pairs"], plan.models["one"], 10, 3) == 1
+    for text in ("bm25", "one@quantize=mteb-int8"):
+        other = find_cases(options_of(project, "none", models=[text], tasks=["Tickets"]))
+        (case,) = other.cases
+        assert count_parts(case, other.models[case.alias], 10, 3) == 1

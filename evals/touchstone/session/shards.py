@@ -16,6 +16,7 @@ from touchstone.environment import describe_environment
 from touchstone.errors import ConfigError
 from touchstone.files.validation import Number, Strict, check_json
 from touchstone.files.writing import read_bytes, to_json, write_atomically
+from touchstone.models.base import BY_MTEB
 from touchstone.models.kinds import kind_of
 from touchstone.records.cases import Case
 from touchstone.records.runs import Shard
@@ -29,7 +30,7 @@ from touchstone.task_types.registry import find_type
 # What measures and judges: shards of another version are of another run.
 VERSIONS = ("touchstone-evals", "mteb")
 LARGEST = 1e9
-# A corpus that is divided has so many parts for each time that it is larger than what is not divided.
+# A part is worth it that has at least one part in so many of the largest corpus that is not divided.
 PARTS = 10
 
 
@@ -79,17 +80,22 @@ def _refuse_unsure(plan: Plan, shares: Sequence[set[str]], options: Options) -> 
 def count_parts(case: Case, model: Model, most: int, workers: int) -> int:
     """Return into how many parts a case's corpus is divided; 1 where it is not.
 
+    As many as there are workers, if each part is worth it, and more where one would be larger than what is not divided.
+
     Args:
         case: what is measured.
         model: what measures it.
         most: a corpus of more documents is divided.
-        workers: among which it is, at most.
+        workers: among which it is.
     """
     kind, searched = kind_of(model), find_type(case.task.type).searches == "corpus"
-    if not kind.divides or kind.reads(model) != "texts" or not searched or case.limit or case.task.code:
+    by_mteb = str(getattr(model.spec, "quantize", None) or "").startswith(BY_MTEB)  # with the ranges of the whole
+    if not kind.divides or by_mteb or kind.reads(model) != "texts" or not searched or case.limit or case.task.code:
         return 1
     documents = find_documents(case.task, statistics_folder())
-    return 1 if documents <= most else max(1, min(workers, math.ceil(documents / most * PARTS)))
+    if documents <= most:
+        return 1
+    return max(math.ceil(documents / most), min(workers, math.ceil(documents / most * PARTS)))
 
 
 def make_parts(job: Job, parts: int) -> list[Job]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from touchstone.errors import ConfigError
@@ -81,6 +81,10 @@ def _environments(runs: Sequence[Run]) -> dict[str, str]:
     return {name: " / ".join(values) for name, values in found.items()}
 
 
+# Shards that were measured further apart are told of: data may have moved meanwhile.
+DAY = timedelta(days=1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShardRun:
     """The record of a shard, and the store that it lies in."""
@@ -144,6 +148,12 @@ def merge_shards(shards: Sequence[ShardRun]) -> tuple[Run, tuple[str, ...]]:
     runs = [one.run for one in shards]
     first = runs[0]
     there, of = {one.shard.number for one in shards}, shards[0].shard.of
+    newest = max(datetime.fromisoformat(run.started) for run in runs)
+    old = [
+        f"shard {one.shard} is of {one.run.started}, more than a day before the newest"
+        for one in shards
+        if newest - datetime.fromisoformat(one.run.started) > DAY
+    ]
     absent = [f"shard {number}/{of} is not there" for number in range(1, of + 1) if number not in there]
     merged = replace(
         first,
@@ -154,7 +164,7 @@ def merge_shards(shards: Sequence[ShardRun]) -> tuple[Run, tuple[str, ...]]:
         shard=None,
     )
     done = sum(record.score is not None and record.error is None for record in records)
-    return merged, (f"{done} of {count(len(records), 'case')} measured, by {len(there)} of {of} shards", *absent)
+    return merged, (f"{done} of {count(len(records), 'case')} measured, by {len(there)} of {of} shards", *absent, *old)
 
 
 def name_merged(shards: Sequence[ShardRun]) -> str:

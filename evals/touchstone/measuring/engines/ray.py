@@ -282,7 +282,11 @@ class Actors:
         pings = {ref: number for ref, (number, what) in self._running.items() if what == "ping"}
         ready, rest = self._ray.wait(list(pings), num_returns=len(pings), timeout=STARTING)
         if not ready:
-            ready, _ = self._ray.wait(rest, num_returns=1, timeout=None)
+            ready, _ = self._ray.wait(rest, num_returns=1, timeout=BUSY)
+        if not ready:
+            raise ConfigError(
+                f"no actor could begin within {STARTING + BUSY:g} s: the cluster is busy; run again later"
+            )
         try:
             self._ray.get(ready)
             found: list[Survey] = self._ray.get([self._actors[pings[ref]].survey.remote(cases) for ref in ready])
@@ -324,6 +328,8 @@ class Actors:
 
 # How long all actors may take to begin, in seconds, before those that are there begin without the others.
 STARTING = 60.0
+# How long the first may take then: a cluster may have to start machines.
+BUSY = 900.0
 
 
 def find_room(nodes: Sequence[Mapping[str, float]], cpus: int, *, gpus: bool) -> tuple[bool, list[int]]:
