@@ -284,9 +284,7 @@ class Actors:
         if not ready:
             ready, _ = self._ray.wait(rest, num_returns=1, timeout=BUSY)
         if not ready:
-            raise ConfigError(
-                f"no actor could begin within {STARTING + BUSY:g} s: the cluster is busy; run again later"
-            )
+            raise ConfigError(f"no actor could begin within {STARTING + BUSY:g} s: the cluster is busy; run later")
         try:
             self._ray.get(ready)
             found: list[Survey] = self._ray.get([self._actors[pings[ref]].survey.remote(cases) for ref in ready])
