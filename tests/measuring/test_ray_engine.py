@@ -31,8 +31,8 @@ def setup(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setu
     model = find_model("tiny", load_models(), folder, "--model")
     return Setup(
         models={"tiny": model}, device="cpu", store=tmp_path / "driver", token=tmp_path / "token", run="r",
-        reuse_api=False, overwrite=False, patience=0.0, offline=False, mirrors=(), folders=(), show=show,
-        computes=what_computes,
+        reuse_api=False, overwrite=False, patience=0.0, offline=False, mirrors=(), folders=(),
+        versions=engine.installed(), show=show, computes=what_computes,
     )  # fmt: skip
 
 
@@ -98,11 +98,18 @@ def test_a_survey_says_who_is_there_and_what_computes(folder: Path, tmp_path: Pa
     assert isinstance(found.identities["tiny"], ModelIdentity)
     assert found.computes == what_computes("cpu")
     refuse_others([found, found], setup.models)
-    with pytest.raises(ConfigError, match=r"has mteb 1\.0, this machine"):
+    with pytest.raises(ConfigError, match=r"has mteb 1\.0, the machine of the run"):
         refuse_others([found, replace(found, versions={**found.versions, "mteb": "1.0"})], setup.models)
     other = replace(found, identities={"tiny": replace(found.identities["tiny"], fingerprint="0" * 12)}, host="b")
     with pytest.raises(ConfigError, match="tiny is not the same model on"):
         refuse_others([found, other], setup.models)
+
+
+def test_a_machine_that_came_later_with_other_versions_measures_nothing(folder: Path, setup: Setup) -> None:
+    other = replace(setup, versions={**setup.versions, "torch": "1.0"})
+    found = Worker(other).measure(Task(case=case_of(folder)))
+    assert isinstance(found, Failed)
+    assert "the machine of the run 1.0; install the same versions everywhere" in found.error
 
 
 @pytest.mark.parametrize(

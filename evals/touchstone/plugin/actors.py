@@ -8,7 +8,17 @@ import pytest
 
 from touchstone.errors import TouchstoneError
 from touchstone.files.writing import write_atomically
-from touchstone.measuring.engines.ray import Actors, Failed, Given, Lost, Setup, Survey, Task, refuse_others
+from touchstone.measuring.engines.ray import (
+    Actors,
+    Failed,
+    Given,
+    Lost,
+    Setup,
+    Survey,
+    Task,
+    installed,
+    refuse_others,
+)
 from touchstone.measuring.parts import Part
 from touchstone.own_code import folders_looked_in
 from touchstone.plugin.controller import Controller
@@ -96,6 +106,7 @@ class Cluster:
             offline=options.offline,
             mirrors=session.plan.mirrors,
             folders=folders_looked_in(),
+            versions=installed(),
             show=show,
             computes=what_computes,
         )
@@ -110,7 +121,10 @@ class Cluster:
                 self._controller.begin(task.case.id)
                 actors.measure(number, task)
             for number, found in actors.wait(EVERY):
-                seen = time.monotonic()
+                if isinstance(found, Lost):
+                    time.sleep(EVERY)  # one that dies at once is not asked again and again
+                else:
+                    seen = time.monotonic()
                 if (done := _take_in(work.spread, number, found)) is not None:
                     yield from work.end(*done)
             self._controller.paint_progress()
@@ -195,7 +209,8 @@ def _sum_up(surveys: tuple[Survey, ...]) -> Elsewhere:
         known=same and all(one.computes.known for one in surveys),
     )
     data = {id_: said if all(one.data[id_] == said for one in surveys) else None for id_, said in first.data.items()}
-    return Elsewhere(computes=computes, identities=first.identities, data=data)
+    each = tuple(one.computes for one in surveys)
+    return Elsewhere(computes=computes, each=each, identities=first.identities, data=data)
 
 
 def _run(session: pytest.Session, item: pytest.Item, following: pytest.Item | None) -> None:

@@ -75,9 +75,13 @@ def what_computes(device: str) -> Computes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elsewhere:
-    """What other machines, which measure, found there: who models are, or why not, and what data there is, by case."""
+    """What other machines, which measure, found there: who models are, or why not, and what data there is, by case.
+
+    ``computes`` is what computes on all of them, and ``each`` what does on each.
+    """
 
     computes: Computes
+    each: tuple[Computes, ...]
     identities: Mapping[str, ModelIdentity | str]
     data: Mapping[str, str | None]
 

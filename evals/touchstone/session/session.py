@@ -110,6 +110,7 @@ class Session:
         self.targets = [find_target("--report", options.cwd, text) for text in options.reports]
         self.commit = find_commit(options.root)
         self._cases = {case.id: case for case in plan.cases}
+        self.elsewhere: Elsewhere | None = None
         self.shard = options.shard
         self._expected: tuple[str, ...] = ()
         self._whole: tuple[str, ...] = ()
@@ -129,6 +130,9 @@ class Session:
         """
         if case.id in self._given:
             yield self._take(case, self._given[case.id])
+            return
+        if self.elsewhere is not None and (known := self.known.find(case)) is not None:
+            yield MeasuredCase(outcome=known)  # its data need not be on this machine
             return
         bring_missing(case.task, case.source, self.store)
         check_data = watch_data(case.task, case.source, self.store)
@@ -157,6 +161,7 @@ class Session:
 
     def lies_elsewhere(self, elsewhere: Elsewhere) -> None:
         """Note that cases are measured on other machines; code beside ours, such as a conftest's, is not there."""
+        self.elsewhere = elsewhere
         self.known = Known(self.plan.models, self.options.device, self.store, lambda: NO_CODE_BESIDE, elsewhere)
 
     def give(self, case_id: str, given: Given | Failed) -> None:
@@ -180,8 +185,9 @@ class Session:
         self._given[case.id] = replace(given, files={})  # they are written; a plug-in may run the case's test again
         if file is not None and self.store.read_samples(file) is None:
             raise ModelError(f"its samples did not come back whole from where it was measured: {file}")
-        self.known.find(case)  # which works out the key
-        self.known.keep(case, outcome)
+        if self.elsewhere is not None and given.computes in self.elsewhere.each:  # else nobody asked that machine
+            self.known.find(case)  # which works out the key
+            self.known.keep(case, outcome)
         return MeasuredCase(outcome=outcome, shown=given.shown)
 
     def reference_samples(self, case: Case) -> Samples | None:

@@ -42,8 +42,8 @@ class Setup:
     """What every actor is told once: the models, the options of its store, and functions that rooms above have.
 
     ``store`` is the driver's, which an actor uses too where it sees ``token`` in it; else it has one of its own.
-    ``folders`` are where Python of the user's own is looked for. ``show`` makes examples, ``computes`` says what
-    computes there.
+    ``folders`` are where Python of the user's own is looked for, and ``versions`` what the driver's machine has
+    installed. ``show`` makes examples, ``computes`` says what computes there.
     """
 
     models: Mapping[str, Model]
@@ -57,6 +57,7 @@ class Setup:
     offline: bool
     mirrors: tuple[Path, ...]
     folders: tuple[str, ...]
+    versions: Mapping[str, str]
     show: Show
     computes: Callable[[str], Any]
 
@@ -78,9 +79,13 @@ class Task:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What an actor gave back: files that the driver's store lacks, and of a whole case its outcome and examples."""
+    """What an actor gave back: files that the driver's store lacks, and of a whole case its outcome and examples.
+
+    ``computes`` is what computed there.
+    """
 
     outcome: Outcome | None
+    computes: Any = None
     files: Mapping[str, bytes] = field(default_factory=dict)
     shown: Shown | None = None
     notes: tuple[str, ...] = ()
@@ -150,7 +155,7 @@ class Worker:
         return Survey(
             host=platform.node(),
             shared=self._shared,
-            versions={name: said for name, said in describe_environment().items() if name in PACKAGES},
+            versions=installed(),
             computes=self._setup.computes(self._setup.device),
             identities={alias: self._identify(alias) for alias in aliases},
             data={case.id: _identify_data(case, self._store) for case in cases},
@@ -166,6 +171,7 @@ class Worker:
         """Measure a case, or a part of its corpus; what the user can fix is one sentence."""
         case = task.case
         try:
+            refuse_versions(self._setup.versions, installed(), platform.node())
             _refuse_absent(case, self._setup.models[case.alias])
             for name, content in task.files.items():
                 take(self._store.folder, name, content)
@@ -191,7 +197,13 @@ class Worker:
                 outcome = replace(outcome, samples_file=file)
                 if task.reference is not None:
                     shown = self._setup.show(samples, task.reference, opened.predicted)
-        return Given(outcome=outcome, files=self._files(GIVEN_BACK), shown=shown, notes=self._store.notes)
+        return Given(
+            outcome=outcome,
+            computes=self._setup.computes(self._setup.device),
+            files=self._files(GIVEN_BACK),
+            shown=shown,
+            notes=self._store.notes,
+        )
 
     def _files(self, wanted: re.Pattern[str]) -> dict[str, bytes]:
         """Return what was written to the store that the driver's has not; nothing where they are one."""
@@ -343,20 +355,33 @@ def find_room(nodes: Sequence[Mapping[str, float]], cpus: int, *, gpus: bool) ->
     return False, [int(node.get("CPU", 0) // cpus) for node in nodes]
 
 
+def installed() -> dict[str, str]:
+    """Return the versions of what can change a score on this machine."""
+    return {name: version for name, version in describe_environment().items() if name in PACKAGES}
+
+
+def refuse_versions(drivers: Mapping[str, str], there: Mapping[str, str], host: str) -> None:
+    """Refuse a machine that has other versions than that of the driver.
+
+    Raises:
+        ConfigError: saying which.
+    """
+    for name in sorted(drivers.keys() | there.keys()):
+        if drivers.get(name) != there.get(name):
+            raise ConfigError(
+                f"{host} has {name} {there.get(name, 'not at all')}, the machine of the run "
+                f"{drivers.get(name, 'not at all')}; install the same versions everywhere"
+            )
+
+
 def refuse_others(surveys: Sequence[Survey], models: Mapping[str, Model]) -> None:
     """Refuse machines that would not measure what this one would, or of which one alias means two models.
 
     Raises:
         ConfigError: saying what differs, and where.
     """
-    here = {name: said for name, said in describe_environment().items() if name in PACKAGES}
     for one in surveys:
-        for name in sorted(here.keys() | one.versions.keys()):
-            if here.get(name) != one.versions.get(name):
-                raise ConfigError(
-                    f"{one.host} has {name} {one.versions.get(name, 'not at all')}, this machine "
-                    f"{here.get(name, 'not at all')}; install the same versions everywhere"
-                )
+        refuse_versions(installed(), one.versions, one.host)
     for alias in surveys[0].identities:
         found = {who.fingerprint: one.host for one in surveys
                  if isinstance(who := one.identities[alias], ModelIdentity)}  # fmt: skip
