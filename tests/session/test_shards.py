@@ -126,7 +126,7 @@ def whole(project: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def shards(project: Path) -> dict[int, list[Path]]:
+def shards(project: Path, whole: Run) -> dict[int, list[Path]]:
     """The stores of runs in two, three and eight shards."""
     found: dict[int, list[Path]] = {}
     for of in (1, 2, 3, 8):

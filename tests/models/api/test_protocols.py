@@ -65,7 +65,8 @@ def test_text_embeddings_inference_is_asked_in_its_own_words(server: Server, tmp
     assert server.requests[-1].body["truncate"] is False
     server.always = speak_tei({**INFO, "model_type": RERANKER})
     open_reranker(at(server, endpoint="rerank", body={"raw_scores": True}), "cpu", Store(tmp_path))
-    body = server.requests[-1].body
+    bodies = [request.body for request in server.requests if request.path == "/rerank"]
+    body = next(body for body in bodies if len(body["texts"]) == len(CANARIES))  # others look how long texts may be
     assert sorted(body.pop("texts")) == sorted(CANARIES)
     assert body == {"query": CANARIES[0], "truncate": True, "return_text": False, "raw_scores": True}
 
