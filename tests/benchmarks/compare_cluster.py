@@ -79,7 +79,8 @@ def spread(folder: Path, typed: list[str], actors: int, *, kill: bool) -> None:
     pairs = list(zip(one.records, two.records, strict=True))
     differ = [here.case for here, there in pairs if plain(here) != plain(there)]
     scores = [here.case for here, there in pairs if (here.score, here.subsets) != (there.score, there.subsets)]
-    bound = lower_bound([record.seconds or 0.0 for record in two.records], actors)
+    seconds = [record.seconds or 0.0 for record in two.records]
+    bound = sum(seconds) / actors if len(seconds) == 1 else lower_bound(seconds, actors)  # one case is divided
     print(f"{len(two.records)} cases; other scores: {scores or 'none'}; other in anything: {differ or 'none'}")
     print(f"cluster: {first:.1f} s, {again:.1f} s of it when all is known; makespan {first - again:.1f} s")
     print(f"lower bound on {actors} actors: {bound:.1f} s; ratio {(first - again) / bound:.2f}")
