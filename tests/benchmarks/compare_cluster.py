@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("--source", help="as of pytest evals")
     parser.add_argument("--documents", type=int)
     parser.add_argument("--actors", type=int, default=2)
-    parser.add_argument("--kill", action="store_true")
+    parser.add_argument("--kill", type=float, help="after so many seconds")
     told = parser.parse_args()
     folder: Path = told.folder.resolve()
     (folder / "evals").mkdir(parents=True)
@@ -59,7 +59,7 @@ def main() -> None:
     spread(folder, typed, told.actors, kill=told.kill)
 
 
-def spread(folder: Path, typed: list[str], actors: int, *, kill: bool) -> None:
+def spread(folder: Path, typed: list[str], actors: int, *, kill: float | None) -> None:
     """Run on a cluster, twice: the second time all is known."""
     from ray.cluster_utils import Cluster
 
@@ -68,8 +68,8 @@ def spread(folder: Path, typed: list[str], actors: int, *, kill: bool) -> None:
     engine = [*typed, "--engine", "ray", "--ray-address", str(cluster.address)]
     process = start(folder, "cluster", engine)
     begun = time.monotonic()
-    if kill:
-        time.sleep(45)
+    if kill is not None:
+        time.sleep(kill)
         cluster.remove_node(nodes[0])
     wait(process)
     first = time.monotonic() - begun
