@@ -99,14 +99,18 @@ def _plan(parsed: argparse.Namespace) -> tuple[str, int]:
     plugins = runs[-1].environment.get(PLUGINS, "") if runs else ""
     known = Known(plan.models, options.device, Store(plan.store, mirrors=plan.mirrors), lambda: plugins).ids(plan.cases)
     forecast = make_forecast(plan, runs, options.device, known)
-    worth = "; ".join(f"{cases} {WORTH[basis]}" for basis, cases in forecast.bases.items())
     blocks = [
         _table(("case", "type", "metric", "strata", "source", "time"), [_row(case, forecast) for case in plan.cases]),
         _by_type(forecast),
         _makespans(forecast, workers),
-        "\n".join([f"times: {worth}", *_totals(plan)]),
+        "\n".join([_worth(forecast), *_totals(plan)]),
     ]
     return "\n\n".join(blocks), 0
+
+
+def _worth(forecast: Forecast) -> str:
+    """Return what the times rest on."""
+    return "times: " + "; ".join(f"{cases} {WORTH[basis]}" for basis, cases in forecast.bases.items())
 
 
 def _on_gpus(plan: Plan, forecast: Forecast, counts: Sequence[int], options: Options, memory: str) -> str:
@@ -120,9 +124,8 @@ def _on_gpus(plan: Plan, forecast: Forecast, counts: Sequence[int], options: Opt
         shares = [f"{total / number / end:.0%}" if end else "-" for end in (divided, whole)]
         times = [render_duration(divided), shares[0], render_duration(whole), shares[1], render_duration(bound)]
         rows.append((str(number), *times))
-    worth = "; ".join(f"{cases} {WORTH[basis]}" for basis, cases in forecast.bases.items())
     header = ("GPUs", "done after", "in use", "undivided", "in use", "at best")
-    lines = [f"times: {worth}", *_totals(plan), *_too_large(plan, _number(memory, "--gpu-memory"))]
+    lines = [_worth(forecast), *_totals(plan), *_too_large(plan, _number(memory, "--gpu-memory"))]
     return "\n\n".join([_by_type(forecast), _table(header, rows), "\n".join(lines)])
 
 

@@ -110,12 +110,10 @@ class Lost:
 class Survey:
     """What an actor finds on its machine: who models are, what data is there, what computes, and which versions.
 
-    ``identities`` are by alias, or why one is not known; ``data`` is by case id. ``shared``: the driver's store is
-    seen there.
+    ``identities`` are by alias, or why one is not known; ``data`` is by case id.
     """
 
     host: str
-    shared: bool
     versions: Mapping[str, str]
     computes: Any
     identities: Mapping[str, ModelIdentity | str]
@@ -154,7 +152,6 @@ class Worker:
         aliases = dict.fromkeys(case.alias for case in cases)
         return Survey(
             host=platform.node(),
-            shared=self._shared,
             versions=installed(),
             computes=self._setup.computes(self._setup.device),
             identities={alias: self._identify(alias) for alias in aliases},
