@@ -15,6 +15,7 @@ import pytest
 from tests.models.api.server import (
     NAME,
     Behaviour,
+    Reply,
     Request,
     Server,
     after,
@@ -263,13 +264,22 @@ def test_a_server_that_is_not_there_is_named() -> None:
 
 
 def test_a_stopped_client_does_not_wait_on(server: Server) -> None:
-    server.always = with_status(503, Retry_After="250")
-    asking = ApiClient(ApiSpec(url=server.url, name=NAME), "served")
-    threading.Timer(0.2, asking.stop.set).start()
+    def stop_and_wait(seconds: float) -> bool:
+        asking.stop.set()
+        return asking.stop.wait(seconds)
+
+    asking = ApiClient(ApiSpec(url=server.url, name=NAME), "served", stop_and_wait)
+    server.next = [with_status(503, Retry_After="250")]
     with pytest.raises(ModelError, match=r"was not asked again: another request failed \(answered 503"):
         asking.ask(BODY)
+    server.always = answer_late
     with pytest.raises(ModelError, match=r"was not waited for: another request failed$"):
         asking.ask(BODY)
+
+
+def answer_late(request: Request) -> Reply:
+    time.sleep(2)
+    return Reply(json.dumps(right_answer(request)).encode())
 
 
 class TestKey:
