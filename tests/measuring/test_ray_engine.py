@@ -3,6 +3,7 @@
 import importlib.util
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,22 @@ def test_an_actor_gives_back_what_the_drivers_store_lacks(folder: Path, tmp_path
     assert kinds == {"results", "rankings", "samples"}
     assert any(name.endswith("model_meta.json") for name in given.files)
     assert not (setup.store / "embeddings").exists()
+
+
+def test_what_an_actor_does_is_told_while_it_does_it(folder: Path, setup: Setup) -> None:
+    worker, told = Worker(setup), set()
+
+    def look(*_: Any) -> Callable[[], None]:
+        told.add(worker.tell())
+        return lambda: told.add(worker.tell())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engine, "watch_data", look)
+        worker.measure(Task(case=case_of(folder)))
+        assert "" in told
+        assert len(told) == 2
+        worker.measure(Task(case=case_of(folder)))
+    assert "loading the model" not in worker.tell()
 
 
 def test_an_actor_that_sees_the_drivers_store_writes_there(folder: Path, setup: Setup) -> None:

@@ -1,6 +1,7 @@
 """Runs on a real cluster of Ray on this machine: the records of a run here, whoever dies meanwhile."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -48,7 +49,8 @@ class Machines:
         shutil.copytree(project / "whole" / "embeddings", project / store / "embeddings", dirs_exist_ok=True)
         command = [sys.executable, "-m", "pytest", "evals", "--engine", "ray", "--ray-address", self.cluster.address]
         command += ["--suite", "suite.toml", "--models", "models.toml", "--device", "cpu", "--store", store, *more]
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+        environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_") and name != "CI"}
+        environ["COLUMNS"] = "200"
         return subprocess.Popen(command, cwd=project, env=environ, text=True, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT)  # fmt: skip
 
@@ -90,10 +92,11 @@ def of(record: Any) -> dict[str, Any]:
 
 
 def test_on_three_machines_the_records_are_those_of_one_process(project: Path, whole: Run, machines: Machines) -> None:
-    process = machines.start(project, "three", "--split-texts", "150")
+    process = machines.start(project, "three", "--split-texts", "150", "--color=yes")
     output, _ = process.communicate(timeout=LONGEST)
     assert process.returncode == 0, output
     assert "one: PASS" in output
+    assert re.search(r"\d of 6 cases done, about \d+ s left; \w+:\w+: [a-z]+", output), "what an actor does is told"
     compare(project, "three", whole)
     again = machines.start(project, "three", "--split-texts", "150")
     output, _ = again.communicate(timeout=LONGEST)

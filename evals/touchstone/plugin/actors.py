@@ -127,7 +127,7 @@ class Cluster:
                     seen = time.monotonic()
                 if (done := _take_in(work.spread, number, found)) is not None:
                     yield from work.end(*done)
-            self._controller.paint_progress()
+            self._controller.paint_progress(lambda: work.tell(actors))
             if work.spread.deserted and time.monotonic() - seen > ALONE:
                 break
         for job in work.spread.left:
@@ -166,6 +166,13 @@ class Work:
         if part:
             return Task(case=case, part=Part(number=part[0], of=of))
         return Task(case=case, parts=of, reference=self._session.reference_samples(case), files=self._files[place])
+
+    def tell(self, actors: Actors) -> str:
+        """Return what the actor does that has been at something for the longest, and with which case."""
+        number, job = next(iter(self.spread.running.items()), (None, None))
+        if number is None or job is None or not (doing := actors.tell(number)):
+            return ""
+        return f"{self._cases[job.items[0]].id}: {doing}"
 
     def end(self, job: Job, found: Given | Failed) -> Iterator[str]:
         """Take in what came of a job; yield its case where that has ended."""

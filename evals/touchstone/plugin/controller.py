@@ -1,6 +1,6 @@
 """The process that owns a run: the only one, or the controller of pytest-xdist's workers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -140,11 +140,11 @@ class Controller:
         """Note that an actor has begun a case."""
         self._progress.begin(case)
 
-    def paint_progress(self) -> None:
-        """Show how many cases are done and how long the others will take, where somebody looks."""
+    def paint_progress(self, tell: Callable[[], str] = str) -> None:
+        """Show how many cases are done, how long the others will take and what ``tell`` says, where somebody looks."""
         if self._line.shown:
             words = ", ".join(filter(None, (self._progress.render_done(), self.render_left())))
-            self._line.paint(f" {words}" if words else "")
+            self._line.paint(" " + "; ".join(said) if (said := list(filter(None, (words, tell())))) else "")
 
     def _expect(self, nodeids: Sequence[str]) -> None:
         self._collected = True

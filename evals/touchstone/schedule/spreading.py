@@ -37,6 +37,11 @@ class Spread:
         """Return True if no actor is there."""
         return not self._running and not self._free
 
+    @property
+    def running(self) -> dict[int, Job]:
+        """What each actor runs that is not free, by its number; what was handed out first comes first."""
+        return dict(self._running)
+
     def welcome(self, actor: int) -> None:
         """Take in an actor that has begun."""
         if actor not in self._free:

@@ -134,6 +134,7 @@ class Worker:
         for place in setup.folders:
             look_in(Path(place))
         self._setup = setup
+        self._doing = ""
         self._shared = setup.token.is_file()
         folder = setup.store if self._shared else _own_store()
         self._store = Store(
@@ -146,6 +147,13 @@ class Worker:
     def ping(self) -> bool:
         """Answer, once this is ready."""
         return True
+
+    def tell(self) -> str:
+        """Return what is being done, in a few words; answered while something is measured."""
+        return self._doing
+
+    def _note(self, text: str) -> None:
+        self._doing = text
 
     def survey(self, cases: Sequence[Case]) -> Survey:
         """Look at what is on this machine, without loading a model."""
@@ -167,6 +175,7 @@ class Worker:
     def measure(self, task: Task) -> Given | Failed:
         """Measure a case, or a part of its corpus; what the user can fix is one sentence."""
         case = task.case
+        self._note("")
         try:
             refuse_versions(self._setup.versions, installed(), platform.node())
             _refuse_absent(case, self._setup.models[case.alias])
@@ -176,7 +185,7 @@ class Worker:
             bring_missing(case.task, case.source, self._store)
             check_data = watch_data(case.task, case.source, self._store)
             if task.part is not None:
-                self._engine.measure_part(case, task.part, lambda _: None)
+                self._engine.measure_part(case, task.part, self._note)
                 check_data()
                 return Given(outcome=None, files=self._files(BLOB), notes=self._store.notes)
             return self._measure(task, check_data)
@@ -185,7 +194,7 @@ class Worker:
 
     def _measure(self, task: Task, check_data: Callable[[], None]) -> Given:
         case, shown = task.case, None
-        with self._engine.measure(case, lambda _: None, parts=task.parts) as opened:
+        with self._engine.measure(case, self._note, parts=task.parts) as opened:
             check_data()
             outcome, samples = opened.outcome, opened.samples
             if samples is not None:
@@ -255,14 +264,15 @@ class Actors:
         if not sum(rooms):
             self.close()
             raise ConfigError(f"no machine of the cluster has {cpus} CPUs for an actor; say fewer with --ray-cpus")
-        kind = self._ray.remote(Worker).options(
+        kind = self._ray.remote(
             num_cpus=1 if self._gpu else cpus,
             num_gpus=1 if self._gpu else 0,
             # The case that an actor runs when it dies is given to whoever is free; the actor comes back by itself.
             max_restarts=-1,
             max_task_retries=0,
             scheduling_strategy="SPREAD",
-        )
+            concurrency_groups={TELLING: 1},
+        )(Worker)
         self._actors = [kind.remote(setup, workers=max(rooms)) for _ in range(sum(rooms))]
         self._running: dict[Any, tuple[int, str]] = {}
         for number in range(len(self._actors)):
@@ -306,6 +316,15 @@ class Actors:
         """Let a free actor measure something."""
         self._call(number, "measure", task)
 
+    def tell(self, number: int) -> str:
+        """Return what an actor is doing, in a few words; ``""`` if it does not say so at once."""
+        asked = self._actors[number].tell.options(concurrency_group=TELLING).remote()
+        try:
+            ready, _ = self._ray.wait([asked], timeout=AT_ONCE)
+            return str(self._ray.get(ready[0])) if ready else ""
+        except self._ray.exceptions.RayError:
+            return ""
+
     def _call(self, number: int, what: str, *arguments: Any) -> None:
         self._running[getattr(self._actors[number], what).remote(*arguments)] = number, what
 
@@ -337,6 +356,8 @@ class Actors:
 STARTING = 60.0
 # How long the first may take then: a cluster may have to start machines.
 BUSY = 900.0
+# Of each actor's threads the one that says what another does, and how long that may take, in seconds.
+TELLING, AT_ONCE = "telling", 0.2
 
 
 def find_room(nodes: Sequence[Mapping[str, float]], cpus: int, *, gpus: bool) -> tuple[bool, list[int]]:
