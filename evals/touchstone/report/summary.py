@@ -137,7 +137,7 @@ def closing(summary: Summary) -> str:
     """Return the counts, and where the time went."""
     counts = ", ".join(f"{count} {word}" for word, count in summary.counts.items())
     total = sum(summary.counts.values())
-    line = f"{total} case{'s' if total != 1 else ''}: {counts}."
+    line = f"{total} case{'s' if total != 1 else ''}{': ' if counts else ''}{counts}."
     if summary.texts and summary.seconds:
         times = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in summary.seconds.items())
         encoded = "" if summary.encoded is None else f", {summary.encoded} encoded,"
