@@ -29,7 +29,7 @@ from touchstone.config.options import Options
 from touchstone.session.session import open_session
 
 SIMILARITY = Path(touchstone.__file__).parent / "data" / "similarity"
-AGAIN = "pytest -p touchstone.plugin --pyargs touchstone"
+AGAIN = "touchstone run"
 EVALS = ("--pyargs", "touchstone", "-p", "touchstone.plugin", "-p", "no:cacheprovider", "--device", "cpu")
 
 
