@@ -257,6 +257,13 @@ def test_a_model_is_found_by_its_alias_its_folder_or_its_hub_id(
     assert str(model.spec.id or model.spec.path) == place.format(folder=folder)
 
 
+def test_a_hub_id_that_has_an_entry_means_the_entry(folder: Path) -> None:
+    assert find("org/minilm", folder) == find("minilm", folder)
+    assert find("org/minilm@truncate_dim=8", folder).alias == "minilm+truncate_dim-8"
+    (folder / "org" / "minilm").mkdir(parents=True)
+    assert find("org/minilm=mine", folder).spec == EncoderSpec(path=folder / "org" / "minilm")
+
+
 def test_a_variant_has_its_settings_in_its_alias(folder: Path) -> None:
     model = find("minilm@truncate_dim=256,quantize=int8,normalize=false", folder)
     assert model.alias == "minilm+truncate_dim-256+quantize-int8+normalize-false"
@@ -281,7 +288,6 @@ def test_folders_and_hub_models_have_variants_too(folder: Path) -> None:
         ("/no/where", '--model = "/no/where": there is no folder /no/where'),
         ("weights=a b", f'--model: the name "a b" may hold only {SIGNS}; write weights=NAME'),
         ("org/name=a:b", f'--model: the name "a:b" may hold only {SIGNS}; write org/name=NAME'),
-        ("org/minilm", '--model = "org/minilm" would be called "minilm", which models.toml has; write org/minilm=NAME'),
         ("./minilm", '--model = "./minilm" would be called "minilm", which models.toml has; write ./minilm=NAME'),
         ("weights=bge", '--model = "weights=bge" would be called "bge", which models.toml has; write weights=NAME'),
         ("minilm@quantise=int8", '--model: "@quantise" is not a setting one can derive; did you mean "quantize"?'),

@@ -102,7 +102,7 @@ def test_a_wrong_limit_or_slice_is_named(tmp_path: Path, text: str, expected: st
 
 def test_a_margin_is_told_what_one_point_is(tmp_path: Path) -> None:
     message = sentence(tmp_path, f"{SELECTED}[gate]\nmargin = 0.5")
-    assert message.endswith("a fraction between 0 and 0.5; one point is 0.01")
+    assert message.endswith("more than 0 and less than 0.5; one point is 0.01")
     assert "0.5 is a fraction" not in message  # which it is not, or there would be no error
 
 

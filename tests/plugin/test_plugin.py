@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from junitparser import JUnitXml
 
 import touchstone
 import touchstone.schedule.devices
@@ -74,10 +75,18 @@ def test_smoke_suite_passes_against_its_committed_baseline(project: pytest.Pytes
         assert record["n"] >= 120 or record["type"] == "Clustering"
         assert 0.4 < record["score"] < 0.95
         assert record["rule"] == "reproduce"
-    cases = ET.parse(project.path / "junit.xml").getroot().iter("testcase")
-    properties = {p.get("name"): p.get("value") for p in next(cases).iter("property")}
-    assert properties.keys() >= {"score", "baseline", "delta", "verdict"}
-    assert properties["verdict"] == "pass"
+    (suite,) = JUnitXml.fromfile(str(project.path / "junit.xml"))
+    *cases, verdict = suite
+    assert (len(cases), suite.tests, suite.failures, suite.errors, suite.skipped) == (6, 7, 0, 0, 0)
+    of_cases = [
+        {one.get("name"): one.get("value") for one in case.iter("property")}
+        for case in ET.parse(project.path / "junit.xml").getroot().iter("testcase")
+    ]
+    properties = of_cases[0]
+    assert properties.keys() == {"score", "baseline", "delta", "verdict", "p", "interval", "level"}
+    assert (properties["verdict"], properties["level"]) == ("pass", str(0.025 / 6))
+    assert (verdict.classname, verdict.name, verdict.result) == ("touchstone.verdict", "minilm", [])
+    assert of_cases[-1]["verdict"] == "PASS"
 
 
 def test_each_fault_fails_or_errors_its_own_case_and_no_other(
@@ -352,7 +361,8 @@ def test_benchmark_mark_selects_by_the_name_of_the_benchmark(project: pytest.Pyt
         (("--suite", "engish"), 'did you mean "english"?'),
         (("--model", "minlm"), 'did you mean "minilm"?'),
         (("--task", "SmokeST"), 'did you mean "SmokeSTS"?'),
-        (("--task", "NFCorpus"), '--task = "NFCorpus" is not in suite smoke'),
+        (("--task", "NFCorpus"), '--task = "NFCorpus" is not in suite smoke; name a suite that has it with --suite'),
+        (("--suite", "english", "--task", "Arxiv*"), 'is not in suite english; did you mean "ArXivHierarchicalClus'),
         (("--baseline", "chek"), 'did you mean "check"?'),
         (("--against", "minlm"), 'did you mean "minilm"?'),
         (("--device", "gpu"), "expected auto, cpu, cuda, cuda:N or mps"),
@@ -361,10 +371,10 @@ def test_benchmark_mark_selects_by_the_name_of_the_benchmark(project: pytest.Pyt
         (("--report", "out.txt"), "its suffix says the format"),
         (("--baseline", "update", "--against", "minilm"), "drop one"),
         (("--gate", "pared"), 'did you mean "paired"?'),
-        (("--margin", "1"), "expected a fraction between 0 and 0.5; one point is 0.01"),
-        (("--alpha", "five"), "expected a fraction between 0 and 0.5"),
-        (("--suite-margin", "1"), "expected a fraction between 0 and 0.5; one point is 0.01"),
-        (("--bound", "0"), "expected a fraction between 0 and 0.5; one point is 0.01"),
+        (("--margin", "1"), "expected more than 0 and less than 0.5; one point is 0.01"),
+        (("--alpha", "five"), "expected more than 0 and less than 0.5"),
+        (("--suite-margin", "1"), "expected more than 0 and less than 0.5; one point is 0.01"),
+        (("--bound", "0"), "expected more than 0 and less than 0.5; one point is 0.01"),
         (("--inconclusive", "ignore"), "known: fail, pass, warn"),
     ],
 )
@@ -549,3 +559,44 @@ def test_a_run_in_which_nothing_changed_imports_none_of_what_measures(project: p
     anew.assert_outcomes(passed=2)
     assert not any(record["reused"] for record in records(project.path / "run.json").values())
     assert all(record["encoded"] for record in records(project.path / "run.json").values())
+
+
+def test_a_mark_that_selects_nothing_is_told_which_there_are(project: pytest.Pytester) -> None:
+    result = run(project, "-m", "bitext_mining")
+    assert result.ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    marks = "classification, clustering, pair_classification, reranking, retrieval, sts"
+    result.stdout.fnmatch_lines(
+        [f'-m "bitext_mining" selects no case; the marks of suite smoke are {marks}, language*']
+    )
+    strict = run(project, "--strict-markers", "-m", "retreival")
+    assert strict.ret == pytest.ExitCode.USAGE_ERROR
+    strict.stdout.fnmatch_lines(['-m "retreival" selects no case; the marks of suite smoke are *'])
+    strict.stdout.no_fnmatch_line("*not measured*")
+
+
+def test_a_limit_without_a_baseline_is_said_before_anything_is_measured(project: pytest.Pytester) -> None:
+    expected = "touchstone: no baseline with that limit, so nothing to judge by, for 1: minilm:SmokeSTS"
+    lines = run(project, "--limit", "30", "--task", "SmokeSTS", "--collect-only").stdout.lines
+    assert expected in lines
+    for more in (("--baseline", "off", "--limit", "30"), ()):
+        assert expected not in run(project, "--task", "SmokeSTS", "--collect-only", *more).stdout.lines
+
+
+def test_a_run_that_is_interrupted_says_so(project: pytest.Pytester) -> None:
+    project.makepyfile(stop="def pytest_runtest_setup():\n    raise KeyboardInterrupt\n")
+    result = project.runpytest_subprocess(*EVALS, "-p", "stop", "--task", "SmokeSTS", "--baseline", "off")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["minilm:SmokeSTS not measured: the run was interrupted before it was measured"])
+
+
+def test_the_last_line_of_an_undecided_run_says_how_it_exits(project: pytest.Pytester) -> None:
+    few = ("--model", "minilm@truncate_dim=380", "--against", "minilm", "-m", "retrieval or sts", "--junitxml", "j.xml")
+    last = [line for line in run(project, *few).stdout.lines if line.startswith("exit code")]
+    assert last == ["exit code 0, though minilm+truncate_dim-380 is inconclusive; --inconclusive fail makes that 9"]
+    (suite,) = JUnitXml.fromfile(str(project.path / "j.xml"))
+    assert (suite.skipped, suite.failures) == (1, 0)
+    strict = run(project, *few, "--inconclusive", "fail")
+    assert strict.ret == 9
+    strict.stdout.fnmatch_lines(["exit code 9: inconclusive: minilm+truncate_dim-380; --inconclusive fail"])
+    (suite,) = JUnitXml.fromfile(str(project.path / "j.xml"))
+    assert (suite.skipped, suite.failures) == (0, 1)

@@ -222,7 +222,8 @@ def find_model(
         target, at, overrides = text.partition("@")
         if at and not overrides:
             raise ConfigError(f'{where} = "{text}" needs a setting behind the @, as in {target}@truncate_dim=256')
-        model = _named(target, models) if target in models else _unnamed(target, models, folder, where, kind_at)
+        alias = target if target in models else _entry_of(target, models, folder)
+        model = _unnamed(target, models, folder, where, kind_at) if alias is None else _named(alias, models)
     if not overrides:
         return model
     derived = _derive(model, overrides, where)
@@ -234,6 +235,12 @@ def find_model(
 def _named(alias: str, models: Mapping[str, Spec]) -> Model:
     stages = tuple(_named(stage, models) for stage in models[alias].stages)
     return Model(alias=alias, spec=models[alias], text=alias, stages=stages)
+
+
+def _entry_of(hub_id: str, models: Mapping[str, Spec], folder: Path) -> str | None:
+    """Return the one alias of a hub id, whose entry says more of it: the revision, pooling, prompts."""
+    aliases = [alias for alias, spec in models.items() if getattr(spec, "id", None) == hub_id]
+    return aliases[0] if len(aliases) == 1 and not place(folder, hub_id).is_dir() else None
 
 
 def _behind_api(text: str, models: Mapping[str, Spec], where: str, guess: Guesser | None) -> tuple[Model, str]:

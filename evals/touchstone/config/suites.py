@@ -103,7 +103,7 @@ class Gate(Strict):
         alone = {name: getattr(self, name) for name in ("margin", "alpha", "suite_margin", "bound")}
         for name, margin in {**alone, **self.margins}.items():
             if not 0 < margin < 0.5:
-                raise ValueError(f"{name} = {margin}; expected a fraction between 0 and 0.5; one point is 0.01")
+                raise ValueError(f"{name} = {margin}; expected more than 0 and less than 0.5; one point is 0.01")
         for name, floor in self.floors.items():
             if not -1 <= floor <= 1:
                 raise ValueError(f"floors.{name} = {floor}; expected a fraction of 1; 80 points are 0.80")

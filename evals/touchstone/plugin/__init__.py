@@ -24,6 +24,7 @@ from touchstone.plugin.arguments import collects_us, command_of, root_of
 from touchstone.plugin.controller import NAME, Controller
 from touchstone.plugin.endings import end_at
 from touchstone.plugin.guard import clean_report, guard_terminal
+from touchstone.plugin.junit import figures
 from touchstone.plugin.loaded import TEST_FILES, hash_plugins
 from touchstone.plugin.marks import TYPE_MARKS, describe_marks, marks_of
 from touchstone.plugin.nodeids import TEST_MODULE, case_of, cases_of
@@ -156,9 +157,9 @@ def pytest_runtest_makereport(
     record = make_record(case, outcome, verdict, error, None if comparison is None else comparison.shown)
     if waits and call.excinfo is not None:  # for parts of its corpus that other shards measure
         record = replace(record, reason=one_line(str(call.excinfo.value)).removeprefix(f"{case.id}: "))
-    for name in ("score", "baseline", "delta", "verdict"):
-        if name != "verdict" or get_session(item.config).shard is None:
-            item.user_properties.append((name, getattr(record, name)))
+    item.user_properties += figures(record)
+    if get_session(item.config).shard is None:
+        item.user_properties.append(("verdict", record.verdict))
     report = yield
     if call.excinfo is not None and call.excinfo.errisinstance(pytest.fail.Exception):
         report.sections.clear()  # one sentence says it all; the progress bars of libraries do not help

@@ -3,15 +3,17 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from touchstone.errors import TouchstoneError
-from touchstone.formatting import count
+from touchstone.formatting import count, some
 from touchstone.plugin.downloads import Downloads
 from touchstone.plugin.endings import STOPPED, Terminated, how_it_ended, uninterrupted
 from touchstone.plugin.guard import guard_terminal
+from touchstone.plugin.junit import add_verdicts
 from touchstone.plugin.nodeids import case_of, cases_of
 from touchstone.plugin.progress import Progress
 from touchstone.plugin.terminal_line import CaseProgress, TerminalLine
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from touchstone.plugin.xdist import LongestFirst
 
 NAME = "touchstone-controller"
+UNDECIDED = 9
 SUITE_COLORS = {"PASS": "green", "FAIL": "red", "INCOMPLETE": "red", "INCONCLUSIVE": "yellow"}
 PHASES = ("setup", "call", "teardown")
 # Of a store with many runs, the newest say enough of how long things take.
@@ -208,6 +211,11 @@ class Controller:
         if self._workers:
             self.paint_progress()
 
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note why cases are not measured: somebody, or the system, ended the run."""
+        how = "interrupted" if excinfo.errisinstance(KeyboardInterrupt) else "terminated"
+        self.session.stop(f"the run was {how} before it was measured")
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """Write everything; a case that nobody reported fails the run."""
@@ -215,7 +223,7 @@ class Controller:
             if self._downloads is not None:
                 self._downloads.stop()
             self._line.clear()  # leave the terminal as it was
-            if session.config.option.collectonly:
+            if session.config.option.collectonly or session.exitstatus == pytest.ExitCode.USAGE_ERROR:
                 return
             self.finish()
         assert self.finished is not None
@@ -226,7 +234,9 @@ class Controller:
             session.exitstatus = STOPPED
 
     def pytest_unconfigure(self) -> None:
-        """Leave SIGTERM as it was."""
+        """Leave SIGTERM as it was, and add the verdicts to the file that pytest has written by now."""
+        if self.finished is not None and (path := self._config.option.xmlpath):
+            add_verdicts(Path(path), self.finished.run.suites, self.session.options.inconclusive)
         if self._terminated is not None:
             self._terminated.uninstall()
 
@@ -236,8 +246,11 @@ class Controller:
             self.session.expect(case.id for case in self.session.plan.cases)
         self.finished = self.session.finish()
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter, exitstatus: pytest.ExitCode) -> None:
         """Show the table."""
+        nothing = (pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.NO_TESTS_COLLECTED)
+        if self._config.option.markexpr and exitstatus in nothing:
+            terminalreporter.write_line(self._marks())
         if self.finished is None or not self.finished.run.records:
             return
         writer = terminalreporter._tw
@@ -249,8 +262,28 @@ class Controller:
             terminalreporter.write_line(line)
         for suite in self.finished.run.suites:
             terminalreporter.write_line(render_suite(suite), bold=True, **{SUITE_COLORS[suite.verdict]: True})
-        for note in self.finished.notes:
+        for note in (*self.finished.notes, *_exit_reason(self.finished, self.session.options.inconclusive)):
             terminalreporter.write_line(note)
+
+    def _marks(self) -> str:
+        """Say what ``-m`` could select."""
+        cases = self.session.plan.cases
+        marks = sorted({case.task.mark for case in cases})
+        return (
+            f'-m "{self._config.option.markexpr}" selects no case; the marks of suite {self.session.plan.suite} are '
+            f'{", ".join(marks)}, language(code="…") and in_benchmark(name="…")'
+        )
+
+
+def _exit_reason(finished: Finished, inconclusive: str) -> Iterator[str]:
+    """Say why a run that decided nothing, or not all, exits as it does."""
+    suspect = [record.case for record in finished.run.records if record.suspect]
+    undecided = [suite.model for suite in finished.run.suites if suite.verdict == "INCONCLUSIVE"]
+    if finished.exit_code == UNDECIDED:
+        why = f"suspect: {some(suspect)}" if suspect else f"inconclusive: {', '.join(undecided)}"
+        yield f"exit code 9: {why}; --inconclusive {inconclusive}"
+    elif finished.exit_code == 0 and undecided:
+        yield f"exit code 0, though {', '.join(undecided)} is inconclusive; --inconclusive fail makes that 9"
 
 
 def _shown(run: Run) -> list[Record]:

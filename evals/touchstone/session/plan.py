@@ -263,7 +263,9 @@ def _refuse_unmatched(patterns: Sequence[str], matched: set[str], offers: Sequen
         names = known_names()
         inside = " + ".join(offer.suite.name for offer in offers)
         if any(fnmatchcase(name, pattern) for name in names):
-            raise ConfigError(f'--task = "{pattern}" is not in suite {inside}; name a suite that has it with --suite')
+            alike = sorted(name for name in offered if fnmatchcase(name.lower(), pattern.lower()))
+            near = f'; did you mean "{alike[0]}"?' if alike else "; name a suite that has it with --suite"
+            raise ConfigError(f'--task = "{pattern}" is not in suite {inside}{near}')
         near = suggest(pattern, offered) or suggest(pattern, names)
         raise ConfigError(f'--task = "{pattern}" is no task of suite {inside} or of mteb{near}')
 

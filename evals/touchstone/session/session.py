@@ -3,7 +3,7 @@
 import shlex
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
@@ -13,7 +13,7 @@ from touchstone.baselines.files import Baselines
 from touchstone.config.options import Options
 from touchstone.environment import describe_environment, find_commit
 from touchstone.errors import BaselineError, ModelError, TouchstoneError
-from touchstone.formatting import count, points, signed_points
+from touchstone.formatting import count, points, signed_points, some
 from touchstone.judging.gate import Comparison, expected_score, judge
 from touchstone.judging.overall import exit_code, judge_models
 from touchstone.measuring.case import Progress, join_results
@@ -117,6 +117,7 @@ class Session:
         self._records: dict[str, Record] = {}
         self._notes: dict[str, None] = {}
         self._given: dict[str, Given | Failed] = {}
+        self._stopped: str | None = None
         self._next_write = 0.0
 
     @contextmanager
@@ -307,11 +308,23 @@ class Session:
         if case_id in self._cases and case_id not in self._records:
             self._records[case_id] = make_record(self._cases[case_id], None, None, error)
 
+    def stop(self, reason: str) -> None:
+        """Note what ended the run before all cases were measured."""
+        self._stopped = reason
+
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """What was never tried with this version."""
+    def warnings(self) -> Iterator[str]:
+        """What is to be known before anything is measured."""
         installed = untried_mteb()
-        return () if installed is None else (f"mteb {installed} is newer than what was tried, {', '.join(TRIED)}",)
+        if installed is not None:
+            yield f"mteb {installed} is newer than what was tried, {', '.join(TRIED)}"
+        limited = [case for case in self.plan.cases if case.limit is not None]
+        if self.options.baseline != "check" or not limited:
+            return
+        with suppress(BaselineError):  # the case says so
+            missing = [case.id for case in limited if self._find_reference(case) is None]
+            if missing:
+                yield f"no baseline with that limit, so nothing to judge by, for {some(missing)}"
 
     def records(self) -> tuple[Record, ...]:
         """Return a record of every case collected, in the order of the plan; unreported ones are not measured."""
@@ -320,7 +333,9 @@ class Session:
             if case.id in self._records:
                 found.append(self._records[case.id])
             elif case.id in self._expected or case.id in self._whole:
-                found.append(make_record(case, None, None, None))
+                record = make_record(case, None, None, None)
+                waits = self.shard is not None or self._stopped is None
+                found.append(record if waits else replace(record, reason=self._stopped))
         return tuple(replace(record, command=self._how_to_repeat(self._cases[record.case])) for record in found)
 
     def write_so_far(self) -> None:
