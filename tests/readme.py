@@ -1,4 +1,4 @@
-"""The README's blocks, and whether a command says what they show; of the main job: ``python -m tests.readme OUTPUT``."""
+"""The README's blocks, and whether a command says what they show. Of the main job: python -m tests.readme OUTPUT."""
 
 import re
 import sys
