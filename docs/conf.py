@@ -20,6 +20,7 @@ templates_path: list[str] = []
 myst_heading_anchors = 3
 suppress_warnings = ["misc.highlighting_failure"]
 highlight_language = "text"
+smartquotes = False  # of two dashes it would make one
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 

@@ -42,7 +42,7 @@ def options() -> str:
 `pytest evals`, `touchstone run` and `pytest -p touchstone.plugin --pyargs touchstone` take these beside pytest's own,
 such as `-m`, `-k` and `-x`, and pytest-xdist's `-n`.
 
-{_table(("option", "it says"), rows)}
+{_table(("option", "meaning"), rows)}
 ## Defaults of a project
 
 `[tool.touchstone]` in `pyproject.toml`. Paths are relative to its folder, and what is typed wins.
@@ -173,7 +173,7 @@ def _command(parser: argparse.ArgumentParser, name: str, short: str) -> Iterator
     said = dict.fromkeys(" ".join((text or "").split()) for text in (short, parser.description))
     text = " ".join(f"{one[:1].upper()}{one[1:].rstrip('.')}." for one in said if one)
     rows = [row for action in parser._actions for row in _arguments(action)]
-    table = f"\n{_table(('argument', 'it says'), rows)}" if rows else ""
+    table = f"\n{_table(('argument', 'meaning'), rows)}" if rows else ""
     yield f"## {name}\n\n{text}\n{table}"
     yield from _commands(parser, name)
 
