@@ -20,7 +20,7 @@ def test_it_runs_as_its_readme_says(pytester: pytest.Pytester, monkeypatch: pyte
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)  # of the session that runs this test
     shutil.copytree(EXAMPLE, pytester.path, dirs_exist_ok=True)
     asked = ("-p", "touchstone.plugin", "--pyargs", "touchstone", "--suite", "suite.toml", "--device", "cpu")
-    pytester.runpytest_subprocess(*asked, "--baseline", "record").assert_outcomes(failed=1)
+    pytester.runpytest_subprocess(*asked, "--baseline", "record").assert_outcomes(passed=1)
     pytester.runpytest_subprocess(*asked).assert_outcomes(passed=1)
     entry = json.loads((pytester.path / "baselines" / "minilm.json").read_text())["tasks"]["Tickets"]
     monkeypatch.setattr(sys, "path", [str(EXAMPLE), *sys.path])

@@ -440,7 +440,7 @@ def test_few_degrees_of_freedom_widen_the_interval() -> None:
             "m: INCONCLUSIVE: not compared: A, B",
         ),
         ([record("A", None), record("B")], "m: PASS: each case passed"),
-        ([record("A", None), record("B", None)], "m: PASS: scores only"),
+        ([record("A", None), record("B", None)], "m: PASS: scores alone, compared with nothing"),
         # Judged by a threshold: a difference, but no samples that give its error.
         ([record("A", -0.001, evidence=None), record("B")], "m: PASS: each case passed"),
         (

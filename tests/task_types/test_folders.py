@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from touchstone.errors import SourceError
+from touchstone.task_types import corpora
 from touchstone.task_types.folders import (
     Document,
     Lines,
@@ -146,7 +147,7 @@ def test_documents_read_back_as_they_were_dumped(
 
 def test_a_good_folder_is_read_with_its_grades_and_candidates(tmp_path: Path) -> None:
     data = read_retrieval(write(tmp_path), candidates=True)
-    assert [document["text"] for document in data.corpus] == ["one", "two"]
+    assert data.corpus.table["text"].to_pylist() == ["one", "two"]
     assert [query["_id"] for query in data.queries] == ["q1", "q2"]
     assert data.judgements == {"q1": {"d1": 2, "d2": 0}, "q2": {"d2": 1}}
     assert data.candidates == {"q1": ["d1", "d2"], "q2": ["d2"]}
@@ -351,3 +352,26 @@ def test_labels_may_be_words_or_numbers_and_scores_any_numbers(tmp_path: Path) -
         file.write_text("\n".join(TEMPLATES[kind].format(json.dumps(value)) for value in values))
         key = "score" if kind == "scored" else "label"
         assert [row[key] for row in READERS[kind](file)] == values
+
+
+def test_a_corpus_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpora, "AT_ONCE", 3)
+    lines = [json.dumps({"_id": f"d{number}", "title": f"T{number}", "text": f"text {number}"}) for number in range(11)]
+    lines.insert(4, "")  # of no document, and counted as a line
+    corpus = read_retrieval(write(tmp_path, **{"corpus.jsonl": lines}), candidates=False).corpus
+    assert [column.to_pylist() for column in corpus.table.columns] == [
+        [name % number for number in range(11)] for name in ("d%s", "T%s", "text %s")
+    ]
+    assert all(f"d{number}" in corpus.names for number in range(11))
+    assert not any(name in corpus.names for name in ("d11", "", "D1", "zz"))
+    write(tmp_path, **{"corpus.jsonl": [*lines, json.dumps({"_id": "d3", "text": "again"})]})
+    with pytest.raises(SourceError, match=r"corpus\.jsonl:13: _id \"d3\" is also in line 4$"):
+        read_retrieval(tmp_path, candidates=False)
+
+
+def test_a_block_has_so_many_characters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpora, "CHARACTERS", 10)
+    rows = [(number, {"_id": str(number), "text": "x" * 6}) for number in range(1, 6)]
+    blocks = list(corpora._blocks(iter(rows)))
+    assert [len(block) for block in blocks] == [2, 2, 1]
+    assert corpora.read_corpus(tmp_path, iter(rows)).table["text"].to_pylist() == ["x" * 6] * 5

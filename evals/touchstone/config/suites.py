@@ -21,6 +21,8 @@ from touchstone.task_types.registry import all_types, find_type
 
 LANGUAGE = re.compile(r"[a-z]{3}-[A-Z][a-z]{3}")
 BUILT_IN = Path(__file__).parent.parent / "suites"
+# What the path of data that comes with the package begins with, and where that is.
+EMBEDDED, DATA = "touchstone:", Path(__file__).parent.parent / "data"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,13 +238,24 @@ def _check_suite(data: Mapping[str, Any], where: str, file: Path) -> Suite:
     if not (suite.tasks.asks_mteb or suite.tasks.custom):
         raise ConfigError(f"{file}: [tasks] selects nothing; name a benchmark, types, languages, include or custom")
     custom = tuple(
-        task if task.path is None else replace(task, path=place(file.parent, task.path)) for task in suite.tasks.custom
+        task if task.path is None else replace(task, path=_place_data(file, task.path)) for task in suite.tasks.custom
     )
     source = suite.source
     if source is not None:
         source = _check_source(source, file.parent, f"{where}: [source]", 'path = "DIR"')
     store = None if suite.store is None else place(file.parent, suite.store)
     return replace(suite, tasks=replace(suite.tasks, custom=custom), source=source, store=store)
+
+
+def _place_data(file: Path, path: Path) -> Path:
+    """Return where the data of a task is: relative to the suite, or in the package."""
+    name = str(path).removeprefix(EMBEDDED)
+    if name == str(path):
+        return place(file.parent, path)
+    known = sorted(one.name for one in DATA.iterdir() if (one / "test.jsonl").is_file() or (one / "qrels").is_dir())
+    if name not in known:
+        raise ConfigError(f'{file}: path = "{path}": the package has the data {", ".join(known)}{suggest(name, known)}')
+    return DATA / name
 
 
 def parse_source(text: str, folder: Path, where: str) -> Source:

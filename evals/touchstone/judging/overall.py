@@ -163,7 +163,7 @@ def _pass(
     if compared < 2 or any(record.rule == "equivalent" for record in records):
         if open_:
             return "INCONCLUSIVE", f"inconclusive: {', '.join(open_)}"
-        return "PASS", "each case passed" if compared else "scores only"
+        return "PASS", "each case passed" if compared else "scores alone, compared with nothing"
     for against, mean in means.items():
         if mean is not None and not mean.lowest.lower_bound(confidence) > -policy.suite_margin:
             return "INCONCLUSIVE", f"a mean loss of {margin} cannot be ruled out{against}"

@@ -4,7 +4,6 @@ A document's score for a query does not depend on other documents, so the best o
 Which part a document belongs to follows from a hash of its text: texts that occur twice are encoded once.
 """
 
-import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from touchstone.records.cases import Case
 from touchstone.records.outcomes import Outcome
 from touchstone.records.rankings import Ranking, decode_rankings, encode_rankings
 from touchstone.store.folder import OUTCOMES, RANKINGS, Store
+from touchstone.task_types.corpora import hash_text
 from touchstone.tasks.opening import OpenTask, open_task
 
 # Rows of a corpus that are read at once to be hashed.
@@ -243,12 +243,8 @@ def _rows(corpus: Any, part: Part, name: str) -> NDArray[np.int64] | None:
         block = corpus[start : start + ROWS]
         titles = block.get("title") or [""] * len(block["id"])
         here = slice(start, start + len(block["id"]))
-        texts[here] = [_hash(f"{title or ''}\0{text}") for title, text in zip(titles, block["text"], strict=True)]
-        ids[here] = [_hash(id_) for id_ in block["id"]]
+        texts[here] = [hash_text(f"{title or ''}\0{text}") for title, text in zip(titles, block["text"], strict=True)]
+        ids[here] = [hash_text(id_) for id_ in block["id"]]
     if len(np.unique(ids)) < len(ids):
         raise ModelError(f"{name} has two documents with one id, and cannot be searched in parts; raise --split-texts")
     return np.flatnonzero(texts % np.uint64(part.of) == part.number - 1)
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest(), "little")

@@ -25,12 +25,14 @@ def collects_us(config: pytest.Config) -> bool:
 
 def command_of(config: pytest.Config) -> tuple[str, ...]:
     """Return how this run was started, without options: the start of the commands that we print."""
-    started = _pytest_from_here(config.invocation_params.dir)
-    ours = list(dict.fromkeys(_ours(config)))
+    here, ours = config.invocation_params.dir, list(dict.fromkeys(_ours(config)))
+    packaged = all(one in (PACKAGE, TEST_MODULE) or HOME in (here / one).parents for one in ours)
+    if "touchstone.plugin" in config.invocation_params.args and packaged:
+        return (*_script_from_here("touchstone", here), "run")
+    started = _script_from_here("pytest", here)
     if not config.option.pyargs:
         return (*started, *([_from_here(one, config) for one in ours] or ["evals"]))
-    loaded = ["-p", "touchstone.plugin"] if "touchstone.plugin" in config.invocation_params.args else []
-    return (*started, *loaded, "--pyargs", *(ours or [PACKAGE]))
+    return (*started, "--pyargs", *(ours or [PACKAGE]))
 
 
 def root_of(config: pytest.Config) -> Path:
@@ -52,15 +54,15 @@ def _normal(path: Path) -> Path:
     return Path(os.path.normpath(path))
 
 
-def _pytest_from_here(folder: Path) -> list[str]:
-    """Return how pytest of this environment is started: by its name only where that finds this environment's."""
+def _script_from_here(name: str, folder: Path) -> list[str]:
+    """Return how a script of this environment is started: by its name only where that finds this environment's."""
     scripts = Path(sys.executable).parent
-    found = shutil.which("pytest")
-    if found is not None and Path(found).parent == scripts:
-        return ["pytest"]
-    script = scripts / "pytest"
+    known = shutil.which(name)
+    if known is not None and Path(known).parent == scripts:
+        return [name]
+    script = scripts / name
     if not script.is_file():
-        return [sys.executable, "-m", "pytest"]
+        return [sys.executable, "-m", name]
     return [str(script.relative_to(folder)) if script.is_relative_to(folder) else str(script)]
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from touchstone.errors import TouchstoneError
+from touchstone.formatting import count
 from touchstone.plugin.downloads import Downloads
 from touchstone.plugin.endings import STOPPED, Terminated, how_it_ended, uninterrupted
 from touchstone.plugin.guard import guard_terminal
@@ -88,7 +89,7 @@ class Controller:
         sources = " + ".join(sorted({case.data for case in plan.cases}))
         judged = f"{options.baseline} against {options.against}" if options.against else options.baseline
         lines = [
-            f"suite {plan.suite}: {len(plan.cases)} cases; models: {models}",
+            f"suite {plan.suite}: {count(len(plan.cases), 'case')}; models: {models}",
             *([f"shard {options.shard}: measures a part of them, and decides nothing"] if options.shard else []),
             f"data: {sources}; baseline: {judged}; device: {options.device}",
             *self._hub(),

@@ -49,7 +49,7 @@ def write_baselines(mode: BaselineMode, run: Run, baselines: Baselines, store: S
         return []
     measured = [r for r in run.records if r.score is not None and r.error is None]
     if mode == "record":
-        measured = [r for r in measured if r.verdict == "missing"]
+        measured = [r for r in measured if r.verdict == "pass" and r.baseline is None]
     if lost := [r.case for r in measured if r.samples is None and r.n is not None]:
         raise BaselineError(f"no baseline was written: the samples of {lost[0]} could not be kept")
     written = baselines.write(measured, run.environment, store)

@@ -275,10 +275,7 @@ class Session:
         if verdict.word != "missing":
             return verdict
         if mode == "record":
-            file = self.options.baselines / f"{case.alias}.json"
-            score = points(outcome.measurement.score)
-            reason = f"no baseline until now; {score} is to be written to {file}"
-            return Verdict(word="missing", reason=reason)
+            return _accept(outcome, None, verdict)
         return Verdict(word="missing", reason=self._how_to_record(case))
 
     def take_shard(self, case_ids: Iterable[str]) -> frozenset[str]:

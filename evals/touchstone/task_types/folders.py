@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Generic, NotRequired, TypeVar
@@ -17,6 +17,7 @@ from touchstone.files.tables import FORMATS, find_forms, format_of, read_rows
 from touchstone.formatting import shorten
 from touchstone.records.names import SIGNS
 from touchstone.records.samples import FIELD, MOST_FIELDS, is_field
+from touchstone.task_types.corpora import Corpus, read_corpus
 from touchstone.task_types.judgements import read_judgements
 
 
@@ -114,7 +115,7 @@ def _as_one_kind(values: Sequence[Any]) -> list[Any]:
 class RetrievalFolder:
     """A corpus, queries and judgements whose ids fit together; ``candidates`` for reranking only."""
 
-    corpus: Lines[Document]
+    corpus: Corpus
     queries: Lines[Query]
     judgements: dict[str, dict[str, int]]
     candidates: dict[str, list[str]] | None
@@ -139,10 +140,17 @@ def read_lines(path: Path, shape: type[Row]) -> Lines[Row]:
     Raises:
         SourceError: the file is missing or empty, there are two, or a line is no row or lacks what ``shape`` needs.
     """
-    path, adapter = find_file(path), TypeAdapter(shape)
-    rows: list[tuple[int, Row]] = []
-    others = []
-    cells = format_of(path) == ".csv"
+    path = find_file(path)
+    read = list(_check_rows(path, shape))
+    if not read:
+        raise SourceError(f"{path}: holds no line")
+    rows = tuple((number, row) for number, row, _ in read)
+    return Lines(path=path, rows=rows, others=tuple(others for _, _, others in read))
+
+
+def _check_rows(path: Path, shape: type[Row]) -> Iterator[tuple[int, Row, dict[str, Any]]]:
+    """Yield the line number of each row, the row, and the short values of keys that the shape has not."""
+    adapter, cells = TypeAdapter(shape), format_of(path) == ".csv"
     for number, read in read_rows(path, SourceError):
         text = isinstance(read, str)
         found = parse_json(read, f"{path}:{number}", SourceError) if text else read  # each key once, finite numbers
@@ -152,12 +160,8 @@ def read_lines(path: Path, shape: type[Row]) -> Lines[Row]:
             )
         except ValidationError as failure:
             raise SourceError(f"{path}:{number}: {_sentence(failure)}") from None
-        rows.append((number, row))
         more = ((key, _as_value(value) if cells else value) for key, value in found.items() if key not in row)
-        others.append({key: value for key, value in more if _is_short(value)})
-    if not rows:
-        raise SourceError(f"{path}: holds no line")
-    return Lines(path=path, rows=tuple(rows), others=tuple(others))
+        yield number, row, {key: value for key, value in more if _is_short(value)}
 
 
 def _as_value(cell: str) -> Any:
@@ -181,15 +185,13 @@ def read_retrieval(folder: Path, *, candidates: bool, query: Any = Query) -> Ret
     Raises:
         SourceError: a line is wrong, an id occurs twice, or what is judged or ranked does not fit to the rest.
     """
-    corpus = read_lines(folder / "corpus.jsonl", Document)
+    path = find_file(folder / "corpus.jsonl")
+    corpus = read_corpus(path, ((number, row) for number, row, _ in _check_rows(path, Document)))
     queries = read_lines(folder / "queries.jsonl", query)
-    documents_known, queries_known = _unique_ids(corpus), _unique_ids(queries)
-    empty = sum(not ((document.get("title") or "") + document["text"]).strip() for document in corpus)
-    if empty == len(corpus.rows):
-        raise SourceError(f"{corpus.path}: no document has a title or a text")
+    documents_known, queries_known = corpus.names, _unique_ids(queries)
     judgements, notes = _read_judgements(folder / "qrels", documents_known, queries_known)
-    if empty:
-        notes = (*notes, f"{corpus.path}: {empty} of {len(corpus.rows)} documents with neither a title nor a text")
+    if corpus.empty:
+        notes = (*notes, f"{path}: {corpus.empty} of {corpus.table.num_rows} documents with neither a title nor a text")
     ranked = None
     if candidates:
         path = find_file(folder / "top_ranked.jsonl")
@@ -265,7 +267,7 @@ def _unique_ids(lines: Lines[Any]) -> set[str]:
 
 
 def _read_judgements(
-    folder: Path, documents: set[str], queries: set[str]
+    folder: Path, documents: Container[str], queries: set[str]
 ) -> tuple[dict[str, dict[str, int]], tuple[str, ...]]:
     """Return judgements, and notes of those that can only lower a score: mteb counts them, so they count here."""
     path = find_file(folder / "test.jsonl", JUDGED)
@@ -295,7 +297,7 @@ def _read_judgements(
     )
 
 
-def _read_columns(path: Path, documents: set[str]) -> Lines[Judgement]:
+def _read_columns(path: Path, documents: Container[str]) -> Lines[Judgement]:
     rows = (
         (number, Judgement({"query-id": query, "corpus-id": document, "score": score}))
         for number, query, document, score in read_judgements(path, SourceError, documents)
@@ -303,7 +305,7 @@ def _read_columns(path: Path, documents: set[str]) -> Lines[Judgement]:
     return Lines(path=path, rows=tuple(rows))
 
 
-def _read_candidates(path: Path, documents: set[str], queries: set[str]) -> dict[str, list[str]]:
+def _read_candidates(path: Path, documents: Container[str], queries: set[str]) -> dict[str, list[str]]:
     lines = read_lines(path, Candidates)
     ranked: dict[str, list[str]] = {}
     for number, row in lines.rows:
@@ -319,7 +321,7 @@ def _read_candidates(path: Path, documents: set[str], queries: set[str]) -> dict
     return ranked
 
 
-def _need_known(lines: Lines[Any], number: int, key: str, value: str, known: Set[str]) -> None:
+def _need_known(lines: Lines[Any], number: int, key: str, value: str, known: Container[str]) -> None:
     if value not in known:
         raise lines.fail(number, f'{key} "{value}" is not in {"queries" if key == "query-id" else "corpus"}')
 

@@ -1,7 +1,7 @@
 """Judgements in columns: BEIR's three between tabs, or TREC's four with any space between; a header may come first."""
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 from touchstone.errors import TouchstoneError
@@ -17,7 +17,7 @@ SCORES, OF_DOCUMENTS = {"score", "relevance", "rel", "label", "grade"}, ("corpus
 
 
 def read_judgements(
-    path: Path, error: type[TouchstoneError], documents: Set[str] = frozenset()
+    path: Path, error: type[TouchstoneError], documents: Container[str] = ()
 ) -> Iterator[tuple[int, str, str, int]]:
     """Yield the line, query, document and score of each judgement.
 
@@ -39,7 +39,7 @@ def read_judgements(
             raise error(f"{where}: has {len(cells)} columns; expected {width}, as the lines before")
         score = SCORE.fullmatch(said)
         if score is not None:
-            if between and document not in documents and between[0] in documents - {"0", "Q0"}:
+            if between and document not in documents and between[0] not in ("0", "Q0") and between[0] in documents:
                 raise error(f"{where}: names a document in its second column; expected it in the third")
             judged = True
             yield number, query, document, int(score[1])

@@ -219,14 +219,13 @@ def load_folder(task: Any, folder: Path, *, candidates: bool = False, query: Any
 
     data = read_retrieval(folder, candidates=candidates, query=query)
     task.notes += data.notes
-    corpus = [{"id": d["_id"], "title": d.get("title") or "", "text": d["text"]} for d in data.corpus]
     queries = [
         {"id": q["_id"], **{key: value for key, value in q.items() if key != "_id"}, **fields}
         for q, fields in data.queries.with_fields()
         if q["_id"] in data.judgements
     ]
     split = {
-        "corpus": Dataset.from_list(corpus),
+        "corpus": Dataset(data.corpus.table),
         "queries": Dataset.from_list(queries),
         "relevant_docs": data.judgements,
         "top_ranked": data.candidates,

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from pathlib import Path
 
 from touchstone.config.suites import CustomTask, Selection
 from touchstone.errors import ConfigError, suggest
@@ -35,6 +36,16 @@ def find_tasks(selection: Selection, where: str) -> tuple[TaskInfo, ...]:
 def known_tasks() -> dict[str, str]:
     """Map the name of every task of mteb's, superseded ones too, to its type."""
     return {task.name: task.type for task in load_registry().tasks.values()}
+
+
+def tasks_in(mirror: Path) -> tuple[str, ...]:
+    """Return the names of mteb's current tasks whose data set has a folder in a mirror."""
+    registry, owners = load_registry(), {one.name for one in mirror.iterdir() if one.is_dir()}
+    return tuple(
+        name for name in registry.current
+        if (task := registry.tasks[name]).dataset.partition("/")[0] in owners
+        and task.modalities == ("text",) and not task.parts and (mirror / task.dataset).is_dir()
+    )  # fmt: skip
 
 
 def known_names() -> tuple[str, ...]:

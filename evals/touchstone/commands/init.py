@@ -1,0 +1,330 @@
+"""``touchstone init``: the files of a project of one's own, with what lies in it already."""
+
+import argparse
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from touchstone.commands.parsing import tell
+from touchstone.config.models import find_model, load_models
+from touchstone.config.options import BASELINES, STORE
+from touchstone.config.suites import EMBEDDED, load_suite
+from touchstone.errors import ConfigError
+from touchstone.files.tables import FORMATS, find_forms
+from touchstone.files.writing import place, read_text, write_atomically
+from touchstone.records.names import slug
+from touchstone.tasks.catalog import tasks_in
+from touchstone.tasks.checking import check_folder
+
+PLUGIN, TEST = '"touchstone.plugin"', "from touchstone.test_tasks import"
+# Of several types that can read a folder the first: those that need more of it come before those that need less.
+TYPES = (
+    "InstructionReranking", "InstructionRetrieval", "Reranking", "Retrieval", "Summarization",
+    "MultilabelClassification", "PairClassification", "STS", "Classification", "Clustering", "BitextMining",
+)  # fmt: skip
+TABLES = ("corpus.jsonl", "test.jsonl")
+MODEL_FILES = ("modules.json", "config.json")
+# Folders below the project's that are looked into, and those that hold nothing of the user's.
+DEEPEST, SKIPPED = 3, {"node_modules", "build", "dist", "tests", "qrels", BASELINES}
+
+CONFTEST = f"""\
+# What `pytest evals` is made of; costs other tests of this project nothing.
+pytest_plugins = ({PLUGIN},)
+"""
+TEST_FILE = f"""\
+# Every model of the suite on each of its tasks, judged against its baseline.
+{TEST} *
+"""
+ABOUT_BASELINES = """\
+What is expected of each model: written by `pytest evals --baseline record`, reviewed and committed, `samples/` too.
+"""
+WORKFLOW = """\
+# Every pull request is judged against baselines/. A suite that is inconclusive fails, too.
+name: evals
+on: pull_request
+
+jobs:
+  evals:
+    runs-on: ubuntu-latest
+    steps:
+      - uses: actions/checkout@v4
+      - uses: actions/setup-python@v5
+        with: { python-version: "3.12" }
+      - uses: actions/cache@v4 # vectors and outcomes: what did not change is not measured again
+        with:
+          path: .touchstone
+          key: evals-${{ github.run_id }}
+          restore-keys: evals-
+      - run: pip install torch --index-url https://download.pytorch.org/whl/cpu
+      - run: pip install "touchstone-evals[minilm]"
+      - run: pytest evals --inconclusive fail --report github --report report.html --junitxml junit.xml
+      - uses: actions/upload-artifact@v4
+        if: always()
+        with:
+          name: evals
+          path: |
+            report.html
+            junit.xml
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Data:
+    """A folder of the user's tables, and the task types that can read it, the likeliest first."""
+
+    folder: Path
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What a project has: models as they are named in a suite, the newest first, data, and a mirror with its tasks."""
+
+    models: tuple[str, ...]
+    data: tuple[Data, ...]
+    mirror: Path | None = None
+    tasks: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def add_command(commands: Any) -> None:
+    """Add the parser."""
+    init = commands.add_parser(
+        "init",
+        help="write the files of a project of your own: suite, test file, defaults, CI workflow",
+        description="Write conftest.py, evals/, baselines/, a workflow and [tool.touchstone] into a project. Models, "
+        "data and a mirror that lie in it are put into the suite. No file is overwritten.",
+    )
+    init.add_argument("folder", nargs="?", default=".", metavar="DIR", help="the project (default: this folder)")
+    init.add_argument("--model", metavar="MODEL", help="the model: a folder, a hub id, or one of `touchstone models`")
+    init.add_argument("--data", action="append", metavar="DIR", help="a folder of your own data (repeatable)")
+    init.add_argument("--mirror", metavar="DIR", help="a folder with data sets of mteb's, by their hub ids")
+    init.add_argument("--yes", action="store_true", help="write without asking")
+    init.add_argument("--dry-run", action="store_true", help="show what would be written, and write nothing")
+    init.set_defaults(run=_init)
+
+
+def _init(parsed: argparse.Namespace) -> tuple[list[str], int]:
+    here = Path.cwd()
+    folder = place(here, parsed.folder)
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder; name the project's")
+    findings = _look(folder, here, parsed)
+    files = dict(_make_files(folder, findings))
+    told = [f"{'new' if text is None else 'added to'}  {name}" for name, (_, text) in files.items()]
+    shown = [*told, *findings.notes]
+    if parsed.dry_run:
+        pages = [line for name, (content, _) in files.items() for line in ("", f"# {name}", *content.splitlines())]
+        return [*shown, *pages], 0
+    if not parsed.yes and not _agreed(shown):
+        return ["nothing was written"], 0
+    for name, (content, before) in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, (before or "") + content)
+    return [*shown, *_next_steps(folder, here, findings)], 0
+
+
+def _agreed(lines: Sequence[str]) -> bool:
+    if not sys.stdin.isatty():
+        raise ConfigError("init asks before it writes, and nobody can answer here; type --yes")
+    for line in lines:
+        tell(line)
+    return input("write these? [Y/n] ").strip().lower() in ("", "y", "yes")
+
+
+def _next_steps(folder: Path, here: Path, findings: Findings) -> list[str]:
+    moved = [] if folder == here else [f"cd {os.path.relpath(folder, here)}"]
+    alias = find_model(findings.models[0], load_models(), folder / "evals", "models").alias
+    return [
+        "",
+        "next:",
+        *moved,
+        "pytest evals --baseline record   # measure it, and write what is expected from now on",
+        "git add . && git commit          # baselines/ belongs into the repository, .touchstone/ does not",
+        f"pytest evals --model CANDIDATE --against {alias}   # gate another model by it",
+    ]
+
+
+def _look(folder: Path, here: Path, parsed: argparse.Namespace) -> Findings:
+    """Return what was named, else what lies in the project."""
+    known, notes = load_models(), []
+    models: tuple[str, ...] = ()
+    if parsed.model is not None:
+        find_model(parsed.model, known, here, "--model")
+        models = (_from_suite(folder, here, parsed.model),)
+    else:
+        models = tuple(_from_suite(folder, folder, f"./{path}") for path in _find_models(folder)) or ("minilm",)
+        if len(models) > 1:
+            notes.append(f"models: {models[0]} is the newest of {len(models)}; --model names another")
+    named = [place(here, text) for text in parsed.data or ()]
+    data = []
+    for path in named or sorted(_find_tables(folder)):
+        if not path.is_dir():
+            raise ConfigError(f"--data = {path}: there is no such folder")
+        read, refused = check_folder(path)
+        if read:
+            data.append(Data(folder=path, types=tuple(sorted(read, key=TYPES.index))))
+        elif named:
+            raise ConfigError(f"--data = {path}: no data of any type; touchstone data check {path} says why")
+        else:
+            why = next((why for why in refused.values() if "no such file" not in why), "some table is missing")
+            notes.append(f"left out  {path}: no data of any type: {why}")
+    mirror, tasks = _find_mirror(folder, None if parsed.mirror is None else place(here, parsed.mirror))
+    return Findings(models=models, data=tuple(data), mirror=mirror, tasks=tasks, notes=tuple(notes))
+
+
+def _from_suite(folder: Path, base: Path, text: str) -> str:
+    """Return a model as the suite names it, whose folder is ``evals``; a folder is told from a name by its dots."""
+    target, at, rest = text.partition("@")
+    where, equals, name = target.partition("=")
+    path = place(base, where)
+    if text in load_models() or not path.is_dir():
+        return text
+    return f"{os.path.relpath(path, folder / 'evals')}{equals}{name}{at}{rest}"
+
+
+def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Walk through the folders of a project that may hold something of the user's; those left in the list are next."""
+    for inside, folders, names in os.walk(folder):
+        here = Path(inside)
+        deep = len(here.relative_to(folder).parts) >= DEEPEST
+        folders[:] = [] if deep or "pyvenv.cfg" in names else sorted(
+            name for name in folders if name[0] not in "._" and name not in SKIPPED)  # fmt: skip
+        if "pyvenv.cfg" not in names:
+            yield here, folders, names
+
+
+def _find_models(folder: Path) -> list[Path]:
+    """Return the folders that hold a model, the newest first."""
+    found = []
+    for here, folders, names in _walk(folder):
+        weights = any(name.endswith((".safetensors", "pytorch_model.bin", ".onnx")) for name in names)
+        if here != folder and ("modules.json" in names or ("config.json" in names and weights)):
+            found.append((-(here / next(name for name in MODEL_FILES if name in names)).stat().st_mtime, here))
+            folders.clear()
+    return [path.relative_to(folder) for _, path in sorted(found)]
+
+
+def _find_tables(folder: Path) -> Iterator[Path]:
+    """Yield the folders that hold tables."""
+    for here, _, _ in _walk(folder):
+        if any(find_forms(here / name, FORMATS) for name in TABLES):
+            yield here
+
+
+def _find_mirror(folder: Path, named: Path | None) -> tuple[Path | None, tuple[str, ...]]:
+    """Return the mirror, and the tasks whose data is in it."""
+    if named is not None:
+        tasks = tasks_in(named) if named.is_dir() else ()
+        if not tasks:
+            raise ConfigError(
+                f"--mirror = {named}: holds no data set of mteb's, such as {named / 'mteb' / 'sts12-sts'}"
+            )
+        return named, tasks
+    return next(((here, tasks) for here, _, _ in _walk(folder) if (tasks := tasks_in(here))), (None, ()))
+
+
+def _make_files(folder: Path, findings: Findings) -> Iterator[tuple[str, tuple[str, str | None]]]:
+    """Yield each file's name, what is written to it, and what is before that in it; None for a new one.
+
+    Raises:
+        ConfigError: a file is there and is not what it should be.
+    """
+    yield from _whole(folder, "conftest.py", CONFTEST, PLUGIN, "add its line to it")
+    yield from _whole(folder, "evals/test_tasks.py", TEST_FILE, TEST, "give it another name")
+    yield from _whole(folder, "evals/suite.toml", _make_suite(folder, findings), None, "a suite of yours stays")
+    yield from _whole(folder, f"{BASELINES}/README.md", ABOUT_BASELINES, "", "")
+    yield from _whole(folder, ".github/workflows/evals.yml", WORKFLOW, None, "a workflow of yours stays")
+    defaults = f'[tool.touchstone]\nsuite = "evals/suite.toml"\nbaselines = "{BASELINES}"\n'
+    before = _text(folder / "pyproject.toml")
+    if before is not None and "touchstone" in _parse(folder / "pyproject.toml", before).get("tool", {}):
+        raise ConfigError(f"{folder / 'pyproject.toml'} has [tool.touchstone] already; init is for a new project")
+    yield "pyproject.toml", (defaults if before is None else _behind(before) + defaults, before)
+    ignored = _text(folder / ".gitignore")
+    if ignored is None or f"{STORE}/" not in ignored.split():
+        gap = "" if ignored is None or ignored.endswith("\n") or not ignored else "\n"
+        yield ".gitignore", (f"{gap}{STORE}/\n", ignored)
+
+
+def _whole(
+    folder: Path, name: str, content: str, holds: str | None, advice: str
+) -> Iterator[tuple[str, tuple[str, str | None]]]:
+    """Yield a file that is not there; one that holds what it must is left as it is."""
+    before = _text(folder / name)
+    if before is None:
+        yield name, (content, None)
+    elif holds is None or holds not in before:
+        line = "" if holds is None else f" ({content.splitlines()[-1]})"
+        raise ConfigError(f"{folder / name} is there and is not overwritten; {advice}{line}, or remove it")
+
+
+def _text(path: Path) -> str | None:
+    return read_text(path, ConfigError) if path.exists() else None
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not TOML: {error}") from None
+
+
+def _behind(text: str) -> str:
+    return "\n" if text.endswith("\n") or not text else "\n\n"
+
+
+def _make_suite(folder: Path, findings: Findings) -> str:
+    """Return the suite; with nothing of the user's it has the tasks that come with the package."""
+    first, *others = findings.models
+    lines = [
+        "# What `pytest evals` runs; paths are relative to this file.",
+        "# A model is a folder, a hub id, api:URL#NAME, or a name that `touchstone models` shows.",
+        f"models = [{_quoted(first)}]",
+        *(f"# {_quoted(other)} is there, too" for other in others),
+        "",
+        "[tasks]",
+        '# Whatever `touchstone tasks` shows, by name or by kind: benchmark = "MTEB(eng, v2)", types = ["STS"], …',
+    ]
+    if findings.tasks:
+        lines += ["include = [", *(f"    {_quoted(name)}," for name in findings.tasks), "]"]
+        lines += ['# Of a data set of which the mirror has a part: subsets = { XQuADRetrieval = ["en"] }']
+    for data in findings.data:
+        lines += ["", "[[tasks.custom]]", f"name = {_quoted(_name(data.folder, findings.data))}"]
+        more = f"  # or {', '.join(data.types[1:])}" if data.types[1:] else ""
+        path = os.path.relpath(data.folder, folder / "evals")
+        lines += [f"type = {_quoted(data.types[0])}{more}", f"path = {_quoted(path)}"]
+    if not findings.tasks and not findings.data:
+        lines += [
+            "",
+            "# Data that comes with the package, to begin with; `touchstone data check DIR` says what yours is.",
+        ]
+        for task in load_suite("smoke", folder).suite.tasks.custom:
+            data_name = "" if task.path is None else task.path.name
+            lines += ["", "[[tasks.custom]]", f'name = "{task.name}"', f'type = "{task.type}"']
+            lines += [f'path = "{EMBEDDED}{data_name}"']
+    lines += [
+        "",
+        "[gate]",
+        "margin = 0.01         # the loss that a case may have, as a fraction: one point",
+        "suite_margin = 0.005  # the loss that the mean over a model's cases may have",
+    ]
+    if findings.mirror is not None:
+        path = os.path.relpath(findings.mirror, folder / "evals")
+        lines += ["", "[source]", 'kind = "mirror"', f"path = {_quoted(path)}"]
+    return "\n".join(lines) + "\n"
+
+
+def _name(folder: Path, data: Sequence[Data]) -> str:
+    """Return a task's name: its folder's, with that of the one above where two are called alike."""
+    alike = [one for one in data if one.folder.name == folder.name]
+    return slug(folder.name if len(alike) < 2 else f"{folder.parent.name}-{folder.name}")
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,32 @@
+"""``touchstone open``: the page of the newest run, in a browser."""
+
+import argparse
+import webbrowser
+from typing import Any
+
+from touchstone.commands.parsing import add_options, parse_options
+from touchstone.report.formats import find_target
+from touchstone.session.reports import write_report
+from touchstone.store.runs import newest_run, read_run
+
+PAGE = "report.html"
+
+
+def add_command(commands: Any) -> None:
+    """Add the parser."""
+    page = commands.add_parser(
+        "open",
+        help="show the newest run of a store in a browser",
+        description="Write the HTML report of the newest run into its store, and open it.",
+    )
+    add_options(page, "--store")
+    page.add_argument("--print", action="store_true", dest="only_print", help="name the file, and open nothing")
+    page.set_defaults(run=_open)
+
+
+def _open(parsed: argparse.Namespace) -> tuple[list[str], int]:
+    store = parse_options(parsed).store_folder
+    target = find_target("open", store, PAGE)
+    notes = write_report(target, read_run(newest_run(store)), store)
+    opened = not parsed.only_print and webbrowser.open(target.path.as_uri())
+    return [*notes, str(target.path)] + ([] if opened or parsed.only_print else ["no browser could be started"]), 0

@@ -1,0 +1,35 @@
+"""``touchstone suites``: the suites that have a name."""
+
+import argparse
+from typing import Any
+
+from touchstone.commands.parsing import parse_options
+from touchstone.config.models import load_models
+from touchstone.config.suites import BUILT_IN, load_suite
+from touchstone.formatting import columns
+from touchstone.tasks.catalog import find_tasks
+
+
+def add_command(commands: Any) -> None:
+    """Add the parser."""
+    suites = commands.add_parser(
+        "suites",
+        help="list the suites that have a name, and the project's own",
+        description="List the suites of the package and the one that `pytest evals` runs here (*).",
+    )
+    suites.set_defaults(run=_suites)
+
+
+def _suites(parsed: argparse.Namespace) -> tuple[list[str], int]:
+    options = parse_options(parsed)
+    models, default = load_models(*options.models_files), options.suites[0]
+    names = dict.fromkeys((default, *sorted(file.stem for file in BUILT_IN.glob("*.toml"))))
+    rows = [("", "suite", "models", "tasks", "about")]
+    for name in names:
+        loaded = load_suite(name, options.cwd, models)
+        comment = loaded.file.read_text(encoding="utf-8").partition("\n")[0]
+        about = comment.removeprefix("# ") if comment.startswith("# ") and name != default else ""
+        count = len(find_tasks(loaded.suite.tasks, str(loaded.file)))
+        about = about or str(loaded.file)
+        rows.append(("*" if name == default else "", loaded.name, ", ".join(loaded.suite.models), str(count), about))
+    return columns(rows), 0

@@ -1,0 +1,57 @@
+"""``touchstone tasks``: the tasks that a suite may have."""
+
+import argparse
+from typing import Any
+
+from touchstone.commands.parsing import add_options, parse_options
+from touchstone.config.models import load_models
+from touchstone.config.suites import Selection, load_suite
+from touchstone.errors import ConfigError
+from touchstone.formatting import columns
+from touchstone.records.cases import TaskInfo
+from touchstone.tasks.catalog import find_tasks
+
+SHOWN = 3
+
+
+def add_command(commands: Any) -> None:
+    """Add the parser."""
+    tasks = commands.add_parser(
+        "tasks",
+        help="list tasks, mteb's and your own, by type, language, benchmark or suite",
+        description="List tasks: all current ones of mteb that are of text alone, or those that are named.",
+    )
+    tasks.add_argument("names", nargs="*", metavar="GLOB", help="only tasks of such a name; an exact one may be old")
+    for name, metavar in (("type", "TYPE"), ("language", "CODE")):
+        more: dict[str, Any] = {"action": "append", "default": [], "metavar": metavar}
+        tasks.add_argument(f"--{name}", dest=f"of_{name}s", help=f"only of this {name} (repeatable)", **more)
+    tasks.add_argument("--benchmark", metavar="NAME", help='only those of a benchmark, such as "MTEB(eng, v2)"')
+    add_options(tasks, "--suite")
+    tasks.set_defaults(run=_tasks)
+
+
+def _tasks(parsed: argparse.Namespace) -> tuple[list[str], int]:
+    options = parse_options(parsed)
+    if parsed.touchstone_suites:
+        if parsed.names or parsed.of_types or parsed.of_languages or parsed.benchmark:
+            raise ConfigError("--suite lists all tasks of a suite; drop it, or what else is said of them")
+        models = load_models(*options.models_files)
+        suites = [load_suite(name, options.cwd, models) for name in options.suites]
+        tasks = [task for one in suites for task in find_tasks(one.suite.tasks, str(one.file))]
+    else:
+        selection = Selection(
+            include=tuple(parsed.names) or ("*",),
+            types=tuple(parsed.of_types),
+            languages=tuple(parsed.of_languages),
+            benchmark=parsed.benchmark,
+        )
+        tasks = [one for one in find_tasks(selection, "touchstone tasks") if one.modalities == ("text",)]
+    if not tasks:
+        raise ConfigError("no task of text alone is so")
+    return [*columns([("task", "type", "metric", "languages"), *map(_row, tasks)]), f"{len(tasks)} tasks"], 0
+
+
+def _row(task: TaskInfo) -> tuple[str, str, str, str]:
+    codes = task.language_codes
+    more = f" and {len(codes) - SHOWN} more" if len(codes) > SHOWN else ""
+    return task.name, task.type, task.main_score, " ".join(codes[:SHOWN]) + more
