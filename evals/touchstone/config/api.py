@@ -27,43 +27,53 @@ ONLY_OF = {"encoding": (OPENAI, INFINITY), "truncate": (TEI,)}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiSpec(Spec, Strict):
-    """A model behind an API: ``url`` without the endpoint, and the ``name`` that the server knows.
-
-    ``protocol`` is OpenAI's, with reranking in the form of Jina and Cohere, or that of a server which says what it
-    serves: this is then part of who the model is. ``endpoint`` is ``embeddings`` or ``rerank``.
-    ``api_key_env`` names the environment variable of the key, which itself is said nowhere. ``dimensions`` are asked of
-    the server, and checked. ``max_characters`` cuts longer texts before they are sent, prompt included; ``truncate``
-    asks text-embeddings-inference to cut them, and without it to refuse them. ``prompts``, ``instruction`` and
-    ``instruct`` are those of `EncoderSpec`. ``body`` is sent with each request, ``query_body`` and ``document_body``
-    with those of that role, as in ``{ input_type = "query" }``.
-
-    A request has at most ``batch_size`` texts of ``batch_characters`` together, and ``concurrency`` are under way at
-    once. One fails after ``timeout`` seconds, is sent again ``retries`` times, and given up after ``patience`` seconds.
-    """
+    """A model behind an API."""
 
     kind: Literal["api"] = "api"
     url: str
+    """The base address, without the endpoint."""
     name: str
+    """The name that the server knows the model by."""
     protocol: Literal["openai", "text-embeddings-inference", "infinity"] = "openai"
+    """``openai`` reranks in the form of Jina and Cohere. The two others say what they serve, and are held to it."""
     endpoint: Literal["embeddings", "rerank"] = "embeddings"
+    """What is asked."""
     api_key_env: str | None = None
+    """The environment variable that holds the key. The key itself is written nowhere."""
     dimensions: WholeNumber | None = None
+    """Asked of the server, and checked."""
     max_characters: WholeNumber | None = None
+    """Longer texts are cut before they are sent, prompt included."""
     truncate: bool = True
+    """Whether text-embeddings-inference cuts long texts; ``false`` has it refuse them."""
     encoding: Literal["float", "base64"] = "float"
+    """How vectors come back."""
     similarity: Literal["cosine", "dot"] = "cosine"
+    """How vectors are compared."""
     prompts: Mapping[str, str] = field(default_factory=dict)
+    """As for a dense encoder."""
     instruction: str | None = None
+    """As for a dense encoder."""
     instruct: Literal["queries", "symmetric", "all"] = "symmetric"
+    """As for a dense encoder."""
     body: Mapping[str, Any] = field(default_factory=dict)
+    """More keys of each request."""
     query_body: Mapping[str, Any] = field(default_factory=dict)
+    """More keys of requests for queries, as in ``{ input_type = "query" }``."""
     document_body: Mapping[str, Any] = field(default_factory=dict)
+    """More keys of requests for documents."""
     batch_size: WholeNumber = 32
+    """At most so many texts in a request."""
     batch_characters: WholeNumber = 100_000
+    """At most so many characters in a request."""
     concurrency: WholeNumber = 4
+    """Requests that are under way at once."""
     timeout: Number = 60.0
+    """Seconds after which a request fails."""
     retries: WholeNumber = 5
+    """How often a request that failed is sent again."""
     patience: Number = 300.0
+    """Seconds after which a request is given up, retries included."""
 
     def __post_init__(self) -> None:
         _check_url(self.url, {"/embeddings", "/rerank", f"/{self._path}", f"/{ABOUT.get(self.protocol, self._path)}"})

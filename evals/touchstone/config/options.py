@@ -36,10 +36,15 @@ class Project(Strict):
     """``[tool.touchstone]`` of a project: its defaults. Paths are relative to ``folder``, the root directory."""
 
     suite: str = "smoke"
+    """A suite by name, or a file; what ``--suite`` is where it is not typed."""
     models: str | None = None
+    """A TOML file with more named models."""
     source: str | None = None
+    """``hub``, ``mirror:DIR`` or ``modelscope:DIR``."""
     baselines: str = BASELINES
+    """The project's folder of baselines."""
     costs: str | None = None
+    """A file of how long cases take, from ``touchstone plan --write-costs``."""
 
 
 def load_project(root: Path) -> Project:

@@ -13,21 +13,23 @@ Provides = Literal["encode", "search", "rerank"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bm25Spec(Spec, Strict):
-    """BM25, mteb's ``mteb/baseline-bm25s``: stop words and stemmer are those of a task's language.
-
-    ``method``, ``k1``, ``b`` and ``delta`` are of the formula; ``stopwords`` and ``stemmer`` name those of bm25s and
-    of PyStemmer, for any language. Where a language has no stop words, tokens in at least this share of all documents
-    are taken for such: ``frequent``.
-    """
+    """BM25, mteb's ``mteb/baseline-bm25s``: stop words and stemmer are those of a task's language."""
 
     kind: Literal["bm25"] = "bm25"
     method: Literal["lucene", "robertson", "atire"] = "lucene"
+    """The formula."""
     k1: Number = 1.5
+    """Of the formula: how soon repeated words stop counting."""
     b: Number = 0.75
+    """Of the formula: how much the length of a document counts."""
     delta: Number = 0.5
+    """Of the formula, for variants that have it."""
     stopwords: str | None = None
+    """The stop words of bm25s, for any language; without it, those of the task's language."""
     stemmer: str | None = None
+    """The stemmer of PyStemmer, for any language; without it, that of the task's language."""
     frequent: Number = 0.9
+    """Where a language has no stop words, tokens in at least this share of all documents are taken for such."""
 
     def __post_init__(self) -> None:
         for name, highest in (("k1", 100.0), ("b", 1.0), ("delta", 100.0), ("frequent", 1.0)):
@@ -42,16 +44,15 @@ class Bm25Spec(Spec, Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineSpec(Spec, Strict):
-    """Models of ``models.toml`` one after the other: what the retriever finds is put in order by the reranker.
-
-    ``top_k`` documents go from one to the next. With several rerankers, each puts in order the best of the one before
-    it, and ``top_k`` is a list of as many numbers.
-    """
+    """Models of ``models.toml`` one after the other: what the retriever finds is put in order by the reranker."""
 
     kind: Literal["pipeline"] = "pipeline"
     retriever: str
+    """The alias of the model that searches."""
     reranker: str | tuple[str, ...]
+    """The alias of the model that reranks, or a list: each reranks the best of the one before it."""
     top_k: WholeNumber | tuple[WholeNumber, ...] = 100
+    """How many documents the reranker is given; of several rerankers a list of as many numbers."""
 
     def __post_init__(self) -> None:
         if not self.stages[1:]:
@@ -80,19 +81,21 @@ class PipelineSpec(Spec, Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HybridSpec(Spec, Strict):
-    """Two or more models of ``models.toml`` whose rankings are fused, from those that are cached.
-
-    ``fusion``: reciprocal ranks (``rrf``, with ``rank_constant``), scores scaled to their range (``rsf``) or to three
-    deviations around their mean (``dbsf``), each as mteb has it. ``weights`` are the models', equal ones without.
-    ``top_k``: only each model's best so many documents take part; None for all that it finds.
-    """
+    """Two or more models of ``models.toml`` whose rankings are fused, from those that are cached."""
 
     kind: Literal["hybrid"] = "hybrid"
     models: tuple[str, ...]
+    """The aliases of two or more models that search."""
     weights: tuple[Number, ...] | None = None
+    """A weight for each model; without it, equal ones."""
     fusion: Literal["rrf", "rsf", "dbsf"] = "rrf"
+    """Reciprocal ranks (``rrf``), or scores scaled to their range (``rsf``) or to three deviations around their mean
+    (``dbsf``).
+    """
     rank_constant: WholeNumber = 60
+    """The constant of ``rrf``."""
     top_k: WholeNumber | None = None
+    """Only each model's best so many documents take part; without it, all that it finds."""
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -113,26 +116,25 @@ class HybridSpec(Spec, Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PythonSpec(Spec, Strict):
-    """An object of the user's own that encodes, searches or reranks: the Protocols of `touchstone.models`.
-
-    ``object`` names it as ``module:name``: the object, or a class or function that makes it, called with ``args``.
-    ``provides`` says which of ``encode``, ``search`` and ``rerank`` is asked, needed where it has several. ``version``
-    stands for what its files do not show, such as the day of an index; the object may say one, too. ``similarity`` is
-    how vectors are compared.
-
-    A call is given at most ``batch_size`` texts or queries, and fails after ``timeout`` seconds; ``index`` has
-    ``index_timeout``.
-    """
+    """An object of the user's own that encodes, searches or reranks: the Protocols of `touchstone.models`."""
 
     kind: Literal["python"] = "python"
     object: str
+    """The object as ``module:name``, or a class or function that makes it."""
     args: Mapping[str, Any] = field(default_factory=dict)
+    """What that class or function is called with."""
     provides: Provides | None = None
+    """Which method is asked; needed where the object has several."""
     version: str | None = None
+    """Stands for what its files do not show, such as the day of an index."""
     similarity: Literal["cosine", "dot"] = "cosine"
+    """How vectors are compared."""
     batch_size: WholeNumber = 256
+    """At most so many texts or queries in a call."""
     timeout: Number = 300.0
+    """Seconds that a call may take."""
     index_timeout: Number = 3600.0
+    """Seconds that ``index`` may take."""
 
     def __post_init__(self) -> None:
         check_values(self)

@@ -25,27 +25,36 @@ HUB_ID = re.compile(r"(?!.*\.\.)[A-Za-z0-9][A-Za-z0-9_.-]{0,95}/[A-Za-z0-9_][A-Z
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsSpec(Spec, Strict):
-    """Weights that are loaded here, and what every kind of such a model can be told.
-
-    Exactly one place: ``id`` (of a hub), ``path`` (a folder), or ``package`` with ``path`` inside it. ``model``
-    and ``revision`` say which published model a folder's or package's weights stand for. ``sha256`` pins
-    ``model.safetensors``. ``batch_size`` is at most so many texts in a batch; None, as many as suit the device.
-    """
+    """Weights that are loaded here, from exactly one place: ``id``, ``path``, or ``package`` with ``path``."""
 
     id: str | None = None
+    """The name on a hub, as in ``org/name``."""
     path: Path | None = None
+    """A folder, or with ``package`` the folder inside it."""
     package: str | None = None
+    """An installed package that holds the weights."""
     model: str | None = None
+    """The published model that a folder's or package's weights stand for."""
     revision: str | None = None
+    """The commit, branch or tag; of a folder or package, that of ``model``."""
     sha256: str | None = None
+    """What ``model.safetensors``, or the graph of an export, must hash to."""
     hub: Literal["huggingface", "modelscope"] = "huggingface"
+    """The hub of ``id``."""
     max_seq_length: WholeNumber | None = None
+    """Texts are cut to so many tokens."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
+    """The data type of the weights."""
     trust_remote_code: bool = False
+    """Whether Python that the publisher wrote may run."""
     model_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """More arguments for the library that opens the weights."""
     config_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """More arguments for the model's configuration."""
     encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """More arguments for ``encode``."""
     batch_size: WholeNumber | None = None
+    """At most so many texts in a batch; without it, as many as suit the device."""
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -87,31 +96,29 @@ class WeightsSpec(Spec, Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EncoderSpec(WeightsSpec):
-    r"""A sentence-transformers model, with every setting that can change its vectors.
-
-    ``pooling`` replaces the model's own, or is that of a bare transformer, which has none. ``prompts`` map mteb's
-    prompt names (a task, a task type, ``query`` or ``document``, and ``NAME-query`` or ``NAME-document``) to the
-    text put before each input; any of them replaces all of the model's own. ``{}`` says that there are none, also not
-    the model's own, and None says nothing of them.
-
-    ``instruction`` is a template that ends where the input begins, as in
-    ``"Instruct: {instruction}\nQuery: {query}"``, filled with mteb's instruction of the task where no prompt is
-    said. ``instruct`` says for which texts: ``queries`` alone, ``symmetric`` for all but documents (the texts of STS,
-    classification and so on are neither), or ``all``.
-
-    ``quantize`` is `encoding.quantization.Quantizer`'s precision; ``mteb-int8`` and ``mteb-binary`` are what mteb's
-    ``CompressionWrapper`` does, with the ranges of whatever is encoded together, and 0 and 1 for signs.
-    """
+    """A dense encoder of sentence-transformers, with every setting that can change its vectors."""
 
     kind: Literal["sentence-transformers", "onnx", "openvino"] = "sentence-transformers"
     pooling: Literal["cls", "lasttoken", "max", "mean", "mean_sqrt_len_tokens", "weightedmean"] | None = None
+    """Replaces the model's own, or is that of a bare transformer, which has none."""
     padding_side: Literal["left", "right"] | None = None
+    """On which side short texts are padded."""
     normalize: bool | None = None
+    """Whether vectors are scaled to length 1; without it, as the model's files say."""
     truncate_dim: WholeNumber | None = None
+    """Vectors are cut to so many dimensions."""
     quantize: Literal["float16", "int8", "uint8", "binary", "mteb-int8", "mteb-binary"] | None = None
+    """The precision of vectors. ``mteb-int8`` and ``mteb-binary`` are what mteb's ``CompressionWrapper`` does."""
     prompts: Mapping[str, str] | None = None
+    """Text before each input, by mteb's prompt names: a task, a task type, ``query``, ``document``, ``NAME-query`` or
+    ``NAME-document``. Any replaces all of the model's own; ``{}`` says that there are none.
+    """
     instruction: str | None = None
+    r"""A template such as ``Instruct: {instruction}\nQuery: {query}``, filled with mteb's instruction of the task where
+    no prompt is said.
+    """
     instruct: Literal["queries", "symmetric", "all"] = "symmetric"
+    """Which texts get the instruction: queries alone, all but documents (``symmetric``), or all."""
 
     def __post_init__(self) -> None:
         WeightsSpec.__post_init__(self)  # a dataclass with slots has no super() of no arguments
@@ -120,10 +127,11 @@ class EncoderSpec(WeightsSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CrossEncoderSpec(WeightsSpec):
-    """A cross-encoder, which scores a query and a document together. ``prompt`` is put before each query."""
+    """A cross-encoder, which scores a query and a document together."""
 
     kind: Literal["cross-encoder"] = "cross-encoder"
     prompt: str | None = None
+    """Text before each query."""
 
     @property
     def reranks(self) -> bool:
@@ -141,16 +149,18 @@ OF_WEIGHTS = ("dtype", "model_kwargs", "config_kwargs")
 class ExportSpec(EncoderSpec):
     """An encoder or a cross-encoder whose transformer was exported: a graph in its folder stands for the weights.
 
-    What the folder holds decides which of the two it is; ``role`` says so of files that cannot be seen before they are
-    brought. ``file`` is the graph, by its name in the folder, which ``sha256`` pins. ``threads`` compute it; None, as
-    many as torch has. ``prompt`` is that of `CrossEncoderSpec`.
+    What the folder holds decides which of the two it is.
     """
 
     suffix: ClassVar[str]
     role: Literal["encoder", "cross-encoder"] | None = None
+    """What the folder holds, where its files cannot be seen before they are brought."""
     file: str | None = None
+    """The graph, by its name in the folder."""
     threads: WholeNumber | None = None
+    """Threads that compute it; without it, as many as torch has."""
     prompt: str | None = None
+    """Of a cross-encoder: text before each query."""
 
     def __post_init__(self) -> None:
         EncoderSpec.__post_init__(self)
@@ -185,11 +195,12 @@ class ExportSpec(EncoderSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxSpec(ExportSpec):
-    """A graph that onnxruntime runs, by ``providers``, the first for what it can; None for that of the device."""
+    """A graph that onnxruntime runs."""
 
     kind: Literal["onnx"] = "onnx"
     suffix: ClassVar[str] = ".onnx"
     providers: tuple[str, ...] | None = None
+    """Execution providers of onnxruntime, the first for what it can; without it, that of the device."""
 
     def __post_init__(self) -> None:
         ExportSpec.__post_init__(self)
@@ -207,21 +218,27 @@ class OpenVinoSpec(ExportSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistrySpec(Spec, Strict):
-    """A model that mteb knows by ``name`` and loads by code of its own.
+    """A model that mteb knows by name and loads by code of its own.
 
-    ``revision`` refuses an mteb that names another one; ``embed_dim`` and ``loader_kwargs`` are what
-    `mteb.get_model` takes beside them. A loader that runs Python of the model's publisher is refused unless
-    ``trust_remote_code``, and with it loads what it always does.
+    A loader that runs Python of the model's publisher is refused unless ``trust_remote_code``, and with it loads what
+    it always does.
     """
 
     kind: Literal["registry"] = "registry"
     name: str
+    """The name that mteb knows."""
     revision: str | None = None
+    """Refuses an mteb that names another one."""
     embed_dim: WholeNumber | None = None
+    """The width of vectors, as ``mteb.get_model`` takes it."""
     trust_remote_code: bool = False
+    """Whether a loader may run Python that the publisher wrote."""
     loader_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """More arguments for mteb's loader."""
     encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    """More arguments for ``encode``."""
     batch_size: WholeNumber = 32
+    """Texts in a batch."""
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -234,17 +251,17 @@ class RegistrySpec(Spec, Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SparseSpec(WeightsSpec):
-    """A sparse encoder, such as SPLADE: one number for each word of a vocabulary, most of them zero.
-
-    ``max_active_dims`` keeps only so many of the largest of each text. ``prompts``, ``instruction`` and ``instruct``
-    are those of `EncoderSpec`.
-    """
+    """A sparse encoder, such as SPLADE: one number for each word of a vocabulary, most of them zero."""
 
     kind: Literal["sparse"] = "sparse"
     max_active_dims: WholeNumber | None = None
+    """Keeps only so many of the largest numbers of each text."""
     prompts: Mapping[str, str] | None = None
+    """As for a dense encoder."""
     instruction: str | None = None
+    """As for a dense encoder."""
     instruct: Literal["queries", "symmetric", "all"] = "symmetric"
+    """As for a dense encoder."""
 
     def __post_init__(self) -> None:
         WeightsSpec.__post_init__(self)
@@ -254,15 +271,15 @@ class SparseSpec(WeightsSpec):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MultiVectorSpec(WeightsSpec):
-    """A late interaction model, such as ColBERT: a vector for each token, and scores by the sum of the best matches.
-
-    ``prompts``, ``instruction`` and ``instruct`` are those of `EncoderSpec`.
-    """
+    """A late interaction model, such as ColBERT: a vector for each token, and scores by the sum of the best matches."""
 
     kind: Literal["multi-vector"] = "multi-vector"
     prompts: Mapping[str, str] | None = None
+    """As for a dense encoder."""
     instruction: str | None = None
+    """As for a dense encoder."""
     instruct: Literal["queries", "symmetric", "all"] = "symmetric"
+    """As for a dense encoder."""
 
     def __post_init__(self) -> None:
         WeightsSpec.__post_init__(self)

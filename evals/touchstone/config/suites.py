@@ -27,17 +27,18 @@ EMBEDDED, DATA = "touchstone:", Path(__file__).parent.parent / "data"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomTask(Strict):
-    """A folder of tables that is run like a task of mteb's, or a class of the user's own.
-
-    ``language`` is a code of mteb's, or several with blanks between; without it, that which its subsets are called by.
-    ``class_`` is an `AbsTask` of mteb's as ``module:name``, whose metadata says all the rest.
-    """
+    """A folder of tables that is run like a task of mteb's, or a class of the user's own."""
 
     name: str | None = None
+    """The task's name."""
     type: str | None = None
+    """The task type, in mteb's spelling."""
     path: Path | None = None
+    """The folder of the data."""
     language: str = ""
+    """A code such as ``eng-Latn``, or several with blanks between; without it, that which its subsets are called by."""
     class_: Annotated[str | None, Field(alias="class")] = None
+    """An ``AbsTask`` of mteb's as ``module:name``, in place of all other keys."""
 
     def __post_init__(self) -> None:
         if self.class_ is not None:
@@ -64,20 +65,24 @@ class CustomTask(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Selection(Strict):
-    """The ``[tasks]`` table. All keys intersect; ``custom`` tasks are added.
-
-    ``include`` and ``exclude`` hold exact names and globs, ``languages`` codes such as ``eng``, ``types`` mteb's
-    spelling. ``subsets`` and ``splits`` keep, of a task named, only those.
-    """
+    """The ``[tasks]`` table. All keys intersect; ``custom`` tasks are added."""
 
     benchmark: str | None = None
+    """A benchmark of mteb's, as in ``MTEB(eng, v2)``."""
     types: tuple[str, ...] = ()
+    """Only these task types, in mteb's spelling."""
     languages: tuple[str, ...] = ()
+    """Only tasks in these languages, by codes such as ``eng``."""
     include: tuple[str, ...] = ()
+    """Only these tasks, by names and globs. Exact names find superseded tasks too."""
     exclude: tuple[str, ...] = ()
+    """Not these tasks, by names and globs."""
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of a task named, only these subsets."""
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Of a task named, only these splits."""
     custom: tuple[CustomTask, ...] = ()
+    """Tasks of your own, which are added."""
 
     @property
     def asks_mteb(self) -> bool:
@@ -87,17 +92,20 @@ class Selection(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate(Strict):
-    """The ``[gate]`` table, all in fractions of 1: margin, margins by type, floors by task, error rate.
-
-    ``suite_margin`` and ``bound`` are as in `Policy`.
-    """
+    """The ``[gate]`` table, all in fractions of 1: one point is 0.01."""
 
     margin: Number = 0.01
+    """The loss that a case may have."""
     margins: Mapping[str, Number] = field(default_factory=dict)
+    """The same by task type."""
     floors: Mapping[str, Number] = field(default_factory=dict)
+    """By task: below it a case fails, whatever its baseline says."""
     alpha: Number = 0.05
+    """The rate of false alarms among a model's cases."""
     suite_margin: Number = 0.005
+    """The loss that the mean over a model's cases may have."""
     bound: Number = 0.002
+    """How far ``--gate equivalent`` lets a case move."""
 
     def __post_init__(self) -> None:
         alone = {name: getattr(self, name) for name in ("margin", "alpha", "suite_margin", "bound")}
@@ -121,22 +129,26 @@ class Gate(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suite(Strict):
-    """A suite file. Paths are relative to the file's own folder.
-
-    ``limit`` and ``store`` are what ``--limit`` and ``--store`` are where nothing is typed, and ``limits`` the limits
-    of single tasks. ``slices`` name the fields of samples by which figures are shown, too. ``stage_folders``: results
-    of a pipeline's two models are also kept apart in the store, in ``stage1`` and ``stage2``, as EvalScope does.
-    """
+    """A suite file. Paths are relative to the file's own folder."""
 
     models: tuple[str, ...] = ()
+    """Models, as ``--model`` names them."""
     tasks: Selection = Selection()
+    """Which tasks."""
     gate: Gate = Gate()
+    """How strictly they are judged."""
     source: Source | None = None
+    """Where data sets are."""
     limit: WholeNumber | None = None
+    """At most so many queries, rows or pairs of each split and subset, as ``--limit``."""
     limits: Mapping[str, WholeNumber] = field(default_factory=dict)
+    """The same by task."""
     slices: tuple[str, ...] = ()
+    """Fields of samples by which figures are shown, too; no verdict depends on them."""
     store: Path | None = None
+    """The folder of the store, as ``--store``."""
     stage_folders: bool = False
+    """Whether results of a pipeline's two models are also kept apart, in ``stage1`` and ``stage2``."""
 
     def __post_init__(self) -> None:
         check_counts(self, "limit")
