@@ -13,7 +13,7 @@ from tests.fuzz.law import FAULTS, Sandbox, sandbox
 from tests.fuzz.playing import judge, keep, repeat, warm
 from tests.fuzz.readers import READERS, make_input
 
-INPUTS = 100
+INPUTS = 40
 
 
 @pytest.fixture(scope="module")
