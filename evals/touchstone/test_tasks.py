@@ -24,7 +24,7 @@ def measured(case: Case, request: pytest.FixtureRequest) -> Iterator[MeasuredCas
     """Measure the case, with its data open until the test ends; what the user can fix is one sentence."""
     with ExitStack() as stack:
         try:
-            with show_progress(request.config) as progress:
+            with show_progress(request.config, case.id) as progress:
                 opened = stack.enter_context(get_session(request.config).measure(case, progress))
         except UnfinishedError as error:
             pytest.skip(f"{case.id}: {error}; the shard that comes last measures it")

@@ -29,11 +29,11 @@ def reader_of(texts: list[str]) -> Any:
     return read, left
 
 
-def show(out: Path, texts: list[str], paint: Any = None) -> None:
+def show(out: Path, texts: list[str], paint: Any = None, tell: Any = str) -> None:
     read, left = reader_of(texts)
     with out.open("a") as file, pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         patch.setattr(sys, "stdout", file)
-        stack.enter_context(Downloads(read, paint))
+        stack.enter_context(Downloads(read, paint, tell))
         until = time.monotonic() + 5
         while left and time.monotonic() < until:
             time.sleep(0.01)
@@ -51,6 +51,14 @@ def test_a_log_has_a_line_each_minute(out: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(downloads, "EVERY_OF_A_LOG", 0.0)
     show(out, ["1 of 9", "2 of 9"])
     assert out.read_text().endswith("\ntouchstone: 1 of 9\n\ntouchstone: 2 of 9\n")
+
+
+def test_a_log_has_the_progress_too_once_a_minute_has_passed(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    show(out, [""] * 5, tell=lambda: "2 of 9 cases done")
+    assert out.read_text() == ""
+    monkeypatch.setattr(downloads, "EVERY_OF_A_LOG", 0.03)
+    show(out, [""] * 5, tell=lambda: "2 of 9 cases done")
+    assert out.read_text().startswith("\ntouchstone: 2 of 9 cases done\n")
 
 
 def test_an_output_without_a_number_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

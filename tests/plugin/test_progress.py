@@ -216,6 +216,11 @@ def scheduled(tmp_path: Path, terminal: Terminal, workers: int = 0) -> Controlle
     return schedule
 
 
+def painted(text: str) -> str:
+    """What is written to have a text below the cursor, which stays in the column behind the three signs."""
+    return f"\n\r\x1b[K{text}\x1b[1A\x1b[4G"
+
+
 def nodeid(task: str) -> str:
     return f"evals/test_tasks.py::test_task[minilm:{task}]"
 
@@ -223,12 +228,12 @@ def nodeid(task: str) -> str:
 def test_time_left_is_corrected_by_what_was_measured(tmp_path: Path, clock: Clock) -> None:
     schedule = scheduled(tmp_path, Terminal())
     schedule.pytest_runtest_logstart(nodeid("10"))
-    assert schedule.render_left() == "about 60 min left"
+    assert schedule.render_progress() == "0 of 3 cases done, about 60 min left"
     clock.now = 360.0
-    assert schedule.render_left() == "about 54 min left"
+    assert schedule.render_progress() == "0 of 3 cases done, about 54 min left"
     clock.now = 1200.0  # twice as long
     schedule.pytest_runtest_logfinish(nodeid("10"))
-    assert schedule.render_left() == f"about {50 * 26 / 16:.0f} min left"
+    assert schedule.render_progress() == f"1 of 3 cases done, about {50 * 26 / 16:.0f} min left"
 
 
 def test_with_workers_the_controller_shows_the_time_left_and_makes_room_for_pytest(
@@ -241,11 +246,11 @@ def test_with_workers_the_controller_shows_the_time_left_and_makes_room_for_pyte
     clock.now = 600.0
     assert terminal.text == ""
     schedule.pytest_runtest_logfinish(nodeid("10"))
-    assert terminal.text == "\x1b7\x1b[K 1 of 3 cases done, about 20 min left\x1b8"
+    assert terminal.text == painted("1 of 3 cases done, about 20 min left")
     terminal.text = ""
     report: Any = SimpleNamespace(when="call", nodeid=nodeid("20"), failed=False)
     schedule.pytest_runtest_logreport(report)
-    assert terminal.text == "\x1b7\x1b[K\x1b8"
+    assert terminal.text == painted("")
     terminal.text = ""
     ended: Any = SimpleNamespace(config=SimpleNamespace(option=SimpleNamespace(collectonly=False)), exitstatus=0)
     schedule.pytest_sessionfinish(ended)
@@ -258,7 +263,7 @@ def test_a_case_that_its_worker_did_not_survive_is_not_waited_for(tmp_path: Path
     clock.now = 60.0
     report: Any = SimpleNamespace(when="???", nodeid=nodeid("30"), failed=True, longrepr="worker died")
     schedule.pytest_runtest_logreport(report)
-    assert schedule.render_left() == "about 20 min left"
+    assert schedule.render_progress() == "1 of 3 cases done, about 20 min left"
 
 
 @pytest.mark.parametrize(("markup", "ci"), [(False, ""), (True, "true")])
@@ -271,7 +276,6 @@ def test_a_file_or_a_ci_gets_no_line(
     schedule.pytest_runtest_logstart(nodeid("10"))
     schedule.pytest_runtest_logfinish(nodeid("10"))
     assert terminal.text == ""
-    assert schedule.render_left() == ""
 
 
 @pytest.mark.parametrize("asked", ["loadfile", "worksteal", "each", "no"])
@@ -290,13 +294,13 @@ def test_a_case_says_what_it_does_and_how_long_the_run_will_take(tmp_path: Path,
     terminal = Terminal()
     schedule = scheduled(tmp_path, terminal)
     config = terminal.config(0, schedule)
-    with show_progress(config) as progress:
+    with show_progress(config, "m:30") as progress:
         progress("encoding")
         assert terminal.text == ""  # too early
         clock.now = 4.0
-        progress("encoding")
-        assert terminal.text == "\x1b7\x1b[K encoding; about 60 min left\x1b8"
-    assert terminal.text.endswith("\x1b7\x1b[K\x1b8")
+        progress("encoding, 7 tokens/s")
+        assert terminal.text == painted("0 of 3 cases done, about 60 min left; m:30: encoding, 7 tokens/s")
+    assert terminal.text.endswith(painted(""))
 
 
 @pytest.mark.parametrize(

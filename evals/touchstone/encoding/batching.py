@@ -228,7 +228,7 @@ class BatchedModel:
         lengths = count_tokens(read_by(self._model, call.role), [prompt + text for text in texts])
         call.meter.start()
         vectors = self._batches.run(
-            lengths, encode, lambda done: call.meter.tell(f"encoding, {done} of {len(texts)} texts")
+            lengths, encode, lambda done: call.meter.tell(f"encoding, {done} of {len(texts)} texts{call.meter.rate}")
         )
         return np.empty((0, 0), np.float32) if vectors is None else vectors
 
@@ -241,7 +241,7 @@ class BatchedModel:
             return self._tokenize([texts[place] for place in block], call)
 
         def tell(done: int) -> None:
-            call.meter.tell(f"encoding, {done} of {len(texts)} texts")
+            call.meter.tell(f"encoding, {done} of {len(texts)} texts{call.meter.rate}")
 
         call.meter.start()
         for block, ids in run_ahead(tokenize, cut_into_blocks(texts)):

@@ -34,6 +34,12 @@ class Meter:
         self._clock = clock
         self._since: float | None = None
 
+    @property
+    def rate(self) -> str:
+        """How fast tokens were read so far, to be put behind other words; ``""`` where that is not known."""
+        timed = self.timed
+        return f", {timed.tokens / timed.seconds:.0f} tokens/s" if timed.tokens and timed.seconds else ""
+
     def start(self) -> None:
         """Start the clock: inputs are about to be computed."""
         self._since = self._clock()

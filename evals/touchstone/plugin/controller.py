@@ -1,6 +1,7 @@
 """The process that owns a run: the only one, or the controller of pytest-xdist's workers."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -37,11 +38,12 @@ PHASES = ("setup", "call", "teardown")
 NEWEST = 20
 
 
-def show_progress(config: pytest.Config) -> CaseProgress:
-    """Return the progress line of a case; in the process that owns the run it also shows the time left."""
-    controller = config.pluginmanager.get_plugin(NAME)
-    line = TerminalLine.of(config)
-    return CaseProgress(line, controller.render_left) if isinstance(controller, Controller) else CaseProgress(line)
+def show_progress(config: pytest.Config, case: str) -> CaseProgress:
+    """Return what shows how far a case is; in a worker nobody sees it."""
+    controller, line = config.pluginmanager.get_plugin(NAME), TerminalLine.of(config)
+    if not isinstance(controller, Controller):
+        return CaseProgress(line, lambda _: None, str)
+    return CaseProgress(line, lambda text: controller.note(f"{case}: {text}"), controller.render_progress)
 
 
 class Controller:
@@ -62,6 +64,7 @@ class Controller:
         self._terminated: Terminated | None = None
         self._ended: dict[str, str] = {}
         self._collected = False
+        self._doing = ""
 
     @cached_property
     def _line(self) -> TerminalLine:
@@ -81,9 +84,16 @@ class Controller:
     def _costs(self) -> dict[str, float]:
         return {case: estimate.seconds for case, estimate in self.forecast.estimates.items()}
 
-    def render_left(self) -> str:
-        """Return how long the run will take; ``""`` where nobody sees it."""
-        return self._progress.render_left() if self._line.shown else ""
+    def note(self, doing: str) -> None:
+        """Note what a case is doing."""
+        self._doing = doing
+
+    def render_progress(self) -> str:
+        """Return how many cases are done, how long the others will take, and what is being done."""
+        with suppress(RuntimeError):  # asked by a thread while a case began or ended
+            far = ", ".join(filter(None, (self._progress.render_done(), self._progress.render_left())))
+            return "; ".join(filter(None, (far, self._doing)))
+        return ""
 
     def pytest_report_header(self) -> list[str]:
         """Return what is about to run."""
@@ -145,10 +155,10 @@ class Controller:
         self._progress.begin(case)
 
     def paint_progress(self, tell: Callable[[], str] = str) -> None:
-        """Show how many cases are done, how long the others will take and what ``tell`` says, where somebody looks."""
+        """Show how far the run is, where somebody looks; ``tell`` returns what is being done."""
         if self._line.shown:
-            words = ", ".join(filter(None, (self._progress.render_done(), self.render_left())))
-            self._line.paint(" " + "; ".join(said) if (said := list(filter(None, (words, tell())))) else "")
+            self._doing = tell()
+            self._line.paint(self.render_progress())
 
     def _expect(self, nodeids: Sequence[str]) -> None:
         self._collected = True
@@ -162,8 +172,8 @@ class Controller:
         self._terminated = Terminated(session)
         self._terminated.install()
         line = self._line
-        paint = (lambda text, write: line.paint_by(f" {text}" if text else "", write)) if line.shown else None
-        self._downloads = Downloads(lambda: read_news(self.session.store.news), paint)
+        paint, tell = (line.paint_by, str) if line.shown else (None, self.render_progress)
+        self._downloads = Downloads(lambda: read_news(self.session.store.news), paint, tell)
         self._downloads.start()
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
@@ -208,6 +218,7 @@ class Controller:
         case = case_of(nodeid)
         if case is not None:
             self._progress.end(case)
+            self._doing = ""
         if self._workers:
             self.paint_progress()
 

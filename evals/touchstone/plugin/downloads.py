@@ -1,4 +1,4 @@
-"""What comes from a hub, shown while it comes: at the terminal's cursor, or in a log by a line each minute."""
+"""What comes from a hub, shown while it comes: in a terminal, or in a log by a line each minute, with progress."""
 
 import os
 import sys
@@ -16,12 +16,19 @@ class Downloads:
 
     Args:
         read: returns what is brought at this moment, in one line; empty for nothing.
-        paint: writes text at the cursor of a terminal, through the function it is given; None where there is no
-            terminal: a line is printed each minute then.
+        paint: writes text into a terminal, through the function it is given; None where there is none: a line is
+            printed each minute then.
+        tell: returns how far the run is, for a log in which nothing is brought.
     """
 
-    def __init__(self, read: Callable[[], str], paint: Callable[[str, Callable[[str], None]], None] | None) -> None:
+    def __init__(
+        self,
+        read: Callable[[], str],
+        paint: Callable[[str, Callable[[str], None]], None] | None,
+        tell: Callable[[], str] = str,
+    ) -> None:
         self._read = read
+        self._tell = tell
         self._paint = paint
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="touchstone-downloads", daemon=True)
@@ -52,15 +59,16 @@ class Downloads:
         self.stop()
 
     def _watch(self) -> None:
-        shown, told = "", -EVERY_OF_A_LOG
+        shown, told, begun = "", -EVERY_OF_A_LOG, time.monotonic()
         while not self._stop.wait(EVERY):
             text = self._read()
             if self._paint is not None:
                 if text or shown:
                     self._paint(text, self._write)
-            elif text and time.monotonic() - told >= EVERY_OF_A_LOG:
+            elif time.monotonic() - (told if text else max(told, begun)) >= EVERY_OF_A_LOG:
                 told = time.monotonic()
-                self._write(f"\ntouchstone: {text}\n")
+                if line := text or self._tell():
+                    self._write(f"\ntouchstone: {line}\n")
             shown = text
         if shown and self._paint is not None:
             self._paint("", self._write)

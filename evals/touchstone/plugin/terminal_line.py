@@ -7,7 +7,9 @@ from typing import Any, Self
 
 
 class TerminalLine:
-    """What is right of the cursor, behind the dots of a terminal; nothing in CI, in a file, and in workers.
+    """The line below pytest's own in a terminal; nothing in CI, in a file, and in workers.
+
+    Behind the dots there may be no room: the path before them can be as wide as the terminal.
 
     Args:
         reporter: pytest's terminal reporter, or None where there is none.
@@ -28,7 +30,7 @@ class TerminalLine:
         return cls(manager.get_plugin("terminalreporter"), manager.get_plugin("capturemanager"))
 
     def paint(self, text: str) -> None:
-        """Write right of the cursor and put it back, so that pytest's own line stays as it is."""
+        """Write below the cursor and put it back, so that pytest's own line stays as it is."""
         if not self.shown:
             return
         file = self._reporter._tw._file
@@ -40,8 +42,8 @@ class TerminalLine:
     def paint_by(self, text: str, write: Callable[[str], object]) -> None:
         """Do so by a function that reaches the terminal."""
         writer = self._reporter._tw
-        room = writer.fullwidth - writer.width_of_current_line - 1
-        write(f"\x1b7\x1b[K{text[: max(room, 0)]}\x1b8")
+        # A new line scrolls the last one up, so the way back is one up and to the column, not to a saved place.
+        write(f"\n\r\x1b[K{text[: writer.fullwidth - 1]}\x1b[1A\x1b[{writer.width_of_current_line + 1}G")
 
     def clear(self) -> None:
         """Take away what was written."""
@@ -50,28 +52,30 @@ class TerminalLine:
 
 
 class CaseProgress:
-    """Shows what a long case is doing, and how long the run will take.
+    """Shows how far a run is, and what a long case is doing.
 
     Args:
         line: to show it on.
-        left: says how long the run will take; ``""`` where that is not known.
+        note: takes in what the case is doing, in a few words.
+        render: returns how far the run is.
     """
 
     SILENT_FOR = 3.0
     EVERY = 0.3
 
-    def __init__(self, line: TerminalLine, left: Callable[[], str] = str) -> None:
+    def __init__(self, line: TerminalLine, note: Callable[[str], None], render: Callable[[], str]) -> None:
         self._line = line
-        self._left = left
+        self._note = note
+        self._render = render
         self._started = self._last = time.monotonic()
 
     def __call__(self, text: str) -> None:
         """Show a few words, unless it is too early or too soon."""
         now = time.monotonic()
+        self._note(text)
         if self._line.shown and now - self._started > self.SILENT_FOR and now - self._last > self.EVERY:
             self._last = now
-            left = self._left()
-            self._line.paint(f" {text}; {left}" if left else f" {text}")
+            self._line.paint(self._render())
 
     def __enter__(self) -> Self:
         return self
