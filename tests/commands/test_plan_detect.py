@@ -7,6 +7,7 @@ import pytest
 
 from tests.builders import make_row, make_run
 from tests.commands.test_commands import run
+from touchstone.commands.plan import fit
 from touchstone.files.writing import to_json
 from touchstone.records.flat import flatten
 from touchstone.records.verdicts import Evidence
@@ -119,3 +120,15 @@ def test_built_in_suite_is_written_with_the_way_to_its_data(folder: Path, capsys
     assert [(folder / custom["path"]).is_dir() for custom in written["tasks"]["custom"]] == [True] * 6
     del written["limits"]
     assert written["models"] == ["minilm"]
+
+
+def test_a_narrow_terminal_does_without_the_columns_that_say_least() -> None:
+    name = "minilm:ArXivHierarchicalClusteringP2P"
+    table = [("case", "type", "metric", "strata", "source", "time"),
+             (name, "Clustering", "v_measure", "test/default", "hub", "~3 min")]  # fmt: skip
+    headers = {width: tuple(fit(table, width)[0]) for width in (200, 80, 60, 10)}
+    assert headers[200] == table[0]
+    assert headers[80] == ("case", "type", "metric", "time")
+    assert headers[60] == ("case", "type", "time")
+    assert headers[10] == ("case", "time")
+    assert fit(table, 10)[1] == [[name, "~3 min"]]

@@ -48,6 +48,9 @@ WORTH: Mapping[Basis, str] = {
     "unknown": "unknown, taken as the mean of the others",
 }
 
+# Columns that a narrow terminal does without, the first one first.
+SAY_LEAST = ("source", "strata", "metric", "from", "type", "time now", "time then")
+
 
 def add_command(commands: Any) -> None:
     """Add the parser."""
@@ -291,9 +294,19 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a table for a terminal, or aligned lines for what reads a pipe."""
     if not sys.stdout.isatty():
         return "\n".join(columns([header, *rows]))
+    header, rows = fit([header, *rows], terminal()["width"])
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in header:
         table.add_column(Text(name), overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
     return "\n".join(draw([table], **terminal()))
+
+
+def fit(table: Sequence[Sequence[str]], width: int) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
+    """Leave out columns that say least until a terminal has room for the others; names are not broken for them."""
+    for name in SAY_LEAST:
+        if max(map(len, columns(table))) > width and name in table[0]:
+            left_out = table[0].index(name)
+            table = [[cell for place, cell in enumerate(row) if place != left_out] for row in table]
+    return table[0], table[1:]
