@@ -78,7 +78,9 @@ def measure(
     return _judge(run_session(given, suite, unjudged), reference, _parse_gate(options))
 
 
-def judge(run: Result | str | Path, against: Result | str | Path | None = None, **options: Unpack[GateOptions]) -> Result:
+def judge(
+    run: Result | str | Path, against: Result | str | Path | None = None, **options: Unpack[GateOptions]
+) -> Result:
     """Judge a run that was measured, without running anything.
 
     Args:
@@ -194,7 +196,9 @@ def _judge(result: Result, against: object, options: Options) -> Result:
     side = _make_side(result, options)
     judged = {_key(one): one for one in compare_sides(reference, side, override=options.override)}
     records = tuple(_with_verdict(record, judged.get(_key(record))) for record in result.records)
-    return _result(replace(result.run, records=records, suites=judge_models(records)), [reference, side], options, result)
+    return _result(
+        replace(result.run, records=records, suites=judge_models(records)), [reference, side], options, result
+    )
 
 
 def _with_verdict(record: Record, judged: Record | None) -> Record:

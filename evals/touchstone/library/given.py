@@ -9,14 +9,16 @@ from typing import Any, TypedDict
 from touchstone.config.base import Spec
 from touchstone.config.models import make_spec
 from touchstone.config.options import Inconclusive, Options
-from touchstone.config.suites import BUILT_IN, NamedSuite, is_suite_file, make_suite
+from touchstone.config.suites import BUILT_IN, NamedSuite, is_suite_file, load_suite, make_suite
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.writing import place
 from touchstone.models.files.detection import kind_at
 from touchstone.models.in_memory import InMemorySpec, find_place, make_in_memory
 from touchstone.records.cases import BaselineMode, GateRule
 from touchstone.records.names import NAME, SIGNS, slug
+from touchstone.tasks.catalog import find_tasks
 from touchstone.tasks.checking import check_folder
+
 
 class GateOptions(TypedDict, total=False):
     """How cases are judged, and where things lie; each is the option of ``pytest evals`` with this name.
@@ -212,6 +214,17 @@ def device_for(loaded: Any, asked: str) -> str:
         ConfigError: another one is asked for.
     """
     lies = find_place(loaded)
-    if lies is None or asked == "auto" or lies == asked or (asked == "cuda" and lies.startswith("cuda")):
+    if lies is None or asked in ("auto", lies) or (asked == "cuda" and lies.startswith("cuda")):
         return lies or asked
     raise ConfigError(f'device = "{asked}", but the model lies on {lies}; move it there, or leave device out')
+
+
+def check_tasks(tasks: object) -> None:
+    """Look for tasks, and open none of them.
+
+    Raises:
+        ConfigError: one is not there.
+    """
+    suite = give_suite(tasks)
+    named = load_suite(suite, Path.cwd()) if isinstance(suite, str) else suite
+    find_tasks(named.suite.tasks, str(named.file))

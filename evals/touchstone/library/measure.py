@@ -40,9 +40,7 @@ def run_session(given: Given, suite: str | NamedSuite, options: Mapping[str, Any
     """
     name = suite if isinstance(suite, str) else suite.name
     device = device_for(given.loaded, str(options.get("device", "auto")))
-    parsed = parse_options(
-        {**options, "device": device}, OF_MEASURING, suites=[name], models=[given.text], **typed
-    )
+    parsed = parse_options({**options, "device": device}, OF_MEASURING, suites=[name], models=[given.text], **typed)
     made = {} if isinstance(suite, str) else {name: suite}
     parsed = replace(parsed, objects=given.objects, made=made)
     if parsed.offline:

@@ -90,7 +90,7 @@ class Result:
 
 
 def _row(record: Record) -> dict[str, Any]:
-    low, high = (None, None) if record.evidence is None else record.evidence.interval or (None, None)
+    low, high = (None, None) if record.evidence is None else record.evidence.interval
     return {
         "case": record.case, "model": record.alias, "task": record.task, "type": record.type, "metric": record.metric,
         "score": record.score, "baseline": record.baseline, "delta": record.delta, "low": low, "high": high,

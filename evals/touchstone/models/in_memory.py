@@ -80,10 +80,12 @@ def make_in_memory(loaded: Any, settings: Mapping[str, Any], where: str) -> InMe
         if not provided_by(loaded):
             ways = ", ".join(" and ".join(methods) for methods in METHODS.values())
             raise ConfigError(
-                f"{where}: a {type(loaded).__name__} is no model; expected one of sentence-transformers, or an object "
-                f"with {ways}"
+                f"{where}: what is of type {type(loaded).__name__} is no model; expected one of sentence-transformers, "
+                f"or an object with {ways}"
             )
-        return InMemorySpec(loaded=loaded, like=make_spec({"kind": "python", "object": f"{PLACE}:{name}", **settings}, where))
+        return InMemorySpec(
+            loaded=loaded, like=make_spec({"kind": "python", "object": f"{PLACE}:{name}", **settings}, where)
+        )
     if others := sorted(settings.keys() - SAID_BESIDE):
         raise ConfigError(f"{where}: {others[0]} is set on the model itself{suggest(others[0], SAID_BESIDE)}")
     return InMemorySpec(loaded=loaded, like=make_spec({"kind": kind, "path": PLACE, **settings}, where))
@@ -222,7 +224,8 @@ def measured_as_is(loaded: Any) -> Iterator[None]:
         if "torch" in sys.modules:
             import torch
 
-            devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+            started = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+            devices = range(torch.cuda.device_count()) if started else ()
             stack.enter_context(torch.random.fork_rng(devices))
             for kind in filter(torch.is_autocast_enabled, ("cpu", "cuda")):
                 stack.enter_context(torch.autocast(kind, enabled=False))
@@ -242,7 +245,6 @@ def process_settings() -> Iterator[str]:
         "default_dtype": (torch.get_default_dtype(), torch.float32),
         "deterministic": (torch.are_deterministic_algorithms_enabled(), False),
         "cudnn.allow_tf32": (torch.backends.cudnn.allow_tf32, True),
-        "flash_sdp": (torch.backends.cuda.flash_sdp_enabled(), True),
     }
     yield from (f"{name} {value}" for name, (value, default) in found.items() if value != default)
 
@@ -253,7 +255,7 @@ def _rest(loaded: "torch.nn.Module", stack: ExitStack) -> None:
         stack.callback(setattr, module, "training", module.training)
         config: Any = getattr(module, "config", None)
         if getattr(config, "use_cache", False):
-            stack.callback(setattr, config, "use_cache", True)
+            stack.callback(setattr, config, "use_cache", config.use_cache)
             config.use_cache = False
     loaded.eval()
     _ = getattr(loaded, "similarity_fn_name", None)  # which one of sentence-transformers chooses when it is first asked

@@ -216,7 +216,9 @@ def open_python(model: Model, _device: str, store: Store) -> OpenModel | OpenRer
     return open_own(model, find_object(model), identify(model, store), store)
 
 
-def open_own(model: Model, own: OwnObject, identity: ModelIdentity, store: Store) -> OpenReranker | OpenModel | OpenSearcher:
+def open_own(
+    model: Model, own: OwnObject, identity: ModelIdentity, store: Store
+) -> OpenReranker | OpenModel | OpenSearcher:
     """Ask an object that is made for a few texts.
 
     Raises:

@@ -130,7 +130,7 @@ class _Walk:
         self._known_code[id(code)] = code
         for name, method in _functions(code):
             self._write(f"{name} is {method.__module__}.{method.__qualname__}")
-            if not _is_of_a_package(method) or method.__closure__ and method is code:
+            if not _is_of_a_package(method) or (method.__closure__ and method is code):
                 self.unknown.append(f"{path}: {method.__module__}.{method.__qualname__}")
         if isinstance(code, type) and not _is_module_installed(code.__module__):
             self.unknown.append(f"{path}: {code.__module__}.{code.__qualname__}")
