@@ -6,6 +6,7 @@ What each of them holds is held more shortly by others of its file. A name witho
 LONG = (
     "tests/benchmarks/test_simulate_gate.py::test_every_condition_has_a_name_of_its_own_and_the_seed_decides",
     "tests/examples/test_shards.py::test_a_matrix_of_github_has_a_shard_for_each_job_and_one_that_decides",
+    "tests/examples/test_python.py::test_the_notebook_runs_as_it_is",
     "tests/faults/test_trials.py::test_nothing_is_lost_and_no_number_is_wrong[SIGINT twice]",
     "tests/faults/test_trials.py::test_nothing_is_lost_and_no_number_is_wrong[SIGTERM, two workers]",
     "tests/faults/test_trials.py::test_nothing_is_lost_and_no_number_is_wrong[a broken plug-in]",
@@ -17,6 +18,7 @@ LONG = (
     "tests/importing/test_seed_models.py::test_the_run_says_claimed_against_measured[SFR-Embedding-Mistral]",
     "tests/importing/test_seed_models.py::test_the_run_says_claimed_against_measured[bge-large-en]",
     "tests/importing/test_seed_models.py::test_the_run_says_claimed_against_measured[jina-embeddings-v2-small-en]",
+    "tests/library/test_measure.py::test_the_whole_suite_gives_what_pytest_gives_and_the_committed_baseline",
     "tests/measuring/test_case.py::test_aggregate_opens_its_children_with_our_source",
     "tests/models/api/test_key.py::test_no_traceback_of_pytest_shows_it[<lambda>6]",
     "tests/models/api/test_runs.py::test_a_model_has_the_same_score_behind_each_protocol[infinity-<lambda>]",

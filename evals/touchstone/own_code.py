@@ -143,6 +143,7 @@ def _find_in(name: str, path: list[str] | None) -> ModuleSpec | None:
     return next((spec for finder in sys.meta_path if (spec := finder.find_spec(name, path)) is not None), None)
 
 
+@cache
 def is_installed(path: Path) -> bool:
     """Return whether a file is of Python's own library or of an installed package."""
     inside = path.resolve()

@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any, Unpack
 from touchstone.baselines.files import Baselines, take_records
 from touchstone.errors import ConfigError
 from touchstone.library.comparing import judge, measure
-from touchstone.library.given import OF_GATE, GateOptions, MeasureOptions, Model, Suite, check_tasks, parse_options
+from touchstone.library.given import (
+    OF_GATE,
+    OF_MEASURING,
+    GateOptions,
+    MeasureOptions,
+    Model,
+    Suite,
+    check_tasks,
+    parse_options,
+)
 from touchstone.library.result import Result
 from touchstone.records.baselines import BaselineFile
 from touchstone.records.names import baseline_key
@@ -70,7 +79,9 @@ class TouchstoneEvaluator(BaseEvaluator):
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # the library's
         check_tasks(tasks)
-        if not isinstance(against, str | Path | Result):
+        if isinstance(against, str) and not against.endswith(".json"):
+            Baselines(parse_options(options, OF_MEASURING).baselines).require_alias(against, "against")
+        elif not isinstance(against, str | Path | Result):
             reference = against if isinstance(against, Model) else Model(against, "reference")
             unjudged: Any = {**options, "baseline": "off"}
             against = measure(reference, tasks, **unjudged)

@@ -49,7 +49,8 @@ def measure(
         model: an alias, a folder, the id of a hub, a `Model`, or a model in memory: one of sentence-transformers, or an
             object with ``encode``, ``index`` and ``search``, or ``rerank``.
         tasks: the name or file of a suite; a `Suite`; or names and globs of mteb's tasks and folders of one's own data,
-            one or several. A folder is a `Path`, or text with a slash.
+            one or several. A folder is a `Path`, or text with a slash, and ``TYPE:FOLDER`` where several task types can
+            read it.
         against: what it is judged by: the alias of a baseline, a `Result`, the file of a run record, or another model
             that is measured first. Without it, the baseline of its own alias; a model in memory that has none is not
             judged.

@@ -173,7 +173,7 @@ def give_suite(tasks: object) -> str | NamedSuite:
 
     Args:
         tasks: a `Suite`; the name of a built-in one or the file of one; else names and globs of tasks of mteb's, and
-            folders of one's own data, one or several.
+            folders of one's own data, with their type before a colon where several can read them; one or several.
 
     Raises:
         ConfigError: there is no task among them, or a folder can be read as none or as several types.
@@ -189,8 +189,9 @@ def give_suite(tasks: object) -> str | NamedSuite:
         raise ConfigError(f"tasks = {tasks!r}; expected a Suite, a suite's name or file, or names of tasks and folders")
     # A name alone is never a folder: one that happens to lie here would pass for the task.
     names = [one for one in tasks if isinstance(one, str) and "/" not in one]
-    folders = [place(Path.cwd(), str(one)) for one in tasks if one not in names]
-    custom = [{"name": slug(folder.name), "type": _type_of(folder), "path": str(folder)} for folder in folders]
+    typed = [str(one).rpartition(":") for one in tasks if one not in names]
+    folders = [(place(Path.cwd(), folder), kind) for kind, _, folder in typed]
+    custom = [{"name": slug(at.name), "type": kind or _type_of(at), "path": str(at)} for at, kind in folders]
     return make_suite("tasks", {"tasks": {"include": names, "custom": custom}}, Path.cwd())
 
 
@@ -201,9 +202,7 @@ def _type_of(folder: Path) -> str:
     read, refused = check_folder(folder)
     if len(read) != 1:
         why = f"can be read as {' and '.join(read)}" if read else f"is data of no type ({', '.join(refused.values())})"
-        raise ConfigError(
-            f'{folder} {why}; say one: Suite(tasks={{"custom": [{{"name": …, "type": …, "path": "{folder}"}}]}})'
-        )
+        raise ConfigError(f'{folder} {why}; say which, as in "{next(iter(read or refused))}:{folder}"')
     return next(iter(read))
 
 

@@ -85,8 +85,10 @@ def _look_again(session: Session, alias: str) -> None:
     try:
         session.known.check_model(alias, identify(session.plan.models[alias], session.store))
     except ModelError as moved:
-        for case in session.plan.cases:
-            session.add(make_record(case, None, None, str(moved)))
+        cases = {case.id: case for case in session.plan.cases}
+        for record in session.records():
+            if record.error is None:
+                session.add(make_record(cases[record.case], None, None, str(moved)))
 
 
 def hash_program() -> str:

@@ -10,7 +10,7 @@ from touchstone.records.runs import Record, Run, SuiteVerdict, SuiteWord
 from touchstone.report.formats import find_target
 from touchstone.report.html import render_fragment
 from touchstone.report.summary import summarize, verdict_word, why
-from touchstone.report.text import render_suite, render_summary
+from touchstone.report.text import brief, render_suite, render_summary
 from touchstone.session.reports import write_report
 
 if TYPE_CHECKING:
@@ -82,6 +82,9 @@ class Result:
 
     def __str__(self) -> str:
         lines = [render_summary(summarize(self.records), width=WIDTH, color=False).rstrip("\n")]
+        lines += [
+            brief(f"{r.case} {verdict_word(r)}: {why(r)}") for r in self.records if r.outcome in ("failed", "error")
+        ]
         return "\n".join([*lines, *map(render_suite, self.run.suites), *self.notes])
 
     def _repr_html_(self) -> str:

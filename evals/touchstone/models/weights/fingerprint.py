@@ -9,7 +9,6 @@ import json
 import sys
 import types
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -175,7 +174,9 @@ def _functions(code: Any) -> Iterator[tuple[str, types.FunctionType]]:
 def _is_of_a_package(method: types.FunctionType) -> bool:
     """Return whether a function was written in an installed package; dataclasses write some in no file."""
     file = method.__code__.co_filename
-    return (file.startswith(("<string>", "<frozen ")) or _lies_there(file)) and _is_module_installed(method.__module__)
+    return (file.startswith(("<string>", "<frozen ")) or is_installed(Path(file))) and _is_module_installed(
+        method.__module__
+    )
 
 
 def _is_module_installed(name: str | None) -> bool:
@@ -183,9 +184,4 @@ def _is_module_installed(name: str | None) -> bool:
     if module is None or name == "__main__":
         return False
     file = getattr(module, "__file__", None)
-    return file is None or _lies_there(file)  # one without a file is built in
-
-
-@cache
-def _lies_there(file: str) -> bool:
-    return is_installed(Path(file))
+    return file is None or is_installed(Path(file))  # one without a file is built in
