@@ -43,8 +43,8 @@ class MeasureOptions(GateOptions, total=False):
     ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; a model in memory is measured where it lies.
     ``limit`` keeps at most so many queries, rows or pairs of each split and subset. ``select`` are globs of tasks of
     the suite. ``baseline`` is ``check``, ``record``, ``update`` or ``off``. ``source`` is ``hub``, ``mirror:DIR`` or
-    ``modelscope:DIR``, and ``models`` a TOML file with more named models. ``progress`` is called with a few words on
-    what is being done.
+    ``modelscope:DIR``, and ``models`` a TOML file with more named models. ``offline`` keeps the whole process from the
+    network, from then on. ``progress`` is called with a few words on what is being done.
     """
 
     device: str

@@ -20,7 +20,7 @@ from touchstone.models.kinds import identify
 from touchstone.own_code import is_installed
 from touchstone.records.cases import Case
 from touchstone.records.runs import Record, make_record
-from touchstone.session.session import Session, open_session
+from touchstone.session.session import Finished, Session, open_session
 from touchstone.tasks.sources import go_offline
 
 HOME = Path(__file__).parent.parent
@@ -48,16 +48,7 @@ def run_session(given: Given, suite: str | NamedSuite, options: Mapping[str, Any
     with measured_as_is(given.loaded):
         session = open_session(parsed, hash_program)
         session.plan.refuse_empty()
-        session.store.make()
-        session.expect(case.id for case in session.plan.cases)
-        try:
-            for case in session.plan.cases:
-                session.add(_run(session, case, options.get("progress") or (lambda _: None)), session.store.notes)
-                session.write_so_far()
-            for alias in given.objects:
-                _look_again(session, alias)
-        finally:
-            finished = session.finish()
+        finished = _go_through(session, options.get("progress") or (lambda _: None))
     return Result(
         run=finished.run,
         store=session.store.folder,
@@ -65,6 +56,21 @@ def run_session(given: Given, suite: str | NamedSuite, options: Mapping[str, Any
         inconclusive=parsed.inconclusive,
         lost=finished.exit_code != exit_code(finished.run.records, finished.run.suites, parsed.inconclusive),
     )
+
+
+def _go_through(session: Session, progress: Progress) -> Finished:
+    """Run every case, and write everything however that ends."""
+    session.store.make()
+    session.expect(case.id for case in session.plan.cases)
+    try:
+        for case in session.plan.cases:
+            session.add(_run(session, case, progress), session.store.notes)
+            session.write_so_far()
+        for alias in session.options.objects:
+            _look_again(session, alias)
+    finally:
+        finished = session.finish()
+    return finished
 
 
 def _run(session: Session, case: Case, progress: Progress) -> Record:

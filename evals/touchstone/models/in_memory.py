@@ -3,7 +3,7 @@
 import random
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -258,7 +258,14 @@ def _rest(loaded: "torch.nn.Module", stack: ExitStack) -> None:
             stack.callback(setattr, config, "use_cache", config.use_cache)
             config.use_cache = False
     loaded.eval()
-    _ = getattr(loaded, "similarity_fn_name", None)  # which one of sentence-transformers chooses when it is first asked
+    if _kind_of(loaded) is None:
+        return
+    # Some find out a setting of theirs when they are first asked, which must be no change later.
+    _ = getattr(loaded, "similarity_fn_name", None)
+    for method, inputs in (("encode", ["a"]), ("encode_query", ["a"]), ("encode_document", ["a"]),
+                           ("predict", [("a", "a")])):  # fmt: skip
+        with suppress(Exception):  # measuring says what is wrong
+            getattr(loaded, method)(inputs, show_progress_bar=False)
 
 
 KIND = ModelKind(
