@@ -1,6 +1,7 @@
 """A model in memory is known by all that can change a score, and nothing stale is served for it."""
 
 import random
+import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -67,6 +68,7 @@ CHANGES: dict[str, Callable[[Any], object]] = {
     "a weight": lambda model: next(model.parameters()).data.view(-1)[7].add_(1e-6),
     "a buffer in no file": lambda model: model[0].auto_model.embeddings.position_ids.add_(1),
     "prompts": lambda model: model.prompts.update(query="query: "),
+    "a prompt that is called as an attribute is": lambda model: model.prompts.update(training="query: "),
     "the default prompt": lambda model: setattr(model, "default_prompt_name", "query"),
     "the longest text": lambda model: setattr(model, "max_seq_length", 16),
     "the width": lambda model: setattr(model, "truncate_dim", 16),
@@ -97,6 +99,15 @@ def test_all_that_can_change_a_score_is_in_the_fingerprint(tiny: Any, change: Ca
     assert before[1] == after[1] == ()
 
 
+def test_where_a_model_came_from_is_no_setting_of_it(tiny: Any, folder: Path, tmp_path: Path) -> None:
+    from sentence_transformers import SentenceTransformer
+
+    shutil.copytree(folder, tmp_path / "copy")
+    again = SentenceTransformer(str(tmp_path / "copy"), device="cpu")
+    with measured_as_is(tiny), measured_as_is(again):
+        assert take_fingerprint(again) == take_fingerprint(tiny)
+
+
 def test_a_call_is_no_change(tiny: Any) -> None:
     with measured_as_is(tiny):
         before = take_fingerprint(tiny)
@@ -108,6 +119,16 @@ def test_a_call_is_no_change(tiny: Any) -> None:
 def patch_class(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     kind = type(model[1])
     monkeypatch.setattr(kind, "forward", lambda self, features, **kw: features)
+
+
+class Reader:
+    """An object that leaves its words out when it is written down."""
+
+    def __init__(self) -> None:
+        self.words = ["a"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"words": None}
 
 
 UNKNOWN: dict[str, Callable[[Any, pytest.MonkeyPatch], object]] = {
@@ -126,6 +147,11 @@ def test_what_nobody_can_look_at_is_said(
 ) -> None:
     change(tiny, monkeypatch)
     assert take_fingerprint(tiny)[1]
+
+
+def test_what_an_object_leaves_out_of_its_state_is_said(tiny: Any) -> None:
+    tiny[0].extra = Reader()
+    assert any("extra.words: a list that is left out" in said for said in take_fingerprint(tiny)[1])
 
 
 def test_a_model_that_nobody_can_look_at_is_measured_each_time(project: Path, tiny: Any) -> None:

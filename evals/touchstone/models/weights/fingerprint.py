@@ -8,7 +8,7 @@ import hashlib
 import json
 import sys
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Set
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,12 @@ from touchstone.own_code import is_installed
 if TYPE_CHECKING:
     import torch
 
-# What a call leaves behind, what only tells of a model, and whether it is trained at the moment: no score has these.
+# What a call leaves behind, what only tells of a model or where it came from, and whether it is trained at the moment:
+# no score has these.
 NO_SETTING = {
     "training", "model_card_data", "_model_card_text", "_model_card_vars", "_similarity", "_similarity_pairwise",
     "deprecation_warnings", "warnings_issued", "name_or_path", "_name_or_path", "_commit_hash", "revision",
+    "vocab_file", "merges_file", "tokenizer_file",
 }  # fmt: skip
 # Of a tokenizer: each call says these anew.
 OF_A_CALL = ("truncation", "padding")
@@ -77,7 +79,8 @@ class _Walk:
             self._add_all(value, path)
         elif kind is dict:
             self._write("dict")
-            self._add_items(value.items(), path)
+            # A key may be called anything, a prompt's too; a tokenizer keeps its settings in one.
+            self._add_items(value.items(), path, NO_SETTING if path.endswith(".init_kwargs") else frozenset())
         elif kind in (set, frozenset):
             self._write(f"{kind.__name__} {len(value)}")
             self._add_all(sorted(value, key=repr), path)
@@ -99,24 +102,31 @@ class _Walk:
             self._write(f"name {made}")
             return
         make, arguments, state, items, pairs = (*made, None, None, None)[:5]
+        self._look_for_more(value, state, path)
         self.add(make, path)
         self.add(arguments, path)
         for settings in state if isinstance(state, tuple) else (state,):  # one with slots has two of them
             if type(settings) is dict:
-                self._add_items(settings.items(), path)
+                self._add_items(settings.items(), path, NO_SETTING)
             else:
                 self.add(settings, path)
         self._add_all(items or (), path)
         self._add_items(pairs or (), path)
 
+    def _look_for_more(self, value: Any, state: Any, path: str) -> None:
+        """Note what an object leaves out of its state, such as what it would read from a file again."""
+        for name, held in getattr(value, "__dict__", {}).items() if isinstance(state, dict) else ():
+            if name not in NO_SETTING and state.get(name) is not held:
+                self.unknown.append(f"{path}.{name}: a {type(held).__name__} that is left out")
+
     def _add_all(self, values: Iterable[Any], path: str) -> None:
         for number, value in enumerate(values):
             self.add(value, f"{path}[{number}]")
 
-    def _add_items(self, pairs: Iterable[tuple[Any, Any]], path: str) -> None:
-        """Take in names or keys and what they stand for, in their order."""
+    def _add_items(self, pairs: Iterable[tuple[Any, Any]], path: str, without: Set[str] = frozenset()) -> None:
+        """Take in names or keys and what they stand for, in their order, but for some."""
         for name, value in pairs:
-            if not (isinstance(name, str) and name in NO_SETTING):
+            if not (isinstance(name, str) and name in without):
                 self.add(name, path)
                 self.add(value, f"{path}.{name}")
         self._write("end")
