@@ -30,12 +30,13 @@ FLOORS = (
     {"baselines", "judging", "models", "tasks"},
     {"importing", "measuring", "report"},
     {"session"},
-    {"commands", "plugin"},
-    {"test_tasks", "__main__"},
+    {"commands", "library", "plugin"},
+    {"test_tasks", "training", "__main__"},
 )
 HEAVY = {"mteb", "torch", "sentence_transformers", "datasets", "transformers", "sklearn", "scipy", "huggingface_hub",
          "modelscope", "modelscope_hub", "ray", "onnx", "onnxruntime", "openvino"}  # fmt: skip
-MAY_IMPORT_HEAVY = {"encoding", "importing", "measuring", "models", "seams", "task_types", "tasks"}
+MAY_IMPORT_HEAVY = {"encoding", "importing", "measuring", "models", "seams", "task_types", "tasks",
+                    "training"}  # fmt: skip
 # scipy's distributions and one package of a second hub, each in one module of a room that needs nothing else heavy.
 EXCEPTIONS = {"judging/statistics.py": {"scipy"}, "store/modelscope.py": {"modelscope_hub"},
               "store/hub.py": {"huggingface_hub"}, "store/asking.py": {"huggingface_hub"}}  # fmt: skip

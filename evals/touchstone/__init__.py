@@ -5,24 +5,56 @@ baselines; these read config, task types, the schedule and the store; everything
 knows nothing of runs. ``README.md`` beside this file is the map.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from touchstone.errors import BaselineError, ConfigError, ModelError, SourceError, TouchstoneError
 from touchstone.records.cases import Case
 from touchstone.records.outcomes import Outcome
 from touchstone.records.runs import Record, Run
 from touchstone.records.verdicts import Verdict
 
+if TYPE_CHECKING:
+    from touchstone.library.comparing import compare, judge, load_run, measure
+    from touchstone.library.given import Model, Suite
+    from touchstone.library.result import Result
+
 __version__ = "0.1.0"
+
+# What is imported when it is asked for: a program that only reads records pays for no more.
+_LATE = {
+    "Model": "given", "Result": "result", "Suite": "given", "compare": "comparing", "judge": "comparing",
+    "load_run": "comparing", "measure": "comparing",
+}  # fmt: skip
 
 __all__ = [
     "BaselineError",
     "Case",
     "ConfigError",
+    "Model",
     "ModelError",
     "Outcome",
     "Record",
+    "Result",
     "Run",
     "SourceError",
+    "Suite",
     "TouchstoneError",
     "Verdict",
     "__version__",
+    "compare",
+    "judge",
+    "load_run",
+    "measure",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATE:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(f"touchstone.library.{_LATE[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -94,7 +94,7 @@ def identify_code(reference: str) -> dict[str, dict[str, str]] | None:
             path = None if spec.origin is None else Path(spec.origin)
             if name in files or path is None or not path.is_file():
                 continue
-            if _is_installed(path):
+            if is_installed(path):
                 packages |= _version_of(name.partition(".")[0])
                 break
             content = path.read_bytes()
@@ -143,7 +143,9 @@ def _find_in(name: str, path: list[str] | None) -> ModuleSpec | None:
     return next((spec for finder in sys.meta_path if (spec := finder.find_spec(name, path)) is not None), None)
 
 
-def _is_installed(path: Path) -> bool:
+@cache
+def is_installed(path: Path) -> bool:
+    """Return whether a file is of Python's own library or of an installed package."""
     inside = path.resolve()
     return bool(MORE_INSTALLED & set(inside.parts)) or any(map(inside.is_relative_to, INSTALLED))
 

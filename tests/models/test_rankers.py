@@ -16,8 +16,10 @@ from touchstone.config.suites import load_suite
 from touchstone.errors import ConfigError, ModelError
 from touchstone.measuring.case import OpenCase
 from touchstone.measuring.engines.local import LocalEngine
+from touchstone.models.in_memory import make_in_memory, measured_as_is
 from touchstone.models.kinds import find_model, identify, kind_of
 from touchstone.models.weights.examination import examine
+from touchstone.models.weights.fingerprint import take_fingerprint
 from touchstone.models.weights.identity import locate
 from touchstone.records.cases import Case, TaskInfo
 from touchstone.store.folder import Store
@@ -115,6 +117,19 @@ def test_scores_are_those_of_mtebs_own_run(kind: str, task: str, store: Store, r
     assert measured.score == pytest.approx(plainly(embedded(task), mtebs_own(model, store), store), abs=1e-6)
     assert measured.recomputed == pytest.approx(measured.score, abs=1e-5)
     assert 0 < measured.score < 1
+
+
+@pytest.mark.parametrize("kind", ["sparse", "multi"])
+def test_in_memory_a_model_scores_what_its_files_score(kind: str, store: Store, request: pytest.FixtureRequest) -> None:
+    model, task = request.getfixturevalue(kind), embedded("SmokeRetrieval")
+    loaded = mtebs_own(model, store).model
+    held = Model(alias="held", spec=make_in_memory(loaded, {}, "test"), text="held")
+    with measured_as_is(loaded):
+        here, unknown = run(task, held, store).outcome, take_fingerprint(loaded)[1]
+    there = run(task, model, store).outcome
+    assert (here.measurement.score, here.prompts) == (there.measurement.score, there.prompts)
+    assert kind_of(held).why_not(held, "STS") == kind_of(model).why_not(model, "STS")
+    assert unknown == ()
 
 
 def test_a_sparse_encoder_runs_whatever_mteb_runs_it_on(sparse: Model, store: Store) -> None:

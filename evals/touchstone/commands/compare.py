@@ -14,7 +14,7 @@ from touchstone.commands.parsing import add_options, parse_options, terminal
 from touchstone.config.options import Options
 from touchstone.errors import ConfigError
 from touchstone.files.writing import place
-from touchstone.formatting import columns, points, signed_points, some
+from touchstone.formatting import columns, points, signed_points
 from touchstone.importing.trec import METRIC, read_qrels
 from touchstone.judging.overall import exit_code, judge_models
 from touchstone.records.cases import Policy
@@ -24,7 +24,7 @@ from touchstone.report.formats import find_target
 from touchstone.report.leaderboard import without_children
 from touchstone.report.summary import lineup_lines, summarize, verdict_word
 from touchstone.report.text import render_power, render_suite, render_summary
-from touchstone.session.compare import SCORES_ONLY, Side, compare, load_side, load_trec, sharing
+from touchstone.session.compare import SCORES_ONLY, Side, compare, load_side, load_trec, name_apart, sharing
 from touchstone.session.reports import write_report
 from touchstone.session.standings import Standings, find_standings
 
@@ -64,7 +64,7 @@ def _compare(parsed: argparse.Namespace) -> tuple[list[str], int]:
     ]
     lines += [render_suite(suite) for suite in suites]
     lines += lineup_lines(line_up({side.name: {k: one.speed for k, one in side.measured.items()} for side in sides}))
-    lines += [note for side in sides[1:] for note in _apart(sides[0], side)]
+    lines += [note for side in sides[1:] for note in name_apart(sides[0], side)]
     lines += [note for side in sides for note in side.notes]
     run = _make_run(sides, found, suites, standings)
     lines += [line for target in targets for line in write_report(target, run, options.store_folder)]
@@ -183,10 +183,3 @@ def _scores(reference: Side, side: Side, records: Sequence[Record]) -> list[str]
 def _means(records: Sequence[Record]) -> tuple[str, str, str]:
     before, after = (fmean(getattr(record, name) for record in records) for name in ("baseline", "score"))
     return points(before), points(after), signed_points(after - before)
-
-
-def _apart(reference: Side, side: Side) -> list[str]:
-    """Say which tasks only one of two has."""
-    sides = ((reference, side), (side, reference))
-    apart = [(one.name, sorted(one.measured.keys() - other.measured.keys())) for one, other in sides]
-    return [f"only in {name}, not compared: {some(keys)}" for name, keys in apart if keys]

@@ -13,9 +13,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from touchstone.config.base import Spec
 from touchstone.config.models import Guess
 from touchstone.config.shards import parse_shard
-from touchstone.config.suites import is_suite_file, parse_source
+from touchstone.config.suites import NamedSuite, is_suite_file, parse_source
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.inside import join_inside
 from touchstone.files.validation import Strict, check
@@ -200,6 +201,8 @@ class Options:
     ``root`` is pytest's root directory, ``cwd`` where the command was typed, ``run`` the unique id of the run, shared
     by its ``workers``, and ``command`` the start of the commands that we print. ``store`` is None unless typed: a suite
     may name another one. ``guesses`` are those of the process that owns the run, about servers that were typed.
+    ``objects`` are models that a program hands over, by alias, and ``made`` suites that it makes, by name: no command
+    can name them.
     """
 
     suites: tuple[str, ...] = option(
@@ -320,6 +323,8 @@ class Options:
     command: tuple[str, ...]
     workers: int = 1
     guesses: Mapping[str, Guess] = field(default_factory=dict)
+    objects: Mapping[str, Spec] = field(default_factory=dict)
+    made: Mapping[str, NamedSuite] = field(default_factory=dict)
 
     @classmethod
     def parse(

@@ -206,6 +206,21 @@ def load_suite(name: str, folder: Path, known: Mapping[str, Spec] | None = None)
     return NamedSuite(name=file.stem, file=file, suite=_check_suite(read_toml(file), str(file), file))
 
 
+def make_suite(name: str, tables: Mapping[str, Any], folder: Path) -> NamedSuite:
+    """Return the suite that a program makes of what a file would say; its models are handed over elsewhere.
+
+    Args:
+        name: of the suite, for people.
+        tables: the keys and tables of a suite file.
+        folder: what relative paths are relative to.
+
+    Raises:
+        ConfigError: something in it is wrong.
+    """
+    file = folder / name
+    return NamedSuite(name=name, file=file, suite=_check_suite({"models": [name], **tables}, f"suite {name}", file))
+
+
 def _load_evalscope(file: Path, inner: str | None, known: Mapping[str, Spec]) -> NamedSuite:
     # Late: few suites are EvalScope's.
     from touchstone.config.evalscope.convert import convert

@@ -13,6 +13,7 @@ from touchstone.models import (
     bm25,
     cross_encoders,
     hybrid,
+    in_memory,
     multi_vector,
     pipelines,
     registry,
@@ -28,7 +29,8 @@ from touchstone.records.outcomes import ModelIdentity
 from touchstone.seams import import_libraries
 from touchstone.store.folder import Store
 
-_MODULES = (sentence_transformers, cross_encoders, sparse, multi_vector, bm25, pipelines, hybrid, python, api, registry)
+_MODULES = (sentence_transformers, cross_encoders, sparse, multi_vector, bm25, pipelines, hybrid, python, api, registry,
+            in_memory)  # fmt: skip
 KINDS: dict[str, ModelKind] = {kind.name: kind for kind in (*(one.KIND for one in _MODULES), *exported.KINDS)}
 
 

@@ -4,6 +4,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,7 +23,7 @@ from touchstone.encoding.routes import check_role, read_by, roles_of
 from touchstone.errors import ModelError
 from touchstone.models.base import OpenModel, make_meta, prompting_of
 from touchstone.models.weights.devices import find_device
-from touchstone.models.weights.identity import describe, locate
+from touchstone.models.weights.identity import Weights, describe, locate
 from touchstone.models.weights.loading import construct, dimension_of, make_ready, set_limit
 from touchstone.models.weights.tensors import check_tensors
 from touchstone.records.outcomes import Settings
@@ -145,7 +146,6 @@ def open_wrapped(
     spec: Any = model.spec
     assert isinstance(spec, SparseSpec | MultiVectorSpec)
     weights, place = locate(model, store), find_device(model, device)
-    identity = describe(model, weights)
     loaded, noted = construct(classes[0], spec, weights, device=place)
     readers = [read_by(loaded, role) for role in roles_of(loaded)]
     if spec.max_seq_length is not None and not set_limit(readers, spec.max_seq_length):
@@ -154,12 +154,32 @@ def open_wrapped(
     texts = encoder(loaded, spec.batch_size or BATCH)
     role = texts.roles[0] if texts.roles else None
     check_tensors(noted, lambda: texts.spread_out(texts.compute(list(CANARIES), role, batch_size=1)), weights.called)
+    opened = make_open(model, loaded, texts, weights=weights, wrap=classes[1], for_mteb=for_mteb)
+    return replace(opened, device=place)
+
+
+def make_open(
+    model: Model,
+    loaded: Any,
+    texts: WrappedModel,
+    *,
+    weights: Weights,
+    wrap: Callable[..., Any],
+    for_mteb: Callable[..., MtebEncoder],
+) -> OpenModel:
+    """Return a loaded model as measuring gets it; the other arguments are as in `open_wrapped`.
+
+    Raises:
+        ModelError: what it gives depends on the batch.
+    """
+    spec: Any = model.spec
+    identity = describe(model, weights)
     texts.check()
     check_unchanged = partial(weights.check_unchanged, model.alias)
     check_unchanged(loaded=True)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about prompts, which are not the wrapper's to choose here
-        wrapper = classes[1](loaded)
+        wrapper = wrap(loaded)
     wrapper.mteb_model_meta = make_meta(wrapper.mteb_model_meta, identity, model)
     prompting = prompting_of(spec, loaded)
     return OpenModel(
@@ -174,7 +194,7 @@ def open_wrapped(
             dtype=dtype_of(loaded),
             dimension=dimension_of(loaded),
         ),
-        device=place,
+        device=str(loaded.device),
         batch_size=spec.batch_size or BATCH,
         encode_kwargs=dict(spec.encode_kwargs),
         check_unchanged=check_unchanged,

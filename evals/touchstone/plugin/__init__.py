@@ -212,9 +212,7 @@ def _start(config: pytest.Config) -> None:
     guesses = {key: Guess(**guess) for key, guess in told.get("touchstone_guesses", {}).items()}
     options = replace(options, workers=told.get("workercount", 1), guesses=guesses)
     session = open_session(options, partial(hash_plugins, config))
-    if not session.plan.cases:
-        why = "; ".join(f"{count} left out: {reason}" for reason, count in session.plan.left_out.items())
-        raise ConfigError(f"suite {session.plan.suite}: no case is left to run{f': {why}' if why else ''}")
+    session.plan.refuse_empty()
     if not config.option.collectonly:
         session.store.make()
     config.stash[SESSION] = session

@@ -17,7 +17,8 @@ from touchstone.records.runs import Run
 from touchstone.report.formats import ReportFormat
 from touchstone.report.leaderboard import Board, side_by_side
 from touchstone.report.page import make_page
-from touchstone.report.text import APART, speed_cell, speed_title
+from touchstone.report.summary import closing, numbers, summarize, verdict_word, why
+from touchstone.report.text import APART, render_suite, speed_cell, speed_title
 from touchstone.report.words import MEANING, sentence
 
 # A sentence may name all tasks of a benchmark; no text that is meant to be read is longer.
@@ -61,6 +62,18 @@ def render_page(template: str, **shown: Any) -> str:
     style, script = _read("page.css"), _read("page.js")
     return environment.get_template(template).render(
         **shown, style=style, script=script, policy=POLICY.format(_hash(style), _hash(script))
+    )
+
+
+def render_fragment(run: Run, notes: Sequence[str] = ()) -> str:
+    """Return a run as a part of a page, for a notebook: its verdicts, a row for each case, and some lines."""
+    summary = summarize(run.records)
+    return render_page(
+        "fragment.html.jinja",
+        suites=[(one.verdict, render_suite(one)) for one in run.suites],
+        rows=[(r, verdict_word(r), numbers(r), why(r)) for found in summary.by_model.values() for r in found],
+        closing=closing(summary),
+        notes=notes,
     )
 
 

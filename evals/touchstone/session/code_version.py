@@ -11,7 +11,8 @@ from pathlib import Path
 
 HOME = Path(__file__).parent.parent
 # Rooms and modules that change neither an outcome nor a verdict.
-RUN = {"commands", "importing", "plugin", "report", "schedule", "session", "test_tasks", "__init__", "__main__"}
+RUN = {"commands", "importing", "library", "plugin", "report", "schedule", "session", "test_tasks", "training",
+       "__init__", "__main__"}  # fmt: skip
 # Those that change a verdict and no outcome; texts are formatted for people, and a verdict has a reason.
 JUDGE = {"baselines", "errors", "formatting", "judging"}
 

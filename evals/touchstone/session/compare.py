@@ -9,6 +9,7 @@ from touchstone.config.options import Options
 from touchstone.environment import describe_environment
 from touchstone.errors import BaselineError, ConfigError
 from touchstone.files.writing import place
+from touchstone.formatting import some
 from touchstone.importing.trec import Qrels, read_trec_run
 from touchstone.judging.gate import Comparison, judge
 from touchstone.judging.overall import judge_models
@@ -153,6 +154,13 @@ def sharing(options: Options, count: int) -> Callable[[Policy], Policy]:
     return override
 
 
+def name_apart(reference: Side, side: Side) -> list[str]:
+    """Say which cases only one of two has."""
+    sides = ((reference, side), (side, reference))
+    apart = [(one.name, sorted(one.measured.keys() - other.measured.keys())) for one, other in sides]
+    return [f"only in {name}, not compared: {some(keys)}" for name, keys in apart if keys]
+
+
 def sum_up(records: Sequence[Record]) -> SuiteVerdict:
     """Return what one model's cases come to; of a single case difference, interval and reason are its own."""
     (suite,) = judge_models(records)
@@ -217,16 +225,27 @@ def _load_run(text: str, folder: Path, store: Path) -> Side:
     chosen, *more = choose_models(run, path, alias)
     if more:
         raise ConfigError(f"{path}: has {len(more) + 1} models; name one: {path.name}:{chosen}")
-    stores = [*filter(None, [find_store(path)]), store]
+    return make_side(run, chosen, [*filter(None, [find_store(path)]), store], name=text)
+
+
+def make_side(run: Run, chosen: str, stores: Sequence[Path], *, name: str) -> Side:
+    """Return one model of a run as a side.
+
+    Args:
+        run: measured something of it.
+        chosen: the model's alias in the run.
+        stores: where the samples of its records are looked for.
+        name: what the side is called.
+    """
     records = [record for record in run.records if record.alias == chosen]
     measured = [record for record in records if record.score is not None]
     return Side(
-        name=text,
+        name=name,
         alias=chosen,
         model=measured[0].model or chosen,
         revision=measured[0].revision,
         measured={baseline_key(r.task, r.limit): _from_record(r, run, stores) for r in measured},
-        unmeasured=tuple(replace(record, alias=text) for record in records if record.score is None),
+        unmeasured=tuple(replace(record, alias=name) for record in records if record.score is None),
     )
 
 

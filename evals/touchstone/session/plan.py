@@ -48,6 +48,16 @@ class Plan:
         """A sentence on each reason for which pairs were not made."""
         return tuple(f"{count} cases left out: {reason}" for reason, count in self.left_out.items())
 
+    def refuse_empty(self) -> None:
+        """Refuse a run of no case.
+
+        Raises:
+            ConfigError: with what was left out, and why.
+        """
+        if not self.cases:
+            why = "; ".join(f"{count} left out: {reason}" for reason, count in self.left_out.items())
+            raise ConfigError(f"suite {self.suite}: no case is left to run{f': {why}' if why else ''}")
+
     @property
     def mirrors(self) -> tuple[Path, ...]:
         """The mirrors of its cases, where models are looked for too."""
@@ -73,8 +83,8 @@ def find_cases(options: Options) -> Plan:
     """
     if options.against is not None:
         Baselines(options.baselines).require_alias(options.against, "--against")
-    known = load_models(*options.models_files)
-    suites = [load_suite(name, options.cwd, known) for name in options.suites]
+    known = _add_objects(load_models(*options.models_files), options)
+    suites = [options.made.get(name) or load_suite(name, options.cwd, known) for name in options.suites]
     for suite in suites:
         _refuse_outside(suite, options)
         _admit_classes(suite, options)
@@ -105,6 +115,13 @@ def find_cases(options: Options) -> Plan:
         named=frozenset(known),
         guesses=guesses.found,
     )
+
+
+def _add_objects(known: dict[str, Spec], options: Options) -> dict[str, Spec]:
+    """Add the models that a program hands over; under an alias of models.toml one would pass for that model."""
+    if taken := sorted(known.keys() & options.objects.keys()):
+        raise ConfigError(f'alias = "{taken[0]}" is a model of models.toml; give the model another alias')
+    return {**known, **options.objects}
 
 
 def _notes(suites: Iterable[NamedSuite], models: Iterable[Model]) -> Iterator[str]:

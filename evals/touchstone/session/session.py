@@ -432,11 +432,17 @@ class Session:
     def _write_report(self, target: Target, run: Run) -> list[str]:
         return list(write_report(target, run, self.store.folder))
 
-    def _how_to_repeat(self, case: Case) -> str:
-        """Return the command that runs and judges this case alone, at the same level."""
+    def _how_to_repeat(self, case: Case) -> str | None:
+        """Return the command that runs and judges this case alone, at the same level; None where none can name it."""
         against = self.options.against
+        if self._is_of_a_program():
+            return None
         words = self._words(case, self.plan.models[case.alias].text)
         return shlex.join([*words, "--against", against] if against else words)
+
+    def _is_of_a_program(self) -> bool:
+        """Return whether a program handed over the model or made the suite, so that no command can name them."""
+        return bool(self.options.objects or self.options.made)
 
     def _words(self, case: Case, model: str) -> list[str]:
         """Return how a case is run alone; suites without its model are left out: its name would put it into them."""
@@ -462,7 +468,8 @@ class Session:
         """Return the command that examines each model that could not be opened."""
         more = [word for file in self.options.models_files for word in ("--models", str(file))]
         more += [] if self.options.device == "auto" else ["--device", self.options.device]
-        models = self.plan.models
+        models = {} if self.options.objects else self.plan.models
+        records = [r for r in records if r.alias in models]
         for alias in dict.fromkeys(r.alias for r in records if models[r.alias].is_blamed(r.error or "")):
             command = shlex.join(["touchstone", "doctor", models[alias].text, *more])
             yield f"{alias}: look at what was found with: {command}"
@@ -473,6 +480,8 @@ class Session:
         alias, text, where = against or case.alias, against or self.plan.models[case.alias].text, ""
         limited = case.limit is not None and self.baselines.find(alias, case.task.name) is not None
         missing = f"no baseline for {alias}:{case.key}" + (", only one without a limit" if limited else "")
+        if self._is_of_a_program():
+            return f'{missing}; measure {alias} once with baseline="record"'
         if against is not None and against not in self.plan.named:
             if all(one.baseline.fingerprint is None for one in self.baselines.entries(against).values()):
                 # Imported numbers alone: what is measured now is not written beside them.

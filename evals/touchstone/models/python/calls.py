@@ -70,6 +70,24 @@ class OwnThread:
                 done.set_exception(_LeaveError(f"{type(error).__name__} {error}"))
 
 
+class CallersThread(OwnThread):
+    """The thread of a program that made the object itself; a call takes as long as it takes."""
+
+    def __init__(self) -> None:
+        """Start no other."""
+
+    def run(self, call: Callable[[], T], what: str, **_limit: Any) -> T:
+        """Return what a call returns.
+
+        Raises:
+            ModelError: it raised something.
+        """
+        try:
+            return call()
+        except Exception as error:
+            raise ModelError(f"{what} raised {first_line(error)}") from error
+
+
 @contextmanager
 def said_of(what: str) -> Iterator[None]:
     """Turn a complaint about an answer, a `ValueError`, into a sentence about who gave it.

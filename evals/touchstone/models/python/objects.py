@@ -80,7 +80,7 @@ def _try_to_make(said: str) -> OwnObject | ModelError:
 def _make(spec: PythonSpec) -> OwnObject:
     thread = OwnThread()
     found = load_object(spec.object, ModelError)
-    ready = not inspect.isclass(found) and bool(_provided(found))
+    ready = not inspect.isclass(found) and bool(provided_by(found))
     if ready and spec.args:
         raise ModelError(f"{spec.object} is no class or function, so that args have nowhere to go; leave them out")
     if not ready and not callable(found):
@@ -88,6 +88,20 @@ def _make(spec: PythonSpec) -> OwnObject:
     made: Any = found
     if not ready:
         made = thread.run(lambda: found(**spec.args), spec.object, seconds=spec.timeout, key="timeout")
+    return adopt(spec, made, thread)
+
+
+def adopt(spec: PythonSpec, made: Any, thread: OwnThread) -> OwnObject:
+    """Return an object that is made, if it can be asked.
+
+    Args:
+        spec: how it is asked.
+        made: the object.
+        thread: that its methods are called in.
+
+    Raises:
+        ModelError: it has none of the methods, or several and nothing says which, or they cannot be called.
+    """
     provides = _choose(spec, made)
     for method in METHODS[provides]:
         _check_parameters(spec, method, getattr(made, method))
@@ -99,13 +113,13 @@ def _make(spec: PythonSpec) -> OwnObject:
     )
 
 
-def _provided(made: Any) -> list[Provides]:
+def provided_by(made: Any) -> list[Provides]:
     """Return what an object provides; ``search`` with ``index`` beside it."""
     return [name for name, methods in METHODS.items() if all(callable(getattr(made, one, None)) for one in methods)]
 
 
 def _choose(spec: PythonSpec, made: Any) -> Provides:
-    provided, kind = _provided(made), type(made).__name__
+    provided, kind = provided_by(made), type(made).__name__
     if spec.provides is not None:
         if spec.provides not in provided:
             raise ModelError(f'{spec.object}: provides = "{spec.provides}", but {kind} has no such method')

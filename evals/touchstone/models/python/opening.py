@@ -213,7 +213,17 @@ def open_python(model: Model, _device: str, store: Store) -> OpenModel | OpenRer
     Raises:
         ModelError: it is not there, its code fails, or it gives what cannot be scored.
     """
-    own, identity = find_object(model), identify(model, store)
+    return open_own(model, find_object(model), identify(model, store), store)
+
+
+def open_own(
+    model: Model, own: OwnObject, identity: ModelIdentity, store: Store
+) -> OpenReranker | OpenModel | OpenSearcher:
+    """Ask an object that is made for a few texts.
+
+    Raises:
+        ModelError: its code fails, or it gives what cannot be scored.
+    """
     meta = make_meta(make_empty_meta(), identity, model)
     if own.provides == "encode":
         return _open_encoder(model, own, identity, store)
@@ -258,7 +268,12 @@ def _open_encoder(model: Model, own: OwnObject, identity: ModelIdentity, store: 
 
 def why_not(model: Model, task_type: str) -> str | None:
     """Return why an object cannot run tasks of a type: it is made for that, where its specification does not say."""
-    match _provides(model):
+    return why_not_as(_provides(model), model, task_type)
+
+
+def why_not_as(provides: Provides | None, model: Model, task_type: str) -> str | None:
+    """Return why an object that provides this cannot run tasks of a type, None if it can."""
+    match provides:
         case "search":
             return only_searches("an object that searches")(model, task_type)
         case "rerank":

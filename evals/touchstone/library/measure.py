@@ -1,0 +1,121 @@
+"""Measure a model from Python, by the session that a run of pytest is."""
+
+import hashlib
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from touchstone.config.suites import NamedSuite
+from touchstone.errors import ModelError
+from touchstone.foreign import one_line
+from touchstone.judging.overall import exit_code
+from touchstone.library.given import OF_MEASURING, Given, device_for, parse_options
+from touchstone.library.result import Result
+from touchstone.measuring.case import Progress
+from touchstone.models.in_memory import measured_as_is, process_settings
+from touchstone.models.kinds import identify
+from touchstone.own_code import is_installed
+from touchstone.records.cases import Case
+from touchstone.records.runs import Record, make_record
+from touchstone.session.session import Finished, Session, open_session
+from touchstone.tasks.sources import go_offline
+
+HOME = Path(__file__).parent.parent
+
+
+def run_session(given: Given, suite: str | NamedSuite, options: Mapping[str, Any], **typed: Any) -> Result:
+    """Measure a model on a suite, each case as pytest does, and judge it by baselines where that is asked for.
+
+    Args:
+        given: the model.
+        suite: its name or file, or one that was made.
+        options: of `MeasureOptions`.
+        typed: more options, by their names in the option table.
+
+    Raises:
+        TouchstoneError: something in what was given is wrong; what is wrong with one case is in its record.
+    """
+    name = suite if isinstance(suite, str) else suite.name
+    device = device_for(given.loaded, str(options.get("device", "auto")))
+    parsed = parse_options({**options, "device": device}, OF_MEASURING, suites=[name], models=[given.text], **typed)
+    made = {} if isinstance(suite, str) else {name: suite}
+    parsed = replace(parsed, objects=given.objects, made=made)
+    if parsed.offline:
+        go_offline()
+    with measured_as_is(given.loaded):
+        session = open_session(parsed, hash_program)
+        session.plan.refuse_empty()
+        finished = _go_through(session, options.get("progress") or (lambda _: None))
+    return Result(
+        run=finished.run,
+        store=session.store.folder,
+        notes=(*session.plan.notes, *session.warnings, *finished.notes),
+        inconclusive=parsed.inconclusive,
+        lost=finished.exit_code != exit_code(finished.run.records, finished.run.suites, parsed.inconclusive),
+    )
+
+
+def _go_through(session: Session, progress: Progress) -> Finished:
+    """Run every case, and write everything however that ends."""
+    session.store.make()
+    session.expect(case.id for case in session.plan.cases)
+    try:
+        for case in session.plan.cases:
+            session.add(_run(session, case, progress), session.store.notes)
+            session.write_so_far()
+        for alias in session.options.objects:
+            _look_again(session, alias)
+    finally:
+        finished = session.finish()
+    return finished
+
+
+def _run(session: Session, case: Case, progress: Progress) -> Record:
+    """Measure and judge a case; whatever goes wrong is its error, as in pytest."""
+    outcome = comparison = verdict = error = None
+    try:
+        with session.measure(case, progress) as measured:
+            outcome = measured.outcome
+            comparison = session.compare(case, measured)
+            verdict = session.judge(case, outcome, comparison)
+    except Exception as wrong:  # foreign code may raise anything
+        error = one_line(str(wrong)).removeprefix(f"{case.id}: ") or type(wrong).__name__
+    return make_record(case, outcome, verdict, error, None if comparison is None else comparison.shown)
+
+
+def _look_again(session: Session, alias: str) -> None:
+    """Put an error in the place of every number of a model that is another one in the end: it moved meanwhile."""
+    try:
+        session.known.check_model(alias, identify(session.plan.models[alias], session.store))
+    except ModelError as moved:
+        cases = {case.id: case for case in session.plan.cases}
+        for record in session.records():
+            if record.error is None:
+                session.add(make_record(cases[record.case], None, None, str(moved)))
+
+
+def hash_program() -> str:
+    """Return the hash of the code beside installed packages in this process, which can change how a model computes.
+
+    ``""`` for none; another one each time where nobody can tell, as in a notebook.
+    """
+    said = {f"setting {setting}" for setting in process_settings()}
+    for name, file in _modules():
+        if file is None:
+            said.add(uuid.uuid4().hex)
+        elif not is_installed(file) and not file.is_relative_to(HOME) and file.is_file():
+            said.add(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}")
+    return hashlib.sha256("\n".join(sorted(said)).encode()).hexdigest()[:16] if said else ""
+
+
+def _modules() -> Iterator[tuple[str, Path | None]]:
+    """Yield the modules that are loaded with their files; of a notebook, whose cells are in none, None."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if isinstance(file, str):
+            yield name, Path(file)
+        elif name == "__main__":
+            yield name, None

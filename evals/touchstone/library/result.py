@@ -1,0 +1,102 @@
+"""What measuring, judging or comparing gives a program: a run, with its verdict, as a table, and as reports."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from touchstone.judging.overall import BLOCKING, exit_code
+from touchstone.records.runs import Record, Run, SuiteVerdict, SuiteWord
+from touchstone.report.formats import find_target
+from touchstone.report.html import render_fragment
+from touchstone.report.summary import summarize, verdict_word, why
+from touchstone.report.text import brief, render_suite, render_summary
+from touchstone.session.reports import write_report
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# The worst first.
+WORDS: tuple[SuiteWord, ...] = ("FAIL", "INCOMPLETE", "INCONCLUSIVE", "PASS")
+WIDTH = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """A run in memory. Scores, baselines and differences are fractions of 1: a point is 0.01.
+
+    ``store`` is the folder that its samples lie in, ``notes`` are the lines that a command would print beside it, and
+    ``inconclusive`` is as typed for a command. ``lost``: something of it could not be written.
+    """
+
+    run: Run
+    store: Path
+    notes: tuple[str, ...] = ()
+    inconclusive: str = "warn"
+    lost: bool = False
+
+    @property
+    def records(self) -> tuple[Record, ...]:
+        """Return a record of each case, in the order of the suite; one with an ``error`` has no score."""
+        return self.run.records
+
+    @property
+    def suites(self) -> Mapping[str, SuiteVerdict]:
+        """Return the verdict on each model that was judged, by alias, with its reason and the mean difference."""
+        return {suite.model: suite for suite in self.run.suites}
+
+    @property
+    def verdict(self) -> SuiteWord | None:
+        """Return ``PASS``, ``FAIL``, ``INCOMPLETE`` or ``INCONCLUSIVE``, of several models the worst.
+
+        None where nothing was judged, which is no ``PASS``; with a case that was not measured it is never that.
+        """
+        said = {suite.verdict for suite in self.run.suites}
+        if any(record.outcome in BLOCKING for record in self.records):
+            said.add("INCOMPLETE")
+        return next((word for word in WORDS if word in said), None)
+
+    @property
+    def exit_code(self) -> int:
+        """Return what ``pytest evals`` exits with: 0, 1, or 9 where a case is suspect."""
+        return 1 if self.lost else exit_code(self.records, self.run.suites, self.inconclusive)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a row for each case, as pandas has them: fractions of 1, and seconds."""
+        import pandas as pd
+
+        return pd.DataFrame([_row(record) for record in self.records])
+
+    def save(self, path: str | Path) -> tuple[str, ...]:
+        """Write a report, and return lines on what was written.
+
+        Args:
+            path: its suffix says the format: ``.html``, ``.md``, ``.json`` (the run record, which `load_run` reads), or
+                the folders ``eval_results/`` and ``runs/``.
+
+        Raises:
+            ConfigError: no format has this suffix.
+            OSError: the file cannot be written.
+        """
+        return write_report(find_target("path", Path.cwd(), str(path)), self.run, self.store)
+
+    def __str__(self) -> str:
+        lines = [render_summary(summarize(self.records), width=WIDTH, color=False).rstrip("\n")]
+        lines += [
+            brief(f"{r.case} {verdict_word(r)}: {why(r)}") for r in self.records if r.outcome in ("failed", "error")
+        ]
+        return "\n".join([*lines, *map(render_suite, self.run.suites), *self.notes])
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: every text is escaped."""
+        return render_fragment(self.run, self.notes)
+
+
+def _row(record: Record) -> dict[str, Any]:
+    low, high = (None, None) if record.evidence is None else record.evidence.interval
+    return {
+        "case": record.case, "model": record.alias, "task": record.task, "type": record.type, "metric": record.metric,
+        "score": record.score, "baseline": record.baseline, "delta": record.delta, "low": low, "high": high,
+        "n": record.n, "outcome": record.outcome, "verdict": verdict_word(record), "why": why(record),
+        "seconds": record.seconds, "reused": record.reused, "fingerprint": record.fingerprint,
+    }  # fmt: skip

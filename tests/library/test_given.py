@@ -1,0 +1,97 @@
+"""What a program gives is checked: every wrong thing is one sentence that says what would be right."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import touchstone
+from touchstone import ConfigError, Model, Suite, TouchstoneError, compare, judge, load_run, measure
+from touchstone.library.given import give_suite, parse_options
+
+
+def ask(**options: Any) -> Callable[[], object]:
+    return lambda: measure("minilm", "smoke", **options)
+
+
+WRONG: dict[str, tuple[Callable[[], object], str]] = {
+    "no model": (lambda: measure(3, "smoke"), 'Model("model"): what is of type int is no model'),
+    "half a model": (lambda: measure(Model(dict, "d"), "smoke"), "is no model"),
+    "an alias": (lambda: measure(Model([], "a b"), "smoke"), 'alias = "a b" may hold only'),
+    "a name": (lambda: measure("minlm", "smoke"), 'did you mean "minilm"?'),
+    "a setting": (
+        lambda: measure(Model("org/x", "x", poling="cls"), "smoke"),
+        'Model("x"): has an unknown key "poling"',
+    ),
+    "no tasks": (lambda: measure("minilm", []), "tasks = []; expected a Suite"),
+    "no names": (lambda: measure("minilm", 7), "tasks = 7; expected a Suite"),  # type: ignore[arg-type]
+    "a task": (lambda: measure("minilm", ["BIOSES"]), 'did you mean "BIOSSES"?'),
+    "no folder": (lambda: measure("minilm", "./none"), "tasks: there is no folder"),
+    "a suite": (lambda: Suite(tasks={"inclde": []}), "suite suite: [tasks]"),
+    "a suite of nothing": (Suite, "selects nothing"),
+    "an option": (ask(margn=0.1), 'margn = … is no option here; did you mean "margin"?'),
+    "a margin in points": (ask(margin=1.0), "expected a fraction between 0 and 0.5; one point is 0.01"),
+    "a limit": (ask(limit=0), "expected a whole number of 1 or more"),
+    "a device": (ask(device="tpu"), "expected auto, cpu, cuda, cuda:N or mps"),
+    "a task of the suite": (ask(select=["Nope"]), "is no task of suite smoke"),
+    "a reference": (ask(against="minlm"), 'did you mean "minilm"?'),
+    "a file of a run": (ask(against="none.json"), "none.json"),
+    "no case": (ask(select=["SmokeSTS"], against=Model("bm25")), "no case is left to run"),
+    "an option of measuring": (lambda: compare("minilm", "minilm", limit=3), "limit = … is no option here"),
+    "no run": (lambda: judge(3), "a int is no run"),  # type: ignore[arg-type]
+    "no stored run": (lambda: load_run("none.json"), "none.json"),
+}
+
+
+@pytest.mark.parametrize(("call", "said"), WRONG.values(), ids=WRONG)
+def test_what_is_wrong_is_one_sentence(project: Path, call: Callable[[], object], said: str) -> None:
+    with pytest.raises(TouchstoneError) as caught:
+        call()
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert not (project / ".touchstone" / "runs").exists()
+
+
+def test_a_model_in_memory_takes_no_name_of_models_toml_and_no_setting_that_is_its_own(tiny: Any) -> None:
+    with pytest.raises(ConfigError, match=r'"minilm" is a model of models\.toml; give the model another alias'):
+        measure(Model(tiny, "minilm"), "smoke")
+    with pytest.raises(ConfigError, match="pooling is set on the model itself"):
+        measure(Model(tiny, "x", pooling="cls"), "smoke")
+    with pytest.raises(ConfigError, match='device = "cuda", but the model lies on cpu'):
+        measure(tiny, "smoke", device="cuda")
+
+
+def test_numbers_are_read_as_they_are(project: Path) -> None:
+    parsed = parse_options({"margin": 1e-05, "limit": 12}, frozenset({"margin", "limit"}))
+    assert (parsed.margin, parsed.limit) == (1e-05, 12)
+
+
+def test_a_name_is_never_taken_for_a_folder_that_happens_to_lie_here(project: Path) -> None:
+    (project / "STSBenchmark").mkdir()
+    (project / "STSBenchmark" / "test.jsonl").write_text(json.dumps({"sentence1": "a", "sentence2": "b", "score": 1}))
+    found = give_suite(["STSBenchmark", "STS:./STSBenchmark"])
+    assert not isinstance(found, str)
+    assert found.suite.tasks.include == ("STSBenchmark",)
+    assert [task.path for task in found.suite.tasks.custom] == [project / "STSBenchmark"]
+
+
+def test_importing_the_names_imports_no_heavy_library_and_no_pytest(tmp_path: Path) -> None:
+    code = (
+        "import sys, touchstone, touchstone.training\n"
+        f"from touchstone import {', '.join(touchstone.__all__)}\n"
+        "heavy = 'torch mteb sentence_transformers transformers datasets pandas sklearn scipy pytest'.split()\n"
+        "print([name for name in heavy if name in sys.modules])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("[]\n", "")
+
+
+def test_every_exported_name_is_there() -> None:
+    assert all(hasattr(touchstone, name) for name in touchstone.__all__)
+    assert set(touchstone.__all__) <= set(dir(touchstone))
+    with pytest.raises(AttributeError, match="no attribute 'mesure'"):
+        _ = touchstone.mesure
