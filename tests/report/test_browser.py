@@ -119,10 +119,10 @@ def test_a_link_to_a_case_opens_it(page: Tab, tmp_path: Path) -> None:
 
 
 def test_a_command_is_copied_or_else_selected(page: Tab) -> None:
-    page.ask("{const one = document.querySelector('.copy'); one.closest('details').open = true; one.click()}")
+    page.ask("{const one = document.querySelector('.again .copy'); one.closest('details').open = true; one.click()}")
     page.ask("new Promise(resolve => setTimeout(resolve, 300))")
 
-    said = page.ask("document.querySelector('.copy').textContent")
+    said = page.ask("document.querySelector('.again .copy').textContent")
     assert said in ("copied", "selected")
     if said == "selected":
         assert page.ask("getSelection().toString()").startswith("pytest evals --model minilm --task NFCorpus")

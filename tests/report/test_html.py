@@ -144,7 +144,7 @@ def test_a_run_of_which_nothing_was_measured_or_judged_is_a_page_too() -> None:
 
     assert any("Nothing was judged" in line for line in page.lines)
     assert any("the run ended before it was measured" in line for line in page.lines)
-    assert outline(render_html(make_run())).tags.count("table") == 1
+    assert outline(render_html(make_run())).tags.count("table") == 2
 
 
 def test_texts_that_could_not_be_read_are_told_of() -> None:
