@@ -152,7 +152,7 @@ def listed(page: Tab, tmp_path: Path) -> Tab:
     """The page of a case of which 120 samples changed; the list of them is open."""
     changed = Changed(
         measure="ndcg_at_10",
-        ids=[*IDS[:-1], "=<img src=x>"],
+        ids=[*IDS[:-1], "=<IMG src=x>"],
         strata=["test/default"] * 120,
         before=[1.0] * 120,
         after=[number / 200 for number in range(120)],
@@ -176,7 +176,7 @@ def test_all_changed_samples_are_leafed_through_put_in_order_and_searched(listed
         listed.ask(f"{LIST}.querySelectorAll('.save')[2].click()")
     assert listed.ask(COUNT) == "101 to 120 of 120"
     assert listed.ask(f"{LIST}.querySelectorAll('.save')[2].disabled") is True
-    assert cells(listed, LIST)[-1][0] == "=<img src=x>"
+    assert cells(listed, LIST)[-1][0] == "=<IMG src=x>"
     for _ in range(2):
         listed.ask(f"{LIST}.querySelectorAll('thead button')[3].click()")
     assert cells(listed, LIST)[0][3] == "0.595"
@@ -184,6 +184,8 @@ def test_all_changed_samples_are_leafed_through_put_in_order_and_searched(listed
     assert sorted(row[0] for row in cells(listed, LIST)) == [f"q01{number}" for number in range(10)]
     write_text(listed, f"{LIST}.querySelector('input')", "Q" * 40)
     assert [row[0] for row in cells(listed, LIST)] == ["q100"], "the text that is known of it"
+    write_text(listed, f"{LIST}.querySelector('input')", " =<img")
+    assert [row[0] for row in cells(listed, LIST)] == ["=<IMG src=x>"]
     write_text(listed, f"{LIST}.querySelector('input')", "no such thing")
     assert (cells(listed, LIST), listed.ask(COUNT)) == ([], "none")
 
@@ -194,7 +196,7 @@ def test_samples_and_cases_are_saved(listed: Tab) -> None:
     samples = list(csv.reader(listed.ask("saved.text()").splitlines()))
     assert samples[0][:4] == ["sample", "Δ", "before", "now"]
     assert samples[2][:4] == ["q001", "-0.995", "1", "0.005"]
-    assert samples[120][0] == "'=<img src=x>", "a spreadsheet would compute it"
+    assert samples[120][0] == "'=<IMG src=x>", "a spreadsheet would compute it"
     listed.ask("document.querySelector('#filters .save[value=csv]').click()")
     rows = {row["task"]: row for row in csv.DictReader(listed.ask("saved.text()").splitlines())}
     assert len(rows) == 7

@@ -137,7 +137,7 @@ def scatter(dots: Sequence[Dot], unit: str, least: float | None = None) -> Marku
         # A name is written towards the middle, and not always at one height: on a phone some would meet.
         end, step = ("end", -7) if float(x[:-1]) > 50 else ("start", 7)
         text = Markup('<text x="{}" y="{}" dx="{}" dy="{}" text-anchor="{}">{}</text></g>')
-        lines.append(text.format(x, y, step, (-8, 16, -22)[number % 3], end, in_html(name)))
+        lines.append(text.format(x, y, step, (-8, 16)[number % 2], end, in_html(name)))
     label = "; ".join(f"{name}: {cost:.4g} {unit}, {points(score)}" for name, cost, score, _, _ in dots)
     return _svg("scatter", label, lines)
 

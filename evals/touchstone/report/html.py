@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from itertools import accumulate
+from operator import itemgetter
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -72,7 +73,10 @@ def _draw_costs(board: Board, run: Run) -> Iterator[tuple[str, Markup, list[str]
     """Yield what models cost: the unit, their mean scores by it, and the models of which it is not known."""
     words = {suite.model: suite.verdict for suite in run.suites}
     for unit, costs in find_costs(board, run.records).items():
-        dots = [(m, cost, board.means[m].average or 0.0, None, words.get(m, "measured")) for m, cost in costs.items()]
+        dots = [
+            (m, cost, board.means[m].average or 0.0, None, words.get(m, "measured"))
+            for m, cost in sorted(costs.items(), key=itemgetter(1))
+        ]
         yield unit, scatter(dots, unit), [model for model in board.models if model not in costs]
 
 
