@@ -190,6 +190,28 @@ def test_all_changed_samples_are_leafed_through_put_in_order_and_searched(listed
     assert (cells(listed, LIST), listed.ask(COUNT)) == ([], "none")
 
 
+def test_a_list_is_leafed_through_by_keys_alone(listed: Tab) -> None:
+    listed.ask(f"{LIST}.querySelector('input').focus()")
+    for _ in range(12):
+        listed.press("Tab")
+        if listed.ask("document.activeElement.textContent") == "next":
+            break
+    listed.press("Enter")
+    assert listed.ask(COUNT) == "51 to 100 of 120"
+    assert listed.ask("getComputedStyle(document.activeElement).outlineStyle") == "solid", "the focus is seen"
+
+
+def test_a_case_whose_samples_have_no_room_or_no_text_has_a_list_all_the_same(page: Tab, tmp_path: Path) -> None:
+    file, empty = tmp_path / "report.html", ["x" * 2_000_000]
+    changed = Changed(measure="m", ids=empty, strata=["test/a"], before=[1.0], after=[0.5])
+    file.write_text(render_html(make_run(judged("A", -0.1, "regressed")), (), None, {"minilm:A": changed}))
+    page.open(file)
+    page.ask("document.querySelectorAll('details').forEach(one => one.open = true)")
+    page.ask("new Promise(resolve => setTimeout(resolve, 100))")
+    place = "document.querySelector('.changed')"
+    assert (cells(page, place), page.ask(f"{place}.querySelector('output').textContent")) == ([], "none")
+
+
 def test_samples_and_cases_are_saved(listed: Tab) -> None:
     listed.ask("URL.createObjectURL = (blob) => { window.saved = blob; return '#'; }; 1")
     listed.ask(f"{LIST}.querySelector('.save').click()")

@@ -244,6 +244,7 @@ def test_a_case_says_why_its_samples_are_not_listed() -> None:
     text = " ".join(outline(render_html(small_run(), (), None, lists)).lines)
 
     assert "The samples that changed are not listed: the reason." in text
+    assert "Texts are known" not in text
     assert "No sample changed." in text
 
 

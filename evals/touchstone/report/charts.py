@@ -125,8 +125,8 @@ def scatter(dots: Sequence[Dot], unit: str, least: float | None = None) -> Marku
         lines.append(tick.format(_share(cost, *across), 2**cost))
     for score in (min(scores), max(scores)) if least is None else (least,):
         lines.append(Markup('<line class="margin" x1="0" y1="{0}" x2="100%" y2="{0}"/>').format(down(score)))
-        said = points(score) if least is None else f"{points(score)}, the least allowed"
-        lines.append(Markup('<text x="0" y="{}" dy="-4">{}</text>').format(down(score), said))
+        words = points(score) if least is None else f"{points(score)}, the least allowed"
+        lines.append(Markup('<text x="0" y="{}" dy="-4">{}</text>').format(down(score), words))
     for number, (name, cost, score, interval, word) in enumerate(dots):
         x, y = _share(math.log2(cost), *across), down(score)
         lines.append(Markup('<g class="v-{}">').format(word))

@@ -53,7 +53,7 @@ def render_html(
         changed: all samples that changed, by case, or why they are not known.
     """
     listed = _list_changed(changed or {}, max(min(SAMPLES, ROOM - CASE * len(run.records)), 0))
-    page = make_page(run, history, sum(one["bytes"] for one in listed.values()))
+    page = make_page(run, history, sum(case["bytes"] for case in listed.values()))
     return render_page(
         "page.html.jinja",
         page=page,
@@ -82,19 +82,20 @@ def _draw_costs(board: Board, run: Run) -> Iterator[tuple[str, Markup, list[str]
 
 def _list_changed(changed: Mapping[str, Changed | str], room: int) -> dict[str, dict[str, Any]]:
     """Return the most changed samples of cases as rows, in so many bytes; what a small case leaves, the larger have."""
-    known = {case: one for case, one in changed.items() if isinstance(one, Changed)}
+    known = [(case, samples) for case, samples in changed.items() if isinstance(samples, Changed)]
     listed: dict[str, dict[str, Any]] = {}
-    for case, one in sorted(known.items(), key=lambda pair: len(pair[1].ids)):
+    for case, samples in sorted(known, key=lambda pair: len(pair[1].ids)):
         share = room // (len(known) - len(listed))
-        strata = {name: number for number, name in enumerate(dict.fromkeys(one.strata))}
-        ids = _clean(one.ids[: share // NUMBERS])
+        ids = _clean(samples.ids[: share // NUMBERS])
         ends = [0, *accumulate(NUMBERS + len(id_.encode()) for id_ in ids)]
         count = bisect_right(ends, share) - 1
         room -= ends[count]
-        numbers = ([round(value, 6) for value in side[:count]] for side in (one.before, one.after))
-        rows = list(zip(ids[:count], (strata[name] for name in one.strata[:count]), *numbers, strict=True))
-        measure, *names = _clean((one.measure, *strata))
-        listed[case] = {"measure": measure, "of": len(one.ids), "strata": names, "rows": rows, "bytes": ends[count]}
+        places = {name: place for place, name in enumerate(dict.fromkeys(samples.strata))}
+        columns = [[round(value, 6) for value in side[:count]] for side in (samples.before, samples.after)]
+        rows = list(zip(ids[:count], (places[name] for name in samples.strata[:count]), *columns, strict=True))
+        measure, *strata = _clean((samples.measure, *places))
+        kept = {"measure": measure, "of": len(samples.ids), "strata": strata, "rows": rows, "bytes": ends[count]}
+        listed[case] = kept
     return listed
 
 

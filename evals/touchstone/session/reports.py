@@ -36,9 +36,9 @@ def write_report(target: Target, run: Run, store: Path, pairs: Pairs, *, merged:
     Raises:
         OSError: the file cannot be written.
     """
-    if not target.format.history:
-        return target.write(run, (), store)
     changed = _list_changed(run, pairs) if target.format.render_changed is not None else {}
+    if not target.format.history:
+        return target.write(run, (), store, changed)
     notes: tuple[str, ...] = ()
     try:
         history = load_runs(store, HISTORY)
@@ -51,14 +51,14 @@ def write_report(target: Target, run: Run, store: Path, pairs: Pairs, *, merged:
 
 def _list_changed(run: Run, pairs: Pairs) -> dict[str, Changed | str]:
     """Return the samples that changed, by case, or why they are not known of one that has a baseline."""
-    found: dict[str, Changed | str] = {}
+    changed: dict[str, Changed | str] = {}
     for record in run.records:
         if record.score is not None and record.baseline is not None:
             try:
-                found[record.case] = list_changed(*pairs(record))
+                changed[record.case] = list_changed(*pairs(record))
             except TouchstoneError as error:
-                found[record.case] = str(error)
-    return found
+                changed[record.case] = str(error)
+    return changed
 
 
 def find_pair(record: Record, stores: Sequence[Path], baselines: Baselines) -> tuple[Samples, Samples]:
@@ -68,7 +68,7 @@ def find_pair(record: Record, stores: Sequence[Path], baselines: Baselines) -> t
         TouchstoneError: one of them is gone, or the baseline is another by now.
     """
     name, against = record.samples or "", None if record.terms is None else record.terms.against
-    content = next((one for store in stores if (one := Store(store).read_samples(name)) is not None), None)
+    content = next((kept for store in stores if (kept := Store(store).read_samples(name)) is not None), None)
     if content is None:
         raise TouchstoneError("the store does not have its samples")
     entry = None if against is None else baselines.find(against, baseline_key(record.task, record.limit))

@@ -117,13 +117,15 @@
     search.addEventListener("input", () => draw(0));
     back.addEventListener("click", () => draw(start - PAGE));
     next.addEventListener("click", () => draw(start + PAGE));
-    keep.addEventListener("click", () => save(`${title}.csv`, "text/csv", csv([columns.map(([name]) => name), ...chosen])));
+    const titles = columns.map(([name]) => name);
+    keep.addEventListener("click", () => save(`${title}.csv`, "text/csv", csv([titles, ...chosen])));
     draw(0);
   };
 
+  const textOf = (part) => part.textContent.trim().replace(/\s+/g, " ");
   const textsOf = (details) => new Map(Array.from(details.querySelectorAll(".example"), (item) => [
     JSON.stringify([item.dataset.id, item.dataset.part]),
-    Array.from(item.querySelectorAll(".text, .said div"), (part) => part.textContent.trim().replace(/\s+/g, " ")).join(" · "),
+    Array.from(item.querySelectorAll(".text, .said div"), textOf).join(" · "),
   ]).filter(([, text]) => text));
   for (const details of document.querySelectorAll(".changed")) details.addEventListener("toggle", () => {
     if (details.querySelector("table")) return;
@@ -137,7 +139,7 @@
       const row = [id, Math.round((now - before) * 1e6) / 1e6, before, now, part];
       return texts.size ? [...row, texts.get(JSON.stringify([id, part])) ?? ""] : row;
     });
-    const columns = [["sample"], ["Δ", 3, true], ["before", 3], ["now", 3], ["part"], ["text"]].slice(0, lines[0].length);
+    const columns = [["sample"], ["Δ", 3, true], ["before", 3], ["now", 3], ["part"], ...(texts.size ? [["text"]] : [])];
     fill(details.appendChild(make("div")), `samples of ${task} with ${alias}`, columns, lines);
   });
 
@@ -184,8 +186,9 @@
     if (!right) return;
     theirs = { ...run, name: chosen.name };
     const aliases = Array.from(new Set(run.records.map((record) => record.alias)));
-    const same = data.records.some((record) => aliases.includes(record.alias)) ? [make("option", "the same", { value: "" })] : [];
-    model.replaceChildren(...same, ...aliases.map((alias) => make("option", shorten(alias), { value: alias })));
+    const shared = data.records.some((record) => aliases.includes(record.alias));
+    const option = (value) => make("option", shorten(value) || "the same", { value });
+    model.replaceChildren(...(shared ? ["", ...aliases] : aliases).map(option));
     beside();
   };
   file.addEventListener("change", () => read(file.files[0]));
