@@ -184,6 +184,8 @@ def test_all_changed_samples_are_leafed_through_put_in_order_and_searched(listed
     assert sorted(row[0] for row in cells(listed, LIST)) == [f"q01{number}" for number in range(10)]
     write_text(listed, f"{LIST}.querySelector('input')", "Q" * 40)
     assert [row[0] for row in cells(listed, LIST)] == ["q100"], "the text that is known of it"
+    assert cells(listed, LIST)[0][5].startswith("query <script>")
+    assert len(cells(listed, LIST)[0][5]) == 100
     write_text(listed, f"{LIST}.querySelector('input')", " =<img")
     assert [row[0] for row in cells(listed, LIST)] == ["=<IMG src=x>"]
     write_text(listed, f"{LIST}.querySelector('input')", "no such thing")

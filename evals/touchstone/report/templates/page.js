@@ -57,7 +57,7 @@
   const { columns: fields, ...data } = JSON.parse(document.getElementById("data").content.textContent);
   data.records = data.records.map((row) => Object.fromEntries(row.map((value, at) => [fields[at], value])));
   const make = (tag, text = "", more = {}) => Object.assign(document.createElement(tag), { textContent: text }, more);
-  const shorten = (text) => String(text ?? "").replace(/^(.{299}).{2,}$/su, "$1…");
+  const shorten = (text) => String(text ?? "").replace(/^(.{99}).{2,}$/su, "$1…");
   const digits = (value, count, sign) => (sign && value >= 0 ? "+" : "") + value.toFixed(count).replace("-", "−");
   const save = (name, type, text) => {
     const file = name.replace(/[^\p{L}\p{N}.+]+/gu, "-").slice(-100);
@@ -122,7 +122,7 @@
     draw(0);
   };
 
-  const textOf = (part) => part.textContent.trim().replace(/\s+/g, " ");
+  const textOf = (part) => Array.from(part.children, (child) => child.textContent.trim()).join(" ");
   const textsOf = (details) => new Map(Array.from(details.querySelectorAll(".example"), (item) => [
     JSON.stringify([item.dataset.id, item.dataset.part]),
     Array.from(item.querySelectorAll(".text, .said div"), textOf).join(" · "),
