@@ -23,21 +23,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two stored runs of real models on embedded data: minilm, and half of its dimensions."""
     folder = tmp_path_factory.mktemp("runs")
     for name, model in (("a", "minilm"), ("b", "minilm@truncate_dim=64")):
-        typed = {
-            "models": [model],
-            "tasks": ["SmokeRetrieval", "SmokeReranking"],
-            "device": "cpu",
-            "baseline": "off",
-            "reports": [f"{name}.json"],
-        }
-        session = open_session(Options.parse(typed, root=folder, cwd=folder))
-        session.expect(case.id for case in session.plan.cases)
-        for case in session.plan.cases:
-            with session.measure(case, lambda _: None) as measured:
-                verdict = session.judge(case, measured.outcome, session.compare(case, measured))
-            session.add(make_record(case, measured.outcome, verdict, None))
-        session.finish()
+        measure(folder, name, models=[model], tasks=["SmokeRetrieval", "SmokeReranking"], baseline="off")
     return folder
+
+
+def measure(folder: Path, name: str, **typed: Any) -> None:
+    options = Options.parse(typed | {"device": "cpu", "reports": [f"{name}.json"]}, root=folder, cwd=folder)
+    session = open_session(options)
+    session.expect(case.id for case in session.plan.cases)
+    for case in session.plan.cases:
+        with session.measure(case, lambda _: None) as measured:
+            verdict = session.judge(case, measured.outcome, session.compare(case, measured))
+        session.add(make_record(case, measured.outcome, verdict, None))
+    session.finish()
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -295,6 +293,7 @@ def test_several_run_files_are_one_table_with_ties_and_a_shared_level(
     )
     assert run(capsys, "report", "t.json")[0] == 0, "what was written can be read"
     assert all("qrels" in (runs / name).read_text() for name in ("t.html", "t.md"))
+    assert "samples changed: all in a list" in (runs / "t.html").read_text()
 
 
 def test_what_is_odd_in_a_run_file_is_told_in_the_terminal_and_in_reports(
@@ -531,6 +530,16 @@ def test_report_puts_the_models_of_several_runs_side_by_side(
     assert page.count("<polyline") == 0, "each model ran once: there is no line yet"
     run(capsys, "report", "a.json", "b.json", "--out", "both.md")
     assert "All 4 cases" in (runs / "both.md").read_text()
+
+
+def test_the_page_of_a_stored_run_lists_what_changed_as_long_as_the_samples_are_there(
+    capsys: pytest.CaptureFixture[str], runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(runs)
+    measure(runs, "c", models=["minilm@truncate_dim=64"], tasks=["SmokeReranking"], against="minilm")
+    for stores, words in (((), "101 samples changed: all in a list"), (("--store", "x"), "does not have its samples")):
+        assert run(capsys, "report", "c.json", "--out", "c.html", *stores)[0] == 0
+        assert words in (runs / "c.html").read_text()
 
 
 def test_a_page_with_a_damaged_past_says_so_and_is_written(

@@ -3,7 +3,7 @@
 from html.parser import HTMLParser
 
 KEPT = ("id", "class", "href", "data-v", "aria-label", "open", "hidden")
-SILENT = {"style", "script"}
+SILENT = {"style", "script", "template"}
 VOID = {"meta", "link", "input", "br", "img"}
 
 

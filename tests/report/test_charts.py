@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from touchstone.report.charts import dumbbell, forest, forest_axis, history, nice_reach, sparkline
+from touchstone.report.charts import dumbbell, forest, forest_axis, history, nice_reach, scatter, sparkline
 
 FINITE = st.floats(-1, 1)
 
@@ -128,3 +128,21 @@ def test_a_label_is_text() -> None:
 
     assert '"><script>' not in svg
     assert ET.fromstring(svg).get("aria-label") == '"><script>'
+
+
+@pytest.mark.parametrize("least", [None, 0.75])
+def test_scores_by_cost_lie_on_a_logarithmic_axis_and_are_read_out(least: float | None) -> None:
+    dots = [("a", 10.0, 0.7, None, "FAIL"), ("<b>", 20.0, 0.8, (0.75, 0.85), "PASS"), ("c", 40.0, 0.9, None, "PASS")]
+    svg = scatter(dots, "texts per second", least)
+    first, middle, last = (float(x[:-1]) for (x,) in places(svg, "point"))
+
+    assert [first, middle, last] == pytest.approx([9.677, 50, 90.323], abs=0.01)
+    label = "a: 10 texts per second, 70.00; <b>: 20 texts per second, 80.00; c: 40 texts per second, 90.00"
+    assert ET.fromstring(svg).get("aria-label") == label
+    words = [text.text for text in ET.fromstring(svg).iter("text")]
+    assert words[:2] == ["10", "40"]
+    assert words[2:-3] == (["70.00", "90.00"] if least is None else ["75.00, the least allowed"])
+
+
+def test_one_point_has_a_place_too() -> None:
+    assert places(scatter([("a", 10.0, 0.7, None, "PASS")], "bytes"), "point") == [("50%",)]

@@ -1,7 +1,10 @@
+import json
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,11 +13,12 @@ from hypothesis import strategies as st
 from tests.builders import make_row, make_run
 from tests.report.outline import outline
 from tests.report.suites import PLANTED, SMALL, judged, large_run, shown, small_run
-from touchstone.records.outcomes import Stage
+from touchstone.records.examples import Changed
+from touchstone.records.outcomes import Speed, Stage
 from touchstone.records.runs import Record, Run
 from touchstone.records.verdicts import Slice
-from touchstone.report.html import breaks, render_html
-from touchstone.report.leaderboard import Average, Board
+from touchstone.report.html import SAMPLES, breaks, render_html
+from touchstone.report.leaderboard import Average, Board, side_by_side
 
 GOLDEN = Path(__file__).parent / "page.txt"
 BOARD = Board(
@@ -144,7 +148,7 @@ def test_a_run_of_which_nothing_was_measured_or_judged_is_a_page_too() -> None:
 
     assert any("Nothing was judged" in line for line in page.lines)
     assert any("the run ended before it was measured" in line for line in page.lines)
-    assert outline(render_html(make_run())).tags.count("table") == 1
+    assert outline(render_html(make_run())).tags.count("table") == 2
 
 
 def test_texts_that_could_not_be_read_are_told_of() -> None:
@@ -208,3 +212,74 @@ def test_a_page_has_figures_by_slice_and_what_a_part_of_a_suite_came_to() -> Non
     assert "length 3 to 80" in lines
     assert "Rests on 6 of the suite's 41 cases" in lines
     assert "Against the anchors:" in lines
+
+
+def embedded(page: str) -> dict[str, Any]:
+    """Return what the script of a page reads."""
+    found: dict[str, Any] = json.loads(page.partition('<template id="data">')[2].partition("</template>")[0])
+    return found
+
+
+def changed(ids: Sequence[str]) -> Changed:
+    n = len(ids)
+    return Changed(measure="m", ids=ids, strata=["test/a"] * n, before=[1.0] * n, after=[1 / 3] * n)
+
+
+def test_every_changed_sample_is_in_the_page_and_stays_text() -> None:
+    page = render_html(small_run(), (), None, {"minilm:NFCorpus": changed(["q1", f"</template>{PLANTED}\n\u202e"])})
+    data = embedded(page)
+
+    (known,) = filter(None, data["changed"])
+    assert [row[1:] for row in known["rows"]] == [[0, 1.0, 0.333333]] * 2
+    assert (known["strata"], known["of"], known["rows"][0][0]) == (["test/a"], 2, "q1")
+    assert known["rows"][1][0].startswith("</template><script>")
+    assert "\u202e" not in known["rows"][1][0]
+    assert page.count("<script") == 1
+    record = dict(zip(data["columns"], data["records"][data["changed"].index(known)], strict=True))
+    assert (record["task"], record["score"], record["verdict"]) == ("NFCorpus", 0.7000000000000001, "regressed")
+
+
+def test_a_case_says_why_its_samples_are_not_listed() -> None:
+    lists: dict[str, Changed | str] = {"minilm:NFCorpus": "the reason", "minilm:STS16": changed([])}
+    text = " ".join(outline(render_html(small_run(), (), None, lists)).lines)
+
+    assert "The samples that changed are not listed: the reason." in text
+    assert "Texts are known" not in text
+    assert "No sample changed." in text
+
+
+def test_so_many_samples_that_they_have_no_room_are_cut_and_that_is_said() -> None:
+    run, names = small_run(), [f"q{number:06}" for number in range(100_000)]
+    lists = {"minilm:NFCorpus": changed(names), "minilm:STS13": changed(names), "minilm:STS14": changed(names[:10])}
+    page = render_html(run, (), None, lists)
+    first, second, small = sorted((one["rows"] for one in embedded(page)["changed"] if one), key=len, reverse=True)
+
+    assert len(page.encode()) < SAMPLES + 300_000
+    assert len(small) == 10
+    assert 20_000 < len(second) <= len(first) < 22_000
+    assert f"The {len(first)} most changed are listed: the page has no room for the other" in page
+    assert first[0][0] == "q000000"
+
+
+def test_a_secret_is_hidden_in_what_can_be_downloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_very_secret_value")
+    page = render_html(make_run(judged("hf_very_secret_value", -0.1, "regressed")), (), None,
+                       {"minilm:hf_very_secret_value": changed(["a hf_very_secret_value"])})  # fmt: skip
+
+    assert "secret_value" not in page
+    assert "a ***" in page
+
+
+def test_models_side_by_side_have_short_names_and_their_cost_is_drawn() -> None:
+    speeds = {"a": 10.0, "a+dim-64": 20.0, "a+dim-32": None}
+    rows = [
+        make_row("STS13", alias=alias, score=0.8, speed=rate and Speed(machine="m", texts_per_second=rate))
+        for alias, rate in speeds.items()
+    ]
+    run = make_run(*rows)
+    page = render_html(run, (), side_by_side(run))
+
+    assert '<th scope="col" class="num" title="a+dim-64" aria-label="a+dim-64">…64</th>' in page
+    assert "Mean score over 1 task by texts per second, on a logarithmic axis." in page
+    assert "That is not known of a+<wbr>dim-32." in page
+    assert 'aria-label="a: 10 texts per second, 80.00; a+dim-64: 20 texts per second, 80.00"' in page

@@ -13,14 +13,24 @@ from touchstone.commands.baselines import tasks_to_average
 from touchstone.errors import ConfigError
 from touchstone.records.baselines import Baseline, Reference
 from touchstone.records.cases import TaskInfo
+from touchstone.records.outcomes import Settings, Speed
 from touchstone.records.runs import Record
-from touchstone.report.leaderboard import Average, Board, Metrics, average_alike, side_by_side
+from touchstone.report.leaderboard import (
+    Average,
+    Board,
+    Metrics,
+    average_alike,
+    find_costs,
+    shorten_names,
+    side_by_side,
+)
 
 STS = TaskInfo(name="STSBenchmark", type="STS", main_score="cosine_spearman")
 PAIRS = TaskInfo(name="TwitterURLCorpus", type="PairClassification", main_score="max_ap")
 MULTILINGUAL = TaskInfo(
     name="STS17", type="STS", main_score="cosine_spearman", subsets=("en-en",), splits=("test",)
 )  # fmt: skip
+SPEED = Speed(machine="m", texts_per_second=10.0)
 WHOLE = replace(MULTILINGUAL, splits=())
 
 
@@ -214,3 +224,33 @@ def test_a_board_leaves_tasks_of_other_subsets_out_of_its_means() -> None:
     board = side_by_side(make_run(*rows))
     assert board is not None
     assert (board.shared, board.means["a"].average) == (1, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("models", "short"),
+    [
+        (("a", "a+dim-128", "a+dim-64"), ["a", "…128", "…64"]),
+        (("a", "a+dim-64"), ["a", "…dim-64"]),
+        (("a", "a+dim-64", "a+dim-64-dtype-half"), ["a", "…64", "…64-dtype-half"]),
+        (("a", "b", "a+x-1", "a+x-2", "b+x-1", "b+x-2"), None),  # two would be called alike
+        (("a+dim-64", "b+dim-64"), None),
+    ],
+)
+def test_a_variant_beside_its_model_is_called_by_what_only_it_has(
+    models: tuple[str, ...], short: list[str] | None
+) -> None:
+    assert list(shorten_names(models).values()) == (short or list(models))
+
+
+def test_costs_are_of_models_with_a_mean_and_not_the_same_of_all() -> None:
+    rows = [
+        make_row(alias=alias, score=0.8, settings=Settings(dimension=width), speed=speed)
+        for alias, width, speed in (("a", 64, SPEED), ("b", 64, replace(SPEED, texts_per_second=20.0)), ("c", 32, None))
+    ]
+    board = side_by_side(make_run(*rows))
+    assert board is not None
+    assert find_costs(board, rows) == {
+        "texts per second": {"a": 10.0, "b": 20.0},
+        "dimensions of a vector": {"a": 64, "b": 64, "c": 32},
+    }
+    assert find_costs(board, rows[:2]).keys() == {"texts per second"}

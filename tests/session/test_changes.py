@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata, spearmanr
 from sklearn.metrics import roc_auc_score
 
+from touchstone.errors import TouchstoneError
 from touchstone.records.samples import Samples
-from touchstone.session.changes import find_changes
+from touchstone.session.changes import find_changes, list_changed
 from touchstone.task_types.classification import share_right
 from touchstone.task_types.pair_classification import told_apart
 from touchstone.task_types.sts import rank_agreement
@@ -169,3 +170,19 @@ def test_what_pairs_are_told_apart_from_comes_to_the_area_under_the_curve(pairs:
 
 def test_a_label_is_right_in_a_share_of_the_experiments() -> None:
     assert share_right(np.array([1, 0]), np.array([[1, 1, 0, 1], [1, 1, 1, 1]])).tolist() == [0.75, 0.0]
+
+
+def test_all_that_changed_are_listed_the_most_changed_first() -> None:
+    before, after = np.array([1.0, 0.5, 0.2, 0.9, 0.4]), np.array([0.8, 0.5, 1.0, 0.1, 0.5])
+    found = list_changed(*(make_samples("Retrieval", "ndcg_at_10", value=value) for value in (after, before)))
+
+    assert (found.measure, found.ids) == ("ndcg_at_10", ["s02", "s03", "s00", "s04"])
+    assert (found.before, found.after) == ([0.2, 0.9, 1.0, 0.4], [1.0, 0.1, 0.8, 0.5])
+    assert set(found.strata) == {"test/default"}
+
+
+def test_other_samples_are_no_list() -> None:
+    one, two = (make_samples("Retrieval", "ndcg_at_10", [name], value=np.array([0.4])) for name in "ab")
+
+    with pytest.raises(TouchstoneError, match="are not those of its baseline"):
+        list_changed(one, two)

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain
 from statistics import fmean
 from typing import Any
@@ -24,7 +25,16 @@ from touchstone.report.formats import find_target
 from touchstone.report.leaderboard import without_children
 from touchstone.report.summary import lineup_lines, summarize, verdict_word
 from touchstone.report.text import render_power, render_suite, render_summary
-from touchstone.session.compare import SCORES_ONLY, Side, compare, load_side, load_trec, name_apart, sharing
+from touchstone.session.compare import (
+    SCORES_ONLY,
+    Side,
+    compare,
+    find_samples,
+    load_side,
+    load_trec,
+    name_apart,
+    sharing,
+)
 from touchstone.session.reports import write_report
 from touchstone.session.standings import Standings, find_standings
 
@@ -67,7 +77,8 @@ def _compare(parsed: argparse.Namespace) -> tuple[list[str], int]:
     lines += [note for side in sides[1:] for note in name_apart(sides[0], side)]
     lines += [note for side in sides for note in side.notes]
     run = _make_run(sides, found, suites, standings)
-    lines += [line for target in targets for line in write_report(target, run, options.store_folder)]
+    pairs = partial(find_samples, sides)
+    lines += [line for target in targets for line in write_report(target, run, options.store_folder, pairs)]
     return lines, exit_code(records, suites, options.inconclusive)
 
 

@@ -1,6 +1,7 @@
 """``touchstone merge``: the shards of a run put together and judged, once."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from touchstone.judging.overall import exit_code
 from touchstone.measuring.case import join_results
 from touchstone.records.flat import flatten
 from touchstone.report.formats import find_target
-from touchstone.session.reports import write_baselines, write_report
+from touchstone.session.reports import find_pair, write_baselines, write_report
 from touchstone.session.stored_runs import find_shards, merge_shards, name_merged
 from touchstone.store.folder import Store, is_store
 from touchstone.store.gathering import gather
@@ -47,11 +48,13 @@ def _merge(parsed: argparse.Namespace) -> tuple[str | list[str], int]:
     store.make()
     lines = [render_run(run), *notes, *gather(store.folder, stores, join_results)]
     code = exit_code(run.records, run.suites, options.inconclusive)
+    baselines = Baselines(options.baselines)
+    pairs = partial(find_pair, stores=[store.folder], baselines=baselines)
     lines.append(f"written: {store.write_run(name_merged(shards), flatten(run))}")
     try:
-        lines += write_baselines(shards[0].shard.baseline, run, Baselines(options.baselines), store)
+        lines += write_baselines(shards[0].shard.baseline, run, baselines, store)
         for target in targets:
-            lines += write_report(target, run, store.folder)
+            lines += write_report(target, run, store.folder, pairs)
     except (TouchstoneError, OSError) as error:
         lines.append(str(error))
         code = 1

@@ -1,9 +1,11 @@
 """``touchstone report``: stored runs rendered again, several as one."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from touchstone.baselines.files import Baselines
 from touchstone.commands.parsing import add_options, parse_options, terminal
 from touchstone.errors import BaselineError
 from touchstone.files.writing import place
@@ -12,7 +14,7 @@ from touchstone.report.formats import find_target
 from touchstone.report.leaderboard import side_by_side
 from touchstone.report.summary import summarize
 from touchstone.report.text import render_board, render_suite, render_summary
-from touchstone.session.reports import write_report
+from touchstone.session.reports import find_pair, write_report
 from touchstone.session.stored_runs import merge_runs
 from touchstone.store.runs import newest_run, read_run
 
@@ -31,7 +33,7 @@ def add_command(commands: Any) -> None:
     report.add_argument(
         "--out", metavar="FILE", help="write a report; .html, .json or .md, eval_results/ or runs/ (default: print it)"
     )
-    add_options(report, "--store")
+    add_options(report, "--store", "--baselines")
     report.set_defaults(run=_report)
 
 
@@ -47,7 +49,9 @@ def _report(parsed: argparse.Namespace) -> tuple[str | list[str], int]:
     newest = max(zip(runs, files, strict=True), key=lambda pair: pair[0].started)[1]
     stored = newest.parent.name == "runs" and options.store is None
     store = newest.parent.parent if stored else options.store_folder
-    return [*notes, *write_report(target, run, store, runs)], 0
+    stores = [store, *(file.parent.parent for file in files if file.parent.name == "runs")]
+    pairs = partial(find_pair, stores=stores, baselines=Baselines(options.baselines))
+    return [*notes, *write_report(target, run, store, pairs, merged=runs)], 0
 
 
 def _file(path: Path) -> Path:

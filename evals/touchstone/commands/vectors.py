@@ -4,19 +4,17 @@ import argparse
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from touchstone.commands.parsing import add_options, parse_options, tell
 from touchstone.errors import ConfigError
 from touchstone.files.tables import FORMATS, read_rows
 from touchstone.files.writing import place, read_bytes, to_json, write_atomically
 from touchstone.formatting import count
-from touchstone.report.studies.vectors import render_vectors
+from touchstone.records.studies import Held, IndexVerdict
+from touchstone.report.studies.vectors import render_vectors, render_vectors_page
 from touchstone.session.studies.canaries import hold_or_check, probe
 from touchstone.session.studies.vectors import study_vectors
-
-if TYPE_CHECKING:
-    from touchstone.records.studies import Held, IndexVerdict
 
 CODES = {"interchangeable": 0, "queries first": 0, "re-embed": 1, "inconclusive": 9}
 
@@ -40,7 +38,7 @@ def add_command(commands: Any) -> None:
     vectors.add_argument(
         "--concurrency-probe", action="store_true", help="of A alone: the same texts alone, in batches, and 32 at once"
     )
-    vectors.add_argument("--report", metavar="FILE", help="write .json")
+    vectors.add_argument("--report", metavar="FILE", help="write .json, or of two models .html")
     add_options(vectors, "--suite", "--models", "--task", "--limit", "--device", "--store", "--bound", "--alpha",
                 "--reuse-api", "--allow-python")  # fmt: skip
     vectors.set_defaults(run=_vectors)
@@ -49,8 +47,9 @@ def add_command(commands: Any) -> None:
 def _vectors(parsed: argparse.Namespace) -> tuple[str, int]:
     options = parse_options(parsed)
     file = None if parsed.report is None else place(options.cwd, parsed.report)
-    if file is not None and file.suffix != ".json":
-        raise ConfigError(f'--report = "{parsed.report}"; expected a name that ends in .json')
+    formats = (".json",) if parsed.canaries or parsed.concurrency_probe else (".json", ".html")
+    if file is not None and file.suffix not in formats:
+        raise ConfigError(f'--report = "{parsed.report}"; expected a name that ends in {" or ".join(formats)}')
     texts = None if parsed.texts is None else read_texts(place(options.cwd, parsed.texts))
     found: IndexVerdict | Held
     if parsed.canaries or parsed.concurrency_probe:
@@ -69,7 +68,10 @@ def _vectors(parsed: argparse.Namespace) -> tuple[str, int]:
         found = study_vectors(parsed.old, parsed.new, options, texts, tell)
         said = [render_vectors(found)]
     if file is not None:
-        write_atomically(file, to_json(asdict(found)))
+        if isinstance(found, IndexVerdict) and file.suffix == ".html":
+            write_atomically(file, render_vectors_page(found))
+        else:
+            write_atomically(file, to_json(asdict(found)))
         said.append(f"wrote {file}")
     return "\n".join(said), CODES[found.verdict]
 

@@ -1,6 +1,6 @@
 """Samples worth showing to a person: those that lost most and gained most, with their texts."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -51,3 +51,14 @@ class Shown:
     gainers: int | None = None
     lost_alike: int | None = None
     gained_alike: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """All samples of a case that changed, as columns, the most changed first; `Shown` has the texts of a few."""
+
+    measure: str
+    ids: Sequence[str]
+    strata: Sequence[str]
+    before: Sequence[float]
+    after: Sequence[float]

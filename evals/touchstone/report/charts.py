@@ -97,36 +97,48 @@ def history(scores: Sequence[float], marked: Sequence[int], label: str) -> Marku
     return _svg("history", label, lines)
 
 
-def scatter(points_: Sequence[tuple[str, float, float, tuple[float, float] | None, str]], least: float) -> Markup:
-    """Draw scores by size, on a logarithmic axis, with their intervals and a dashed line that is the least allowed.
+Dot = tuple[str, float, float, tuple[float, float] | None, str]
+
+
+def scatter(dots: Sequence[Dot], unit: str, least: float | None = None) -> Markup:
+    """Draw scores by a cost, on a logarithmic axis, with their intervals and a dashed line that is the least allowed.
 
     Args:
-        points_: of each its name, size, score, interval of the score if there is one, and verdict.
-        least: the lowest score allowed.
+        dots: of each its name, cost, score, interval of the score if there is one, and verdict.
+        unit: what the cost is counted in.
+        least: the lowest score allowed; None where there is no such.
     """
-    sizes = [math.log2(size) for _, size, _, _, _ in points_]
-    ends = [end for _, _, score, interval, _ in points_ for end in (score, *(interval or ()))] + [least]
+    costs = [math.log2(cost) for _, cost, _, _, _ in dots]
+    scores = [score for _, _, score, _, _ in dots]
+    ends = [*scores, *(end for _, _, _, interval, _ in dots for end in interval or ())]
+    ends += [] if least is None else [least]
     low, high = min(ends), max(ends)
-    room = max((high - low) * 0.12, 0.002)
-    across = (min(sizes) - 0.5, max(sizes) + 1.2)
+    room, aside = max((high - low) * 0.12, 0.002), max((max(costs) - min(costs)) * 0.12, 0.1)
+    across = (min(costs) - aside, max(costs) + aside)
 
     def down(score: float) -> str:
         return _share(high + room - score, 0, high - low + 2 * room)
 
-    lines = [Markup('<line class="margin" x1="0" y1="{0}" x2="100%" y2="{0}"/>').format(down(least))]
-    lines.append(
-        Markup('<text x="0" y="{}" dy="-4">{}</text>').format(down(least), f"{points(least)}, the least allowed")
-    )
-    for number, (name, size, score, interval, word) in enumerate(points_):
-        x, y, kind = _share(math.log2(size), *across), down(score), f"v-{word}"
-        lines.append(Markup('<g class="{}">').format(kind))
+    lines = [Markup('<line x1="0" y1="100%" x2="100%" y2="100%"/>')]
+    for cost in (min(costs), max(costs)):
+        tick = Markup('<text x="{}" y="100%" dy="16" text-anchor="middle">{:.4g}</text>')
+        lines.append(tick.format(_share(cost, *across), 2**cost))
+    for score in (min(scores), max(scores)) if least is None else (least,):
+        lines.append(Markup('<line class="margin" x1="0" y1="{0}" x2="100%" y2="{0}"/>').format(down(score)))
+        words = points(score) if least is None else f"{points(score)}, the least allowed"
+        lines.append(Markup('<text x="0" y="{}" dy="-4">{}</text>').format(down(score), words))
+    for number, (name, cost, score, interval, word) in enumerate(dots):
+        x, y = _share(math.log2(cost), *across), down(score)
+        lines.append(Markup('<g class="v-{}">').format(word))
         if interval is not None:
-            ends_of = [down(bound) for bound in interval]
-            lines.append(Markup('<line class="bar" x1="{0}" y1="{1}" x2="{0}" y2="{2}"/>').format(x, *ends_of))
+            reach = Markup('<line class="bar" x1="{0}" y1="{1}" x2="{0}" y2="{2}"/>')
+            lines.append(reach.format(x, *map(down, interval)))
         lines.append(Markup('<circle class="point" cx="{}" cy="{}" r="4"/>').format(x, y))
-        aside = (15, -7, 28)[number % 3]  # on a phone some would be written over each other
-        lines.append(Markup('<text x="{}" y="{}" dx="7" dy="{}">{}</text></g>').format(x, y, aside, in_html(name)))
-    label = "; ".join(f"{name}: {size:g} bytes, {points(score)}" for name, size, score, _, _ in points_)
+        # A name is written towards the middle, and not always at one height: on a phone some would meet.
+        end, step = ("end", -7) if float(x[:-1]) > 50 else ("start", 7)
+        text = Markup('<text x="{}" y="{}" dx="{}" dy="{}" text-anchor="{}">{}</text></g>')
+        lines.append(text.format(x, y, step, (-8, 16)[number % 2], end, in_html(name)))
+    label = "; ".join(f"{name}: {cost:.4g} {unit}, {points(score)}" for name, cost, score, _, _ in dots)
     return _svg("scatter", label, lines)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from touchstone.errors import ConfigError
 from touchstone.extensions import load_extensions
 from touchstone.files.writing import place, write_atomically
+from touchstone.records.examples import Changed
 from touchstone.records.runs import Run
 
 BUILT_IN = ("html", "json", "markdown", "github", "exports.eval_results", "exports.trec")
@@ -27,6 +28,7 @@ class ReportFormat:
             slash, such as ``runs/``, which may lie anywhere and begin with a dot.
         render: returns the report of a run; the second argument are earlier runs, oldest first.
         history: whether earlier runs are shown, so that they must be read.
+        render_changed: as `render`, in its place, with the samples that changed by case, or why they are not known.
         find_file: returns the file that a word stands for, and is appended to.
         print: returns lines for the terminal beside the report.
         write_folder: writes a run, with what the store has of it, into a folder, and returns lines for the terminal.
@@ -35,6 +37,7 @@ class ReportFormat:
     name: str
     render: Callable[[Run, Sequence[Run]], str] = lambda _run, _earlier: ""
     history: bool = False
+    render_changed: Callable[[Run, Sequence[Run], Mapping[str, Changed | str]], str] | None = None
     find_file: Callable[[], Path] | None = None
     print: Callable[[Run], Sequence[str]] = lambda _: ()
     write_folder: Callable[[Run, Path, Path], Sequence[str]] | None = None
@@ -47,7 +50,9 @@ class Target:
     format: ReportFormat
     path: Path
 
-    def write(self, run: Run, history: Sequence[Run], store: Path) -> tuple[str, ...]:
+    def write(
+        self, run: Run, history: Sequence[Run], store: Path, changed: Mapping[str, Changed | str] | None = None
+    ) -> tuple[str, ...]:
         """Write the report; return the lines to print. What there is beside the run is in the store.
 
         Raises:
@@ -55,7 +60,8 @@ class Target:
         """
         if self.format.write_folder is not None:
             return tuple(self.format.write_folder(run, self.path, store))
-        text = self.format.render(run, history)
+        whole = self.format.render_changed
+        text = self.format.render(run, history) if whole is None else whole(run, history, changed or {})
         if self.format.find_file is None:
             write_atomically(self.path, text)
             return (f"wrote {self.path}", *self.format.print(run))

@@ -1,11 +1,15 @@
 """A run as one HTML file that needs no network: styles and script inside, every text escaped."""
 
 import hashlib
+import json
 import re
 from base64 import b64encode
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
+from itertools import accumulate
+from operator import itemgetter
 from typing import Any
 
 from markupsafe import Markup, escape
@@ -13,10 +17,12 @@ from markupsafe import Markup, escape
 from touchstone.foreign import in_html
 from touchstone.formatting import points, shorten, signed_points
 from touchstone.judging.overall import policy_of
+from touchstone.records.examples import Changed
 from touchstone.records.runs import Run
+from touchstone.report.charts import scatter
 from touchstone.report.formats import ReportFormat
-from touchstone.report.leaderboard import Board, side_by_side
-from touchstone.report.page import make_page
+from touchstone.report.leaderboard import Board, find_costs, shorten_names, side_by_side
+from touchstone.report.page import CASE, ROOM, Page, Shot, make_page
 from touchstone.report.summary import closing, numbers, summarize, verdict_word, why
 from touchstone.report.text import APART, render_suite, speed_cell, speed_title
 from touchstone.report.words import MEANING, sentence
@@ -26,22 +32,97 @@ LONGEST = 100_000
 POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
-def render_html(run: Run, history: Sequence[Run] = (), board: Board | None = None) -> str:
+# What can be downloaded of a case and compared, called as in a record; but a verdict is any word for what became of it.
+COLUMNS = ("alias", "task", "limit", "type", "metric", "verdict", "score", "baseline", "delta", "n", "seconds",
+           "texts_per_second", "data_sha256")  # fmt: skip
+# Bytes that the samples that changed may take on a page, and those of one beside its id.
+SAMPLES, NUMBERS = 1_500_000, 28
+
+
+def render_html(
+    run: Run,
+    history: Sequence[Run] = (),
+    board: Board | None = None,
+    changed: Mapping[str, Changed | str] | None = None,
+) -> str:
     """Return the page of a run.
 
     Args:
         run: what to show.
         history: past runs, for lines of scores; the run itself may be among them.
         board: models side by side, where there are several.
+        changed: all samples that changed, by case, or why they are not known.
     """
+    listed = _list_changed(changed or {}, max(min(SAMPLES, ROOM - CASE * len(run.records)), 0))
+    page = make_page(run, history, sum(case["bytes"] for case in listed.values()))
     return render_page(
         "page.html.jinja",
-        page=make_page(run, history),
+        page=page,
         board=board,
+        names={} if board is None else shorten_names(board.models),
+        costs=[] if board is None else list(_draw_costs(board, run)),
         apart=APART,
         meaning=MEANING,
         allowed=policy_of(run.records).suite_margin,
+        listed=listed,
+        unlisted={case: why for case, why in (changed or {}).items() if isinstance(why, str)},
+        data=_embed(page, listed),
     )
+
+
+def _draw_costs(board: Board, run: Run) -> Iterator[tuple[str, Markup, list[str]]]:
+    """Yield what models cost: the unit, their mean scores by it, and the models of which it is not known."""
+    words = {suite.model: suite.verdict for suite in run.suites}
+    for unit, costs in find_costs(board, run.records).items():
+        dots = [
+            (m, cost, board.means[m].average or 0.0, None, words.get(m, "measured"))
+            for m, cost in sorted(costs.items(), key=itemgetter(1))
+        ]
+        yield unit, scatter(dots, unit), [model for model in board.models if model not in costs]
+
+
+def _list_changed(changed: Mapping[str, Changed | str], room: int) -> dict[str, dict[str, Any]]:
+    """Return the most changed samples of cases as rows, in so many bytes; what a small case leaves, the larger have."""
+    known = [(case, samples) for case, samples in changed.items() if isinstance(samples, Changed)]
+    listed: dict[str, dict[str, Any]] = {}
+    for case, samples in sorted(known, key=lambda pair: len(pair[1].ids)):
+        share = room // (len(known) - len(listed))
+        ids = _clean(samples.ids[: share // NUMBERS])
+        ends = [0, *accumulate(NUMBERS + len(id_.encode()) for id_ in ids)]
+        count = bisect_right(ends, share) - 1
+        room -= ends[count]
+        places = {name: place for place, name in enumerate(dict.fromkeys(samples.strata))}
+        columns = [[round(value, 6) for value in side[:count]] for side in (samples.before, samples.after)]
+        rows = list(zip(ids[:count], (places[name] for name in samples.strata[:count]), *columns, strict=True))
+        measure, *strata = _clean((samples.measure, *places))
+        kept = {"measure": measure, "of": len(samples.ids), "strata": strata, "rows": rows, "bytes": ends[count]}
+        listed[case] = kept
+    return listed
+
+
+def _clean(texts: Sequence[str]) -> list[str]:
+    """Return texts as they may be shown, all at once: to search each for secrets would take long."""
+    cleaned = in_html("\n".join(text.replace("\n", " ") for text in texts)).split("\n")
+    return cleaned if len(cleaned) == len(texts) else list(map(in_html, texts))
+
+
+def _embed(page: Page, listed: Mapping[str, Any]) -> Markup:
+    """Return what the script reads, as JSON: records, called as in ``run.json``, and the samples that changed."""
+    names = ("suite", "started", "commit")
+    told: dict[str, Any] = dict(zip(names, _clean([getattr(page.run, name) or "" for name in names]), strict=True))
+    told |= {"columns": COLUMNS, "records": [_row(shot) for shot in page.cases]}
+    told["changed"] = [listed.get(shot.record.case) for shot in page.cases]
+    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c"))
+
+
+def _row(shot: Shot) -> list[Any]:
+    """Return what can be downloaded and compared of a case, by column; a text too long to be read is cut."""
+    record, speed = shot.record, shot.record.speed
+    known = {"verdict": shot.word, "texts_per_second": None if speed is None else speed.texts_per_second}
+    row = [known[name] if name in known else getattr(record, name) for name in COLUMNS]
+    texts = iter(_clean([shorten(value, 500) for value in row if isinstance(value, str)]))
+    return [next(texts) if isinstance(value, str) else value for value in row]
 
 
 def render_page(template: str, **shown: Any) -> str:
@@ -78,7 +159,10 @@ def render_fragment(run: Run, notes: Sequence[str] = ()) -> str:
 
 
 FORMAT = ReportFormat(
-    name=".html", render=lambda run, history: render_html(run, history, side_by_side(run)), history=True
+    name=".html",
+    render=lambda run, history: render_html(run, history, side_by_side(run)),
+    render_changed=lambda run, history, changed: render_html(run, history, side_by_side(run), changed),
+    history=True,
 )
 
 

@@ -1,7 +1,9 @@
 """Models side by side: task by task, with the averages that a leaderboard shows."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from statistics import fmean
 from typing import Literal
 
@@ -74,6 +76,40 @@ def side_by_side(run: Run) -> Board | None:
         shared=means[models[0]].tasks,
         lineup=line_up({m: {baseline_key(r.task, r.limit): r.speed for r in scored if r.alias == m} for m in models}),
     )
+
+
+def shorten_names(models: Sequence[str]) -> dict[str, str]:
+    """Return what to call models side by side: a variant of another one of them by what only it has behind an ellipsis.
+
+    ``minilm+truncate_dim-64`` is ``…64`` beside ``minilm`` and ``minilm+truncate_dim-128``.
+    """
+    variants: dict[str, list[str]] = {}
+    for model in models:
+        base, plus, setting = model.partition("+")
+        if plus and base in models:
+            variants.setdefault(base, []).append(setting)
+    names = {model: model for model in models}
+    for base, settings in variants.items():
+        words = [re.split(r"(?<=[-+_])", setting) for setting in settings]
+        alike = 0 if len(words) == 1 else next(n for n, row in enumerate(zip_longest(*words)) if len(set(row)) > 1)
+        names |= {f"{base}+{one}": f"…{''.join(own[alike:]) or one}" for one, own in zip(settings, words, strict=True)}
+    return names if len(set(names.values())) == len(names) else {model: model for model in models}
+
+
+def find_costs(board: Board, records: Sequence[Record]) -> dict[str, dict[str, float]]:
+    """Return what models with a mean cost, by what it is counted in; nothing that is the same of all."""
+    speeds = {} if board.lineup is None else board.lineup.speeds
+    found: dict[str, dict[str, float | None]] = {
+        f"{next(iter(speeds.values())).unit}s per second" if speeds else "": {
+            model: speed.texts_per_second for model, speed in speeds.items()
+        },
+        "dimensions of a vector": {r.alias: r.settings.dimension for r in records if r.settings is not None},
+    }
+    costs = {
+        unit: {m: cost for m in board.models if (cost := known.get(m)) and board.means[m].average is not None}
+        for unit, known in found.items()
+    }
+    return {unit: known for unit, known in costs.items() if len(set(known.values())) > 1}
 
 
 def _entries(model: str, records: Sequence[Record], run: Run) -> dict[str, Reference]:

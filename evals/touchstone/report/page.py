@@ -18,7 +18,7 @@ from touchstone.report.trend import Key, Line, trace
 from touchstone.report.words import BY_MARGIN, BY_SAMPLES, by_score, clauses, explain, near_guessing
 
 # A page of more bytes than these would be too large to be opened from a job: what its cases leave, their samples have.
-ROOM, CASE, LEAST = 4_700_000, 3_000, 300_000
+ROOM, CASE, LEAST = 4_700_000, 3_400, 300_000
 # Of a row of a slice. Slices have at most so large a part of the room, and never make a page of large suites larger.
 SLICE, PART = 280, 0.4
 TAGS = 500
@@ -90,13 +90,13 @@ class Page:
     lines: int
 
 
-def make_page(run: Run, history: Sequence[Run] = ()) -> Page:
-    """Work out the page of a run; the order of records and of past runs does not matter."""
+def make_page(run: Run, history: Sequence[Run] = (), taken: int = 0) -> Page:
+    """Work out the page of a run, of which so many bytes are taken; no order of records or of past runs matters."""
     summary = summarize(run.records)
     # A run that was merged of others is no measurement of its own beside them.
     lines = trace(history if run.started in {past.started for past in history} else (*history, run))
     reach = charts.nice_reach([bound for record in run.records for bound in _extent(record)])
-    space = max(ROOM - CASE * len(run.records), LEAST)
+    space = max(ROOM - CASE * len(run.records) - taken, LEAST)
     look = worst_first(summary.look)
     sliced, used = _fitting([*look, *run.records], _size_of_slices, PART * space)
     texts, _ = _fitting(look, _size_of_texts, space - used)

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from touchstone.errors import TouchstoneError
 from touchstone.formatting import NOTHING
+from touchstone.records.examples import Changed
 from touchstone.records.samples import SHOWN, Column, Samples, find_difference, restrict
 from touchstone.task_types.registry import find_type, has_texts_for_numbers, own_scores
 
@@ -60,6 +62,27 @@ def find_changes(candidate: Samples, reference: Samples) -> Changes | None:
         gainers=int((deltas > NOTHING).sum()),
         lost_alike=lost_alike,
         gained_alike=gained_alike,
+    )
+
+
+def list_changed(candidate: Samples, reference: Samples) -> Changed:
+    """Return all samples that changed.
+
+    Raises:
+        TouchstoneError: they cannot be compared one by one.
+    """
+    changes = find_changes(candidate, reference)
+    if changes is None:
+        raise TouchstoneError("its samples are not those of its baseline, or have no values of their own")
+    distance = np.abs(changes.after - changes.before)
+    order = np.lexsort((candidate.id, candidate.stratum, -distance))
+    rows = order[distance[order] > NOTHING]
+    return Changed(
+        measure=changes.measure,
+        ids=candidate.id[rows].tolist(),
+        strata=candidate.stratum[rows].tolist(),
+        before=changes.before[rows].tolist(),
+        after=changes.after[rows].tolist(),
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from touchstone.baselines.files import Baselines, make_baseline
 from touchstone.config.options import Options
 from touchstone.environment import describe_environment
-from touchstone.errors import BaselineError, ConfigError
+from touchstone.errors import BaselineError, ConfigError, TouchstoneError
 from touchstone.files.writing import place
 from touchstone.formatting import some
 from touchstone.importing.trec import Qrels, read_trec_run
@@ -142,6 +142,20 @@ def compare(
         return tuple(_unjudged(_judge(cases[key], candidate, reference, key)) for key in shared)
     judged = [_judge(case, candidate, reference, key) for key, case in cases.items()]
     return (*judged, *candidate.unmeasured)
+
+
+def find_samples(sides: Sequence[Side], record: Record) -> tuple[Samples, Samples]:
+    """Return the samples of a case that was compared, and those of the first side.
+
+    Raises:
+        TouchstoneError: one of them has none.
+    """
+    key = baseline_key(record.task, record.limit)
+    here = next((side.measured[key].samples for side in sides[1:] if side.called == record.alias), None)
+    there = sides[0].measured[key].samples
+    if here is None or there is None:
+        raise TouchstoneError("samples are not kept of both sides")
+    return here, there
 
 
 def sharing(options: Options, count: int) -> Callable[[Policy], Policy]:

@@ -34,7 +34,7 @@ from touchstone.seams import TRIED, untried_mteb
 from touchstone.session.compare import pair_known, slice_known
 from touchstone.session.examples import show
 from touchstone.session.plan import Plan, find_cases
-from touchstone.session.reports import write_baselines, write_report
+from touchstone.session.reports import find_pair, write_baselines, write_report
 from touchstone.session.reuse import (
     PLUGINS,
     Elsewhere,
@@ -430,7 +430,8 @@ class Session:
         return write_baselines(self.options.baseline, run, self.baselines, self.store)
 
     def _write_report(self, target: Target, run: Run) -> list[str]:
-        return list(write_report(target, run, self.store.folder))
+        pairs = partial(find_pair, stores=[self.store.folder], baselines=self.baselines)
+        return list(write_report(target, run, self.store.folder, pairs))
 
     def _how_to_repeat(self, case: Case) -> str | None:
         """Return the command that runs and judges this case alone, at the same level; None where none can name it."""

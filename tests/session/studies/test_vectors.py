@@ -191,3 +191,14 @@ def test_one_text_in_a_hundred_replaced_is_named() -> None:
     assert same.below["0.9"] == pytest.approx(0.01)
     assert judge_index("a", "b", same, ()).verdict == "inconclusive"
     assert tell_what_moved(np.zeros(3), [1, 2, 3]) == "nothing moved but by rounding"
+
+
+def test_the_page_has_the_four_ways_and_is_of_two_models(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(project)
+    code = main(["vectors", "minilm", "minilm@quantize=float16", *TASKS, "--report", "found.html"])
+    page = (project / "found.html").read_text()
+    assert code == 0
+    assert page.count("<tr>") == 5
+    assert "<b>Interchangeable.</b> The same scores within the bound in all four ways" in page
+    assert "<dt>ten nearest neighbours kept</dt>" in page
+    assert main(["vectors", "minilm", "--canaries", "c.json", "--report", "c.html"]) == 4

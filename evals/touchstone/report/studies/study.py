@@ -101,7 +101,7 @@ def render_study_page(study: Study) -> str:
     return render_page(
         "study.html.jinja",
         study=study,
-        picture=scatter(shown, best - study.margin),
+        picture=scatter(shown, "bytes", best - study.margin),
         rows=[(row, _cells(row)) for row in study.rows],
         said=said(study),
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from touchstone.formatting import columns, count, points, signed_points
 from touchstone.metrics.geometry import Shape
 from touchstone.records.studies import IndexVerdict, SameTexts, Searched
+from touchstone.report.html import render_page
 from touchstone.report.text import brief
 
 
@@ -14,6 +15,17 @@ def render_vectors(found: IndexVerdict) -> str:
     if found.searched:
         lines += ["", *columns([HEADER, *map(searched_cells, found.searched)])]
     return "\n".join([*lines, "", *columns(list(same_rows(found.same_texts, found.old, found.new)))])
+
+
+def render_vectors_page(found: IndexVerdict) -> str:
+    """Return the same as one page of HTML."""
+    return render_page(
+        "vectors.html.jinja",
+        found=found,
+        header=HEADER,
+        searched=list(map(searched_cells, found.searched)),
+        same=list(same_rows(found.same_texts, found.old, found.new)),
+    )
 
 
 HEADER = ("queries", "on an index of", "mean", "Δ", "95 %", "verdict")
