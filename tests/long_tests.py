@@ -5,6 +5,7 @@ What each of them holds is held more shortly by others of its file. A name witho
 
 LONG = (
     "tests/benchmarks/test_simulate_gate.py::test_every_condition_has_a_name_of_its_own_and_the_seed_decides",
+    "tests/examples/test_recipes.py::test_jobs_of_gitlab_in_parallel_and_one_that_decides",
     "tests/examples/test_shards.py::test_a_matrix_of_github_has_a_shard_for_each_job_and_one_that_decides",
     "tests/faults/test_trials.py::test_nothing_is_lost_and_no_number_is_wrong[SIGINT twice]",
     "tests/faults/test_trials.py::test_nothing_is_lost_and_no_number_is_wrong[SIGTERM, two workers]",

@@ -11,7 +11,7 @@ from touchstone.records.outcomes import Outcome
 from touchstone.records.runs import Record, Run
 from touchstone.records.verdicts import Verdict
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "BaselineError",
