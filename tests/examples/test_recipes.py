@@ -39,9 +39,9 @@ def test_a_job_of_gitlab_has_its_artifacts_and_a_script_ends_as_its_gate_does(fo
 
     shutil.copy(RECIPES / "shell" / "gate.sh", folder)
     code, output = play(folder, "./gate.sh two one --device cpu -m sts")
-    assert code == 1, output
+    assert code == 9, output
     assert "unchanged since: all" in output
-    assert output.endswith("worse, or not measured: report.html says why\n")
+    assert output.endswith("inconclusive: add samples, or accept it with --inconclusive pass\n")
     assert "two:Pairs" in (folder / "summary.md").read_text()
 
 
