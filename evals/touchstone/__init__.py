@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from touchstone.library.given import Model, Suite
     from touchstone.library.result import Result
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # What is imported when it is asked for: a program that only reads records pays for no more.
 _LATE = {
