@@ -4,6 +4,7 @@ What each of them holds is held more shortly by others of its file. A name witho
 """
 
 LONG = (
+    "tests/examples/test_recipes.py::test_a_job_of_gitlab_has_its_artifacts_and_a_script_ends_as_its_gate_does",
     "tests/benchmarks/test_measure_encoding.py::test_rows_are_measured_in_turns[minilm]",
     "tests/benchmarks/test_real_errors.py::test_a_loss_is_seen_at_most_as_often_as_alpha_says",
     "tests/benchmarks/test_simulate_gate.py::test_every_condition_has_a_name_of_its_own_and_the_seed_decides",

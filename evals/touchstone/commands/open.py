@@ -2,11 +2,13 @@
 
 import argparse
 import webbrowser
+from functools import partial
 from typing import Any
 
+from touchstone.baselines.files import Baselines
 from touchstone.commands.parsing import add_options, parse_options
 from touchstone.report.formats import find_target
-from touchstone.session.reports import write_report
+from touchstone.session.reports import find_pair, write_report
 from touchstone.store.runs import newest_run, read_run
 
 PAGE = "report.html"
@@ -25,8 +27,10 @@ def add_command(commands: Any) -> None:
 
 
 def _open(parsed: argparse.Namespace) -> tuple[list[str], int]:
-    store = parse_options(parsed).store_folder
+    options = parse_options(parsed)
+    store = options.store_folder
     target = find_target("open", store, PAGE)
-    notes = write_report(target, read_run(newest_run(store)), store)
+    pairs = partial(find_pair, stores=[store], baselines=Baselines(options.baselines))
+    notes = write_report(target, read_run(newest_run(store)), store, pairs)
     opened = not parsed.only_print and webbrowser.open(target.path.as_uri())
     return [*notes, str(target.path)] + ([] if opened or parsed.only_print else ["no browser could be started"]), 0

@@ -217,4 +217,6 @@ def _key(record: Record) -> str:
 def _result(run: Run, sides: Sequence[Side], options: Options, measured: Result | None = None) -> Result:
     notes = [*name_apart(*sides), *(note for side in sides for note in side.notes)]
     before = measured or Result(run=run, store=options.store_folder)
-    return replace(before, run=run, notes=(*before.notes, *notes), inconclusive=options.inconclusive)
+    return replace(
+        before, run=run, notes=(*before.notes, *notes), inconclusive=options.inconclusive, baselines=options.baselines
+    )

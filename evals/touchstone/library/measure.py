@@ -54,6 +54,7 @@ def run_session(given: Given, suite: str | NamedSuite, options: Mapping[str, Any
         store=session.store.folder,
         notes=(*session.plan.notes, *session.warnings, *finished.notes),
         inconclusive=parsed.inconclusive,
+        baselines=parsed.baselines,
         lost=finished.exit_code != exit_code(finished.run.records, finished.run.suites, parsed.inconclusive),
     )
 

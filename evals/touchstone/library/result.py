@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from touchstone.baselines.files import Baselines
+from touchstone.config.options import BASELINES
 from touchstone.judging.overall import BLOCKING, exit_code
 from touchstone.records.runs import Record, Run, SuiteVerdict, SuiteWord
 from touchstone.report.formats import find_target
 from touchstone.report.html import render_fragment
 from touchstone.report.summary import summarize, verdict_word, why
 from touchstone.report.text import brief, render_suite, render_summary
-from touchstone.session.reports import write_report
+from touchstone.session.reports import find_pair, write_report
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +29,8 @@ class Result:
     """A run in memory. Scores, baselines and differences are fractions of 1: a point is 0.01.
 
     ``store`` is the folder that its samples lie in, ``notes`` are the lines that a command would print beside it, and
-    ``inconclusive`` is as typed for a command. ``lost``: something of it could not be written.
+    ``inconclusive`` is as typed for a command. ``lost``: something of it could not be written. ``baselines`` is the
+    folder of what it was judged by; None for that of the project.
     """
 
     run: Run
@@ -34,6 +38,7 @@ class Result:
     notes: tuple[str, ...] = ()
     inconclusive: str = "warn"
     lost: bool = False
+    baselines: Path | None = None
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -78,7 +83,8 @@ class Result:
             ConfigError: no format has this suffix.
             OSError: the file cannot be written.
         """
-        return write_report(find_target("path", Path.cwd(), str(path)), self.run, self.store)
+        pairs = partial(find_pair, stores=[self.store], baselines=Baselines(self.baselines or Path.cwd() / BASELINES))
+        return write_report(find_target("path", Path.cwd(), str(path)), self.run, self.store, pairs)
 
     def __str__(self) -> str:
         lines = [render_summary(summarize(self.records), width=WIDTH, color=False).rstrip("\n")]
