@@ -34,7 +34,7 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "a suite": (lambda: Suite(tasks={"inclde": []}), "suite suite: [tasks]"),
     "a suite of nothing": (Suite, "selects nothing"),
     "an option": (ask(margn=0.1), 'margn = … is no option here; did you mean "margin"?'),
-    "a margin in points": (ask(margin=1.0), "expected a fraction between 0 and 0.5; one point is 0.01"),
+    "a margin in points": (ask(margin=1.0), "expected more than 0 and less than 0.5; one point is 0.01"),
     "a limit": (ask(limit=0), "expected a whole number of 1 or more"),
     "a device": (ask(device="tpu"), "expected auto, cpu, cuda, cuda:N or mps"),
     "a task of the suite": (ask(select=["Nope"]), "is no task of suite smoke"),

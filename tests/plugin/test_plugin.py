@@ -338,7 +338,7 @@ def test_evalscope_configuration_runs_as_a_suite_and_reproduces(project: pytest.
     result.assert_outcomes(passed=1)
     result.stdout.fnmatch_lines(
         [
-            "touchstone: suite config: 1 cases; models: stand-in",
+            "touchstone: suite config: 1 case; models: stand-in",
             "touchstone: config.py: eval.verbosity = 2 is not used: pytest's own -v and -q decide",
         ]
     )

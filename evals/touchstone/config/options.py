@@ -183,9 +183,7 @@ def _fraction(value: str | None, context: Context) -> float | None:
     if value is None:
         return None
     if not re.fullmatch(r"[0-9]*\.?[0-9]+", value) or not 0 < float(value) < 0.5:
-        raise ConfigError(
-            f'{context.name} = "{value}"; expected a fraction of more than 0 and less than 0.5; one point is 0.01'
-        )
+        raise ConfigError(f'{context.name} = "{value}"; expected more than 0 and less than 0.5; one point is 0.01')
     return float(value)
 
 
