@@ -1,5 +1,6 @@
 """A tiny model of random weights, and an empty project to measure it in."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,3 +36,9 @@ def minilm(tmp_path_factory: pytest.TempPathFactory) -> "Result":
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def a_program_of_a_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the program a file: a worker of pytest-xdist has none, as a notebook, and nothing of it would be reused."""
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", __file__, raising=False)
