@@ -3,13 +3,11 @@
 import argparse
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
 from statistics import fmean
 from typing import Any
 
-from touchstone import __version__
 from touchstone.baselines.files import Baselines
 from touchstone.commands.parsing import add_options, parse_options, terminal
 from touchstone.config.options import Options
@@ -32,6 +30,7 @@ from touchstone.session.compare import (
     find_samples,
     load_side,
     load_trec,
+    make_run,
     name_apart,
     sharing,
 )
@@ -118,18 +117,13 @@ def _make_run(
     for side, each in zip(sides[1:], found, strict=True):
         notes = (*sides[0].notes, *side.notes)
         records += [replace(r, reason="; ".join([r.reason or "", *notes])) if notes else r for r in each]
-    return Run(
-        suite=f"compared with {sides[0].name}",
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        environment={"touchstone-evals": __version__},
-        records=tuple(records),
-        suites=tuple(
-            replace(suite, reason=f"{suite.reason}; not told apart from {', '.join(alike)}")
-            if (alike := tied.get(suite.model))
-            else suite
-            for suite in suites
-        ),
-    )
+    told = [
+        replace(suite, reason=f"{suite.reason}; not told apart from {', '.join(alike)}")
+        if (alike := tied.get(suite.model))
+        else suite
+        for suite in suites
+    ]
+    return make_run(sides[0], records, told)
 
 
 def _tables(sides: Sequence[Side], found: Sequence[Sequence[Record]], standings: Standings | None) -> list[str]:

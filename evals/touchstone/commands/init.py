@@ -154,12 +154,11 @@ def _next_steps(folder: Path, here: Path, findings: Findings) -> list[str]:
 def _look(folder: Path, here: Path, parsed: argparse.Namespace) -> Findings:
     """Return what was named, else what lies in the project."""
     known, notes = load_models(), []
-    models: tuple[str, ...] = ()
     if parsed.model is not None:
         find_model(parsed.model, known, here, "--model")
-        models = (_from_suite(folder, here, parsed.model),)
+        models = [parsed.model if parsed.model in known else _from_suite(folder, here, parsed.model)]
     else:
-        models = tuple(_from_suite(folder, folder, f"./{path}") for path in _find_models(folder)) or ("minilm",)
+        models = [_from_suite(folder, folder, str(path)) for path in _find_models(folder)] or ["minilm"]
         if len(models) > 1:
             notes.append(f"models: {models[0]} is the newest of {len(models)}; --model names another")
     named = [place(here, text) for text in parsed.data or ()]
@@ -176,7 +175,7 @@ def _look(folder: Path, here: Path, parsed: argparse.Namespace) -> Findings:
             why = next((why for why in refused.values() if "no such file" not in why), "some table is missing")
             notes.append(f"left out  {path}: no data of any type: {why}")
     mirror, tasks = _find_mirror(folder, None if parsed.mirror is None else place(here, parsed.mirror))
-    return Findings(models=models, data=tuple(data), mirror=mirror, tasks=tasks, notes=tuple(notes))
+    return Findings(models=tuple(models), data=tuple(data), mirror=mirror, tasks=tasks, notes=tuple(notes))
 
 
 def _from_suite(folder: Path, base: Path, text: str) -> str:
@@ -184,7 +183,7 @@ def _from_suite(folder: Path, base: Path, text: str) -> str:
     target, at, rest = text.partition("@")
     where, equals, name = target.partition("=")
     path = place(base, where)
-    if text in load_models() or not path.is_dir():
+    if not path.is_dir():
         return text
     return f"{os.path.relpath(path, folder / 'evals')}{equals}{name}{at}{rest}"
 

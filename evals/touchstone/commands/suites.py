@@ -5,7 +5,7 @@ from typing import Any
 
 from touchstone.commands.parsing import parse_options
 from touchstone.config.models import load_models
-from touchstone.config.suites import BUILT_IN, load_suite
+from touchstone.config.suites import built_in_suites, load_suite
 from touchstone.formatting import columns
 from touchstone.tasks.catalog import find_tasks
 
@@ -23,7 +23,7 @@ def add_command(commands: Any) -> None:
 def _suites(parsed: argparse.Namespace) -> tuple[list[str], int]:
     options = parse_options(parsed)
     models, default = load_models(*options.models_files), options.suites[0]
-    names = dict.fromkeys((default, *sorted(file.stem for file in BUILT_IN.glob("*.toml"))))
+    names = dict.fromkeys((default, *sorted(built_in_suites())))
     rows = [("", "suite", "models", "tasks", "about")]
     for name in names:
         loaded = load_suite(name, options.cwd, models)

@@ -183,6 +183,11 @@ def is_suite_file(name: str) -> bool:
     return _split(name)[0].endswith((".toml", *plain.SUFFIXES))
 
 
+def built_in_suites() -> dict[str, Path]:
+    """Return the files of the built-in suites, by name."""
+    return {file.stem: file for file in BUILT_IN.glob("*.toml")}
+
+
 def load_suite(name: str, folder: Path, known: Mapping[str, Spec] | None = None) -> NamedSuite:
     """Read a suite by its name, or by its path.
 
@@ -195,7 +200,7 @@ def load_suite(name: str, folder: Path, known: Mapping[str, Spec] | None = None)
     Raises:
         ConfigError: there is no such suite, or something in it is wrong.
     """
-    built_in = {file.stem: file for file in BUILT_IN.glob("*.toml")}
+    built_in = built_in_suites()
     path, inner = _split(name)
     if is_suite_file(name) and not path.endswith(".toml"):
         return _load_evalscope(place(folder, path), inner, known or {})

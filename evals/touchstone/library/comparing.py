@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Unpack
 
-from touchstone import __version__
 from touchstone.baselines.files import Baselines
 from touchstone.config.options import Options
 from touchstone.errors import BaselineError, ConfigError
@@ -25,7 +23,7 @@ from touchstone.library.measure import run_session
 from touchstone.library.result import Result
 from touchstone.records.names import baseline_key
 from touchstone.records.runs import Record, Run
-from touchstone.session.compare import Side, load_side, make_side, name_apart
+from touchstone.session.compare import Side, load_side, make_run, make_side, name_apart
 from touchstone.session.compare import compare as compare_sides
 from touchstone.store.runs import find_store, newest_run, read_run
 
@@ -129,14 +127,7 @@ def compare(
         return _judge(candidate, reference, parsed)
     sides = [_make_side(one, parsed) for one in (reference, candidate)]
     records = compare_sides(*sides, override=parsed.override)
-    run = Run(
-        suite=f"compared with {sides[0].name}",
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        environment={"touchstone-evals": __version__},
-        records=records,
-        suites=judge_models(records),
-    )
-    return _result(run, sides, parsed)
+    return _result(make_run(sides[0], records, judge_models(records)), sides, parsed)
 
 
 def load_run(path: str | Path, *, store: str | Path | None = None) -> Result:

@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 from touchstone.config.base import Spec
 from touchstone.config.models import make_spec
 from touchstone.config.options import Inconclusive, Options
-from touchstone.config.suites import BUILT_IN, NamedSuite, is_suite_file, load_suite, make_suite
+from touchstone.config.suites import NamedSuite, built_in_suites, is_suite_file, load_suite, make_suite
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.writing import place
 from touchstone.models.files.detection import kind_at
@@ -182,7 +182,7 @@ def give_suite(tasks: object) -> str | NamedSuite:
         return tasks.named
     if isinstance(tasks, str | Path):
         text = str(tasks)
-        if is_suite_file(text) or text in {file.stem for file in BUILT_IN.glob("*.toml")}:
+        if is_suite_file(text) or text in built_in_suites():
             return text
         tasks = (tasks,)
     if not isinstance(tasks, Sequence) or not tasks or not all(isinstance(one, str | Path) for one in tasks):

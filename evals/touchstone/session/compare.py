@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+from touchstone import __version__
 from touchstone.baselines.files import Baselines, make_baseline
 from touchstone.config.options import Options
 from touchstone.environment import describe_environment
@@ -142,6 +144,17 @@ def compare(
         return tuple(_unjudged(_judge(cases[key], candidate, reference, key)) for key in shared)
     judged = [_judge(case, candidate, reference, key) for key, case in cases.items()]
     return (*judged, *candidate.unmeasured)
+
+
+def make_run(reference: Side, records: Sequence[Record], suites: Sequence[SuiteVerdict]) -> Run:
+    """Return what was compared with a side as a run, for reports."""
+    return Run(
+        suite=f"compared with {reference.name}",
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        environment={"touchstone-evals": __version__},
+        records=tuple(records),
+        suites=tuple(suites),
+    )
 
 
 def find_samples(sides: Sequence[Side], record: Record) -> tuple[Samples, Samples]:

@@ -4,7 +4,7 @@ import hashlib
 import mmap
 import tempfile
 from array import array
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,6 @@ class Names(Container[str]):
 class Corpus:
     """Documents as a table with id, title and text, in a file that is mapped into memory; ``empty`` have no text."""
 
-    path: Path
     table: Any
     names: Names
     empty: int
@@ -74,8 +73,8 @@ def read_corpus(path: Path, rows: Iterator[tuple[int, Any]]) -> Corpus:
         raise SourceError(f"{path}: holds no line")
     if empty == len(lines):
         raise SourceError(f"{path}: no document has a title or a text")
-    _refuse_twice(path, known, lines, lambda row: str(table["id"][row]))
-    return Corpus(path=path, table=table, names=Names(known), empty=empty)
+    _refuse_twice(path, known, lines, table["id"])
+    return Corpus(table=table, names=Names(known), empty=empty)
 
 
 def _blocks(rows: Iterator[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]]]:
@@ -90,11 +89,11 @@ def _blocks(rows: Iterator[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]]]:
         yield block
 
 
-def _refuse_twice(path: Path, hashes: NDArray[np.uint64], lines: "array[int]", name: Callable[[int], str]) -> None:
+def _refuse_twice(path: Path, hashes: NDArray[np.uint64], lines: "array[int]", ids: Any) -> None:
     """Refuse an id that occurs twice, by the first line that has one again."""
     order = np.argsort(hashes, kind="stable")
     alike = np.flatnonzero(hashes[order][1:] == hashes[order][:-1])
     twice = sorted((int(order[at + 1]), int(order[at])) for at in alike)
     for again, before in twice:
-        if name(again) == name(before):
-            raise SourceError(f'{path}:{lines[again]}: _id "{name(again)}" is also in line {lines[before]}')
+        if ids[again] == ids[before]:
+            raise SourceError(f'{path}:{lines[again]}: _id "{ids[again]}" is also in line {lines[before]}')
