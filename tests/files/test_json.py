@@ -1,5 +1,6 @@
 """JSON of strangers: each key once, numbers that there are, and no more than can be held."""
 
+import gc
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from tests.files.measuring import assert_cheap
 from touchstone.errors import BaselineError, ModelError
-from touchstone.files.json import MOST_KEYS, MOST_VALUES, parse_json, read_json
+from touchstone.files.json import MOST_KEYS, MOST_VALUES, load, parse_json, read_json
 
 NINES = "9" * 5_000
 
@@ -73,3 +74,29 @@ def test_good_json_is_what_it_says(text: str, tmp_path: Path) -> None:
 def test_what_is_inside_texts_is_no_value() -> None:
     text = json.dumps(['a, [b], {"c"} \\' * (MOST_VALUES // 4)])
     assert parse_json(text, "x.json", BaselineError) == json.loads(text)
+
+
+class Garbage:
+    """One object of a cycle; its finalizer says that the collector came by."""
+
+    def __init__(self, found: list[str]) -> None:
+        self.itself = self
+        self.found = found
+
+    def __del__(self) -> None:
+        self.found.append("finalized")
+
+
+def test_no_finalizer_runs_in_the_middle_of_a_document() -> None:
+    finalized: list[str] = []
+    seen: list[list[str]] = []
+
+    def hook(_: object) -> None:
+        Garbage(finalized)
+        seen.append(list(finalized))
+
+    load("[{}, " + "[], " * 10_000 + "{}]", object_pairs_hook=hook)
+    assert seen == [[], []]
+    assert gc.isenabled()
+    gc.collect()
+    assert len(finalized) == 2

@@ -1,13 +1,13 @@
 """``touchstone vectors``: whether an index of one model's vectors may stay where another model comes."""
 
 import argparse
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from touchstone.commands.parsing import add_options, parse_options, tell
 from touchstone.errors import ConfigError
+from touchstone.files.json import load
 from touchstone.files.tables import FORMATS, read_rows
 from touchstone.files.writing import place, read_bytes, to_json, write_atomically
 from touchstone.formatting import count
@@ -90,8 +90,8 @@ def read_texts(path: Path) -> list[str]:
     texts = []
     for number, row in read_rows(path, ConfigError):
         try:
-            text = (json.loads(row) if isinstance(row, str) else row)["text"]
-        except (ValueError, KeyError, TypeError):
+            text = (load(row) if isinstance(row, str) else row)["text"]
+        except (ValueError, KeyError, TypeError, RecursionError):
             text = None
         if not isinstance(text, str):
             raise ConfigError(f'{path}, row {number}: expected a value "text"')

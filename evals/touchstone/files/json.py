@@ -1,5 +1,6 @@
 """JSON that strangers wrote: each key once in an object, numbers that there are, and no more than can be held."""
 
+import gc
 import json
 import re
 from collections import Counter
@@ -40,7 +41,7 @@ def parse_json(text: str | bytes, where: str, error: type[TouchstoneError], *, w
         return make_distinct(pairs, where, error)
 
     try:
-        data = json.loads(text, object_pairs_hook=distinct)
+        data = load(text, object_pairs_hook=distinct)
     except json.JSONDecodeError as failure:
         raise error(f"{where}: not JSON: {_why(text, failure)}") from None
     except ValueError:
@@ -49,6 +50,20 @@ def parse_json(text: str | bytes, where: str, error: type[TouchstoneError], *, w
         raise error(f"{where}: {TOO_DEEP}") from None
     check_plain(data, where, error, wide=wide)
     return data
+
+
+def load(text: str | bytes, **options: Any) -> Any:
+    """Return what `json.loads` does, and let it look for no garbage.
+
+    In a document that is nested deeper than the stack, finalizers would run at the end of the stack, and fail there.
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return json.loads(text, **options)
+    finally:
+        if collects:
+            gc.enable()
 
 
 def read_json(path: Path, error: type[TouchstoneError], *, wide: bool = False) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 
 from touchstone.config.api import ApiSpec
 from touchstone.errors import ModelError, first_line
+from touchstone.files.json import load
 from touchstone.foreign import Secret
 from touchstone.formatting import render_size
 from touchstone.models.api.lines import Line
@@ -254,7 +255,7 @@ class ApiClient:
 def _parse(content: bytes) -> Any:
     """Return the JSON of an answer, or a `_Trouble`."""
     try:
-        return json.loads(content)
+        return load(content)
     except json.JSONDecodeError:
         if content.lstrip()[:1] in (b"{", b"["):
             return _Trouble("gave half an answer", "see the server's log")

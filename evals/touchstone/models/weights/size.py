@@ -1,12 +1,12 @@
 """How many parameters a model has, without loading it: by the headers of its files, or as it was published."""
 
-import json
 import struct
 from math import prod
 from pathlib import Path
 from typing import Any
 
 from touchstone.config.models import Model
+from touchstone.files.json import load
 
 # Bytes of a parameter, by the dtype that a specification names; as it is by default.
 BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
@@ -41,9 +41,9 @@ def _count_in(file: Path) -> int:
     try:
         with file.open("rb") as content:
             (length,) = struct.unpack("<Q", content.read(8))
-            header: dict[str, Any] = json.loads(content.read(min(length, LONGEST_HEADER)))
+            header: dict[str, Any] = load(content.read(min(length, LONGEST_HEADER)))
         return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
-    except (OSError, ValueError, KeyError, TypeError, struct.error, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, struct.error, AttributeError, RecursionError):
         return 0
 
 
