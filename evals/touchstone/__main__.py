@@ -12,7 +12,7 @@ from touchstone.commands import find_commands
 from touchstone.errors import TouchstoneError
 from touchstone.foreign import Command, in_log, lines
 
-USAGE, FAILED = 4, 3  # pytest's exit codes for a usage error and for an error of its own
+USAGE, INTERNAL_ERROR = 4, 3  # pytest's exit codes for a usage error and for an error of its own
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return USAGE
     except Exception:  # nobody foresaw it; what it shows may hold a stranger's text, or a secret
         print(lines(traceback.format_exc()), file=sys.stderr)
-        return FAILED
+        return INTERNAL_ERROR
     said = [text] if isinstance(text, str) else text
     try:
         print("\n".join(line if isinstance(line, Command) else in_log(line) for line in said), flush=True)

@@ -22,8 +22,10 @@ PACKAGES = ("touchstone-evals", "mteb", "sentence-transformers", "transformers",
 
 
 # Prefixes of environment variables that choose precision, kernels or attention; of those, what does not.
-COMPUTING = ("TORCH", "PYTORCH", "NVIDIA_TF32", "CUBLAS", "CUDNN", "MKL_", "ONEDNN", "DNNL", "ATEN_", "XFORMERS",
-             "FLASH_ATTENTION", "NPY_", "OPENBLAS_CORETYPE", "ACCELERATE_", "ORT_", "OPENVINO_", "OV_")  # fmt: skip
+COMPUTE_VARIABLES = (
+    "TORCH", "PYTORCH", "NVIDIA_TF32", "CUBLAS", "CUDNN", "MKL_", "ONEDNN", "DNNL", "ATEN_", "XFORMERS",
+    "FLASH_ATTENTION", "NPY_", "OPENBLAS_CORETYPE", "ACCELERATE_", "ORT_", "OPENVINO_", "OV_",
+)  # fmt: skip
 NOT_COMPUTING = {"MKL_NUM_THREADS", "TORCH_HOME", "TORCH_LOGS", "PYTORCH_CUDA_ALLOC_CONF", "PYTORCH_ALLOC_CONF",
                  "TORCH_SHOW_CPP_STACKTRACES", "TORCHINDUCTOR_CACHE_DIR", "TORCH_EXTENSIONS_DIR"}  # fmt: skip
 # Flags of torch, by their place in it, with their defaults.
@@ -78,7 +80,7 @@ def kernel_settings(environ: Mapping[str, str]) -> dict[str, str]:
     These are environment variables of torch and of the libraries below it, and torch's own flags if torch is loaded:
     whoever sets one by code before that is told by the code's hash. Numbers of threads are not among them.
     """
-    names = [name for name in environ if name.startswith(COMPUTING) and not SECRET.search(name)]
+    names = [name for name in environ if name.startswith(COMPUTE_VARIABLES) and not SECRET.search(name)]
     found = {name: hide_secrets(environ[name]) for name in names if name not in NOT_COMPUTING}
     torch = sys.modules.get("torch")
     if torch is None:

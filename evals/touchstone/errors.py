@@ -7,9 +7,9 @@ from difflib import get_close_matches
 from touchstone.foreign import one_line
 from touchstone.formatting import shorten
 
-LONGEST = 400
+LINE_LIMIT = 400
 # Characters of a sentence; of one that is longer its middle is left out, as it begins with what and ends with how.
-SENTENCE, BEGINNING = 500, 300
+SENTENCE, HEAD = 500, 300
 
 
 class TouchstoneError(Exception):
@@ -22,7 +22,7 @@ class TouchstoneError(Exception):
     def __init__(self, message: str) -> None:
         line = one_line(message)
         if len(line) > SENTENCE:
-            line = f"{line[:BEGINNING]} … {line[BEGINNING + 3 - SENTENCE :]}"
+            line = f"{line[:HEAD]} … {line[HEAD + 3 - SENTENCE :]}"
         super().__init__(line)
 
 
@@ -91,4 +91,4 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 def first_line(error: BaseException) -> str:
     """Return the type and the first line of a foreign exception, cut where it is long, for a sentence of ours."""
     text = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {shorten(text[0], LONGEST)}" if text else type(error).__name__
+    return f"{type(error).__name__}: {shorten(text[0], LINE_LIMIT)}" if text else type(error).__name__

@@ -22,7 +22,7 @@ PATH = ("/", "~", ".")
 SHORTEST, PART = 8, 12
 # So much of a key in a server's message is taken for the key.
 BEGINS = 6
-HIDDEN = "***"
+REDACTION = "***"
 CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"<>]*@")
 LOGIN = re.compile(r"://([^/\s:@]*:[^/\s]+)@")
 # Joins the signs of scripts and of emoji, and moves nothing.
@@ -34,7 +34,7 @@ ANYWHERE = re.compile(r"##(?=\[|vso\[|teamcity\[)")
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
 # Puts nothing on the page, and ends what GitHub would turn into a link, a mention or a reference.
 BREAK = "\u200b"
-LINKED = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)(?=[\w-])|(?<=#)(?=[0-9])|(?<=GH-)(?=[0-9])", re.IGNORECASE)
+AUTOLINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)(?=[\w-])|(?<=#)(?=[0-9])|(?<=GH-)(?=[0-9])", re.IGNORECASE)
 SPECIAL = re.compile(r"([\\`*_\[\]|~#!$@])")
 _secrets: set[str] = set()
 
@@ -79,7 +79,7 @@ def hide_secrets(text: str) -> str:
         return text
     for secret in _find_secrets():
         text = _hide(text, secret)
-    return CREDENTIALS.sub(f"{HIDDEN}@", text) if "://" in text else text
+    return CREDENTIALS.sub(f"{REDACTION}@", text) if "://" in text else text
 
 
 @cache
@@ -111,13 +111,13 @@ def _find_secrets() -> Iterator[str]:
 
 def _hide(text: str, secret: str) -> str:
     """Take out a secret, and each part of it of so many characters or more."""
-    text = text.replace(secret, HIDDEN)
+    text = text.replace(secret, REDACTION)
     for start in range(len(secret) - PART + 1):
         while (found := text.find(secret[start : start + PART])) >= 0:
             size = PART
             while text[found : found + size + 1] == secret[start : start + size + 1] and start + size < len(secret):
                 size += 1
-            text = text[:found] + HIDDEN + text[found + size :]
+            text = text[:found] + REDACTION + text[found + size :]
     return text
 
 
@@ -161,7 +161,7 @@ def in_html(text: str) -> str:
 def in_markdown(text: str) -> str:
     """Return text that Markdown shows as it is, on one line; nothing in it becomes a link or calls somebody."""
     line = " ".join(one_line(text).split())
-    return SPECIAL.sub(r"\\\1", html.escape(LINKED.sub(BREAK, line), quote=False))
+    return SPECIAL.sub(r"\\\1", html.escape(AUTOLINK.sub(BREAK, line), quote=False))
 
 
 def in_code(texts: list[str], language: str = "") -> str:

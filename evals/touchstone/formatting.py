@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 # Names that a sentence has of many.
-SHOWN = 10
+NAME_LIMIT = 10
 # Rounding in other batches moves scores by less than this; a sample that moves no more has not changed.
-NOTHING = 1e-6
+ZERO_CHANGE = 1e-6
 
 
 def points(fraction: float) -> str:
@@ -17,7 +17,7 @@ def points(fraction: float) -> str:
 
 def signed_points(fraction: float) -> str:
     """Render a difference with its sign; a small one, unless it is rounding, keeps the digit that tells it from 0."""
-    value = 100 * fraction if abs(fraction) >= NOTHING else 0.0
+    value = 100 * fraction if abs(fraction) >= ZERO_CHANGE else 0.0
     text = f"{value:+.2f}" if abs(value) >= 0.01 or value == 0 else format(Decimal(f"{value:.1g}"), "+f")
     return text.replace("-", "−")
 
@@ -34,8 +34,8 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 def some(names: Sequence[str]) -> str:
     """Return how many names there are, and the first of them."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return f"{len(names)}: {', '.join(names[:SHOWN])}{more}"
+    more = f" and {len(names) - NAME_LIMIT} more" if len(names) > NAME_LIMIT else ""
+    return f"{len(names)}: {', '.join(names[:NAME_LIMIT])}{more}"
 
 
 def render_duration(seconds: float) -> str:

@@ -22,7 +22,9 @@ from pydantic import ValidationError
 from touchstone.errors import TouchstoneError, first_line, suggest
 
 REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
-INSTALLED = {Path(path).resolve() for name, path in sysconfig.get_paths().items() if name.endswith(("lib", "stdlib"))}
+INSTALL_PATHS = {
+    Path(path).resolve() for name, path in sysconfig.get_paths().items() if name.endswith(("lib", "stdlib"))
+}
 MORE_INSTALLED = {"site-packages", "dist-packages"}  # of the user, or of the interpreter behind a virtual environment
 # The folders in which code of the user's own is looked for, in this order.
 _FOLDERS: dict[str, None] = {}
@@ -147,7 +149,7 @@ def _find_in(name: str, path: list[str] | None) -> ModuleSpec | None:
 def is_installed(path: Path) -> bool:
     """Return whether a file is of Python's own library or of an installed package."""
     inside = path.resolve()
-    return bool(MORE_INSTALLED & set(inside.parts)) or any(map(inside.is_relative_to, INSTALLED))
+    return bool(MORE_INSTALLED & set(inside.parts)) or any(map(inside.is_relative_to, INSTALL_PATHS))
 
 
 def _version_of(top: str) -> dict[str, str]:

@@ -12,7 +12,9 @@ FIRST_WAIT, LONGEST_WAIT = 0.5, 30.0
 LONGEST_ASKED = 1e9  # what says more says never
 # Statuses that may pass; of 5xx, two say that asking again is no use. urllib3 knows as much; the asking and the waiting
 # are ours: half an answer is a failure too, and it waits neither before the second time nor at random when long.
-PASSING = {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600)} - {
+TRANSIENT_STATUSES = {
+    HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS, *range(500, 600),
+} - {
     HTTPStatus.NOT_IMPLEMENTED, HTTPStatus.HTTP_VERSION_NOT_SUPPORTED,
 }  # fmt: skip
 

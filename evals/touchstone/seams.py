@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 from touchstone.errors import ConfigError, ModelError
 
 # The versions of mteb, major and minor, whose seams were read and with which all tests passed.
-TRIED = ("2.26",)
+TESTED_VERSIONS = ("2.26",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +153,7 @@ def hash_body(function: Callable[..., Any]) -> str:
 def untried_mteb() -> str | None:
     """Return the version of mteb that is installed if its minor version was never tried, without importing mteb."""
     installed = version("mteb")
-    return None if ".".join(installed.split(".")[:2]) in TRIED else installed
+    return None if ".".join(installed.split(".")[:2]) in TESTED_VERSIONS else installed
 
 
 @cache
@@ -165,7 +165,7 @@ def check_seams() -> None:
     """
     installed = untried_mteb()
     if installed is not None and (wrong := moved()):
-        tried = ", ".join(f"{minor}.*" for minor in TRIED)
+        tried = ", ".join(f"{minor}.*" for minor in TESTED_VERSIONS)
         raise ConfigError(f'mteb {installed}: {wrong[0]}; install one that was tried: pip install "mteb=={tried}"')
 
 

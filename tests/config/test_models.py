@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from touchstone.config.base import EXPECTED, Spec
+from touchstone.config.base import EXPECTATIONS, Spec
 from touchstone.config.models import Model, find_model, load_models
 from touchstone.config.specs import EncoderSpec, RegistrySpec
 from touchstone.errors import ConfigError
@@ -128,7 +128,7 @@ def not_found(text: str, folder: Path) -> str:
         ('[-k]\nid = "a/b"', f"[-k] is not a name that pytest -k can select; use {SIGNS}"),
         *((HUB + f'revision = "{said}"', f'[x]: revision = "{said}"; expected a commit, branch or tag')
           for said in ("../x", "a/../b", "/x", "a b", "-x")),
-        *((HUB + f'model = "{said}"', f'[x]: model = "{said}"; {EXPECTED["model"]}')
+        *((HUB + f'model = "{said}"', f'[x]: model = "{said}"; {EXPECTATIONS["model"]}')
           for said in ("../x", "..", "/x")),
         ('[x]\nid = "a/.."', '[x]: id = "a/.."; expected a name on the hub, as in "org/name"'),
         ('[x]\npackage = "../x"\npath = "y"', '[x]: package = "../x"; expected the name of an importable package'),

@@ -8,7 +8,7 @@ from tests.builders import ENV, FINGERPRINT, MODEL, REVISION, make_row, make_run
 from touchstone.errors import BaselineError, ConfigError
 from touchstone.importing.entries import Note
 from touchstone.importing.request import Imported, Request
-from touchstone.importing.runs import FAILED, NO_SAMPLES, NOT_MEASURED, import_run
+from touchstone.importing.runs import NO_SAMPLES, NOT_MEASURED, WORSE_NOTE, import_run
 from touchstone.records.flat import flatten
 from touchstone.records.runs import Record
 from touchstone.store.folder import Store
@@ -61,7 +61,7 @@ def test_what_was_not_measured_or_failed_or_lost_its_samples_is_told(tmp_path: P
     (found,) = read(tmp_path, ".")
     assert list(found.entries) == ["STSBenchmark"]
     assert (found.entries["STSBenchmark"].samples, found.samples) == (None, {})
-    assert [note.reason.partition(" ../")[0] for note in found.notes[:2]] == [NOT_MEASURED, FAILED]
+    assert [note.reason.partition(" ../")[0] for note in found.notes[:2]] == [NOT_MEASURED, WORSE_NOTE]
     assert found.notes[2].reason.startswith(NO_SAMPLES)
     assert found.notes[0] == Note(reason=NOT_MEASURED, what="NFCorpus")
 

@@ -23,7 +23,7 @@ from tests.folders import save_decoder, save_encoder, save_router, save_words
 from tests.measuring.test_case import assert_scores_what_mteb_does
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
-from touchstone.encoding.batching import WITHIN, BatchedModel
+from touchstone.encoding.batching import TOLERANCES, BatchedModel
 from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import ROLES, Role
@@ -117,7 +117,7 @@ def test_vectors_are_the_librarys_own(kind: str, tmp_path: Path, store: Store) -
         with encoder.encoding_anew(1):
             assert_near(encoder.encode(TEXTS, role=role), theirs, 1e-6)
         for _ in range(2):  # in batches, then from the store
-            assert_near(encoder.encode(TEXTS, role=role), theirs, WITHIN[opened.settings.dtype or ""])
+            assert_near(encoder.encode(TEXTS, role=role), theirs, TOLERANCES[opened.settings.dtype or ""])
     assert opened.settings.dimension == theirs.shape[1]
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.builders import make_row, make_run
 from touchstone.records.runs import Run
-from touchstone.report.trend import MOVED, blocks, render_trend, trace
+from touchstone.report.trend import VISIBLE_CHANGE, blocks, render_trend, trace
 
 FORTNIGHT = [0.8, 0.8001, 0.8, 0.7, 0.7, 0.75]
 
@@ -74,7 +74,7 @@ def test_only_the_latest_moves_are_told() -> None:
     ("scores", "expected"),
     [
         ([0.5], "▄"),
-        ([0.5, 0.5 + MOVED / 2], "▄▄"),
+        ([0.5, 0.5 + VISIBLE_CHANGE / 2], "▄▄"),
         ([0.1, 0.9], "▁█"),
         ([0.9, 0.5, 0.1], "█▅▁"),
         ([0.0, 0.1, 0.7], "▁▂█"),

@@ -22,7 +22,7 @@ from touchstone.records.samples import LARGEST_SAMPLES, Samples, read_samples
 from touchstone.records.strangers import find_fault_of_baselines
 from touchstone.store.folder import Store
 
-AGAIN = "write it anew with --baseline update, or if it is an anchor's, touchstone baselines anchor --move"
+REWRITE_ADVICE = "write it anew with --baseline update, or if it is an anchor's, touchstone baselines anchor --move"
 # The versions that a recorded number depends on; the rest of the environment is in the run record.
 ENV_KEPT = ("mteb", "torch", "scikit-learn", "numpy")
 # How the name of a file of samples ends.
@@ -95,12 +95,12 @@ class Baselines:
         if path is None:
             return
         if not path.is_file():
-            raise BaselineError(f"{path}: no such file, though {reference.alias}.json names it; {AGAIN}")
+            raise BaselineError(f"{path}: no such file, though {reference.alias}.json names it; {REWRITE_ADVICE}")
         if (
             hashlib.sha256(read_bytes(path, BaselineError, largest=LARGEST_SAMPLES)).hexdigest()
             != reference.baseline.samples
         ):
-            raise BaselineError(f"{path}: is not the file recorded with {reference.alias}.json; {AGAIN}")
+            raise BaselineError(f"{path}: is not the file recorded with {reference.alias}.json; {REWRITE_ADVICE}")
 
     def entries(self, alias: str) -> dict[str, Reference]:
         """Return all that is expected of a model, by key, sorted."""

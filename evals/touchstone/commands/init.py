@@ -30,7 +30,7 @@ TYPES = (
 TABLES = ("corpus.jsonl", "test.jsonl")
 MODEL_FILES = ("modules.json", "config.json")
 # Folders below the project's that are looked into, and those that hold nothing of the user's.
-DEEPEST, SKIPPED = 3, {"node_modules", "build", "dist", "tests", "qrels", BASELINES}
+MAX_DEPTH, IGNORED_FOLDERS = 3, {"node_modules", "build", "dist", "tests", "qrels", BASELINES}
 
 CONFTEST = f"""\
 # What `pytest evals` is made of; costs other tests of this project nothing.
@@ -192,9 +192,9 @@ def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
     """Walk through the folders of a project that may hold something of the user's; those left in the list are next."""
     for inside, folders, names in os.walk(folder):
         here = Path(inside)
-        deep = len(here.relative_to(folder).parts) >= DEEPEST
+        deep = len(here.relative_to(folder).parts) >= MAX_DEPTH
         folders[:] = [] if deep or "pyvenv.cfg" in names else sorted(
-            name for name in folders if name[0] not in "._" and name not in SKIPPED)  # fmt: skip
+            name for name in folders if name[0] not in "._" and name not in IGNORED_FOLDERS)  # fmt: skip
         if "pyvenv.cfg" not in names:
             yield here, folders, names
 

@@ -18,7 +18,7 @@ from touchstone.session.reports import find_pair, write_report
 from touchstone.session.stored_runs import merge_runs
 from touchstone.store.runs import newest_run, read_run
 
-SHOWN = 10
+NOTE_LIMIT = 10
 
 
 def add_command(commands: Any) -> None:
@@ -43,7 +43,7 @@ def _report(parsed: argparse.Namespace) -> tuple[str | list[str], int]:
     files = [_file(place(options.cwd, text)) for text in parsed.runs]
     runs = [read_run(file) for file in files]
     run, taken = merge_runs(runs)
-    notes = taken if len(taken) <= SHOWN else (*taken[:SHOWN], f"and {len(taken) - SHOWN} more cases so")
+    notes = taken if len(taken) <= NOTE_LIMIT else (*taken[:NOTE_LIMIT], f"and {len(taken) - NOTE_LIMIT} more cases so")
     if target is None:
         return "\n".join([render_run(run), *notes]), 0
     newest = max(zip(runs, files, strict=True), key=lambda pair: pair[0].started)[1]

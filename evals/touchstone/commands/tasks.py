@@ -11,7 +11,7 @@ from touchstone.formatting import columns
 from touchstone.records.cases import TaskInfo
 from touchstone.tasks.catalog import find_tasks
 
-SHOWN = 3
+CODE_LIMIT = 3
 
 
 def add_command(commands: Any) -> None:
@@ -53,5 +53,5 @@ def _tasks(parsed: argparse.Namespace) -> tuple[list[str], int]:
 
 def _row(task: TaskInfo) -> tuple[str, str, str, str]:
     codes = task.language_codes
-    more = f" and {len(codes) - SHOWN} more" if len(codes) > SHOWN else ""
-    return task.name, task.type, task.main_score, " ".join(codes[:SHOWN]) + more
+    more = f" and {len(codes) - CODE_LIMIT} more" if len(codes) > CODE_LIMIT else ""
+    return task.name, task.type, task.main_score, " ".join(codes[:CODE_LIMIT]) + more

@@ -23,9 +23,9 @@ BELONG_OUTSIDE = {
     "loader_kwargs": {"revision": "revision", "embed_dim": "embed_dim", "trust_remote_code": "trust_remote_code"},
 }  # fmt: skip
 # What becomes part of a path, or is looked for on the way to one.
-PUBLISHED = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._+:/ -]{0,199}")
+MODEL_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._+:/ -]{0,199}")
 PACKAGE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
-EXPECTED = {
+EXPECTATIONS = {
     "revision": "expected a commit, branch or tag",
     "model": 'expected the name of a published model, as in "org/name"',
     "package": "expected the name of an importable package",
@@ -77,10 +77,10 @@ def check_values(spec: object) -> None:
     for name in ("id", "package", "model", "name", "revision", "sha256"):
         if getattr(spec, name, None) == "":
             raise ValueError(f'{name} = ""; leave the key out, or give it a value')
-    for name, pattern in (("revision", REVISION), ("model", PUBLISHED), ("package", PACKAGE), ("sha256", SHA256)):
+    for name, pattern in (("revision", REVISION), ("model", MODEL_NAME), ("package", PACKAGE), ("sha256", SHA256)):
         value = getattr(spec, name, None)
         if value is not None and not pattern.fullmatch(value):
-            raise ValueError(f'{name} = "{value}"; {EXPECTED[name]}')
+            raise ValueError(f'{name} = "{value}"; {EXPECTATIONS[name]}')
     check_counts(spec, "max_seq_length", "truncate_dim", "embed_dim", "top_k", "batch_size", "dimensions",
                  "max_characters", "batch_characters", "concurrency")  # fmt: skip
     for name, least in (("timeout", 0.0), ("patience", 0.0), ("retries", -1)):

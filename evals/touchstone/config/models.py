@@ -22,7 +22,7 @@ BUILT_IN = Path(__file__).parent.parent / "models.toml"
 PREFIX = "api:"
 # What follows the address of an API. A name may begin with @; what follows the last one is a setting where it reads
 # like one.
-NAMED = re.compile(r"(?P<name>[^=]+?)(?P<equals>=(?P<alias>[^=@]*))?(@(?P<overrides>[a-z_]+=.*))?")
+NAME_AND_OVERRIDES = re.compile(r"(?P<name>[^=]+?)(?P<equals>=(?P<alias>[^=@]*))?(@(?P<overrides>[a-z_]+=.*))?")
 # Among the settings of one, what leaves nothing to guess.
 PROTOCOL = re.compile("(^|,)protocol=")
 
@@ -80,7 +80,7 @@ class Guess:
     reason: str
 
 
-GUESSED = ("url", "name", "protocol", "endpoint")
+GUESS_FIELDS = ("url", "name", "protocol", "endpoint")
 # Asks a server, by its base and the name that was typed, if any, what it is. This room asks nobody itself.
 Guesser = Callable[[str, str | None], Guess]
 
@@ -250,7 +250,7 @@ def _behind_api(text: str, models: Mapping[str, Spec], where: str, guess: Guesse
         The model without the settings behind the @, and these.
     """
     url, named, behind = text.removeprefix(PREFIX).partition("#")
-    found = NAMED.fullmatch(behind)
+    found = NAME_AND_OVERRIDES.fullmatch(behind)
     said = {} if found is None else found.groupdict(default="")
     may_be_asked = guess is not None and not named
     if not url or (not said and not may_be_asked) or (said.get("equals") and not said["alias"]):
@@ -261,7 +261,7 @@ def _behind_api(text: str, models: Mapping[str, Spec], where: str, guess: Guesse
     target = f"{PREFIX}{url}" + (f"#{name}{said['equals']}" if said else "")
     if guess is not None and not PROTOCOL.search(overrides):
         guessed = _guess(guess, url, name, where)
-        spec = check(ApiSpec, {key: getattr(guessed, key) for key in GUESSED}, where)
+        spec = check(ApiSpec, {key: getattr(guessed, key) for key in GUESS_FIELDS}, where)
     alias = said.get("alias") or slug(spec.name.rpartition("/")[2])
     _check_alias(alias, models, target, where, f"{PREFIX}URL#{spec.name}=NAME")
     return Model(alias=alias, spec=spec, text=target, guess=guessed), overrides

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 # How far a vector may move with its batch: rounding over some layers, relative to the length of the vector.
-WITHIN = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
+TOLERANCES = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
 # What mteb or a specification may ask of `encode` without changing what a stored vector means.
 PASSED_ON = frozenset({"truncate_dim", "processing_kwargs"})
-IGNORED = frozenset({"batch_size", "show_progress_bar"})
+IGNORED_ARGUMENTS = frozenset({"batch_size", "show_progress_bar"})
 # Said of a model whose batches are of one text because what else is in a batch would change its vector.
 ONE_AT_A_TIME = "one text at a time"
 # A width that truncates nothing: vectors are kept whole, and truncated and normalized when they are asked for.
@@ -107,7 +107,7 @@ class BatchedModel:
             ModelError: an option would give something else than plain vectors, or the model has none for the role.
         """
         check_role(role, self.roles)
-        asked = {name: value for name, value in options.items() if name not in IGNORED}
+        asked = {name: value for name, value in options.items() if name not in IGNORED_ARGUMENTS}
         width = asked.pop("truncate_dim", None) or self._model.truncate_dim
         normalize = bool(asked.pop("normalize_embeddings", False))
         if self._truncates_itself:
@@ -320,8 +320,8 @@ def rounding_of(model: "torch.nn.Module") -> float:
 
     A graph whose numbers are neither whole nor half ones computes with whole ones what it has read.
     """
-    unknown = max(WITHIN.values()) if _dtype_of_graph(model) is None else WITHIN["float32"]
-    return WITHIN.get(dtype_of(model), unknown)
+    unknown = max(TOLERANCES.values()) if _dtype_of_graph(model) is None else TOLERANCES["float32"]
+    return TOLERANCES.get(dtype_of(model), unknown)
 
 
 def _dtype_of_graph(model: "torch.nn.Module") -> str | None:

@@ -15,7 +15,7 @@ SAMPLED_IN_ALL = 400
 PAIRS = 200
 # Fewer distinct texts than this may be alike by chance.
 ENOUGH_TEXTS = 10
-COLLAPSED = 0.99
+COLLAPSE_COSINE = 0.99
 
 
 def check_vectors(vectors: "Array | list[Array]", expected: int) -> None:
@@ -71,7 +71,7 @@ class Spread:
         if not lengths.any():
             raise ModelError("every vector is zero; check the weights and how they were loaded")
         mean = float(np.mean(np.sum(unit[left] * unit[right], axis=1)))
-        if mean > COLLAPSED:
+        if mean > COLLAPSE_COSINE:
             raise ModelError(
                 f"the embeddings have collapsed: {PAIRS} random pairs of different texts have a mean cosine of "
                 f"{mean:.4f}; check the weights and how they were loaded"

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 # How far apart packed vectors, padded ones and those of one text at a time may be to be kept as the same.
 SAME = 1e-6
 # Texts of nearly one length, as the batches of a large data set have them.
-TIMED = CANARIES[1:2] * 2 + CANARIES[3:4] * 4
+TIMED_TEXTS = CANARIES[1:2] * 2 + CANARIES[3:4] * 4
 TURNS = 2
 PADDED = "padded"
 # Where padding is sooner by no more than this, or all is done in so few seconds, it is chance, and chance shall not
@@ -78,6 +78,6 @@ def _is_slower(packed: BatchedModel, padded: BatchedModel) -> bool:
     for _ in range(TURNS):
         for batched, seconds in taken.items():
             started = time.process_time()
-            batched.encode(TIMED, prompt="")
+            batched.encode(TIMED_TEXTS, prompt="")
             seconds.append(time.process_time() - started)
     return min(taken[packed]) > CHANCE * min(taken[padded]) > MOMENT

@@ -17,7 +17,7 @@ LONG = 15  # the length of a list that does not fit beside its type
 ROWS, GROUPS = 3, 4  # of a file
 COLUMNS, ROWS_OF_GROUP = 1, 3
 CHUNK = 3  # what is said of a column of a group
-TYPE, ENCODINGS, PATH, VALUES, UNPACKED = 1, 2, 3, 5, 6
+TYPE, ENCODINGS, PATH, VALUES, UNPACKED_SIZE = 1, 2, 3, 5, 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +66,7 @@ def _read_chunk(said: dict[int, Any]) -> Chunk:
     path = b".".join(said[PATH]).decode(errors="replace")
     encodings = tuple(map(int, said[ENCODINGS]))
     return Chunk(
-        path=path, type=int(said[TYPE]), encodings=encodings, values=int(said[VALUES]), size=int(said[UNPACKED])
+        path=path, type=int(said[TYPE]), encodings=encodings, values=int(said[VALUES]), size=int(said[UNPACKED_SIZE])
     )
 
 

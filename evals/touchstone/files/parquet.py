@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # No table that means something has so many rows for each byte of its file.
 ROWS_PER_BYTE = 1_000
 # Bytes and values that a column may come to; of a large file its size decides.
-UNPACKED, MOST_VALUES, PACKED = 1 << 28, 1 << 24, 32
+UNPACKED_LIMIT, MOST_VALUES, COMPRESSION_LIMIT = 1 << 28, 1 << 24, 32
 LONGEST_TEXT = 1 << 16
 # How the path of a column ends that is inside lists.
 INSIDE = ".list.element"
@@ -60,7 +60,7 @@ def read_bounded(
     for column in schema:
         if not shapes.get(column.name, others)(column.type):
             raise TouchstoneError(f"{where}: {column.name} is of type {column.type}, which it cannot be")
-    most = max(UNPACKED, PACKED * len(content))
+    most = max(UNPACKED_LIMIT, COMPRESSION_LIMIT * len(content))
     batches, held = [], 0
     at_once = _rows_at_once(footer, where, most)
     for batch in (
@@ -110,9 +110,9 @@ def _rows_at_once(footer: Footer, where: str, most: int) -> int:
         if chunk.type == BYTE_ARRAY and not inside:
             widest = max(widest, chunk.size)
     for name, size in sizes.items():
-        if size > most or values[name] > max(MOST_VALUES, most // PACKED):
+        if size > most or values[name] > max(MOST_VALUES, most // COMPRESSION_LIMIT):
             raise TouchstoneError(f"{where}: {name} has {values[name]} values in {size} bytes, which is too much")
-    return max(1, min(UNPACKED // widest, MOST_VALUES))
+    return max(1, min(UNPACKED_LIMIT // widest, MOST_VALUES))
 
 
 def _check(column: Any, where: str, longest: int, *, nulls: bool) -> int:

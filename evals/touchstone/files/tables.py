@@ -11,7 +11,7 @@ from typing import Any
 
 from touchstone.errors import TouchstoneError
 from touchstone.files.footers import read_footer
-from touchstone.files.parquet import PACKED, is_plain, read_bounded
+from touchstone.files.parquet import COMPRESSION_LIMIT, is_plain, read_bounded
 from touchstone.files.writing import LARGEST, open_regular
 from touchstone.formatting import shorten
 
@@ -71,13 +71,13 @@ def _read_lines(path: Path, error: type[TouchstoneError]) -> Iterator[bytes]:
         if path.suffix != ".gz":
             yield from iter(lambda: file.readline(LARGEST + 1), b"")
             return
-        left = max(LARGEST, PACKED * path.stat().st_size)
+        left = max(LARGEST, COMPRESSION_LIMIT * path.stat().st_size)
         try:
             with gzip.GzipFile(fileobj=file) as unpacked:
                 while line := unpacked.readline(LARGEST + 1):
                     left -= len(line)
                     if left < 0:
-                        raise error(f"{path}: comes to more than {PACKED} times its size; unpack it")
+                        raise error(f"{path}: comes to more than {COMPRESSION_LIMIT} times its size; unpack it")
                     yield line
         except (OSError, EOFError, zlib.error) as failure:
             raise error(f"{path}: not packed by gzip: {failure}") from None

@@ -18,7 +18,7 @@ MOST_VALUES = 2_000_000
 LONGEST_NUMBER = 400
 NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 # Constructors take for granted that what has a tag has its form too.
-MALFORMED = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError)
+YAML_ERRORS = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, ArithmeticError)
 
 
 def parse_yaml(text: str, where: str, *, line: int = 1, error: type[TouchstoneError] = BaselineError) -> Any:
@@ -50,7 +50,7 @@ def parse_yaml(text: str, where: str, *, line: int = 1, error: type[TouchstoneEr
         raise error(f"{where}: not YAML{at}: {shorten(str(failure.problem), 200)}") from None
     except RecursionError:
         raise error(f"{where}: not YAML: {TOO_DEEP}") from None
-    except MALFORMED as failure:  # among them dates that there are not
+    except YAML_ERRORS as failure:  # among them dates that there are not
         raise error(f"{where}: not YAML: {first_line(failure)}") from None
 
 

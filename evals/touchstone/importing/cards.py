@@ -31,7 +31,7 @@ from touchstone.records.cases import TaskInfo
 from touchstone.tasks.definitions import define_task, find_aggregates
 
 # In points. Cards give a mean in full or to three digits.
-ROUNDED = 1e-3
+ROUNDING_TOLERANCE = 1e-3
 
 
 def has_repeats(metrics: Sequence[tuple[str, float]]) -> bool:
@@ -71,7 +71,7 @@ def split_repeats(
     mean_at = tasks.index(aggregate)
     for name, values in by_name.items():
         mean = fmean(values[:mean_at] + values[mean_at + 1 :])
-        if not abs(values[mean_at] - mean) <= ROUNDED:
+        if not abs(values[mean_at] - mean) <= ROUNDING_TOLERANCE:
             own = f"number {mean_at + 1} is {values[mean_at]:g}, not the mean of the others, {mean:g}"
             raise BaselineError(
                 f'{where}: has the metric "{name}" {len(values)} times, and {own}; '

@@ -138,7 +138,7 @@ def _flatten(subset: str, table: Mapping[str, Any]) -> dict[str, Any]:
 EXTERNAL = "external"
 META = "model_meta.json"
 REVISIONS = re.compile(rf"[0-9a-f]{{7,64}}|{EXTERNAL}|main|master|no_revision\w*|v?[0-9][0-9.]*")
-NAMED = 12  # sets of results in an error; the rest are counted
+NAME_LIMIT = 12  # sets of results in an error; the rest are counted
 SHORTEST = 7  # characters of a commit that name it
 
 
@@ -200,8 +200,8 @@ def find_folder(path: Path, revision: str | None, *, include_external: bool) -> 
     if len(taken) > 1:
         models = {one.model for one in taken}
         how = "name one with --revision" if len(models) == 1 else "give the folder of one model"
-        shown = "; ".join(str(one) for one in taken[:NAMED])
-        rest = f" and {len(taken) - NAMED} more" if len(taken) > NAMED else ""
+        shown = "; ".join(str(one) for one in taken[:NAME_LIMIT])
+        rest = f" and {len(taken) - NAME_LIMIT} more" if len(taken) > NAME_LIMIT else ""
         raise BaselineError(f"{path}: has {len(taken)} sets of results: {shown}{rest}; {how}")
     return taken[0]
 

@@ -14,7 +14,7 @@ from touchstone.store.runs import choose_models, find_store, newest_run, read_ru
 
 NO_SAMPLES = "taken without samples, which are not in the store"
 NOT_MEASURED = "not measured in that run"
-FAILED = "taken, though that run judged it worse than what it was compared with"
+WORSE_NOTE = "taken, though that run judged it worse than what it was compared with"
 
 
 def import_run(request: Request) -> tuple[Imported, ...]:
@@ -46,7 +46,7 @@ def _import(alias: str, run: Run, request: Request, store: Store) -> Imported:
     found, samples = take_records(kept, run.environment, store)
     entries = {key: replace(entry, recorded=run.started[:10]) for key, entry in found.items()}
     notes = [Note(reason=NOT_MEASURED, what=record.task) for record in records if record.score is None]
-    notes += [Note(reason=FAILED, what=record.task) for record in measured if record.outcome == "failed"]
+    notes += [Note(reason=WORSE_NOTE, what=record.task) for record in measured if record.outcome == "failed"]
     notes += [Note(reason=f"{NO_SAMPLES} {store.folder}", what=record.task) for record in lost]
     name = request.alias and choose_alias(request, alias)
     return Imported(alias=name or alias, model=measured[0].model or alias, revision=measured[0].revision,

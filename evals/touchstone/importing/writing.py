@@ -12,7 +12,7 @@ from touchstone.importing.reading import find_kind, read_source
 from touchstone.importing.request import Imported, Request
 from touchstone.records.baselines import BaselineFile
 
-NAMED = 6  # of a long list; the rest are counted
+NAME_LIMIT = 6  # of a long list; the rest are counted
 
 
 def import_baselines(request: Request, baselines: Baselines, *, replace_recorded: bool, dry_run: bool) -> str:
@@ -78,5 +78,5 @@ def render_notes(notes: Sequence[Note]) -> list[str]:
 
 
 def _name(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:NAMED])
-    return f"{shown} and {len(names) - NAMED} more" if len(names) > NAMED else shown
+    shown = ", ".join(names[:NAME_LIMIT])
+    return f"{shown} and {len(names) - NAME_LIMIT} more" if len(names) > NAME_LIMIT else shown

@@ -12,8 +12,8 @@ from touchstone.records.cases import Policy
 from touchstone.records.runs import Record, SuiteVerdict, SuiteWord
 from touchstone.records.verdicts import Evidence
 
-BLOCKING = ("error", "not measured")
-UNCOMPARED = ("missing", "incomparable")
+BLOCKING_OUTCOMES = ("error", "not measured")
+UNCOMPARED_VERDICTS = ("missing", "incomparable")
 # Of two means, the name of that against the anchors; the other has none.
 ANCHORS = " against the anchors"
 
@@ -146,9 +146,9 @@ def _decide(
 
 def _unsettled(records: Sequence[Record]) -> tuple[SuiteWord, str] | None:
     """Return what keeps cases from being judged together, if anything does."""
-    if unmeasured := [record.task for record in records if record.outcome in BLOCKING]:
+    if unmeasured := [record.task for record in records if record.outcome in BLOCKING_OUTCOMES]:
         return "INCOMPLETE", f"not measured: {', '.join(unmeasured)}"
-    if unknown := [record.task for record in records if record.verdict in UNCOMPARED]:
+    if unknown := [record.task for record in records if record.verdict in UNCOMPARED_VERDICTS]:
         return "INCONCLUSIVE", f"not compared: {', '.join(unknown)}"
     if blind := [r.task for r in records if r.verdict == "inconclusive" and r.evidence is None]:
         return "INCONCLUSIVE", f"no interval can be computed for {', '.join(blind)}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from touchstone.formatting import NOTHING
+from touchstone.formatting import ZERO_CHANGE
 from touchstone.judging.statistics import (
     FEW,
     Difference,
@@ -21,7 +21,7 @@ from touchstone.judging.statistics import (
 from touchstone.judging.units import Groups, Rows, Vector, find_groups, make_sketch
 from touchstone.metrics import Undefined
 from touchstone.metrics.influence import numerical
-from touchstone.records.samples import SHOWN, Column, Samples, find_difference, restrict
+from touchstone.records.samples import EXAMPLE_LIMIT, Column, Samples, find_difference, restrict
 from touchstone.task_types.base import TaskType
 from touchstone.task_types.registry import find_type, has_texts_for_numbers, own_scores
 
@@ -193,8 +193,8 @@ def _pair_values(candidate: Samples, reference: Samples, before: Column, after: 
     groups = find_groups(candidate.units, len(candidate))
     found = estimate(strata, groups)
     largest = find_type(candidate.type).largest_loss
-    changed = np.abs(deltas) > NOTHING
-    order = np.argsort(deltas, kind="stable")[:SHOWN]
+    changed = np.abs(deltas) > ZERO_CHANGE
+    order = np.argsort(deltas, kind="stable")[:EXAMPLE_LIMIT]
     weights = _weights(candidate)
     return Paired(
         difference=found.difference if largest is not None else _skewed(found, groups),
@@ -206,7 +206,7 @@ def _pair_values(candidate: Samples, reference: Samples, before: Column, after: 
         lost=tuple(
             Change(id=str(candidate.id[i]), before=float(before[i]), after=float(after[i]))
             for i in order
-            if deltas[i] < -NOTHING
+            if deltas[i] < -ZERO_CHANGE
         ),
         hidden=_find_hidden(candidate, deltas, largest),
         spread=float(deltas.std(ddof=1)) if len(deltas) > 1 else None,
@@ -301,7 +301,7 @@ def _pair_predictions(candidate: Samples, reference: Samples, kind: TaskType) ->
             difference = replace(difference, error=math.inf, degrees=math.inf)
     changed = len(after)  # where the sides have other numbers of experiments
     if after.shape == before.shape:
-        moved = np.abs(after - before) > NOTHING if after.dtype.kind == "f" else after != before
+        moved = np.abs(after - before) > ZERO_CHANGE if after.dtype.kind == "f" else after != before
         changed = int(moved.any(axis=1).sum())
     return Paired(
         difference=difference, changed=changed, by_experiments=found.by_experiments, **_common(candidate, groups, found)

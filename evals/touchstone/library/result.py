@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from touchstone.baselines.files import Baselines
 from touchstone.config.options import BASELINES
-from touchstone.judging.overall import BLOCKING, exit_code
+from touchstone.judging.overall import BLOCKING_OUTCOMES, exit_code
 from touchstone.records.runs import Record, Run, SuiteVerdict, SuiteWord
 from touchstone.report.formats import find_target
 from touchstone.report.html import render_fragment
@@ -57,7 +57,7 @@ class Result:
         None where nothing was judged, which is no ``PASS``; with a case that was not measured it is never that.
         """
         said = {suite.verdict for suite in self.run.suites}
-        if any(record.outcome in BLOCKING for record in self.records):
+        if any(record.outcome in BLOCKING_OUTCOMES for record in self.records):
             said.add("INCOMPLETE")
         return next((word for word in WORDS if word in said), None)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, ExportSpec
 from touchstone.encoding.batches.token_batches import TokenBatches, count_tokens, counting_tokens, limit_of
-from touchstone.encoding.batching import IGNORED, dtype_of, rounding_of
+from touchstone.encoding.batching import IGNORED_ARGUMENTS, dtype_of, rounding_of
 from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.reranker import MtebReranker
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 Scores = NDArray[np.float32]
 # What a specification may ask of `predict` without the scores becoming something else.
 PASSED_ON = frozenset({"processing_kwargs"})
-CHECKED = [(query, document) for query in CANARIES[:2] for document in CANARIES]
+CANARY_PAIRS = [(query, document) for query in CANARIES[:2] for document in CANARIES]
 
 
 class BatchedReranker:
@@ -54,7 +54,7 @@ class BatchedReranker:
         Raises:
             ModelError: an option would give something else than one score for a pair.
         """
-        asked = {name: value for name, value in options.items() if name not in IGNORED}
+        asked = {name: value for name, value in options.items() if name not in IGNORED_ARGUMENTS}
         if unknown := sorted(set(asked) - PASSED_ON):
             raise ModelError(f"encode_kwargs.{unknown[0]}: is not for an evaluation, which needs one score for a pair")
         meter = meter or Meter()
@@ -81,9 +81,11 @@ class BatchedReranker:
         Raises:
             ModelError: the scores differ by more than rounding, or only one pair can be scored at a time.
         """
-        own = np.concatenate([np.atleast_1d(self._model.predict([pair], show_progress_bar=False)) for pair in CHECKED])
+        own = np.concatenate(
+            [np.atleast_1d(self._model.predict([pair], show_progress_bar=False)) for pair in CANARY_PAIRS]
+        )
         try:
-            ours = self.score(CHECKED)
+            ours = self.score(CANARY_PAIRS)
         except ValueError as error:  # of a decoder that does not know its padding
             raise ModelError(
                 f"the model scores no two pairs at once: {first_line(error).rstrip('.')}; say pad_token_id in its "
@@ -123,7 +125,7 @@ def load_cross_encoder(spec: CrossEncoderSpec | ExportSpec, weights: Weights, de
         setattr(loaded, name, spec.max_seq_length)
     make_ready(loaded, [loaded], weights.called)
     one_by_one = BatchedReranker(loaded, pairs_at_once=1)
-    check_tensors(noted, lambda: one_by_one.score(CHECKED), weights.called)
+    check_tensors(noted, lambda: one_by_one.score(CANARY_PAIRS), weights.called)
     return loaded
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mteb.models import ModelMeta
 
 Found = Mapping[str, Mapping[str, float]]
-SHOWN = 40
+QUOTE_LIMIT = 40
 
 
 class MtebSearcher(ABC):
@@ -95,13 +95,15 @@ class MtebSearcher(ABC):
     def _check(self, found: Found, query: str, top_k: int) -> dict[str, float]:
         """Return what was found for a query, as plain numbers."""
         if query not in found:
-            raise ModelError(f'the search gave nothing for query "{shorten(query, SHOWN)}", not even an empty list')
+            raise ModelError(
+                f'the search gave nothing for query "{shorten(query, QUOTE_LIMIT)}", not even an empty list'
+            )
         scored = found[query]
         if len(scored) > top_k:
             raise ModelError(f"the search gave {len(scored)} documents for a query, where k = {top_k} were asked for")
         if strange := [name for name in scored if name not in self._documents]:  # one may be empty
             raise ModelError(
-                f'the search gave the document "{shorten(str(strange[0]), SHOWN)}", which is not in the corpus'
+                f'the search gave the document "{shorten(str(strange[0]), QUOTE_LIMIT)}", which is not in the corpus'
             )
         return dict(zip(scored, read_scores(list(scored.values()), "the search"), strict=True))
 

@@ -14,7 +14,7 @@ from touchstone.config.models import Model
 from touchstone.config.specs import MultiVectorSpec, SparseSpec
 from touchstone.encoding.base import Vectors
 from touchstone.encoding.batches.token_batches import limit_of
-from touchstone.encoding.batching import IGNORED, dtype_of, rounding_of
+from touchstone.encoding.batching import IGNORED_ARGUMENTS, dtype_of, rounding_of
 from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.meter import Meter
@@ -77,7 +77,7 @@ class WrappedModel(ABC):
             ModelError: an option would give something else, or the model has no route for the role.
         """
         check_role(role, self.roles)
-        if unknown := sorted(set(options) - IGNORED):
+        if unknown := sorted(set(options) - IGNORED_ARGUMENTS):
             raise ModelError(f"encode_kwargs.{unknown[0]}: is not for an evaluation; leave it out")
         meter = meter or Meter()
         distinct = sorted(dict.fromkeys(texts), key=len, reverse=True)  # alike in length, alike in padding

@@ -31,7 +31,7 @@ from touchstone.session.forecast import Forecast
 from touchstone.session.reuse import Elsewhere, what_computes
 from touchstone.session.session import Session
 from touchstone.session.shards import count_parts, make_parts
-from touchstone.store.folder import AGREED
+from touchstone.store.folder import AGREEMENTS
 
 # How often the line of progress is painted, and how long a cluster may be without any actor, in seconds.
 EVERY, ALONE = 1.0, 300.0
@@ -92,7 +92,7 @@ class Cluster:
 
     def _make_setup(self) -> Setup:
         session, options = self._session, self._session.options
-        token = session.store.folder / AGREED / options.run / f"seen-{uuid4().hex}"
+        token = session.store.folder / AGREEMENTS / options.run / f"seen-{uuid4().hex}"
         write_atomically(token, "")
         return Setup(
             models=session.plan.models,

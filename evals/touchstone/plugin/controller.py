@@ -12,7 +12,7 @@ import pytest
 from touchstone.errors import TouchstoneError
 from touchstone.formatting import count, some
 from touchstone.plugin.downloads import Downloads
-from touchstone.plugin.endings import STOPPED, Terminated, how_it_ended, uninterrupted
+from touchstone.plugin.endings import TERMINATED_CODE, Terminated, how_it_ended, uninterrupted
 from touchstone.plugin.guard import guard_terminal
 from touchstone.plugin.junit import add_verdicts
 from touchstone.plugin.nodeids import case_of, cases_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from touchstone.plugin.xdist import LongestFirst
 
 NAME = "touchstone-controller"
-UNDECIDED = 9
+UNDECIDED_CODE = 9
 SUITE_COLORS = {"PASS": "green", "FAIL": "red", "INCOMPLETE": "red", "INCONCLUSIVE": "yellow"}
 PHASES = ("setup", "call", "teardown")
 # Of a store with many runs, the newest say enough of how long things take.
@@ -242,7 +242,7 @@ class Controller:
         if session.exitstatus == pytest.ExitCode.OK or empty or (self.finished.exit_code and not self._collected):
             session.exitstatus = self.finished.exit_code
         if self._terminated is not None and self._terminated.seen:
-            session.exitstatus = STOPPED
+            session.exitstatus = TERMINATED_CODE
 
     def pytest_unconfigure(self) -> None:
         """Leave SIGTERM as it was, and add the verdicts to the file that pytest has written by now."""
@@ -290,7 +290,7 @@ def _exit_reason(finished: Finished, inconclusive: str) -> Iterator[str]:
     """Say why a run that decided nothing, or not all, exits as it does."""
     suspect = [record.case for record in finished.run.records if record.suspect]
     undecided = [suite.model for suite in finished.run.suites if suite.verdict == "INCONCLUSIVE"]
-    if finished.exit_code == UNDECIDED:
+    if finished.exit_code == UNDECIDED_CODE:
         why = f"suspect: {some(suspect)}" if suspect else f"inconclusive: {', '.join(undecided)}"
         yield f"exit code 9: {why}; --inconclusive {inconclusive}"
     elif finished.exit_code == 0 and undecided:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-STOPPED = 128 + signal.SIGTERM
+TERMINATED_CODE = 128 + signal.SIGTERM
 # What ends a process that takes more memory than there is, where no one asked for it.
-KILLED = -9
+KILL_STATUS = -9
 
 
 class Terminated:
@@ -39,7 +39,7 @@ class Terminated:
     def _end(self, *_: object) -> None:
         self.seen = True
         self._session.shouldstop = "terminated"  # a library may swallow what is raised
-        pytest.exit("terminated", returncode=STOPPED)
+        pytest.exit("terminated", returncode=TERMINATED_CODE)
 
 
 @contextmanager
@@ -67,7 +67,7 @@ def how_it_ended(node: Any) -> str:
         code = node.gateway._io.popen.wait(timeout=5)
     if code is None:
         return "its worker went away"
-    if code == KILLED:
+    if code == KILL_STATUS:
         return "its worker was killed (signal 9), as the system does where memory runs out; take fewer workers, -n"
     if code < 0:
         return f"its worker crashed ({signal.Signals(-code).name})"

@@ -20,7 +20,7 @@ from touchstone.records.strangers import find_fault, find_fault_of_baselines
 
 # Entries by key in a baseline file, and the keys that are written only where they say something: a file that was
 # written before there were any keeps its bytes.
-TABLES, ADDED = ("tasks", "anchors"), ("anchors", "moved", "gated", "plan", "long_texts")
+TABLES, OPTIONAL_KEYS = ("tasks", "anchors"), ("anchors", "moved", "gated", "plan", "long_texts")
 # What guessing gets and the score computed again are told of a run; a baseline is what was expected of it.
 NOT_IN_BASELINES = {"chance", "recomputed"}
 
@@ -100,7 +100,7 @@ def flatten(value: Any) -> dict[str, Any]:
 
 
 def _without_empty(plain: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in plain.items() if value or name not in ADDED}
+    return {name: value for name, value in plain.items() if value or name not in OPTIONAL_KEYS}
 
 
 def read_run(content: bytes, where: str) -> Run:

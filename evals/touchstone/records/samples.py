@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from touchstone.errors import TouchstoneError, first_line
 from touchstone.files.footers import read_footer
 from touchstone.files.json import parse_json
-from touchstone.files.parquet import INSIDE, UNPACKED, is_list, is_number, is_text, is_texts, read_bounded
+from touchstone.files.parquet import INSIDE, UNPACKED_LIMIT, is_list, is_number, is_text, is_texts, read_bounded
 from touchstone.files.writing import read_bytes
 from touchstone.formatting import shorten
 from touchstone.records.names import NAME, name_unit
@@ -293,7 +293,7 @@ def _need_narrow(*columns: Any) -> None:
 
     texts = [(len(one), one.dictionary if pa.types.is_dictionary(one.type) else one) for one in columns]
     sizes = (4 * count * (pc.max(pc.binary_length(one)).as_py() or 0) for count, one in texts if is_text(one.type))
-    if sum(sizes) > UNPACKED:
+    if sum(sizes) > UNPACKED_LIMIT:
         raise ValueError("its texts are longer than can be held")
 
 
@@ -321,7 +321,7 @@ def _read_units(column: Any) -> list[list[str]]:
 
 
 READERS = {"top": _read_top, "units": _read_units}
-SHOWN = 5
+EXAMPLE_LIMIT = 5
 
 
 def find_difference(candidate: Samples, reference: Samples) -> str | None:

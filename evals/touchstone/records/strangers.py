@@ -21,7 +21,7 @@ WORD = re.compile(r"[A-Za-z][A-Za-z0-9]{0,63}")
 LANGUAGE = re.compile(r"[A-Za-z0-9-]{1,32}")
 HASH = re.compile(r"[0-9a-f]{6,64}")
 # Characters of a name, and of a sentence or a prompt.
-SHORT, LONG = 500, 20_000
+SHORT_TEXT, LONG_TEXT = 500, 20_000
 # Far above what any run has, and far below where arithmetic on it would fail.
 COUNT, SECONDS, LARGEST = 10**12, 10.0**9, 1e6
 # Samples may differ by no more than the rounding of what they differ by.
@@ -43,7 +43,7 @@ def find_fault_of_baselines(file: BaselineFile) -> str | None:
     tables = {"tasks": file.tasks, "anchors": file.anchors}
     entries = ((f"{name}.{key}", key, entry) for name, table in tables.items() for key, entry in table.items())
     of_entries = (f"[{place}] {fault}" for place, key, entry in entries for fault in _of_baseline(key, entry))
-    of_file = chain(_texts(SHORT, model=file.model), _names(REVISION, revision=file.revision))
+    of_file = chain(_texts(SHORT_TEXT, model=file.model), _names(REVISION, revision=file.revision))
     return next(chain(of_file, of_entries, _of_anchors(file)), None)
 
 
@@ -66,7 +66,7 @@ def _of_baseline(key: str, entry: Baseline) -> Fault:
     yield from _names(SHA256, samples=entry.samples, data_sha256=entry.data_sha256)
     yield from _names(HASH, fingerprint=entry.fingerprint, plan=entry.plan)
     yield from _names(REVISION, dataset_revision=entry.dataset_revision)
-    yield from _texts(SHORT, metric=entry.metric, source=entry.source, recorded=entry.recorded)
+    yield from _texts(SHORT_TEXT, metric=entry.metric, source=entry.source, recorded=entry.recorded)
     yield from _in(0, COUNT, n=entry.n)
     yield from _in(1, COUNT, limit=entry.limit, gated=entry.gated)
     yield from _each("env", chain(*entry.env.items()))
@@ -85,7 +85,7 @@ def _of_shard(shard: Shard, run: Run) -> Fault:
 def _of_run(run: Run) -> Fault:
     if run.shard is not None:
         yield from _of_shard(run.shard, run)
-    yield from _texts(SHORT, suite=run.suite, commit=run.commit)
+    yield from _texts(SHORT_TEXT, suite=run.suite, commit=run.commit)
     yield from _each("environment", chain(*run.environment.items()))
     try:
         known = datetime.fromisoformat(run.started).tzinfo is not None
@@ -105,8 +105,8 @@ def _of_record(record: Record) -> Fault:
         yield from _names(LANGUAGE, languages=language)
     if record.case != f"{record.alias}:{record.task}":
         yield f'case = "{record.case}"; expected "{record.alias}:{record.task}", its alias and task'
-    yield from _texts(SHORT, model=record.model, metric=record.metric, device=record.device)
-    yield from _texts(LONG, reason=record.reason, error=record.error, command=record.command)
+    yield from _texts(SHORT_TEXT, model=record.model, metric=record.metric, device=record.device)
+    yield from _texts(LONG_TEXT, reason=record.reason, error=record.error, command=record.command)
     yield from _each("prompts", chain(record.prompts or (), *(record.prompts or {}).values()))
     yield from _each("phases", record.phases or ())
     yield from _in(0, SECONDS, seconds=record.seconds, **_named("phases", record.phases))
@@ -124,7 +124,7 @@ def _of_record(record: Record) -> Fault:
     yield from _of_speed(record.speed)
     for stage in record.stages:
         yield from _names(NAME, stages=stage.alias)
-        yield from _texts(SHORT, stages=stage.model + stage.metric)
+        yield from _texts(SHORT_TEXT, stages=stage.model + stage.metric)
         yield from _names(HASH, stages=stage.fingerprint)
         yield from _in(-1, 1, stages=stage.score)
 
@@ -143,7 +143,7 @@ def _of_score(record: Record) -> Fault:
 def _of_shown(shown: Shown | None) -> Fault:
     if shown is None:
         return
-    yield from _texts(LONG, **{"shown.measure": shown.measure, "shown.note": shown.note})
+    yield from _texts(LONG_TEXT, **{"shown.measure": shown.measure, "shown.note": shown.note})
     for name in ("losers", "gainers", "lost_alike", "gained_alike"):
         yield from _in(0, COUNT, **{f"shown.{name}": getattr(shown, name)})
     for example in (*shown.lost, *shown.gained):
@@ -158,7 +158,7 @@ def _of_settings(settings: Settings | None) -> Fault:
         return
     yield from _each("settings.prompts", chain(*(settings.prompts or {}).items()))
     for name in ("pooling", "dtype", "quantize", "long_texts"):
-        yield from _texts(SHORT, **{f"settings.{name}": getattr(settings, name)})
+        yield from _texts(SHORT_TEXT, **{f"settings.{name}": getattr(settings, name)})
     for name in ("max_length", "max_characters", "dimension"):
         yield from _in(0, COUNT, **{f"settings.{name}": getattr(settings, name)})
 
@@ -166,7 +166,7 @@ def _of_settings(settings: Settings | None) -> Fault:
 def _of_speed(speed: Speed | None) -> Fault:
     if speed is None:
         return
-    yield from _texts(SHORT, **{"speed.machine": speed.machine})
+    yield from _texts(SHORT_TEXT, **{"speed.machine": speed.machine})
     for name in ("texts_per_second", "tokens_per_second"):
         yield from _in(1 / SECONDS, COUNT, **{f"speed.{name}": getattr(speed, name)})
     for name in ("query_p50", "query_p95"):
@@ -230,7 +230,7 @@ def _is_sketch(text: str) -> bool:
 def _of_terms(terms: Terms | None) -> Fault:
     if terms is None:
         return
-    yield from _texts(SHORT, **{"terms.against": terms.against, "terms.model": terms.model})
+    yield from _texts(SHORT_TEXT, **{"terms.against": terms.against, "terms.model": terms.model})
     yield from _each("terms.differences", terms.differences)
     for name in ("margin", "alpha", "bound", "suite_margin"):
         yield from _in(0, 1, **{f"terms.{name}": getattr(terms, name)})
@@ -244,13 +244,13 @@ def _of_anchor(anchor: Anchored | None) -> Fault:
         return
     yield from _in(-1, 1, **{"anchor.baseline": anchor.baseline})
     yield from _in(-2, 2, **{"anchor.delta": anchor.delta})
-    yield from _texts(SHORT, **{"anchor.recorded": anchor.recorded})
+    yield from _texts(SHORT_TEXT, **{"anchor.recorded": anchor.recorded})
     yield from _of_evidence("anchor.evidence", anchor.evidence)
 
 
 def _of_slice(one: Slice) -> Fault:
     yield from _names(NAME, **{"slices.field": one.field})
-    yield from _texts(SHORT, **{"slices.value": one.value})
+    yield from _texts(SHORT_TEXT, **{"slices.value": one.value})
     yield from _in(1, COUNT, **{"slices.n": one.n})
     yield from _in(-1, 1, **{"slices.score": one.score, "slices.baseline": one.baseline})
     yield from _of_interval("slices.interval", one.interval)
@@ -262,7 +262,7 @@ def _of_suite(suite: SuiteVerdict, run: Run) -> Fault:
         yield f'model = "{suite.model}" with {suite.cases} cases; the record has {len(records)} of it'
     if suite.verdict == "PASS" and (red := [one.task for one in records if one.outcome != "passed"]):
         yield f'verdict = "PASS" of {suite.model}, whose {red[0]} did not pass'
-    yield from _texts(LONG, reason=suite.reason)
+    yield from _texts(LONG_TEXT, reason=suite.reason)
     yield from _in(-2, 2, delta=suite.delta)
     yield from _in(0, suite.cases, paired=suite.paired)
     yield from _in(suite.cases, COUNT, planned=suite.planned)
@@ -295,7 +295,7 @@ def _texts(longest: int, **values: str | None) -> Fault:
 
 def _each(name: str, values: Iterable[str]) -> Fault:
     for value in values:
-        yield from _texts(LONG, **{name: value})
+        yield from _texts(LONG_TEXT, **{name: value})
 
 
 def _in(low: float, high: float, **values: float | None) -> Fault:

@@ -15,7 +15,7 @@ from touchstone.report.summary import summarize, verdict_word, why, worst_first
 # GitHub Actions names the file of each step here.
 SUMMARY = "GITHUB_STEP_SUMMARY"
 # GitHub shows ten errors and ten warnings of a step.
-SHOWN = 10
+ANNOTATION_LIMIT = 10
 LONGEST, NAME = 2_000, 200
 
 
@@ -43,7 +43,7 @@ FORMAT = ReportFormat(
 
 
 def _annotate(level: str, records: Sequence[Record]) -> list[Command]:
-    kept = records if len(records) <= SHOWN else records[: SHOWN - 1]
+    kept = records if len(records) <= ANNOTATION_LIMIT else records[: ANNOTATION_LIMIT - 1]
     lines = [(f"{shorten(one_line(r.case), NAME)} {verdict_word(r)}", _text(r)) for r in kept]
     if len(kept) < len(records):
         lines.append(("touchstone", f"{len(records) - len(kept)} more cases are in the job summary"))

@@ -24,7 +24,7 @@ from touchstone.report.formats import ReportFormat
 from touchstone.report.leaderboard import Board, find_costs, shorten_names, side_by_side
 from touchstone.report.page import CASE, ROOM, Page, Shot, make_page
 from touchstone.report.summary import closing, numbers, summarize, verdict_word, why
-from touchstone.report.text import APART, render_suite, speed_cell, speed_title
+from touchstone.report.text import NOT_COMPARABLE, render_suite, speed_cell, speed_title
 from touchstone.report.words import MEANING, sentence
 
 # A sentence may name all tasks of a benchmark; no text that is meant to be read is longer.
@@ -61,7 +61,7 @@ def render_html(
         board=board,
         names={} if board is None else shorten_names(board.models),
         costs=[] if board is None else list(_draw_costs(board, run)),
-        apart=APART,
+        apart=NOT_COMPARABLE,
         meaning=MEANING,
         allowed=policy_of(run.records).suite_margin,
         listed=listed,

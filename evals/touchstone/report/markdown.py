@@ -11,13 +11,13 @@ from touchstone.report.text import SLICE_HEADER, render_suite, slice_cells
 
 # GitHub cuts comments and check texts above 65 536; a summary of this size can be any of them.
 LIMIT = 65_000
-SUITES, SPEEDS, LOOK, COMMANDS, ENDING = 8_000, 4_000, 26_000, 10_000, 600
+SUITES, SPEEDS, LOOK, COMMANDS, END_ROOM = 8_000, 4_000, 26_000, 10_000, 600
 # Of one text: escaped it is five times as long at most, and a row of such texts fits into its table.
 LONGEST, NAME, COMMAND = 700, 200, 2_000
 MARKS = {"PASS": "🟢", "FAIL": "🔴", "INCOMPLETE": "🔴", "INCONCLUSIVE": "🟡"}
 MORE = "; the run record and the HTML report have all"
 HEADER = ("case", "metric", "score", "baseline", "Δ", "n", "texts/s", "verdict")
-ALIGNED = ("---", "---", "--:", "--:", "--:", "--:", "--:", "---")
+ALIGNMENT = ("---", "---", "--:", "--:", "--:", "--:", "--:", "---")
 
 
 def render_markdown(run: Run) -> str:
@@ -38,11 +38,11 @@ def render_markdown(run: Run) -> str:
     commands = [record.command for record in look if record.outcome != "passed" and record.command]
     if commands:
         parts += ["Each of them again, by itself:", _commands(commands)]
-    room = LIMIT - sum(len(part) + 2 for part in parts) - ENDING
+    room = LIMIT - sum(len(part) + 2 for part in parts) - END_ROOM
     every = [record for records in summary.by_model.values() for record in records]
     speeds = [rate for records in summary.by_model.values() for rate in rates(records) or [""] * len(records)]
     parts.append(_folded(every, speeds, room))
-    parts.append(_slices(every, LIMIT - sum(len(part) + 2 for part in parts) - ENDING))
+    parts.append(_slices(every, LIMIT - sum(len(part) + 2 for part in parts) - END_ROOM))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -84,7 +84,7 @@ def _folded(records: Sequence[Record], speeds: Sequence[str], room: int) -> str:
         (_text(r.case), _limited(r), *numbers(r), _text(speed), verdict_word(r))
         for r, speed in zip(records, speeds, strict=True)
     ]
-    table: list[tuple[str, ...]] = [HEADER, ALIGNED, *cells]
+    table: list[tuple[str, ...]] = [HEADER, ALIGNMENT, *cells]
     if not any(speeds):
         table = [(*row[:-2], row[-1]) for row in table]
     header, aligned, *rows = map(_row, table)

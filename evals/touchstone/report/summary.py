@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from touchstone.formatting import NOTHING, count, points, render_latency, render_rate, signed_points
+from touchstone.formatting import ZERO_CHANGE, count, points, render_latency, render_rate, signed_points
 from touchstone.records.lineups import Lineup, average
 from touchstone.records.outcomes import OutcomeWord, Speed
 from touchstone.records.runs import Record
@@ -12,7 +12,7 @@ from touchstone.records.runs import Record
 SEVERITY = ("regressed", "drifted", "error", "not measured", "incomparable", "missing", "suspect", "inconclusive",
             "improved",
             "measured", "lower", "same", "higher", "pass")  # fmt: skip
-SUSPECT = "A suspect ends the run with exit code 9, unless --inconclusive pass is typed."
+SUSPECT_NOTE = "A suspect ends the run with exit code 9, unless --inconclusive pass is typed."
 ORDER: tuple[OutcomeWord, ...] = ("failed", "error", "not measured", "passed")
 
 
@@ -116,7 +116,7 @@ def verdict_word(record: Record) -> str:
     if record.outcome in ("error", "not measured"):
         return record.outcome
     if record.verdict is None and record.delta is not None:  # two published scores side by side
-        return "same" if abs(record.delta) < NOTHING else "lower" if record.delta < 0 else "higher"
+        return "same" if abs(record.delta) < ZERO_CHANGE else "lower" if record.delta < 0 else "higher"
     return "suspect" if record.suspect else record.verdict or "measured"
 
 
@@ -125,7 +125,7 @@ def why(record: Record) -> str:
     if record.outcome == "not measured":
         return record.reason or "the run ended before it was measured"
     said = record.error or record.reason or ""
-    return f"{said}. {SUSPECT}" if record.suspect else said
+    return f"{said}. {SUSPECT_NOTE}" if record.suspect else said
 
 
 def worst_first(records: Sequence[Record]) -> list[Record]:

@@ -94,10 +94,10 @@ def render_board(board: Board, *, width: int) -> str:
         for model, mean in zip(board.models, means, strict=True)
         if mean.missing
     ]
-    return "\n".join(lines + ([APART] if board.lineup is not None and board.lineup.apart else []))
+    return "\n".join(lines + ([NOT_COMPARABLE] if board.lineup is not None and board.lineup.apart else []))
 
 
-APART = "* texts/s on another machine, of other tasks, or of pairs: not to be compared"
+NOT_COMPARABLE = "* texts/s on another machine, of other tasks, or of pairs: not to be compared"
 
 
 def speed_title(lineup: Lineup) -> str:

@@ -12,7 +12,7 @@ from touchstone.records.runs import Run
 from touchstone.report.text import brief, draw
 
 # A repetition of the same measurement moves a score by less: half a tenth of a point.
-MOVED = 5e-4
+VISIBLE_CHANGE = 5e-4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,7 @@ class Line:
     def moves(self) -> tuple[int, ...]:
         """Which points differ from the one before by more than a repetition does."""
         scores = [point.score for point in self.points]
-        return tuple(i for i in range(1, len(scores)) if abs(scores[i] - scores[i - 1]) > MOVED)
+        return tuple(i for i in range(1, len(scores)) if abs(scores[i] - scores[i - 1]) > VISIBLE_CHANGE)
 
 
 Key = tuple[str, str, str]
@@ -64,7 +64,7 @@ def trace(runs: Iterable[Run]) -> Mapping[Key, Line]:
 
 
 BLOCKS = "▁▂▃▄▅▆▇█"
-SHOWN = 30
+ROW_LIMIT = 30
 MOVES = 5
 
 
@@ -93,7 +93,7 @@ def render_trend(lines: Iterable[Line], *, width: int, color: bool) -> str:
 def blocks(scores: Sequence[float]) -> str:
     """Draw scores as blocks, the lowest at the bottom; what differs no more than by repetition is flat."""
     low, high = min(scores), max(scores)
-    if high - low <= MOVED:
+    if high - low <= VISIBLE_CHANGE:
         return BLOCKS[3] * len(scores)
     return "".join(BLOCKS[round((score - low) / (high - low) * (len(BLOCKS) - 1))] for score in scores)
 
@@ -109,12 +109,12 @@ def _table(lines: Sequence[Line]) -> Table:
     for line in lines:
         scores = [point.score for point in line.points]
         change = scores[-1] - scores[0]
-        style = "red" if change < -MOVED else "green" if change > MOVED else ""
+        style = "red" if change < -VISIBLE_CHANGE else "green" if change > VISIBLE_CHANGE else ""
         table.add_row(
             Text(brief(f"{line.alias}:{line.key}")),
             Text(brief(line.metric)),
             str(len(scores)),
-            blocks(scores[-SHOWN:]),
+            blocks(scores[-ROW_LIMIT:]),
             points(scores[0]),
             points(scores[-1]),
             Text(signed_points(change) if len(scores) > 1 else "", style=style),

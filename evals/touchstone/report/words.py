@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from touchstone.formatting import points, shorten, signed_points
 from touchstone.records.runs import Record
 from touchstone.records.verdicts import Evidence, Rule, Terms
-from touchstone.report.summary import SUSPECT, verdict_word
+from touchstone.report.summary import SUSPECT_NOTE, verdict_word
 from touchstone.task_types.registry import find_type
 
 # Of a date, and of what somebody wrote in the place of one.
@@ -127,7 +127,7 @@ def explain(record: Record) -> list[str]:
     elif record.suspect:
         lines.append(_next_step(record))
     if record.suspect:
-        lines.append(SUSPECT)
+        lines.append(SUSPECT_NOTE)
     if record.anchor is not None and record.anchor.word == "incomparable":
         lines.append("It cannot be compared with its anchor.")
     elif record.anchor is not None:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from touchstone.errors import TouchstoneError
-from touchstone.formatting import NOTHING
+from touchstone.formatting import ZERO_CHANGE
 from touchstone.records.examples import Changed
-from touchstone.records.samples import SHOWN, Column, Samples, find_difference, restrict
+from touchstone.records.samples import EXAMPLE_LIMIT, Column, Samples, find_difference, restrict
 from touchstone.task_types.registry import find_type, has_texts_for_numbers, own_scores
 
 
@@ -58,8 +58,8 @@ def find_changes(candidate: Samples, reference: Samples) -> Changes | None:
         after=after,
         lost=lost,
         gained=gained,
-        losers=int((deltas < -NOTHING).sum()),
-        gainers=int((deltas > NOTHING).sum()),
+        losers=int((deltas < -ZERO_CHANGE).sum()),
+        gainers=int((deltas > ZERO_CHANGE).sum()),
         lost_alike=lost_alike,
         gained_alike=gained_alike,
     )
@@ -76,7 +76,7 @@ def list_changed(candidate: Samples, reference: Samples) -> Changed:
         raise TouchstoneError("its samples are not those of its baseline, or have no values of their own")
     distance = np.abs(changes.after - changes.before)
     order = np.lexsort((candidate.id, candidate.stratum, -distance))
-    rows = order[distance[order] > NOTHING]
+    rows = order[distance[order] > ZERO_CHANGE]
     return Changed(
         measure=changes.measure,
         ids=candidate.id[rows].tolist(),
@@ -92,19 +92,19 @@ def _largest_losses(deltas: Column, samples: Samples) -> tuple[tuple[int, ...], 
     Where more lost alike than are shown, every stratum in turn gives one: the first by name would all be of one.
     """
     order = np.lexsort((samples.id, samples.stratum, deltas))
-    lost = order[deltas[order] < -NOTHING]
-    if len(lost) <= SHOWN:
+    lost = order[deltas[order] < -ZERO_CHANGE]
+    if len(lost) <= EXAMPLE_LIMIT:
         return tuple(lost.tolist()), len(lost)
-    least = deltas[lost[SHOWN - 1]]
-    certain = [row for row in lost[:SHOWN].tolist() if deltas[row] < least - NOTHING]
-    alike = lost[np.abs(deltas[lost] - least) <= NOTHING]
+    least = deltas[lost[EXAMPLE_LIMIT - 1]]
+    certain = [row for row in lost[:EXAMPLE_LIMIT].tolist() if deltas[row] < least - ZERO_CHANGE]
+    alike = lost[np.abs(deltas[lost] - least) <= ZERO_CHANGE]
     taken = Counter(samples.stratum[certain].tolist())
     turns = []
     for row in alike.tolist():
         stratum = str(samples.stratum[row])
         turns.append((taken[stratum], stratum, row))
         taken[stratum] += 1
-    chosen = [row for _, _, row in sorted(turns, key=lambda turn: turn[:2])[: SHOWN - len(certain)]]
+    chosen = [row for _, _, row in sorted(turns, key=lambda turn: turn[:2])[: EXAMPLE_LIMIT - len(certain)]]
     return (*certain, *chosen), len(certain) + len(alike)
 
 

@@ -6,7 +6,7 @@ from statistics import fmean
 
 from touchstone.baselines.files import Baselines
 from touchstone.errors import BaselineError, TouchstoneError
-from touchstone.formatting import NOTHING
+from touchstone.formatting import ZERO_CHANGE
 from touchstone.records.cases import BaselineMode
 from touchstone.records.examples import Changed
 from touchstone.records.names import baseline_key
@@ -84,7 +84,7 @@ def _is_of(record: Record, subsets: Mapping[str, float]) -> bool:
     """Return True if these are the scores of the baseline that a case was judged by."""
     strata = (record.subsets or {}).keys()
     known = strata and strata <= subsets.keys() and record.baseline is not None
-    return bool(known) and abs(fmean(subsets[name] for name in strata) - (record.baseline or 0.0)) <= NOTHING
+    return bool(known) and abs(fmean(subsets[name] for name in strata) - (record.baseline or 0.0)) <= ZERO_CHANGE
 
 
 def write_baselines(mode: BaselineMode, run: Run, baselines: Baselines, store: Store) -> list[str]:

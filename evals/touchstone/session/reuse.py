@@ -49,7 +49,7 @@ class Suites:
 
 
 # Where each kind of what is known lies in the store.
-KEPT: Mapping[type[Any], str] = {Outcome: OUTCOMES, Verdict: VERDICTS, Suites: VERDICTS, Shown: EXAMPLES}
+CACHE_OF: Mapping[type[Any], str] = {Outcome: OUTCOMES, Verdict: VERDICTS, Suites: VERDICTS, Shown: EXAMPLES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,7 +161,7 @@ class Known:
 
     def recall(self, kind: type[T], key: Mapping[str, Any]) -> T | None:
         """Return the `Verdict`, `Shown` or `Suites` that was cached under its key; None for another version's shape."""
-        content = self._store.get(KEPT[kind], key)
+        content = self._store.get(CACHE_OF[kind], key)
         try:
             return None if content is None else check_json(kind, content, "", TouchstoneError)
         except TouchstoneError:  # what was sealed is no JSON, or of another shape
@@ -169,7 +169,7 @@ class Known:
 
     def remember(self, key: Mapping[str, Any], what: Outcome | Verdict | Shown | Suites) -> None:
         """Cache what `recall` is to give."""
-        self._store.put(KEPT[type(what)], key, to_json(asdict(what)).encode())
+        self._store.put(CACHE_OF[type(what)], key, to_json(asdict(what)).encode())
 
     def _make_key(self, case: Case) -> dict[str, Any] | None:
         model = self._models[case.alias]

@@ -30,7 +30,7 @@ from touchstone.records.runs import Record, Run, Shard, SuiteVerdict, make_recor
 from touchstone.records.samples import Samples, encode_samples
 from touchstone.records.verdicts import Verdict
 from touchstone.report.formats import Target, find_target
-from touchstone.seams import TRIED, untried_mteb
+from touchstone.seams import TESTED_VERSIONS, untried_mteb
 from touchstone.session.compare import pair_known, slice_known
 from touchstone.session.examples import show
 from touchstone.session.plan import Plan, find_cases
@@ -317,7 +317,7 @@ class Session:
         """What is to be known before anything is measured."""
         installed = untried_mteb()
         if installed is not None:
-            yield f"mteb {installed} is newer than what was tried, {', '.join(TRIED)}"
+            yield f"mteb {installed} is newer than what was tried, {', '.join(TESTED_VERSIONS)}"
         limited = [case for case in self.plan.cases if case.limit is not None]
         if self.options.baseline != "check" or not limited:
             return

@@ -19,7 +19,7 @@ from weakref import WeakSet
 from touchstone.errors import TouchstoneError, first_line
 from touchstone.foreign import one_line
 from touchstone.formatting import render_duration, render_size
-from touchstone.retrying import PASSING, PassingError, backoff, retry_after
+from touchstone.retrying import TRANSIENT_STATUSES, PassingError, backoff, retry_after
 
 T = TypeVar("T")
 # Seconds between two words on how far a download is; and until one of which nothing more is heard is no news.
@@ -31,9 +31,9 @@ HEADERS = 60.0
 # The client's own pieces are of 10 MB: of a connection that is cut, all of the last one would be lost.
 PIECE = 1 << 18
 # How the client says that it has got another number of bytes than it was told.
-CUT = "Consistency check failed"
+TRUNCATION = "Consistency check failed"
 # Of the errors of its HTTP library those that no second time mends.
-LASTING = {"UnsupportedProtocol", "LocalProtocolError", "TooManyRedirects"}
+PERMANENT_ERRORS = {"UnsupportedProtocol", "LocalProtocolError", "TooManyRedirects"}
 
 
 class Asking:
@@ -231,7 +231,7 @@ def read_news(folder: Path) -> str:
 
 def _look(response: Any) -> None:
     """Raise what an answer says of itself that it may pass; of any other, watch how fast its body comes."""
-    if response.status_code in PASSING:
+    if response.status_code in TRANSIENT_STATUSES:
         # The hub itself says in a header of its own how many seconds a limit holds.
         limit = re.search(r"\bt=(\d{1,6})", response.headers.get("ratelimit", ""))
         wait = max(retry_after(response.headers.get("retry-after")), float(limit[1]) if limit else 0.0)
@@ -263,11 +263,11 @@ def _passing(error: BaseException) -> PassingError | None:
         if isinstance(one, PassingError):
             return PassingError(str(one), one.wait)
         names = {base.__name__ for base in type(one).__mro__}
-        if "TransportError" in names and not names & LASTING and "CERTIFICATE" not in str(one):
+        if "TransportError" in names and not names & PERMANENT_ERRORS and "CERTIFICATE" not in str(one):
             return PassingError(first_line(one))
-        if isinstance(one, OSError) and str(one).startswith(CUT):
+        if isinstance(one, OSError) and str(one).startswith(TRUNCATION):
             return PassingError("it ended early")
-        if getattr(getattr(one, "response", None), "status_code", None) in PASSING:
+        if getattr(getattr(one, "response", None), "status_code", None) in TRANSIENT_STATUSES:
             return PassingError(f"HTTP {one.response.status_code}")  # type: ignore[attr-defined]
         # As ModelScope's client says of its own errors; that of requests, on which it is built, it lets through.
         if getattr(one, "retryable", False) or type(one).__name__ == "ConnectionError":

@@ -33,7 +33,7 @@ from touchstone.store.vectors import Embeddings
 
 # A data cache with this file holds what its name says; of one without it nobody knows.
 WHOLE = ".whole"
-REMEMBERED, AGREED = "remembered", "agreed"
+MEMOS, AGREEMENTS = "remembered", "agreed"
 SPACE, CANARIES, MODELS, HASHES = "space.json", "canaries.npy", "models", "hashes.blob"
 RANKINGS, OUTCOMES, VERDICTS, EXAMPLES, SAMPLES = "rankings", "outcomes", "verdicts", "examples", "samples"
 # A folder with this file is a store; the other keeps what is in it out of git.
@@ -177,7 +177,7 @@ class Store:
     @property
     def news(self) -> Path:
         """Where the processes of this run say what they bring from a hub at this moment."""
-        return self.folder / AGREED / str(self._run) / "news"
+        return self.folder / AGREEMENTS / str(self._run) / "news"
 
     def data_cache(self, content: str, what: str) -> tuple[Path, Watch]:
         """Return the folder for what is prepared of data of that content, and what watches all that is in it.
@@ -340,7 +340,7 @@ class Store:
             self._find(self._remembered(name)[0]).unlink()
 
     def _remembered(self, name: str) -> tuple[Path, dict[str, str]]:
-        key = {"kind": REMEMBERED, "fingerprint": "hub", "name": name}
+        key = {"kind": MEMOS, "fingerprint": "hub", "name": name}
         return Path(place_of(key)), key
 
     def agree(self, name: str, compute: Callable[[], str]) -> str:
@@ -350,7 +350,7 @@ class Store:
         return self._agreed[name]
 
     def _first(self, name: str, run: str, compute: Callable[[], str]) -> str:
-        file = join_inside(self._made, Path(AGREED, run, hashlib.sha256(name.encode()).hexdigest()[:16]))
+        file = join_inside(self._made, Path(AGREEMENTS, run, hashlib.sha256(name.encode()).hexdigest()[:16]))
         if not file.is_file():
             found = compute()
             try:
@@ -427,14 +427,14 @@ class Store:
                 shutil.rmtree(join_inside(self.folder, Path(kind, model.name)), ignore_errors=True)
             with suppress(OSError):
                 if self._run is not None:
-                    told = join_inside(self.folder, Path(AGREED, self._run, f"forgotten {model.name}"))
+                    told = join_inside(self.folder, Path(AGREEMENTS, self._run, f"forgotten {model.name}"))
                     told.parent.mkdir(parents=True, exist_ok=True)
                     told.touch()
                 model.unlink(missing_ok=True)  # the last: whoever stops here is followed by one who does it again
 
     def has_forgotten(self, fingerprint: str) -> bool:
         """Return whether a process of this run has forgotten what was measured of a model."""
-        told = self.folder / AGREED / self._run / f"forgotten {fingerprint}" if self._run is not None else None
+        told = self.folder / AGREEMENTS / self._run / f"forgotten {fingerprint}" if self._run is not None else None
         return fingerprint in self._forgotten or (told is not None and told.exists())
 
     def write_run(self, name: str, run: dict[str, Any]) -> Path:

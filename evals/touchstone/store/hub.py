@@ -29,7 +29,7 @@ Kind = Literal["model", "dataset"]
 SECONDS = 30
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REPOSITORY = re.compile(r"(?!.*\.\.)([A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
-CALLED = {"model": "model", "dataset": "data set"}
+KIND_NAMES = {"model": "model", "dataset": "data set"}
 NO_REVISION = "it has no such branch, tag or commit; mend the revision"
 
 
@@ -238,7 +238,7 @@ def _about(repository: str, revision: str, kind: Kind, store: Store) -> tuple[st
 
     info = _ask(store, repository, kind, ask, f"the list of files at {revision}")
     if info is None and revision == "main":
-        raise error_of(kind)(f'the hub gives no {CALLED[kind]} "{repository}": {NO_REVISION}')
+        raise error_of(kind)(f'the hub gives no {KIND_NAMES[kind]} "{repository}": {NO_REVISION}')
     if info is None:
         there, _ = _about(repository, "main", kind, store)
         what = f'has no branch, tag or commit "{revision}"; its main branch is at {there}'
@@ -249,7 +249,7 @@ def _about(repository: str, revision: str, kind: Kind, store: Store) -> tuple[st
     commit = str(info.sha)
     if not listed or not COMMIT.fullmatch(commit) or (COMMIT.fullmatch(revision) and commit != revision):
         said = f"at {revision} it lists {len(listed)} files of {commit}"
-        raise error_of(kind)(f'the hub gives no {CALLED[kind]} "{repository}": {said}')
+        raise error_of(kind)(f'the hub gives no {KIND_NAMES[kind]} "{repository}": {said}')
     return commit, listed
 
 
@@ -276,7 +276,7 @@ def _why_not(repository: str, kind: Kind, error: BaseException, what: str) -> st
         how = "set HF_TOKEN" if get_token() is None else "the token, HF_TOKEN or that of hf auth login"
         return f'"{repository}" is missing or private; mend the name, or {how}'
     if isinstance(error, errors.RevisionNotFoundError):
-        return f'the hub gives no {CALLED[kind]} "{repository}": {NO_REVISION}'
+        return f'the hub gives no {KIND_NAMES[kind]} "{repository}": {NO_REVISION}'
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return f'"{repository}", {what}: no space is left in {constants.HF_HUB_CACHE}; free some, or set HF_HUB_CACHE'
     if isinstance(error, errors.FileMetadataError | json.JSONDecodeError):
@@ -285,7 +285,7 @@ def _why_not(repository: str, kind: Kind, error: BaseException, what: str) -> st
         why = str(error)
     else:
         why = first_line(error) if status is None else f"HTTP {status}"
-    return f'the hub gives no {CALLED[kind]} "{repository}", not {what}: {why}'
+    return f'the hub gives no {KIND_NAMES[kind]} "{repository}", not {what}: {why}'
 
 
 def find_unlisted(folder: Path, listed: Container[str]) -> Iterator[Path]:

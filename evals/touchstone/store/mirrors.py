@@ -17,7 +17,7 @@ from touchstone.store.hub import COMMIT, Entry, Kind, Snapshot, error_of, find_u
 
 MANIFEST = "manifest.json"
 FORMAT = 1
-SHORT = re.compile(r"[0-9a-f]{7,40}")
+SHORT_COMMIT = re.compile(r"[0-9a-f]{7,40}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,9 @@ def open_mirrored(root: Path, repository: str, revision: str | None, store: Stor
     held = next((one for one in read_manifest(root) if (one.kind, one.repository) == (kind, repository)), None)
     if held is None:
         return None
-    if revision not in (None, held.revision) and not (SHORT.fullmatch(revision) and held.commit.startswith(revision)):
+    if revision not in (None, held.revision) and not (
+        SHORT_COMMIT.fullmatch(revision) and held.commit.startswith(revision)
+    ):
         at = f"at {held.commit}, not at {revision}"
         raise error_of(kind)(f'mirror {root} has "{repository}" {at}; fetch that into a mirror of its own')
     folder = folder_of(root, kind, repository).resolve()
@@ -135,7 +137,7 @@ def fill(root: Path, snapshot: Snapshot, revision: str | None, names: Iterable[s
             f"remove {folder} and its entry in {MANIFEST}, or fetch into another folder"
         )
     asked = revision or "main"
-    if key in held and SHORT.fullmatch(asked):  # the commit is held anyway; a branch that was asked for is not
+    if key in held and SHORT_COMMIT.fullmatch(asked):  # the commit is held anyway; a branch that was asked for is not
         asked = held[key].revision
     for name in names:
         path = snapshot.bring(name)

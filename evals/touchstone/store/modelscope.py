@@ -29,7 +29,7 @@ Listed = Mapping[str, tuple[str | None, int]]
 # The branch that the hub itself means by no revision.
 DEFAULT_REVISION = "master"
 NOTE = ".modelscope.json"
-CLOSED = "it is private or gated; ask for access to it, then set MODELSCOPE_API_TOKEN"
+NO_ACCESS = "it is private or gated; ask for access to it, then set MODELSCOPE_API_TOKEN"
 NONE = "there is none, or it is private; mend its name or its revision, or set MODELSCOPE_API_TOKEN"
 NO_HUB = "what answers is no hub; look at MODELSCOPE_ENDPOINT, and at proxies on the way"
 
@@ -185,7 +185,7 @@ def _why(error: BaseException) -> str:
     """Say why ModelScope does not answer, and what would help; addresses, which may be signed, are no part of it."""
     status = getattr(error, "status_code", None)
     if status is not None:
-        return {401: CLOSED, 403: CLOSED, 404: NONE}.get(status, f"HTTP {status}")
+        return {401: NO_ACCESS, 403: NO_ACCESS, 404: NONE}.get(status, f"HTTP {status}")
     if isinstance(error, AttributeError | TypeError) or type(error).__name__ == "JSONDecodeError":
         return NO_HUB
     return str(error) if isinstance(error, PassingError) else first_line(error)

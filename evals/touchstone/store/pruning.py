@@ -14,14 +14,14 @@ from touchstone.errors import ConfigError
 from touchstone.files.json import read_json
 from touchstone.files.locking import locked
 from touchstone.records.names import SAMPLES
-from touchstone.store.folder import AGREED, EXAMPLES, MARKER, OUTCOMES, RANKINGS, SPACE, VERDICTS, Store
+from touchstone.store.folder import AGREEMENTS, EXAMPLES, MARKER, OUTCOMES, RANKINGS, SPACE, VERDICTS, Store
 from touchstone.store.runs import load_runs
 from touchstone.store.vectors import Embeddings
 from touchstone.store.verifying import BLOB, CACHE, SPACE_NAME, need_store
 
 # Each segment of a space is looked through for what no other has: more than these are made one.
 MANY = 8
-KNOWN = (OUTCOMES, VERDICTS, EXAMPLES, RANKINGS)
+CACHES = (OUTCOMES, VERDICTS, EXAMPLES, RANKINGS)
 DAY = 86_400
 
 
@@ -77,13 +77,13 @@ def prune(store: Store, days: float) -> tuple[tuple[Part, ...], int]:
         named = {record.samples for run in load_runs(store.folder) for record in run.records}
         gone = [part for part in take_stock(store) if _can_be_made_again(part) and part.idle > days]
         for part in gone:
-            if not part.name.startswith(KNOWN):
+            if not part.name.startswith(CACHES):
                 shutil.rmtree(part.folder)
-        _remove([path for kind in KNOWN for path in _files(store.folder, kind, BLOB)], days)
+        _remove([path for kind in CACHES for path in _files(store.folder, kind, BLOB)], days)
         for part in gone:
             with suppress(OSError):  # it is not empty, or went as a whole
                 part.folder.rmdir()
-        for run in (store.folder / AGREED).glob("*"):
+        for run in (store.folder / AGREEMENTS).glob("*"):
             if not run.is_symlink() and run.is_dir():
                 shutil.rmtree(run)
         for folder in _spaces(store.folder):
@@ -114,7 +114,7 @@ def _parts(folder: Path) -> Iterator[tuple[str, Path]]:
     for data in sorted((folder / "data").glob("*")):
         if CACHE.fullmatch(f"data/{data.name}") and _is_folder(data):
             yield f"data {data.name[:16]}", data
-    for kind in KNOWN:
+    for kind in CACHES:
         yield from ((f"{kind} {model.name}", model) for model in sorted((folder / kind).glob("*")) if _is_folder(model))
     for space in _spaces(folder):
         yield f"vectors {_describe(space)}", space
@@ -159,4 +159,4 @@ def _measure(name: str, folder: Path) -> Part:
 
 
 def _can_be_made_again(part: Part) -> bool:
-    return part.name.startswith(("data ", "vectors ", *KNOWN))
+    return part.name.startswith(("data ", "vectors ", *CACHES))

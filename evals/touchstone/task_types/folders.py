@@ -65,7 +65,7 @@ Summarized = TypedDict(
 )
 Row = TypeVar("Row")
 # Judgements also as BEIR ships them, and as TREC does.
-JUDGED = (".tsv", ".txt", *FORMATS)
+JUDGEMENT_FORMATS = (".tsv", ".txt", *FORMATS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,7 +270,7 @@ def _read_judgements(
     folder: Path, documents: Container[str], queries: set[str]
 ) -> tuple[dict[str, dict[str, int]], tuple[str, ...]]:
     """Return judgements, and notes of those that can only lower a score: mteb counts them, so they count here."""
-    path = find_file(folder / "test.jsonl", JUDGED)
+    path = find_file(folder / "test.jsonl", JUDGEMENT_FORMATS)
     if not path.is_file():
         raise SourceError(f"{folder}: holds neither test.jsonl nor test.tsv")
     lines = read_lines(path, Judgement) if format_of(path) in FORMATS else _read_columns(path, documents)

@@ -14,7 +14,7 @@ from touchstone.records.cases import TaskInfo
 from touchstone.records.names import NAME, SIGNS
 from touchstone.seams import find
 from touchstone.task_types.base import FolderLayout
-from touchstone.task_types.folders import JUDGED
+from touchstone.task_types.folders import JUDGEMENT_FORMATS
 from touchstone.task_types.registry import find_type
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def find_subsets(layout: FolderLayout, folder: Path) -> tuple[str, ...]:
 
 def _files_in(layout: FolderLayout, folder: Path) -> Iterator[Path]:
     for name in layout.files:
-        yield from find_forms(folder / name, JUDGED if name.startswith("qrels/") else FORMATS)
+        yield from find_forms(folder / name, JUDGEMENT_FORMATS if name.startswith("qrels/") else FORMATS)
 
 
 def languages_of(subsets: Sequence[str], said: Sequence[str]) -> dict[str, list[str]]:

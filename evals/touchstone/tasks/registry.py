@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TASKS = "mteb.tasks"
 # What loaders of tasks ask data by; all of them come through `seams.local_datasets`.
-ASKING = {"load_dataset", "get_dataset_config_names", "get_dataset_split_names"}
+LOADERS = {"load_dataset", "get_dataset_config_names", "get_dataset_split_names"}
 # Of the file's shape: another number is another file.
 FORMAT = 2
 
@@ -179,7 +179,7 @@ def is_pinned(module: str) -> bool:
     """Return whether a module of mteb's says a revision wherever it asks for data."""
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
-    asking = (call for call in calls if ast.unparse(call.func).rpartition(".")[2] in ASKING)
+    asking = (call for call in calls if ast.unparse(call.func).rpartition(".")[2] in LOADERS)
     return all(any(word.arg in (None, "revision") for word in call.keywords) for call in asking)
 
 

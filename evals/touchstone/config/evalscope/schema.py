@@ -18,7 +18,7 @@ Hub = Literal["modelscope", "huggingface"]
 TOP_K = {"model": 5, "models": 10}
 MAX_SEQ_LENGTH = 512
 REFUSED_OF_A_MODEL = ("model_name", "api_base", "api_key", "dimension", "dimensions")
-REFUSED = {
+REFUSED_KEYS = {
     "custom_tasks": "folders of one's own are [[tasks.custom]] of a TOML suite",
     "dataset_path": "folders of one's own are [[tasks.custom]] of a TOML suite",
     "splits": "splits are [tasks.splits] of a TOML suite",
@@ -92,7 +92,7 @@ class EvalEntry(Strict):
     random_sample: Any = None
 
     def __post_init__(self) -> None:
-        for name, why in REFUSED.items():
+        for name, why in REFUSED_KEYS.items():
             if getattr(self, name):
                 raise ValueError(f"{name} is not supported: {why}")
         if self.tasks is not None and self.task_names is not None:

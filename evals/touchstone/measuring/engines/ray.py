@@ -32,7 +32,7 @@ from touchstone.tasks.identity import identify_data, watch_data
 from touchstone.tasks.opening import bring_missing
 from touchstone.tasks.sources import go_offline
 
-MISSING = "--engine ray needs Ray: pip install 'touchstone-evals[ray]', on every machine of the cluster"
+NO_RAY = "--engine ray needs Ray: pip install 'touchstone-evals[ray]', on every machine of the cluster"
 # Makes examples of the samples that changed most, as `session.examples.show`.
 Show = Callable[[Samples, Samples, Any], Shown | None]
 
@@ -271,7 +271,7 @@ class Actors:
             max_restarts=-1,
             max_task_retries=0,
             scheduling_strategy="SPREAD",
-            concurrency_groups={TELLING: 1},
+            concurrency_groups={TELL_GROUP: 1},
         )(Worker)
         self._actors = [kind.remote(setup, workers=max(rooms)) for _ in range(sum(rooms))]
         self._running: dict[Any, tuple[int, str]] = {}
@@ -299,11 +299,13 @@ class Actors:
             ConfigError: none can be asked.
         """
         pings = {ref: number for ref, (number, what) in self._running.items() if what == "ping"}
-        ready, rest = self._ray.wait(list(pings), num_returns=len(pings), timeout=STARTING)
+        ready, rest = self._ray.wait(list(pings), num_returns=len(pings), timeout=START_TIMEOUT)
         if not ready:
-            ready, _ = self._ray.wait(rest, num_returns=1, timeout=BUSY)
+            ready, _ = self._ray.wait(rest, num_returns=1, timeout=BUSY_TIMEOUT)
         if not ready:
-            raise ConfigError(f"no actor could begin within {STARTING + BUSY:g} s: the cluster is busy; run later")
+            raise ConfigError(
+                f"no actor could begin within {START_TIMEOUT + BUSY_TIMEOUT:g} s: the cluster is busy; run later"
+            )
         try:
             self._ray.get(ready)
             found: list[Survey] = self._ray.get([self._actors[pings[ref]].survey.remote(cases) for ref in ready])
@@ -318,7 +320,7 @@ class Actors:
 
     def tell(self, number: int) -> str:
         """Return what an actor is doing, in a few words; ``""`` if it does not say so at once."""
-        asked = self._actors[number].tell.options(concurrency_group=TELLING).remote()
+        asked = self._actors[number].tell.options(concurrency_group=TELL_GROUP).remote()
         try:
             ready, _ = self._ray.wait([asked], timeout=AT_ONCE)
             return str(self._ray.get(ready[0])) if ready else ""
@@ -353,11 +355,11 @@ class Actors:
 
 
 # How long all actors may take to begin, in seconds, before those that are there begin without the others.
-STARTING = 60.0
+START_TIMEOUT = 60.0
 # How long the first may take then: a cluster may have to start machines.
-BUSY = 900.0
+BUSY_TIMEOUT = 900.0
 # Of each actor's threads the one that says what another does, and how long that may take, in seconds.
-TELLING, AT_ONCE = "telling", 0.2
+TELL_GROUP, AT_ONCE = "telling", 0.2
 
 
 def find_room(nodes: Sequence[Mapping[str, float]], cpus: int, *, gpus: bool) -> tuple[bool, list[int]]:
@@ -422,5 +424,5 @@ def _import_ray() -> Any:
     try:
         import ray
     except ImportError:
-        raise ConfigError(MISSING) from None
+        raise ConfigError(NO_RAY) from None
     return ray

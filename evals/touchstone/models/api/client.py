@@ -16,7 +16,7 @@ from touchstone.files.json import load
 from touchstone.foreign import Secret
 from touchstone.formatting import render_size
 from touchstone.models.api.lines import Line
-from touchstone.retrying import PASSING, backoff, retry_after
+from touchstone.retrying import TRANSIENT_STATUSES, backoff, retry_after
 
 CHUNK = 1 << 16
 # The bytes that an answer may have: for each text a vector of 16,384 numbers of 32 signs, what was sent some times
@@ -196,7 +196,7 @@ class ApiClient:
             except ValueError as error:
                 return _Trouble(self._tell(str(error)))
         said = f"answered {status} ({_phrase(status)})"
-        if status in PASSING:
+        if status in TRANSIENT_STATUSES:
             too_many = status == HTTPStatus.TOO_MANY_REQUESTS
             advice = "lower concurrency, or run later" if too_many else "see the server's log"
             return _Trouble(f"{said}{self._message(content)}", advice, retry_after(headers.get("Retry-After")))

@@ -20,7 +20,7 @@ from touchstone.models.api.protocols import ask_vectors
 from touchstone.store.vectors import Embeddings, forgetful
 
 # How far a vector may move between two requests, relative to its length: servers compute in half precision, in batches.
-WITHIN = 5e-2
+TOLERANCE = 5e-2
 
 
 class ApiModel:
@@ -148,4 +148,4 @@ def _alike(one: Vectors, other: Vectors) -> bool:
     if one.shape != other.shape:
         return False
     scale = float(np.linalg.norm(one, axis=1).max()) or 1.0
-    return float(np.linalg.norm(one - other, axis=1).max()) / scale <= WITHIN
+    return float(np.linalg.norm(one - other, axis=1).max()) / scale <= TOLERANCE

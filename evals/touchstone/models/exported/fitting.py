@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
 
 # Modules that do nothing more to a vector that went through them already.
-AGAIN = {"Normalize", "Dropout"}
+REPEATABLE = {"Normalize", "Dropout"}
 EXPORT = "export last_hidden_state"
 
 
@@ -112,7 +112,7 @@ def _pool_no_more(loaded: "SentenceTransformer", reader: Any, width: int, spec: 
     if width != whole:
         raise ModelError(f"its graph gives vectors of {width} numbers, and the modules of {place} give {whole}")
     pooling = find_pooling(loaded)
-    done = {name: module for name, module in loaded.named_children() if type(module).__name__ not in AGAIN}
+    done = {name: module for name, module in loaded.named_children() if type(module).__name__ not in REPEATABLE}
     others = [module for module in done.values() if module not in (reader, pooling)]
     if others and (pooling is None or pooling.get_embedding_dimension() == whole):
         raise ModelError(

@@ -20,7 +20,7 @@ GIVES = {
     "sequence-classification": ("logits",),
 }
 IDS, MASK, TYPES, POSITIONS = "input_ids", "attention_mask", "token_type_ids", "position_ids"
-KNOWN = {IDS, MASK, TYPES, POSITIONS, *(name for names in GIVES.values() for name in names)}
+KNOWN_INPUTS = {IDS, MASK, TYPES, POSITIONS, *(name for names in GIVES.values() for name in names)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from touchstone.errors import ModelError, first_line
-from touchstone.models.exported.graph import KNOWN, Port
+from touchstone.models.exported.graph import KNOWN_INPUTS, Port
 from touchstone.models.files.graphs import import_package, name_dtypes
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -145,7 +145,7 @@ def _ports(ports: Sequence[Any]) -> dict[str, Port]:
 
 def _name(port: Any) -> str:
     """Return the name of an input or output of OpenVINO's, which may have several: one that is known."""
-    names = sorted(port.get_names(), key=lambda name: (name not in KNOWN, name))
+    names = sorted(port.get_names(), key=lambda name: (name not in KNOWN_INPUTS, name))
     return str(names[0]) if names else "an output without a name"
 
 

@@ -33,7 +33,7 @@ SCORES = "ForSequenceClassification"
 # ColPali, ColQwen2ForRetrieval, HF_ColBERT and their like.
 COLBERT = re.compile(r"(HF_)?Col[A-Z]\w*")
 WEIGHTS = re.compile(r".*\.safetensors|(pytorch_)?model.*\.bin|adapter_model\.bin")
-EXPORTED = {".onnx": ("ONNX", "onnx"), ".xml": ("OpenVINO", "openvino")}
+EXPORTS = {".onnx": ("ONNX", "onnx"), ".xml": ("OpenVINO", "openvino")}
 ROLES = {DENSE: "encoder", CROSS: "cross-encoder"}
 
 
@@ -184,7 +184,7 @@ def _refuse_what_does_not_load(files: ModelFiles) -> None:
     names = [one.rpartition(".")[2] for one in _types(modules)] if isinstance(modules, list) else []
     if names and all(name in FILES_OF and not FILES_OF[name][1] for name in names):
         return  # a bag of words has no weights
-    exported = [EXPORTED[suffix] for suffix in EXPORTED if graphs_in(files, suffix)]
+    exported = [EXPORTS[suffix] for suffix in EXPORTS if graphs_in(files, suffix)]
     if exported:
         alone = " and ".join(name for name, _ in exported)
         kinds = " or ".join(f'kind = "{kind}"' for _, kind in exported)

@@ -22,7 +22,7 @@ DEFAULTS = {
     "openvino": ("openvino/openvino_model.xml", "openvino_model.xml"),
 }
 # Of data types, those whose name in ONNX is another one than in torch; and the share of numbers from which one counts.
-RENAMED = {"float": "float32", "double": "float64"}
+DTYPE_NAMES = {"float": "float32", "double": "float64"}
 COUNTS = 0.05
 
 
@@ -103,7 +103,7 @@ def _read_facts(path: Path, place: str) -> GraphFacts:
         if isinstance(message, onnx.TensorProto):
             data |= {entry.value for entry in message.external_data if entry.key == "location"}
             name = onnx.TensorProto.DataType.Name(message.data_type).lower()
-            numbers[RENAMED.get(name, name)] += prod(message.dims)
+            numbers[DTYPE_NAMES.get(name, name)] += prod(message.dims)
     if outside := sorted(name for name in data if not is_plain(name)):
         raise ModelError(
             f'{place} names "{outside[0]}" for its numbers, which lies outside of its folder; fetch it again'

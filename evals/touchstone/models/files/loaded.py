@@ -53,7 +53,7 @@ WHOLE = re.compile(
 )
 OF_MISTRAL = re.compile(r"tekken\.json|tokenizer\.model\.v\w+")  # read first where the package mistral_common is there
 # Where transformers tells apart more than one tokenizer file, by the version that first reads each.
-VERSIONED = "fast_tokenizer_files"
+VERSIONED_TOKENIZERS = "fast_tokenizer_files"
 
 
 def loaded_files(files: ModelFiles, *, trusted: bool = False, variant: str | None = None) -> list[str]:
@@ -207,7 +207,7 @@ def _of_tokenizer(files: ModelFiles, folder: str) -> Iterator[str]:
     yield from (join(templates, name) for name in files.names(templates) if name.endswith(".jinja"))
     if "added_tokens_decoder" not in settings:
         yield from _existing(files, folder, ("special_tokens_map.json", "added_tokens.json"))
-    versions = [str(name) for name in settings.get(VERSIONED) or ()]
+    versions = [str(name) for name in settings.get(VERSIONED_TOKENIZERS) or ()]
     whole = _existing(files, folder, ("tokenizer.json", *versions))
     yield from whole
     kind = settings.get("tokenizer_class") or files.table(join(folder, "config.json")).get("tokenizer_class")

@@ -29,25 +29,25 @@ OWN_CLASSES = {"AutoConfig", "AutoModel", "AutoTokenizer", "AutoProcessor"}
 OWN_SCORERS = {"AutoModelForSequenceClassification", "AutoModelForCausalLM"}
 
 NOT_RUN = "has a pickle that is damaged or holds more than weights, and is not run; give its weights as safetensors"
-PICKLED = "which would open pickled weights, and so run what is in them"
-IMPORTED = "which would import and run what it names"
-FETCHED = "which would fetch and run kernels of that name"
+PICKLE_REASON = "which would open pickled weights, and so run what is in them"
+IMPORT_REASON = "which would import and run what it names"
+KERNEL_REASON = "which would fetch and run kernels of that name"
 ELSEWHERE = "which would take files from another place"
-UNKNOWN = "which is not known to be harmless"
-ABSENT = "null|false"
+UNKNOWN_REASON = "which is not known to be harmless"
+NO_VALUE = "null|false"
 KERNEL = r'(null|"(eager|sdpa|flash_attention_[23]|flex_attention|batched_mm|grouped_mm)")'
 # Keys, wherever they stand; the values, in JSON, that are harmless; and what others would do.
 ANYWHERE = (
-    ("weights_only|use_safetensors", "null|true", PICKLED),
-    ("transformers_weights", r'null|".+\.safetensors(\.index\.json)?"', PICKLED),
-    ("_?(attn|experts)_implementation(_internal)?", rf'{KERNEL}|\{{("\w*": {KERNEL}(, )?)*\}}', FETCHED),
-    ("use_kernels|kernel_config|allow_all_kernels", ABSENT, FETCHED),
+    ("weights_only|use_safetensors", "null|true", PICKLE_REASON),
+    ("transformers_weights", r'null|".+\.safetensors(\.index\.json)?"', PICKLE_REASON),
+    ("_?(attn|experts)_implementation(_internal)?", rf'{KERNEL}|\{{("\w*": {KERNEL}(, )?)*\}}', KERNEL_REASON),
+    ("use_kernels|kernel_config|allow_all_kernels", NO_VALUE, KERNEL_REASON),
     # "gelu" in the configuration of an architecture is a row of transformers' own table.
     ("activation_function|activation_fn|sbert_ce_default_activation_function",
-     r'(?!").*|"([^."]*|torch\.nn\.(\w+\.)*[A-Z]\w*)"', IMPORTED),
-    ("trust_remote_code|megatron_config", ABSENT, IMPORTED),
-    ("parent_library", r'null|"transformers\..*"', IMPORTED),
-    ("configuration_files|_configuration_file|gguf_file", ABSENT, ELSEWHERE),
+     r'(?!").*|"([^."]*|torch\.nn\.(\w+\.)*[A-Z]\w*)"', IMPORT_REASON),
+    ("trust_remote_code|megatron_config", NO_VALUE, IMPORT_REASON),
+    ("parent_library", r'null|"transformers\..*"', IMPORT_REASON),
+    ("configuration_files|_configuration_file|gguf_file", NO_VALUE, ELSEWHERE),
 )  # fmt: skip
 # What `from_pretrained` of a model may be given: its other arguments choose files, places, devices and kernels.
 OF_MODELS = {"model_args", "model_kwargs"}
@@ -116,7 +116,7 @@ def _why_not(file: str, keys: Sequence[str], value: Any) -> str | None:
         if re.fullmatch(pattern, key):
             return None if re.fullmatch(harmless, json.dumps(value)) else why
     if above and above[-1] in OF_MODELS and key not in HARMLESS:
-        return UNKNOWN
+        return UNKNOWN_REASON
     given = OF_TRANSFORMER.fullmatch(file) or any(ARGUMENTS.fullmatch(one) for one in above)
     return ELSEWHERE if given and PLACES.fullmatch(key) and value not in (None, False) else None
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from touchstone.formatting import shorten
 from touchstone.models.python.protocols import Result
 
-SHOWN = 40
+QUOTE_LIMIT = 40
 
 
 def read_vectors(given: Any, count: int) -> NDArray[np.float32]:
@@ -94,11 +94,11 @@ def _read_row(row: Any, k: int) -> dict[str, float]:
     for name, score in pairs:
         id_ = str(name) if isinstance(name, np.str_) else name
         if not isinstance(id_, str):
-            raise ValueError(f"gave {shorten(repr(id_), SHOWN)} for the id of a document, which is text")
+            raise ValueError(f"gave {shorten(repr(id_), QUOTE_LIMIT)} for the id of a document, which is text")
         if id_ in found:
-            raise ValueError(f'gave the document "{shorten(id_, SHOWN)}" twice for a query')
+            raise ValueError(f'gave the document "{shorten(id_, QUOTE_LIMIT)}" twice for a query')
         if isinstance(score, bool | np.bool_ | str | bytes) or not np.isscalar(score) or not np.isreal(score):
-            raise ValueError(f"gave {shorten(repr(score), SHOWN)} for a score, which is a number")
+            raise ValueError(f"gave {shorten(repr(score), QUOTE_LIMIT)} for a score, which is a number")
         found[id_] = float(score)  # type: ignore[arg-type]
     scores = list(found.values())
     if not np.isfinite(scores).all():

@@ -38,7 +38,7 @@ from touchstone.store.folder import Store
 from touchstone.store.vectors import Embeddings, forgetful
 
 # How far a vector may move with what else is encoded beside it, relative to its length.
-WITHIN = 5e-2
+TOLERANCE = 5e-2
 # Documents that a query is timed for.
 FIRST_PAGE = 10
 
@@ -111,7 +111,7 @@ class OwnEncoder:
         scale = float(np.linalg.norm(together, axis=1).max()) or 1.0
         for place in (0, len(CANARIES) - 1):
             apart = float(np.linalg.norm(together[place] - self.ask([CANARIES[place]], None)[0])) / scale
-            if apart > WITHIN:
+            if apart > TOLERANCE:
                 raise ModelError(
                     f"{self._own.spec.object}: encode gives a text another vector alone than among others, "
                     f"{apart:.2g} apart; check its order"
@@ -249,7 +249,7 @@ def _open_encoder(model: Model, own: OwnObject, identity: ModelIdentity, store: 
     canaries = OwnEncoder(own).check()
     space = {"fingerprint": identity.fingerprint, "object": own.spec.object}
     embeddings = store.embeddings(
-        space, name=identity.name, fingerprint=identity.fingerprint, canaries=canaries, within=WITHIN
+        space, name=identity.name, fingerprint=identity.fingerprint, canaries=canaries, within=TOLERANCE
     )
     encoder = OwnEncoder(own, embeddings)
     served = Served(own.spec.similarity, lambda meta: make_meta(meta, identity, model))

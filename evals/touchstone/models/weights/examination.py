@@ -16,7 +16,7 @@ from touchstone.encoding.base import Vectors
 from touchstone.encoding.batches.packing import NAME as WITHOUT_PADDING
 from touchstone.encoding.batches.token_batches import limit_of
 from touchstone.encoding.batching import ONE_AT_A_TIME
-from touchstone.encoding.checks import COLLAPSED, to_numpy
+from touchstone.encoding.checks import COLLAPSE_COSINE, to_numpy
 from touchstone.encoding.encoder import task_text
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import ROLES, check_names
@@ -242,7 +242,9 @@ def check_vectors(vectors: Mapping[int, Vectors], dtype: str | None) -> Iterator
     cosines = _cosines(first[:count], first[count:])
     pairs, mean = np.diagonal(cosines), float(cosines[~np.eye(count, dtype=bool)].mean())
     yield Check(
-        name="texts are told apart", ok=mean <= COLLAPSED, found=f"unrelated ones have a mean cosine of {mean:.3f}"
+        name="texts are told apart",
+        ok=mean <= COLLAPSE_COSINE,
+        found=f"unrelated ones have a mean cosine of {mean:.3f}",
     )
     nearest = int((cosines.argmax(axis=1) == np.arange(count)).sum())
     yield Check(

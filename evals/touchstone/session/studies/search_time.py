@@ -13,7 +13,7 @@ MILLION = 1_000_000
 # So many bytes of vectors are looked through; time is proportional to them beyond any cache.
 BYTES = 64 << 20
 QUERIES, DEPTH, BLOCK = 16, 10, 1 << 14
-STORED = {"float32": np.float32, "float16": np.float16, "int8": np.int8, "uint8": np.uint8}
+STORAGE_DTYPES = {"float32": np.float32, "float16": np.float16, "int8": np.int8, "uint8": np.uint8}
 
 
 def bytes_of(dimensions: int, precision: str) -> int:
@@ -34,7 +34,7 @@ def search_seconds(dimensions: int, precision: str) -> float:
         documents: NDArray[Any] = random.integers(0, 1 << 63, (rows, words), np.uint64)
         queries: NDArray[Any] = random.integers(0, 1 << 63, (QUERIES, words), np.uint64)
     else:
-        block = random.integers(0, 100, (BLOCK, dimensions)).astype(STORED[precision])
+        block = random.integers(0, 100, (BLOCK, dimensions)).astype(STORAGE_DTYPES[precision])
         documents = np.concatenate([block] * (rows // BLOCK))
         queries = random.random((dimensions, QUERIES), np.float32)
     _search(documents[:BLOCK], queries, precision)  # the first call of a library is slower than the others

@@ -31,10 +31,10 @@ from touchstone.store.runs import load_runs
 from touchstone.task_types.registry import find_type
 from touchstone.tasks.opening import open_task
 
-NEIGHBOURS, ASKED, WORST, LONGEST = 10, 1_000, 5, 200
+NEIGHBOURS, QUERY_LIMIT, WORST_COUNT, TEXT_LIMIT = 10, 1_000, 5, 200
 THRESHOLDS = (0.9999, 0.999, 0.99, 0.9)
 # How far apart the cosines of pairs may be in two models that differ by an orthogonal map, and by rounding in halves.
-TURNED = 1e-3
+ROTATION_TOLERANCE = 1e-3
 # Whose queries on whose index: 0 is the old model, 1 the new one.
 Ways = tuple[int, int]
 
@@ -94,12 +94,12 @@ def _shared(first: Seen, second: Seen) -> tuple[list[str], np.ndarray, np.ndarra
 
 def compare_same_texts(texts: Sequence[str], old: np.ndarray, new: np.ndarray) -> SameTexts:
     """Look at two models' vectors of the same texts; shapes (texts, dimensions), which may differ in width."""
-    asked = np.linspace(0, len(texts) - 1, min(ASKED, len(texts))).astype(np.int64)
+    asked = np.linspace(0, len(texts) - 1, min(QUERY_LIMIT, len(texts))).astype(np.int64)
     count = min(NEIGHBOURS, len(texts) - 1)
     kept = geometry.kept(*(geometry.nearest(one, asked, count) for one in (old, new)))
     one_width = old.shape[1] == new.shape[1]
     cosines = geometry.cosines(old, new) if one_width else None
-    worst = () if cosines is None else np.argsort(cosines, kind="stable")[:WORST]
+    worst = () if cosines is None else np.argsort(cosines, kind="stable")[:WORST_COUNT]
     apart = geometry.distances(old, new) if one_width else None
     ranks, pairs = geometry.compare_pairs(old, new)
     return SameTexts(
@@ -107,7 +107,7 @@ def compare_same_texts(texts: Sequence[str], old: np.ndarray, new: np.ndarray) -
         shapes=(geometry.describe_shape(old), geometry.describe_shape(new)),
         quantiles=None if cosines is None else tuple(map(float, np.quantile(cosines, (0.0, 0.05, 0.5)))),  # type: ignore[arg-type]
         below={} if cosines is None else {f"{limit:g}": float((cosines < limit).mean()) for limit in THRESHOLDS},
-        worst=tuple(Moved(text=shorten(texts[row], LONGEST), cosine=float(cosines[row])) for row in worst),  # type: ignore[index]
+        worst=tuple(Moved(text=shorten(texts[row], TEXT_LIMIT), cosine=float(cosines[row])) for row in worst),  # type: ignore[index]
         moved=None if apart is None else geometry.tell_what_moved(apart, [len(text) for text in texts]),
         kept=(float(kept.mean()), float(kept.min())),
         ranks=ranks,
@@ -209,7 +209,7 @@ def judge_index(old: str, new: str, same: SameTexts, searched: Sequence[Searched
     elif first == "PASS":
         verdict, reason = "queries first", f"new queries find the same on the old index; {same.moved}"
     elif "FAIL" in (first, last):
-        why = "; the same up to an orthogonal map" if same.pairs <= TURNED else ""
+        why = "; the same up to an orthogonal map" if same.pairs <= ROTATION_TOLERANCE else ""
         verdict, reason = "re-embed", f"one model's queries do not find the other's documents; {same.moved}{why}"
     else:
         reason = f"too few samples to prove that a search finds the same; {same.moved}"
