@@ -12,9 +12,9 @@ from tests.builders import make_case, make_row, make_run
 from touchstone.formatting import render_duration
 from touchstone.plugin.controller import NAME, Controller, show_progress
 from touchstone.plugin.nodeids import case_of
-from touchstone.plugin.progress import Progress
 from touchstone.records.flat import flatten
 from touchstone.schedule.dispatch import lower_bound
+from touchstone.schedule.progress import Progress
 
 EVALS = (
     "--pyargs",

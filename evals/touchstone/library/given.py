@@ -44,7 +44,8 @@ class MeasureOptions(GateOptions, total=False):
     ``limit`` keeps at most so many queries, rows or pairs of each split and subset. ``select`` are globs of tasks of
     the suite. ``baseline`` is ``check``, ``record``, ``update`` or ``off``. ``source`` is ``hub``, ``mirror:DIR`` or
     ``modelscope:DIR``, and ``models`` a TOML file with more named models. ``offline`` keeps the whole process from the
-    network, from then on. ``progress`` is called with a few words on what is being done.
+    network, from then on. ``progress`` is True for a line of progress in a notebook or a terminal, False for none,
+    or a function that is called with a few words on what is being done; by default a notebook has the line.
     """
 
     device: str
@@ -55,7 +56,7 @@ class MeasureOptions(GateOptions, total=False):
     models: str | Path
     offline: bool
     overwrite: bool
-    progress: Callable[[str], object]
+    progress: Callable[[str], None] | bool
 
 
 # The rows of the option table that have another name there.

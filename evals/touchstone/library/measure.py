@@ -13,6 +13,7 @@ from touchstone.errors import ModelError
 from touchstone.foreign import one_line
 from touchstone.judging.overall import exit_code
 from touchstone.library.given import OF_MEASURING, Given, device_for, parse_options
+from touchstone.library.progress import RunProgress, check_progress, open_line
 from touchstone.library.result import Result
 from touchstone.measuring.case import Progress
 from touchstone.models.in_memory import measured_as_is, process_settings
@@ -43,12 +44,13 @@ def run_session(given: Given, suite: str | NamedSuite, options: Mapping[str, Any
     parsed = parse_options({**options, "device": device}, OF_MEASURING, suites=[name], models=[given.text], **typed)
     made = {} if isinstance(suite, str) else {name: suite}
     parsed = replace(parsed, objects=given.objects, made=made)
+    check_progress(options.get("progress"))
     if parsed.offline:
         go_offline()
     with measured_as_is(given.loaded):
         session = open_session(parsed, hash_program)
         session.plan.refuse_empty()
-        finished = _go_through(session, options.get("progress") or (lambda _: None))
+        finished = _go_through(session, progress=options.get("progress"))
     return Result(
         run=finished.run,
         store=session.store.folder,
@@ -59,14 +61,18 @@ def run_session(given: Given, suite: str | NamedSuite, options: Mapping[str, Any
     )
 
 
-def _go_through(session: Session, progress: Progress) -> Finished:
+def _go_through(session: Session, *, progress: Progress | bool | None) -> Finished:
     """Run every case, and write everything however that ends."""
+    cases = session.plan.cases
     session.store.make()
-    session.expect(case.id for case in session.plan.cases)
+    session.expect(case.id for case in cases)
     try:
-        for case in session.plan.cases:
-            session.add(_run(session, case, progress), session.store.notes)
-            session.write_so_far()
+        with open_line(progress, len(cases)) as paint:
+            line = RunProgress(session, paint)
+            for case in cases:
+                with line.follow(case) as tell:
+                    session.add(_run(session, case, progress if callable(progress) else tell), session.store.notes)
+                session.write_so_far()
         for alias in session.options.objects:
             _look_again(session, alias)
     finally:

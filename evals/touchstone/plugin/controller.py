@@ -9,23 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from touchstone.errors import TouchstoneError
 from touchstone.formatting import count, some
 from touchstone.plugin.downloads import Downloads
 from touchstone.plugin.endings import TERMINATED_CODE, Terminated, how_it_ended, uninterrupted
 from touchstone.plugin.guard import guard_terminal
 from touchstone.plugin.junit import add_verdicts
 from touchstone.plugin.nodeids import case_of, cases_of
-from touchstone.plugin.progress import Progress
 from touchstone.plugin.terminal_line import CaseProgress, TerminalLine
 from touchstone.records.flat import read_record
 from touchstone.records.runs import Record, Run
 from touchstone.report.summary import summarize
 from touchstone.report.text import render_suite, render_summary
-from touchstone.session.forecast import Forecast, make_forecast
+from touchstone.schedule.progress import Progress
+from touchstone.session.forecast import Forecast, forecast_session
 from touchstone.session.session import Finished, Session
 from touchstone.store.asking import read_news
-from touchstone.store.runs import load_runs
 
 if TYPE_CHECKING:
     from touchstone.plugin.xdist import LongestFirst
@@ -34,8 +32,6 @@ NAME = "touchstone-controller"
 UNDECIDED_CODE = 9
 SUITE_COLORS = {"PASS": "green", "FAIL": "red", "INCOMPLETE": "red", "INCONCLUSIVE": "yellow"}
 PHASES = ("setup", "call", "teardown")
-# Of a store with many runs, the newest say enough of how long things take.
-NEWEST = 20
 
 
 def show_progress(config: pytest.Config, case: str) -> CaseProgress:
@@ -59,7 +55,7 @@ class Controller:
         self.finished: Finished | None = None
         self._config = config
         self._workers = len(config.getoption("tx", None) or ())
-        self._progress = Progress(self._costs, self._workers)
+        self._progress = Progress(lambda: self.forecast.seconds_of_cases, self._workers)
         self._downloads: Downloads | None = None
         self._terminated: Terminated | None = None
         self._ended: dict[str, str] = {}
@@ -73,16 +69,8 @@ class Controller:
 
     @cached_property
     def forecast(self) -> Forecast:
-        """The estimates of this run's cases; a damaged record in the store is no reason to run nothing."""
-        session = self.session
-        try:
-            runs = load_runs(session.store.folder, NEWEST)
-        except TouchstoneError:
-            runs = ()
-        return make_forecast(session.plan, runs, session.options.device, session.known.ids(session.plan.cases))
-
-    def _costs(self) -> dict[str, float]:
-        return {case: estimate.seconds for case, estimate in self.forecast.estimates.items()}
+        """The estimates of this run's cases."""
+        return forecast_session(self.session)
 
     def note(self, doing: str) -> None:
         """Note what a case is doing."""

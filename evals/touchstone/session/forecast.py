@@ -4,8 +4,9 @@ import os
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
+from touchstone.errors import TouchstoneError
 from touchstone.models.kinds import kind_of
 from touchstone.records.cases import Case
 from touchstone.records.runs import Run
@@ -23,6 +24,13 @@ from touchstone.schedule.estimates import (
 from touchstone.schedule.workload import find_workload, statistics_folder
 from touchstone.session.plan import Plan
 from touchstone.session.shards import make_parts
+from touchstone.store.runs import load_runs
+
+if TYPE_CHECKING:
+    from touchstone.session.session import Session
+
+# Of a store with many runs, the newest say enough of how long things take.
+NEWEST_RUNS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +54,11 @@ class Forecast:
         """How many estimates rest on what."""
         counts = Counter(one.basis for one in self.estimates.values())
         return {basis: counts[basis] for basis in get_args(Basis) if counts[basis]}
+
+    @property
+    def seconds_of_cases(self) -> dict[str, float]:
+        """The estimated seconds of each case, by its id."""
+        return {case: estimate.seconds for case, estimate in self.estimates.items()}
 
     def seconds(self, cases: Iterable[Case]) -> float:
         """Return the seconds of some of the cases, one after the other."""
@@ -86,3 +99,12 @@ def make_forecast(plan: Plan, runs: Sequence[Run], device: str, known: Collectio
         known=known,
     )
     return Forecast(cases=plan.cases, estimates=estimate(plan.cases, sight), loading=find_loading(runs))
+
+
+def forecast_session(session: "Session") -> Forecast:
+    """Estimate the cases of a run; a damaged record in the store is no reason to run nothing."""
+    try:
+        runs = load_runs(session.store.folder, NEWEST_RUNS)
+    except TouchstoneError:
+        runs = ()
+    return make_forecast(session.plan, runs, session.options.device, session.known.ids(session.plan.cases))
