@@ -416,6 +416,16 @@ def test_line_of_the_suite_has_mean_and_interval_of_everything_and_of_each_type(
     )
 
 
+def test_line_by_type_is_folded_between_types() -> None:
+    (suite,) = judge_models([record(name, -0.01, 0.003, type=name) for name in ("BitextMining", "Retrieval", "STS")])
+    whole, folded = render_suite(suite), render_suite(suite, width=80)
+    first, *lines = folded.splitlines()
+    assert first == whole.splitlines()[0]
+    assert lines[0] == "by type: BitextMining PASS −1.00 [−1.59, −0.41];"
+    assert max(map(len, lines)) <= 80
+    assert " ".join(line.strip() for line in lines) == whole.splitlines()[1]
+
+
 def test_few_degrees_of_freedom_widen_the_interval() -> None:
     def interval(degrees: float | None) -> Any:
         kept = Evidence(error=0.001, degrees=degrees, interval=(0, 0), p=0.5, n=9, changed=9, detectable=0.01)

@@ -71,7 +71,7 @@ def _compare(parsed: argparse.Namespace) -> tuple[list[str], int]:
     lines += [
         f"{r.task if len(found) == 1 else r.case} {r.verdict}: {r.reason}" for r in records if r.outcome == "failed"
     ]
-    lines += [render_suite(suite) for suite in suites]
+    lines += [render_suite(suite, width=terminal()["width"]) for suite in suites]
     lines += lineup_lines(line_up({side.name: {k: one.speed for k, one in side.measured.items()} for side in sides}))
     lines += [note for side in sides[1:] for note in name_apart(sides[0], side)]
     lines += [note for side in sides for note in side.notes]

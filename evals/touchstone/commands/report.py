@@ -66,6 +66,6 @@ def render_run(run: Run) -> str:
     """Return what a terminal shows of a run: its table, the verdicts, and models side by side."""
     drawing = terminal()
     lines = [render_summary(summarize(run.records), **drawing).rstrip("\n")]
-    lines += [render_suite(suite) for suite in run.suites]
+    lines += [render_suite(suite, width=drawing["width"]) for suite in run.suites]
     board = side_by_side(run)
     return "\n".join(lines if board is None else [*lines, render_board(board, width=drawing["width"])])

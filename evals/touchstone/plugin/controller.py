@@ -260,7 +260,8 @@ class Controller:
         for line in text.splitlines():  # by line: of one that a terminal cannot show pytest writes all in escapes
             terminalreporter.write_line(line)
         for suite in self.finished.run.suites:
-            terminalreporter.write_line(render_suite(suite), bold=True, **{SUITE_COLORS[suite.verdict]: True})
+            for line in render_suite(suite, width=width).splitlines():
+                terminalreporter.write_line(line, bold=True, **{SUITE_COLORS[suite.verdict]: True})
         for note in (*self.finished.notes, *_exit_reason(self.finished, self.session.options.inconclusive)):
             terminalreporter.write_line(note)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from io import StringIO
+from textwrap import wrap
 
 from rich.console import Console
 from rich.measure import Measurement
@@ -220,8 +221,13 @@ def _stages(record: Record) -> str:
     return f"{record.case}: {record.metric} by stage: {', '.join(scores)}"
 
 
-def render_suite(suite: SuiteVerdict) -> str:
-    """Return the verdict, with mean differences in points and their intervals, overall and by type."""
+def render_suite(suite: SuiteVerdict, *, width: int | None = None) -> str:
+    """Return the verdict, with mean differences in points and their intervals, overall and by type.
+
+    Args:
+        suite: of one model.
+        width: in columns; the line by type is folded there, between two types. None for one line, however long.
+    """
     part = f" of {suite.cases} of {suite.planned} cases" if (suite.planned or 0) > suite.cases else ""
     said = one_line(f"{suite.model}: {suite.verdict}{part}: {suite.reason}")
     if suite.delta is None or suite.interval is None:
@@ -233,11 +239,20 @@ def render_suite(suite: SuiteVerdict) -> str:
     mean += f"; against the anchors {_figures(*suite.anchor)}" if suite.anchor else ""
     if suite.interval == (0.0, 0.0) and set(suite.verdicts.values()) <= {"PASS"}:
         return f"{said} ({mean})"
-    types = "; ".join(
-        f"{name} {suite.verdicts.get(name, '')} {_figures(*found)}".replace("  ", " ")
-        for name, found in suite.by_type.items()
-    )
-    return f"{said} ({mean})\nby type: {one_line(types)}"
+    types = [
+        f"{name} {suite.verdicts.get(name, '')} {_figures(*figures)}".replace("  ", " ")
+        for name, figures in suite.by_type.items()
+    ]
+    return f"{said} ({mean})\n{_fold('by type: ' + one_line('; '.join(types)), '; ', width)}"
+
+
+def _fold(line: str, separator: str, width: int | None) -> str:
+    """Return lines of at most a width, broken behind separators alone; the second and later ones are indented."""
+    if width is None:
+        return line
+    glued = separator.join(part.replace(" ", "\0") for part in line.split(separator))
+    lines = wrap(glued, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace("\0", " ")
 
 
 def _figures(mean: float, low: float, high: float) -> str:
