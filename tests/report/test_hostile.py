@@ -2,9 +2,9 @@
 
 import re
 import time
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import is_dataclass, replace
+from typing import Any, get_args, get_type_hints
 
 import cmarkgfm
 import pytest
@@ -74,6 +74,36 @@ RENDERINGS: dict[str, Callable[[Run], Any]] = {
     "json": render_json,
     "html": in_page,
 }
+
+
+def without(whole: Any) -> Iterator[tuple[str, Any]]:
+    """Yield what a record is where one thing that may be missing is, however deep inside, with the name of that."""
+    for field, hint in get_type_hints(type(whole)).items():
+        inside = getattr(whole, field)
+        if type(None) in get_args(hint):
+            yield field, replace(whole, **{field: None})
+        for name, less in without(inside) if is_dataclass(inside) else ():
+            yield f"{field}.{name}", replace(whole, **{field: less})
+
+
+@pytest.mark.parametrize("number", range(4), ids=["regressed", "error", "inconclusive", "improved"])
+def test_what_is_missing_is_never_shown_as_none(number: int) -> None:
+    run = run_of("text")
+    record = run.records[number]
+    names = []
+    for name, less in without(record):
+        names.append(name)
+        other = replace(run, records=(less, replace(less, alias="other")))
+        for form, render in RENDERINGS.items():
+            assert form == "json" or not re.search(r"\b(None|nan|NaN)\b", str(render(other))), (name, form)
+    assert len(names) > 20
+
+
+def test_what_a_verdict_lacks_is_never_shown_as_none() -> None:
+    run = run_of("text")
+    for name, less in without(run.suites[0]):
+        assert not re.search(r"\b(None|nan)\b", render_suite(less)), name
+        assert not re.search(r"\b(None|nan)\b", render_markdown(replace(run, suites=(less,)))), name
 
 
 @settings(max_examples=60, phases=[Phase.generate], suppress_health_check=list(HealthCheck))

@@ -359,6 +359,6 @@ def over_tasks(differences: Sequence[Difference], correlations: Any = None, weig
         error=math.sqrt(total),
         degrees=float(squares.sum()) ** 2 / parts if parts > 0 else math.inf,
         n=sum(one.n for one in differences),
-        skew=float(corrections[0] @ errors**3) / total**1.5 if total else 0.0,
+        skew=float(corrections[0] @ errors**3) / total**1.5 if total**1.5 else 0.0,  # which may be 0 before total is
         bias=float(corrections[1] @ errors) / math.sqrt(total) if total else 0.0,
     )

@@ -26,7 +26,7 @@ def facts(record: Record) -> list[Fact]:
 
 def _comparison(record: Record) -> list[Fact]:
     terms, evidence = record.terms, record.evidence
-    against = "" if terms is None else f", {terms.against}"
+    against = "" if terms is None or terms.against is None else f", {terms.against}"
     found = [
         ("score", "" if record.score is None else f"{points(record.score)} {record.metric}"),
         ("baseline", "" if record.baseline is None else f"{points(record.baseline)}{against}"),
