@@ -9,7 +9,7 @@ import numpy as np
 
 from touchstone.formatting import ZERO_CHANGE
 from touchstone.judging.statistics import (
-    FEW,
+    SIGN_FLIP_UNITS,
     Difference,
     Estimate,
     Stratum,
@@ -25,7 +25,7 @@ from touchstone.records.samples import EXAMPLE_LIMIT, Column, Samples, find_diff
 from touchstone.task_types.base import TaskType
 from touchstone.task_types.registry import find_type, has_texts_for_numbers, own_scores
 
-LONGEST_ID = 24
+MAX_ID_LENGTH = 24
 # A fraction of 1 in the units of a mean: what no bound is exact to.
 ROUNDING = 1e-12
 
@@ -67,7 +67,7 @@ class FewUnits:
         return sign_flip_p(sums)
 
     def negated(self) -> "FewUnits":
-        """Return the same the other way round."""
+        """Return the units with the signs of their sums reversed."""
         return FewUnits(sums=-self.sums, weights=self.weights)
 
 
@@ -85,10 +85,10 @@ class Paired:
     """The comparison of a candidate's samples with a reference's.
 
     ``worst`` and ``best`` are one sample more, of scores that are means of bounded samples: each bound and p-value
-    contains the one that speaks against it. ``few``: with few units their random signs count, too. ``units`` counts
-    what the samples share. ``by_experiments``: training draws have the larger error, which no number of samples makes
-    smaller. ``samples`` that lost most are in ``lost``, of scores that have one for each. ``strata`` counts the samples
-    of each. ``hidden`` says what a pass may hide. ``sketch`` is as in `Evidence`.
+    contains the one that speaks against it. ``few``: with few units their random signs count too. ``units`` is the
+    number of units that the samples share. ``by_experiments``: training draws have the larger error, which no number
+    of samples makes smaller. ``lost`` has the samples that lost most, where each has a score. ``strata`` has the number
+    of samples of each stratum. ``hidden`` is the loss that a pass may hide. ``sketch`` is as in `Evidence`.
     """
 
     difference: Difference
@@ -176,33 +176,33 @@ def pair(candidate: Samples, reference: Samples) -> Paired | str | None:
 
 
 def _pair_values(candidate: Samples, reference: Samples, before: Column, after: Column) -> Paired:
-    """Compare scores that are means over samples; an item's is its share of the experiments that are right."""
+    """Compare scores that are means over samples; the score of an item is the share of experiments that are right."""
     deltas = after - before
     strata = []
     for rows in candidate.by_stratum().values():
         crossed = _crossed(candidate, reference)
-        own = _right(candidate, rows) - _right(reference, rows) if crossed else deltas[rows][:, None]
+        differences = _right(candidate, rows) - _right(reference, rows) if crossed else deltas[rows][:, None]
         strata.append(
             Stratum(
                 rows=rows,
-                scores=own.mean(axis=0),
-                influences=(own - own.mean(axis=0)) / len(rows),
+                scores=differences.mean(axis=0),
+                influences=(differences - differences.mean(axis=0)) / len(rows),
                 classes=np.zeros(len(rows), np.intp),
             )
         )
     groups = find_groups(candidate.units, len(candidate))
-    found = estimate(strata, groups)
+    result = estimate(strata, groups)
     largest = find_type(candidate.type).largest_loss
     changed = np.abs(deltas) > ZERO_CHANGE
     order = np.argsort(deltas, kind="stable")[:EXAMPLE_LIMIT]
     weights = _weights(candidate)
     return Paired(
-        difference=found.difference if largest is not None else _skewed(found, groups),
+        difference=result.difference if largest is not None else _skewed(result, groups),
         changed=int(changed.sum()),
         worst=None if largest is None or not changed.any() else _extreme(candidate, deltas, -largest),
         best=None if largest is None or not changed.any() else _extreme(candidate, deltas, largest),
         few=_few(groups, deltas * weights, weights),
-        by_experiments=found.by_experiments,
+        by_experiments=result.by_experiments,
         lost=tuple(
             Change(id=str(candidate.id[i]), before=float(before[i]), after=float(after[i]))
             for i in order
@@ -210,14 +210,14 @@ def _pair_values(candidate: Samples, reference: Samples, before: Column, after: 
         ),
         hidden=_find_hidden(candidate, deltas, largest),
         spread=float(deltas.std(ddof=1)) if len(deltas) > 1 else None,
-        **_common(candidate, groups, found),
+        **_common(candidate, groups, result),
     )
 
 
-def _common(candidate: Samples, groups: Groups, found: Estimate) -> dict[str, Any]:
+def _common(candidate: Samples, groups: Groups, result: Estimate) -> dict[str, Any]:
     sketch = None
     if candidate.units is not None:
-        sketch = make_sketch(candidate.units, found.influences, found.difference.error)
+        sketch = make_sketch(candidate.units, result.influences, result.difference.error)
     return {
         "units": groups.count,
         "strata": tuple((name, len(rows)) for name, rows in candidate.by_stratum().items()),
@@ -227,8 +227,8 @@ def _common(candidate: Samples, groups: Groups, found: Estimate) -> dict[str, An
 
 def _crossed(candidate: Samples, reference: Samples) -> bool:
     """Return True if both sides have the same experiments, which share their test items."""
-    one, two = candidate.prediction, reference.prediction
-    return one is not None and two is not None and one.shape == two.shape and one.shape[1] > 1
+    after, before = candidate.prediction, reference.prediction
+    return after is not None and before is not None and after.shape == before.shape and after.shape[1] > 1
 
 
 def _right(samples: Samples, rows: Rows) -> Any:
@@ -255,30 +255,30 @@ def _extreme(samples: Samples, deltas: Vector, loss: float) -> Extreme:
 
 
 def _few(groups: Groups, contributions: Vector, weights: Vector) -> FewUnits | None:
-    if groups.single is None or groups.count >= FEW:
+    if groups.single is None or groups.count >= SIGN_FLIP_UNITS:
         return None
     return FewUnits(sums=groups.sums(contributions), weights=groups.sums(weights))
 
 
-def _skewed(found: Estimate, groups: Groups) -> Difference:
-    """Correct a mean of samples without a bound by its own skewness, which is its bias, too."""
-    skew = acceleration(found.influences, groups)
-    return replace(found.difference, skew=skew, bias=skew)
+def _skewed(result: Estimate, groups: Groups) -> Difference:
+    """Correct a mean of samples without a bound by its own skewness, which is also its bias."""
+    skew = acceleration(result.influences, groups)
+    return replace(result.difference, skew=skew, bias=skew)
 
 
 def _find_hidden(samples: Samples, deltas: Vector, largest: float | None) -> Hidden | None:
-    """Find the stratum whose loss may be largest, for what its samples say of it."""
+    """Return the stratum whose loss may be largest, judged by its own samples."""
     strata = samples.by_stratum()
     if largest is None or len(strata) < 2:
         return None
-    found = []
+    candidates = []
     for name, rows in strata.items():
-        own, n = deltas[rows], len(rows)
-        shift = (-largest - float(own.mean())) / (n + 1)
-        error = float(own.std(ddof=1)) / n**0.5 if n > 1 else abs(shift)
-        plain = Difference(mean=float(own.mean()), error=error, degrees=max(n - 1, 1), n=n)
-        found.append(Hidden(stratum=name, n=n, low=max(plain.moved(shift).lower_bound(), -largest)))
-    return min(found, key=lambda one: one.low)
+        differences, n = deltas[rows], len(rows)
+        shift = (-largest - float(differences.mean())) / (n + 1)
+        error = float(differences.std(ddof=1)) / n**0.5 if n > 1 else abs(shift)
+        plain = Difference(mean=float(differences.mean()), error=error, degrees=max(n - 1, 1), n=n)
+        candidates.append(Hidden(stratum=name, n=n, low=max(plain.moved(shift).lower_bound(), -largest)))
+    return min(candidates, key=lambda hidden: hidden.low)
 
 
 def _pair_predictions(candidate: Samples, reference: Samples, kind: TaskType) -> Paired:
@@ -292,11 +292,11 @@ def _pair_predictions(candidate: Samples, reference: Samples, kind: TaskType) ->
         strata.append(sides.stratum())
         resampled.append(sides.resample)
     groups = find_groups(candidate.units, len(candidate))
-    found = estimate(strata, groups)
-    difference = found.difference
+    result = estimate(strata, groups)
+    difference = result.difference
     if math.isfinite(difference.error):
         try:
-            difference = correct(found, strata, resampled, groups)
+            difference = correct(result, strata, resampled, groups)
         except Undefined:  # so few samples that some resample has no score
             difference = replace(difference, error=math.inf, degrees=math.inf)
     changed = len(after)  # where the sides have other numbers of experiments
@@ -304,7 +304,10 @@ def _pair_predictions(candidate: Samples, reference: Samples, kind: TaskType) ->
         moved = np.abs(after - before) > ZERO_CHANGE if after.dtype.kind == "f" else after != before
         changed = int(moved.any(axis=1).sum())
     return Paired(
-        difference=difference, changed=changed, by_experiments=found.by_experiments, **_common(candidate, groups, found)
+        difference=difference,
+        changed=changed,
+        by_experiments=result.by_experiments,
+        **_common(candidate, groups, result),
     )
 
 
@@ -340,20 +343,20 @@ class _Sides:
         """Return differences for each experiment, or one where the sides have other numbers of experiments."""
         after, before = ([of_column(column) for column in side.T] for side in (self.after, self.before))
         if len(after) == len(before):
-            return [one - two for one, two in zip(after, before, strict=True)]
+            return [a - b for a, b in zip(after, before, strict=True)]
         return [np.mean(after, axis=0) - np.mean(before, axis=0)]
 
     def _score(self, column: Any, counts: Vector | None = None) -> Any:
         return self.kind.formulas[self.candidate.metric](self.gold, column, counts)
 
     def _influence(self, column: Any) -> Vector:
-        known = self.kind.influences.get(self.candidate.metric)
-        if known is None:
+        influence = self.kind.influences.get(self.candidate.metric)
+        if influence is None:
             return numerical(self.kind.formulas[self.candidate.metric], self.gold, column)
-        return np.asarray(known(self.gold, column), dtype=np.float64)
+        return np.asarray(influence(self.gold, column), dtype=np.float64)
 
     def _classes(self) -> Rows:
-        """Return what is drawn apart: positives and negatives of a similarity, so that no resample is without."""
+        """Return the classes drawn apart: positives and negatives of a similarity, so that no resample lacks one."""
         gold = self.gold
         if self.after.dtype.kind == "f" and np.isin(gold, (0, 1)).all():
             return np.asarray(gold, dtype=np.intp)
@@ -361,9 +364,9 @@ class _Sides:
 
 
 def shorten(changes: Sequence[Change]) -> str:
-    """Render the samples that lost most: ``q-008 1.00 -> 0.00``; long ids by both ends: many share the start."""
-    return ", ".join(f"{_short(one.id)} {one.before:.2f} -> {one.after:.2f}" for one in changes)
+    """Render the samples that lost most: ``q-008 1.00 -> 0.00``; of a long id both ends, as many share the start."""
+    return ", ".join(f"{_short(change.id)} {change.before:.2f} -> {change.after:.2f}" for change in changes)
 
 
 def _short(id_: str) -> str:
-    return id_ if len(id_) <= LONGEST_ID else f"{id_[:12]}…{id_[-8:]}"
+    return id_ if len(id_) <= MAX_ID_LENGTH else f"{id_[:12]}…{id_[-8:]}"

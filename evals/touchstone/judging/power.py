@@ -15,8 +15,8 @@ Change = Literal["same-weights", "fine-tune", "another-model"]
 # Standard deviation of the differences of samples in [0, 1], of which such a change alters 3, 20 and 60 %.
 SPREADS: Mapping[Change, float] = {"same-weights": 0.026, "fine-tune": 0.112, "another-model": 0.271}
 POWER = 0.8
-# How many limits are tried between the least and all, and of which share at most: more saves too little.
-STEPS, WORTHWHILE = 32, 0.95
+# Number of limits to choose from, and the largest share of all samples that one may be: a larger one saves too little.
+LIMIT_STEPS, MAX_LIMIT_SHARE = 32, 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,8 +36,8 @@ class Criterion:
 
     def largest_error(self, goal: float) -> float:
         """Return the largest standard error that detects a loss; 0 where it is within the margin."""
-        found, significant = _quantile(POWER), _quantile(1 - self.level)
-        return max(0.0, min((goal - self.margin) / found, goal / (found + significant)))
+        power, significant = _quantile(POWER), _quantile(1 - self.level)
+        return max(0.0, min((goal - self.margin) / power, goal / (power + significant)))
 
     def times_needed(self, goal: float, error: float, shift: float = 0.0) -> float:
         """Return how many times the samples detect a loss; infinite where no number does."""
@@ -89,7 +89,7 @@ def limit_sizes(sizes: Sequence[int], limit: int | None) -> tuple[int, ...]:
 
 
 def effective(sizes: Sequence[int]) -> float:
-    """Return the n for which a mean over strata has the standard error spread / √n; all have one spread."""
+    """Return the n for which a mean over strata of the same spread has the standard error spread / √n."""
     return len(sizes) ** 2 / sum(1 / size for size in sizes)
 
 
@@ -99,7 +99,7 @@ def spread_of(error: float, n: int, sizes: Sequence[int]) -> float:
 
 
 def passable(policy: Policy, largest_loss: float = 1.0) -> int:
-    """Return the least n = strata x samples of the smallest by which a case can pass: 2.65 / margin at 95 %.
+    """Return the least n = strata x samples of the smallest with which a case can pass: 2.65 / margin at 95 %.
 
     One sample more that loses everything moves the bound by its weight, and by as many standard errors of that weight
     as the confidence asks for.
@@ -110,8 +110,9 @@ def passable(policy: Policy, largest_loss: float = 1.0) -> int:
 def find_limits(least: int, sizes: Sequence[int]) -> list[int | None]:
     """Return limits to choose from, in equal ratios from the least one up, and None, which is all samples."""
     most = max(sizes)
-    steps = [math.ceil(least * (most / least) ** (step / STEPS)) for step in range(STEPS)] if least < most else []
-    return [*(limit for limit in dict.fromkeys(steps) if limit < WORTHWHILE * most), None]
+    shares = (step / LIMIT_STEPS for step in range(LIMIT_STEPS if least < most else 0))
+    limits = dict.fromkeys(math.ceil(least * (most / least) ** share) for share in shares)
+    return [*(limit for limit in limits if limit < MAX_LIMIT_SHARE * most), None]
 
 
 def allocate(cases: Sequence[Sequence[Choice]], error: float) -> list[Choice] | None:
@@ -131,12 +132,12 @@ def allocate(cases: Sequence[Sequence[Choice]], error: float) -> list[Choice] | 
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (low, middle) if _squares(_at_price(cases, 10**middle)) <= allowed else (middle, high)
-    chosen = _at_price(cases, 10**high)
+    selection = _at_price(cases, 10**high)
     for place, choices in enumerate(cases):
-        free = allowed - _squares(chosen) + chosen[place].error ** 2
-        enough = [choice for choice in choices if choice.error**2 <= free]
-        chosen[place] = min([chosen[place], *enough], key=lambda choice: choice.seconds)
-    return chosen
+        free = allowed - _squares(selection) + selection[place].error ** 2
+        options = [choice for choice in choices if choice.error**2 <= free]
+        selection[place] = min([selection[place], *options], key=lambda choice: choice.seconds)
+    return selection
 
 
 def _at_price(cases: Sequence[Sequence[Choice]], price: float) -> list[Choice]:

@@ -8,7 +8,7 @@ from touchstone.judging.pairing import Extreme, Paired, shorten
 from touchstone.judging.statistics import detectable, samples_to_settle
 from touchstone.records.verdicts import Rule, Terms, Verdict, VerdictWord
 
-# 0.82 - 0.8205 is not -0.0005 in binary: a score exactly at a bound is within it.
+# 0.82 - 0.8205 is not -0.0005 in binary, yet a score exactly at a bound is within it.
 ROUNDING = 1e-9
 
 
@@ -75,7 +75,7 @@ def _with_facts(change: Change, paired: Paired, terms: Terms, word: str) -> Chan
 
 
 def _may_hide(paired: Paired, terms: Terms) -> str:
-    """Say how large a loss a pass may hide, and in which stratum if one of them may have lost more."""
+    """Return how large a loss a pass may hide, and in which stratum if one of them may have lost more."""
     low = paired.lowest(terms.confidence)
     hidden = paired.hidden
     if hidden is None or hidden.low >= low:
@@ -84,7 +84,7 @@ def _may_hide(paired: Paired, terms: Terms) -> str:
 
 
 def _settling(paired: Paired, terms: Terms, margin: float) -> str:
-    """Return how many samples would decide; too few to ever pass is another answer than too wide a bound."""
+    """Return how many samples would decide, or why no number of samples like these would."""
     difference = paired.difference
     if not math.isfinite(difference.error):
         return "; its splits and subsets have too few samples to judge by"
@@ -99,14 +99,14 @@ def _settling(paired: Paired, terms: Terms, margin: float) -> str:
 
 
 def _too_few(paired: Paired, terms: Terms, margin: float) -> str | None:
-    """Return at which margin so few samples could pass, if they never can at this one.
+    """Return the margin at which so few samples could pass, if they never can at this one.
 
     However alike the others are, one sample more that loses everything moves the bound by its weight and by as many
     standard errors of it as the confidence asks for: 2.65 weights at 95 %.
     """
     if paired.worst is None:
         return None
-    name, n = min(paired.strata, key=lambda one: one[1])
+    name, n = min(paired.strata, key=lambda stratum: stratum[1])
     least = (1 + paired.difference.quantile(terms.confidence)) * -paired.worst.loss / len(paired.strata)
     if least / (n + 1) < margin:
         return None
@@ -123,11 +123,11 @@ def _facts(paired: Paired, terms: Terms, word: str) -> str:
     p = min(paired.p_loss, paired.p_gain)
     units = f", {paired.units} units" if paired.units != difference.n else ""
     shift = None if paired.best is None else paired.best.shift
-    found = detectable(difference, terms.margin, level, shift=shift)
+    loss = detectable(difference, terms.margin, level, shift=shift)
     return (
         f"95 % [{signed_points(low)}, {signed_points(high)}], p = {p:.2g} {'<' if p < level else '≥'} "
         f"{level_words(terms)}, {difference.n} {word}{units}, {paired.changed} changed, "
-        f"could detect {signed_points(-found)}"
+        f"could detect {signed_points(-loss)}"
     )
 
 
