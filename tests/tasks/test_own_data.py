@@ -501,7 +501,7 @@ def test_the_identity_of_data_is_of_what_is_measured(tmp_path: Path, store: Stor
         (
             ("de", "eng-Latn"),
             "",
-            'Mine: say the language of its subsets, or call all by theirs: "de" is no code such as',
+            'Mine: give the language of its subsets, or name each subset by its languages: "de" is not a code such as',
         ),
         (("a b",), "eng-Latn", ': a subset cannot be called "a b"; expected A-Z a-z'),
         (("default",), "eng-Latn", ': a subset cannot be called "default"; expected A-Z a-z'),
