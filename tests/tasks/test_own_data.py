@@ -449,7 +449,7 @@ WRONG: list[tuple[str, str, Rows, str]] = [
         "Summarization",
         "test",
         [SUMMARIES[0] | {"relevance": [1]}],
-        ":1: relevance has not one score for each of machine_",
+        ":1: relevance needs one score for each of machine_",
     ),
     ("Summarization", "test", [SUMMARIES[0] | {"human_summaries": []}], ":1: human_summaries is empty"),
     ("Summarization", "test", [SUMMARIES[2]], ": every text's relevance is the same; nothing could be told apart"),
