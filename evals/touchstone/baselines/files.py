@@ -97,7 +97,7 @@ class Baselines:
         if not path.is_file():
             raise BaselineError(f"{path}: no such file, though {reference.alias}.json names it; {REWRITE_ADVICE}")
         if (
-            hashlib.sha256(read_bytes(path, BaselineError, largest=LARGEST_SAMPLES)).hexdigest()
+            hashlib.sha256(read_bytes(path, BaselineError, max_bytes=LARGEST_SAMPLES)).hexdigest()
             != reference.baseline.samples
         ):
             raise BaselineError(f"{path}: is not the file recorded with {reference.alias}.json; {REWRITE_ADVICE}")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from touchstone.errors import TouchstoneError, first_line
 from touchstone.files.footers import read_footer
 from touchstone.files.json import parse_json
-from touchstone.files.parquet import INSIDE, UNPACKED_LIMIT, is_list, is_number, is_text, is_texts, read_bounded
+from touchstone.files.parquet import LIST_SUFFIX, UNPACKED_LIMIT, is_list, is_number, is_text, is_texts, read_bounded
 from touchstone.files.writing import read_bytes
 from touchstone.formatting import shorten
 from touchstone.records.names import NAME, name_unit
@@ -119,7 +119,7 @@ def encode_samples(samples: Samples) -> bytes:
     table = pa.table(columns)
     sink = pa.BufferOutputStream()
     floats = [name for name, column in columns.items() if pa.types.is_floating(column.type)]
-    repeated = ["stratum", "gold", "prediction", *(f"{name}{INSIDE}" for name in ("prediction", "top", "units"))]
+    repeated = ["stratum", "gold", "prediction", *(f"{name}{LIST_SUFFIX}" for name in ("prediction", "top", "units"))]
     repeated += [name for name in columns if name.startswith(FIELD)]
     with pq.ParquetWriter(
         sink,
@@ -161,7 +161,7 @@ def read_samples(path: Path) -> Samples:
     Raises:
         TouchstoneError: the file is damaged or is not one of ours.
     """
-    return decode_samples(read_bytes(path, TouchstoneError, largest=LARGEST_SAMPLES), str(path))
+    return decode_samples(read_bytes(path, TouchstoneError, max_bytes=LARGEST_SAMPLES), str(path))
 
 
 def decode_samples(content: bytes, path: str) -> Samples:
@@ -198,7 +198,7 @@ def decode_samples(content: bytes, path: str) -> Samples:
 
 def is_field(name: str) -> bool:
     """Return True if a field may be called so: the paths of columns that are lists end in a way of their own."""
-    return NAME.fullmatch(name) is not None and not name.endswith(INSIDE)
+    return NAME.fullmatch(name) is not None and not name.endswith(LIST_SUFFIX)
 
 
 def _names_of_fields(content: bytes) -> list[str]:

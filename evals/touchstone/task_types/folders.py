@@ -153,16 +153,12 @@ def read_lines(path: Path, shape: type[Row]) -> Lines[Row]:
 def _check_rows(path: Path, shape: type[Row]) -> Iterator[tuple[int, Row, dict[str, Any]]]:
     """Yield the line number, the row, and the short values of its keys that the shape has not."""
     adapter, cells = TypeAdapter(shape), format_of(path) == ".csv"
-    for number, content in read_rows(path, SourceError):
-        text = isinstance(content, str)
-        values = (
-            parse_json(content, f"{path}:{number}", SourceError) if text else content
-        )  # each key once, finite numbers
+    for number, raw in read_rows(path, SourceError):
+        text = isinstance(raw, str)
+        values = parse_json(raw, f"{path}:{number}", SourceError) if text else raw  # each key once, finite numbers
         try:
             row: Any = (
-                adapter.validate_json(content, strict=True)
-                if text
-                else adapter.validate_python(content, strict=not cells)
+                adapter.validate_json(raw, strict=True) if text else adapter.validate_python(raw, strict=not cells)
             )
         except ValidationError as failure:
             raise SourceError(f"{path}:{number}: {_sentence(failure)}") from None
