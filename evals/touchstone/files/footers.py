@@ -62,15 +62,15 @@ def read_footer(file: BinaryIO) -> Footer:
         raise ValueError("its footer is damaged") from None
 
 
-def _read_chunk(metadata: dict[int, Any]) -> Chunk:
-    path = b".".join(metadata[PATH]).decode(errors="replace")
-    encodings = tuple(map(int, metadata[ENCODINGS]))
+def _read_chunk(fields: dict[int, Any]) -> Chunk:
+    path = b".".join(fields[PATH]).decode(errors="replace")
+    encodings = tuple(map(int, fields[ENCODINGS]))
     return Chunk(
         path=path,
-        type=int(metadata[TYPE]),
+        type=int(fields[TYPE]),
         encodings=encodings,
-        values=int(metadata[VALUES]),
-        size=int(metadata[UNPACKED_SIZE]),
+        values=int(fields[VALUES]),
+        size=int(fields[UNPACKED_SIZE]),
     )
 
 

@@ -55,10 +55,8 @@ def read_bounded(
     except KeyError as failure:
         raise ValueError(f"it says {failure} of no column") from None
     schema = file.schema_arrow
-    extra_columns = [column for column in schema if column.name not in shapes and is_extra(column.type)]
-    schema = pa.schema(
-        [*(schema.field(name) for name in shapes if name in schema.names), *extra_columns], schema.metadata
-    )
+    extras = [column for column in schema if column.name not in shapes and is_extra(column.type)]
+    schema = pa.schema([*(schema.field(name) for name in shapes if name in schema.names), *extras], schema.metadata)
     for column in schema:
         if not shapes.get(column.name, is_extra)(column.type):
             raise TouchstoneError(f"{where}: {column.name} is of type {column.type}, which it cannot be")

@@ -132,6 +132,8 @@ def _keys(kind: Any, location: Sequence[int | str]) -> list[str]:
 def _show(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if value is None:
+        return "null"
     if isinstance(value, str):
         return f'"{shorten(value, MAX_SHOWN_LENGTH)}"'
     if isinstance(value, Mapping | list | tuple):
