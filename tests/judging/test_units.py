@@ -11,14 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from touchstone.judging.units import (
-    SKETCH_HASHES,
-    SKETCH_WIDTH,
-    UNITS_PER_SAMPLE,
-    correlations,
-    find_groups,
-    make_sketch,
-)
+from touchstone.judging.units import UNITS_PER_SAMPLE, correlations, find_groups, make_sketch
+from touchstone.records.verdicts import SKETCH_HASHES, SKETCH_WIDTH
 
 Names = list[list[str]]
 

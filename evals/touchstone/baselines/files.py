@@ -18,7 +18,7 @@ from touchstone.records.baselines import Baseline, BaselineFile, Reference
 from touchstone.records.flat import flatten, read_baseline_file
 from touchstone.records.names import NAME, REASON, SIGNS, baseline_key, samples_file
 from touchstone.records.runs import Record
-from touchstone.records.samples import LARGEST_SAMPLES, Samples, read_samples
+from touchstone.records.samples import MAX_SAMPLES_BYTES, Samples, read_samples
 from touchstone.records.strangers import find_fault_of_baselines
 from touchstone.store.folder import Store
 
@@ -96,7 +96,7 @@ class Baselines:
             return
         if not path.is_file():
             raise BaselineError(f"{path}: no such file, though {reference.alias}.json names it; {REWRITE_ADVICE}")
-        content = read_bytes(path, BaselineError, max_bytes=LARGEST_SAMPLES)
+        content = read_bytes(path, BaselineError, max_bytes=MAX_SAMPLES_BYTES)
         if hashlib.sha256(content).hexdigest() != reference.baseline.samples:
             raise BaselineError(f"{path}: is not the file recorded with {reference.alias}.json; {REWRITE_ADVICE}")
 

@@ -16,13 +16,13 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from touchstone.records.verdicts import SKETCH_HASHES, SKETCH_WIDTH
+
 Vector = NDArray[np.float64]
 Rows = NDArray[np.intp]
 Names = Sequence[Sequence[str]]
 # Only the units of a sample that most others have count: the work grows with the number of sets of them.
 UNITS_PER_SAMPLE = 5
-# Numbers of a sketch, and smallest hashes of units that tell whether two cases share any.
-SKETCH_WIDTH, SKETCH_HASHES = 256, 128
 HASHES_AT_ONCE = 20_000
 
 

@@ -16,7 +16,7 @@ from touchstone.files.json import parse_json
 from touchstone.files.tables import FORMATS, find_forms, format_of, read_rows
 from touchstone.formatting import shorten
 from touchstone.records.names import SIGNS
-from touchstone.records.samples import FIELD, MOST_FIELDS, is_field
+from touchstone.records.samples import FIELD, MAX_FIELDS, is_field
 from touchstone.task_types.corpora import Corpus, read_corpus
 from touchstone.task_types.judgements import read_judgements
 
@@ -98,8 +98,8 @@ class Lines(Generic[Row]):
         for name in names:
             if not is_field(name):
                 raise self.fail(line, f'"{shorten(name, 60)}" cannot be a field of samples; expected {SIGNS}')
-        if len(names) > MOST_FIELDS - RESERVED_FIELDS:
-            allowed = MOST_FIELDS - RESERVED_FIELDS
+        if len(names) > MAX_FIELDS - RESERVED_FIELDS:
+            allowed = MAX_FIELDS - RESERVED_FIELDS
             raise self.fail(line, f"{len(names)} keys are fields of samples; expected at most {allowed}")
         columns = [_as_one_kind([extra[name] for extra in self.extras]) for name in names]
         for place, (_, row) in enumerate(self.rows):
