@@ -39,7 +39,7 @@ def snake_case(type_name: str) -> str:
 
 
 def name_unit(*parts: str) -> str:
-    """Return the name of a unit that samples share: a text, a document, a row; that of a text is the same in each task."""
+    """Return the name of a unit that samples share: a text, a document, a row; texts have the same in each task."""
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:10]
 
 

@@ -123,8 +123,8 @@ class Outcome:
 
     ``phases`` are seconds: model, data, encode, rerank, score. ``samples_file`` is the path of the samples inside the
     store. ``prompts`` are those really put before texts, by role (``query``, ``document``) or, for texts without one,
-    by task type; ``""`` is none, and None means not known. ``texts`` is the number of requested texts, ``encoded`` that
-    of texts that were not cached, None if the model batches by itself; a scored pair counts as one in both. ``stages`` are a
+    by task type; ``""`` is none, and None means not known. ``texts``: number of requested texts; ``encoded``: number
+    of those not cached, None if the model batches by itself; a scored pair counts as one in both. ``stages`` are a
     pipeline's; settings, prompts and speed are then those of its reranker. ``reused``: nothing was measured, the
     outcome and its speed are an earlier run's.
     """

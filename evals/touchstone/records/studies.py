@@ -75,7 +75,7 @@ class SameTexts:
 
     ``shapes`` are of both. ``quantiles`` are the least cosine, the fifth percentile and the median, ``below`` is the
     share of texts under each threshold, ``worst`` the texts that changed most, ``moved`` the change in words; these are
-    None or empty if the vectors have two widths. ``kept`` is the mean and the least share of ten neighbours that stayed;
+    None or empty if the vectors have two widths. ``kept`` is the mean and the least share of ten common neighbours;
     ``ranks`` and ``pairs`` are as in `geometry.compare_pairs`.
     """
 
