@@ -10,7 +10,7 @@ from touchstone.importing.entries import (
     NO_SUCH_STRATUM,
     NOT_A_NUMBER,
     NOT_THE_MEAN,
-    PARTIAL,
+    SOME_STRATA,
     TWO_REVISIONS,
     Note,
     Published,
@@ -67,7 +67,7 @@ def test_the_score_is_the_mean_over_the_strata_there_are_and_the_rest_is_told() 
     assert notes == [
         Note(reason=NO_SUCH_STRATUM, what="STS17 dev/en-en"),
         Note(reason=NO_SUCH_STRATUM, what="STS17 test/xx-xx"),
-        Note(reason=PARTIAL, what="STS17 (test/en-en, test/ko-ko of 11)"),
+        Note(reason=SOME_STRATA, what="STS17 (test/en-en, test/ko-ko of 11)"),
     ]
 
 

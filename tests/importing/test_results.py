@@ -8,7 +8,7 @@ from mteb.results import TaskResult
 
 from tests.importing.documents import make_result, make_row, rows_of, write_results
 from touchstone.errors import BaselineError
-from touchstone.importing.entries import FAULTY, NO_SUCH_STRATUM, NOT_A_TASK, Note, make_entries
+from touchstone.importing.entries import FAULT, NO_SUCH_STRATUM, NOT_A_TASK, Note, make_entries
 from touchstone.importing.reading import read_source
 from touchstone.importing.request import Request
 from touchstone.importing.results import load_result
@@ -175,8 +175,8 @@ def test_one_bad_file_is_a_note(tmp_path: Path) -> None:
     (found,) = read_source(Request(source=str(tmp_path), folder=tmp_path))
     assert list(found.entries) == ["NFCorpus"]
     assert [(note.reason, note.what.partition(":")[0]) for note in found.notes] == [
-        (FAULTY, "ArguAna.json"),
-        (FAULTY, "SciFact.json"),
+        (FAULT, "ArguAna.json"),
+        (FAULT, "SciFact.json"),
     ]
 
 

@@ -16,7 +16,7 @@ from touchstone.files.writing import read_text
 from touchstone.files.yaml import parse_yaml
 from touchstone.formatting import shorten
 from touchstone.importing.entries import (
-    FAULTY,
+    FAULT,
     NOT_A_TASK,
     UNKNOWN_SCALE,
     Note,
@@ -173,7 +173,7 @@ def _read_block(result: Any, where: str) -> _Block:
     try:
         return _read_scores(check(CardResult, result, where, BaselineError), where, from_mteb=from_mteb)
     except BaselineError as error:
-        return _Block(notes=[Note(reason=FAULTY, what=str(error))])
+        return _Block(notes=[Note(reason=FAULT, what=str(error))])
 
 
 def _read_scores(result: CardResult, where: str, *, from_mteb: bool) -> _Block:
@@ -186,8 +186,8 @@ def _read_scores(result: CardResult, where: str, *, from_mteb: bool) -> _Block:
     config = "no" if dataset.get("config") is False else dataset.get("config")  # Norwegian, as YAML 1.1 reads it
     subset = _find_subset(task, config, match["subset"], where)
     if subset is None:
-        what = name if config is None else f"{name} (config {shorten(str(config), 60)})"
-        return _Block(notes=[Note(reason=NO_SUBSET, what=what)])
+        label = name if config is None else f"{name} (config {shorten(str(config), 60)})"
+        return _Block(notes=[Note(reason=NO_SUBSET, what=label)])
     pairs = ((metric["type"], metric["value"]) for metric in result["metrics"])
     values = [(metric, value) for metric, value in pairs if isinstance(value, int | float)]
     for metric, value in values:
@@ -196,7 +196,7 @@ def _read_scores(result: CardResult, where: str, *, from_mteb: bool) -> _Block:
     parts, by_mteb2 = {task.name: values}, from_mteb or match["mark"] is None
     if has_repeats(values):
         parts, by_mteb2 = split_repeats(values, task.name, find_aggregates(), where), False
-    tasks = [one for part in parts if (one := define_task(part))]
+    tasks = [item for part in parts if (item := define_task(part))]
     scales = {item: _find_scale(item, parts[item.name], by_mteb2=by_mteb2) for item in tasks}
     rows = [_publish(item, subset, dataset, parts[item.name], scale or 100, where) for item, scale in scales.items()]
     published = [row for row in rows if scales[row.task]]

@@ -13,7 +13,7 @@ from touchstone.files.writing import find_files, read_text
 from touchstone.files.yaml import parse_yaml
 from touchstone.formatting import shorten
 from touchstone.importing.cards import StrictNumber
-from touchstone.importing.entries import FAULTY, NOT_A_TASK, UNKNOWN_SCALE, Note, Published, known_revision
+from touchstone.importing.entries import FAULT, NOT_A_TASK, UNKNOWN_SCALE, Note, Published, known_revision
 from touchstone.tasks.definitions import define_task
 from touchstone.tasks.registry import load_registry
 
@@ -43,7 +43,7 @@ def load_eval_results(path: Path) -> Iterator[Published | Note]:
             for number, entry in enumerate(check(tuple[Any, ...], entries, file.name, BaselineError)):
                 yield _read_entry(entry, f"{file.name}[{number}]")
         except BaselineError as error:
-            yield Note(reason=FAULTY, what=str(error))
+            yield Note(reason=FAULT, what=str(error))
 
 
 def _read_entry(entry: Any, where: str) -> Published | Note:
@@ -51,7 +51,7 @@ def _read_entry(entry: Any, where: str) -> Published | Note:
     try:
         result = check(EvalResult, entry, where, BaselineError)
     except BaselineError as error:
-        return Note(reason=FAULTY, what=str(error))
+        return Note(reason=FAULT, what=str(error))
     dataset, value, task_id = result["dataset"], result["value"], result["dataset"]["task_id"]
     label, revision = shorten(task_id, 100), dataset.get("revision")
     ends = [len(task_id), *(match.start() for match in re.finditer("_", task_id[:300]))]
@@ -69,7 +69,7 @@ def _read_entry(entry: Any, where: str) -> Published | Note:
     if load_registry().tasks[task.name].dataset != dataset["id"]:
         return Note(reason=OTHER_DATA, what=f"{label} ({shorten(dataset['id'], 100)})")
     if abs(value) > 100:
-        return Note(reason=FAULTY, what=f"{where} ({label}): value = {value:g}; expected percent, -100 to 100")
+        return Note(reason=FAULT, what=f"{where} ({label}): value = {value:g}; expected percent, -100 to 100")
     origin = result.get("source")
     by_us = isinstance(origin, dict) and str(origin.get("name")).startswith(BY_US)
     if 0 < abs(value) <= 1 and not (by_us or str(result.get("notes")).startswith(BY_MTEB)):

@@ -118,9 +118,9 @@ NOT_A_TASK = "not a task of mteb"
 NO_SUCH_STRATUM = "not a split and subset of the task today"
 NO_SCORE = "without the task's main score of today"
 NOT_A_NUMBER = "the score is not a number"
-FAULTY = "left out, as something in it is wrong"
+FAULT = "left out, as something in it is wrong"
 UNKNOWN_SCALE = "left out, as nothing tells whether it is a percent or a fraction"
-PARTIAL = "taken in part, the task has more splits or subsets"
+SOME_STRATA = "taken in part, the task has more splits or subsets"
 TWO_REVISIONS = "of more than one data set revision, none noted"
 NOT_THE_MEAN = "taken as published, though it is not the mean of its parts"
 
@@ -164,7 +164,7 @@ def _make_entry(rows: Sequence[Published], source: str) -> tuple[Baseline | None
         return None, notes
     if len(scored) < len(task.strata):
         strata = ", ".join(scored) if len(scored) <= 2 else str(len(scored))
-        notes.append(Note(reason=PARTIAL, what=f"{task.name} ({strata} of {len(task.strata)})"))
+        notes.append(Note(reason=SOME_STRATA, what=f"{task.name} ({strata} of {len(task.strata)})"))
     scored_rows = [row for row in rows if row.stratum in scored]
     revisions = {row.dataset_revision for row in scored_rows}
     if len(revisions) > 1:
@@ -189,7 +189,7 @@ def _read_stratum(rows: Sequence[Published]) -> tuple[float, dict[str, float]] |
     try:
         metrics = gather_metrics((pair for row in rows for pair in row.metrics), row.where)
     except BaselineError as error:
-        return Note(reason=FAULTY, what=str(error))
+        return Note(reason=FAULT, what=str(error))
     score = find_score(task, metrics)
     if row.stratum not in task.strata:
         return Note(reason=NO_SUCH_STRATUM, what=row.what)

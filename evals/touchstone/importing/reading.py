@@ -12,7 +12,7 @@ from touchstone.files.json import parse_json
 from touchstone.files.writing import place, read_text
 from touchstone.importing.cards import fetch_card, load_card
 from touchstone.importing.community import find_eval_results, load_eval_results
-from touchstone.importing.entries import PARTIAL, Note, Published, known_revision, make_entries, require_entries
+from touchstone.importing.entries import SOME_STRATA, Note, Published, known_revision, make_entries, require_entries
 from touchstone.importing.request import Imported, Kind, Request, choose_alias, find_model
 from touchstone.importing.results import find_folder, load_folder, name_source
 from touchstone.importing.runs import import_run
@@ -179,7 +179,7 @@ def _read_trec(request: Request) -> Imported:
     model = request.alias or slug(path.stem)
     notes = [Note(reason=note, what=path.name) for note in run.notes]
     if task is not None and len(task.strata) > 1:
-        notes.append(Note(reason=PARTIAL, what=f"{name} ({stratum} of {len(task.strata)})"))
+        notes.append(Note(reason=SOME_STRATA, what=f"{name} ({stratum} of {len(task.strata)})"))
     return Imported(alias=choose_alias(request, model), model=model, revision=request.revision, source=entry.source,
                     entries={name: entry}, notes=tuple(notes), samples={name: content})  # fmt: skip
 

@@ -16,7 +16,7 @@ from touchstone.files.json import read_json
 from touchstone.files.validation import check
 from touchstone.files.writing import find_files
 from touchstone.formatting import count, shorten
-from touchstone.importing.entries import FAULTY, NOT_A_TASK, Note, Published, known_revision
+from touchstone.importing.entries import FAULT, NOT_A_TASK, Note, Published, known_revision
 from touchstone.records.cases import TaskInfo
 from touchstone.tasks.definitions import define_task
 
@@ -217,7 +217,7 @@ def load_folder(folder: Folder) -> Iterator[Published | Note]:
         try:
             yield from load_result(file)
         except BaselineError as error:
-            yield Note(reason=FAULTY, what=str(error).replace(f"{folder.path}/", ""))
+            yield Note(reason=FAULT, what=str(error).replace(f"{folder.path}/", ""))
 
 
 def name_source(folder: Folder) -> str:

@@ -69,8 +69,8 @@ class Record:
     @property
     def models(self) -> tuple[tuple[str, str], ...]:
         """The measured models: each alias with its fingerprint, also for the stages of a pipeline."""
-        first = () if self.fingerprint is None else ((self.alias, self.fingerprint),)
-        return (*first, *((stage.alias, stage.fingerprint) for stage in self.stages))
+        pairs = () if self.fingerprint is None else ((self.alias, self.fingerprint),)
+        return (*pairs, *((stage.alias, stage.fingerprint) for stage in self.stages))
 
     @property
     def known_before(self) -> tuple[str, ...]:
