@@ -62,15 +62,11 @@ def read_footer(file: BinaryIO) -> Footer:
         raise ValueError("its footer is damaged") from None
 
 
-def _read_chunk(fields: dict[int, Any]) -> Chunk:
-    path = b".".join(fields[PATH]).decode(errors="replace")
-    encodings = tuple(map(int, fields[ENCODINGS]))
+def _read_chunk(meta: dict[int, Any]) -> Chunk:
+    path = b".".join(meta[PATH]).decode(errors="replace")
+    encodings = tuple(map(int, meta[ENCODINGS]))
     return Chunk(
-        path=path,
-        type=int(fields[TYPE]),
-        encodings=encodings,
-        values=int(fields[VALUES]),
-        size=int(fields[UNPACKED_SIZE]),
+        path=path, type=int(meta[TYPE]), encodings=encodings, values=int(meta[VALUES]), size=int(meta[UNPACKED_SIZE])
     )
 
 

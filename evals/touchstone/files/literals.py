@@ -125,19 +125,17 @@ def _fold_attributes(tree: ast.Module) -> None:
     """Turn assignments to attributes of a TaskConfig, right after the call, into keywords of the call."""
     bodies = [body for node in ast.walk(tree) if isinstance(body := getattr(node, "body", None), list)]
     for body in bodies:
-        config: str | None = None
+        cfg: str | None = None
         words: list[ast.keyword] = []
         for statement in list(body):
             match statement:
-                case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=name), attr=key)], value=value) if (
-                    name == config
-                ):
+                case ast.Assign(targets=[ast.Attribute(value=ast.Name(id=name), attr=key)], value=value) if name == cfg:
                     words.append(ast.keyword(arg=key, value=value))
                     body.remove(statement)
                 case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=func, args=[], keywords=words)):
-                    config = name if _last_name(func) == "TaskConfig" else None
+                    cfg = name if _last_name(func) == "TaskConfig" else None
                 case _:
-                    config = None
+                    cfg = None
 
 
 def _last_name(node: ast.expr) -> str | None:
@@ -208,7 +206,5 @@ def _literal(node: ast.expr, text: str, path: Path) -> Any:
                 pass
         case _:
             pass
-    source = shorten(" ".join((ast.get_source_segment(text, node) or "").split()), 40)
-    raise ConfigError(
-        f"{path}: line {node.lineno}: {source} is not a literal, and nothing is executed; write its value"
-    )
+    code = shorten(" ".join((ast.get_source_segment(text, node) or "").split()), 40)
+    raise ConfigError(f"{path}: line {node.lineno}: {code} is not a literal, and nothing is executed; write its value")

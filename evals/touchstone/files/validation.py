@@ -84,10 +84,8 @@ def _sentence(kind: type[Any], failure: ValidationError) -> str:
             return f"not JSON: {detail.get('ctx', {}).get('error', detail['msg'])}"
         case "literal_error":
             message = _one_of(detail.get("ctx", {}).get("expected", ""))
-        case error_type:
-            message = MESSAGES.get(
-                error_type, detail["msg"].replace("Input should be", "expected").replace("valid ", "")
-            )
+        case code:
+            message = MESSAGES.get(code, detail["msg"].replace("Input should be", "expected").replace("valid ", ""))
     return f"{table}{name} = {_show(detail['input'])}; {message}" if name else message
 
 

@@ -188,8 +188,7 @@ def _read_scores(result: CardResult, where: str, *, from_mteb: bool) -> _Block:
     if subset is None:
         label = name if config is None else f"{name} (config {shorten(str(config), 60)})"
         return _Block(notes=[Note(reason=NO_SUBSET, what=label)])
-    pairs = ((metric["type"], metric["value"]) for metric in result["metrics"])
-    values = [(metric, value) for metric, value in pairs if isinstance(value, int | float)]
+    values = [(m["type"], m["value"]) for m in result["metrics"] if isinstance(m["value"], int | float)]
     for metric, value in values:
         if is_fraction(metric) and abs(value) > 100:
             raise BaselineError(f"{where}: {metric} = {value:g}; expected percent, -100 to 100")

@@ -51,7 +51,7 @@ def _judge(alias: str, records: Sequence[Record]) -> SuiteVerdict:
     word, reason = _decide(records, of_all, policy)
     types = sorted({record.type for record in records if difference_of(record) is not None})
     by_type = {name: [record for record in records if record.type == name] for name in types}
-    means_of = {name: _means(group) for name, group in by_type.items()}
+    means_of = {name: _means(part) for name, part in by_type.items()}
     mean, anchor_mean = of_all[""], of_all.get(ANCHORS)
     overall = None if mean is None or mean.cases < 2 else mean.difference
     # A type is judged like a suite of its own, but that all of them share the error rate.
@@ -65,9 +65,7 @@ def _judge(alias: str, records: Sequence[Record]) -> SuiteVerdict:
         paired=0 if mean is None else mean.cases,
         cases=len(records),
         by_type={name: _figures(means[""]) for name, means in means_of.items()},
-        verdicts={
-            name: _decide(group, means_of[name], shared, policy.confidence)[0] for name, group in by_type.items()
-        },
+        verdicts={name: _decide(part, means_of[name], shared, policy.confidence)[0] for name, part in by_type.items()},
         over_types=None if len(types) < 2 else _figures(_mean(records, by_types=True)),
         anchor=_figures(anchor_mean),
         planned=max(policy.gated, len(records)),

@@ -292,11 +292,11 @@ def _pair_predictions(candidate: Samples, reference: Samples, kind: TaskType) ->
         strata.append(sides.stratum())
         resampled.append(sides.resample)
     groups = find_groups(candidate.units, len(candidate))
-    result = estimate(strata, groups)
-    difference = result.difference
+    plain = estimate(strata, groups)
+    difference = plain.difference
     if math.isfinite(difference.error):
         try:
-            difference = correct(result, strata, resampled, groups)
+            difference = correct(plain, strata, resampled, groups)
         except Undefined:  # so few samples that some resample has no score
             difference = replace(difference, error=math.inf, degrees=math.inf)
     changed = len(after)  # where the sides have other numbers of experiments
@@ -304,10 +304,7 @@ def _pair_predictions(candidate: Samples, reference: Samples, kind: TaskType) ->
         moved = np.abs(after - before) > ZERO_CHANGE if after.dtype.kind == "f" else after != before
         changed = int(moved.any(axis=1).sum())
     return Paired(
-        difference=difference,
-        changed=changed,
-        by_experiments=result.by_experiments,
-        **_common(candidate, groups, result),
+        difference=difference, changed=changed, by_experiments=plain.by_experiments, **_common(candidate, groups, plain)
     )
 
 

@@ -95,8 +95,8 @@ def _describe_custom(task: CustomTask) -> TaskInfo:
 
 
 def _find_in_mteb(selection: Selection, where: str) -> list[TaskInfo]:
-    references = find_registered(selection)
-    registry = _with_registered(load_registry(), references)
+    classes = find_registered(selection)
+    registry = _with_registered(load_registry(), classes)
     if selection.benchmark is not None:
         pool = _in_benchmark(selection.benchmark, registry, where)
         in_pool = f'in "{selection.benchmark}"'
@@ -107,10 +107,9 @@ def _find_in_mteb(selection: Selection, where: str) -> list[TaskInfo]:
         pool = _include(pool, registry, selection, where, in_pool)
     pool = _exclude(pool, selection.exclude, where)
     pool = _of_types(pool, registry, selection.types, where)
+    membership = registry.membership
     infos = [
-        describe_class(references[task.name])
-        if task.name in references
-        else describe(task, registry.membership.get(task.name, ()))
+        describe_class(classes[task.name]) if task.name in classes else describe(task, membership.get(task.name, ()))
         for task in pool
     ]
     if selection.languages:

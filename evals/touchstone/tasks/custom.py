@@ -84,6 +84,7 @@ def make_task(info: TaskInfo, data_sha256: str) -> "AbsTask":
 
     layout = layout_of(info.type)
     base: Any = getattr(mteb.abstasks, layout.base)
+    languages = list(info.languages)
     # mteb accepts only its own types when it makes metadata; how a task runs does not depend on its type.
     types = get_args(find("mteb.abstasks.task_metadata:TaskType"))
     metadata = mteb.TaskMetadata(
@@ -93,9 +94,7 @@ def make_task(info: TaskInfo, data_sha256: str) -> "AbsTask":
         category="t2t",
         modalities=["text"],
         eval_splits=list(info.splits),
-        eval_langs=list(info.languages)
-        if info.subsets == (DEFAULT_SUBSET,)
-        else languages_of(info.subsets, info.languages),
+        eval_langs=languages if info.subsets == (DEFAULT_SUBSET,) else languages_of(info.subsets, languages),
         main_score=info.main_score,
         dataset={"path": info.name, "revision": data_sha256[:12]},
         reference=None,
@@ -107,9 +106,8 @@ def make_task(info: TaskInfo, data_sha256: str) -> "AbsTask":
             return
         data = {subset: layout.load(self, folder) for subset, folder in folders_of(info).items()}
         # Data without subsets lies directly under its splits, except retrieval's.
-        self.dataset = data.get(DEFAULT_SUBSET) or {
-            name: splits.get(DEFAULT_SUBSET, splits) for name, splits in data.items()
-        }
+        default = data.get(DEFAULT_SUBSET)
+        self.dataset = default or {name: splits.get(DEFAULT_SUBSET, splits) for name, splits in data.items()}
         self.data_loaded = True
         with warnings.catch_warnings():  # mteb is kept quiet meanwhile
             warnings.simplefilter("always")

@@ -241,10 +241,8 @@ def _patterns(data_files: Any) -> Iterator[str]:
 
 def _may_match(name: str, patterns: set[str]) -> bool:
     """Return True if a file may match one of the patterns; more files do than by the library's own matcher."""
-    plain = (os.path.normpath(pattern).replace("**/", "*") for pattern in patterns)
-    return any(
-        set("[{") & set(pattern) or fnmatch(name, pattern) or name.startswith(f"{pattern}/") for pattern in plain
-    )
+    plain = (os.path.normpath(glob).replace("**/", "*") for glob in patterns)
+    return any(set("[{") & set(glob) or fnmatch(name, glob) or name.startswith(f"{glob}/") for glob in plain)
 
 
 def find_folder(dataset: str) -> Path | None:
