@@ -207,7 +207,7 @@ class Baselines:
                 self._staging = staging
                 yield
         except OSError as error:
-            raise BaselineError(f"{self.folder}: cannot be written: {error.strerror}") from error
+            raise BaselineError(f"{self.folder}: cannot be written: {error.strerror or error}") from error
 
     def merge(self, alias: str, new: BaselineFile, *, replace_recorded: bool) -> Merge:
         """Return an alias's file with new entries merged in; write nothing.

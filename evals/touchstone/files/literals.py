@@ -148,10 +148,10 @@ def _parse_python(text: str, path: Path) -> ast.Module:
             warnings.simplefilter("ignore")  # about escapes in strings of the user's
             return ast.parse(text)
     except SyntaxError as error:
-        message = shorten(error.msg, 200)
+        message, where = shorten(error.msg, 200), "" if error.lineno is None else f" (line {error.lineno})"
         if "4300 digits" in message:
-            raise ConfigError(f"{path}: {TOO_LONG} (line {error.lineno})") from None
-        raise ConfigError(f"{path}: not Python: {message} (line {error.lineno})") from None
+            raise ConfigError(f"{path}: {TOO_LONG}{where}") from None
+        raise ConfigError(f"{path}: not Python: {message}{where}") from None
     except ValueError as error:
         raise ConfigError(f"{path}: not Python: {error}") from None
     except (RecursionError, MemoryError):  # the parser raises the latter for deep nesting

@@ -42,7 +42,7 @@ def place(folder: Path, path: str | Path) -> Path:
         raise ConfigError(f'"{label}": no file can have such a name; write it in UTF-8, without NUL') from None
     except OSError as failure:
         if failure.errno not in (errno.ENOTDIR, errno.ELOOP):
-            raise ConfigError(f'"{label}": no file can have such a name: {failure.strerror}') from None
+            raise ConfigError(f'"{label}": no file can have such a name: {failure.strerror or failure}') from None
     return target
 
 
@@ -144,7 +144,7 @@ def read_bytes(path: Path, error: type[TouchstoneError], *, max_bytes: int | Non
         with open_regular(path, error) as file:
             content = file.read() if max_bytes is None else file.read(max_bytes + 1)
     except OSError as failure:
-        raise error(f"{path}: cannot be read: {failure.strerror}") from None
+        raise error(f"{path}: cannot be read: {failure.strerror or failure}") from None
     if max_bytes is not None and len(content) > max_bytes:
         raise error(f"{path}: is larger than {render_size(max_bytes)}")
     return content
@@ -169,7 +169,7 @@ def open_regular(path: Path, error: type[TouchstoneError]) -> BinaryIO:
     except FileNotFoundError:
         raise error(f"{path}: no such file") from None
     except OSError as failure:
-        raise error(f"{path}: cannot be read: {failure.strerror}") from None
+        raise error(f"{path}: cannot be read: {failure.strerror or failure}") from None
     except ValueError:
         raise error(f"{path}: no file can have such a name") from None
 

@@ -55,6 +55,6 @@ def _import(alias: str, run: Run, request: Request, store: Store) -> Imported:
 
 
 def _need_one_model(records: Sequence[Record], alias: str) -> None:
-    models = sorted({f"{record.model} at {record.revision or 'no revision'}" for record in records})
+    models = sorted({f"{record.model or 'a model'} at {record.revision or 'no revision'}" for record in records})
     if len(models) > 1:
         raise BaselineError(f"{alias} is more than one model in that run: {', '.join(models)}")
