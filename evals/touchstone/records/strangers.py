@@ -183,7 +183,7 @@ def _of_outcome(record: Record) -> Fault:
     if not needed[record.outcome]:
         yield f'outcome = "{record.outcome}", which its verdict, score and error contradict'
     if record.suspect and record.verdict != "inconclusive":
-        yield f"suspect, with {f'the verdict {record.verdict}' if record.verdict else 'no verdict'}; expected inconclusive"
+        yield f"suspect, with {record.verdict or 'no verdict'}; expected the verdict inconclusive"
 
 
 def _of_evidence(place: str, evidence: Evidence | None) -> Fault:
