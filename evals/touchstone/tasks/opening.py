@@ -281,10 +281,6 @@ def _check_complete(task: "AbsTask", info: TaskInfo) -> None:
         # Data sets of one language lie directly under their splits, except retrieval's.
         splits = dataset if subset == "default" and subset not in dataset else dataset.get(subset, {})
         for split in info.splits:
-            if split not in splits and not _is_parallel(task):
+            # With parallel subsets all language pairs are columns of one table, and no subset exists by itself.
+            if split not in splits and not getattr(task, "parallel_subsets", False):
                 raise SourceError(f'the data set of {info.name} has no split "{split}" for its subset "{subset}"')
-
-
-def _is_parallel(task: "AbsTask") -> bool:
-    """Return True if all language pairs are columns of one table, so that no subset exists by itself."""
-    return bool(getattr(task, "parallel_subsets", False))
