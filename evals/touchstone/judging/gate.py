@@ -1,4 +1,4 @@
-"""Judge a measured case against what is expected of it. Pure: no files, no clock, no randomness."""
+"""Judge a measured case against its baseline. Pure: no files, no clock, no randomness."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ from touchstone.records.runs import Record
 from touchstone.records.verdicts import Anchored, Evidence, Rule, Slice, Terms, Verdict, VerdictWord
 from touchstone.task_types.registry import find_type
 
-# Arithmetic in bf16 adds a rounding of its own to what the type of a task may move by.
+# Arithmetic in bf16 adds a rounding error to the tolerance of a task type.
 TOLERANCE_BF16 = 1e-3
 AT_CHANCE_MARGIN = 0.01
 ABOVE_CHANCE_MARGIN = 0.05
@@ -34,12 +34,12 @@ LEVEL_RULES: Sequence[Rule] = ("paired", "draws", "equivalent")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What a measured case is judged by.
+    """The evidence by which a measured case is judged.
 
-    ``reference`` is what is expected, None where there is no baseline; ``env`` has the versions of the libraries that
-    measured. ``paired`` compares the samples, or says why they cannot be; None without samples. ``anchored`` does the
-    same with those of the reference's anchor. ``verdict`` is an earlier one on exactly this, and ``key`` what it is
-    cached by. ``shown`` are the samples that changed most, ``slices`` the figures of some of them.
+    ``reference`` has the baseline, None if there is none; ``env`` has the versions of libraries of this run. ``paired``
+    compares the samples, or is the reason why they cannot be compared; None without samples. ``anchored`` is the same
+    for the reference's anchor. ``verdict`` is a cached one, and ``key`` its cache key. ``shown`` are the samples that
+    changed most, ``slices`` the figures of some samples.
     """
 
     reference: Reference | None
@@ -57,8 +57,8 @@ def judge(case: Case, outcome: Outcome, comparison: Comparison) -> Verdict:
 
     Args:
         case: the case, with its policy.
-        outcome: what was measured.
-        comparison: what it is judged by.
+        outcome: the measurement.
+        comparison: the evidence.
 
     Returns:
         The verdict; a case without a reference is ``missing`` unless it fell below its floor.
@@ -128,7 +128,7 @@ def _with_anchor(verdict: Verdict, case: Case, outcome: Outcome, comparison: Com
         recorded=anchor.baseline.recorded,
         evidence=on_anchor.evidence,
     )
-    # A model that repeats what was accepted before is not asked again for evidence, only whether it lost too much.
+    # A repetition of an accepted model needs no new evidence against the anchor; it must only not have lost too much.
     repeated = verdict.rule == "reproduce" and on_anchor.word == "inconclusive"
     ranks = [[*SEVERITY, word].index(word) for word in (on_anchor.word, verdict.word)]
     if repeated or ranks[0] >= ranks[1]:
@@ -175,7 +175,7 @@ def expected_score(outcome: Outcome, baseline: Baseline) -> float:
 
 
 def _incomparable(case: Case, outcome: Outcome, reference: Reference) -> str | None:
-    """Return what makes the two numbers measurements of different things, if anything does."""
+    """Return the first difference that makes two numbers incomparable, or None."""
     baseline = reference.baseline
     checks = (
         ("metric", outcome.measurement.metric, baseline.metric),
@@ -199,7 +199,7 @@ def _other_data(outcome: Outcome, baseline: Baseline) -> str | None:
         if outcome.measurement.data_sha256 == baseline.data_sha256:
             return None
         return f"the data files are {outcome.measurement.data_sha256[:12]} here and {baseline.data_sha256[:12]} there"
-    # A published file may carry the old revision of data that has not changed; a recorded one says what it read.
+    # A published number may have an old revision of data that has not changed; the revision of a recorded one is exact.
     recorded = baseline.fingerprint is not None
     if recorded and baseline.data_sha256 is None and outcome.measurement.dataset_revision != baseline.dataset_revision:
         here, there = _display(outcome.measurement.dataset_revision), _display(baseline.dataset_revision)
@@ -267,7 +267,7 @@ def _is_repetition(outcome: Outcome, reference: Reference) -> bool:
 
 
 def _tolerance(case: Case, outcome: Outcome, baseline: Baseline, paired: Paired | str | None) -> float:
-    """Return what a repetition may move by: never less than one sample of the smallest stratum counts."""
+    """Return the largest difference of a repetition: at least the weight of a sample in the smallest stratum."""
     kind = find_type(case.task.type)
     halved = "bfloat16" in (outcome.measurement.settings.dtype, baseline.settings.dtype)
     step = 0.0
@@ -326,7 +326,7 @@ def rejudge(record: Record, gated: int) -> Record:
         return record
     if record.verdict == "improved":
         return replace(record, verdict="pass", reason=reason)
-    suspect = record.verdict == "regressed"  # what is drifted has gained
+    suspect = record.verdict == "regressed"  # a drifted case has gained
     return replace(record, verdict="inconclusive", outcome="passed", suspect=suspect, reason=reason)
 
 

@@ -20,7 +20,7 @@ ANCHORS = " against the anchors"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Mean:
-    """The mean over so many cases against one reference, and the largest shifts of it by one sample more."""
+    """The mean over ``cases`` against one reference, and its largest shifts by one sample more."""
 
     cases: int
     difference: Difference
@@ -39,7 +39,7 @@ class _Mean:
 
 
 def judge_models(records: Sequence[Record]) -> tuple[SuiteVerdict, ...]:
-    """Return a verdict for each model that was judged at all."""
+    """Return a verdict for each model with a judged case."""
     aliases = dict.fromkeys(record.alias for record in records)
     by_alias = {alias: [record for record in records if record.alias == alias] for alias in aliases}
     return tuple(_judge(alias, group) for alias, group in by_alias.items() if any(r.verdict for r in group))
@@ -73,12 +73,12 @@ def _judge(alias: str, records: Sequence[Record]) -> SuiteVerdict:
 
 
 def policy_of(records: Sequence[Record]) -> Policy:
-    """Return the policy that the cases of a model share but for their margins."""
+    """Return the policy of a model's cases, which differ only in their margins."""
     return next((record.terms for record in records if record.terms is not None), Policy())
 
 
 def detectable_mean(records: Sequence[Record]) -> float | None:
-    """Return the loss of the mean that would be found four times in five; None with fewer than two cases."""
+    """Return the loss of the mean that would be detected with 80 % power; None with fewer than two cases."""
     means, policy = _means(records), policy_of(records)
     level, mean = policy.mean_level(anchored=ANCHORS in means), means[""]
     if mean is None or mean.cases < 2:
@@ -91,13 +91,13 @@ def _figures(mean: _Mean | None) -> Any:
 
 
 def _means(records: Sequence[Record]) -> dict[str, _Mean | None]:
-    """Return the mean against the references, and that against their anchors where there are any."""
+    """Return the mean against the references, and the mean against their anchors if there are any."""
     anchored = any(record.anchor is not None for record in records)
     return {"": _mean(records)} | ({ANCHORS: _mean(records, anchored=True)} if anchored else {})
 
 
 def _mean(records: Sequence[Record], *, anchored: bool = False, by_types: bool = False) -> _Mean | None:
-    """Return the mean over the cases with samples, each counting alike, or each type of them."""
+    """Return the mean over the cases with samples, in which each case counts alike, or each type of task."""
     pairs = [(record, _against(record, anchored=anchored)) for record in records]
     compared = [(record, pair[0], pair[1]) for record, pair in pairs if pair is not None]
     if not compared:
@@ -142,7 +142,7 @@ def _decide(
 
 
 def _unsettled(records: Sequence[Record]) -> tuple[SuiteWord, str] | None:
-    """Return what keeps cases from being judged together, if anything does."""
+    """Return the reason why the cases cannot be judged together, or None."""
     if unmeasured := [record.task for record in records if record.outcome in BLOCKING_OUTCOMES]:
         return "INCOMPLETE", f"not measured: {', '.join(unmeasured)}"
     if unknown := [record.task for record in records if record.verdict in UNCOMPARED_VERDICTS]:
@@ -168,7 +168,7 @@ def _pass(
 
 
 def _hidden(records: Sequence[Record], confidence: float) -> str:
-    """Return the case in which a pass of the suite may hide most, where any sample changed."""
+    """Return the case in which a pass of the suite may hide the largest loss, if any sample changed."""
     lows = []
     for record in records:
         comparison = _against(record, anchored=False)

@@ -26,7 +26,7 @@ from touchstone.task_types.base import TaskType
 from touchstone.task_types.registry import find_type, has_texts_for_numbers, own_scores
 
 MAX_ID_LENGTH = 24
-# A fraction of 1 in the units of a mean: what no bound is exact to.
+# Rounding error of a bound, in the units of a mean.
 ROUNDING = 1e-12
 
 
@@ -43,8 +43,8 @@ class Change:
 class Extreme:
     """One sample more, in the smallest stratum, that loses or gains all that a sample can.
 
-    ``shift`` is by how much it would move the mean, ``loss`` the difference of the sample itself, ``weight`` its share
-    of the mean beside those of the others, which are left as they are.
+    ``shift`` is its effect on the mean, ``loss`` the difference of the sample itself, ``weight`` its share of the mean,
+    with the shares of the others as they were.
     """
 
     shift: float
@@ -54,13 +54,13 @@ class Extreme:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FewUnits:
-    """So few units that their random signs are counted: what each adds to the mean (u,), and its share of it (u,)."""
+    """Units that are so few that random signs are counted: their contributions to the mean (u,) and weights (u,)."""
 
     sums: Vector
     weights: Vector
 
     def p_loss(self, null: float, extreme: Extreme | None) -> float:
-        """Return the p-value of a mean this low where the true difference is ``null``, with one extreme sample more."""
+        """Return the p-value of a mean this low if the true difference is ``null``, with one extreme sample more."""
         sums = self.sums - null * self.weights
         if extreme is not None:
             sums = np.append(sums, (extreme.loss - null) * extreme.weight)
@@ -73,7 +73,7 @@ class FewUnits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hidden:
-    """The stratum of which least is known: its difference may be as low as ``low``."""
+    """The stratum with the least certainty: its difference may be as low as ``low``."""
 
     stratum: str
     n: int
@@ -106,25 +106,25 @@ class Paired:
 
     @property
     def p_loss(self) -> float:
-        """The one-sided p-value of the loss where there is none, though one sample more gains everything."""
+        """The one-sided p-value of the loss, even if one sample more gained everything."""
         return _p_below(self.difference, self.few, 0.0, self.best)
 
     @property
     def p_gain(self) -> float:
-        """The one-sided p-value of the gain where there is none, though one sample more loses everything."""
+        """The one-sided p-value of the gain, even if one sample more lost everything."""
         few = None if self.few is None else self.few.negated()
         return _p_below(self.difference.negated(), few, 0.0, _negated(self.worst))
 
     def lowest(self, confidence: float) -> float:
-        """Return the lower bound of the true difference, though one sample more loses everything."""
+        """Return the lower bound of the true difference, even if one sample more lost everything."""
         return self.difference.moved(self.worst.shift if self.worst else None).lower_bound(confidence)
 
     def exceeds(self, bound: float, confidence: float) -> bool:
-        """Return True if the true difference is above a bound, though one sample more loses everything."""
+        """Return True if the true difference is above a bound, even if one sample more lost everything."""
         return self._beyond(self.difference, self.few, self.worst, bound, confidence)
 
     def stays_below(self, bound: float, confidence: float) -> bool:
-        """Return True if the true difference is below a bound, though one sample more gains everything."""
+        """Return True if the true difference is below a bound, even if one sample more gained everything."""
         few = None if self.few is None else self.few.negated()
         return self._beyond(self.difference.negated(), few, _negated(self.best), -bound, confidence)
 
@@ -137,7 +137,7 @@ class Paired:
             return False
         if few is None:
             return True
-        # The p-value of a mean as high as this, where the true difference is the bound.
+        # The p-value of a mean this high if the true difference is the bound.
         mirrored = None if extreme is None else Extreme(shift=0.0, loss=-extreme.loss, weight=extreme.weight)
         return few.negated().p_loss(-bound, mirrored) < 1 - confidence + ROUNDING
 
@@ -155,7 +155,7 @@ def pair(candidate: Samples, reference: Samples) -> Paired | str | None:
     """Pair samples by stratum and id.
 
     Returns:
-        The comparison; a sentence where the samples are not the same ones or have no score; None where the score has no
+        The comparison; a sentence if the samples are not the same ones or have no score; None if the score has no
         paired test.
     """
     reference = restrict(reference, candidate)
@@ -247,7 +247,7 @@ def _weights(samples: Samples) -> Vector:
 
 
 def _extreme(samples: Samples, deltas: Vector, loss: float) -> Extreme:
-    """Put one sample more into the smallest stratum."""
+    """Return one sample more in the smallest stratum, with this loss."""
     strata = samples.by_stratum()
     rows = min(strata.values(), key=len)
     shift = (loss - float(deltas[rows].mean())) / (len(rows) + 1) / len(strata)
@@ -282,7 +282,7 @@ def _find_hidden(samples: Samples, deltas: Vector, largest: float | None) -> Hid
 
 
 def _pair_predictions(candidate: Samples, reference: Samples, kind: TaskType) -> Paired:
-    """Compare scores that are computed from all samples, such as correlations, average precision and F1."""
+    """Compare scores that are computed from all samples together, such as correlations, average precision and F1."""
     after, before = candidate.prediction, reference.prediction
     assert after is not None
     assert before is not None
@@ -299,7 +299,7 @@ def _pair_predictions(candidate: Samples, reference: Samples, kind: TaskType) ->
             difference = correct(plain, strata, resampled, groups)
         except Undefined:  # so few samples that some resample has no score
             difference = replace(difference, error=math.inf, degrees=math.inf)
-    changed = len(after)  # where the sides have other numbers of experiments
+    changed = len(after)  # if the sides have different numbers of experiments
     if after.shape == before.shape:
         moved = np.abs(after - before) > ZERO_CHANGE if after.dtype.kind == "f" else after != before
         changed = int(moved.any(axis=1).sum())
@@ -324,7 +324,7 @@ class _Sides:
         return gold[self.rows]
 
     def stratum(self) -> Stratum:
-        """Return the differences of scores with the influence of each sample on them."""
+        """Return the differences of scores, with the influence of each sample on each of them."""
         return Stratum(
             rows=self.rows,
             scores=np.asarray(self._differ(self._score)),
@@ -337,7 +337,7 @@ class _Sides:
         return np.asarray(np.mean(self._differ(lambda column: self._score(column, counts)), axis=0))
 
     def _differ(self, of_column: Callable[[Any], Any]) -> list[Any]:
-        """Return differences for each experiment, or one where the sides have other numbers of experiments."""
+        """Return a difference for each experiment, or only one if the sides have different numbers of experiments."""
         after, before = ([of_column(column) for column in side.T] for side in (self.after, self.before))
         if len(after) == len(before):
             return [a - b for a, b in zip(after, before, strict=True)]

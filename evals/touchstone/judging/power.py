@@ -1,4 +1,4 @@
-"""What a case and a suite could detect, before they are measured, and how few samples reach a goal. Pure.
+"""Power of a case and a suite before they are measured, and the least samples that reach a goal. Pure.
 
 All numbers are fractions of 1; errors are those of normal distributions, and tasks count as independent.
 """
@@ -21,26 +21,26 @@ LIMIT_STEPS, MAX_LIMIT_SHARE = 32, 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
-    """The margin that a difference has to reach to count as a loss, and the level that its p-value has to be below."""
+    """The margin that a loss has to reach, and the level that its p-value has to be below."""
 
     margin: float
     level: float
 
     def detects(self, error: float, shift: float = 0.0) -> float:
-        """Return the smallest true loss found with 80 % power, by the standard error of what is measured.
+        """Return the smallest true loss that is detected with 80 % power, by the standard error.
 
-        ``shift`` is by how much one sample more that gains everything moves the mean: the loss must bear it.
+        ``shift`` is the effect on the mean of one sample more that gains everything: the loss must be larger.
         """
         needed = _quantile(1 - self.level) * math.hypot(error, shift) + shift
         return max(needed, self.margin) + _quantile(POWER) * error
 
     def largest_error(self, goal: float) -> float:
-        """Return the largest standard error that detects a loss; 0 where it is within the margin."""
+        """Return the largest standard error that detects a loss; 0 if the loss is within the margin."""
         power, significant = _quantile(POWER), _quantile(1 - self.level)
         return max(0.0, min((goal - self.margin) / power, goal / (power + significant)))
 
     def times_needed(self, goal: float, error: float, shift: float = 0.0) -> float:
-        """Return how many times the samples detect a loss; infinite where no number does."""
+        """Return the multiple of the samples that detects a loss; infinite if no number does."""
         low, high = 1e-9, 1e9
         if self.detects(error / math.sqrt(high), shift / high) > goal:
             return math.inf
@@ -67,10 +67,10 @@ def _quantile(probability: float) -> float:
 
 
 def fitting_margin(margin: float, goal: float, level: float) -> float:
-    """Return a margin by which a loss can be found with 80 % power, rounded down to a hundredth of a point.
+    """Return a margin with which a loss can be detected with 80 % power, rounded down to a hundredth of a point.
 
-    A loss as small as the margin is below it as often as not, whatever the samples; then it is the largest margin that
-    asks for no smaller error than the p-value does.
+    A loss as small as the margin is below it half of the time, whatever the samples. The margin is then the largest
+    one that needs no smaller error than the p-value does.
     """
     if margin < goal:
         return margin
@@ -94,15 +94,15 @@ def effective(sizes: Sequence[int]) -> float:
 
 
 def spread_of(error: float, n: int, sizes: Sequence[int]) -> float:
-    """Return the standard deviation of samples by the standard error of n that lie in strata as these do."""
+    """Return the standard deviation of samples, by the standard error of n samples in strata of these proportions."""
     return error * math.sqrt(n * effective(sizes) / sum(sizes))
 
 
 def passable(policy: Policy, largest_loss: float = 1.0) -> int:
     """Return the least n = strata x samples of the smallest with which a case can pass: 2.65 / margin at 95 %.
 
-    One sample more that loses everything moves the bound by its weight, and by as many standard errors of that weight
-    as the confidence asks for.
+    One sample more that loses everything moves the bound by its weight, and by its weight times the quantile of the
+    confidence.
     """
     return math.ceil((1 + _quantile(policy.confidence)) * largest_loss / policy.margin)
 
@@ -116,14 +116,14 @@ def find_limits(least: int, sizes: Sequence[int]) -> list[int | None]:
 
 
 def allocate(cases: Sequence[Sequence[Choice]], error: float) -> list[Choice] | None:
-    """Return the choice of each case by which the mean over all has at most this standard error, at the least cost.
+    """Return the choice of each case with which the mean over all has at most this standard error, at the least cost.
 
     Each case minimizes its seconds plus a price times its squared error, at the lowest price that is enough (Everett,
-    Operations Research 11, 1963); where seconds are proportional to samples that is Neyman's n ∝ spread / √cost
-    (Cochran, Sampling Techniques, 1977, section 5.5). Then each takes what is cheaper and still enough.
+    Operations Research 11, 1963). If seconds are proportional to samples that is Neyman's n ∝ spread / √cost (Cochran,
+    Sampling Techniques, 1977, section 5.5). Then each case takes a cheaper choice if it is still enough.
 
     Returns:
-        The choices, or None where no choices are enough.
+        The choices, or None if no choices are enough.
     """
     allowed = (error * len(cases)) ** 2 * (1 + 1e-9)
     if sum(min(choice.error for choice in choices) ** 2 for choices in cases) > allowed:

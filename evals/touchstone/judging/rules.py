@@ -14,7 +14,7 @@ ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A score beside what was expected of it, and both in words."""
+    """The expected score, the difference from it, and both in words."""
 
     expected: float
     delta: float
@@ -26,7 +26,7 @@ class Change:
 
 
 def by_draws(terms: Terms, paired: Paired, change: Change) -> Verdict:
-    """Judge a clustering by its draws, which both sides have the same seeds of: by the margin and by chance."""
+    """Judge a clustering by its draws, which have the same seeds on both sides: by the margin and by chance."""
     change = _with_facts(change, paired, terms, "draws")
     if change.delta >= terms.margin - ROUNDING and paired.p_gain < terms.case_level:
         return change.verdict("improved", "draws", "")
@@ -38,7 +38,7 @@ def by_draws(terms: Terms, paired: Paired, change: Change) -> Verdict:
 
 
 def by_pairs(terms: Terms, paired: Paired, change: Change) -> Verdict:
-    """Judge by the samples: worse or better beyond margin and chance, within the margin for sure, or inconclusive."""
+    """Judge by the samples: worse or better beyond margin and chance, certainly within the margin, or inconclusive."""
     difference, margin = paired.difference, terms.margin
     change = replace(change, delta=difference.mean)
     if paired.changed == 0:
@@ -54,7 +54,7 @@ def by_pairs(terms: Terms, paired: Paired, change: Change) -> Verdict:
 
 
 def by_equivalence(terms: Terms, paired: Paired, change: Change) -> Verdict:
-    """Judge whether two scores are proven the same: by two one-sided tests (Schuirmann 1987) of the bound."""
+    """Judge whether two scores are proven equivalent, by two one-sided tests (Schuirmann 1987) of the bound."""
     difference, bound = paired.difference, terms.bound
     change = replace(change, delta=difference.mean)
     if paired.changed == 0:
@@ -70,7 +70,7 @@ def by_equivalence(terms: Terms, paired: Paired, change: Change) -> Verdict:
 
 
 def _with_facts(change: Change, paired: Paired, terms: Terms, word: str) -> Change:
-    """Put what the samples say into the parenthesis with the difference."""
+    """Add the facts of the samples to the parenthesis with the difference."""
     return replace(change, words=f"{change.words[:-1]}, {_facts(paired, terms, word)})")
 
 
@@ -101,8 +101,8 @@ def _settling(paired: Paired, terms: Terms, margin: float) -> str:
 def _too_few(paired: Paired, terms: Terms, margin: float) -> str | None:
     """Return the margin at which so few samples could pass, if they never can at this one.
 
-    However alike the others are, one sample more that loses everything moves the bound by its weight and by as many
-    standard errors of it as the confidence asks for: 2.65 weights at 95 %.
+    However alike the others are, one sample more that loses everything moves the bound by its weight and by its weight
+    times the quantile of the confidence: 2.65 weights at 95 %.
     """
     if paired.worst is None:
         return None
@@ -132,6 +132,6 @@ def _facts(paired: Paired, terms: Terms, word: str) -> str:
 
 
 def level_words(terms: Terms) -> str:
-    """Return what p has to be below, with the number of cases that share it: ``0.025/41``."""
+    """Return the level that p has to be below, with the number of cases that share it: ``0.025/41``."""
     alpha = terms.case_level * terms.gated
     return f"{alpha:g}" + (f"/{terms.gated}" if terms.gated > 1 else "")

@@ -29,7 +29,7 @@ MAX_SKEW = 0.3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A difference of scores with what is known about its error.
+    """A difference of scores with its error.
 
     ``mean`` and ``error`` (one standard error) are fractions; ``degrees`` of the t distribution, infinite for a normal
     one; ``n`` samples in all. ``skew`` is the acceleration and ``bias`` the bias correction of a BCa interval (Efron,
@@ -62,7 +62,7 @@ class Difference:
         return self.mean + self.error * max(q, q + self.bias + 2 * self.skew * q**2)
 
     def p_loss(self) -> float:
-        """Return the one-sided p-value of a mean this low where the true difference is 0."""
+        """Return the one-sided p-value of a mean this low if the true difference is 0."""
         if self.error == 0 and self.mean == 0:
             return 0.5
         distance = -self.mean / self.error if self.error else math.copysign(math.inf, -self.mean)
@@ -71,7 +71,7 @@ class Difference:
         return max(student_probability(-q, self.degrees), math.ulp(0.0))
 
     def _corrected(self, distance: float) -> float:
-        """Return the q whose corrected quantile is as far above the mean, in standard errors; the largest there is."""
+        """Return the largest q whose corrected quantile is this distance above the mean, in standard errors."""
         a, offset = 2 * self.skew, distance - self.bias
         if abs(a) < 1e-9 or not math.isfinite(distance):
             return offset
@@ -81,7 +81,7 @@ class Difference:
         return math.inf if a < 0 else -1 / (2 * a)
 
     def negated(self) -> "Difference":
-        """Return the difference the other way round."""
+        """Return the difference with the opposite sign."""
         return replace(self, mean=-self.mean, skew=-self.skew, bias=-self.bias)
 
     def moved(self, shift: float | None) -> "Difference":
@@ -158,7 +158,7 @@ def estimate(strata: Sequence[Stratum], groups: Groups) -> Estimate:
 
 
 def _scaled(strata: Sequence[Stratum], groups: Groups, n: int) -> Vector | None:
-    """Return the influences (n,), larger by what the means took of their spread; None where there is no spread."""
+    """Return the influences (n,), scaled for the degrees of freedom of the means; None if there is no spread."""
     scaled, single_cells, squares, free = np.zeros(n), [], 0.0, 0
     for stratum in strata:
         influences = stratum.influences.mean(axis=1)
@@ -178,7 +178,7 @@ def _scaled(strata: Sequence[Stratum], groups: Groups, n: int) -> Vector | None:
 
 
 def _squares(strata: Sequence[Stratum], groups: Groups, influences: Vector) -> list[tuple[float, float]]:
-    """Return squared errors with their degrees of freedom: of each stratum, or of all where they share units."""
+    """Return squared errors with their degrees of freedom: of each stratum, or of all strata if they share units."""
     square = groups.square if groups.single is not None or groups.count >= SIGN_FLIP_UNITS else groups.largest_square
     if groups.any_across([stratum.rows for stratum in strata]):
         return [(square(influences), float(min(groups.count, len(influences)) - 1))]
@@ -193,9 +193,9 @@ def _squares(strata: Sequence[Stratum], groups: Groups, influences: Vector) -> l
 
 
 def _degrees(stratum: Stratum, free: Vector, influences: Vector) -> float:
-    """Return the degrees of freedom of a stratum by those of its classes, for their parts of the squared error (Welch).
+    """Return the degrees of freedom of a stratum, by those of its classes and their parts of the squared error (Welch).
 
-    Ten positives that have most of the error are ten, however many negatives there are; 0 of a single sample.
+    Ten positives with most of the error count as ten, however many negatives there are; a single sample has 0.
     """
     squares = np.array([influences[stratum.rows[cell]] @ influences[stratum.rows[cell]] for cell in stratum.cells])
     if len(free) == 1 or not squares.any():
@@ -204,7 +204,7 @@ def _degrees(stratum: Stratum, free: Vector, influences: Vector) -> float:
 
 
 def _interaction(stratum: Stratum, strata: int) -> tuple[float, float]:
-    """Return what the errors of samples and of draws both contain, as a negative square."""
+    """Return the common part of the errors of samples and of draws, as a negative square."""
     n, draws = stratum.influences.shape
     if n < 2:
         return 0.0, 1.0
@@ -216,16 +216,16 @@ def _interaction(stratum: Stratum, strata: int) -> tuple[float, float]:
 def sign_flip_p(sums: Vector) -> float:
     """Return the exact one-sided p-value of a loss under random signs of independent sums (Fisher 1935).
 
-    Of the sums of clusters this is the wild cluster bootstrap with Rademacher weights that imposes the null hypothesis
-    (Cameron, Gelbach and Miller, Review of Economics and Statistics 90, 2008): random signs leave the sum of squares as
-    it is, so that the studentized mean is in the same order as the mean. All 2^n assignments are counted: the sums of
+    For the sums of clusters this is the wild cluster bootstrap with Rademacher weights that imposes the null hypothesis
+    (Cameron, Gelbach and Miller, Review of Economics and Statistics 90, 2008): random signs do not change the sum of
+    squares, so that the studentized mean has the same order as the mean. All 2^n assignments are counted: the sums of
     one half are looked up among the sorted sums of the other.
 
     Args:
-        sums: what each unit adds to the mean; at most 40.
+        sums: the contribution of each unit to the mean; at most 40 units.
 
     Raises:
-        ValueError: there are more.
+        ValueError: there are more units.
     """
     if len(sums) > SIGN_FLIP_UNITS:
         raise ValueError(f"{len(sums)} units are too many to enumerate; use the t distribution")
@@ -244,7 +244,7 @@ def _signed_sums(values: Vector) -> Vector:
 
 
 def correct(plain: Estimate, strata: Sequence[Stratum], resampled: Sequence[Resampled], groups: Groups) -> Difference:
-    """Correct the error of scores that are no means over samples by resampling within each class of each stratum.
+    """Correct the error of scores that are not means over samples, by resampling within each class of each stratum.
 
     Args:
         plain: the estimate by influence alone.
@@ -302,10 +302,10 @@ def _resample(generator: "np.random.Generator", stratum: Stratum, difference: Re
 def detectable(
     difference: Difference, margin: float, level: float, power: float = 0.8, *, shift: float | None = None
 ) -> float:
-    """Return the smallest true loss, as a positive fraction, that would be called regressed with the power given.
+    """Return the smallest true loss, as a positive fraction, that would be called regressed with the given power.
 
-    A case is called regressed when its mean is at the margin or beyond and p is below its level, though one sample more
-    that gains everything moves the mean by ``shift``; both must happen.
+    A case is called regressed if its mean is at the margin or beyond and p is below its level, even if one sample more
+    gained everything, which moves the mean by ``shift``; both must happen.
     """
     moved = shift or 0.0
     by_chance = moved + difference.quantile(1 - level) * math.hypot(difference.error, moved)

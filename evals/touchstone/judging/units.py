@@ -28,10 +28,10 @@ HASHES_AT_ONCE = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Groups:
-    """Which of n samples share units; a sample that shares none is a unit of its own.
+    """Groups of n samples that share units; a sample that shares none is a unit of its own.
 
-    ``members`` has for each number of units that are shared the groups (m,) and the samples in them (m,). ``single`` is
-    the group of each sample (n,) where each has one unit, else None. ``count`` is the number of units.
+    ``members`` has for each number of shared units the groups (m,) and the samples in them (m,). ``single`` is the
+    group of each sample (n,) if each has one unit, else None. ``count`` is the number of units.
     """
 
     members: tuple[tuple[Rows, Rows], ...]
@@ -47,7 +47,7 @@ class Groups:
         return total if self.single is not None else max(total, diagonal)
 
     def largest_square(self, influences: Vector) -> float:
-        """Return a bound of `square` that no few units make too small: samples of two units count for both."""
+        """Return an upper bound of `square` that few units do not make too small: samples of two units count twice."""
         group, rows = self.members[0]
         return max(float((np.bincount(group, influences[rows]) ** 2).sum()), self.square(influences))
 
@@ -69,13 +69,13 @@ class Groups:
         return len(np.unique(group * len(parts) + part[rows])) > self.count
 
     def sums(self, values: Vector) -> Vector:
-        """Return the sum of values (n,) in each group, where each sample has one."""
+        """Return the sum of values (n,) in each group, if each sample has one."""
         assert self.single is not None
         return np.asarray(np.bincount(self.single, values), dtype=np.float64)
 
 
 def find_groups(units: Names | None, n: int) -> Groups:
-    """Group n samples by the units that they share; without units each is its own."""
+    """Group n samples by the units that they share; without units each sample is its own group."""
     if units is None:
         rows = np.arange(n)
         return Groups(members=((rows, rows),), single=rows, count=n)

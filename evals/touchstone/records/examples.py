@@ -17,7 +17,7 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One sample that changed: its value before and after, as `Shown.measure` says.
+    """One sample that changed: its value before and after, which is a `Shown.measure`.
 
     ``texts`` are by role, such as ``query`` or ``sentence1``; empty where they could not be found. ``expected`` is the
     gold label or score, ``was`` and ``now`` the predictions, in words; None where there is no single one.

@@ -126,7 +126,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A whole run, which is also what ``--report run.json`` writes. ``schema`` is the version of this shape.
+    """A whole run, as ``--report run.json`` writes it. ``schema`` is the version of this shape.
 
     ``commit`` is that of the project, with a plus if files differed from it; None if there is none. With a ``shard``
     the records are of all cases of the whole run, and the cases of the other shards are not measured.

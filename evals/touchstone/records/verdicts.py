@@ -35,14 +35,14 @@ Rule = Literal["reproduce", "equivalent", "paired", "threshold", "draws", "floor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What paired samples say of a difference, in fractions.
+    """The evidence of paired samples on a difference, in fractions.
 
-    Its standard error with degrees of freedom (None: normal), the two-sided 95 % interval, the one-sided p of a loss,
-    how many of n samples changed, and the smallest loss that would be called regressed four times in five. ``units``
-    counts what the samples share: the error is one of these. ``worst`` and ``best`` say by how much one sample more
-    that loses or gains all that a sample can would move the mean; None where that has no bound. ``skew`` is the
+    The standard error with degrees of freedom (None: normal), the two-sided 95 % interval, the one-sided p of a loss,
+    how many of n samples changed, and the smallest loss that would be called regressed four times in five. ``units`` is
+    the number of units that the samples share, to which the error refers. ``worst`` and ``best`` are the effects on the
+    mean of one sample more that loses or gains all that a sample can; None if that has no bound. ``skew`` is the
     acceleration and ``bias`` the correction of the bias of a BCa interval. ``effect`` is the mean over the standard
-    deviation of the differences. ``sketch`` holds the sums of influence by unit, from which the covariance with another
+    deviation of the differences. ``sketch`` has the sums of influence by unit, from which the covariance with another
     case follows.
     """
 

@@ -92,7 +92,7 @@ BITEXT_MINING = TaskType(
     texts=SENTENCES.read,
     units=units,
     fields=SENTENCES.fields,
-    # Each sentence's number is a class, weighted by its gold count: what mteb reports.
+    # Each sentence's number is a class, weighted by its gold count, as mteb reports it.
     formulas={"f1": partial(labels.f1, average="weighted")},
     influences={"f1": partial(influence.f1, average="weighted")},
     sample_value=SampleValue(words="translation found", of=share_right),

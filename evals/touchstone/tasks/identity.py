@@ -41,7 +41,7 @@ def _identify_sets(sets: Sequence[Definition], source: Source, store: Store) -> 
             return "\n".join(_on_hub(task, store) for task in sets) if all(task.pinned for task in sets) else None
         return "\n".join(find_content(source, task.dataset, store) for task in sets)
     except TouchstoneError:
-        return None  # measuring says what is missing
+        return None  # measuring raises the error
 
 
 def _on_hub(task: Definition, store: Store) -> str:
