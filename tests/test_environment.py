@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import touchstone.environment
-from touchstone.baselines.files import ENV_KEPT
+from touchstone.baselines.files import ENV_NAMES
 from touchstone.environment import (
     ask_git,
     available_cores,
@@ -32,7 +32,7 @@ def test_the_versions_are_those_of_the_installed_libraries() -> None:
 def test_everything_that_the_gate_compares_and_a_baseline_keeps_is_described() -> None:
     fitted_by = {library for one in all_types() for library in one.fitted_by}
     assert {"scikit-learn", "numpy", "mteb"} <= fitted_by
-    assert {*ENV_KEPT, *fitted_by} <= set(describe_environment())
+    assert {*ENV_NAMES, *fitted_by} <= set(describe_environment())
 
 
 def test_a_library_that_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,7 +106,7 @@ def test_what_no_type_reads_says_why(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 def test_a_text_paired_with_itself_is_a_leak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write(tmp_path / "own", test=[{"sentence1": "a", "sentence2": "a"}, {"sentence1": "b", "sentence2": "c"}])
-    assert check(capsys, folder)[1][-1] == "  leak: 1 row of test with one text twice"
+    assert check(capsys, folder)[1][-1] == "  leak: 1 row of test with the same text twice"
 
 
 @pytest.mark.parametrize(

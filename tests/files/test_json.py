@@ -8,7 +8,7 @@ import pytest
 
 from tests.files.measuring import assert_cheap
 from touchstone.errors import BaselineError, ModelError
-from touchstone.files.json import MOST_KEYS, MOST_VALUES, load, parse_json, read_json
+from touchstone.files.json import MAX_KEYS, MAX_VALUES, load, parse_json, read_json
 
 NINES = "9" * 5_000
 
@@ -47,9 +47,9 @@ def test_what_cannot_be_taken_is_one_sentence(text: str | bytes, why: str) -> No
 @pytest.mark.parametrize(
     "text",
     [
-        "[" + "[]," * MOST_VALUES + "[]]",
-        "[" + '{"a": 1},' * (MOST_VALUES - 1) + "1]",
-        "{" + ",".join(f'"{number}": 1' for number in range(MOST_KEYS + 1)) + "}",
+        "[" + "[]," * MAX_VALUES + "[]]",
+        "[" + '{"a": 1},' * (MAX_VALUES - 1) + "1]",
+        "{" + ",".join(f'"{number}": 1' for number in range(MAX_KEYS + 1)) + "}",
         '{"' + "k" * 60_000_000 + '": NaN}',
     ],
     ids=["lists", "objects", "keys", "a long key"],
@@ -72,7 +72,7 @@ def test_good_json_is_what_it_says(text: str, tmp_path: Path) -> None:
 
 
 def test_what_is_inside_texts_is_no_value() -> None:
-    text = json.dumps(['a, [b], {"c"} \\' * (MOST_VALUES // 4)])
+    text = json.dumps(['a, [b], {"c"} \\' * (MAX_VALUES // 4)])
     assert parse_json(text, "x.json", BaselineError) == json.loads(text)
 
 

@@ -162,7 +162,7 @@ def test_what_may_be_changed_after_it_was_written_is_refused_with_the_line(
 ) -> None:
     said = sentence(tmp_path, "a.py", CFG + change)
     assert said.startswith(f"line {line}: {(CFG + change).splitlines()[line - 1].strip()} may change cfg, and nothing")
-    assert said.endswith("write what is meant into the dictionary on line 1")
+    assert said.endswith("write the final value into the dictionary on line 1")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from touchstone.errors import BaselineError, ConfigError
-from touchstone.files.writing import LARGEST, find_files, place, read_bytes, read_text, read_toml
+from touchstone.files.writing import MAX_FILE_BYTES, find_files, place, read_bytes, read_text, read_toml
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_a_large_file_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "large").open("wb") as file:
-        file.truncate(LARGEST + 1)
+        file.truncate(MAX_FILE_BYTES + 1)
     for read in (lambda: read_bytes(tmp_path / "large", ConfigError), lambda: read_toml(tmp_path / "large")):
         with pytest.raises(ConfigError, match="is larger than "):
             read()

@@ -155,8 +155,8 @@ def read_mirror(place: Place) -> None:
         store, source = Store(place.scratch / "store"), Source(kind="mirror", path=place.folder)
         read_manifest(place.folder)
         find_content(source, DATA, store)
-        reading = Reading(source=source, task="STS22", dataset=DATA, asked=None, wanted=lambda name: name == "default",
-                          reads="all", store=store)  # fmt: skip
+        reading = Reading(source=source, task="STS22", dataset=DATA, expected_revision=None, scope="all", store=store,
+                          needs_config=lambda name: name == "default")  # fmt: skip
         reading.find(DATA, None)
     finally:
         patch.undo()

@@ -191,7 +191,7 @@ def read_rankings(place: Place) -> None:
     """Read rankings, and take from them what a reranker is given."""
     rankings = decode_rankings((place.folder / "rankings.parquet").read_bytes())
     for ranking in rankings:
-        for documents in ranking.found().values():
+        for documents in ranking.results().values():
             ensure(all(math.isfinite(score) for score in documents.values()), "a score is NaN or infinite")
             ensure(all(isinstance(name, str) for name in documents), "a document has no name")
         for query, best in ranking.best(10).items():
@@ -199,8 +199,8 @@ def read_rankings(place: Place) -> None:
         json.dumps([ranking.task, ranking.split, ranking.subset])
     file = io.BytesIO()
     encode_rankings(rankings, file)
-    again = [one.found() for one in decode_rankings(file.getvalue())]
-    ensure(again == [one.found() for one in rankings], "they are others where they were written and read again")
+    again = [one.results() for one in decode_rankings(file.getvalue())]
+    ensure(again == [one.results() for one in rankings], "they are others where they were written and read again")
 
 
 READERS = (

@@ -12,7 +12,7 @@ from mteb.results import TaskResult
 from tests.importing.documents import NDCG, PAIRS, make_block, make_front, write_card
 from touchstone.errors import BaselineError, SourceError
 from touchstone.importing.cards import FRACTIONS, NO_SUBSET, NOT_MTEB, fetch_card, load_card
-from touchstone.importing.entries import NOT_A_TASK, UNTOLD, WRONG, Note, make_entries
+from touchstone.importing.entries import FAULT, NOT_A_TASK, UNKNOWN_SCALE, Note, make_entries
 
 
 def entries_of(folder: Path, *blocks: dict[str, Any]) -> dict[str, Any]:
@@ -165,7 +165,7 @@ def test_a_wrong_block_is_left_out_with_its_place(tmp_path: Path, block: Any, se
     card = load_card(write_card(tmp_path, make_front(make_block("ArguAna"), block)))
     assert [row.task.name for row in card.rows] == ["ArguAna"]
     (note,) = card.notes
-    assert note.reason == WRONG
+    assert note.reason == FAULT
     assert note.what.startswith(sentence)
 
 
@@ -175,7 +175,7 @@ def test_two_blocks_that_contradict_each_other_are_left_out_with_the_digits_it_t
     entries, notes = make_entries(card.rows, "card:x")
     assert list(entries) == ["NFCorpus"]
     assert notes == [
-        Note(reason=WRONG, what="results[0] (MTEB ArguAna): ndcg_at_10 is 0.605 in one place and 0.6050012 in another")
+        Note(reason=FAULT, what="results[0] (MTEB ArguAna): ndcg_at_10 is 0.605 in one place and 0.6050012 in another")
     ]
     same = make_block("ArguAna", metrics=NDCG | {"ndcg_at_10": 60.50001})
     for other in (same, make_block("ArguAna")):
@@ -231,7 +231,7 @@ def test_what_mteb_itself_writes_into_a_card_is_read(tmp_path: Path) -> None:
 def test_a_block_whose_scale_cannot_be_told_is_left_out(tmp_path: Path, block: dict[str, Any]) -> None:
     card = load_card(write_card(tmp_path, make_front(make_block("ArguAna"), block)))
     assert [row.task.name for row in card.rows] == ["ArguAna"]
-    assert [note.reason for note in card.notes] == [UNTOLD]
+    assert [note.reason for note in card.notes] == [UNKNOWN_SCALE]
 
 
 def test_percents_with_the_mark_of_mteb_2_make_its_fractions_uncertain(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_percents_with_the_mark_of_mteb_2_make_its_fractions_uncertain(tmp_path:
     high = as_mteb2(make_block("ArguAna", metrics={"ndcg_at_10": 31.6}))
     card = load_card(write_card(tmp_path, make_front(low, high)))
     assert [row.task.name for row in card.rows] == ["ArguAna"]
-    assert card.notes == (Note(reason=UNTOLD, what="NFCorpus test/default"),)
+    assert card.notes == (Note(reason=UNKNOWN_SCALE, what="NFCorpus test/default"),)
     assert len(load_card(write_card(tmp_path, make_front(low, make_block("ArguAna")))).rows) == 2
 
 

@@ -13,7 +13,7 @@ from mteb.results import TaskResult
 from touchstone.__main__ import main
 from touchstone.errors import BaselineError
 from touchstone.importing.community import MEAN, OTHER_DATA, load_eval_results
-from touchstone.importing.entries import NOT_A_TASK, UNTOLD, WRONG, Note, Published, make_entries
+from touchstone.importing.entries import FAULT, NOT_A_TASK, UNKNOWN_SCALE, Note, Published, make_entries
 from touchstone.importing.reading import read_source
 from touchstone.importing.request import Imported, Request
 
@@ -71,15 +71,15 @@ def test_a_percent_is_read_to_twelve_digits(tmp_path_factory: pytest.TempPathFac
 @pytest.mark.parametrize(
     ("wrong", "reason", "what"),
     [
-        (entry(value=0.8203), UNTOLD, "STSBenchmark"),
-        (entry(value=8203.0), WRONG, "mteb.yaml[1] (STSBenchmark): value = 8203; expected percent, -100 to 100"),
-        (entry(value="82.03"), WRONG, 'mteb.yaml[1]: value = "82.03"; expected a number'),
+        (entry(value=0.8203), UNKNOWN_SCALE, "STSBenchmark"),
+        (entry(value=8203.0), FAULT, "mteb.yaml[1] (STSBenchmark): value = 8203; expected percent, -100 to 100"),
+        (entry(value="82.03"), FAULT, 'mteb.yaml[1]: value = "82.03"; expected a number'),
         (entry("diamond", dataset="cais/hle"), NOT_A_TASK, "diamond"),
         (entry("STSBenchmark_xx_test"), NOT_A_TASK, "STSBenchmark_xx_test"),
         (entry("STS17", dataset="mteb/sts17-crosslingual-sts"), MEAN, "STS17"),
         (entry("STSB_default_test"), OTHER_DATA, f"STSB_default_test ({STSB})"),
-        ({"value": 3.0}, WRONG, 'mteb.yaml[1]: needs a key "dataset"'),
-        (3, WRONG, "mteb.yaml[1]: expected a table"),
+        ({"value": 3.0}, FAULT, 'mteb.yaml[1]: needs a key "dataset"'),
+        (3, FAULT, "mteb.yaml[1]: expected a table"),
     ],
 )
 def test_what_is_not_certain_is_left_out_with_its_reason(tmp_path: Path, wrong: Any, reason: str, what: str) -> None:

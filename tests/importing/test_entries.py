@@ -6,11 +6,11 @@ import pytest
 
 from touchstone.errors import BaselineError
 from touchstone.importing.entries import (
-    IN_PART,
     NO_SCORE,
+    NO_SUCH_STRATUM,
     NOT_A_NUMBER,
     NOT_THE_MEAN,
-    NOT_TODAY,
+    SOME_STRATA,
     TWO_REVISIONS,
     Note,
     Published,
@@ -65,9 +65,9 @@ def test_the_score_is_the_mean_over_the_strata_there_are_and_the_rest_is_told() 
         source="card:x",
     )
     assert notes == [
-        Note(reason=NOT_TODAY, what="STS17 dev/en-en"),
-        Note(reason=NOT_TODAY, what="STS17 test/xx-xx"),
-        Note(reason=IN_PART, what="STS17 (test/en-en, test/ko-ko of 11)"),
+        Note(reason=NO_SUCH_STRATUM, what="STS17 dev/en-en"),
+        Note(reason=NO_SUCH_STRATUM, what="STS17 test/xx-xx"),
+        Note(reason=SOME_STRATA, what="STS17 (test/en-en, test/ko-ko of 11)"),
     ]
 
 

@@ -8,7 +8,7 @@ from mteb.results import TaskResult
 
 from tests.importing.documents import make_result, make_row, rows_of, write_results
 from touchstone.errors import BaselineError
-from touchstone.importing.entries import NOT_A_TASK, NOT_TODAY, WRONG, Note, make_entries
+from touchstone.importing.entries import FAULT, NO_SUCH_STRATUM, NOT_A_TASK, Note, make_entries
 from touchstone.importing.reading import read_source
 from touchstone.importing.request import Request
 from touchstone.importing.results import load_result
@@ -97,7 +97,7 @@ def test_old_subsets_are_told_from_old_tables_of_metrics(tmp_path: Path) -> None
     entries, notes = make_entries(found, "x")
     assert entries["STS22"].subsets == {"test/zh": 0.66}
     assert notes[-1].what == "STS22 (test/zh of 18)"
-    assert Note(reason=NOT_TODAY, what="STS22 test/xx") in notes
+    assert Note(reason=NO_SUCH_STRATUM, what="STS22 test/xx") in notes
 
 
 def test_old_names_of_tasks_are_known_and_unknown_ones_told(tmp_path: Path) -> None:
@@ -175,8 +175,8 @@ def test_one_bad_file_is_a_note(tmp_path: Path) -> None:
     (found,) = read_source(Request(source=str(tmp_path), folder=tmp_path))
     assert list(found.entries) == ["NFCorpus"]
     assert [(note.reason, note.what.partition(":")[0]) for note in found.notes] == [
-        (WRONG, "ArguAna.json"),
-        (WRONG, "SciFact.json"),
+        (FAULT, "ArguAna.json"),
+        (FAULT, "SciFact.json"),
     ]
 
 

@@ -203,7 +203,7 @@ def test_a_metric_that_there_is_not_is_named(tmp_path: Path, metric: str) -> Non
 
 
 def test_a_file_too_large_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("touchstone.importing.trec.LARGEST_FILE", 20)
+    monkeypatch.setattr("touchstone.importing.trec.MAX_FILE_BYTES", 20)
     with pytest.raises(ConfigError, match=r"q.qrels: is larger than 0.0 kB$"):
         read(tmp_path)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from touchstone.judging.pairing import Paired, pair
-from touchstone.judging.slicing import MOST, OTHERS, make_slices
+from touchstone.judging.slicing import MAX_VALUES, OTHER_VALUES, make_slices
 from touchstone.records.samples import Samples
 
 
@@ -53,12 +53,12 @@ def test_numbers_are_cut_into_thirds_and_equal_ones_stay_together() -> None:
 
 
 def test_rare_texts_are_one_slice() -> None:
-    names = np.array([f"site{min(number // 5, MOST + 2)}" for number in range(90)])
+    names = np.array([f"site{min(number // 5, MAX_VALUES + 2)}" for number in range(90)])
     candidate, reference = sides(site=names)
     found = make_slices(candidate, reference, ["site"])
 
-    assert len(found) == MOST + 1
-    assert found[-1].value == OTHERS
+    assert len(found) == MAX_VALUES + 1
+    assert found[-1].value == OTHER_VALUES
     assert sum(one.n for one in found) == 90
 
 

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from touchstone.judging.statistics import (
-    ENOUGH,
-    FEW,
-    MOST_SKEW,
+    ASYMPTOTIC_SAMPLES,
+    MAX_SKEW,
+    SIGN_FLIP_UNITS,
     Difference,
     Estimate,
     Stratum,
@@ -231,7 +231,7 @@ def test_one_sample_more_moves_the_mean_and_widens_the_error() -> None:
 
 # Skew and bias.
 
-skews = st.floats(-MOST_SKEW, MOST_SKEW)
+skews = st.floats(-MAX_SKEW, MAX_SKEW)
 
 
 def test_a_skewed_bound_by_hand() -> None:
@@ -354,14 +354,14 @@ def test_strata_that_share_nothing_have_the_degrees_of_welch() -> None:
     assert found.degrees == pytest.approx(squares.sum() ** 2 / (squares**2 / 5).sum())
 
 
-@pytest.mark.parametrize("count", [FEW - 1, FEW])
+@pytest.mark.parametrize("count", [SIGN_FLIP_UNITS - 1, SIGN_FLIP_UNITS])
 def test_below_forty_units_a_pair_counts_for_both_of_its_texts(count: int) -> None:
     """A ring of pairs: each text is in two of them, so that there are as many texts as pairs."""
     deltas = np.random.default_rng(1).normal(size=count)
     units = [[f"t{number}", f"t{(number + 1) % count}"] for number in range(count)]
     scaled = (deltas - deltas.mean()) / count * math.sqrt(count / (count - 1))
     by_text = ((scaled + np.roll(scaled, -1)) ** 2).sum()
-    expected = by_text if count < FEW else by_text - (scaled**2).sum()
+    expected = by_text if count < SIGN_FLIP_UNITS else by_text - (scaled**2).sum()
     found = mean_difference([deltas], units)
     assert found.error**2 == pytest.approx(max(expected, (scaled**2).sum()))
     assert found.degrees == count - 1
@@ -567,7 +567,7 @@ def test_resamples_are_drawn_a_few_at_a_time_with_equal_chances(
         seen.append(counts)
         return np.zeros(len(counts))
 
-    monkeypatch.setattr("touchstone.judging.statistics.AT_ONCE", at_once)
+    monkeypatch.setattr("touchstone.judging.statistics.COUNTS_AT_ONCE", at_once)
     corrected([watched], [np.arange(50.0)])
     assert (len(seen[0]), len(seen[-1])) == (first, last)
     counts = np.concatenate(seen)
@@ -602,7 +602,7 @@ def test_resamples_of_a_mean_leave_its_error_and_give_the_same_answer_every_time
 
 def test_of_many_samples_the_bias_is_that_of_a_mean() -> None:
     """Nothing is resampled: the bias of a mean is its acceleration."""
-    deltas = np.random.default_rng(1).exponential(1.0, ENOUGH + 1)
+    deltas = np.random.default_rng(1).exponential(1.0, ASYMPTOTIC_SAMPLES + 1)
     found = corrected([lambda _counts: 1 / 0], [deltas])
     assert found.bias == found.skew > 0.001
     assert found.error == mean_difference([deltas]).error
@@ -619,7 +619,7 @@ def test_resamples_that_are_the_difference_itself_count_half() -> None:
 def test_resampling_in_parts_is_the_same_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     deltas = np.random.default_rng(3).normal(0, 0.1, 50)
     whole = corrected([mean_of(deltas)], [deltas])
-    monkeypatch.setattr("touchstone.judging.statistics.AT_ONCE", 50 * 7)
+    monkeypatch.setattr("touchstone.judging.statistics.COUNTS_AT_ONCE", 50 * 7)
     assert corrected([mean_of(deltas)], [deltas]).error == pytest.approx(whole.error, rel=1e-12)
 
 

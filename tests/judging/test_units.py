@@ -11,7 +11,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from touchstone.judging.units import MOST, SMALLEST, WIDTH, correlations, find_groups, make_sketch
+from touchstone.judging.units import UNITS_PER_SAMPLE, correlations, find_groups, make_sketch
+from touchstone.records.verdicts import SKETCH_HASHES, SKETCH_WIDTH
 
 Names = list[list[str]]
 
@@ -42,7 +43,7 @@ def influences_of(n: int, seed: int) -> Any:
 seeds = st.integers(0, 2**32 - 1)
 
 
-@pytest.mark.parametrize(("smallest", "largest"), [(1, 1), (2, 2), (3, 3), (0, 3), (0, MOST)])
+@pytest.mark.parametrize(("smallest", "largest"), [(1, 1), (2, 2), (3, 3), (0, 3), (0, UNITS_PER_SAMPLE)])
 @given(data=st.data(), seed=seeds)
 def test_squared_error_is_that_of_all_pairs_that_share_a_unit(
     smallest: int, largest: int, data: st.DataObject, seed: int
@@ -159,7 +160,7 @@ def test_of_many_units_the_five_that_most_samples_have_count() -> None:
     influences = np.arange(1.0, len(units) + 1)
     kept = [[f"u{number}" for number in range(2, 7)], *units[1:]]
     groups = find_groups(units, len(units))
-    assert len(groups.members) == MOST == 5
+    assert len(groups.members) == UNITS_PER_SAMPLE == 5
     assert groups.square(influences) == pytest.approx(brute_force(kept, influences))
 
 
@@ -228,13 +229,13 @@ def test_a_sketch_is_short_and_the_same_every_time() -> None:
         assert sketch == sketch_of(units, influences)
         assert sketch is not None
         content = base64.b64decode(sketch)
-        assert len(content) == 2 * WIDTH + 4 * min(n, SMALLEST)
+        assert len(content) == 2 * SKETCH_WIDTH + 4 * min(n, SKETCH_HASHES)
 
 
 @pytest.mark.parametrize("at_once", [7, 20_000])
 def test_a_sketch_is_made_of_the_bits_of_hashes(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     """Its form is kept in records: each unit's sum of influences with the sign of each bit of its hash, 0 for plus."""
-    monkeypatch.setattr("touchstone.judging.units.AT_ONCE", at_once)
+    monkeypatch.setattr("touchstone.judging.units.HASHES_AT_ONCE", at_once)
     units = [[f"t{number % 100}", f"s{number}"] for number in range(200)]
     influences = influences_of(200, 0)
     sums: Counter[str] = Counter()
@@ -244,11 +245,11 @@ def test_a_sketch_is_made_of_the_bits_of_hashes(monkeypatch: pytest.MonkeyPatch,
     bits = {
         name: [byte >> (7 - place) & 1 for byte in digest for place in range(8)] for name, digest in digests.items()
     }
-    expected = [sum(sums[name] * (1 - 2 * bits[name][place]) for name in sums) / 0.5 for place in range(WIDTH)]
+    expected = [sum(sums[name] * (1 - 2 * bits[name][place]) for name in sums) / 0.5 for place in range(SKETCH_WIDTH)]
     content = base64.b64decode(make_sketch(units, influences, 0.5) or "")
-    assert np.frombuffer(content[: 2 * WIDTH], "<f2") == pytest.approx(np.array(expected), abs=5e-3)
-    smallest = sorted(int.from_bytes(digest[:4], "big") for digest in digests.values())[:SMALLEST]
-    assert np.frombuffer(content[2 * WIDTH :], "<u4").tolist() == smallest
+    assert np.frombuffer(content[: 2 * SKETCH_WIDTH], "<f2") == pytest.approx(np.array(expected), abs=5e-3)
+    smallest = sorted(int.from_bytes(digest[:4], "big") for digest in digests.values())[:SKETCH_HASHES]
+    assert np.frombuffer(content[2 * SKETCH_WIDTH :], "<u4").tolist() == smallest
 
 
 @pytest.mark.parametrize("error", [0.0, float("inf"), float("nan")])

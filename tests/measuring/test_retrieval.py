@@ -198,7 +198,7 @@ def test_at_the_cut_too_the_last_id_of_equal_ones_is_kept() -> None:
         data = task.dataset["default"]["test"]
         data["corpus"] = data["corpus"].select(np.random.default_rng(seed).permutation(200))
         _, captured = evaluate(task, Made(whole=True), arrays=True)
-        found = captured.rankings[0].found()
+        found = captured.rankings[0].results()
         orders.append({query: list(documents.items()) for query, documents in found.items()})
     assert orders[0] == orders[1] == orders[2] == orders[3]
     query, kept = next(iter(orders[0].items()))
@@ -250,7 +250,7 @@ def test_samples_are_those_of_dictionaries(metric: str) -> None:
     if metric != "accuracy":
         assert_samples(*captures)
     assert one.top == other.top
-    assert captures[0].rankings[0].found() == captures[1].rankings[0].found()
+    assert captures[0].rankings[0].results() == captures[1].rankings[0].results()
 
 
 class WithItsOwn(mocks.MockRetrievalTask):

@@ -20,9 +20,9 @@ from touchstone.models.kinds import open_encoder
 from touchstone.records.cases import Case, Source
 from touchstone.records.names import name_unit
 from touchstone.records.samples import (
-    LARGEST_NUMBER,
-    LONGEST_UNIT,
-    MOST_UNITS,
+    MAX_NUMBER,
+    MAX_UNIT_LENGTH,
+    MAX_UNITS,
     Samples,
     decode_samples,
     encode_samples,
@@ -37,7 +37,7 @@ from touchstone.tasks.catalog import find_tasks
 
 # An array of texts drops the zeros at their ends.
 FIELD_TEXTS = st.text(max_size=6).map(lambda text: text.rstrip("\0"))
-NUMBERS = st.floats(-LARGEST_NUMBER, LARGEST_NUMBER)
+NUMBERS = st.floats(-MAX_NUMBER, MAX_NUMBER)
 
 
 def same(one: Samples, two: Samples) -> bool:
@@ -72,7 +72,7 @@ def samples(draw: st.DrawFn) -> Samples:
         columns["value"] = np.array(draw(column))
         columns["top"] = draw(st.lists(st.lists(st.text(max_size=4), max_size=3), min_size=n, max_size=n))
     if draw(st.booleans()):
-        some = st.lists(st.text(min_size=1, max_size=LONGEST_UNIT), min_size=1, max_size=MOST_UNITS)
+        some = st.lists(st.text(min_size=1, max_size=MAX_UNIT_LENGTH), min_size=1, max_size=MAX_UNITS)
         columns["units"] = draw(st.lists(some, min_size=n, max_size=n))
     kinds = (st.integers(-(1 << 53), 1 << 53), st.floats(allow_nan=False, allow_infinity=False), FIELD_TEXTS)
     names = draw(st.lists(st.sampled_from(["length", "language", "a.list", "9+-_.x", "L" * 128]), unique=True))

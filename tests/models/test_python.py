@@ -85,7 +85,7 @@ def test_a_search_of_ones_own_scores_what_its_ranking_is_worth(project: Callable
     qrels: dict[str, dict[str, int]] = {}
     for row in judged:
         qrels.setdefault(str(row["query-id"]), {})[str(row["corpus-id"])] = int(row["score"])
-    found = {query: documents for query, documents in ranking.found().items() if documents}
+    found = {query: documents for query, documents in ranking.results().items() if documents}
     evaluator = pytrec_eval.RelevanceEvaluator({query: qrels[query] for query in ranking.queries}, {"ndcg_cut.10"})
     values = [evaluator.evaluate(found).get(query, {}).get("ndcg_cut_10", 0.0) for query in ranking.queries]
     assert measured.outcome.measurement.score == pytest.approx(float(np.mean(values)), abs=1e-5)
@@ -172,7 +172,7 @@ def test_answers_in_every_form_are_the_same(project: Callable[..., Model], store
         (ranking,) = run(
             embedded("SmokeRetrieval"), project(SEARCH.format(said.format()), module=f"m{number}"), store
         ).rankings
-        found.append({query: list(documents) for query, documents in ranking.found().items()})
+        found.append({query: list(documents) for query, documents in ranking.results().items()})
     assert found[0] == found[1] == found[2]
     assert all(found[0].values())
 

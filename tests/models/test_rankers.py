@@ -266,7 +266,7 @@ def test_only_the_best_of_each_take_part_where_that_is_said(bm25: Model, weak: M
     (ranking,) = run(task, hybrid((bm25, weak), top_k=3), store).rankings
     assert max(ranking.counts) <= 6
     parts = [run(task, model, store).rankings[0].best(3) for model in (bm25, weak)]
-    for query, documents in ranking.found().items():
+    for query, documents in ranking.results().items():
         assert set(documents) == {*parts[0][query], *parts[1][query]}
 
 
@@ -286,7 +286,7 @@ def test_pipelines_of_three_and_of_hybrids_score_each_stage(
                 stages=(fused, multi))  # fmt: skip
     (before,) = run(task, two, store).rankings
     assert set(before.counts) == {20}
-    assert {query: sorted(found) for query, found in last.found().items()} == {
+    assert {query: sorted(found) for query, found in last.results().items()} == {
         query: sorted(best) for query, best in before.best(5).items()
     }
 
@@ -299,8 +299,8 @@ def test_an_encoder_reranks_only_what_it_is_given(bm25: Model, weak: Model, tmp_
     (candidates,) = run(task, bm25, store).rankings
     (alone,) = run(task, weak, store).rankings
     given = candidates.best(2)
-    own = alone.found()
-    for query, found in measured.rankings[0].found().items():
+    own = alone.results()
+    for query, found in measured.rankings[0].results().items():
         assert sorted(found) == sorted(given[query])
         assert [found[name] for name in found] == pytest.approx([own[query][name] for name in found], abs=1e-5)
     texts = {document for documents in given.values() for document in documents}

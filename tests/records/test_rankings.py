@@ -28,12 +28,12 @@ def encoded(rankings: Sequence[Ranking]) -> bytes:
 def test_rankings_come_back_as_they_were(found: list[dict[str, dict[str, float]]], at_once: int) -> None:
     taken = [Ranking.take("Task", "test", f"subset {number}", one) for number, one in enumerate(found)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(touchstone.records.rankings, "WRITTEN_AT_ONCE", at_once)
+        patch.setattr(touchstone.records.rankings, "QUERIES_AT_ONCE", at_once)
         read = decode_rankings(encoded(taken))
     assert [(one.task, one.split, one.subset) for one in read] == [(one.task, one.split, one.subset) for one in taken]
     for was, now in zip(found, read, strict=True):
-        assert now.found() == was
-        assert [list(documents.items()) for documents in now.found().values()] == [
+        assert now.results() == was
+        assert [list(documents.items()) for documents in now.results().values()] == [
             list(documents.items()) for documents in was.values()
         ]
 
@@ -49,7 +49,7 @@ def test_what_is_taken_is_a_copy() -> None:
     found = {"q": {"a": 0.5}}
     ranking = Ranking.take("Task", "test", "default", found)
     found["q"].clear()
-    assert ranking.found() == {"q": {"a": 0.5}}
+    assert ranking.results() == {"q": {"a": 0.5}}
 
 
 def test_the_choice_is_that_of_mtebs_own_recipe(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from touchstone.errors import TouchstoneError
 from touchstone.records.samples import Samples
 from touchstone.session.changes import find_changes, list_changed
 from touchstone.task_types.classification import share_right
-from touchstone.task_types.pair_classification import told_apart
+from touchstone.task_types.pair_classification import share_separated
 from touchstone.task_types.sts import rank_agreement
 
 
@@ -159,7 +159,7 @@ def test_distances_of_ranks_are_what_the_correlation_falls_with(gold: list[int],
 @given(st.lists(st.tuples(st.integers(0, 1), st.integers(-5, 5)), min_size=2, max_size=30))
 def test_what_pairs_are_told_apart_from_comes_to_the_area_under_the_curve(pairs: list[tuple[int, int]]) -> None:
     gold, similarity = (np.array(column) for column in zip(*pairs, strict=True))
-    values = told_apart(gold, similarity[:, None].astype(float))
+    values = share_separated(gold, similarity[:, None].astype(float))
 
     assert ((values >= 0) & (values <= 1)).all()
     if 0 < gold.sum() < len(gold):

@@ -245,7 +245,13 @@ def test_data_of_a_branch_is_read_from_a_mirror(hub: Hub, monkeypatch: pytest.Mo
     go_away(hub, monkeypatch, tmp_path)
     there = Source(kind="mirror", path=(tmp_path / "there").absolute())
     what = Reading(
-        source=there, task="x", dataset="org/two", asked="main", reads="x", wanted=lambda _: True, store=store
+        source=there,
+        task="x",
+        dataset="org/two",
+        expected_revision="main",
+        scope="x",
+        needs_config=lambda _: True,
+        store=store,
     )
     folder, _ = what.find("org/two", "main")
     assert folder is not None

@@ -166,7 +166,7 @@ def test_judgements_may_be_tab_separated_with_or_without_a_header(tmp_path: Path
         ("corpus.jsonl", [D1, D2, D1], ':3: _id "d1" is also in line 1'),
         ("queries.jsonl", [Q1, "", Q1], ':3: _id "q1" is also in line 1'),
         (JUDGED, [judged("q9", "d1", "1")], ':1: query-id "q9" is not in queries'),
-        (JUDGED, ["", judged("q1", "d9", "1")], ": no relevant document is in the corpus; are the ids others?"),
+        (JUDGED, ["", judged("q1", "d9", "1")], ": no relevant document is in the corpus; do the ids match?"),
         (JUDGED, [judged("q1", "d1", "-1"), judged("q2", "d1", "0")], ": no query has a relevant document"),
         (JUDGED, [judged("q1", "d1", "1.5")], ":1: score should be a valid integer"),
         (JUDGED, [judged("q1", "d1", '"1"')], ":1: score should be a valid integer"),
@@ -355,7 +355,7 @@ def test_labels_may_be_words_or_numbers_and_scores_any_numbers(tmp_path: Path) -
 
 
 def test_a_corpus_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpora, "AT_ONCE", 3)
+    monkeypatch.setattr(corpora, "DOCUMENTS_AT_ONCE", 3)
     lines = [json.dumps({"_id": f"d{number}", "title": f"T{number}", "text": f"text {number}"}) for number in range(11)]
     lines.insert(4, "")  # of no document, and counted as a line
     corpus = read_retrieval(write(tmp_path, **{"corpus.jsonl": lines}), candidates=False).corpus
@@ -370,7 +370,7 @@ def test_a_corpus_is_read_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_block_has_so_many_characters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(corpora, "CHARACTERS", 10)
+    monkeypatch.setattr(corpora, "CHARACTERS_AT_ONCE", 10)
     rows = [(number, {"_id": str(number), "text": "x" * 6}) for number in range(1, 6)]
     blocks = list(corpora._blocks(iter(rows)))
     assert [len(block) for block in blocks] == [2, 2, 1]

@@ -94,7 +94,7 @@ def test_confidences_are_mtebs(run: Run) -> None:
     ranking = best_first(run)
     (judged,) = judge(ranking, {query: {"d0": 1} for query in run}, 5)
     ours = confidences(judged)
-    for row, scores in enumerate(ranking.found().values()):
+    for row, scores in enumerate(ranking.results().values()):
         expected = confidence_scores(list(scores.values()))
         assert {name: float(column[row]) for name, column in ours.items()} == expected
 

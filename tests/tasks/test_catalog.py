@@ -80,7 +80,7 @@ def test_custom_tasks_are_added(tmp_path: Path) -> None:
         ({"include": ("RTE3",), "subsets": {"STS17": ("en",)}}, 'subsets: "STS17" is not selected by this suite'),
         ({"include": ("RTE3",), "subsets": {"RTE3": ("eng",)}}, 'RTE3 has no subset "eng"; did you mean "en"?'),
         ({"include": ("RTE3",), "splits": {"RTE3": ("tset",)}}, 'RTE3 has no split "tset"; did you mean "test"?'),
-        ({"include": ("RTE3",), "subsets": {"RTE3": ()}}, "subsets: RTE3 keeps none"),
+        ({"include": ("RTE3",), "subsets": {"RTE3": ()}}, "subsets: RTE3 has an empty list; expected"),
     ],
 )
 def test_wrong_selection_is_one_sentence(keys: dict[str, object], sentence: str) -> None:

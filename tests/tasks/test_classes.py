@@ -108,22 +108,22 @@ def test_its_subsets_and_splits_are_narrowed_as_of_any_task(modules: Modules) ->
 
 STS = "class Mine(AbsTaskSTS):\n    metadata"
 WRONG = {
-    "def Mine(): ...": "is no class under mteb's AbsTask",
-    "class Mine: ...": "is no class under mteb's AbsTask",
-    "Mine = 3": "is no class under mteb's AbsTask",
+    "def Mine(): ...": "is not a subclass of mteb's AbsTask",
+    "class Mine: ...": "is not a subclass of mteb's AbsTask",
+    "Mine = 3": "is not a subclass of mteb's AbsTask",
     "class Mine(AbsTask):\n    metadata = meta()": "lacks _calculate_descriptive_statistics_from_split, _evaluate_",
     "class Mine(AbsTaskSTS): ...": "has no metadata; expected a TaskMetadata of mteb's",
     f"{STS} = {{}}": "has no metadata; expected a TaskMetadata of mteb's",
     f"{STS} = meta('a b')": 'is called "a b", which may hold only A-Z a-z 0-9 _ and, not first, . + -',
-    f"{STS} = meta('STS12')": 'is called "STS12" as a task of mteb is; give it a name of its own',
-    f"{STS} = meta().model_copy(update={{'type': 'Sts'}})": 'is of the type "Sts", which there is not',
+    f"{STS} = meta('STS12')": 'has the name "STS12" of a task of mteb; give it another',
+    f"{STS} = meta().model_copy(update={{'type': 'Sts'}})": 'has the type "Sts", which does not exist',
     f"{STS} = meta(main_score='')": "has no main_score in its metadata",
     f"{STS} = meta(eval_splits=[])": "has no eval_splits in its metadata",
     f"{STS} = meta(eval_langs={{}})": "has no eval_langs in its metadata",
-    f"{STS} = meta(eval_langs=['english'])": 'has "english" in its eval_langs, which is no code such as "eng-Latn"',
-    f"{STS} = meta(eval_langs=['eng'])": 'has "eng" in its eval_langs, which is no code such as "eng-Latn"',
+    f"{STS} = meta(eval_langs=['english'])": 'has "english" in its eval_langs, which is not a code such as "eng-Latn"',
+    f"{STS} = meta(eval_langs=['eng'])": 'has "eng" in its eval_langs, which is not a code such as "eng-Latn"',
     f"{STS}, version = meta(), [1]": "has a version of list; expected a text or a number",
-    f"{STS} = meta()\n    def __init__(self, x): ...": "cannot be made an object of: TypeError: ",
+    f"{STS} = meta()\n    def __init__(self, x): ...": "cannot be instantiated: TypeError: ",
     "class Other: ...": "has no Mine",
     "raise OSError('no\\nmore')": "cannot be imported: OSError: no",
     "raise SystemExit(2)": "cannot be imported: SystemExit: 2",
@@ -209,7 +209,7 @@ def test_a_registered_task_that_cannot_be_run_stops_those_that_may_mean_it_and_n
     ("called", "expected"),
     [
         ("Other", r'^touchstone.tasks: Other = "\w+:Mine" is called "Mine" by its metadata; give both one name$'),
-        ("STS12", "^touchstone.tasks: STS12 is called as a task of mteb is; mend or uninstall its package$"),
+        ("STS12", "^touchstone.tasks: STS12 has the name of a task of mteb; mend or uninstall its package$"),
     ],
 )
 def test_a_registered_task_has_its_own_name_and_none_of_mtebs(modules: Modules, called: str, expected: str) -> None:

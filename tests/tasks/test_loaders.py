@@ -8,7 +8,7 @@ import mteb
 import pytest
 
 from touchstone.tasks import registry
-from touchstone.tasks.registry import LOADERS, TASKS, load_registry, read_mteb
+from touchstone.tasks.registry import LOAD_FUNCTIONS, TASKS, load_registry, read_mteb
 
 ROOT = Path(mteb.__file__).parent
 # They ask for data without a revision, in mteb 2.26.
@@ -37,7 +37,7 @@ def test_no_task_loads_data_in_another_way() -> None:
 def test_what_is_asked_for_is_a_repository_never_a_format_with_files_elsewhere() -> None:
     formats = {"csv", "json", "parquet", "text", "arrow", "xml", "webdataset"}
     for module, name, call in calls():
-        if name.rpartition(".")[2] in LOADERS:
+        if name.rpartition(".")[2] in LOAD_FUNCTIONS:
             first = call.args[0] if call.args else None
             assert not (isinstance(first, ast.Constant) and first.value in formats), (module, ast.unparse(call))
 
@@ -46,7 +46,7 @@ def test_tasks_that_ask_for_no_revision_are_known() -> None:
     tasks = load_registry().tasks.values()
     assert {task.name for task in tasks if not task.pinned and task.modalities == ("text",)} == UNPINNED
     unpinned = {module for module, name, call in calls() if module.startswith(TASKS)
-                and name.rpartition(".")[2] in LOADERS
+                and name.rpartition(".")[2] in LOAD_FUNCTIONS
                 and not any(word.arg in (None, "revision") for word in call.keywords)}  # fmt: skip
     assert {module.rpartition(".")[2] for module in unpinned} >= {"german_qu_ad_retrieval", "sk_quad_retrieval"}
     assert all(not registry.is_pinned(module) for module in unpinned)

@@ -449,7 +449,7 @@ WRONG: list[tuple[str, str, Rows, str]] = [
         "Summarization",
         "test",
         [SUMMARIES[0] | {"relevance": [1]}],
-        ":1: relevance has not one score for each of machine_",
+        ":1: relevance needs one score for each of machine_",
     ),
     ("Summarization", "test", [SUMMARIES[0] | {"human_summaries": []}], ":1: human_summaries is empty"),
     ("Summarization", "test", [SUMMARIES[2]], ": every text's relevance is the same; nothing could be told apart"),
@@ -501,7 +501,7 @@ def test_the_identity_of_data_is_of_what_is_measured(tmp_path: Path, store: Stor
         (
             ("de", "eng-Latn"),
             "",
-            'Mine: say the language of its subsets, or call all by theirs: "de" is no code such as',
+            'Mine: give the language of its subsets, or name each subset by its languages: "de" is not a code such as',
         ),
         (("a b",), "eng-Latn", ': a subset cannot be called "a b"; expected A-Z a-z'),
         (("default",), "eng-Latn", ': a subset cannot be called "default"; expected A-Z a-z'),

@@ -1,1 +1,1 @@
-"""Committed expectations: found, merged, compared."""
+"""Committed baselines: find, merge and compare them."""

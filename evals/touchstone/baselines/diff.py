@@ -1,4 +1,4 @@
-"""Two sets of baselines side by side: models, folders, or the working tree against a commit."""
+"""Compare two sets of baselines: models, folders, or the working tree and a commit."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -15,12 +15,12 @@ from touchstone.records.baselines import Baseline
 from touchstone.records.flat import read_baseline_file
 from touchstone.records.names import NAME
 
-LINK = "120000"  # the mode of a symbolic link in a tree
+LINK_MODE = "120000"  # the mode of a symbolic link in a tree
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One entry on both sides, with its scores over the strata of both; ``note`` says what is not alike.
+    """One entry on both sides, with its scores over the common strata; ``note`` has the other differences.
 
     Without a common metric and stratum the scores are over all strata, and there is no delta.
     """
@@ -35,7 +35,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Differences:
-    """All entries of both sides, what changed most first, and the names that only one side has."""
+    """All entries of both sides, the largest changes first, and the names that only one side has."""
 
     rows: tuple[Row, ...]
     only_before: tuple[str, ...]
@@ -46,13 +46,13 @@ def load_sides(before: str, after: str | None, baselines: Baselines, root: Path)
     """Compare two aliases, two folders, or a commit with the working tree.
 
     Args:
-        before: an alias, a folder, or what git knows as a commit.
+        before: an alias, a folder, or a name of a commit.
         after: the same; None is the working tree.
-        baselines: the project's own.
-        root: the project's root, where git is asked.
+        baselines: the baselines of the project.
+        root: the project's root, where git runs.
 
     Raises:
-        BaselineError: a side is none of these, or the two are not of one kind.
+        BaselineError: a side is none of these, or the two are not of the same kind.
     """
     aliases = baselines.aliases()
     if after is not None and before in aliases and after in aliases:
@@ -61,7 +61,7 @@ def load_sides(before: str, after: str | None, baselines: Baselines, root: Path)
 
 
 def differ(before: Mapping[str, Baseline], after: Mapping[str, Baseline]) -> Differences:
-    """Put entries side by side, over the strata that both have."""
+    """Compare entries over the strata that both have."""
     rows = [_row(name, before[name], after[name]) for name in sorted(before.keys() & after.keys())]
     return Differences(
         rows=tuple(sorted(rows, key=lambda row: -1.0 if row.delta is None else -abs(row.delta))),
@@ -71,12 +71,12 @@ def differ(before: Mapping[str, Baseline], after: Mapping[str, Baseline]) -> Dif
 
 
 def _row(name: str, before: Baseline, after: Baseline) -> Row:
-    alone = Row(name=name, before=before, after=after, scores=(before.score, after.score))
+    row = Row(name=name, before=before, after=after, scores=(before.score, after.score))
     if before.metric != after.metric:
-        return replace(alone, note=f"{before.metric} against {after.metric}")
+        return replace(row, note=f"{before.metric} against {after.metric}")
     shared = [stratum for stratum in before.subsets if stratum in after.subsets]
     if not shared:
-        return replace(alone, note="no split and subset in common")
+        return replace(row, note="no split and subset in common")
     scores = tuple(fmean(entry.subsets[stratum] for stratum in shared) for entry in (before, after))
     notes = []
     if len(shared) < max(len(before.subsets), len(after.subsets)):
@@ -84,12 +84,12 @@ def _row(name: str, before: Baseline, after: Baseline) -> Row:
     revisions = before.dataset_revision, after.dataset_revision
     if all(revisions) and revisions[0] != revisions[1]:
         notes.append("other data revision")
-    return replace(alone, scores=(scores[0], scores[1]), delta=scores[1] - scores[0], note="; ".join(notes))
+    return replace(row, scores=(scores[0], scores[1]), delta=scores[1] - scores[0], note="; ".join(notes))
 
 
 def _folder(text: str | None, baselines: Baselines, root: Path) -> dict[str, Baseline]:
     if text is None:
-        return _entries(Baselines(baselines.own, built_in=baselines.own))
+        return _entries(Baselines(baselines.folder, built_in=baselines.folder))
     with suppress(ConfigError):  # no folder can have that name
         folder = place(root, text)
         if folder.is_dir():
@@ -108,35 +108,35 @@ def _entries(baselines: Baselines) -> dict[str, Baseline]:
 
 
 def _at_commit(revision: str, baselines: Baselines, root: Path) -> dict[str, Baseline]:
-    """Read the project's folder as a commit has it; without the samples, which no comparison of scores needs."""
-    said = ask_git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
-    if revision.startswith("-") or said is None:
+    """Read the project's folder at a commit, without the samples, which a comparison of scores does not need."""
+    commit = ask_git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
+    if revision.startswith("-") or commit is None:
         near = suggest(revision, baselines.aliases())
         raise BaselineError(f'"{revision}" is no model with baselines, no folder, and no commit of {root}{near}')
     try:
-        inside = baselines.own.resolve().relative_to(_top(root)).as_posix()
+        inside = baselines.folder.resolve().relative_to(_top(root)).as_posix()
     except ValueError:
-        raise BaselineError(f"{baselines.own} is not in the repository of {root}") from None
-    listed = ask_git(root, "ls-tree", "-z", "--full-tree", said.decode().strip(), "--", f"{inside}/") or b""
-    found: dict[str, Baseline] = {}
-    for alias, blob in _files(listed):
+        raise BaselineError(f"{baselines.folder} is not in the repository of {root}") from None
+    tree = ask_git(root, "ls-tree", "-z", "--full-tree", commit.decode().strip(), "--", f"{inside}/") or b""
+    entries: dict[str, Baseline] = {}
+    for alias, blob in _files(tree):
         file = read_baseline_file(ask_git(root, "cat-file", "blob", blob) or b"", f"{revision}:{inside}/{alias}.json")
-        found |= {f"{alias}:{key}": entry for key, entry in file.tasks.items()}
-    if not found:
+        entries |= {f"{alias}:{key}": entry for key, entry in file.tasks.items()}
+    if not entries:
         raise BaselineError(f"{revision} has no baselines in {inside}")
-    return found
+    return entries
 
 
-def _files(listed: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the alias and the blob of each baseline file of a tree; links, submodules and other names are none."""
-    for line in filter(None, listed.split(b"\0")):
-        said, _, path = os.fsdecode(line).partition("\t")
-        mode, kind, blob = said.split()
+def _files(tree: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the alias and the blob of each baseline file of a tree, without links, submodules and other names."""
+    for line in filter(None, tree.split(b"\0")):
+        attributes, _, path = os.fsdecode(line).partition("\t")
+        mode, kind, blob = attributes.split()
         alias = path.rpartition("/")[2].removesuffix(".json")
-        if mode != LINK and kind == "blob" and path.endswith(".json") and NAME.fullmatch(alias):
+        if mode != LINK_MODE and kind == "blob" and path.endswith(".json") and NAME.fullmatch(alias):
             yield alias, blob
 
 
 def _top(root: Path) -> Path:
-    found = ask_git(root, "rev-parse", "--show-toplevel")
-    return Path(os.fsdecode(found).removesuffix("\n")) if found else root
+    output = ask_git(root, "rev-parse", "--show-toplevel")
+    return Path(os.fsdecode(output).removesuffix("\n")) if output else root

@@ -74,7 +74,7 @@ def _show(parsed: argparse.Namespace) -> tuple[str, int]:
     if parsed.benchmark:
         kept = {task.name for task in tasks_to_average({}, parsed.benchmark)}
         entries = {alias: {k: r for k, r in found.items() if k in kept} for alias, found in entries.items()}
-    moved = {alias: baselines.moved(alias) for alias in entries}
+    moved = {alias: baselines.anchor_moves(alias) for alias in entries}
     if parsed.json:
         return to_json(
             {a: {k: _plain(r, moved[a].get(k)) for k, r in found.items()} for a, found in entries.items()}

@@ -21,7 +21,7 @@ from touchstone.store.asking import read_news
 from touchstone.store.folder import Store
 from touchstone.store.hub import Snapshot, open_snapshot
 from touchstone.store.mirrors import MANIFEST, fill, verify
-from touchstone.tasks.opening import bring_data, data_wanted
+from touchstone.tasks.opening import bring_data, needed_repositories
 
 Row = tuple[str, str, int, int]
 # A repository with the revision asked for and the files of it that are wanted.
@@ -86,7 +86,7 @@ def _tasks(plan: Plan) -> Iterable[TaskInfo]:
 def _data(plan: Plan, store: Store) -> Iterator[Wanted]:
     seen = set()
     for task in _tasks(plan):
-        for repository, revision, wanted in data_wanted(task):
+        for repository, revision, wanted in needed_repositories(task):
             snapshot = open_snapshot(repository, revision, store, kind="dataset")
             names = wanted(snapshot)
             if (key := (repository, snapshot.commit, *names)) not in seen:

@@ -1,1 +1,1 @@
-"""File boundaries: reading against a shape, writing whole."""
+"""File boundaries: read untrusted files with bounds, write whole files."""

@@ -1,8 +1,8 @@
-"""The footer of a Parquet file, as far as it says how much is inside: rows, and of each column values and bytes.
+"""The sizes in the footer of a Parquet file: rows, and the values and bytes of each column.
 
-pyarrow shows it too, but ends the process where what it says of a column is damaged. The footer is written in Thrift's
-compact protocol (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md); the numbers of the
-fields are those of https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift.
+pyarrow reads them too, but ends the process where the metadata of a column is damaged. The footer is written in
+Thrift's compact protocol (https://github.com/apache/thrift/blob/master/doc/specs/thrift-compact-protocol.md); field
+numbers are those of https://github.com/apache/parquet-format/blob/master/src/main/thrift/parquet.thrift.
 """
 
 import os
@@ -10,19 +10,19 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 MARK = b"PAR1"
-LARGEST = 1 << 26
+MAX_FOOTER_BYTES = 1 << 26
 TRUE, FALSE, BYTE, DOUBLE, BINARY, LIST, SET, STRUCT = 1, 2, 3, 7, 8, 9, 10, 12
 INTEGERS = (4, 5, 6)
-LONG = 15  # the length of a list that does not fit beside its type
+LONG_LIST = 15  # the length of a list that does not fit beside its type
 ROWS, GROUPS = 3, 4  # of a file
 COLUMNS, ROWS_OF_GROUP = 1, 3
-CHUNK = 3  # what is said of a column of a group
+CHUNK = 3  # the metadata of a column of a group
 TYPE, ENCODINGS, PATH, VALUES, UNPACKED_SIZE = 1, 2, 3, 5, 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chunk:
-    """One column of a group of rows: how many values it says that it has, and bytes when it is unpacked."""
+    """One column of a group of rows, with its numbers of values and of uncompressed bytes as the footer has them."""
 
     path: str
     type: int
@@ -33,7 +33,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Footer:
-    """What a file says of itself: its rows, those of each group, and the columns of all groups."""
+    """The numbers of rows of a file and of each group, and the columns of all groups."""
 
     rows: int
     groups: tuple[int, ...]
@@ -50,23 +50,23 @@ def read_footer(file: BinaryIO) -> Footer:
     file.seek(max(0, size - 8))
     tail = file.read(8)
     length = int.from_bytes(tail[:4], "little")
-    if tail[4:] != MARK or length > min(size - 8, LARGEST):
+    if tail[4:] != MARK or length > min(size - 8, MAX_FOOTER_BYTES):
         raise ValueError("it has no footer of Parquet")
     file.seek(size - 8 - length)
     try:
-        said, _ = _read_struct(file.read(length), 0)
-        groups = [(group[ROWS_OF_GROUP], group[COLUMNS]) for group in said[GROUPS]]
+        metadata, _ = _read_struct(file.read(length), 0)
+        groups = [(group[ROWS_OF_GROUP], group[COLUMNS]) for group in metadata[GROUPS]]
         chunks = tuple(_read_chunk(column[CHUNK]) for _, columns in groups for column in columns)
-        return Footer(rows=int(said[ROWS]), groups=tuple(int(rows) for rows, _ in groups), chunks=chunks)
+        return Footer(rows=int(metadata[ROWS]), groups=tuple(int(rows) for rows, _ in groups), chunks=chunks)
     except (LookupError, TypeError, AttributeError, RecursionError):
         raise ValueError("its footer is damaged") from None
 
 
-def _read_chunk(said: dict[int, Any]) -> Chunk:
-    path = b".".join(said[PATH]).decode(errors="replace")
-    encodings = tuple(map(int, said[ENCODINGS]))
+def _read_chunk(meta: dict[int, Any]) -> Chunk:
+    path = b".".join(meta[PATH]).decode(errors="replace")
+    encodings = tuple(map(int, meta[ENCODINGS]))
     return Chunk(
-        path=path, type=int(said[TYPE]), encodings=encodings, values=int(said[VALUES]), size=int(said[UNPACKED_SIZE])
+        path=path, type=int(meta[TYPE]), encodings=encodings, values=int(meta[VALUES]), size=int(meta[UNPACKED_SIZE])
     )
 
 
@@ -103,7 +103,7 @@ def _read_value(data: bytes, at: int, kind: int) -> tuple[Any, int]:
 def _read_list(data: bytes, at: int) -> tuple[list[Any], int]:
     size, kind = data[at] >> 4, data[at] & 15
     at += 1
-    if size == LONG:
+    if size == LONG_LIST:
         size, at = _read_varint(data, at)
     if size > len(data) - at:  # each has a byte or more
         raise LookupError(size)

@@ -1,4 +1,4 @@
-"""Paths that are built from names: each must lie inside the folder that it is meant for, links followed."""
+"""Paths that are made of names, each checked to lie inside its folder with links followed."""
 
 from pathlib import Path, PurePosixPath
 
@@ -10,24 +10,24 @@ def join_inside(root: Path, path: str | Path, error: type[TouchstoneError] = Con
 
     Args:
         root: the folder, which may be a link itself.
-        path: relative to it.
+        path: the path relative to the root.
         error: the type to raise.
 
     Raises:
-        TouchstoneError: of the type given; the path leads out of the folder, by its parts or by a link.
+        TouchstoneError: of the given type; the path leads out of the folder, by its parts or by a link.
     """
-    whole = root / path
+    target = root / path
     try:
-        inside = whole.resolve().is_relative_to(root.resolve())
+        inside = target.resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError):  # a link that leads to itself
         inside = False
     if not inside:
-        raise error(f"{whole} leads out of {root}, where nothing else is written; remove the link or mend the name")
-    return whole
+        raise error(f"{target} leads out of {root}, where nothing else is written; remove the link or mend the name")
+    return target
 
 
 def is_plain(name: str) -> bool:
-    """Return True if a name of a file in a folder, with slashes, stays in that folder on every system."""
+    """Return True if the name of a file, which may have slashes, stays in its folder on every system."""
     parts = name.split("/")
     fine = name.isprintable() and "\\" not in name and len(name) < 4096 and not PurePosixPath(name).is_absolute()
     return fine and not {"", ".", ".."} & set(parts)

@@ -1,4 +1,4 @@
-"""JSON that strangers wrote: each key once in an object, numbers that there are, and no more than can be held."""
+"""Untrusted JSON: no duplicate keys, no invalid numbers, and a bounded size."""
 
 import gc
 import json
@@ -15,9 +15,9 @@ from touchstone.files.plain import TOO_DEEP, TOO_LONG, check_plain
 from touchstone.files.writing import decode, read_bytes
 from touchstone.formatting import shorten
 
-# What a document holds at most, and one object of it: the largest results of mteb come to half a million, the record of
-# ten models on every task to a million.
-MOST_VALUES, MOST_KEYS = 1_500_000, 250_000
+# Of a document and of one object: the largest results of mteb have half a million values, the record of ten models on
+# every task a million.
+MAX_VALUES, MAX_KEYS = 1_500_000, 250_000
 STRING = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 
 
@@ -28,14 +28,14 @@ def parse_json(text: str | bytes, where: str, error: type[TouchstoneError], *, w
         text: one document.
         where: the file, for errors.
         error: the type to raise.
-        wide: let all numbers pass that other programs write: infinite ones, NaN, integers of more than 64 bits.
+        wide: let infinite numbers, NaN and integers of more than 64 bits pass, which other programs write.
 
     Raises:
-        TouchstoneError: of the type given; it is not JSON, has a key twice in one object, or a value that none can be.
+        TouchstoneError: of the given type; it is not JSON, has a key twice in one object, or has an invalid value.
     """
     text = decode(text, where, error) if isinstance(text, bytes) else text
-    if _count(text) > MOST_VALUES and _count(STRING.sub("", text)) > MOST_VALUES:
-        raise error(f"{where}: holds more than {MOST_VALUES} values")
+    if _count(text) > MAX_VALUES and _count(STRING.sub("", text)) > MAX_VALUES:
+        raise error(f"{where}: holds more than {MAX_VALUES} values")
 
     def distinct(pairs: Sequence[tuple[Any, Any]]) -> dict[Any, Any]:
         return make_distinct(pairs, where, error)
@@ -53,9 +53,9 @@ def parse_json(text: str | bytes, where: str, error: type[TouchstoneError], *, w
 
 
 def load(text: str | bytes, **options: Any) -> Any:
-    """Return what `json.loads` does, and let it look for no garbage.
+    """Return the value of `json.loads`, with the garbage collector off.
 
-    In a document that is nested deeper than the stack, finalizers would run at the end of the stack, and fail there.
+    With a document that is nested deeper than the stack, finalizers would run at the end of the stack, and fail there.
     """
     collects = gc.isenabled()
     gc.disable()
@@ -70,7 +70,7 @@ def read_json(path: Path, error: type[TouchstoneError], *, wide: bool = False) -
     """Read a JSON file, as `parse_json` does.
 
     Raises:
-        TouchstoneError: of the type given; there is no such file, or it cannot be read.
+        TouchstoneError: of the given type; there is no such file, or it cannot be read.
     """
     return parse_json(read_bytes(path, error), str(path), error, wide=wide)
 
@@ -79,24 +79,24 @@ def make_distinct(pairs: Sequence[tuple[Any, Any]], where: str, error: type[Touc
     """Return a dictionary of pairs.
 
     Raises:
-        TouchstoneError: of the type given; a key is there twice.
+        TouchstoneError: of the given type; a key occurs twice.
     """
-    if len(pairs) > MOST_KEYS:
-        raise error(f"{where}: has an object of more than {MOST_KEYS} keys")
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        raise error(f'{where}: says "{shorten(str(twice), 60)}" twice in one object')
-    return found
+    if len(pairs) > MAX_KEYS:
+        raise error(f"{where}: has an object of more than {MAX_KEYS} keys")
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        duplicate = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise error(f'{where}: says "{shorten(str(duplicate), 60)}" twice in one object')
+    return data
 
 
 def _count(text: str) -> int:
-    """Return about how many values there are, or more: of what begins one and what parts two."""
+    """Return an upper estimate of the number of values, by the characters that begin or separate values."""
     return sum(map(text.count, ",[{"))
 
 
 def _why(text: str, failure: json.JSONDecodeError) -> str:
-    """Return the other parser's words, which say what is missing; of one line they need not say which."""
+    """Return the message of the other parser, which says what is missing; without the line if there is only one."""
     try:
         from_json(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Locks between processes, on a file or folder that is there anyway: nothing is left behind by one that was killed."""
+"""Locks between processes, on existing files or folders: a killed process leaves nothing behind."""
 
 import os
 from collections.abc import Iterator
@@ -8,28 +8,28 @@ from pathlib import Path
 
 @contextmanager
 def locked(path: Path, *, shared: bool = False, wait: bool = True) -> Iterator[bool]:
-    """Lock a file or folder as long as the context; give False where another process has it and none is waited for.
+    """Lock a file or folder for the time of the context; yield False if another process has the lock, without waiting.
 
-    A system or a file system without locks gives True: there, each caller says what two at once can do.
+    A system or file system without locks yields True: each caller documents what two processes at once can do.
 
     Args:
-        path: what to lock; it is only opened.
-        shared: others may have it too, who want it shared.
-        wait: for whoever has it.
+        path: the file or folder, which is only opened.
+        shared: whether other processes may have a shared lock at the same time.
+        wait: whether to wait for the lock.
     """
-    got, place = True, None
+    has_lock, descriptor = True, None
     try:
         import fcntl
 
-        place = os.open(path, os.O_RDONLY)
-        fcntl.flock(place, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        descriptor = os.open(path, os.O_RDONLY)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
-        got = False
+        has_lock = False
     except (ImportError, OSError):
         pass
     try:
-        yield got
+        yield has_lock
     finally:
-        if place is not None:
+        if descriptor is not None:
             with suppress(OSError):
-                os.close(place)
+                os.close(descriptor)

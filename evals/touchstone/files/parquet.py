@@ -1,4 +1,4 @@
-"""Parquet that strangers wrote: read in parts, for a few bytes of it can say a terabyte of rows."""
+"""Untrusted Parquet, read in parts: a few bytes can stand for a terabyte of rows."""
 
 from collections.abc import Callable, Mapping
 from io import BytesIO
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
     Shape = Callable[[pa.DataType], bool]
 
-# No table that means something has so many rows for each byte of its file.
+# No useful table has more rows for each byte of its file.
 ROWS_PER_BYTE = 1_000
-# Bytes and values that a column may come to; of a large file its size decides.
-UNPACKED_LIMIT, MOST_VALUES, COMPRESSION_LIMIT = 1 << 28, 1 << 24, 32
-LONGEST_TEXT = 1 << 16
-# How the path of a column ends that is inside lists.
-INSIDE = ".list.element"
-# As the format numbers a type and an encoding.
+# Bytes and values that a column may have; for a large file they grow with its size.
+UNPACKED_LIMIT, MAX_VALUES, COMPRESSION_LIMIT = 1 << 28, 1 << 24, 32
+MAX_TEXT_BYTES = 1 << 16
+# Suffix of the path of a column inside lists.
+LIST_SUFFIX = ".list.element"
+# The format's numbers of a type and of an encoding.
 BYTE_ARRAY, DELTA_BYTE_ARRAY = 6, 7
 
 
@@ -28,20 +28,20 @@ def read_bounded(
     where: str,
     shapes: Mapping[str, "Shape"],
     *,
-    others: "Shape" = lambda _: False,
-    longest: int = LONGEST_TEXT,
+    is_extra: "Shape" = lambda _: False,
+    max_text_bytes: int = MAX_TEXT_BYTES,
 ) -> "pa.Table":
     """Read a Parquet file; texts inside lists come back as numbers into a dictionary.
 
     Args:
-        content: of the file.
+        content: the bytes of the file.
         where: the file, for errors.
-        shapes: of columns by name, what says whether one has the type that it must have.
-        others: says of the type of a column that is not named whether it is read, too; such a one may hold nulls.
-        longest: how many bytes a text may have.
+        shapes: by name of a column, a function that returns whether its type is right.
+        is_extra: returns whether a column that is not named is read too, by its type; it may hold nulls.
+        max_text_bytes: the largest size of a text.
 
     Raises:
-        TouchstoneError: a column is of another type or holds nulls, or all is more than can be held.
+        TouchstoneError: a column is of another type or holds nulls, or the file is too large when it is unpacked.
         pyarrow.ArrowException, OSError, ValueError: it is not Parquet.
     """
     import pyarrow as pa
@@ -49,74 +49,74 @@ def read_bounded(
 
     footer = read_footer(BytesIO(content))
     refuse_bomb(footer, len(content), where)
-    coded = {one.path for one in footer.chunks if one.path.endswith(INSIDE) and one.type == BYTE_ARRAY}
+    coded = {chunk.path for chunk in footer.chunks if chunk.path.endswith(LIST_SUFFIX) and chunk.type == BYTE_ARRAY}
     try:
         file = pq.ParquetFile(pa.BufferReader(content), read_dictionary=sorted(coded))
     except KeyError as failure:
         raise ValueError(f"it says {failure} of no column") from None
     schema = file.schema_arrow
-    more = [column for column in schema if column.name not in shapes and others(column.type)]
-    schema = pa.schema([*(schema.field(name) for name in shapes if name in schema.names), *more], schema.metadata)
+    extras = [column for column in schema if column.name not in shapes and is_extra(column.type)]
+    schema = pa.schema([*(schema.field(name) for name in shapes if name in schema.names), *extras], schema.metadata)
     for column in schema:
-        if not shapes.get(column.name, others)(column.type):
+        if not shapes.get(column.name, is_extra)(column.type):
             raise TouchstoneError(f"{where}: {column.name} is of type {column.type}, which it cannot be")
-    most = max(UNPACKED_LIMIT, COMPRESSION_LIMIT * len(content))
-    batches, held = [], 0
-    at_once = _rows_at_once(footer, where, most)
+    limit = max(UNPACKED_LIMIT, COMPRESSION_LIMIT * len(content))
+    batches, size = [], 0
+    at_once = _rows_at_once(footer, where, limit)
     for batch in (
         batch
         for group in range(len(footer.groups))  # texts inside lists cannot be read from two at once
         for batch in file.iter_batches(batch_size=at_once, row_groups=[group], columns=schema.names)
     ):
-        batch.validate(full=True)  # what is said to be text is
-        held += sum(
-            _check(column, f"{where}: {name}", longest, nulls=name not in shapes)
+        batch.validate(full=True)  # text columns hold text
+        size += sum(
+            _check(column, f"{where}: {name}", max_text_bytes, nulls=name not in shapes)
             for name, column in zip(schema.names, batch.columns, strict=True)
         )
-        if held > most:
-            raise TouchstoneError(f"{where}: comes to more than {most >> 20} MB")
+        if size > limit:
+            raise TouchstoneError(f"{where}: comes to more than {limit >> 20} MB")
         batches.append(batch)
     return pa.Table.from_batches(batches, schema).combine_chunks()
 
 
 def refuse_bomb(footer: Footer, size: int, where: str, error: type[TouchstoneError] = TouchstoneError) -> None:
-    """Refuse a file that has rows, or values of a column, out of all proportion to its size.
+    """Refuse a file with numbers of rows or values out of all proportion to its size.
 
     Args:
-        footer: its metadata.
-        size: of the file, in bytes.
+        footer: the metadata of the file.
+        size: the size of the file, in bytes.
         where: the file, for errors.
         error: the type to raise.
 
     Raises:
-        TouchstoneError: of the type given.
+        TouchstoneError: of the given type.
     """
-    most = max([footer.rows, sum(footer.groups), *(chunk.values for chunk in footer.chunks)])
-    if most > ROWS_PER_BYTE * size:
-        raise error(f"{where}: has {most} rows or values in {size} bytes, more than any data; make it anew")
+    count = max([footer.rows, sum(footer.groups), *(chunk.values for chunk in footer.chunks)])
+    if count > ROWS_PER_BYTE * size:
+        raise error(f"{where}: has {count} rows or values in {size} bytes, more than any data; make it anew")
 
 
-def _rows_at_once(footer: Footer, where: str, most: int) -> int:
-    """Return how many rows can be read at once: each text of a row may be all that its column comes to."""
+def _rows_at_once(footer: Footer, where: str, limit: int) -> int:
+    """Return the number of rows that can be read at once: a single text may have all bytes of its column."""
     values: dict[str, int] = {}
     sizes: dict[str, int] = {}
     widest = 1
     for chunk in footer.chunks:
         values[chunk.path] = values.get(chunk.path, 0) + chunk.values
         sizes[chunk.path] = sizes.get(chunk.path, 0) + chunk.size
-        inside = chunk.path.endswith(INSIDE)  # read as numbers into a dictionary
+        inside = chunk.path.endswith(LIST_SUFFIX)  # read as numbers into a dictionary
         if inside and DELTA_BYTE_ARRAY in chunk.encodings:
             raise TouchstoneError(f"{where}: {chunk.path} is encoded as DELTA_BYTE_ARRAY, which lists cannot be")
         if chunk.type == BYTE_ARRAY and not inside:
             widest = max(widest, chunk.size)
     for name, size in sizes.items():
-        if size > most or values[name] > max(MOST_VALUES, most // COMPRESSION_LIMIT):
+        if size > limit or values[name] > max(MAX_VALUES, limit // COMPRESSION_LIMIT):
             raise TouchstoneError(f"{where}: {name} has {values[name]} values in {size} bytes, which is too much")
-    return max(1, min(UNPACKED_LIMIT // widest, MOST_VALUES))
+    return max(1, min(UNPACKED_LIMIT // widest, MAX_VALUES))
 
 
-def _check(column: Any, where: str, longest: int, *, nulls: bool) -> int:
-    """Refuse nulls and endless texts; return the bytes that a column takes, without dictionaries."""
+def _check(column: Any, where: str, max_text_bytes: int, *, nulls: bool) -> int:
+    """Refuse nulls and too long texts; return the bytes of a column, without dictionaries."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -125,8 +125,8 @@ def _check(column: Any, where: str, longest: int, *, nulls: bool) -> int:
         raise TouchstoneError(f"{where} holds nulls")
     coded = pa.types.is_dictionary(inside.type)
     texts = inside.dictionary if coded else inside
-    if is_text(texts.type) and (pc.max(pc.binary_length(texts)).as_py() or 0) > longest:
-        raise TouchstoneError(f"{where} holds a text of more than {longest >> 10} kB")
+    if is_text(texts.type) and (pc.max(pc.binary_length(texts)).as_py() or 0) > max_text_bytes:
+        raise TouchstoneError(f"{where} holds a text of more than {max_text_bytes >> 10} kB")
     return int((inside.indices if coded else inside).nbytes)
 
 

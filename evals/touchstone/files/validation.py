@@ -1,4 +1,4 @@
-"""Read files against the shape they must have, and write them so that nobody ever sees half of one."""
+"""Check the data of files against dataclasses, with errors in the words of the file."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 def _refuse_boolean(value: object) -> object:
-    """Python counts true as 1; whoever writes true where a number belongs has mixed up two keys."""
+    """Refuse a boolean, which Python counts as a number: whoever writes true for a number has mixed up two keys."""
     if isinstance(value, bool):
         raise PydanticCustomError("int_type", "expected a number")
     return value
@@ -26,7 +26,7 @@ def _refuse_boolean(value: object) -> object:
 Number = Annotated[FiniteFloat, BeforeValidator(_refuse_boolean)]
 WholeNumber = Annotated[int, BeforeValidator(_refuse_boolean)]
 NO_OTHER_KEYS = ConfigDict(extra="forbid", allow_inf_nan=False)
-LONGEST_SHOWN, MOST_ERRORS = 60, 10_000
+MAX_SHOWN_LENGTH, MAX_ERRORS = 60, 10_000
 
 
 class Strict:
@@ -40,7 +40,7 @@ def check(kind: type[T], data: Any, where: str, error: type[TouchstoneError] = C
     """Turn plain data into a dataclass.
 
     Raises:
-        TouchstoneError: of the type given, naming ``where``, the key, and what would be right.
+        TouchstoneError: of the given type, naming ``where``, the key, and what would be right.
     """
     try:
         return cast(T, _adapter(cast(Any, kind)).validate_python(data))
@@ -51,7 +51,7 @@ def check(kind: type[T], data: Any, where: str, error: type[TouchstoneError] = C
 def check_json(kind: type[T], text: str | bytes, where: str, error: type[TouchstoneError] = ConfigError) -> T:
     """Turn JSON text into a dataclass, like `check`."""
     text = decode(text, where, error) if isinstance(text, bytes) else text
-    parse_json(text, where, error)  # each key once, and numbers that there are, in what the shape has no word for too
+    parse_json(text, where, error)  # checks keys and numbers in parts that the shape lacks, too
     try:
         return cast(T, _adapter(cast(Any, kind)).validate_json(text, strict=True))
     except ValidationError as failure:
@@ -64,33 +64,33 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 
 
 def _sentence(kind: type[Any], failure: ValidationError) -> str:
-    """Say the first thing that is wrong, in the words of the file rather than of Python."""
-    if failure.error_count() > MOST_ERRORS:  # listing them all takes longer than reading the file
+    """Return the first error as a sentence, in the words of the file rather than of Python."""
+    if failure.error_count() > MAX_ERRORS:  # listing them all takes longer than reading the file
         return f"is wrong in {failure.error_count()} places; is it another kind of file?"
-    first = failure.errors(include_url=False)[0]
-    parts = [part for part in first["loc"] if isinstance(part, int) or not _is_type_name(part)]
-    if first["type"] == "value_error":  # raised by a dataclass of ours about its own table
-        return f"{_table(parts)}{first['msg'].removeprefix('Value error, ')}"
-    *inside, last = parts or [""]
-    name, table = shorten(str(last), LONGEST_SHOWN), _table(inside)
-    if isinstance(last, int):
-        name, table = f"{inside[-1] if inside else ''}[{last}]", _table(inside[:-1])
-    match first["type"]:
+    detail = failure.errors(include_url=False)[0]
+    parts = [part for part in detail["loc"] if isinstance(part, int) or not _is_type_name(part)]
+    if detail["type"] == "value_error":  # raised by a dataclass of ours about its own table
+        return f"{_table(parts)}{detail['msg'].removeprefix('Value error, ')}"
+    *inside, key = parts or [""]
+    name, table = shorten(str(key), MAX_SHOWN_LENGTH), _table(inside)
+    if isinstance(key, int):
+        name, table = f"{inside[-1] if inside else ''}[{key}]", _table(inside[:-1])
+    match detail["type"]:
         case "unexpected_keyword_argument" | "extra_forbidden":
             return f'{table}has an unknown key "{name}"{suggest(name, _keys(kind, inside))}'
         case "missing" | "missing_argument":
             return f'{table}needs a key "{name}"'
         case "json_invalid":
-            return f"not JSON: {first.get('ctx', {}).get('error', first['msg'])}"
+            return f"not JSON: {detail.get('ctx', {}).get('error', detail['msg'])}"
         case "literal_error":
-            message = _one_of(first.get("ctx", {}).get("expected", ""))
-        case other:
-            message = WORDS.get(other, first["msg"].replace("Input should be", "expected").replace("valid ", ""))
-    return f"{table}{name} = {_show(first['input'])}; {message}" if name else message
+            message = _one_of(detail.get("ctx", {}).get("expected", ""))
+        case code:
+            message = MESSAGES.get(code, detail["msg"].replace("Input should be", "expected").replace("valid ", ""))
+    return f"{table}{name} = {_show(detail['input'])}; {message}" if name else message
 
 
-# What pydantic calls a tuple, a mapping or a path is a list, a table or a string to who writes the file.
-WORDS = {
+# For the author of a file, pydantic's tuple, mapping and path are a list, a table and a string.
+MESSAGES = {
     **dict.fromkeys(("tuple_type", "list_type"), "expected a list"),
     **dict.fromkeys(("dict_type", "mapping_type", "dataclass_type", "model_type"), "expected a table"),
     **dict.fromkeys(("path_type", "string_type"), "expected a string"),
@@ -107,7 +107,7 @@ def _is_type_name(part: str) -> bool:
 
 
 def _table(parts: Sequence[int | str]) -> str:
-    return f"[{'.'.join(shorten(str(part), LONGEST_SHOWN) for part in parts)}] " if parts else ""
+    return f"[{'.'.join(shorten(str(part), MAX_SHOWN_LENGTH) for part in parts)}] " if parts else ""
 
 
 def _one_of(expected: str) -> str:
@@ -115,7 +115,7 @@ def _one_of(expected: str) -> str:
 
 
 def _keys(kind: Any, location: Sequence[int | str]) -> list[str]:
-    """Name the fields of the dataclass at a place inside another, through lists, tables and optional values."""
+    """Return the keys of the dataclass at a place inside another, through lists, tables and optional values."""
     for part in location:
         if isinstance(part, str) and dataclasses.is_dataclass(kind):
             kind = get_type_hints(kind)[part]
@@ -123,15 +123,17 @@ def _keys(kind: Any, location: Sequence[int | str]) -> list[str]:
             kind = next((argument for argument in reversed(get_args(kind)) if argument is not Ellipsis), None)
         while not dataclasses.is_dataclass(kind) and type(None) in get_args(kind):
             kind = next(argument for argument in get_args(kind) if argument is not type(None))
-    # A key that is a word of Python's has an underscore behind it as a field.
+    # The field of a key that is a keyword of Python ends with an underscore.
     return [field.name.rstrip("_") for field in dataclasses.fields(kind)] if dataclasses.is_dataclass(kind) else []
 
 
 def _show(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
+    if value is None:
+        return "null"
     if isinstance(value, str):
-        return f'"{shorten(value, LONGEST_SHOWN)}"'
+        return f'"{shorten(value, MAX_SHOWN_LENGTH)}"'
     if isinstance(value, Mapping | list | tuple):
         return "{…}" if isinstance(value, Mapping) else "[…]" if value else "[]"
-    return shorten(str(value), LONGEST_SHOWN)
+    return shorten(str(value), MAX_SHOWN_LENGTH)

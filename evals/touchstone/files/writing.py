@@ -17,33 +17,33 @@ from touchstone.errors import ConfigError, TouchstoneError
 from touchstone.files.plain import TOO_DEEP, TOO_LONG, check_plain, is_unicode
 from touchstone.formatting import render_size, shorten
 
-# Bytes of a file that is read whole: of records, and of settings whose parsers take long.
-LARGEST, LARGEST_SETTINGS = 1 << 26, 1 << 20
-# Parts that a key of TOML has in no file of a person's; the parser takes the square of their number.
-MANY_PARTS = re.compile(r"""(?:\.[ \t]*(?:[\w-]++|"[^"\n]*"|'[^'\n]*')[ \t]*){40}""")
+# Of a file that is read whole: of records, and of settings, whose parsers are slow.
+MAX_FILE_BYTES, MAX_SETTINGS_BYTES = 1 << 26, 1 << 20
+# A key of TOML with more parts than a person writes; the parser takes the square of their number.
+LONG_KEY = re.compile(r"""(?:\.[ \t]*(?:[\w-]++|"[^"\n]*"|'[^'\n]*')[ \t]*){40}""")
 
 
 def place(folder: Path, path: str | Path) -> Path:
-    """Return where a path of the user's points: from the folder, unless it is absolute or begins with ``~``.
+    """Return a path of the user's, relative to a folder unless it is absolute or begins with ``~``.
 
     Raises:
         ConfigError: no file can have that name.
     """
-    shown = shorten(str(path), 100)
+    label = shorten(str(path), 100)
     try:
-        found = folder / Path(path).expanduser()
-        str(found).encode()
-        found.stat()
+        target = folder / Path(path).expanduser()
+        str(target).encode()
+        target.stat()
     except (FileNotFoundError, PermissionError):
         pass
     except RuntimeError:
-        raise ConfigError(f'"{shown}": there is no such user; write the folder itself') from None
-    except ValueError:  # of encoding too
-        raise ConfigError(f'"{shown}": no file can have such a name; write it in UTF-8, without NUL') from None
+        raise ConfigError(f'"{label}": there is no such user; write the folder itself') from None
+    except ValueError:  # errors of encoding too
+        raise ConfigError(f'"{label}": no file can have such a name; write it in UTF-8, without NUL') from None
     except OSError as failure:
         if failure.errno not in (errno.ENOTDIR, errno.ELOOP):
-            raise ConfigError(f'"{shown}": no file can have such a name: {failure.strerror}') from None
-    return found
+            raise ConfigError(f'"{label}": no file can have such a name: {failure.strerror or failure}') from None
+    return target
 
 
 def write_atomically(path: Path, content: str | bytes, staging: Path | None = None) -> None:
@@ -53,25 +53,25 @@ def write_atomically(path: Path, content: str | bytes, staging: Path | None = No
 
 
 def write_first(path: Path, content: str | bytes) -> None:
-    """Write a whole file where there is none; one that is there stays, whoever wrote it."""
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    """Write a whole file unless it exists; an existing file stays, whoever wrote it."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        write_atomically(beside, content)
-        os.link(beside, path)
+        write_atomically(temporary, content)
+        os.link(temporary, path)
     except FileExistsError:
         pass  # another process was first
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 @contextmanager
 def open_atomically(path: Path, staging: Path | None = None) -> Iterator[BinaryIO]:
-    """Open a file that is written, and may be read back, and is there whole or not at all: another is renamed.
+    """Open a temporary file to write and to read back; at the end it is renamed, so that no file is ever half written.
 
     Args:
-        path: of the file; its folder is made.
-        staging: the folder of that other file, which a killed process leaves behind; where it is none, or is on another
-            file system, that is the folder of the file.
+        path: the file; its folder is made.
+        staging: the folder of the temporary file, which a killed process leaves behind; the folder of the file itself
+            where there is no staging folder, or one on another file system.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if staging is None or not os.access(staging, os.W_OK) or staging.stat().st_dev != path.parent.stat().st_dev:
@@ -83,7 +83,7 @@ def open_atomically(path: Path, staging: Path | None = None) -> Iterator[BinaryI
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o644)  # a temporary file is private; what it becomes is not
+        temporary.chmod(0o644)  # a temporary file is private
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -91,11 +91,11 @@ def open_atomically(path: Path, staging: Path | None = None) -> Iterator[BinaryI
 
 
 def move_aside(root: Path, path: Path) -> None:
-    """Give another name to what is in the way of a file inside a folder: a file of a folder's name, or the reverse."""
+    """Rename whatever is in the way of a file inside a folder: a file with the name of a folder, or the reverse."""
     for part in (path, *list(path.parents)[:-1]):
-        there = root / part
-        if there.is_dir() != (part != path) and (there.exists() or there.is_symlink()):
-            there.rename(there.with_name(f"{there.name}.aside-{uuid.uuid4().hex[:8]}"))
+        obstacle = root / part
+        if obstacle.is_dir() != (part != path) and (obstacle.exists() or obstacle.is_symlink()):
+            obstacle.rename(obstacle.with_name(f"{obstacle.name}.aside-{uuid.uuid4().hex[:8]}"))
 
 
 def to_json(value: Any) -> str:
@@ -107,21 +107,21 @@ def to_json(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def read_text(path: Path, error: type[TouchstoneError], *, largest: int = LARGEST) -> str:
-    """Read a text file of the user's; a byte-order mark is no part of it.
+def read_text(path: Path, error: type[TouchstoneError], *, max_bytes: int = MAX_FILE_BYTES) -> str:
+    """Read a text file of the user's without its byte-order mark.
 
     Raises:
-        TouchstoneError: of the type given; there is no such file, it is too large, or it cannot be read as text.
+        TouchstoneError: of the given type; there is no such file, it is too large, or it cannot be read as text.
     """
-    text = decode(read_bytes(path, error, largest=largest), str(path), error)
+    text = decode(read_bytes(path, error, max_bytes=max_bytes), str(path), error)
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def decode(content: bytes, where: str, error: type[TouchstoneError]) -> str:
-    """Return the text that bytes are; a byte-order mark is no part of it.
+    """Return bytes as text, without a byte-order mark.
 
     Raises:
-        TouchstoneError: of the type given; they are not UTF-8.
+        TouchstoneError: of the given type; the bytes are not UTF-8.
     """
     try:
         return content.decode("utf-8-sig")
@@ -129,37 +129,37 @@ def decode(content: bytes, where: str, error: type[TouchstoneError]) -> str:
         raise error(f"{where}: not UTF-8 at byte {failure.start}") from None
 
 
-def read_bytes(path: Path, error: type[TouchstoneError], *, largest: int | None = LARGEST) -> bytes:
+def read_bytes(path: Path, error: type[TouchstoneError], *, max_bytes: int | None = MAX_FILE_BYTES) -> bytes:
     """Read a file of the user's whole.
 
     Args:
-        path: of the file.
+        path: the file.
         error: the type to raise.
-        largest: how many bytes it may have; None for any number.
+        max_bytes: the largest size; None for any size.
 
     Raises:
-        TouchstoneError: of the type given; there is no such file, it is too large, or it cannot be read.
+        TouchstoneError: of the given type; there is no such file, it is too large, or it cannot be read.
     """
     try:
         with open_regular(path, error) as file:
-            content = file.read() if largest is None else file.read(largest + 1)
+            content = file.read() if max_bytes is None else file.read(max_bytes + 1)
     except OSError as failure:
-        raise error(f"{path}: cannot be read: {failure.strerror}") from None
-    if largest is not None and len(content) > largest:
-        raise error(f"{path}: is larger than {render_size(largest)}")
+        raise error(f"{path}: cannot be read: {failure.strerror or failure}") from None
+    if max_bytes is not None and len(content) > max_bytes:
+        raise error(f"{path}: is larger than {render_size(max_bytes)}")
     return content
 
 
 def find_files(folder: Path, pattern: str) -> list[Path]:
-    """Return what a pattern finds in a folder, sorted, but what has a name that is no text."""
+    """Return the files of a folder that match a pattern, sorted; those whose names are not text are left out."""
     return sorted(path for path in folder.glob(pattern) if is_unicode(str(path.relative_to(folder))))
 
 
 def open_regular(path: Path, error: type[TouchstoneError]) -> BinaryIO:
-    """Open a file of the user's to be read: no folder, no device, and nothing that waits for somebody to write.
+    """Open a regular file of the user's to read: no folder, no device, and no pipe that waits for a writer.
 
     Raises:
-        TouchstoneError: of the type given; there is no such file, or it cannot be opened.
+        TouchstoneError: of the given type; there is no such file, or it cannot be opened.
     """
     try:
         kind = path.stat().st_mode
@@ -169,7 +169,7 @@ def open_regular(path: Path, error: type[TouchstoneError]) -> BinaryIO:
     except FileNotFoundError:
         raise error(f"{path}: no such file") from None
     except OSError as failure:
-        raise error(f"{path}: cannot be read: {failure.strerror}") from None
+        raise error(f"{path}: cannot be read: {failure.strerror or failure}") from None
     except ValueError:
         raise error(f"{path}: no file can have such a name") from None
 
@@ -180,14 +180,14 @@ def read_toml(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: there is no such file, or it is not TOML.
     """
-    text = read_text(path, ConfigError, largest=LARGEST_SETTINGS)
-    if MANY_PARTS.search(text):
+    text = read_text(path, ConfigError, max_bytes=MAX_SETTINGS_BYTES)
+    if LONG_KEY.search(text):
         raise ConfigError(f"{path}: holds a key of more than 40 parts")
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not TOML: {shorten(str(error), 200)}") from None
-    except ValueError as error:  # also of a date that there is not
+    except ValueError as error:  # also for a date that does not exist
         raise ConfigError(f"{path}: {TOO_LONG if 'digits' in str(error) else f'not TOML: {error}'}") from None
     except RecursionError:
         raise ConfigError(f"{path}: {TOO_DEEP}") from None

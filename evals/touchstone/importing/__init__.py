@@ -1,1 +1,1 @@
-"""Numbers that are published elsewhere become baselines: model cards, result files of mteb, runs of ours."""
+"""Import published numbers as baselines: model cards, result files of mteb, our own runs."""

@@ -1,4 +1,4 @@
-"""An EvalScope configuration, which has no scores: it becomes a suite file and a models file."""
+"""Turn an EvalScope configuration, which has no scores, into a suite file and a models file."""
 
 import os
 
@@ -11,10 +11,10 @@ from touchstone.importing.request import Request
 
 
 def import_configuration(request: Request, *, overwrite: bool, dry_run: bool) -> str:
-    """Write the suite and the models that a configuration means; return what to print.
+    """Write the suite and the models of a configuration; return the text to print.
 
     Raises:
-        ConfigError: it cannot be read, or a file of that name says something else already or lies elsewhere.
+        ConfigError: the configuration cannot be read, or a file of that name has other content or lies elsewhere.
     """
     name = request.source.rpartition(".py:")[2] if ".py:" in request.source else None
     file = place(request.folder, request.source.removesuffix(f":{name}"))
@@ -26,10 +26,10 @@ def import_configuration(request: Request, *, overwrite: bool, dry_run: bool) ->
     paths = join_inside(into, f"{stem}.toml"), join_inside(into, f"{stem}.models.toml")
     lines = []
     for path, text in zip(paths, texts, strict=True):
-        same = path.is_file() and path.read_bytes() == text.encode()
-        if path.is_file() and not same and not overwrite:
+        is_same = path.is_file() and path.read_bytes() == text.encode()
+        if path.is_file() and not is_same and not overwrite:
             raise ConfigError(f"{path}: is there already and says something else; --replace overwrites it")
-        lines.append(f"{'would write' if dry_run else 'already in' if same else 'wrote'} {path}")
+        lines.append(f"{'would write' if dry_run else 'already in' if is_same else 'wrote'} {path}")
     if not dry_run:
         for path, text in zip(paths, texts, strict=True):
             write_atomically(path, text)

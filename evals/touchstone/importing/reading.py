@@ -1,4 +1,4 @@
-"""Read a source of whatever kind: what it says of each model in it."""
+"""Read the entries of each model from a source of any kind."""
 
 import hashlib
 import re
@@ -12,7 +12,7 @@ from touchstone.files.json import parse_json
 from touchstone.files.writing import place, read_text
 from touchstone.importing.cards import fetch_card, load_card
 from touchstone.importing.community import find_eval_results, load_eval_results
-from touchstone.importing.entries import IN_PART, Note, Published, known_revision, make_entries, require_entries
+from touchstone.importing.entries import SOME_STRATA, Note, Published, known_revision, make_entries, require_entries
 from touchstone.importing.request import Imported, Kind, Request, choose_alias, find_model
 from touchstone.importing.results import find_folder, load_folder, name_source
 from touchstone.importing.runs import import_run
@@ -25,16 +25,16 @@ from touchstone.store.runs import split_alias
 from touchstone.task_types.registry import find_type
 from touchstone.tasks.definitions import define_task
 
-PART = re.compile(r"[A-Za-z0-9_.+-]{1,64}/[A-Za-z0-9_.+-]{1,64}")
-# What only a configuration of EvalScope's MTEB back end has.
-EVALSCOPE = {"eval_backend", "eval_config"}
+STRATUM_PATTERN = re.compile(r"[A-Za-z0-9_.+-]{1,64}/[A-Za-z0-9_.+-]{1,64}")
+# Only a configuration of EvalScope's MTEB back end has these.
+EVALSCOPE_KEYS = {"eval_backend", "eval_config"}
 
 
 def find_kind(request: Request) -> Kind:
-    """Return what kind of source it is, from what is there; the name of a file decides only where nothing else does.
+    """Return the kind of a source, by its content; the name of a file decides only if nothing else does.
 
     Raises:
-        TouchstoneError: there is nothing, or nothing that can be imported.
+        TouchstoneError: there is no such source, or it cannot be imported.
     """
     if request.kind is not None or request.qrels is not None:
         return request.kind or "trec"
@@ -51,8 +51,8 @@ def find_kind(request: Request) -> Kind:
     if HUB_ID.fullmatch(request.source) and path.suffix not in (".md", ".json"):
         return "card"
     beside = path.parent.iterdir() if path.parent.is_dir() else ()
-    here = [str(Path(request.source).parent / file.name) for file in beside]
-    raise ConfigError(f"{request.source}: no such file or folder{suggest(request.source, here)}")
+    names = [str(Path(request.source).parent / file.name) for file in beside]
+    raise ConfigError(f"{request.source}: no such file or folder{suggest(request.source, names)}")
 
 
 def _kind_of_folder(path: Path) -> Kind:
@@ -71,7 +71,7 @@ def _kind_of_file(path: Path) -> Kind:
     if path.suffix == ".md" or text.startswith("---"):
         return "card"
     keys = _top_keys(text)
-    if keys & EVALSCOPE or {"models", "task_names"} <= keys or {"model", "tasks"} <= keys:
+    if keys & EVALSCOPE_KEYS or {"models", "task_names"} <= keys or {"model", "tasks"} <= keys:
         return "evalscope"
     if {"scores", "mteb_dataset_name"} & keys:
         return "results"
@@ -85,13 +85,13 @@ def _kind_of_file(path: Path) -> Kind:
 def _top_keys(text: str) -> set[str]:
     try:
         content = parse_json(text, "", BaselineError, wide=True)
-    except BaselineError:  # what reads it says why
+    except BaselineError:  # reading it raises the reason
         return set()
     return set(content) if isinstance(content, dict) else set()
 
 
 def read_source(request: Request) -> tuple[Imported, ...]:
-    """Read a source; write nothing.
+    """Read a source, without writing anything.
 
     Raises:
         TouchstoneError: there is no such source, or something in it is wrong.
@@ -99,9 +99,9 @@ def read_source(request: Request) -> tuple[Imported, ...]:
     kind = find_kind(request)
     if request.include_external and kind != "results":
         raise ConfigError(f"--include-external is for trees of results, and {request.source} is a {kind}")
-    typed = [name for name in ("qrels", "task", "stratum", "metric") if getattr(request, name) is not None]
-    if typed and kind != "trec":
-        raise ConfigError(f"--{typed[0]} is for run files of TREC, and {request.source} is a {kind}")
+    options = [name for name in ("qrels", "task", "stratum", "metric") if getattr(request, name) is not None]
+    if options and kind != "trec":
+        raise ConfigError(f"--{options[0]} is for run files of TREC, and {request.source} is a {kind}")
     match kind:
         case "card":
             return (_read_card(request),)
@@ -134,14 +134,14 @@ def _read_card(request: Request) -> Imported:
 def _read_eval_results(request: Request) -> Imported:
     path = place(request.folder, request.source)
     folder = find_eval_results(path)
-    found = load_eval_results(path if path.is_file() or folder is None else folder)
+    results = load_eval_results(path if path.is_file() or folder is None else folder)
     repository = path.parent if folder is None else folder.parent
     name, revision = repository.name, request.revision
     if repository.parent.name == "snapshots":  # in the hub's cache
         name, revision = repository.parent.parent.name.removeprefix("models--").replace("--", "/", 1), name
     model = name if "/" in name else find_model([name])
     source = f"eval_results:{model.rpartition('/')[2]}"
-    return _make_imported(request, found, model=model, revision=revision, source=source, path=path)
+    return _make_imported(request, results, model=model, revision=revision, source=source, path=path)
 
 
 def _read_results(request: Request) -> Imported:
@@ -152,9 +152,9 @@ def _read_results(request: Request) -> Imported:
 
 
 def _make_imported(
-    request: Request, found: Iterable[Published | Note], *, model: str, revision: str | None, source: str, path: Path
+    request: Request, results: Iterable[Published | Note], *, model: str, revision: str | None, source: str, path: Path
 ) -> Imported:
-    entries, notes = make_entries(found, source)
+    entries, notes = make_entries(results, source)
     require_entries(entries, notes, str(path))
     return Imported(alias=choose_alias(request, model), model=model, revision=revision, source=source,
                     entries=entries, notes=tuple(notes))  # fmt: skip
@@ -164,28 +164,28 @@ def _read_trec(request: Request) -> Imported:
     if request.qrels is None:
         raise ConfigError(f"{request.source}: a run file needs its judgements, --qrels FILE")
     path, qrels = place(request.folder, request.source), read_qrels(place(request.folder, request.qrels))
-    known = _find_search(name := request.task or qrels.task)
-    name, metric = (name, METRIC) if known is None else (known.name, known.main_score)
-    stratum = _choose_stratum(request.stratum, known)
-    found = read_trec_run(path, qrels, request.metric or metric, stratum)
-    content = encode_samples(found.samples)
-    # Of judgements from elsewhere nobody knows that they are the task's: samples are held to their ids alone.
-    data = None if known or request.task else qrels.sha256
+    task = _find_search(name := request.task or qrels.task)
+    name, metric = (name, METRIC) if task is None else (task.name, task.main_score)
+    stratum = _choose_stratum(request.stratum, task)
+    run = read_trec_run(path, qrels, request.metric or metric, stratum)
+    content = encode_samples(run.samples)
+    # Judgements from elsewhere may not be the task's own, so that only the ids of samples are compared.
+    data = None if task or request.task else qrels.sha256
     entry = Baseline(
-        measurement=replace(found.measurement, chance=None, data_sha256=data),
+        measurement=replace(run.measurement, chance=None, data_sha256=data),
         source=f"trec:{slug(path.stem)}",
         samples=hashlib.sha256(content).hexdigest(),
     )
     model = request.alias or slug(path.stem)
-    notes = [Note(reason=note, what=path.name) for note in found.notes]
-    if known is not None and len(known.strata) > 1:
-        notes.append(Note(reason=IN_PART, what=f"{name} ({stratum} of {len(known.strata)})"))
+    notes = [Note(reason=note, what=path.name) for note in run.notes]
+    if task is not None and len(task.strata) > 1:
+        notes.append(Note(reason=SOME_STRATA, what=f"{name} ({stratum} of {len(task.strata)})"))
     return Imported(alias=choose_alias(request, model), model=model, revision=request.revision, source=entry.source,
                     entries={name: entry}, notes=tuple(notes), samples={name: content})  # fmt: skip
 
 
 def _find_search(name: str) -> TaskInfo | None:
-    """Return the task that a run file is of; None where mteb has none of that name."""
+    """Return the task of a run file; None if mteb has no task of that name."""
     task = define_task(name)
     if task is None and not NAME.fullmatch(name):
         raise ConfigError(f'--task = "{name}" is not a name that a case can have; use {SIGNS}')
@@ -196,13 +196,13 @@ def _find_search(name: str) -> TaskInfo | None:
     return task
 
 
-def _choose_stratum(typed: str | None, task: TaskInfo | None) -> str:
+def _choose_stratum(option: str | None, task: TaskInfo | None) -> str:
     if task is None:
-        if typed is not None and not PART.fullmatch(typed):
-            raise ConfigError(f'--stratum = "{typed}"; expected SPLIT/SUBSET, such as {STRATUM}')
-        return typed or STRATUM
-    stratum = typed or (task.strata[0] if len(task.strata) == 1 else "")
+        if option is not None and not STRATUM_PATTERN.fullmatch(option):
+            raise ConfigError(f'--stratum = "{option}"; expected SPLIT/SUBSET, such as {STRATUM}')
+        return option or STRATUM
+    stratum = option or (task.strata[0] if len(task.strata) == 1 else "")
     if stratum not in task.strata:
-        some = ", ".join(task.strata[:6]) + (", ..." if len(task.strata) > 6 else "")
-        raise ConfigError(f'--stratum = "{stratum}"; expected the part of {task.name} in the run file, one of {some}')
+        strata = ", ".join(task.strata[:6]) + (", ..." if len(task.strata) > 6 else "")
+        raise ConfigError(f'--stratum = "{stratum}"; expected the part of {task.name} in the run file, one of {strata}')
     return stratum

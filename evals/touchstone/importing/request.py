@@ -1,4 +1,4 @@
-"""What was asked for, and what a source gave: the nouns of an import."""
+"""The request of an import and its result."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,11 +15,11 @@ Kind = Literal["card", "eval_results", "results", "run", "trec", "evalscope"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """An import as it was typed. ``folder`` is what a relative source is relative to.
+    """An import as it was typed; a relative source starts at ``folder``.
 
-    ``into`` and ``models_files`` are for a configuration: where its files go, and which models it may name.
-    ``revision`` is the model's: which one to take of a tree or from the hub, and which one a card's numbers are of.
-    ``qrels``, ``task``, ``stratum`` and ``metric`` are for a run file: its judgements, and what it is an entry of.
+    ``into`` and ``models_files`` are for a configuration: the folder for its files, and the models that it may name.
+    ``revision`` is the model's: the one to read from a tree or the hub, and the one of a card's numbers. ``qrels``,
+    ``task``, ``stratum`` and ``metric`` are for a run file: its judgements, and the entry that it becomes.
     """
 
     source: str
@@ -38,7 +38,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What a source says of one model, ready to be merged. ``samples`` has the content of their files, by key."""
+    """The entries of one model from a source, ready to be merged; ``samples`` has the content of their files by key."""
 
     alias: str
     model: str
@@ -50,10 +50,10 @@ class Imported:
 
 
 def choose_alias(request: Request, model: str) -> str:
-    """Return the alias asked for, else the one that ``pytest evals --model ORG/NAME`` gives.
+    """Return the requested alias, else the one that ``pytest evals --model ORG/NAME`` gives.
 
     Raises:
-        ConfigError: it is not one that a case can have.
+        ConfigError: the alias cannot be that of a case.
     """
     alias = request.alias or slug(model.rpartition("/")[2])
     if not NAME.fullmatch(alias):
@@ -62,17 +62,17 @@ def choose_alias(request: Request, model: str) -> str:
 
 
 def find_model(names: Sequence[str]) -> str:
-    """Return the `org/name` of the only mteb model that has one of these short names, trying them in order.
+    """Return the `org/name` of the only mteb model with the first of these short names that has one, else the first.
 
-    A card says its model's name without who published it. Where none is known, the first name is all there is.
+    A card has its model's name without the organization.
     """
     import mteb
 
-    known: dict[str, set[str]] = {}
+    full_names: dict[str, set[str]] = {}
     for meta in mteb.get_model_metas():
         if meta.name is not None:
-            known.setdefault(meta.name.rpartition("/")[2], set()).add(meta.name)
+            full_names.setdefault(meta.name.rpartition("/")[2], set()).add(meta.name)
     for name in names:
-        if len(found := known.get(name, ())) == 1:
-            return next(iter(found))
+        if len(matches := full_names.get(name, ())) == 1:
+            return next(iter(matches))
     return names[0]

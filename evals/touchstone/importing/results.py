@@ -1,5 +1,6 @@
-"""Result files of mteb: those of today, and those from before they had the key ``scores``."""
+"""Result files of mteb, in the present format and in the one before the key ``scores``."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,16 +15,16 @@ from touchstone.errors import BaselineError, suggest
 from touchstone.files.json import read_json
 from touchstone.files.validation import check
 from touchstone.files.writing import find_files
-from touchstone.formatting import count
-from touchstone.importing.entries import NOT_A_TASK, WRONG, Note, Published, known_revision
+from touchstone.formatting import count, shorten
+from touchstone.importing.entries import FAULT, NOT_A_TASK, Note, Published, known_revision
 from touchstone.records.cases import TaskInfo
 from touchstone.tasks.definitions import define_task
 
-# What a row has beside its metrics.
-NO_METRIC = {"hf_subset", "languages", "mteb_version", "evaluation_time"}
+# Keys of a row that are no metrics.
+NON_METRIC_KEYS = {"hf_subset", "languages", "mteb_version", "evaluation_time"}
 VERSION = re.compile(r"[A-Za-z0-9.+!_-]{1,64}")
-# What an old file has beside its splits.
-NO_SPLIT = {"dataset_revision", "mteb_dataset_name", "mteb_version", "evaluation_time"}
+# Keys of an old file that are no splits.
+NON_SPLIT_KEYS = {"dataset_revision", "mteb_dataset_name", "mteb_version", "evaluation_time"}
 # Tables of metrics in an old file; any other table there is a subset.
 OLD_TABLES = {"cos_sim", "dot", "euclidean", "manhattan", "max", "similarity", "v_measures"}
 
@@ -32,7 +33,7 @@ OLD_TABLES = {"cos_sim", "dot", "euclidean", "manhattan", "max", "similarity", "
 class ResultFile:
     """A result file. ``scores`` has the rows of each split, one row for each subset.
 
-    What is missing beside them is unknown, as it is in files of some ages.
+    Older files lack some of the other keys.
     """
 
     task_name: str
@@ -45,24 +46,24 @@ def load_result(path: Path) -> list[Published] | list[Note]:
     """Read one result file: a row for each split and subset.
 
     Raises:
-        BaselineError: it is no result file, or something in it is wrong.
+        BaselineError: it is not a result file, or has an error.
     """
     content = _load_json(path)
     if "mteb_dataset_name" in content and "scores" not in content:
         content = _from_old(content, path)
     result = check(ResultFile, content, str(path), BaselineError)
     task = define_task(result.task_name)
-    named = define_task(path.stem)
+    file_task = define_task(path.stem)
     if task is None:
         return [Note(reason=NOT_A_TASK, what=result.task_name)]
-    if named != task:
+    if file_task != task:
         raise BaselineError(f'{path}: task_name = "{result.task_name}"; expected "{path.stem}", as the file is called')
     rows = [
         _publish(task, split, row, result, f"{path}: scores.{split}[{number}]")
-        for split, found in result.scores.items()
-        for number, row in enumerate(found)
+        for split, table in result.scores.items()
+        for number, row in enumerate(table)
     ]
-    _refuse_twice(rows, path)
+    _refuse_duplicates(rows, path)
     return rows
 
 
@@ -77,7 +78,7 @@ def _publish(task: TaskInfo, split: str, row: Mapping[str, Any], result: ResultF
     if "hf_subset" not in row:
         raise BaselineError(f'{where} needs a key "hf_subset"')
     if not isinstance(row["hf_subset"], str):
-        raise BaselineError(f"{where}: hf_subset = {row['hf_subset']}; expected a string")
+        raise BaselineError(f"{where}: hf_subset = {_show(row['hf_subset'])}; expected a string")
     return Published(
         task=task,
         split=split,
@@ -89,33 +90,37 @@ def _publish(task: TaskInfo, split: str, row: Mapping[str, Any], result: ResultF
     )
 
 
-def _known_version(said: object) -> str | None:
-    return said if isinstance(said, str) and VERSION.fullmatch(said) else None
+def _known_version(version: object) -> str | None:
+    return version if isinstance(version, str) and VERSION.fullmatch(version) else None
 
 
 def _read_metrics(row: Mapping[str, Any], where: str) -> Iterator[tuple[str, float]]:
-    """Yield the numbers of a row; lists hold what single experiments got, null what was not computed."""
+    """Yield the numbers of a row; lists have the scores of single experiments, null stands for no score."""
     for name, value in row.items():
-        if isinstance(value, bool | str) and name not in NO_METRIC:
-            shown = f'"{value}"' if isinstance(value, str) else str(value).lower()
-            raise BaselineError(f"{where}: {name} = {shown}; expected a number")
-        if isinstance(value, int | float) and name not in NO_METRIC:
+        if isinstance(value, bool | str) and name not in NON_METRIC_KEYS:
+            raise BaselineError(f"{where}: {name} = {_show(value)}; expected a number")
+        if isinstance(value, int | float) and name not in NON_METRIC_KEYS:
             yield name, float(value)
 
 
-def _refuse_twice(rows: Sequence[Published], path: Path) -> None:
+def _show(value: object) -> str:
+    """Return a value as JSON writes it."""
+    return shorten(json.dumps(value, ensure_ascii=False), 60)
+
+
+def _refuse_duplicates(rows: Sequence[Published], path: Path) -> None:
     for stratum, times in Counter(row.stratum for row in rows).items():
         if times > 1:
             raise BaselineError(f"{path}: scores has {stratum} {times} times; expected it once")
 
 
 def _from_old(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    """Give a file from before mteb 1.11 the shape of today: splits at the top, subsets or metrics under them."""
+    """Return a file from before mteb 1.11, which has splits at the top and subsets or metrics in them, as a new one."""
     scores = {}
     for split, table in content.items():
-        if split not in NO_SPLIT:
+        if split not in NON_SPLIT_KEYS:
             if not isinstance(table, dict):
-                raise BaselineError(f"{path}: {split} = {table}; expected a table")
+                raise BaselineError(f"{path}: {split} = {_show(table)}; expected a table")
             subsets = {key: sub for key, sub in table.items() if isinstance(sub, dict) and key not in OLD_TABLES}
             rows = subsets or {"default": table}
             scores[split] = tuple(_flatten(subset, row) for subset, row in rows.items())
@@ -128,31 +133,31 @@ def _from_old(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _flatten(subset: str, table: Mapping[str, Any]) -> dict[str, Any]:
-    """Turn ``{"cos_sim": {"ap": …}}`` into ``{"cos_sim_ap": …}``; the main score is looked for by its name."""
+    """Turn ``{"cos_sim": {"ap": …}}`` into ``{"cos_sim_ap": …}``; the main score is found by its name."""
     row: dict[str, Any] = {"hf_subset": subset, "languages": [], "main_score": None}
     for key, value in table.items():
-        row |= {f"{key}_{name}": one for name, one in value.items()} if isinstance(value, dict) else {key: value}
+        row |= {f"{key}_{name}": item for name, item in value.items()} if isinstance(value, dict) else {key: value}
     return row
 
 
-EXTERNAL = "external"
-META = "model_meta.json"
-REVISIONS = re.compile(rf"[0-9a-f]{{7,64}}|{EXTERNAL}|main|master|no_revision\w*|v?[0-9][0-9.]*")
+EXTERNAL_NAME = "external"
+META_FILE = "model_meta.json"
+REVISION_NAME = re.compile(rf"[0-9a-f]{{7,64}}|{EXTERNAL_NAME}|main|master|no_revision\w*|v?[0-9][0-9.]*")
 NAME_LIMIT = 12  # sets of results in an error; the rest are counted
-SHORTEST = 7  # characters of a commit that name it
+MIN_COMMIT_LENGTH = 7  # characters of a commit that name it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Folder:
-    """The result files of one model at one revision, as the folders are called; the oldest have none for a revision."""
+    """The result files of one model at one revision, by the names of folders; the oldest have none for the revision."""
 
     path: Path
     files: tuple[Path, ...]
 
     @property
     def has_revision(self) -> bool:
-        """Whether it is the folder of a revision, by its name or what mteb writes beside the results of one."""
-        return REVISIONS.fullmatch(self.path.name) is not None or (self.path / META).is_file()
+        """True for the folder of a revision, by its name or by the metadata that mteb writes into it."""
+        return REVISION_NAME.fullmatch(self.path.name) is not None or (self.path / META_FILE).is_file()
 
     @property
     def revision(self) -> str:
@@ -166,59 +171,59 @@ class Folder:
 
     @property
     def external(self) -> bool:
-        """Whether this is a copy of a model card."""
-        return self.path.name == EXTERNAL
+        """True for a copy of a model card."""
+        return self.path.name == EXTERNAL_NAME
 
     def __str__(self) -> str:
         return f"{self.model} at {self.revision} ({count(len(self.files), 'file')})"
 
 
 def find_folder(path: Path, revision: str | None, *, include_external: bool) -> Folder:
-    """Find the one folder of result files that is meant.
+    """Return the only folder of result files that matches.
 
     Args:
         path: the public repository or a cache of mteb's, its ``results``, a model's folder, or a revision's.
-        revision: which one to take, in full or its first seven characters or more; None where there is but one.
+        revision: the revision, in full or its first seven characters or more; None if there is only one.
         include_external: whether a copy of a card counts.
 
     Raises:
-        BaselineError: there is none or more than one; names them with how many files they have.
+        BaselineError: no folder or more than one matches; names them with their numbers of files.
     """
     folders = _find_folders(path)
     if not folders:
         raise BaselineError(f"{path}: has no result files of mteb, as in <model>/<revision>/<Task>.json")
-    wanted = folders if revision is None else [one for one in folders if _is(one.revision, revision)]
-    if revision is not None and not wanted:
-        near = suggest(revision, {one.revision for one in folders})
+    candidates = folders if revision is None else [folder for folder in folders if _matches(folder.revision, revision)]
+    if revision is not None and not candidates:
+        near = suggest(revision, {folder.revision for folder in folders})
         raise BaselineError(f'{path}: --revision = "{revision}" is not there{near}')
-    taken = [one for one in wanted if include_external or not one.external]
-    if not taken:
+    selection = [folder for folder in candidates if include_external or not folder.external]
+    if not selection:
         raise BaselineError(
-            f"{path}: {wanted[0]} is a copy of a model card, not measured by mteb; "
+            f"{path}: {candidates[0]} is a copy of a model card, not measured by mteb; "
             "import the card, or take the copy with --include-external"
         )
-    if len(taken) > 1:
-        models = {one.model for one in taken}
+    if len(selection) > 1:
+        models = {folder.model for folder in selection}
         how = "name one with --revision" if len(models) == 1 else "give the folder of one model"
-        shown = "; ".join(str(one) for one in taken[:NAME_LIMIT])
-        rest = f" and {len(taken) - NAME_LIMIT} more" if len(taken) > NAME_LIMIT else ""
-        raise BaselineError(f"{path}: has {len(taken)} sets of results: {shown}{rest}; {how}")
-    return taken[0]
+        listing = "; ".join(str(folder) for folder in selection[:NAME_LIMIT])
+        remainder = f" and {len(selection) - NAME_LIMIT} more" if len(selection) > NAME_LIMIT else ""
+        raise BaselineError(f"{path}: has {len(selection)} sets of results: {listing}{remainder}; {how}")
+    return selection[0]
 
 
 def load_folder(folder: Folder) -> Iterator[Published | Note]:
-    """Read all files of a folder; one that is damaged is left out, with a note."""
+    """Read all files of a folder; a damaged file is left out, with a note."""
     for file in folder.files:
         try:
             yield from load_result(file)
         except BaselineError as error:
-            yield Note(reason=WRONG, what=str(error).replace(f"{folder.path}/", ""))
+            yield Note(reason=FAULT, what=str(error).replace(f"{folder.path}/", ""))
 
 
 def name_source(folder: Folder) -> str:
-    """Return where the numbers are from, whatever the place on this machine.
+    """Return the source of the numbers, independent of the path on this machine.
 
-    That is the commit of the public repository where it is a clone, else the model's revision.
+    It is the commit of the public repository in a clone of it, else the model's revision.
     """
     commit = _commit(folder.path.parents[2]) if len(folder.path.parents) > 2 else None
     short = folder.revision[:8] if known_revision(folder.revision) else folder.revision
@@ -226,26 +231,26 @@ def name_source(folder: Folder) -> str:
 
 
 def _find_folders(path: Path) -> list[Folder]:
-    """Find folders that hold result files, at the depth at which the tree has them."""
+    """Return the folders with result files, at the first depth that has any."""
     if path.is_file():
         return [Folder(path=path.resolve().parent, files=(path,))]
     for pattern in ("results/*/*", ".", "*", "*/*"):
         places = [path] if pattern == "." else find_files(path, pattern)
-        found = [Folder(path=one.resolve(), files=_files(one)) for one in places if one.is_dir()]
-        if found := [one for one in found if one.files]:
-            return found
+        folders = [Folder(path=place.resolve(), files=_files(place)) for place in places if place.is_dir()]
+        if folders := [folder for folder in folders if folder.files]:
+            return folders
     return []
 
 
 def _files(folder: Path) -> tuple[Path, ...]:
-    return tuple(file for file in find_files(folder, "*.json") if file.name != META)
+    return tuple(file for file in find_files(folder, "*.json") if file.name != META_FILE)
 
 
-def _is(revision: str, asked: str) -> bool:
-    return revision == asked or (len(asked) >= SHORTEST and revision.startswith(asked))
+def _matches(revision: str, prefix: str) -> bool:
+    return revision == prefix or (len(prefix) >= MIN_COMMIT_LENGTH and revision.startswith(prefix))
 
 
 def _commit(root: Path) -> str | None:
     """Return the commit that a clone has checked out."""
-    found = ask_git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
-    return None if found is None else found.decode().strip()
+    output = ask_git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
+    return None if output is None else output.decode().strip()

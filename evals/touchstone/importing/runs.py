@@ -1,4 +1,4 @@
-"""Run records of ours: the measured cases of one run become baselines, with their samples."""
+"""Import the measured cases of our own run records as baselines, with their samples."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,29 +25,29 @@ def import_run(request: Request) -> tuple[Imported, ...]:
     """
     if request.revision is not None:
         raise ConfigError("--revision is not for a run record: it says itself what was measured")
-    text, chosen = split_alias(request.source)
+    text, alias = split_alias(request.source)
     path = place(request.folder, text)
     file = newest_run(path) if path.is_dir() else path
     run = read_run(file)
-    taken = choose_models(run, file, chosen)
-    if request.alias is not None and len(taken) > 1:
-        raise ConfigError(f"{file}: has {len(taken)} models; name one for --alias: {file.name}:{taken[0]}")
-    # A record beside others in a store has its samples there; one written elsewhere left them in the run's store.
+    aliases = choose_models(run, file, alias)
+    if request.alias is not None and len(aliases) > 1:
+        raise ConfigError(f"{file}: has {len(aliases)} models; name one for --alias: {file.name}:{aliases[0]}")
+    # The samples of a record inside a store are there; those of a record elsewhere are in the project's store.
     store = Store(find_store(file) or place(request.folder, ".touchstone"))
-    return tuple(_import(alias, run, request, store) for alias in taken)
+    return tuple(_import(alias, run, request, store) for alias in aliases)
 
 
 def _import(alias: str, run: Run, request: Request, store: Store) -> Imported:
     records = [record for record in run.records if record.alias == alias]
     measured = [record for record in records if record.score is not None]
     _need_one_model(measured, alias)
-    lost = [record for record in measured if record.samples and store.read_samples(record.samples) is None]
-    kept = [replace(record, samples=None) if record in lost else record for record in measured]
-    found, samples = take_records(kept, run.environment, store)
-    entries = {key: replace(entry, recorded=run.started[:10]) for key, entry in found.items()}
+    unstored = [record for record in measured if record.samples and store.read_samples(record.samples) is None]
+    importable = [replace(record, samples=None) if record in unstored else record for record in measured]
+    baselines, samples = take_records(importable, run.environment, store)
+    entries = {key: replace(entry, recorded=run.started[:10]) for key, entry in baselines.items()}
     notes = [Note(reason=NOT_MEASURED, what=record.task) for record in records if record.score is None]
     notes += [Note(reason=WORSE_NOTE, what=record.task) for record in measured if record.outcome == "failed"]
-    notes += [Note(reason=f"{NO_SAMPLES} {store.folder}", what=record.task) for record in lost]
+    notes += [Note(reason=f"{NO_SAMPLES} {store.folder}", what=record.task) for record in unstored]
     name = request.alias and choose_alias(request, alias)
     return Imported(alias=name or alias, model=measured[0].model or alias, revision=measured[0].revision,
                     source=f"run of {run.started}", entries=entries, samples=samples,
@@ -55,6 +55,6 @@ def _import(alias: str, run: Run, request: Request, store: Store) -> Imported:
 
 
 def _need_one_model(records: Sequence[Record], alias: str) -> None:
-    whose = sorted({f"{record.model} at {record.revision or 'no revision'}" for record in records})
-    if len(whose) > 1:
-        raise BaselineError(f"{alias} is more than one model in that run: {', '.join(whose)}")
+    models = sorted({f"{record.model or 'a model'} at {record.revision or 'no revision'}" for record in records})
+    if len(models) > 1:
+        raise BaselineError(f"{alias} is more than one model in that run: {', '.join(models)}")

@@ -1,4 +1,4 @@
-"""Put what was imported into baseline files, all of it or nothing, and say what became of each number."""
+"""Write imported entries into baseline files, all of them or none, and report on each number."""
 
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -16,61 +16,61 @@ NAME_LIMIT = 6  # of a long list; the rest are counted
 
 
 def import_baselines(request: Request, baselines: Baselines, *, replace_recorded: bool, dry_run: bool) -> str:
-    """Read a source and merge it into the project's baselines; return what to print.
+    """Read a source and merge it into the project's baselines; return the text to print.
 
     Args:
-        request: what to read.
-        baselines: the project's.
-        replace_recorded: whether entries that a run recorded give way.
-        dry_run: write nothing.
+        request: the source and its options.
+        baselines: the baselines of the project.
+        replace_recorded: whether entries that a run recorded are replaced.
+        dry_run: whether to write nothing.
 
     Raises:
-        TouchstoneError: something is wrong; then nothing was written.
+        TouchstoneError: the source or a file has an error; then nothing was written.
     """
     if find_kind(request) == "evalscope":
         return import_configuration(request, overwrite=replace_recorded, dry_run=dry_run)
-    found = read_source(request)
+    imports = read_source(request)
     with nullcontext() if dry_run else baselines.writing():
-        return _merge_all(request, found, baselines, replace_recorded=replace_recorded, dry_run=dry_run)
+        return _merge_all(request, imports, baselines, replace_recorded=replace_recorded, dry_run=dry_run)
 
 
 def _merge_all(
-    request: Request, found: Sequence[Imported], baselines: Baselines, *, replace_recorded: bool, dry_run: bool
+    request: Request, imports: Sequence[Imported], baselines: Baselines, *, replace_recorded: bool, dry_run: bool
 ) -> str:
     merges = [
         baselines.merge(
-            one.alias,
-            BaselineFile(model=one.model, revision=one.revision, tasks=one.entries),
+            item.alias,
+            BaselineFile(model=item.model, revision=item.revision, tasks=item.entries),
             replace_recorded=replace_recorded,
         )
-        for one in found
+        for item in imports
     ]
     lines: list[str] = []
-    for one, merge in zip(found, merges, strict=True):
-        path = baselines.own / f"{one.alias}.json"
-        shown = path.relative_to(request.folder) if path.is_relative_to(request.folder) else path
-        written = None if dry_run else baselines.commit(one.alias, merge, one.samples)
-        lines += _render(one, merge, dry_run=dry_run)
-        lines.append(f"{'would write' if dry_run else 'wrote' if written else 'already in'} {shown}")
+    for item, merge in zip(imports, merges, strict=True):
+        path = baselines.folder / f"{item.alias}.json"
+        label = path.relative_to(request.folder) if path.is_relative_to(request.folder) else path
+        changed = None if dry_run else baselines.commit(item.alias, merge, item.samples)
+        lines += _render(item, merge, dry_run=dry_run)
+        lines.append(f"{'would write' if dry_run else 'wrote' if changed else 'already in'} {label}")
     return "\n".join(lines)
 
 
-def _render(one: Imported, merge: Merge, *, dry_run: bool) -> list[str]:
-    lines = [f"{one.alias}: {one.model}{f' at {one.revision}' if one.revision else ''}, from {one.source}"]
+def _render(item: Imported, merge: Merge, *, dry_run: bool) -> list[str]:
+    lines = [f"{item.alias}: {item.model}{f' at {item.revision}' if item.revision else ''}, from {item.source}"]
     if dry_run:
         for key in merge.keys("new", "changed", "kept"):
-            entry = one.entries[key]
+            entry = item.entries[key]
             lines.append(f"  {merge.fates[key]:7} {key} {entry.metric} {points(entry.score)}")
     counts = ", ".join(f"{len(keys)} {fate}" for fate in ("new", "changed", "same") if (keys := merge.keys(fate)))
-    lines.append(f"  {count(len(one.entries), 'entry', 'entries')}: {counts or 'none taken'}")
-    kept = merge.keys("kept")
-    if kept:
-        lines.append(f"  recorded by a run and kept, --replace overwrites them: {_name(kept)}")
-    return lines + [f"  {line}" for line in render_notes(one.notes)]
+    lines.append(f"  {count(len(item.entries), 'entry', 'entries')}: {counts or 'none taken'}")
+    recorded = merge.keys("kept")
+    if recorded:
+        lines.append(f"  recorded by a run and kept, --replace overwrites them: {_name(recorded)}")
+    return lines + [f"  {line}" for line in render_notes(item.notes)]
 
 
 def render_notes(notes: Sequence[Note]) -> list[str]:
-    """Return what was left out and why, a line for each reason."""
+    """Return the notes as lines, one for each reason."""
     by_reason: dict[str, list[str]] = {}
     for note in notes:
         by_reason.setdefault(note.reason, []).append(note.what)
@@ -78,5 +78,5 @@ def render_notes(notes: Sequence[Note]) -> list[str]:
 
 
 def _name(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:NAME_LIMIT])
-    return f"{shown} and {len(names) - NAME_LIMIT} more" if len(names) > NAME_LIMIT else shown
+    text = ", ".join(names[:NAME_LIMIT])
+    return f"{text} and {len(names) - NAME_LIMIT} more" if len(names) > NAME_LIMIT else text

@@ -1,1 +1,1 @@
-"""An outcome becomes a verdict. Pure: no file, no library of models."""
+"""Judge outcomes: the gate, its statistics and its power. Pure: no file, no library of models."""

@@ -1,4 +1,4 @@
-"""Judge a measured case against what is expected of it. Pure: no files, no clock, no randomness."""
+"""Judge a measured case against its baseline. Pure: no files, no clock, no randomness."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,26 +20,26 @@ from touchstone.records.runs import Record
 from touchstone.records.verdicts import Anchored, Evidence, Rule, Slice, Terms, Verdict, VerdictWord
 from touchstone.task_types.registry import find_type
 
-# Arithmetic in bf16 adds a rounding of its own to what the type of a task may move by.
+# Arithmetic in bf16 adds a rounding error to the tolerance of a task type.
 TOLERANCE_BF16 = 1e-3
-CHANCE_REACHED = 0.01
-CHANCE_LEFT = 0.05
-# Settings that nobody said: two estimates of one thing differ.
-TRIED_OUT = {"long_texts"}
-# The worse of two verdicts, on the reference and on its anchor, counts; what is in none of these is well.
-WORSE: Sequence[VerdictWord] = ("regressed", "drifted", "incomparable", "missing", "inconclusive")
+AT_CHANCE_MARGIN = 0.01
+ABOVE_CHANCE_MARGIN = 0.05
+# Settings that are found by experiment, not declared: two estimates of the same model may differ.
+ESTIMATED_SETTINGS = {"long_texts"}
+# From the worst: of the verdicts on the reference and on its anchor, the worse counts; the other words are all as good.
+SEVERITY: Sequence[VerdictWord] = ("regressed", "drifted", "incomparable", "missing", "inconclusive")
 # Rules whose p-values have to stay below a level, which a merge of runs lowers.
-BY_LEVEL: Sequence[Rule] = ("paired", "draws", "equivalent")
+LEVEL_RULES: Sequence[Rule] = ("paired", "draws", "equivalent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What a measured case is judged by.
+    """The evidence by which a measured case is judged.
 
-    ``reference`` is what is expected, None where there is no baseline; ``env`` has the versions of the libraries that
-    measured. ``paired`` compares the samples, or says why they cannot be; None without samples. ``anchored`` does the
-    same with those of the reference's anchor. ``verdict`` is an earlier one on exactly this, and ``key`` what it is
-    cached by. ``shown`` are the samples that changed most, ``slices`` the figures of some of them.
+    ``reference`` has the baseline, None if there is none; ``env`` has the versions of libraries of this run. ``paired``
+    compares the samples, or is the reason why they cannot be compared; None without samples. ``anchored`` is the same
+    for the reference's anchor. ``verdict`` is a cached one, and ``key`` its cache key. ``shown`` are the samples that
+    changed most, ``slices`` the figures of some samples.
     """
 
     reference: Reference | None
@@ -53,12 +53,12 @@ class Comparison:
 
 
 def judge(case: Case, outcome: Outcome, comparison: Comparison) -> Verdict:
-    """Decide about one measured case.
+    """Return the verdict on a measured case.
 
     Args:
         case: the case, with its policy.
-        outcome: what was measured.
-        comparison: what it is judged by.
+        outcome: the measurement.
+        comparison: the evidence.
 
     Returns:
         The verdict; a case without a reference is ``missing`` unless it fell below its floor.
@@ -105,43 +105,43 @@ def _judge_by(case: Case, outcome: Outcome, comparison: Comparison, terms: Terms
 
 
 def _is_suspect(paired: Paired, terms: Terms, rule: Rule | None) -> bool:
-    """Return True if a loss of the margin was seen, though it is not proven, or nothing is known of its error."""
+    """Return True if the loss reaches the margin without proof, or if its error is not known."""
     allowed = terms.bound if rule == "equivalent" else terms.margin
     return not math.isfinite(paired.difference.error) or paired.difference.mean <= -allowed + ROUNDING
 
 
 def _with_anchor(verdict: Verdict, case: Case, outcome: Outcome, comparison: Comparison) -> Verdict:
-    """Judge by the anchor, too, which bounds what many releases may lose together; the worse verdict counts."""
+    """Judge by the anchor too, which bounds what many releases may lose together; the worse verdict counts."""
     reference, terms = comparison.reference, verdict.terms
     if reference is None or reference.anchor is None or terms is None:
         return verdict
     anchor = reference.anchor
     policy = replace(case.policy, rule="auto")
-    found = _judge_by(
+    on_anchor = _judge_by(
         replace(case, policy=policy), outcome, replace(comparison, reference=anchor, paired=comparison.anchored), terms
     )
-    expected = None if found.word == "incomparable" else expected_score(outcome, anchor.baseline)
+    expected = None if on_anchor.word == "incomparable" else expected_score(outcome, anchor.baseline)
     anchored = Anchored(
         baseline=anchor.baseline.score if expected is None else expected,
-        delta=found.delta or 0.0,
-        word=found.word,
+        delta=on_anchor.delta or 0.0,
+        word=on_anchor.word,
         recorded=anchor.baseline.recorded,
-        evidence=found.evidence,
+        evidence=on_anchor.evidence,
     )
-    # A model that repeats what was accepted before is not asked again for evidence, only whether it lost too much.
-    repeated = verdict.rule == "reproduce" and found.word == "inconclusive"
-    ranks = [WORSE.index(word) if word in WORSE else len(WORSE) for word in (found.word, verdict.word)]
+    # A repetition of an accepted model needs no new evidence against the anchor; it must only not have lost too much.
+    repeated = verdict.rule == "reproduce" and on_anchor.word == "inconclusive"
+    ranks = [[*SEVERITY, word].index(word) for word in (on_anchor.word, verdict.word)]
     if repeated or ranks[0] >= ranks[1]:
-        suspect = verdict.suspect or (found.suspect and verdict.word == found.word and not repeated)
+        suspect = verdict.suspect or (on_anchor.suspect and verdict.word == on_anchor.word and not repeated)
         return replace(verdict, anchor=anchored, suspect=suspect)
     since = f" of {anchored.recorded}" if anchored.recorded else ""
-    move = "; if that is meant, move it: touchstone baselines anchor --move" if found.word != "inconclusive" else ""
+    move = "; if that is meant, move it: touchstone baselines anchor --move" if on_anchor.word != "inconclusive" else ""
     return replace(
         verdict,
-        word=found.word,
+        word=on_anchor.word,
         anchor=anchored,
-        suspect=found.suspect,
-        reason=f"{verdict.reason}; against its anchor{since}: {found.reason}{move}",
+        suspect=on_anchor.suspect,
+        reason=f"{verdict.reason}; against its anchor{since}: {on_anchor.reason}{move}",
     )
 
 
@@ -175,7 +175,7 @@ def expected_score(outcome: Outcome, baseline: Baseline) -> float:
 
 
 def _incomparable(case: Case, outcome: Outcome, reference: Reference) -> str | None:
-    """Return what makes the two numbers measurements of different things, if anything does."""
+    """Return the first difference that makes two numbers incomparable, or None."""
     baseline = reference.baseline
     checks = (
         ("metric", outcome.measurement.metric, baseline.metric),
@@ -183,7 +183,7 @@ def _incomparable(case: Case, outcome: Outcome, reference: Reference) -> str | N
     )
     for name, here, there in checks:
         if here != there:
-            return f"{name} is {_known(here)} here and {_known(there)} there"
+            return f"{name} is {_display(here)} here and {_display(there)} there"
     absent = [stratum for stratum in outcome.measurement.subsets if stratum not in baseline.subsets]
     if absent:
         return f"it has no score for {', '.join(absent)}"
@@ -199,23 +199,23 @@ def _other_data(outcome: Outcome, baseline: Baseline) -> str | None:
         if outcome.measurement.data_sha256 == baseline.data_sha256:
             return None
         return f"the data files are {outcome.measurement.data_sha256[:12]} here and {baseline.data_sha256[:12]} there"
-    # A published file may carry the old revision of data that has not changed; a recorded one says what it read.
+    # A published number may have an old revision of data that has not changed; the revision of a recorded one is exact.
     recorded = baseline.fingerprint is not None
     if recorded and baseline.data_sha256 is None and outcome.measurement.dataset_revision != baseline.dataset_revision:
-        here, there = _known(outcome.measurement.dataset_revision), _known(baseline.dataset_revision)
+        here, there = _display(outcome.measurement.dataset_revision), _display(baseline.dataset_revision)
         return f"the data set revision is {here} here and {there} there"
     return None
 
 
 def _other_settings(here: Settings, there: Settings) -> list[str]:
     """List settings that are known on both sides and differ."""
-    names = [item.name for item in fields(Settings) if item.name not in TRIED_OUT]
+    names = [item.name for item in fields(Settings) if item.name not in ESTIMATED_SETTINGS]
     pairs = [(name, getattr(here, name), getattr(there, name)) for name in names]
     return [f"{name} is {a} here and {b} there" for name, a, b in pairs if a is not None and b is not None and a != b]
 
 
 def _notes(outcome: Outcome, baseline: Baseline) -> list[str]:
-    """Return what else differs and yet is judged: the revision of published numbers, the code of a task."""
+    """Return the differences that do not forbid a comparison: the revision of published numbers, the code of a task."""
     here, there = outcome.measurement.dataset_revision, baseline.dataset_revision
     if not here or not there or here == there:
         return []
@@ -226,13 +226,13 @@ def _notes(outcome: Outcome, baseline: Baseline) -> list[str]:
     return [f"the code of its task is {codes[0]} here and {codes[1]} there"] if differ else []
 
 
-def _known(value: object) -> str:
+def _display(value: object) -> str:
     return "not set" if value is None else str(value)
 
 
 def _at_chance(outcome: Outcome, change: Change, terms: Terms) -> Verdict | None:
     chance, score = outcome.measurement.chance, outcome.measurement.score
-    if chance is None or score > chance + CHANCE_REACHED or change.expected <= chance + CHANCE_LEFT:
+    if chance is None or score > chance + AT_CHANCE_MARGIN or change.expected <= chance + ABOVE_CHANCE_MARGIN:
         return None
     if change.delta >= -terms.margin - ROUNDING:
         return None
@@ -245,12 +245,12 @@ def _by_reproduction(case: Case, outcome: Outcome, comparison: Comparison, chang
     reference, paired = comparison.reference, comparison.paired
     assert reference is not None
     tolerance = _tolerance(case, outcome, reference.baseline, paired)
-    other = _other_environment(find_type(case.task.type).fitted_by, reference.baseline, comparison.env)
+    changed_library = _other_environment(find_type(case.task.type).fitted_by, reference.baseline, comparison.env)
     word: VerdictWord
     if abs(change.delta) <= tolerance + ROUNDING:
         word, why = "pass", f", within {points(tolerance)}"
-    elif other is not None:
-        word, why = "inconclusive", f": other environment ({other})"
+    elif changed_library is not None:
+        word, why = "inconclusive", f": other environment ({changed_library})"
     else:
         word, why = "drifted", f", the same model may move by {points(tolerance)}"
     if isinstance(paired, Paired):
@@ -267,7 +267,7 @@ def _is_repetition(outcome: Outcome, reference: Reference) -> bool:
 
 
 def _tolerance(case: Case, outcome: Outcome, baseline: Baseline, paired: Paired | str | None) -> float:
-    """Return what a repetition may move by: never less than one sample of the smallest stratum counts."""
+    """Return the largest difference of a repetition: at least the weight of a sample in the smallest stratum."""
     kind = find_type(case.task.type)
     halved = "bfloat16" in (outcome.measurement.settings.dtype, baseline.settings.dtype)
     step = 0.0
@@ -282,14 +282,14 @@ def _other_environment(libraries: Sequence[str], baseline: Baseline, env: Mappin
         if there is None:
             return f"{name} of the baseline is not known"
         if there != env.get(name):
-            return f"{name} {_known(env.get(name))}, was {there}"
+            return f"{name} {_display(env.get(name))}, was {there}"
     return None
 
 
 def _by_threshold(policy: Policy, change: Change) -> Verdict:
-    kept = change.delta >= -policy.margin - ROUNDING
-    why = f", {'within' if kept else 'beyond'} the margin of {points(policy.margin)}"
-    return change.verdict("pass" if kept else "regressed", "threshold", why)
+    passed = change.delta >= -policy.margin - ROUNDING
+    why = f", {'within' if passed else 'beyond'} the margin of {points(policy.margin)}"
+    return change.verdict("pass" if passed else "regressed", "threshold", why)
 
 
 def _evidence(terms: Terms, paired: Paired) -> Evidence | None:
@@ -322,16 +322,16 @@ def rejudge(record: Record, gated: int) -> Record:
     terms = replace(terms, gated=gated)
     record = replace(record, terms=terms, evidence=_with_level(record.evidence, terms))
     reason = f"{record.reason}; among {gated} cases that is not below {level_words(terms)}"
-    if record.rule not in BY_LEVEL or _still_stands(record, terms):
+    if record.rule not in LEVEL_RULES or _still_stands(record, terms):
         return record
     if record.verdict == "improved":
         return replace(record, verdict="pass", reason=reason)
-    suspect = record.verdict == "regressed"  # what is drifted has gained
+    suspect = record.verdict == "regressed"  # a drifted case has gained
     return replace(record, verdict="inconclusive", outcome="passed", suspect=suspect, reason=reason)
 
 
 def _still_stands(record: Record, terms: Terms) -> bool:
-    """Return True if the verdict does not depend on the level, or keeps to it against the reference or its anchor."""
+    """Return True if the verdict does not depend on the level, or holds at it against the reference or its anchor."""
     evidence, delta, anchor = record.evidence, record.delta, record.anchor
     if record.verdict == "regressed":
         allowed = terms.bound if record.rule == "equivalent" else terms.margin
@@ -357,5 +357,5 @@ def _lost(evidence: Evidence | None, delta: float | None, allowed: float, level:
 def _with_level(evidence: Evidence | None, terms: Terms) -> Evidence | None:
     if evidence is None:
         return None
-    found = detectable(rebuild(evidence, 0.0), terms.margin, terms.case_level, shift=evidence.best)
-    return replace(evidence, detectable=found)
+    loss = detectable(rebuild(evidence, 0.0), terms.margin, terms.case_level, shift=evidence.best)
+    return replace(evidence, detectable=loss)

@@ -10,17 +10,17 @@ from touchstone.judging.statistics import Difference, detectable, over_tasks
 from touchstone.judging.units import correlations
 from touchstone.records.cases import Policy
 from touchstone.records.runs import Record, SuiteVerdict, SuiteWord
-from touchstone.records.verdicts import Evidence
+from touchstone.records.verdicts import Anchored, Evidence
 
 BLOCKING_OUTCOMES = ("error", "not measured")
 UNCOMPARED_VERDICTS = ("missing", "incomparable")
-# Of two means, the name of that against the anchors; the other has none.
+# Key of the mean against the anchors, as reasons end with it; that against the references has the empty key.
 ANCHORS = " against the anchors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Mean:
-    """The mean over so many cases against one reference, and the largest shifts of it by one sample more."""
+    """The mean over ``cases`` against one reference, and its largest shifts by one sample more."""
 
     cases: int
     difference: Difference
@@ -39,21 +39,21 @@ class _Mean:
 
 
 def judge_models(records: Sequence[Record]) -> tuple[SuiteVerdict, ...]:
-    """Return a verdict for each model that was judged at all."""
+    """Return a verdict for each model with a judged case."""
     aliases = dict.fromkeys(record.alias for record in records)
     by_alias = {alias: [record for record in records if record.alias == alias] for alias in aliases}
-    return tuple(_judge(alias, found) for alias, found in by_alias.items() if any(r.verdict for r in found))
+    return tuple(_judge(alias, group) for alias, group in by_alias.items() if any(r.verdict for r in group))
 
 
 def _judge(alias: str, records: Sequence[Record]) -> SuiteVerdict:
     policy = policy_of(records)
-    means = _means(records)
-    word, reason = _decide(records, means, policy)
+    of_all = _means(records)
+    word, reason = _decide(records, of_all, policy)
     types = sorted({record.type for record in records if difference_of(record) is not None})
     by_type = {name: [record for record in records if record.type == name] for name in types}
-    means_of = {name: _means(found) for name, found in by_type.items()}
-    whole, anchored = means[""], means.get(ANCHORS)
-    overall = None if whole is None or whole.cases < 2 else whole.difference
+    means_of = {name: _means(part) for name, part in by_type.items()}
+    mean, anchor_mean = of_all[""], of_all.get(ANCHORS)
+    overall = None if mean is None or mean.cases < 2 else mean.difference
     # A type is judged like a suite of its own, but that all of them share the error rate.
     shared = replace(Policy(), suite_margin=policy.suite_margin, alpha=policy.alpha / max(len(types), 1))
     return SuiteVerdict(
@@ -62,28 +62,28 @@ def _judge(alias: str, records: Sequence[Record]) -> SuiteVerdict:
         reason=reason,
         delta=None if overall is None else overall.mean,
         interval=None if overall is None else overall.interval(),
-        paired=0 if whole is None else whole.cases,
+        paired=0 if mean is None else mean.cases,
         cases=len(records),
-        by_type={name: _figures(found[""]) for name, found in means_of.items()},
-        verdicts={name: _decide(of, means_of[name], shared, policy.confidence)[0] for name, of in by_type.items()},
+        by_type={name: _figures(means[""]) for name, means in means_of.items()},
+        verdicts={name: _decide(part, means_of[name], shared, policy.confidence)[0] for name, part in by_type.items()},
         over_types=None if len(types) < 2 else _figures(_mean(records, by_types=True)),
-        anchor=_figures(anchored),
+        anchor=_figures(anchor_mean),
         planned=max(policy.gated, len(records)),
     )
 
 
 def policy_of(records: Sequence[Record]) -> Policy:
-    """Return the policy that the cases of a model share but for their margins."""
+    """Return the policy of a model's cases, which differ only in their margins."""
     return next((record.terms for record in records if record.terms is not None), Policy())
 
 
 def detectable_mean(records: Sequence[Record]) -> float | None:
-    """Return the loss of the mean that would be found four times in five; None with fewer than two cases."""
+    """Return the loss of the mean that would be detected with 80 % power; None with fewer than two cases."""
     means, policy = _means(records), policy_of(records)
-    level, whole = policy.mean_level(anchored=ANCHORS in means), means[""]
-    if whole is None or whole.cases < 2:
+    level, mean = policy.mean_level(anchored=ANCHORS in means), means[""]
+    if mean is None or mean.cases < 2:
         return None
-    return detectable(whole.difference, policy.suite_margin, level, shift=whole.best)
+    return detectable(mean.difference, policy.suite_margin, level, shift=mean.best)
 
 
 def _figures(mean: _Mean | None) -> Any:
@@ -91,42 +91,39 @@ def _figures(mean: _Mean | None) -> Any:
 
 
 def _means(records: Sequence[Record]) -> dict[str, _Mean | None]:
-    """Return the mean against the references, and that against their anchors where there are any."""
+    """Return the mean against the references, and the mean against their anchors if there are any."""
     anchored = any(record.anchor is not None for record in records)
     return {"": _mean(records)} | ({ANCHORS: _mean(records, anchored=True)} if anchored else {})
 
 
 def _mean(records: Sequence[Record], *, anchored: bool = False, by_types: bool = False) -> _Mean | None:
-    """Return the mean over the cases with samples, each counting alike, or each type of them."""
-    found = [(record, _against(record, anchored=anchored)) for record in records]
-    compared = [(record, pair[0], pair[1]) for record, pair in found if pair is not None]
+    """Return the mean over the cases with samples, in which each case counts alike, or each type of task."""
+    pairs = [(record, _against(record, anchored=anchored)) for record in records]
+    compared = [(record, pair[0], pair[1]) for record, pair in pairs if pair is not None]
     if not compared:
         return None
     count, types = len(compared), [record.type for record, _, _ in compared]
     shares = [1 / len(set(types)) / types.count(name) if by_types else 1 / count for name in types]
-    known = correlations([evidence.sketch for _, evidence, _ in compared])
-    moved = [
+    matrix = correlations([evidence.sketch for _, evidence, _ in compared])
+    shifts = [
         (share * (evidence.worst or 0.0), share * (evidence.best or 0.0))
         for share, (record, evidence, _) in zip(shares, compared, strict=True)
         if record.rule != "reproduce"  # the same model again has no samples to lose that were not seen
     ]
     return _Mean(
         cases=count,
-        difference=over_tasks([difference for _, _, difference in compared], known, shares),
-        worst=min([0.0, *(worst for worst, _ in moved)]),
-        best=max([0.0, *(best for _, best in moved)]),
+        difference=over_tasks([difference for _, _, difference in compared], matrix, shares),
+        worst=min([0.0, *(worst for worst, _ in shifts)]),
+        best=max([0.0, *(best for _, best in shifts)]),
     )
 
 
 def _against(record: Record, *, anchored: bool) -> tuple[Evidence, Difference] | None:
-    """Return what is known against the reference, or against its anchor where it has another one."""
-    if anchored and record.anchor is not None:
-        return _known(record.anchor.evidence, record.anchor.delta)
-    return _known(record.evidence, record.delta)
-
-
-def _known(evidence: Evidence | None, delta: float | None) -> tuple[Evidence, Difference] | None:
-    return None if evidence is None or delta is None else (evidence, rebuild(evidence, delta))
+    """Return the evidence and difference against the reference, or against its anchor where it has another one."""
+    source: Record | Anchored = record.anchor if anchored and record.anchor is not None else record
+    if source.evidence is None or source.delta is None:
+        return None
+    return source.evidence, rebuild(source.evidence, source.delta)
 
 
 def _decide(
@@ -145,7 +142,7 @@ def _decide(
 
 
 def _unsettled(records: Sequence[Record]) -> tuple[SuiteWord, str] | None:
-    """Return what keeps cases from being judged together, if anything does."""
+    """Return the reason why the cases cannot be judged together, or None."""
     if unmeasured := [record.task for record in records if record.outcome in BLOCKING_OUTCOMES]:
         return "INCOMPLETE", f"not measured: {', '.join(unmeasured)}"
     if unknown := [record.task for record in records if record.verdict in UNCOMPARED_VERDICTS]:
@@ -171,20 +168,20 @@ def _pass(
 
 
 def _hidden(records: Sequence[Record], confidence: float) -> str:
-    """Return the case in which a pass of the suite may hide most, where any sample changed."""
+    """Return the case in which a pass of the suite may hide the largest loss, if any sample changed."""
     lows = []
     for record in records:
-        found = _against(record, anchored=False)
-        if found is not None and record.rule != "reproduce" and found[0].changed:
-            low = max(found[1].moved(found[0].worst).lower_bound(confidence), -1.0)
+        comparison = _against(record, anchored=False)
+        if comparison is not None and record.rule != "reproduce" and comparison[0].changed:
+            low = max(comparison[1].moved(comparison[0].worst).lower_bound(confidence), -1.0)
             lows += [(low, record.task)] if low < 0 else []
     return f"; could hide {signed_points(min(lows)[0])} in {min(lows)[1]}" if lows else ""
 
 
 def difference_of(record: Record) -> Difference | None:
-    """Rebuild the difference of a case from what its record keeps of it."""
-    found = _against(record, anchored=False)
-    return None if found is None else found[1]
+    """Rebuild the difference of a case from its record."""
+    comparison = _against(record, anchored=False)
+    return None if comparison is None else comparison[1]
 
 
 def rebuild(evidence: Evidence, delta: float) -> Difference:

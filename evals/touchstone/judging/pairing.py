@@ -9,7 +9,7 @@ import numpy as np
 
 from touchstone.formatting import ZERO_CHANGE
 from touchstone.judging.statistics import (
-    FEW,
+    SIGN_FLIP_UNITS,
     Difference,
     Estimate,
     Stratum,
@@ -25,8 +25,8 @@ from touchstone.records.samples import EXAMPLE_LIMIT, Column, Samples, find_diff
 from touchstone.task_types.base import TaskType
 from touchstone.task_types.registry import find_type, has_texts_for_numbers, own_scores
 
-LONGEST_ID = 24
-# A fraction of 1 in the units of a mean: what no bound is exact to.
+MAX_ID_LENGTH = 24
+# Rounding error of a bound, in the units of a mean.
 ROUNDING = 1e-12
 
 
@@ -43,8 +43,8 @@ class Change:
 class Extreme:
     """One sample more, in the smallest stratum, that loses or gains all that a sample can.
 
-    ``shift`` is by how much it would move the mean, ``loss`` the difference of the sample itself, ``weight`` its share
-    of the mean beside those of the others, which are left as they are.
+    ``shift`` is its effect on the mean, ``loss`` the difference of the sample itself, ``weight`` its share of the mean,
+    with the shares of the others as they were.
     """
 
     shift: float
@@ -54,26 +54,26 @@ class Extreme:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FewUnits:
-    """So few units that their random signs are counted: what each adds to the mean (u,), and its share of it (u,)."""
+    """Units that are so few that random signs are counted: their contributions to the mean (u,) and weights (u,)."""
 
     sums: Vector
     weights: Vector
 
     def p_loss(self, null: float, extreme: Extreme | None) -> float:
-        """Return the p-value of a mean this low where the true difference is ``null``, with one extreme sample more."""
+        """Return the p-value of a mean this low if the true difference is ``null``, with one extreme sample more."""
         sums = self.sums - null * self.weights
         if extreme is not None:
             sums = np.append(sums, (extreme.loss - null) * extreme.weight)
         return sign_flip_p(sums)
 
     def negated(self) -> "FewUnits":
-        """Return the same the other way round."""
+        """Return the units with the signs of their sums reversed."""
         return FewUnits(sums=-self.sums, weights=self.weights)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hidden:
-    """The stratum of which least is known: its difference may be as low as ``low``."""
+    """The stratum with the least certainty: its difference may be as low as ``low``."""
 
     stratum: str
     n: int
@@ -85,10 +85,10 @@ class Paired:
     """The comparison of a candidate's samples with a reference's.
 
     ``worst`` and ``best`` are one sample more, of scores that are means of bounded samples: each bound and p-value
-    contains the one that speaks against it. ``few``: with few units their random signs count, too. ``units`` counts
-    what the samples share. ``by_experiments``: training draws have the larger error, which no number of samples makes
-    smaller. ``samples`` that lost most are in ``lost``, of scores that have one for each. ``strata`` counts the samples
-    of each. ``hidden`` says what a pass may hide. ``sketch`` is as in `Evidence`.
+    contains the one that speaks against it. ``few``: with few units their random signs count too. ``units`` is the
+    number of units that the samples share. ``by_experiments``: training draws have the larger error, which no number
+    of samples makes smaller. ``lost`` has the samples that lost most, where each has a score. ``strata`` has the number
+    of samples of each stratum. ``hidden`` is the loss that a pass may hide. ``sketch`` is as in `Evidence`.
     """
 
     difference: Difference
@@ -106,25 +106,25 @@ class Paired:
 
     @property
     def p_loss(self) -> float:
-        """The one-sided p-value of the loss where there is none, though one sample more gains everything."""
+        """The one-sided p-value of the loss, even if one sample more gained everything."""
         return _p_below(self.difference, self.few, 0.0, self.best)
 
     @property
     def p_gain(self) -> float:
-        """The one-sided p-value of the gain where there is none, though one sample more loses everything."""
+        """The one-sided p-value of the gain, even if one sample more lost everything."""
         few = None if self.few is None else self.few.negated()
         return _p_below(self.difference.negated(), few, 0.0, _negated(self.worst))
 
     def lowest(self, confidence: float) -> float:
-        """Return the lower bound of the true difference, though one sample more loses everything."""
+        """Return the lower bound of the true difference, even if one sample more lost everything."""
         return self.difference.moved(self.worst.shift if self.worst else None).lower_bound(confidence)
 
     def exceeds(self, bound: float, confidence: float) -> bool:
-        """Return True if the true difference is above a bound, though one sample more loses everything."""
+        """Return True if the true difference is above a bound, even if one sample more lost everything."""
         return self._beyond(self.difference, self.few, self.worst, bound, confidence)
 
     def stays_below(self, bound: float, confidence: float) -> bool:
-        """Return True if the true difference is below a bound, though one sample more gains everything."""
+        """Return True if the true difference is below a bound, even if one sample more gained everything."""
         few = None if self.few is None else self.few.negated()
         return self._beyond(self.difference.negated(), few, _negated(self.best), -bound, confidence)
 
@@ -137,7 +137,7 @@ class Paired:
             return False
         if few is None:
             return True
-        # The p-value of a mean as high as this, where the true difference is the bound.
+        # The p-value of a mean this high if the true difference is the bound.
         mirrored = None if extreme is None else Extreme(shift=0.0, loss=-extreme.loss, weight=extreme.weight)
         return few.negated().p_loss(-bound, mirrored) < 1 - confidence + ROUNDING
 
@@ -155,7 +155,7 @@ def pair(candidate: Samples, reference: Samples) -> Paired | str | None:
     """Pair samples by stratum and id.
 
     Returns:
-        The comparison; a sentence where the samples are not the same ones or have no score; None where the score has no
+        The comparison; a sentence if the samples are not the same ones or have no score; None if the score has no
         paired test.
     """
     reference = restrict(reference, candidate)
@@ -176,33 +176,33 @@ def pair(candidate: Samples, reference: Samples) -> Paired | str | None:
 
 
 def _pair_values(candidate: Samples, reference: Samples, before: Column, after: Column) -> Paired:
-    """Compare scores that are means over samples; an item's is its share of the experiments that are right."""
+    """Compare scores that are means over samples; the score of an item is the share of experiments that are right."""
     deltas = after - before
     strata = []
     for rows in candidate.by_stratum().values():
         crossed = _crossed(candidate, reference)
-        own = _right(candidate, rows) - _right(reference, rows) if crossed else deltas[rows][:, None]
+        differences = _right(candidate, rows) - _right(reference, rows) if crossed else deltas[rows][:, None]
         strata.append(
             Stratum(
                 rows=rows,
-                scores=own.mean(axis=0),
-                influences=(own - own.mean(axis=0)) / len(rows),
+                scores=differences.mean(axis=0),
+                influences=(differences - differences.mean(axis=0)) / len(rows),
                 classes=np.zeros(len(rows), np.intp),
             )
         )
     groups = find_groups(candidate.units, len(candidate))
-    found = estimate(strata, groups)
+    result = estimate(strata, groups)
     largest = find_type(candidate.type).largest_loss
     changed = np.abs(deltas) > ZERO_CHANGE
     order = np.argsort(deltas, kind="stable")[:EXAMPLE_LIMIT]
     weights = _weights(candidate)
     return Paired(
-        difference=found.difference if largest is not None else _skewed(found, groups),
+        difference=result.difference if largest is not None else _skewed(result, groups),
         changed=int(changed.sum()),
         worst=None if largest is None or not changed.any() else _extreme(candidate, deltas, -largest),
         best=None if largest is None or not changed.any() else _extreme(candidate, deltas, largest),
         few=_few(groups, deltas * weights, weights),
-        by_experiments=found.by_experiments,
+        by_experiments=result.by_experiments,
         lost=tuple(
             Change(id=str(candidate.id[i]), before=float(before[i]), after=float(after[i]))
             for i in order
@@ -210,14 +210,14 @@ def _pair_values(candidate: Samples, reference: Samples, before: Column, after: 
         ),
         hidden=_find_hidden(candidate, deltas, largest),
         spread=float(deltas.std(ddof=1)) if len(deltas) > 1 else None,
-        **_common(candidate, groups, found),
+        **_common(candidate, groups, result),
     )
 
 
-def _common(candidate: Samples, groups: Groups, found: Estimate) -> dict[str, Any]:
+def _common(candidate: Samples, groups: Groups, result: Estimate) -> dict[str, Any]:
     sketch = None
     if candidate.units is not None:
-        sketch = make_sketch(candidate.units, found.influences, found.difference.error)
+        sketch = make_sketch(candidate.units, result.influences, result.difference.error)
     return {
         "units": groups.count,
         "strata": tuple((name, len(rows)) for name, rows in candidate.by_stratum().items()),
@@ -227,8 +227,8 @@ def _common(candidate: Samples, groups: Groups, found: Estimate) -> dict[str, An
 
 def _crossed(candidate: Samples, reference: Samples) -> bool:
     """Return True if both sides have the same experiments, which share their test items."""
-    one, two = candidate.prediction, reference.prediction
-    return one is not None and two is not None and one.shape == two.shape and one.shape[1] > 1
+    after, before = candidate.prediction, reference.prediction
+    return after is not None and before is not None and after.shape == before.shape and after.shape[1] > 1
 
 
 def _right(samples: Samples, rows: Rows) -> Any:
@@ -247,7 +247,7 @@ def _weights(samples: Samples) -> Vector:
 
 
 def _extreme(samples: Samples, deltas: Vector, loss: float) -> Extreme:
-    """Put one sample more into the smallest stratum."""
+    """Return one sample more in the smallest stratum, with this loss."""
     strata = samples.by_stratum()
     rows = min(strata.values(), key=len)
     shift = (loss - float(deltas[rows].mean())) / (len(rows) + 1) / len(strata)
@@ -255,34 +255,34 @@ def _extreme(samples: Samples, deltas: Vector, loss: float) -> Extreme:
 
 
 def _few(groups: Groups, contributions: Vector, weights: Vector) -> FewUnits | None:
-    if groups.single is None or groups.count >= FEW:
+    if groups.single is None or groups.count >= SIGN_FLIP_UNITS:
         return None
     return FewUnits(sums=groups.sums(contributions), weights=groups.sums(weights))
 
 
-def _skewed(found: Estimate, groups: Groups) -> Difference:
-    """Correct a mean of samples without a bound by its own skewness, which is its bias, too."""
-    skew = acceleration(found.influences, groups)
-    return replace(found.difference, skew=skew, bias=skew)
+def _skewed(result: Estimate, groups: Groups) -> Difference:
+    """Correct a mean of samples without a bound by its own skewness, which is also its bias."""
+    skew = acceleration(result.influences, groups)
+    return replace(result.difference, skew=skew, bias=skew)
 
 
 def _find_hidden(samples: Samples, deltas: Vector, largest: float | None) -> Hidden | None:
-    """Find the stratum whose loss may be largest, for what its samples say of it."""
+    """Return the stratum whose loss may be largest, judged by its own samples."""
     strata = samples.by_stratum()
     if largest is None or len(strata) < 2:
         return None
-    found = []
+    candidates = []
     for name, rows in strata.items():
-        own, n = deltas[rows], len(rows)
-        shift = (-largest - float(own.mean())) / (n + 1)
-        error = float(own.std(ddof=1)) / n**0.5 if n > 1 else abs(shift)
-        plain = Difference(mean=float(own.mean()), error=error, degrees=max(n - 1, 1), n=n)
-        found.append(Hidden(stratum=name, n=n, low=max(plain.moved(shift).lower_bound(), -largest)))
-    return min(found, key=lambda one: one.low)
+        differences, n = deltas[rows], len(rows)
+        shift = (-largest - float(differences.mean())) / (n + 1)
+        error = float(differences.std(ddof=1)) / n**0.5 if n > 1 else abs(shift)
+        plain = Difference(mean=float(differences.mean()), error=error, degrees=max(n - 1, 1), n=n)
+        candidates.append(Hidden(stratum=name, n=n, low=max(plain.moved(shift).lower_bound(), -largest)))
+    return min(candidates, key=lambda hidden: hidden.low)
 
 
 def _pair_predictions(candidate: Samples, reference: Samples, kind: TaskType) -> Paired:
-    """Compare scores that are computed from all samples, such as correlations, average precision and F1."""
+    """Compare scores that are computed from all samples together, such as correlations, average precision and F1."""
     after, before = candidate.prediction, reference.prediction
     assert after is not None
     assert before is not None
@@ -292,19 +292,19 @@ def _pair_predictions(candidate: Samples, reference: Samples, kind: TaskType) ->
         strata.append(sides.stratum())
         resampled.append(sides.resample)
     groups = find_groups(candidate.units, len(candidate))
-    found = estimate(strata, groups)
-    difference = found.difference
+    plain = estimate(strata, groups)
+    difference = plain.difference
     if math.isfinite(difference.error):
         try:
-            difference = correct(found, strata, resampled, groups)
+            difference = correct(plain, strata, resampled, groups)
         except Undefined:  # so few samples that some resample has no score
             difference = replace(difference, error=math.inf, degrees=math.inf)
-    changed = len(after)  # where the sides have other numbers of experiments
+    changed = len(after)  # if the sides have different numbers of experiments
     if after.shape == before.shape:
         moved = np.abs(after - before) > ZERO_CHANGE if after.dtype.kind == "f" else after != before
         changed = int(moved.any(axis=1).sum())
     return Paired(
-        difference=difference, changed=changed, by_experiments=found.by_experiments, **_common(candidate, groups, found)
+        difference=difference, changed=changed, by_experiments=plain.by_experiments, **_common(candidate, groups, plain)
     )
 
 
@@ -324,7 +324,7 @@ class _Sides:
         return gold[self.rows]
 
     def stratum(self) -> Stratum:
-        """Return the differences of scores with the influence of each sample on them."""
+        """Return the differences of scores, with the influence of each sample on each of them."""
         return Stratum(
             rows=self.rows,
             scores=np.asarray(self._differ(self._score)),
@@ -337,23 +337,23 @@ class _Sides:
         return np.asarray(np.mean(self._differ(lambda column: self._score(column, counts)), axis=0))
 
     def _differ(self, of_column: Callable[[Any], Any]) -> list[Any]:
-        """Return differences for each experiment, or one where the sides have other numbers of experiments."""
+        """Return a difference for each experiment, or only one if the sides have different numbers of experiments."""
         after, before = ([of_column(column) for column in side.T] for side in (self.after, self.before))
         if len(after) == len(before):
-            return [one - two for one, two in zip(after, before, strict=True)]
+            return [a - b for a, b in zip(after, before, strict=True)]
         return [np.mean(after, axis=0) - np.mean(before, axis=0)]
 
     def _score(self, column: Any, counts: Vector | None = None) -> Any:
         return self.kind.formulas[self.candidate.metric](self.gold, column, counts)
 
     def _influence(self, column: Any) -> Vector:
-        known = self.kind.influences.get(self.candidate.metric)
-        if known is None:
+        influence = self.kind.influences.get(self.candidate.metric)
+        if influence is None:
             return numerical(self.kind.formulas[self.candidate.metric], self.gold, column)
-        return np.asarray(known(self.gold, column), dtype=np.float64)
+        return np.asarray(influence(self.gold, column), dtype=np.float64)
 
     def _classes(self) -> Rows:
-        """Return what is drawn apart: positives and negatives of a similarity, so that no resample is without."""
+        """Return the classes drawn apart: positives and negatives of a similarity, so that no resample lacks one."""
         gold = self.gold
         if self.after.dtype.kind == "f" and np.isin(gold, (0, 1)).all():
             return np.asarray(gold, dtype=np.intp)
@@ -361,9 +361,9 @@ class _Sides:
 
 
 def shorten(changes: Sequence[Change]) -> str:
-    """Render the samples that lost most: ``q-008 1.00 -> 0.00``; long ids by both ends: many share the start."""
-    return ", ".join(f"{_short(one.id)} {one.before:.2f} -> {one.after:.2f}" for one in changes)
+    """Render the samples that lost most: ``q-008 1.00 -> 0.00``; of a long id both ends, as many share the start."""
+    return ", ".join(f"{_short(change.id)} {change.before:.2f} -> {change.after:.2f}" for change in changes)
 
 
 def _short(id_: str) -> str:
-    return id_ if len(id_) <= LONGEST_ID else f"{id_[:12]}…{id_[-8:]}"
+    return id_ if len(id_) <= MAX_ID_LENGTH else f"{id_[:12]}…{id_[-8:]}"

@@ -1,4 +1,4 @@
-"""What a case and a suite could detect, before they are measured, and how few samples reach a goal. Pure.
+"""Power of a case and a suite before they are measured, and the least samples that reach a goal. Pure.
 
 All numbers are fractions of 1; errors are those of normal distributions, and tasks count as independent.
 """
@@ -15,32 +15,32 @@ Change = Literal["same-weights", "fine-tune", "another-model"]
 # Standard deviation of the differences of samples in [0, 1], of which such a change alters 3, 20 and 60 %.
 SPREADS: Mapping[Change, float] = {"same-weights": 0.026, "fine-tune": 0.112, "another-model": 0.271}
 POWER = 0.8
-# How many limits are tried between the least and all, and of which share at most: more saves too little.
-STEPS, WORTHWHILE = 32, 0.95
+# Number of limits to choose from, and the largest share of all samples that one may be: a larger one saves too little.
+LIMIT_STEPS, MAX_LIMIT_SHARE = 32, 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Criterion:
-    """The margin that a difference has to reach to count as a loss, and the level that its p-value has to be below."""
+    """The margin that a loss has to reach, and the level that its p-value has to be below."""
 
     margin: float
     level: float
 
     def detects(self, error: float, shift: float = 0.0) -> float:
-        """Return the smallest true loss found with 80 % power, by the standard error of what is measured.
+        """Return the smallest true loss that is detected with 80 % power, by the standard error.
 
-        ``shift`` is by how much one sample more that gains everything moves the mean: the loss must bear it.
+        ``shift`` is the effect on the mean of one sample more that gains everything: the loss must be larger.
         """
         needed = _quantile(1 - self.level) * math.hypot(error, shift) + shift
         return max(needed, self.margin) + _quantile(POWER) * error
 
     def largest_error(self, goal: float) -> float:
-        """Return the largest standard error that detects a loss; 0 where it is within the margin."""
-        found, significant = _quantile(POWER), _quantile(1 - self.level)
-        return max(0.0, min((goal - self.margin) / found, goal / (found + significant)))
+        """Return the largest standard error that detects a loss; 0 if the loss is within the margin."""
+        power, significant = _quantile(POWER), _quantile(1 - self.level)
+        return max(0.0, min((goal - self.margin) / power, goal / (power + significant)))
 
     def times_needed(self, goal: float, error: float, shift: float = 0.0) -> float:
-        """Return how many times the samples detect a loss; infinite where no number does."""
+        """Return the multiple of the samples that detects a loss; infinite if no number does."""
         low, high = 1e-9, 1e9
         if self.detects(error / math.sqrt(high), shift / high) > goal:
             return math.inf
@@ -67,10 +67,10 @@ def _quantile(probability: float) -> float:
 
 
 def fitting_margin(margin: float, goal: float, level: float) -> float:
-    """Return a margin by which a loss can be found with 80 % power, rounded down to a hundredth of a point.
+    """Return a margin with which a loss can be detected with 80 % power, rounded down to a hundredth of a point.
 
-    A loss as small as the margin is below it as often as not, whatever the samples; then it is the largest margin that
-    asks for no smaller error than the p-value does.
+    A loss as small as the margin is below it half of the time, whatever the samples. The margin is then the largest
+    one that needs no smaller error than the p-value does.
     """
     if margin < goal:
         return margin
@@ -89,20 +89,20 @@ def limit_sizes(sizes: Sequence[int], limit: int | None) -> tuple[int, ...]:
 
 
 def effective(sizes: Sequence[int]) -> float:
-    """Return the n for which a mean over strata has the standard error spread / √n; all have one spread."""
+    """Return the n for which a mean over strata of the same spread has the standard error spread / √n."""
     return len(sizes) ** 2 / sum(1 / size for size in sizes)
 
 
 def spread_of(error: float, n: int, sizes: Sequence[int]) -> float:
-    """Return the standard deviation of samples by the standard error of n that lie in strata as these do."""
+    """Return the standard deviation of samples, by the standard error of n samples in strata of these proportions."""
     return error * math.sqrt(n * effective(sizes) / sum(sizes))
 
 
 def passable(policy: Policy, largest_loss: float = 1.0) -> int:
-    """Return the least n = strata x samples of the smallest by which a case can pass: 2.65 / margin at 95 %.
+    """Return the least n = strata x samples of the smallest with which a case can pass: 2.65 / margin at 95 %.
 
-    One sample more that loses everything moves the bound by its weight, and by as many standard errors of that weight
-    as the confidence asks for.
+    One sample more that loses everything moves the bound by its weight, and by its weight times the quantile of the
+    confidence.
     """
     return math.ceil((1 + _quantile(policy.confidence)) * largest_loss / policy.margin)
 
@@ -110,19 +110,20 @@ def passable(policy: Policy, largest_loss: float = 1.0) -> int:
 def find_limits(least: int, sizes: Sequence[int]) -> list[int | None]:
     """Return limits to choose from, in equal ratios from the least one up, and None, which is all samples."""
     most = max(sizes)
-    steps = [math.ceil(least * (most / least) ** (step / STEPS)) for step in range(STEPS)] if least < most else []
-    return [*(limit for limit in dict.fromkeys(steps) if limit < WORTHWHILE * most), None]
+    shares = (step / LIMIT_STEPS for step in range(LIMIT_STEPS if least < most else 0))
+    limits = dict.fromkeys(math.ceil(least * (most / least) ** share) for share in shares)
+    return [*(limit for limit in limits if limit < MAX_LIMIT_SHARE * most), None]
 
 
 def allocate(cases: Sequence[Sequence[Choice]], error: float) -> list[Choice] | None:
-    """Return the choice of each case by which the mean over all has at most this standard error, at the least cost.
+    """Return the choice of each case with which the mean over all has at most this standard error, at the least cost.
 
     Each case minimizes its seconds plus a price times its squared error, at the lowest price that is enough (Everett,
-    Operations Research 11, 1963); where seconds are proportional to samples that is Neyman's n ∝ spread / √cost
-    (Cochran, Sampling Techniques, 1977, section 5.5). Then each takes what is cheaper and still enough.
+    Operations Research 11, 1963). If seconds are proportional to samples that is Neyman's n ∝ spread / √cost (Cochran,
+    Sampling Techniques, 1977, section 5.5). Then each case takes a cheaper choice if it is still enough.
 
     Returns:
-        The choices, or None where no choices are enough.
+        The choices, or None if no choices are enough.
     """
     allowed = (error * len(cases)) ** 2 * (1 + 1e-9)
     if sum(min(choice.error for choice in choices) ** 2 for choices in cases) > allowed:
@@ -131,12 +132,12 @@ def allocate(cases: Sequence[Sequence[Choice]], error: float) -> list[Choice] | 
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (low, middle) if _squares(_at_price(cases, 10**middle)) <= allowed else (middle, high)
-    chosen = _at_price(cases, 10**high)
+    selection = _at_price(cases, 10**high)
     for place, choices in enumerate(cases):
-        free = allowed - _squares(chosen) + chosen[place].error ** 2
-        enough = [choice for choice in choices if choice.error**2 <= free]
-        chosen[place] = min([chosen[place], *enough], key=lambda choice: choice.seconds)
-    return chosen
+        free = allowed - _squares(selection) + selection[place].error ** 2
+        options = [choice for choice in choices if choice.error**2 <= free]
+        selection[place] = min([selection[place], *options], key=lambda choice: choice.seconds)
+    return selection
 
 
 def _at_price(cases: Sequence[Sequence[Choice]], price: float) -> list[Choice]:

@@ -8,13 +8,13 @@ from touchstone.judging.pairing import Extreme, Paired, shorten
 from touchstone.judging.statistics import detectable, samples_to_settle
 from touchstone.records.verdicts import Rule, Terms, Verdict, VerdictWord
 
-# 0.82 - 0.8205 is not -0.0005 in binary: a score exactly at a bound is within it.
+# 0.82 - 0.8205 is not -0.0005 in binary, yet a score exactly at a bound is within it.
 ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A score beside what was expected of it, and both in words."""
+    """The expected score, the difference from it, and both in words."""
 
     expected: float
     delta: float
@@ -26,7 +26,7 @@ class Change:
 
 
 def by_draws(terms: Terms, paired: Paired, change: Change) -> Verdict:
-    """Judge a clustering by its draws, which both sides have the same seeds of: by the margin and by chance."""
+    """Judge a clustering by its draws, which have the same seeds on both sides: by the margin and by chance."""
     change = _with_facts(change, paired, terms, "draws")
     if change.delta >= terms.margin - ROUNDING and paired.p_gain < terms.case_level:
         return change.verdict("improved", "draws", "")
@@ -38,7 +38,7 @@ def by_draws(terms: Terms, paired: Paired, change: Change) -> Verdict:
 
 
 def by_pairs(terms: Terms, paired: Paired, change: Change) -> Verdict:
-    """Judge by the samples: worse or better beyond margin and chance, within the margin for sure, or inconclusive."""
+    """Judge by the samples: worse or better beyond margin and chance, certainly within the margin, or inconclusive."""
     difference, margin = paired.difference, terms.margin
     change = replace(change, delta=difference.mean)
     if paired.changed == 0:
@@ -54,7 +54,7 @@ def by_pairs(terms: Terms, paired: Paired, change: Change) -> Verdict:
 
 
 def by_equivalence(terms: Terms, paired: Paired, change: Change) -> Verdict:
-    """Judge whether two scores are proven the same: by two one-sided tests (Schuirmann 1987) of the bound."""
+    """Judge whether two scores are proven equivalent, by two one-sided tests (Schuirmann 1987) of the bound."""
     difference, bound = paired.difference, terms.bound
     change = replace(change, delta=difference.mean)
     if paired.changed == 0:
@@ -70,12 +70,12 @@ def by_equivalence(terms: Terms, paired: Paired, change: Change) -> Verdict:
 
 
 def _with_facts(change: Change, paired: Paired, terms: Terms, word: str) -> Change:
-    """Put what the samples say into the parenthesis with the difference."""
+    """Add the facts of the samples to the parenthesis with the difference."""
     return replace(change, words=f"{change.words[:-1]}, {_facts(paired, terms, word)})")
 
 
 def _may_hide(paired: Paired, terms: Terms) -> str:
-    """Say how large a loss a pass may hide, and in which stratum if one of them may have lost more."""
+    """Return how large a loss a pass may hide, and in which stratum if one of them may have lost more."""
     low = paired.lowest(terms.confidence)
     hidden = paired.hidden
     if hidden is None or hidden.low >= low:
@@ -84,7 +84,7 @@ def _may_hide(paired: Paired, terms: Terms) -> str:
 
 
 def _settling(paired: Paired, terms: Terms, margin: float) -> str:
-    """Return how many samples would decide; too few to ever pass is another answer than too wide a bound."""
+    """Return how many samples would decide, or why no number of samples like these would."""
     difference = paired.difference
     if not math.isfinite(difference.error):
         return "; its splits and subsets have too few samples to judge by"
@@ -99,14 +99,14 @@ def _settling(paired: Paired, terms: Terms, margin: float) -> str:
 
 
 def _too_few(paired: Paired, terms: Terms, margin: float) -> str | None:
-    """Return at which margin so few samples could pass, if they never can at this one.
+    """Return the margin at which so few samples could pass, if they never can at this one.
 
-    However alike the others are, one sample more that loses everything moves the bound by its weight and by as many
-    standard errors of it as the confidence asks for: 2.65 weights at 95 %.
+    However alike the others are, one sample more that loses everything moves the bound by its weight and by its weight
+    times the quantile of the confidence: 2.65 weights at 95 %.
     """
     if paired.worst is None:
         return None
-    name, n = min(paired.strata, key=lambda one: one[1])
+    name, n = min(paired.strata, key=lambda stratum: stratum[1])
     least = (1 + paired.difference.quantile(terms.confidence)) * -paired.worst.loss / len(paired.strata)
     if least / (n + 1) < margin:
         return None
@@ -123,15 +123,15 @@ def _facts(paired: Paired, terms: Terms, word: str) -> str:
     p = min(paired.p_loss, paired.p_gain)
     units = f", {paired.units} units" if paired.units != difference.n else ""
     shift = None if paired.best is None else paired.best.shift
-    found = detectable(difference, terms.margin, level, shift=shift)
+    loss = detectable(difference, terms.margin, level, shift=shift)
     return (
         f"95 % [{signed_points(low)}, {signed_points(high)}], p = {p:.2g} {'<' if p < level else '≥'} "
         f"{level_words(terms)}, {difference.n} {word}{units}, {paired.changed} changed, "
-        f"could detect {signed_points(-found)}"
+        f"could detect {signed_points(-loss)}"
     )
 
 
 def level_words(terms: Terms) -> str:
-    """Return what p has to be below, with the number of cases that share it: ``0.025/41``."""
+    """Return the level that p has to be below, with the number of cases that share it: ``0.025/41``."""
     alpha = terms.case_level * terms.gated
     return f"{alpha:g}" + (f"/{terms.gated}" if terms.gated > 1 else "")

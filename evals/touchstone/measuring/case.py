@@ -30,7 +30,7 @@ from touchstone.records.samples import Samples, gather
 from touchstone.store.folder import RANKINGS, Store
 from touchstone.task_types.base import Predicted
 from touchstone.task_types.registry import find_type, rescore
-from touchstone.tasks.classes import telling
+from touchstone.tasks.classes import class_errors
 from touchstone.tasks.opening import OpenTask, open_task
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ def evaluate(case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, 
     Raises:
         TouchstoneError: there is no score to be had.
     """
-    with telling(case.task, "evaluate"):
+    with class_errors(case.task, "evaluate"):
         captures = [Capture(part, own=case.task.code is not None) for part in opened.parts]
         result = _evaluate(opened, model, encode_kwargs)
     if case.task.code is not None:  # its own revision says nothing of its data, and what is of one may be put together

@@ -242,7 +242,7 @@ class _Found:
         self, queries: Any, *, task_metadata: Any, hf_split: str, hf_subset: str, **_: Any
     ) -> dict[str, dict[str, float]]:
         """Return the documents found for each query, with their scores."""
-        found = self._rankings[task_metadata.name, hf_split, hf_subset].found()
+        found = self._rankings[task_metadata.name, hf_split, hf_subset].results()
         return {query: found[query] for query in queries["id"]}
 
 
@@ -280,7 +280,7 @@ def _only(corpus: Any, names: set[str]) -> Any:
 def _fuse(rankings: Sequence[Ranking], model: OpenHybrid, top_k: int) -> Ranking:
     """Fuse what several models found for the same queries; of equal scores, the last by its id comes first."""
     first = rankings[0]
-    found = [ranking.found() for ranking in rankings]
+    found = [ranking.results() for ranking in rankings]
     best = [None if model.depth is None else ranking.best(model.depth) for ranking in rankings]
     fused: dict[str, dict[str, float]] = {}
     for query in first.queries:

@@ -137,7 +137,7 @@ class _Arrays:
         )
         if not self._as_dictionaries:
             return {}
-        found = self.ranking.found()
+        found = self.ranking.results()
         return {query: [(score, document) for document, score in found[query].items()] for query in found}
 
 

@@ -5,10 +5,10 @@ from functools import cache
 import pytest
 
 from touchstone.records.cases import Case
-from touchstone.task_types.registry import BUILT_IN
+from touchstone.task_types.registry import BUILT_IN_TYPES
 
 # The marks that exist whatever a suite selects, so that -m and --strict-markers know them.
-TYPE_MARKS = tuple(one.mark for one in BUILT_IN.values())
+TYPE_MARKS = tuple(one.mark for one in BUILT_IN_TYPES.values())
 
 
 def describe_marks() -> list[str]:

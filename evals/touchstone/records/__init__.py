@@ -1,1 +1,1 @@
-"""The nouns of the package, as frozen data."""
+"""The data classes of the package, all frozen."""

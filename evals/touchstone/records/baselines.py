@@ -1,4 +1,4 @@
-"""Baselines: committed expectations, one file for each alias."""
+"""Baselines: committed measurements, one file for each alias."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,8 +14,8 @@ from touchstone.records.outcomes import Measurement, Of, Settings
 class Baseline(Strict):
     """One entry of a baseline file. A *recorded* entry has a fingerprint; an *imported* one has none.
 
-    ``source`` says where the number is from, ``recorded`` on which day, ``env`` with which library versions;
-    ``samples`` is the sha256 of its file of samples. ``metrics`` has, by name and stratum, other metrics that published
+    ``source`` is where the number is from, ``recorded`` the day, ``env`` the versions of libraries; ``samples`` is the
+    sha256 of its file of samples. ``metrics`` has, by name and stratum, other metrics that published
     tables average, such as ``cosine_ap``. ``gated`` and ``plan`` are as in `Policy`, of the run that recorded it.
     """
 
@@ -54,8 +54,8 @@ class Baseline(Strict):
 class BaselineFile(Strict):
     """A whole ``<alias>.json``: the model that the numbers belong to, and its entries by `Case.key`.
 
-    ``anchors`` has, by the same keys, the first entry of those that were replaced since; where there is none the entry
-    is its own anchor. ``moved`` says when and why an anchor was moved to the entry that was there.
+    ``anchors`` has, by the same keys, the first of the entries that were replaced; without one an entry is its own
+    anchor. ``moved`` has the day on which an anchor was moved to the present entry, and the reason.
     """
 
     schema: Literal[1] = 1
@@ -68,9 +68,9 @@ class BaselineFile(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """What a case is judged by: an entry, whose it is, and the file of its samples where it has one.
+    """The baseline that a case is judged by: an entry, its model, and the file of its samples if it has one.
 
-    ``anchor`` is the same of the anchor, None where the entry is its own.
+    ``anchor`` is the reference of the anchor, None if the entry is its own.
     """
 
     alias: str

@@ -6,7 +6,7 @@ from typing import Literal
 
 from touchstone.records.names import baseline_key, snake_case
 
-# What a model is given at once: texts, pairs of them, or as a pipeline first the ones and then the others.
+# The inputs of a model: texts, pairs of texts, or, for a pipeline, first texts and then pairs.
 Reads = Literal["texts", "pairs", "both"]
 GateRule = Literal["auto", "reproduce", "equivalent", "paired", "threshold"]
 BaselineMode = Literal["check", "record", "update", "off"]
@@ -14,10 +14,10 @@ BaselineMode = Literal["check", "record", "update", "off"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where the bytes of a data set are.
+    """The place of data sets.
 
-    ``path`` is the root of a mirror, laid out as ``<path>/<org>/<name>/``; None for the hub. ``modelscope`` is a mirror
-    that fetches from ModelScope what it lacks.
+    ``path`` is the root of a mirror with folders ``<path>/<org>/<name>/``, None for the hub. ``modelscope`` is a mirror
+    that fetches what it lacks from ModelScope.
     """
 
     kind: Literal["hub", "mirror", "modelscope"] = "hub"
@@ -29,11 +29,11 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskInfo:
-    """What collecting needs to know of a task: no data, no library object.
+    """The facts of a task that collecting needs, without its data and without an object of mteb's.
 
     ``type`` is mteb's spelling. ``subsets`` and ``splits`` are those selected. ``languages`` are the codes of
     the selected subsets, such as ``deu-Latn``. ``folder`` is set for a custom task only, and ``code``, as
-    ``module:name``, for one whose class is the user's own; ``loads_itself``: not from a source.
+    ``module:name``, for a class of the user's; ``loads_itself``: the class loads its data, not a source.
     """
 
     name: str
@@ -66,12 +66,12 @@ class TaskInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How a case is judged. All numbers are fractions, not points.
+    """The terms by which a case is judged. All numbers are fractions, not points.
 
     ``margin`` is the loss that a case may have, ``suite_margin`` that of the mean over a model's cases, and ``bound``
-    how far two scores may differ that count as the same. ``alpha`` is the rate of false alarms. ``rule`` names the rule
-    to judge by; auto takes the strictest that the baseline allows. ``gated`` counts this model's cases in the plan of
-    the suite's file, whatever was selected of them, and ``plan`` is that plan's hash.
+    the difference of two scores that still count as the same. ``alpha`` is the rate of false alarms. ``rule`` names the
+    rule to judge by; auto is the strictest that the baseline allows. ``gated`` is the number of this model's cases in
+    the plan of the suite's file, whatever was selected of them, and ``plan`` is that plan's hash.
     """
 
     margin: float = 0.01
@@ -85,18 +85,18 @@ class Policy:
 
     @property
     def confidence(self) -> float:
-        """That of the one-sided bound by which a case passes."""
+        """The confidence of the one-sided bound by which a case passes."""
         return 1 - self.alpha
 
     def level(self, *, anchored: bool = False) -> float:
-        """Return what the p-value of a case's loss must stay below: half of alpha, shared among the cases.
+        """Return the level that the p-value of a case's loss must stay below: half of alpha, shared among the cases.
 
         The mean over the cases has the other half. ``anchored``: the case is judged by two references.
         """
         return self.mean_level(anchored=anchored) / self.gated
 
     def mean_level(self, *, anchored: bool = False) -> float:
-        """Return what the p-value of the mean over the cases must stay below."""
+        """Return the level that the p-value of the mean over the cases must stay below."""
         return self.alpha / (4 if anchored else 2)
 
 
@@ -105,7 +105,7 @@ class Case:
     """One model on one task: one pytest item. ``limit`` keeps that many queries, rows or pairs.
 
     ``stage_folders``: the results of a pipeline's two models are also kept apart, in ``stage1`` and ``stage2``.
-    ``slices`` name the fields of samples by which figures are shown, too.
+    ``slices`` are the fields of samples by which reports have figures.
     """
 
     alias: str
@@ -124,7 +124,7 @@ class Case:
 
     @property
     def data(self) -> str:
-        """Where its data comes from, in a word."""
+        """The origin of its data, in a word."""
         return "folder" if self.task.folder else "class" if self.task.loads_itself else str(self.source)
 
     @property

@@ -1,4 +1,4 @@
-"""Samples worth showing to a person: those that lost most and gained most, with their texts."""
+"""Examples for reports: the samples that lost most and gained most, with their texts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ class Document:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """One sample that changed: its value before and after, as `Shown.measure` says.
+    """One sample that changed: its value before and after, which is a `Shown.measure`.
 
     ``texts`` are by role, such as ``query`` or ``sentence1``; empty where they could not be found. ``expected`` is the
-    gold label or score, ``was`` and ``now`` what was predicted, in words; None where that is not one thing.
+    gold label or score, ``was`` and ``now`` the predictions, in words; None where there is no single one.
     """
 
     id: str
@@ -38,9 +38,9 @@ class Example:
 class Shown:
     """The samples of a case that lost most and gained most, the most changed first.
 
-    ``measure`` says what a sample's value is, larger being better. ``note`` says what could not be found, and why.
+    ``measure`` is what a sample's value means, larger being better. ``note`` is what could not be found, and why.
     ``losers`` and ``gainers`` count all samples that lost and gained; ``lost_alike`` and ``gained_alike`` those that
-    changed at least as much as the last one shown. None where that was not counted.
+    changed at least as much as the last one shown. None means not counted.
     """
 
     measure: str

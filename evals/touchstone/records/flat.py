@@ -1,7 +1,7 @@
 """Records and baselines as JSON: flat, with the measurement's fields beside the others.
 
-A flat twin of a class is a dataclass with the fields of its measurement in the place of the measurement: the shape that
-JSON is checked against, and that its schema is made of.
+The flat twin of a class is a dataclass with the fields of its measurement in the place of the measurement. JSON is
+checked against it, and the schema is made of it.
 """
 
 from collections.abc import Mapping
@@ -18,10 +18,10 @@ from touchstone.records.outcomes import Measurement
 from touchstone.records.runs import Record, Run
 from touchstone.records.strangers import find_fault, find_fault_of_baselines
 
-# Entries by key in a baseline file, and the keys that are written only where they say something: a file that was
-# written before there were any keeps its bytes.
+# Entries by key in a baseline file, and the keys that are left out where they are empty: files from before these keys
+# keep their bytes.
 TABLES, OPTIONAL_KEYS = ("tasks", "anchors"), ("anchors", "moved", "gated", "plan", "long_texts")
-# What guessing gets and the score computed again are told of a run; a baseline is what was expected of it.
+# The scores of guessing and of our own formula are part of a run only.
 NOT_IN_BASELINES = {"chance", "recomputed"}
 
 
@@ -44,17 +44,17 @@ def flat_twin(kind: type[Any]) -> type[Any]:
         else:
             items.append((item.name, hints[item.name], _default(item)))
     body: dict[str, Any] = {"__doc__": kind.__doc__, "KIND": kind}
-    if hasattr(kind, "__post_init__"):  # what it refuses is refused where the JSON has it
+    if hasattr(kind, "__post_init__"):  # so that its errors name the place in the JSON
         body["__post_init__"] = nest
     if hasattr(kind, "__pydantic_config__"):
         body["__pydantic_config__"] = kind.__pydantic_config__
     return make_dataclass(kind.__name__, items, namespace=body, frozen=True, kw_only=True)
 
 
-def _of_measurement(taken: set[str], *, optional: bool) -> list[Any]:
-    """Return the fields of a measurement that a class has not itself; all may be missing where it may be."""
+def _of_measurement(names: set[str], *, optional: bool) -> list[Any]:
+    """Return the fields of a measurement that a class lacks; if the measurement is optional, they all are."""
     hints = get_type_hints(Measurement)
-    left_out = taken if optional else NOT_IN_BASELINES
+    left_out = names if optional else NOT_IN_BASELINES
     items = [item for item in fields(Measurement) if item.name not in left_out]
     if optional:
         return [(item.name, hints[item.name] | None, field(default=None)) for item in items]
@@ -76,11 +76,11 @@ def nest(flat: Any) -> Any:
     if kind is BaselineFile:
         tables = {name: {key: nest(entry) for key, entry in values[name].items()} for name in TABLES}
         return BaselineFile(**values | tables)
-    own = {item.name for item in fields(kind)}
+    names = {item.name for item in fields(kind)}
     parts = {item.name: values[item.name] for item in fields(Measurement) if item.name in values}
-    rest = {name: value for name, value in values.items() if name in own}
-    given = {name: value for name, value in parts.items() if value is not None or name != "settings"}
-    return kind(**rest, measurement=Measurement(**given) if parts["score"] is not None else None)
+    others = {name: value for name, value in values.items() if name in names}
+    measured = {name: value for name, value in parts.items() if value is not None or name != "settings"}
+    return kind(**others, measurement=Measurement(**measured) if parts["score"] is not None else None)
 
 
 def flatten(value: Any) -> dict[str, Any]:
@@ -95,8 +95,8 @@ def flatten(value: Any) -> dict[str, Any]:
     if inside["settings"] is not None:
         inside["settings"] = _without_empty(inside["settings"])
     if isinstance(value, Baseline):
-        return _without_empty(plain | {name: one for name, one in inside.items() if name not in NOT_IN_BASELINES})
-    return plain | {name: one for name, one in inside.items() if name not in plain}
+        return _without_empty(plain | {name: item for name, item in inside.items() if name not in NOT_IN_BASELINES})
+    return plain | {name: item for name, item in inside.items() if name not in plain}
 
 
 def _without_empty(plain: dict[str, Any]) -> dict[str, Any]:
@@ -104,10 +104,10 @@ def _without_empty(plain: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_run(content: bytes, where: str) -> Run:
-    """Return the run that JSON says.
+    """Read a run record from JSON.
 
     Raises:
-        BaselineError: the content is not a run record, or says what no run writes.
+        BaselineError: the content is not a run record, or has a value that no run writes.
     """
     run = cast(Run, nest(check_json(flat_twin(Run), content, where, BaselineError)))
     if (fault := find_fault(run)) is not None:
@@ -116,10 +116,10 @@ def read_run(content: bytes, where: str) -> Run:
 
 
 def read_baseline_file(content: bytes, where: str) -> BaselineFile:
-    """Return the baseline file that JSON says.
+    """Read a baseline file from JSON.
 
     Raises:
-        BaselineError: the content is not what a baseline file must be; names the place.
+        BaselineError: the content is not a valid baseline file; names the place.
     """
     file = cast(BaselineFile, nest(check_json(flat_twin(BaselineFile), content, where, BaselineError)))
     if (fault := find_fault_of_baselines(file)) is not None:
@@ -128,7 +128,7 @@ def read_baseline_file(content: bytes, where: str) -> BaselineFile:
 
 
 def read_record(plain: Mapping[str, Any]) -> Record:
-    """Return the record that `flatten` made plain data of."""
+    """Return a record from the plain data of `flatten`."""
     return cast(Record, nest(_shape_of_records().validate_python(plain)))
 
 

@@ -1,20 +1,20 @@
-"""Outcomes: what measuring a case gives."""
+"""Outcomes: the results of measuring a case."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar, cast
 
 OutcomeWord = Literal["passed", "failed", "error", "not measured"]
-# What is said where an earlier outcome was taken, and then another process found out that it does not hold.
+# The error if an earlier outcome was reused, and then another process found out that it does not hold.
 OF_ANOTHER_COMPUTATION = "was measured before by a computation that gives other vectors now; run again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a model was run, in the clear. None means not known.
+    """The settings of a model, in plain text. None means not known.
 
     ``prompts`` are all that the model has, by name; an instruction template is called ``instruction``. ``max_length``
-    is in tokens; ``max_characters`` is where texts are cut before a server gets them.
+    is in tokens; ``max_characters`` is where texts are truncated before they are sent to a server.
     """
 
     prompts: Mapping[str, str] | None = None
@@ -29,11 +29,11 @@ class Settings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """A task's main score, and everything that says what it is a score of.
+    """A task's main score, with everything that identifies what was measured.
 
     ``subsets`` are the strata that the score is the mean of, by ``split/subset``; scores are in [0, 1], or [-1, 1] for
     correlations. ``n`` counts samples (queries, texts, pairs or test items; clustering counts its draws). ``chance`` is
-    what guessing gets, ``recomputed`` the score again by our own formula, None where there is none. ``limit`` is as in
+    the score of guessing, ``recomputed`` the score by our own formula, None if there is none. ``limit`` is as in
     `Case`. ``fingerprint`` is the model's, None for a number that was published without one.
     """
 
@@ -54,7 +54,7 @@ T = TypeVar("T")
 
 
 class Of(Generic[T]):
-    """Attribute of the measurement inside an object, by the same name; None where there is no measurement."""
+    """Attribute of the measurement inside an object, by the same name; None if there is no measurement."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
@@ -66,11 +66,11 @@ class Of(Generic[T]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelIdentity:
-    """Who was measured.
+    """The identity of a measured model.
 
-    ``name`` and ``revision`` are the published model that the weights stand for; ``unmodified`` says that
-    nothing in the specification changes what that model computes. ``fingerprint`` is 12 hex digits over the
-    weights and every setting that can change a score.
+    ``name`` and ``revision`` are those of the published model; ``unmodified``: nothing in the specification changes
+    what that model computes. ``fingerprint`` is 12 hex digits over the weights and every setting that can change a
+    score.
     """
 
     name: str
@@ -81,10 +81,10 @@ class ModelIdentity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """One of a pipeline's two models, and the score of what it ranked.
+    """One of a pipeline's two models, and the score of its ranking.
 
-    The first stage's is what its model has alone, over all documents it retrieves; the second's is the pipeline's.
-    ``reused``: the documents were known from an earlier run.
+    The score of the first stage is that of its model alone, over all documents that it retrieves; the score of the
+    second is the pipeline's. ``reused``: the documents were cached by an earlier run.
     """
 
     alias: str
@@ -97,12 +97,12 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
-    """How fast a model was in one measurement; decides nothing. None means not known, or of too little to say.
+    """The speed of a model in one measurement, which no verdict depends on. None means not known, or of too few texts.
 
-    ``texts_per_second`` and ``tokens_per_second`` are of distinct texts, or ``unit`` pairs of them, that no store had:
-    from text to vector or score, without the model's first batches. An API's answers take as long as they are waited
-    for. ``query_p50`` and ``query_p95`` are percentiles of the seconds in which one query alone is answered.
-    ``machine`` says what computed and how much else it did: speeds of two machines cannot be compared.
+    ``texts_per_second`` and ``tokens_per_second`` are of distinct texts, or ``unit`` pairs of them, that were not
+    cached: from text to vector or score, without the model's first batches. For an API the time includes waiting.
+    ``query_p50`` and ``query_p95`` are percentiles of the seconds in which a single query is answered. ``machine`` is
+    the hardware and its load: speeds of two machines cannot be compared.
     """
 
     machine: str
@@ -113,20 +113,20 @@ class Speed:
     query_p95: float | None = None
 
     def like(self, other: "Speed") -> bool:
-        """Return True if the two can be compared, as far as it is known what computed."""
+        """Return True if two speeds can be compared: of the same machine and unit."""
         return (self.machine, self.unit) == (other.machine, other.unit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What a measured case gives to the gate.
+    """The result of measuring a case.
 
-    ``phases`` are seconds: model, data, encode, rerank, score. ``samples_file`` is where the samples are, inside the
+    ``phases`` are seconds: model, data, encode, rerank, score. ``samples_file`` is the path of the samples inside the
     store. ``prompts`` are those really put before texts, by role (``query``, ``document``) or, for texts without one,
-    by task type; ``""`` is none, and None means not known. ``texts``: number of texts requested; ``encoded``: how many
-    of them were not cached, None if the model batches by itself; a pair that is scored counts as one of both.
-    ``stages`` are a pipeline's; settings, prompts and speed are then those of its reranker. ``reused``: nothing was
-    measured, the outcome and its speed are an earlier run's.
+    by task type; ``""`` is none, and None means not known. ``texts``: number of requested texts; ``encoded``: number
+    of those not cached, None if the model batches by itself; a scored pair counts as one in both. ``stages`` are a
+    pipeline's; settings, prompts and speed are then those of its reranker. ``reused``: nothing was measured, the
+    outcome and its speed are an earlier run's.
     """
 
     identity: ModelIdentity

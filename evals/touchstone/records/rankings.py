@@ -1,4 +1,4 @@
-"""What a search found, kept so that a second stage can rerank it without searching again."""
+"""Results of a search, stored so that a second stage can rerank them without searching again."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from touchstone.errors import TouchstoneError, first_line
 from touchstone.files.parquet import is_list, is_text, is_texts, read_bounded
 
 FORMAT = "2"
-# Queries written at once: what their scores and documents take while they are packed is all that is held beside them.
-WRITTEN_AT_ONCE = 1000
-# Bytes of names that documents are numbers into; with more, every document would be written as its name.
-NAMES_AT_MOST = 1 << 26
+# Written at once: only the scores and documents of these are held a second time, while they are compressed.
+QUERIES_AT_ONCE = 1000
+# Of the dictionary of documents; with more bytes, every document would be written as its name.
+MAX_NAME_BYTES = 1 << 26
 PLACE = ("task", "split", "subset")
 
 
@@ -29,11 +29,10 @@ SHAPES = {**dict.fromkeys((*PLACE, "query"), is_text), "documents": is_texts, "s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """What one search of one task, split and subset found.
+    """The results of one search of one task, split and subset.
 
-    ``documents`` and ``scores`` are those of all queries one after the other, in the order that the search gave,
-    which decides between equal scores; ``counts`` says how many of them are each query's. A document is a number into
-    ``names``.
+    ``documents`` and ``scores`` are those of all queries one after the other, in the order of the search, which decides
+    between equal scores; ``counts`` has the number of documents of each query. A document is an index into ``names``.
     """
 
     task: str
@@ -46,24 +45,24 @@ class Ranking:
     scores: NDArray[np.floating[Any]]
 
     @classmethod
-    def take(cls, task: str, split: str, subset: str, found: Mapping[str, Mapping[str, float]]) -> "Ranking":
-        """Copy what mteb has found: it may still take documents out of it."""
-        total = sum(map(len, found.values()))
+    def take(cls, task: str, split: str, subset: str, results: Mapping[str, Mapping[str, float]]) -> "Ranking":
+        """Copy the results of mteb, which may still remove documents from them."""
+        total = sum(map(len, results.values()))
         numbers: dict[str, int] = {}
-        documents = (numbers.setdefault(name, len(numbers)) for scored in found.values() for name in scored)
-        scores = (score for scored in found.values() for score in scored.values())
+        documents = (numbers.setdefault(name, len(numbers)) for scored in results.values() for name in scored)
+        scores = (score for scored in results.values() for score in scored.values())
         return cls(
             task=task,
             split=split,
             subset=subset,
-            queries=list(found),
-            counts=np.array([len(scored) for scored in found.values()], dtype=np.int64),
+            queries=list(results),
+            counts=np.array([len(scored) for scored in results.values()], dtype=np.int64),
             documents=np.fromiter(documents, dtype=np.int32, count=total),
             scores=np.fromiter(scores, dtype=np.float64, count=total),
             names=list(numbers),
         )
 
-    def found(self) -> dict[str, dict[str, float]]:
+    def results(self) -> dict[str, dict[str, float]]:
         """Return each query's documents with their scores, as mteb has them."""
         return {
             query: {self.names[d]: s for d, s in zip(documents.tolist(), scores.tolist(), strict=True)}
@@ -77,9 +76,9 @@ class Ranking:
             yield query, self.documents[start:end], self.scores[start:end]
 
     def best(self, count: int) -> dict[str, list[str]]:
-        """Return each query's best documents, best first; of equal ones, those that the search gave first.
+        """Return each query's best documents, best first, and those with equal scores in the order of the search.
 
-        The choice of `mteb.AbsTaskRetrieval.convert_to_reranking`.
+        `mteb.AbsTaskRetrieval.convert_to_reranking` selects the same.
         """
         return {
             query: [self.names[d] for d in documents[np.argsort(-scores, kind="stable")[:count]]]
@@ -101,25 +100,25 @@ def encode_rankings(rankings: Sequence[Ranking], file: BinaryIO) -> None:
             "scores": pa.large_list(floats),
         }
     )
-    # Scores are noise to a general compressor, and the documents' numbers nearly so.
+    # Scores do not compress, and the numbers of documents hardly do.
     coded = ["task", "split", "subset", "documents.list.element"]
     with pq.ParquetWriter(
         file,
         schema,
         compression="zstd",
         use_dictionary=coded,
-        dictionary_pagesize_limit=NAMES_AT_MOST,
+        dictionary_pagesize_limit=MAX_NAME_BYTES,
         write_statistics=False,
     ) as writer:
         for ranking in rankings:
             names = pa.array(ranking.names, pa.large_string())
             ends = np.concatenate([[0], np.cumsum(ranking.counts)])
-            for start in range(0, len(ranking.queries), WRITTEN_AT_ONCE):
-                queries = ranking.queries[start : start + WRITTEN_AT_ONCE]
-                here = slice(ends[start], ends[start + len(queries)])
+            for start in range(0, len(ranking.queries), QUERIES_AT_ONCE):
+                queries = ranking.queries[start : start + QUERIES_AT_ONCE]
+                span = slice(ends[start], ends[start + len(queries)])
                 offsets = pa.array(ends[start : start + len(queries) + 1] - ends[start], pa.int64())
-                documents = pa.DictionaryArray.from_arrays(pa.array(ranking.documents[here]), names)
-                scores = pa.array(ranking.scores[here], floats)
+                documents = pa.DictionaryArray.from_arrays(pa.array(ranking.documents[span]), names)
+                scores = pa.array(ranking.scores[span], floats)
                 columns = [
                     *(pa.array([name] * len(queries)) for name in (ranking.task, ranking.split, ranking.subset)),
                     pa.array(queries, pa.string()),
@@ -130,10 +129,10 @@ def encode_rankings(rankings: Sequence[Ranking], file: BinaryIO) -> None:
 
 
 def decode_rankings(content: bytes) -> list[Ranking]:
-    """Read what `encode_rankings` returned.
+    """Read the bytes of `encode_rankings`.
 
     Raises:
-        TouchstoneError: it is something else.
+        TouchstoneError: the content is not a file of rankings.
     """
     import pyarrow as pa
 
@@ -143,12 +142,12 @@ def decode_rankings(content: bytes) -> list[Ranking]:
         rows: dict[tuple[str, str, str], list[int]] = {}
         for row, place in enumerate(places):
             rows.setdefault(place, []).append(row)
-        return [_read(table.take(numbers), *place) for place, numbers in rows.items()]
+        return [_decode(table.take(numbers), *place) for place, numbers in rows.items()]
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
         raise TouchstoneError(f"not a file of rankings: {first_line(error)}") from None
 
 
-def _read(table: Any, task: str, split: str, subset: str) -> Ranking:
+def _decode(table: Any, task: str, split: str, subset: str) -> Ranking:
     documents, scores = (table[name].combine_chunks() for name in ("documents", "scores"))
     queries, coded = table["query"].to_pylist(), documents.flatten()
     if len(set(queries)) < len(queries):
@@ -168,7 +167,7 @@ def _read(table: Any, task: str, split: str, subset: str) -> Ranking:
 
 
 def _is_single(ranking: Ranking) -> bool:
-    """Return True if single precision holds every score exactly: similarities are so to begin with."""
+    """Return True if single precision holds every score exactly, as it does similarities."""
     if ranking.scores.dtype == np.float32:
         return True
     with np.errstate(over="ignore"):

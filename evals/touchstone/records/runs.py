@@ -1,4 +1,4 @@
-"""What is reported of a run: one flat record for each case, and a verdict for each model."""
+"""Run records: one record for each case, and a verdict for each model."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -17,8 +17,8 @@ class Record:
     """One case of a run, as the run record holds it. Fields that were not reached are None.
 
     ``samples`` is a path inside the store; ``prompts``, ``stages`` and ``speed`` are as in `Outcome`; ``command`` runs
-    and judges this case alone; ``shown`` are the samples that changed most, kept where the verdict is not a plain pass.
-    ``reused``: it was measured by an earlier run, and nothing that decides it has changed; ``seconds`` are then 0.
+    and judges this case alone; ``shown`` are the samples that changed most, unless the verdict is a plain pass.
+    ``reused``: an earlier run measured the case, and nothing that decides it has changed; ``seconds`` are then 0.
     """
 
     case: str
@@ -68,13 +68,13 @@ class Record:
 
     @property
     def models(self) -> tuple[tuple[str, str], ...]:
-        """What was measured: each alias with the fingerprint it had, a pipeline's stages too."""
-        own = () if self.fingerprint is None else ((self.alias, self.fingerprint),)
-        return (*own, *((stage.alias, stage.fingerprint) for stage in self.stages))
+        """The measured models: each alias with its fingerprint, also for the stages of a pipeline."""
+        pairs = () if self.fingerprint is None else ((self.alias, self.fingerprint),)
+        return (*pairs, *((stage.alias, stage.fingerprint) for stage in self.stages))
 
     @property
     def known_before(self) -> tuple[str, ...]:
-        """The fingerprints of the models of which an earlier run measured something that is in this record."""
+        """The fingerprints of models with results of an earlier run in this record."""
         if self.reused:
             return tuple(fingerprint for _, fingerprint in self.models)
         return tuple(stage.fingerprint for stage in self.stages if stage.reused)
@@ -82,10 +82,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteVerdict:
-    """What all cases of one model come to.
+    """The verdict on all cases of one model.
 
     ``delta`` and ``interval`` (95 %) are of the mean over the ``paired`` cases with samples, None with fewer than two;
-    ``by_type`` has the same for each task type, and ``verdicts`` what each type comes to. ``over_types`` is the mean
+    ``by_type`` has the same for each task type, and ``verdicts`` the verdict on each type. ``over_types`` is the mean
     over the types' means, and ``anchor`` the mean against the anchors, each with its interval. ``planned`` counts the
     cases in the plan of the suite's file.
     """
@@ -106,11 +106,11 @@ class SuiteVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
-    """Which part of a run was run here: shard ``number`` of ``of``, which measures and decides nothing.
+    """The part of a run that was run here: shard ``number`` of ``of``, which measures and decides nothing.
 
-    ``cases`` are those of this shard, and ``parts`` the numbers of the parts of a case that is divided among all of
-    them. ``plan`` is the hash of all that the shards of one run have in common, and
-    ``baseline`` says whether the whole is judged or written down.
+    ``cases`` are those of this shard, and ``parts`` the numbers of the parts of a case that is divided among all
+    shards. ``plan`` is the hash of everything that the shards of one run have in common; ``baseline`` is the mode in
+    which the whole run is judged or recorded.
     """
 
     number: int
@@ -126,10 +126,10 @@ class Shard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """A whole run, which is also what ``--report run.json`` writes. ``schema`` is the version of this shape.
+    """A whole run, as ``--report run.json`` writes it. ``schema`` is the version of this shape.
 
-    ``commit`` is that of the project which ran it, with a plus where files differed from it; None where there is none.
-    Of a ``shard`` the records are of all cases of the whole run, and those of the other shards are not measured.
+    ``commit`` is that of the project, with a plus if files differed from it; None if there is none. With a ``shard``
+    the records are of all cases of the whole run, and the cases of the other shards are not measured.
     """
 
     schema: Literal[1] = 1
@@ -145,9 +145,9 @@ class Run:
 def make_record(
     case: Case, outcome: Outcome | None, verdict: Verdict | None, error: str | None, shown: Shown | None = None
 ) -> Record:
-    """Put a case and what became of it into a record, as far as it came.
+    """Return the record of a case, with its outcome and verdict if it has them.
 
-    An error wins over a verdict; no outcome and no error is a case that was not measured.
+    An error overrides a verdict; a case without outcome and error was not measured.
     """
     record = Record(
         case=case.id,

@@ -1,4 +1,4 @@
-"""Samples: what a score is made of, one row each, enough to judge it, to recompute it and to show what changed."""
+"""Samples of a score, one row each, enough to judge it, to recompute it and to show what changed."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,19 +14,19 @@ from numpy.typing import NDArray
 from touchstone.errors import TouchstoneError, first_line
 from touchstone.files.footers import read_footer
 from touchstone.files.json import parse_json
-from touchstone.files.parquet import INSIDE, UNPACKED_LIMIT, is_list, is_number, is_text, is_texts, read_bounded
+from touchstone.files.parquet import LIST_SUFFIX, UNPACKED_LIMIT, is_list, is_number, is_text, is_texts, read_bounded
 from touchstone.files.writing import read_bytes
 from touchstone.formatting import shorten
 from touchstone.records.names import NAME, name_unit
 
 Column = NDArray[Any]
-LARGEST_SAMPLES = 1 << 28  # bytes of a file of them
-LARGEST_NUMBER = 1e12
-# Of units: how many a sample has, and how long one is.
-MOST_UNITS, LONGEST_UNIT = 16, 64
-# How the columns of fields begin, in a file of samples and in a data set; and how many there are.
-FIELD, MOST_FIELDS = "field:", 32
-# Those of `Samples` that are arrays.
+MAX_SAMPLES_BYTES = 1 << 28  # of a file
+MAX_NUMBER = 1e12
+# Units of a sample, and the length of one.
+MAX_UNITS, MAX_UNIT_LENGTH = 16, 64
+# Prefix of the columns of fields in a file of samples and in a data set, and their number.
+FIELD, MAX_FIELDS = "field:", 32
+# Attributes of `Samples` that are arrays.
 COLUMNS = ("stratum", "id", "value", "prediction", "gold")
 
 
@@ -50,13 +50,13 @@ class Samples:
 
     ``stratum`` is ``split/subset``, ``id`` survives any reordering of the data. Then, by kind of score:
 
-    - ``value`` (n,): each sample's own score, where the main score is their mean;
-    - ``prediction`` (n, e) and ``gold`` (n,): where it is computed from all of them; e experiments, else one column,
-      larger meaning more alike;
+    - ``value`` (n,): the score of each sample, if the main score is their mean;
+    - ``prediction`` (n, e) and ``gold`` (n,): if it is computed from all samples; e experiments, else one column, in
+      which larger means more alike;
     - ``top``: the ten best documents of a query, best first.
 
     ``units`` are what each sample may share with others, such as its texts, as short hashes that are the same in every
-    task; None: a sample shares nothing but its id. ``fields`` are columns (n,) by which figures are shown, too.
+    task; None: a sample shares nothing but its id. ``fields`` are columns (n,) by which reports have figures.
     """
 
     type: str
@@ -91,9 +91,9 @@ class Samples:
 
 
 def gather(parts: Sequence[Samples]) -> Samples:
-    """Put the samples of several strata of one case together, in the order that makes the file canonical.
+    """Concatenate the samples of several strata of one case, in the order that makes the file canonical.
 
-    Where some strata have units, a sample of another gets one of its own. Fields are those that all strata have.
+    If some strata have units, a sample of another one gets a unit of its own. Fields are those that all strata have.
     """
     first = parts[0]
     columns: dict[str, Any] = {
@@ -103,15 +103,15 @@ def gather(parts: Sequence[Samples]) -> Samples:
     }
     top = None if first.top is None else [top for part in parts for top in part.top or ()]
     units = [unit for part in parts for unit in part.units or [[name_unit(id_)] for id_ in part.id.tolist()]]
-    known = any(part.units is not None for part in parts)
+    has_units = any(part.units is not None for part in parts)
     names = [name for name in first.fields if all(name in part.fields for part in parts)]
     fields = {name: np.concatenate([part.fields[name] for part in parts]) for name in names}
-    whole = replace(first, top=top, units=units if known else None, fields=fields, **columns)
-    return whole.take(np.lexsort((whole.id, whole.stratum)))
+    samples = replace(first, top=top, units=units if has_units else None, fields=fields, **columns)
+    return samples.take(np.lexsort((samples.id, samples.stratum)))
 
 
 def encode_samples(samples: Samples) -> bytes:
-    """Return samples as Parquet: the same bytes for the same content, numbers as narrow as they can be exactly."""
+    """Return samples as Parquet: the same bytes for the same content, with each number in the narrowest exact type."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -119,7 +119,7 @@ def encode_samples(samples: Samples) -> bytes:
     table = pa.table(columns)
     sink = pa.BufferOutputStream()
     floats = [name for name, column in columns.items() if pa.types.is_floating(column.type)]
-    repeated = ["stratum", "gold", "prediction", *(f"{name}{INSIDE}" for name in ("prediction", "top", "units"))]
+    repeated = ["stratum", "gold", "prediction", *(f"{name}{LIST_SUFFIX}" for name in ("prediction", "top", "units"))]
     repeated += [name for name in columns if name.startswith(FIELD)]
     with pq.ParquetWriter(
         sink,
@@ -156,19 +156,19 @@ def _columns_of(samples: Samples) -> dict[str, Any]:
 
 
 def read_samples(path: Path) -> Samples:
-    """Read a file of what `encode_samples` returned.
+    """Read a file of samples.
 
     Raises:
-        TouchstoneError: the file is damaged or is not one of ours.
+        TouchstoneError: the file is damaged or is not a file of samples.
     """
-    return decode_samples(read_bytes(path, TouchstoneError, largest=LARGEST_SAMPLES), str(path))
+    return decode_samples(read_bytes(path, TouchstoneError, max_bytes=MAX_SAMPLES_BYTES), str(path))
 
 
 def decode_samples(content: bytes, path: str) -> Samples:
-    """Read what `encode_samples` returned; ``path`` says in errors where it was.
+    """Read the bytes of `encode_samples`; ``path`` names their file in errors.
 
     Raises:
-        TouchstoneError: it is damaged or is not one of ours.
+        TouchstoneError: the content is damaged or is not a file of samples.
     """
     import pyarrow as pa
 
@@ -180,90 +180,89 @@ def decode_samples(content: bytes, path: str) -> Samples:
         if not isinstance(type_, str) or not isinstance(metric, str):
             raise TypeError
         _need_narrow(*(table[name].combine_chunks() for name in fields))
-        found: dict[str, Any] = {name: READERS.get(name, _read)(table[name].combine_chunks())
+        columns: dict[str, Any] = {name: READERS.get(name, _to_array)(table[name].combine_chunks())
                                  for name in table.column_names}  # fmt: skip
-        found["stratum"], found["id"]
-        found["fields"] = {name.removeprefix(FIELD): found.pop(name) for name in fields}
-        if "prediction" in found:
-            found["prediction"] = found["prediction"].reshape(len(table), -1)
+        columns["stratum"], columns["id"]
+        columns["fields"] = {name.removeprefix(FIELD): columns.pop(name) for name in fields}
+        if "prediction" in columns:
+            columns["prediction"] = columns["prediction"].reshape(len(table), -1)
     except (KeyError, TypeError):
         raise TouchstoneError(f"{path}: a Parquet file, but not a file of samples") from None
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise TouchstoneError(f"{path}: not a file of samples: {first_line(error)}") from None
-    samples = Samples(type=type_, metric=metric, **found)
-    if (why := _why_not(samples)) is not None:
+    samples = Samples(type=type_, metric=metric, **columns)
+    if (why := _find_fault(samples)) is not None:
         raise TouchstoneError(f"{path}: not a file of samples: {why}")
     return samples
 
 
 def is_field(name: str) -> bool:
-    """Return True if a field may be called so: the paths of columns that are lists end in a way of their own."""
-    return NAME.fullmatch(name) is not None and not name.endswith(INSIDE)
+    """Return True if a field may have this name, which must not end like the path of a column of lists."""
+    return NAME.fullmatch(name) is not None and not name.endswith(LIST_SUFFIX)
 
 
 def _names_of_fields(content: bytes) -> list[str]:
     """Return the columns of a file that are fields.
 
     Raises:
-        ValueError: they are too many, or are called as none is.
+        ValueError: there are too many, or one has an invalid name.
     """
     paths = {chunk.path for chunk in read_footer(BytesIO(content)).chunks if chunk.path.startswith(FIELD)}
-    if len(paths) > MOST_FIELDS:
-        raise ValueError(f"it has {len(paths)} fields; at most {MOST_FIELDS} are read")
+    if len(paths) > MAX_FIELDS:
+        raise ValueError(f"it has {len(paths)} fields; at most {MAX_FIELDS} are read")
     for path in sorted(paths):
         if not is_field(path.removeprefix(FIELD)):
             raise ValueError(f"{json.dumps(shorten(path, 60))} is no name of a field")
     return sorted(paths)
 
 
-def _why_not(samples: Samples) -> str | None:
-    """Return what is wrong with samples that were read, None for nothing."""
+def _find_fault(samples: Samples) -> str | None:
+    """Return what is wrong with samples, or None."""
     if not len(samples):
         return "it holds none"
     if samples.value is None and (samples.prediction is None or samples.gold is None):
         return "it has neither values nor predictions with what is right"
     for name in ("value", "prediction", "gold"):
         column = getattr(samples, name)
-        if column is not None and column.dtype.kind == "f" and not (np.abs(column) <= LARGEST_NUMBER).all():
+        if column is not None and column.dtype.kind == "f" and not (np.abs(column) <= MAX_NUMBER).all():
             return f"{name} holds numbers that no score or similarity is"
     for name, column in samples.fields.items():
         if column.dtype.kind == "f" and not np.isfinite(column).all():
             return f"{FIELD}{name} holds NaN or infinity"
     order = np.lexsort((samples.id, samples.stratum))
     stratum, id_ = samples.stratum[order], samples.id[order]
-    twice = np.flatnonzero((stratum[1:] == stratum[:-1]) & (id_[1:] == id_[:-1]))
-    return (
-        f'"{shorten(str(id_[twice[0]]), 60)}" of {shorten(str(stratum[twice[0]]), 60)} is there twice'
-        if len(twice)
-        else None
-    )
+    duplicates = np.flatnonzero((stratum[1:] == stratum[:-1]) & (id_[1:] == id_[:-1]))
+    if not len(duplicates):
+        return None
+    row = duplicates[0]
+    return f'"{shorten(str(id_[row]), 60)}" of {shorten(str(stratum[row]), 60)} is there twice'
 
 
 def _rows_of(flat: Any, width: int) -> Any:
-    """Return a column with ``width`` values in each row, or plain values when that is one."""
+    """Return a column with ``width`` values in each row, plain values if the width is 1."""
     import pyarrow as pa
 
     return flat if width == 1 else pa.ListArray.from_arrays(pa.array(range(0, len(flat) + 1, width), pa.int32()), flat)
 
 
 def _narrow(column: Column) -> Any:
-    """Return the narrowest type that holds every number exactly: similarities are 32-bit to begin with."""
+    """Return a column in the narrowest type that holds every number exactly: similarities have 32 bits."""
     if column.dtype.kind == "f":
         with np.errstate(over="ignore"):
             narrow = column.astype(np.float32)
         return narrow if np.array_equal(narrow.astype(np.float64), column) else column
     if column.dtype.kind in "iu":
         smallest, largest = int(column.min()), int(column.max())
-        both = np.promote_types(np.min_scalar_type(smallest), np.min_scalar_type(largest))
-        return column.astype(both if both.kind in "iu" else np.int64)  # of a sign and 33 bits numpy makes a float
+        kind = np.promote_types(np.min_scalar_type(smallest), np.min_scalar_type(largest))
+        return column.astype(kind if kind.kind in "iu" else np.int64)  # for a sign and 33 bits numpy gives a float
     return column.tolist()
 
 
-def _read(column: Any) -> Column:
-    """Return a column as an array, that of lists flat; texts are as wide as the longest.
+def _to_array(column: Any) -> Column:
+    """Return a column as an array, flat for lists; texts are as wide as the longest one.
 
     Raises:
-        ValueError: lists are not all of one length, or it would be more than can be held.
+        ValueError: lists are not all of one length, or the texts are too long.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -283,40 +282,40 @@ def _read(column: Any) -> Column:
 
 
 def _need_narrow(*columns: Any) -> None:
-    """Refuse columns whose texts, each as wide as the longest of its column, cannot all be held.
+    """Refuse columns that are too large as arrays, in which a text is as wide as the longest one of its column.
 
     Raises:
-        ValueError: they cannot.
+        ValueError: the columns are too large.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    texts = [(len(one), one.dictionary if pa.types.is_dictionary(one.type) else one) for one in columns]
-    sizes = (4 * count * (pc.max(pc.binary_length(one)).as_py() or 0) for count, one in texts if is_text(one.type))
+    texts = [(len(column), column.dictionary if pa.types.is_dictionary(column.type) else column) for column in columns]
+    sizes = (4 * count * (pc.max(pc.binary_length(text)).as_py() or 0) for count, text in texts if is_text(text.type))
     if sum(sizes) > UNPACKED_LIMIT:
         raise ValueError("its texts are longer than can be held")
 
 
 def _read_top(column: Any) -> list[list[str]]:
-    names, flat, ends = column.flatten(), column.flatten().indices.to_pylist(), np.cumsum(column.value_lengths())
-    known = names.dictionary.to_pylist()
-    return [[known[number] for number in flat[start:end]] for start, end in pairwise([0, *ends.tolist()])]
+    documents, flat, ends = column.flatten(), column.flatten().indices.to_pylist(), np.cumsum(column.value_lengths())
+    names = documents.dictionary.to_pylist()
+    return [[names[number] for number in flat[start:end]] for start, end in pairwise([0, *ends.tolist()])]
 
 
 def _read_units(column: Any) -> list[list[str]]:
     """Return the units of each sample.
 
     Raises:
-        ValueError: one has none or very many, or they are no short texts.
+        ValueError: a sample has no units or too many, or a unit is not a short text.
     """
     import pyarrow.compute as pc
 
     counts = pc.min_max(column.value_lengths()).as_py()
     sizes = pc.min_max(pc.utf8_length(column.flatten().dictionary)).as_py()
-    if len(column) and not (counts["min"] and counts["max"] <= MOST_UNITS):
-        raise ValueError(f"a sample has no units, or more than {MOST_UNITS}")
-    if len(column) and not (sizes["min"] and sizes["max"] <= LONGEST_UNIT):
-        raise ValueError(f"a unit is empty, or longer than {LONGEST_UNIT} characters")
+    if len(column) and not (counts["min"] and counts["max"] <= MAX_UNITS):
+        raise ValueError(f"a sample has no units, or more than {MAX_UNITS}")
+    if len(column) and not (sizes["min"] and sizes["max"] <= MAX_UNIT_LENGTH):
+        raise ValueError(f"a unit is empty, or longer than {MAX_UNIT_LENGTH} characters")
     return _read_top(column)
 
 
@@ -325,7 +324,7 @@ EXAMPLE_LIMIT = 5
 
 
 def find_difference(candidate: Samples, reference: Samples) -> str | None:
-    """Return in a sentence why the samples of two models are not the same ones; None where they are."""
+    """Return why the samples of two models are not the same ones, in a sentence; None if they are."""
     if not (np.array_equal(candidate.id, reference.id) and np.array_equal(candidate.stratum, reference.stratum)):
         here, there = ({*zip(s.stratum.tolist(), s.id.tolist(), strict=True)} for s in (candidate, reference))
         return f"the samples are others: {len(here - there)} only here, {len(there - here)} only there"
@@ -337,5 +336,5 @@ def find_difference(candidate: Samples, reference: Samples) -> str | None:
 
 
 def restrict(reference: Samples, candidate: Samples) -> Samples:
-    """Keep the strata that the candidate ran: a run of some subsets is compared with the same ones."""
+    """Return the reference's samples of the candidate's strata, with which a run of some subsets is compared."""
     return reference.take(np.flatnonzero(np.isin(reference.stratum, np.unique(candidate.stratum))))

@@ -1,4 +1,4 @@
-"""What studies of an index found: a model in several sizes, and two models beside each other."""
+"""Results of studies of an index: a model in several sizes, and two models side by side."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from touchstone.records.lineups import Lineup
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What became of a variant: its size, its times, and its score beside that of the whole model.
+    """The result of a variant: its size, its times, and its score compared with that of the whole model.
 
-    ``encode`` are the seconds of one text, as this run encoded them; None where it found them all in the store.
-    ``bytes`` are those of a vector, ``index`` those of a million, ``search`` the seconds of one query through these.
-    ``score`` is the mean over tasks, None where one has none; ``delta`` and its 95 % ``interval`` are fractions, None
-    without samples. ``verdict`` is empty of the whole model itself.
+    ``encode`` is the time of one text in seconds, None if all texts were cached. ``bytes`` are those of a vector,
+    ``index`` those of a million vectors, ``search`` the seconds of one query through these. ``score`` is the mean over
+    tasks, None if one of them has none; ``delta`` and its 95 % ``interval`` are fractions, None without samples.
+    ``verdict`` is empty for the whole model itself.
     """
 
     name: str
@@ -36,9 +36,9 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Study:
-    """All variants of a model and those that it is compared with, the smallest first; ``whole`` names it as it is.
+    """All variants of a model and the models compared with it, the smallest first; ``whole`` names the whole model.
 
-    ``lineup`` has the speeds of those that encoded, by the names of their rows.
+    ``lineup`` has the speeds of the variants that encoded, by the names of their rows.
     """
 
     model: str
@@ -56,14 +56,14 @@ class Study:
 
     @property
     def fastest(self) -> Row | None:
-        """The variant that passed and encodes a text soonest, of those that were encoded."""
+        """The fastest encoder of the variants that passed."""
         timed = [(row.encode, row) for row in self.rows if row.verdict == "PASS" and row.encode is not None]
         return min(timed, key=lambda pair: pair[0])[1] if timed else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """One text, with how far apart its two vectors are: their cosine where they are of one width."""
+    """One text, with the cosine of its two vectors, which have the same width."""
 
     text: str
     cosine: float
@@ -73,10 +73,10 @@ class Moved:
 class SameTexts:
     """Two models' vectors of the same texts.
 
-    ``shapes`` are of both. What needs one width is None where there are two: the least, fifth in a hundred, and median
-    cosine, ``below`` the share of texts under each threshold, the ``worst`` texts, and what ``moved`` in words.
-    ``kept`` is the mean and the least share of ten neighbours; ``ranks`` and ``pairs`` are as in
-    `geometry.compare_pairs`.
+    ``shapes`` are of both. ``quantiles`` are the least cosine, the fifth percentile and the median, ``below`` is the
+    share of texts under each threshold, ``worst`` the texts that changed most, ``moved`` the change in words; these are
+    None or empty if the vectors have two widths. ``kept`` is the mean and the least share of ten common neighbours;
+    ``ranks`` and ``pairs`` are as in `geometry.compare_pairs`.
     """
 
     texts: int
@@ -92,7 +92,7 @@ class SameTexts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Searched:
-    """One way to search: whose queries on whose index, what it scores, and how that was judged by old on old."""
+    """One way to search: the models of queries and index, its scores, and the verdict against old on old."""
 
     queries: str
     index: str
@@ -105,7 +105,7 @@ class Searched:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexVerdict:
-    """Whether an index of one model's vectors may stay where another model comes, and everything that says so."""
+    """The verdict on keeping an index of one model's vectors with another model, and its evidence."""
 
     old: str
     new: str
@@ -117,7 +117,7 @@ class IndexVerdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
-    """A model's vectors of a few texts beside those in a file, or beside each other: what moved, by each way."""
+    """A model's vectors of a few texts compared with those in a file or with each other: the changes by each way."""
 
     model: str
     texts: int

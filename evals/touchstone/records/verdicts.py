@@ -1,4 +1,4 @@
-"""Verdicts: what the gate decides, on which evidence and by which terms."""
+"""Verdicts of the gate, with their evidence and terms."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,11 +8,11 @@ from touchstone.records.cases import Policy
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms(Policy):
-    """The policy of a case, and what beside the two measurements its verdict rests on.
+    """The policy of a case, and the other facts that its verdict depends on.
 
-    ``against`` is the alias of the reference and ``model`` its name, both None where there was none. ``anchored``: the
-    case was judged by an anchor, too. ``differences`` say, a few words each, which settings the reference had
-    otherwise.
+    ``against`` is the alias of the reference and ``model`` its name, both None if there was none. ``anchored``: the
+    case was judged by an anchor too. ``differences`` are the settings of the reference that differ, in a few words
+    each.
     """
 
     against: str | None = None
@@ -22,10 +22,12 @@ class Terms(Policy):
 
     @property
     def case_level(self) -> float:
-        """What p had to stay below for a difference to count."""
+        """The level that p had to stay below for a difference to count."""
         return self.level(anchored=self.anchored)
 
 
+# Numbers of a sketch, and smallest hashes of units that tell whether two cases share any.
+SKETCH_WIDTH, SKETCH_HASHES = 256, 128
 VerdictWord = Literal["pass", "improved", "inconclusive", "regressed", "drifted", "incomparable", "missing"]
 OK_VERDICTS: frozenset[VerdictWord] = frozenset({"pass", "improved", "inconclusive"})
 Rule = Literal["reproduce", "equivalent", "paired", "threshold", "draws", "floor", "chance"]
@@ -33,14 +35,14 @@ Rule = Literal["reproduce", "equivalent", "paired", "threshold", "draws", "floor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What paired samples say of a difference, in fractions.
+    """The evidence of paired samples on a difference, in fractions.
 
-    Its standard error with degrees of freedom (None: normal), the two-sided 95 % interval, the one-sided p of a loss,
-    how many of n samples changed, and the smallest loss that would be called regressed four times in five. ``units``
-    counts what the samples share: the error is one of these. ``worst`` and ``best`` say by how much one sample more
-    that loses or gains all that a sample can would move the mean; None where that has no bound. ``skew`` is the
+    The standard error with degrees of freedom (None: normal), the two-sided 95 % interval, the one-sided p of a loss,
+    how many of n samples changed, and the smallest loss that would be called regressed four times in five. ``units`` is
+    the number of units that the samples share, to which the error refers. ``worst`` and ``best`` are the effects on the
+    mean of one sample more that loses or gains all that a sample can; None if that has no bound. ``skew`` is the
     acceleration and ``bias`` the correction of the bias of a BCa interval. ``effect`` is the mean over the standard
-    deviation of the differences. ``sketch`` holds the sums of influence by unit, from which the covariance with another
+    deviation of the differences. ``sketch`` has the sums of influence by unit, from which the covariance with another
     case follows.
     """
 
@@ -62,7 +64,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchored:
-    """What a case came to against its anchor, the first release that its baseline file keeps."""
+    """The verdict on a case against its anchor, the first release that its baseline file keeps."""
 
     baseline: float
     delta: float
@@ -85,9 +87,9 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What the gate decided and why. ``baseline`` and ``delta`` are fractions, over the strata compared.
+    """The decision of the gate and its reason. ``baseline`` and ``delta`` are fractions, over the compared strata.
 
-    ``suspect``: inconclusive, though what was seen is a loss of the margin or more, or has no error.
+    ``suspect``: inconclusive, though the loss reaches the margin, or its error is not known.
     """
 
     word: VerdictWord
@@ -103,5 +105,5 @@ class Verdict:
 
     @property
     def ok(self) -> bool:
-        """Whether the case passes."""
+        """True if the case passes."""
         return self.word in OK_VERDICTS

@@ -51,7 +51,7 @@ def open_blob(path: Path) -> tuple[dict[str, Any], bytes] | None:
         ConfigError: a newer version of this package wrote it.
     """
     try:
-        data = read_bytes(path, ConfigError, largest=None)
+        data = read_bytes(path, ConfigError, max_bytes=None)
     except ConfigError:
         return None
     found, version = unseal(data), int.from_bytes(data[-8:-4])

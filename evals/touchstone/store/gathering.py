@@ -70,7 +70,7 @@ def _first_bytes(source: Path) -> list[tuple[str, int]]:
 
 def _read(path: Path) -> bytes | None:
     try:
-        return read_bytes(path, BaselineError, largest=None)
+        return read_bytes(path, BaselineError, max_bytes=None)
     except BaselineError:  # it is no file, or cannot be read
         return None
 

@@ -1,1 +1,1 @@
-"""What each task type means: its samples, formulas and texts."""
+"""Task types: their samples, formulas and texts."""

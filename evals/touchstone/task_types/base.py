@@ -1,4 +1,4 @@
-"""Task types: what the samples of one are, and everything else that depends on the type of a task."""
+"""Task types: their samples, and everything else that depends on the type of a task."""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -14,9 +14,9 @@ from touchstone.formatting import shorten
 from touchstone.records.names import name_unit, snake_case
 from touchstone.records.samples import FIELD, Column
 
-LONGEST_TEXT = 500
-# Re-run noise of published results, over years and versions, as a fraction: at most this for what is deterministic,
-# and for what a classifier or a clustering is fitted to.
+MAX_TEXT_LENGTH = 500
+# Largest differences, as fractions, between repetitions of published results over years and versions: of deterministic
+# scores, and of scores for which a classifier or a clustering is fitted.
 TOLERANCE, TOLERANCE_FITTED = 5e-4, 5e-3
 
 Columns = dict[str, Any]
@@ -28,7 +28,7 @@ Formula = Callable[..., Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predicted:
-    """What one task predicted for one split and subset.
+    """The predictions of one task for one split and subset.
 
     ``found`` has the shape that mteb gives a prediction file for the task's type. ``sampled`` and ``drawn`` are the
     rows that the task's random generator chose meanwhile.
@@ -48,7 +48,7 @@ class Predicted:
         return dataset[self.subset][self.split] if self.subset in dataset else dataset[self.split]
 
     def other_rows(self) -> Iterator[Any]:
-        """Yield the data of the split in the task's other subsets, as far as it is there."""
+        """Yield the data of the split in those of the task's other subsets that have it."""
         for subset in self.task.hf_subsets or ():
             with suppress(KeyError):
                 if subset != self.subset:
@@ -68,14 +68,14 @@ class SampleValue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderLayout:
-    """How custom data of a type lies in a folder.
+    """The layout of a folder with custom data of a type.
 
     Args:
-        files: names inside the folder; those that are not there are optional, and ``load`` says which are not.
+        files: names inside the folder; ``load`` raises an error where one of them is missing and not optional.
         main_score: the metric of such a task.
         base: the class of mteb's that runs it, such as ``AbsTaskSTS``.
         load: reads the folder into the data set of a task object, which it may adjust.
-        attributes: of the task's class, over those of the base class.
+        attributes: attributes of the task's class, which override those of the base class.
     """
 
     files: tuple[str, ...]
@@ -86,12 +86,12 @@ class FolderLayout:
 
 
 def chance_of_nothing(_metric: str, _gold: Sequence[Sequence[Any]]) -> float | None:
-    """Return 0: a score that only ordering or agreeing better than at random can raise."""
+    """Return 0: guessing neither orders nor agrees better than at random."""
     return 0.0
 
 
 def chance_of_labels(metric: str, gold: Sequence[Sequence[Any]]) -> float | None:
-    """Return what guessing gets: the majority class for accuracy, the rate of positives for average precision."""
+    """Return the score of guessing: the share of the largest class for accuracy, of positives for average precision."""
     levels = []
     for labels in gold:
         shares = Counter(labels)
@@ -111,35 +111,35 @@ def as_numbers(_of: Predicted, *sides: Any, **_names: object) -> tuple[str | Non
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskType:
-    """What depends on the type of a task.
+    """Everything that depends on the type of a task.
 
     Args:
         name: mteb's spelling; the mark follows from it.
         collect: turns predictions and gold labels of one stratum into the columns of `Samples`; None: no samples.
-        texts: returns what a person is shown of some samples, by id and then by role.
+        texts: returns the texts of some samples for a person, by id and then by role.
         formulas: the score of one experiment, by metric; given counts, the scores of resamples.
         influences: by metric, the derivative of such a score by the weight of each sample (n,), from gold labels and
-            one column of predictions; without it the derivative is worked out numerically, which takes n scores.
+            one column of predictions; without it the derivative is computed numerically, which takes n scores.
         counted: metrics that are the mean over samples of the share of experiments that are right.
         sample_value: where the score is no mean over samples.
         tell: renders gold, earlier and present predictions of a sample for a person, given ``names`` of labels; None:
             they are not shown.
-        label_names: returns what the data calls its labels.
-        chance: returns what guessing gets, from a metric and the gold labels of each stratum; None: not known.
-        tolerance: of a repetition of the same measurement, as a fraction.
-        fitted_by: libraries under another version of which a repetition may move farther.
-        paired: whether samples of two models can be compared; if not, the score alone is.
+        label_names: returns the names of labels in the data.
+        chance: returns the score of guessing, from a metric and the gold labels of each stratum; None: not known.
+        tolerance: the largest difference of a repetition of the same measurement, as a fraction.
+        fitted_by: libraries whose versions change a repetition by more.
+        paired: whether samples of two models can be compared; if not, only the scores are.
         largest_loss: what one sample can lose at most, of scores that are means over samples; None: not bounded.
         units: returns for each row that `collect` gives the texts, paragraphs or rows that it may share with others, as
             `name_unit` writes them, 16 at most; None: no sample of the type has any, such as the draws of a clustering.
-        fields: returns columns by name, a value for each row that `collect` gives, by which figures are shown, too.
-        sample_word: what one sample is called.
-        published_metric: what published tables average, whatever the main score of a task is today.
-        former_names: the name that a metric had before, by its name of today.
+        fields: returns columns by name, a value for each row that `collect` gives; reports have figures by them.
+        sample_word: the word for samples.
+        published_metric: the metric that published tables average, whatever the main score of a task is today.
+        former_names: earlier names of metrics, by their present names.
         best_of: prefixes of the metrics of which one that begins with ``max_`` is the best.
-        searches: what the task ranks: a whole corpus, or candidates that are given; None: nothing.
+        searches: what the task ranks: a whole corpus, or given candidates; None: nothing.
         examples: tasks of mteb's that stand for the type where prompts are shown, each with its role of text.
-        folder: how custom data lies in a folder; None: there can be none.
+        folder: the layout of a folder with custom data; None: there is no custom data of the type.
     """
 
     name: str
@@ -183,9 +183,9 @@ def text_ids(*columns: Sequence[str]) -> Any:
     return np.array(ids)
 
 
-def rows_of(names: Any, wanted: Collection[str]) -> dict[str, int]:
-    """Return the rows of some names, by name."""
-    return {str(name): row for row, name in enumerate(names) if str(name) in wanted}
+def rows_of(names: Any, selection: Collection[str]) -> dict[str, int]:
+    """Return the row of each selected name."""
+    return {str(name): row for row, name in enumerate(names) if str(name) in selection}
 
 
 def share_rows(
@@ -194,68 +194,68 @@ def share_rows(
     rows: Sequence[int | str],
     alike: Callable[[Any, Any], bool],
 ) -> list[list[str]]:
-    """Return the units of samples, each once; where another subset has the same rows, each sample's row is one, too.
+    """Return the distinct units of each sample; where another subset has the same rows, the row is a unit too.
 
     Such rows are mostly one text in many languages.
 
     Args:
-        of: what was predicted.
-        units: those of each sample.
+        of: the predictions.
+        units: the units of each sample.
         rows: the number or name of each sample's row.
-        alike: tells of the data of two subsets whether it has the same rows.
+        alike: returns whether the data of two subsets has the same rows.
     """
-    own = of.rows()
-    if any(alike(own, other) for other in of.other_rows()):
+    data = of.rows()
+    if any(alike(data, other) for other in of.other_rows()):
         place = "row", of.task.metadata.name, of.split
-        units = ((*some, name_unit(*place, str(row))) for some, row in zip(units, rows, strict=True))
-    return [list(dict.fromkeys(some)) for some in units]
+        units = ((*names, name_unit(*place, str(row))) for names, row in zip(units, rows, strict=True))
+    return [list(dict.fromkeys(names)) for names in units]
 
 
 def own_fields(data: Any) -> dict[str, Column]:
-    """Return the fields that a custom folder's rows have."""
+    """Return the fields of a custom folder's rows."""
     return {name.removeprefix(FIELD): np.array(data[name][:]) for name in data.column_names if name.startswith(FIELD)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextColumns:
-    """The texts of samples that are named by them, each a row of the data.
+    """The texts of samples that have their ids from them, each a row of the data.
 
     Args:
         columns: returns the columns of the data by role, in the order in which they make the id.
         data: returns the rows that were evaluated.
-        kept: returns the numbers of those that are samples, where not all are.
-        size: counts the rows of a subset's data.
+        samples: returns the numbers of the rows that are samples; None: all of them.
+        size: returns the number of rows of a subset's data.
     """
 
     columns: Callable[[Predicted], Mapping[str, str]]
     data: Callable[[Predicted], Any] = Predicted.rows
-    kept: Callable[[Predicted], Sequence[int]] | None = None
+    samples: Callable[[Predicted], Sequence[int]] | None = None
     size: Callable[[Any], int] = len
 
-    def read(self, of: Predicted, wanted: set[str]) -> Texts:
+    def read(self, of: Predicted, ids: set[str]) -> Texts:
         """Return the texts of some samples, by id and then by role."""
         texts = self._texts(of, self.data(of))
-        found = rows_of(text_ids(*texts.values()), wanted)
-        return {id_: {role: shorten(str(column[row]), LONGEST_TEXT) for role, column in texts.items()}
-                for id_, row in found.items()}  # fmt: skip
+        rows = rows_of(text_ids(*texts.values()), ids)
+        return {id_: {role: shorten(str(column[row]), MAX_TEXT_LENGTH) for role, column in texts.items()}
+                for id_, row in rows.items()}  # fmt: skip
 
     def units(self, of: Predicted) -> list[list[str]]:
-        """Return the units of each sample: its texts, and its row where that is in several languages."""
+        """Return the units of each sample: its texts, and its row if other languages have the same rows."""
         data = self.data(of)
         rows = self._numbers(of, data)
         columns = [[name_unit(str(column[row])) for row in rows] for column in self._texts(of, data).values()]
         return share_rows(of, zip(*columns, strict=True), rows, lambda *sides: len(set(map(self.size, sides))) == 1)
 
     def fields(self, of: Predicted) -> dict[str, Column]:
-        """Return the length of each sample's texts together, and what a custom folder says of it."""
+        """Return the total length of each sample's texts, and the fields of a custom folder."""
         data = self.data(of)
         rows = list(self._numbers(of, data))
         texts = zip(*self._texts(of, data).values(), strict=True)
-        found = {"length": np.array([sum(len(str(text)) for text in one) for one in texts]), **own_fields(data)}
-        return {name: column[rows] for name, column in found.items()}
+        columns = {"length": np.array([sum(len(str(text)) for text in row) for row in texts]), **own_fields(data)}
+        return {name: column[rows] for name, column in columns.items()}
 
     def _texts(self, of: Predicted, data: Any) -> dict[str, Any]:
         return {role: data[column][:] for role, column in self.columns(of).items()}
 
     def _numbers(self, of: Predicted, data: Any) -> Sequence[int]:
-        return range(len(data)) if self.kept is None else self.kept(of)
+        return range(len(data)) if self.samples is None else self.samples(of)

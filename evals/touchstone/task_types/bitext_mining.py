@@ -12,7 +12,7 @@ from touchstone.formatting import shorten
 from touchstone.metrics import influence, labels
 from touchstone.records.names import name_unit
 from touchstone.task_types.base import (
-    LONGEST_TEXT,
+    MAX_TEXT_LENGTH,
     Columns,
     FolderLayout,
     Predicted,
@@ -35,7 +35,7 @@ def _sides(of: Predicted) -> tuple[Any, str, str]:
 
 
 def collect(of: Predicted) -> Columns:
-    """Return the place of each sentence's translation, and the place that was found for it."""
+    """Return the place of each sentence's translation, and the place that the model found."""
     rows, left, _ = _sides(of)
     nearest = _nearest(of)
     return {
@@ -52,26 +52,26 @@ def _nearest(of: Predicted) -> Sequence[Any]:
 def _gold(of: Predicted) -> Sequence[int]:
     """Return the place of each sentence's translation."""
     rows = _sides(of)[0]
-    # mteb asks `"gold" in data`, which no table answers with yes; so do we, until it does.
+    # mteb asks `"gold" in data`, which is false for every table; so do we, until mteb changes.
     return [pair[1] for pair in rows["gold"]] if "gold" in rows else range(len(_nearest(of)))
 
 
 def units(of: Predicted) -> list[list[str]]:
-    """Return the units of each sentence, and its translation where there is one."""
+    """Return the units of each sentence and of its translation, where there is one."""
     rows, _, right = _sides(of)
     names = [name_unit(str(text)) for text in rows[right][:]]
     return [
-        list(dict.fromkeys([*own, *names[place : place + 1]]))
-        for own, place in zip(SENTENCES.units(of), _gold(of), strict=True)
+        list(dict.fromkeys([*sentence, *names[place : place + 1]]))
+        for sentence, place in zip(SENTENCES.units(of), _gold(of), strict=True)
     ]
 
 
 def translations(of: Predicted, *places: Any, **_names: object) -> tuple[str | None, ...]:
-    """Return the sentences of the other language at some places, None where there is none."""
+    """Return the sentences of the other language at some places, None where a place has no sentence."""
     rows, _, right = _sides(of)
     column = rows[right]
     numbers = [int(place[0]) for place in places]
-    return tuple(shorten(str(column[n]), LONGEST_TEXT) if n < len(column) else None for n in numbers)
+    return tuple(shorten(str(column[n]), MAX_TEXT_LENGTH) if n < len(column) else None for n in numbers)
 
 
 def _load(_task: Any, folder: Path) -> Any:
@@ -84,7 +84,7 @@ def _load(_task: Any, folder: Path) -> Any:
 SENTENCES = TextColumns(
     columns=lambda of: {"sentence": _sides(of)[1]},
     data=lambda of: _sides(of)[0],
-    kept=lambda of: range(len(_nearest(of))),
+    samples=lambda of: range(len(_nearest(of))),
 )
 BITEXT_MINING = TaskType(
     name="BitextMining",
@@ -92,7 +92,7 @@ BITEXT_MINING = TaskType(
     texts=SENTENCES.read,
     units=units,
     fields=SENTENCES.fields,
-    # Each sentence's number is a class, weighted by its gold count: what mteb reports.
+    # Each sentence's number is a class, weighted by its gold count, as mteb reports it.
     formulas={"f1": partial(labels.f1, average="weighted")},
     influences={"f1": partial(influence.f1, average="weighted")},
     sample_value=SampleValue(words="translation found", of=share_right),

@@ -24,14 +24,14 @@ from touchstone.task_types.folders import Lines, make_dataset, read_labelled_tex
 
 
 def collect(of: Predicted) -> Columns:
-    """Return the label of each test row and those predicted in each experiment."""
+    """Return the label of each test row and its predictions in all experiments."""
     rows = of.rows()
     task = of.task
     ids = text_ids(rows[task.input_column_name][:])
     gold = np.array(rows[task.label_column_name][:])
     if getattr(task, "is_cross_validation", False):
         return {"id": ids, "gold": gold} | _folds(task, of, gold)
-    return {"id": ids, "gold": gold, "prediction": np.stack([np.array(one) for one in of.found], axis=1)}
+    return {"id": ids, "gold": gold, "prediction": np.stack([np.array(experiment) for experiment in of.found], axis=1)}
 
 
 def _folds(task: Any, of: Predicted, gold: Any) -> Columns:
@@ -56,7 +56,7 @@ def share_right(gold: Any, prediction: Any) -> Column:
 
 
 def name_labels(of: Predicted) -> dict[str, str]:
-    """Return what the data calls its labels, by label as text; empty where it does not say."""
+    """Return the names of labels in the data, by label as text; empty where there are none."""
     rows = of.rows()
     column = of.task.label_column_name
     if "label_text" not in rows.column_names:
@@ -65,13 +65,13 @@ def name_labels(of: Predicted) -> dict[str, str]:
 
 
 def most_frequent(_of: Predicted, *sides: Any, names: Mapping[str, str]) -> tuple[str | None, ...]:
-    """Return which label was given most often on each side, and how often."""
+    """Return the most frequent label of each side, and how often it was predicted."""
     return tuple(_label(side, names) for side in sides)
 
 
 def _label(predictions: Any, names: Mapping[str, str]) -> str:
-    found, counts = np.unique(predictions, return_counts=True)
-    label = str(found[np.argmax(counts)])
+    classes, counts = np.unique(predictions, return_counts=True)
+    label = str(classes[np.argmax(counts)])
     often = "" if len(predictions) == 1 else f" ({counts.max()} of {len(predictions)} times)"
     return f"{names.get(label, label)}{often}"
 
@@ -82,20 +82,20 @@ def _load(_task: Any, folder: Path) -> Any:
 
 
 def number_labels(train: Lines[Any], test: Lines[Any]) -> Any:
-    """Return both splits as a data set with numbers for labels, of which a row has one or a list.
+    """Return both splits as a data set with numbers for labels; a row has one label or a list.
 
     Raises:
         SourceError: a test row has a label that no training row has.
     """
-    known = sorted({str(label) for row in train for label in labels_in(row)})
-    numbers = {label: number for number, label in enumerate(known)}
+    names = sorted({str(label) for row in train for label in labels_in(row)})
+    numbers = {label: number for number, label in enumerate(names)}
     for number, row in test.rows:
-        if (new := next((label for label in labels_in(row) if str(label) not in numbers), None)) is not None:
-            raise test.fail(number, f'label "{new}" is not in {train.path.name}')
+        if unknown := [label for label in labels_in(row) if str(label) not in numbers]:
+            raise test.fail(number, f'label "{unknown[0]}" is not in {train.path.name}')
 
     def code(row: Any) -> Any:
-        found = [numbers[str(label)] for label in labels_in(row)]
-        return found if isinstance(row["label"], list) else found[0]
+        codes = [numbers[str(label)] for label in labels_in(row)]
+        return codes if isinstance(row["label"], list) else codes[0]
 
     splits = {"train": [(row, {}) for row in train], "test": test.with_fields()}
     return make_dataset(
@@ -107,7 +107,7 @@ def number_labels(train: Lines[Any], test: Lines[Any]) -> Any:
 
 
 def labels_in(row: Any) -> list[Any]:
-    """Return the labels of a row, which has one or a list."""
+    """Return the labels of a row as a list."""
     return row["label"] if isinstance(row["label"], list) else [row["label"]]
 
 

@@ -31,21 +31,21 @@ def collect(of: Predicted) -> Columns:
     return {"id": np.array(ids), "value": np.array(values)}
 
 
-def _legacy_clusters(labels: Sequence[Sequence[Any]], found: Sequence[Sequence[int]], score: Any) -> Columns:
-    """Give each set of texts its score; a set of one class is not clustered and counts 1, as mteb has it."""
-    clusters = iter(found)
+def _legacy_clusters(labels: Sequence[Sequence[Any]], assignments: Sequence[Sequence[int]], score: Any) -> Columns:
+    """Return the score of each set of texts; a set of one class is not clustered and counts 1, as in mteb."""
+    clusters = iter(assignments)
     values = [score(np.array(gold), np.array(next(clusters))) if len(set(gold)) > 1 else 1.0 for gold in labels]
     return {"id": np.array([f"set {number:04}" for number in range(len(values))]), "value": np.array(values)}
 
 
 def chance(metric: str, _gold: Sequence[Sequence[Any]]) -> float | None:
-    """Return what guessing gets: nothing of a v-measure of many clusters."""
+    """Return the score of guessing: 0 for a v-measure of many clusters, not known for other metrics."""
     return 0.0 if metric == "v_measure" else None
 
 
 def _load(task: Any, folder: Path) -> Any:
     texts = list(read_labelled_texts(folder / "test.jsonl"))
-    # Of several subsets the largest decides.
+    # With several subsets the largest one decides.
     task.max_documents_per_cluster = max(len(texts), vars(task).get("max_documents_per_cluster", 0))
     return make_dataset(test=[{"sentences": text["text"], "labels": str(text["label"])} for text in texts])
 
@@ -65,7 +65,7 @@ CLUSTERING = TaskType(
         main_score="v_measure",
         base="AbsTaskClustering",
         load=_load,
-        # mteb samples 4 % of a clustering set, for sets of a million; a folder of one's own is taken whole.
+        # mteb samples 4 % of a clustering set, for sets of a million; a custom folder is used whole.
         attributes={"max_fraction_of_documents_to_embed": None, "max_document_to_embed": None},
     ),
 )

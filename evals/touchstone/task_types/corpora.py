@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from touchstone.errors import SourceError
 
-# Documents, and characters of them, that are held as Python's objects at once; a column of a block has 2 GB at most.
-AT_ONCE, CHARACTERS = 10_000, 1 << 26
+# Size of a block that is held as Python objects, in documents and characters; a column of a block has 2 GB at most.
+DOCUMENTS_AT_ONCE, CHARACTERS_AT_ONCE = 10_000, 1 << 26
 SCHEMA = pa.schema([("id", pa.string()), ("title", pa.string()), ("text", pa.string())])
 
 
@@ -27,9 +27,9 @@ class Names(Container[str]):
         self._hashes = np.sort(hashes)
 
     def __contains__(self, name: object) -> bool:
-        wanted = np.uint64(hash_text(str(name)))
-        place = int(np.searchsorted(self._hashes, wanted))
-        return place < len(self._hashes) and bool(self._hashes[place] == wanted)
+        value = np.uint64(hash_text(str(name)))
+        place = int(np.searchsorted(self._hashes, value))
+        return place < len(self._hashes) and bool(self._hashes[place] == value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +50,8 @@ def read_corpus(path: Path, rows: Iterator[tuple[int, Any]]) -> Corpus:
     """Read documents; each has an ``_id`` and a ``text``, and may have a ``title``.
 
     Args:
-        path: of their file, for errors.
-        rows: each behind its line number.
+        path: the file, for errors.
+        rows: line numbers and rows.
 
     Raises:
         SourceError: an id occurs twice, or no document has a text.
@@ -66,15 +66,15 @@ def read_corpus(path: Path, rows: Iterator[tuple[int, Any]]) -> Corpus:
                 empty += sum(not (title + text).strip() for title, text in zip(*columns[1:], strict=True))
                 stream.write_batch(pa.record_batch([pa.array(column, pa.string()) for column in columns], SCHEMA))
         file.flush()
-        # The mapping stays when the file, which has no name any more, is closed.
+        # The mapping stays valid when the file, which has no name any more, is closed.
         content = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    table, known = pa.ipc.open_stream(content).read_all(), np.frombuffer(hashes, np.uint64)
+    table, numbers = pa.ipc.open_stream(content).read_all(), np.frombuffer(hashes, np.uint64)
     if not lines:
         raise SourceError(f"{path}: holds no line")
     if empty == len(lines):
         raise SourceError(f"{path}: no document has a title or a text")
-    _refuse_twice(path, known, lines, table["id"])
-    return Corpus(table=table, names=Names(known), empty=empty)
+    _refuse_duplicates(path, numbers, lines, table["id"])
+    return Corpus(table=table, names=Names(numbers), empty=empty)
 
 
 def _blocks(rows: Iterator[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]]]:
@@ -82,18 +82,18 @@ def _blocks(rows: Iterator[tuple[int, Any]]) -> Iterator[list[tuple[int, Any]]]:
     for row in rows:
         block.append(row)
         characters += len(row[1]["text"])
-        if len(block) == AT_ONCE or characters > CHARACTERS:
+        if len(block) == DOCUMENTS_AT_ONCE or characters > CHARACTERS_AT_ONCE:
             yield block
             block, characters = [], 0
     if block:
         yield block
 
 
-def _refuse_twice(path: Path, hashes: NDArray[np.uint64], lines: "array[int]", ids: Any) -> None:
-    """Refuse an id that occurs twice, by the first line that has one again."""
+def _refuse_duplicates(path: Path, hashes: NDArray[np.uint64], lines: "array[int]", ids: Any) -> None:
+    """Refuse duplicate ids, with the first line that repeats one."""
     order = np.argsort(hashes, kind="stable")
     alike = np.flatnonzero(hashes[order][1:] == hashes[order][:-1])
-    twice = sorted((int(order[at + 1]), int(order[at])) for at in alike)
-    for again, before in twice:
+    pairs = sorted((int(order[at + 1]), int(order[at])) for at in alike)
+    for again, before in pairs:
         if ids[again] == ids[before]:
             raise SourceError(f'{path}:{lines[again]}: _id "{ids[again]}" is also in line {lines[before]}')

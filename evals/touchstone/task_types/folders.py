@@ -16,7 +16,7 @@ from touchstone.files.json import parse_json
 from touchstone.files.tables import FORMATS, find_forms, format_of, read_rows
 from touchstone.formatting import shorten
 from touchstone.records.names import SIGNS
-from touchstone.records.samples import FIELD, MOST_FIELDS, is_field
+from touchstone.records.samples import FIELD, MAX_FIELDS, is_field
 from touchstone.task_types.corpora import Corpus, read_corpus
 from touchstone.task_types.judgements import read_judgements
 
@@ -27,57 +27,58 @@ def _not_blank(text: str) -> str:
     return text
 
 
-# A longer text says little of many samples; fields of every task, length and language; numbers that are held exactly.
-LONGEST_FIELD, OURS, EXACT = 64, 2, 1 << 53
-# As JSON writes one.
+# Longer texts are no useful fields; every task has length and language; larger numbers are not exact as floats.
+MAX_FIELD_LENGTH, RESERVED_FIELDS, MAX_EXACT_NUMBER = 64, 2, 1 << 53
+# A number as JSON writes it.
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]{0,15})(?:\.[0-9]{1,20})?(?:[eE][+-]?[0-9]{1,3})?")
 
 
 def _as_number(value: object) -> object:
-    """Refuse what only Python takes for a number, such as 1_0."""
+    """Refuse text that only Python takes for a number, such as 1_0."""
     if isinstance(value, str) and not NUMBER.fullmatch(value):
         raise ValueError("should be a valid number")
     return value
 
 
 def _as_whole(value: object) -> object:
-    """Programs that know a column with gaps as one of floats write 1.0 for 1."""
-    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= EXACT else value
+    """Return a float such as 1.0 as 1: programs that read a column with gaps as floats write it so."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) <= MAX_EXACT_NUMBER else value
 
 
 Text = Annotated[str, AfterValidator(_not_blank)]
 Texts = Annotated[list[Text], FailFast()]
-Whole = Annotated[int, BeforeValidator(_as_whole), BeforeValidator(_as_number)]
+WholeNumber = Annotated[int, BeforeValidator(_as_whole), BeforeValidator(_as_number)]
 Number = Annotated[FiniteFloat, BeforeValidator(_as_number)]
 # The keys are those of the BEIR layout and of mteb's own data sets; of other keys in a line see `Lines.with_fields`.
 Document = TypedDict("Document", {"_id": Text, "title": NotRequired[str | None], "text": str})
 Query = TypedDict("Query", {"_id": Text, "text": Text})
 InstructedQuery = TypedDict("InstructedQuery", {"_id": Text, "text": Text, "instruction": Text})
-Judgement = TypedDict("Judgement", {"query-id": Text, "corpus-id": Text, "score": Whole})
+Judgement = TypedDict("Judgement", {"query-id": Text, "corpus-id": Text, "score": WholeNumber})
 Candidates = TypedDict("Candidates", {"query-id": Text, "corpus-ids": Texts})
 Pair = TypedDict("Pair", {"sentence1": Text, "sentence2": Text})
 ScoredPair = TypedDict("ScoredPair", {"sentence1": Text, "sentence2": Text, "score": Number})
-LabelledPair = TypedDict("LabelledPair", {"sentence1": Text, "sentence2": Text, "label": Whole})
-LabelledText = TypedDict("LabelledText", {"text": Text, "label": Text | Whole})
-LabelsOfText = TypedDict("LabelsOfText", {"text": Text, "label": list[Text | Whole]})
-Summarized = TypedDict(
-    "Summarized", {"text": Text, "human_summaries": Texts, "machine_summaries": Texts, "relevance": list[FiniteFloat]}
+LabelledPair = TypedDict("LabelledPair", {"sentence1": Text, "sentence2": Text, "label": WholeNumber})
+LabelledText = TypedDict("LabelledText", {"text": Text, "label": Text | WholeNumber})
+LabelsOfText = TypedDict("LabelsOfText", {"text": Text, "label": list[Text | WholeNumber]})
+SummarizedText = TypedDict(
+    "SummarizedText",
+    {"text": Text, "human_summaries": Texts, "machine_summaries": Texts, "relevance": list[FiniteFloat]},
 )
 Row = TypeVar("Row")
-# Judgements also as BEIR ships them, and as TREC does.
+# Judgements also in the formats of BEIR and TREC.
 JUDGEMENT_FORMATS = (".tsv", ".txt", *FORMATS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lines(Generic[Row]):
-    """The rows of one file, each behind its line number, counted from 1.
+    """The line numbers, counted from 1, and rows of one file.
 
-    ``others`` are the short values of keys that the rows' shape has not, one mapping for each row.
+    ``extras`` are the short values of keys that the rows' shape has not, one mapping for each row.
     """
 
     path: Path
     rows: tuple[tuple[int, Row], ...]
-    others: tuple[Mapping[str, Any], ...] = ()
+    extras: tuple[Mapping[str, Any], ...] = ()
 
     def __iter__(self) -> Iterator[Row]:
         return (row for _, row in self.rows)
@@ -87,26 +88,27 @@ class Lines(Generic[Row]):
         return SourceError(f"{self.path}:{line}: {sentence}")
 
     def with_fields(self) -> Iterator[tuple[Row, dict[str, Any]]]:
-        """Yield each row with its fields, by the columns of a data set: other keys that every row has a value of.
+        """Yield each row with its fields, which are the other keys that every row has, by column of a data set.
 
         Raises:
-            SourceError: one of them cannot be the name of a field, or they are too many.
+            SourceError: a key cannot be the name of a field, or there are too many.
         """
-        names = [name for name in self.others[0] if all(name in other for other in self.others)]
+        names = [name for name in self.extras[0] if all(name in extra for extra in self.extras)]
         line = self.rows[0][0]
         for name in names:
             if not is_field(name):
                 raise self.fail(line, f'"{shorten(name, 60)}" cannot be a field of samples; expected {SIGNS}')
-        if len(names) > MOST_FIELDS - OURS:
-            raise self.fail(line, f"{len(names)} keys are fields of samples; expected at most {MOST_FIELDS - OURS}")
-        columns = [_as_one_kind([other[name] for other in self.others]) for name in names]
+        if len(names) > MAX_FIELDS - RESERVED_FIELDS:
+            allowed = MAX_FIELDS - RESERVED_FIELDS
+            raise self.fail(line, f"{len(names)} keys are fields of samples; expected at most {allowed}")
+        columns = [_as_one_kind([extra[name] for extra in self.extras]) for name in names]
         for place, (_, row) in enumerate(self.rows):
             yield row, {f"{FIELD}{name}": column[place] for name, column in zip(names, columns, strict=True)}
 
 
 def _as_one_kind(values: Sequence[Any]) -> list[Any]:
-    """Return numbers, or all as text: true and false too, and numbers that few programs hold exactly."""
-    if all(type(value) in (int, float) and abs(value) <= EXACT for value in values):
+    """Return all values as numbers, or all as text; true, false and numbers that are not exact as floats are text."""
+    if all(type(value) in (int, float) and abs(value) <= MAX_EXACT_NUMBER for value in values):
         return [float(value) for value in values] if float in map(type, values) else list(values)
     return [value if isinstance(value, str) else json.dumps(value) for value in values]
 
@@ -123,10 +125,10 @@ class RetrievalFolder:
 
 
 def find_file(path: Path, formats: Sequence[str] = FORMATS) -> Path:
-    """Return the one file that is there of a table, in whatever format.
+    """Return the file of a table in whichever format exists; the given path if there is none.
 
     Raises:
-        SourceError: there are several; of none the name given is returned, which reading refuses.
+        SourceError: there are several.
     """
     forms = find_forms(path, formats)
     if len(forms) > 1:
@@ -135,42 +137,42 @@ def find_file(path: Path, formats: Sequence[str] = FORMATS) -> Path:
 
 
 def read_lines(path: Path, shape: type[Row]) -> Lines[Row]:
-    """Read a table: of the name given, which is that of JSON Lines, or of another format or packed.
+    """Read a table by its path in JSON Lines; the file may have another format or be compressed.
 
     Raises:
-        SourceError: the file is missing or empty, there are two, or a line is no row or lacks what ``shape`` needs.
+        SourceError: the file is missing or empty, there are two, or a line is not of this ``shape``.
     """
     path = find_file(path)
-    read = list(_check_rows(path, shape))
-    if not read:
+    lines = list(_check_rows(path, shape))
+    if not lines:
         raise SourceError(f"{path}: holds no line")
-    rows = tuple((number, row) for number, row, _ in read)
-    return Lines(path=path, rows=rows, others=tuple(others for _, _, others in read))
+    rows = tuple((number, row) for number, row, _ in lines)
+    return Lines(path=path, rows=rows, extras=tuple(extras for _, _, extras in lines))
 
 
 def _check_rows(path: Path, shape: type[Row]) -> Iterator[tuple[int, Row, dict[str, Any]]]:
-    """Yield the line number of each row, the row, and the short values of keys that the shape has not."""
+    """Yield the line number, the row, and the short values of its keys that the shape has not."""
     adapter, cells = TypeAdapter(shape), format_of(path) == ".csv"
-    for number, read in read_rows(path, SourceError):
-        text = isinstance(read, str)
-        found = parse_json(read, f"{path}:{number}", SourceError) if text else read  # each key once, finite numbers
+    for number, raw in read_rows(path, SourceError):
+        text = isinstance(raw, str)
+        values = parse_json(raw, f"{path}:{number}", SourceError) if text else raw  # each key once, finite numbers
         try:
             row: Any = (
-                adapter.validate_json(read, strict=True) if text else adapter.validate_python(read, strict=not cells)
+                adapter.validate_json(raw, strict=True) if text else adapter.validate_python(raw, strict=not cells)
             )
         except ValidationError as failure:
             raise SourceError(f"{path}:{number}: {_sentence(failure)}") from None
-        more = ((key, _as_value(value) if cells else value) for key, value in found.items() if key not in row)
-        yield number, row, {key: value for key, value in more if _is_short(value)}
+        extras = ((key, _as_value(value) if cells else value) for key, value in values.items() if key not in row)
+        yield number, row, {key: value for key, value in extras if _is_short(value)}
 
 
 def _as_value(cell: str) -> Any:
-    """Return the number that JSON writes so, None of an empty cell, or the text."""
+    """Return a cell as a number if JSON has it, as None if it is empty, else as text."""
     return json.loads(cell) if NUMBER.fullmatch(cell) else cell or None
 
 
 def _is_short(value: Any) -> bool:
-    short = isinstance(value, str) and len(value) <= LONGEST_FIELD
+    short = isinstance(value, str) and len(value) <= MAX_FIELD_LENGTH
     return short or (isinstance(value, int | float) and math.isfinite(value))
 
 
@@ -179,23 +181,23 @@ def read_retrieval(folder: Path, *, candidates: bool, query: Any = Query) -> Ret
 
     Args:
         folder: the folder.
-        candidates: whether top_ranked.jsonl is needed too, as reranking does.
+        candidates: whether top_ranked.jsonl is needed too, as for reranking.
         query: the shape of a line of queries.
 
     Raises:
-        SourceError: a line is wrong, an id occurs twice, or what is judged or ranked does not fit to the rest.
+        SourceError: a line is wrong, an id occurs twice, or a judgement or candidate names an id that does not exist.
     """
     path = find_file(folder / "corpus.jsonl")
     corpus = read_corpus(path, ((number, row) for number, row, _ in _check_rows(path, Document)))
     queries = read_lines(folder / "queries.jsonl", query)
-    documents_known, queries_known = corpus.names, _unique_ids(queries)
-    judgements, notes = _read_judgements(folder / "qrels", documents_known, queries_known)
+    document_ids, query_ids = corpus.names, _unique_ids(queries)
+    judgements, notes = _read_judgements(folder / "qrels", document_ids, query_ids)
     if corpus.empty:
         notes = (*notes, f"{path}: {corpus.empty} of {corpus.table.num_rows} documents with neither a title nor a text")
     ranked = None
     if candidates:
         path = find_file(folder / "top_ranked.jsonl")
-        ranked = _read_candidates(path, documents_known, queries_known)
+        ranked = _read_candidates(path, document_ids, query_ids)
         for name in judgements:
             if name not in ranked:
                 raise SourceError(f'{path}: has no candidates for query "{name}"')
@@ -260,16 +262,16 @@ def _need_two_values(lines: Lines[Any], key: str) -> None:
 def _unique_ids(lines: Lines[Any]) -> set[str]:
     seen: dict[str, int] = {}
     for number, row in lines.rows:
-        first = seen.setdefault(row["_id"], number)
-        if first != number:
-            raise lines.fail(number, f'_id "{row["_id"]}" is also in line {first}')
+        first_line = seen.setdefault(row["_id"], number)
+        if first_line != number:
+            raise lines.fail(number, f'_id "{row["_id"]}" is also in line {first_line}')
     return set(seen)
 
 
 def _read_judgements(
     folder: Path, documents: Container[str], queries: set[str]
 ) -> tuple[dict[str, dict[str, int]], tuple[str, ...]]:
-    """Return judgements, and notes of those that can only lower a score: mteb counts them, so they count here."""
+    """Return judgements, and notes of those that can only lower a score: they count here as they do in mteb."""
     path = find_file(folder / "test.jsonl", JUDGEMENT_FORMATS)
     if not path.is_file():
         raise SourceError(f"{folder}: holds neither test.jsonl nor test.tsv")
@@ -277,7 +279,7 @@ def _read_judgements(
     judgements: dict[str, dict[str, int]] = {}
     for number, row in lines.rows:
         query, document, score = row["query-id"], row["corpus-id"], row["score"]
-        _need_known(lines, number, "query-id", query, queries)
+        _check_id(lines, number, "query-id", query, queries)
         if document in judgements.setdefault(query, {}):
             raise lines.fail(number, f'query "{query}" and document "{document}" are judged twice')
         judgements[query][document] = score
@@ -285,11 +287,11 @@ def _read_judgements(
     without = sum(max(graded.values()) <= 0 for graded in judgements.values())
     if without == len(judgements):
         raise SourceError(f"{path}: no query has a relevant document")
-    if not any(score > 0 and name in documents for one in judgements.values() for name, score in one.items()):
-        raise SourceError(f"{path}: no relevant document is in the corpus; are the ids others?")
+    if not any(score > 0 and name in documents for grades in judgements.values() for name, score in grades.items()):
+        raise SourceError(f"{path}: no relevant document is in the corpus; do the ids match?")
     return judgements, tuple(
-        f"{path}: {count} of {of} {what}, as in mteb"
-        for count, of, what in (
+        f"{path}: {count} of {of} {description}, as in mteb"
+        for count, of, description in (
             (absent, len(lines.rows), "judged documents not in the corpus, counted as not found"),
             (without, len(judgements), "queries without a relevant document, scored 0"),
         )
@@ -310,35 +312,35 @@ def _read_candidates(path: Path, documents: Container[str], queries: set[str]) -
     ranked: dict[str, list[str]] = {}
     for number, row in lines.rows:
         query, ids = row["query-id"], row["corpus-ids"]
-        _need_known(lines, number, "query-id", query, queries)
+        _check_id(lines, number, "query-id", query, queries)
         if query in ranked:
             raise lines.fail(number, f'query "{query}" has two lists of candidates')
         if len(set(ids)) < len(ids) or not ids:
             raise lines.fail(number, "corpus-ids is empty or names a document twice")
         for document in ids:
-            _need_known(lines, number, "corpus-ids", document, documents)
+            _check_id(lines, number, "corpus-ids", document, documents)
         ranked[query] = ids
     return ranked
 
 
-def _need_known(lines: Lines[Any], number: int, key: str, value: str, known: Container[str]) -> None:
-    if value not in known:
+def _check_id(lines: Lines[Any], number: int, key: str, value: str, ids: Container[str]) -> None:
+    if value not in ids:
         raise lines.fail(number, f'{key} "{value}" is not in {"queries" if key == "query-id" else "corpus"}')
 
 
 def _sentence(failure: ValidationError) -> str:
-    first = failure.errors(include_url=False)[0]
-    parts = [part for part in first["loc"] if not (isinstance(part, str) and part.startswith(("function-", "int")))]
+    detail = failure.errors(include_url=False)[0]
+    parts = [part for part in detail["loc"] if not (isinstance(part, str) and part.startswith(("function-", "int")))]
     key = "".join(f"[{part}]" if isinstance(part, int) else part for part in parts)
-    match first["type"]:
+    match detail["type"]:
         case "json_invalid":
-            error = first.get("ctx", {}).get("error", first["msg"])
+            error = detail.get("ctx", {}).get("error", detail["msg"])
             return f"not JSON: {re.sub(r' at line 1 column', ' at column', error)}"
         case "missing":
             return f'needs a key "{key}"'
         case "value_error":
-            return f"{key} {first['msg'].removeprefix('Value error, ')}"
+            return f"{key} {detail['msg'].removeprefix('Value error, ')}"
         case "string_type" if key == "label":
             return "label should be a string or a whole number"
-    message = first["msg"].removeprefix("Input ").partition(", ")[0]
+    message = detail["msg"].removeprefix("Input ").partition(", ")[0]
     return f"{key} {message}" if key else message

@@ -8,12 +8,12 @@ from touchstone.errors import TouchstoneError
 from touchstone.files.tables import read_text_lines
 from touchstone.formatting import shorten
 
-# What is between columns: other signs that are space somewhere may be part of an id.
+# Only these separate columns: other characters that are space in Unicode may be part of an id.
 SPACE = " \t\n\v\f\r"
 COLUMN = re.compile(rf"[^{SPACE}]+")
 SCORE = re.compile(r"([+-]?[0-9]{1,9})(?:\.0*)?")
-# What the last column of a header is called, and how the name of one with documents begins.
-SCORES, OF_DOCUMENTS = {"score", "relevance", "rel", "label", "grade"}, ("corpus", "doc", "did", "pid")
+# Names of the last column in a header, and prefixes of the name of a column with documents.
+SCORE_NAMES, DOCUMENT_PREFIXES = {"score", "relevance", "rel", "label", "grade"}, ("corpus", "doc", "did", "pid")
 
 
 def read_judgements(
@@ -22,31 +22,31 @@ def read_judgements(
     """Yield the line, query, document and score of each judgement.
 
     Args:
-        path: of the file, which may be packed by gzip.
+        path: the file, which may be compressed by gzip.
         error: the type to raise.
-        documents: the ids of the corpus, where it is known.
+        documents: the ids of the corpus, if known.
 
     Raises:
-        TouchstoneError: of the type given; there is no such file, or no judgement in a line of it or in all of it.
+        TouchstoneError: of the given type; there is no such file, a line has no judgement, or no line has one.
     """
-    width, judged = 0, False
+    width, has_judgement = 0, False
     for number, line in read_text_lines(path, error):
         where, text = f"{path}:{number}", line.strip(SPACE)
         if not text:
             continue
-        query, *between, document, said = cells = _split(text, where, error)
+        query, *between, document, grade = cells = _split(text, where, error)
         if width and len(cells) != width:
             raise error(f"{where}: has {len(cells)} columns; expected {width}, as the lines before")
-        score = SCORE.fullmatch(said)
+        score = SCORE.fullmatch(grade)
         if score is not None:
             if between and document not in documents and between[0] not in ("0", "Q0") and between[0] in documents:
                 raise error(f"{where}: names a document in its second column; expected it in the third")
-            judged = True
+            has_judgement = True
             yield number, query, document, int(score[1])
         elif width or not _is_header(cells, where, error):
-            raise error(f'{where}: the score "{shorten(said, 60)}" is not a whole number')
+            raise error(f'{where}: the score "{shorten(grade, 60)}" is not a whole number')
         width = len(cells)
-    if not judged:
+    if not has_judgement:
         raise error(f"{path}: holds no judgement")
 
 
@@ -61,8 +61,8 @@ def _split(text: str, where: str, error: type[TouchstoneError]) -> list[str]:
 
 
 def _is_header(cells: list[str], where: str, error: type[TouchstoneError]) -> bool:
-    """Return True if a line names its columns; a score that is wrong would be no name of one."""
-    first, last = cells[0].lower(), cells[-1].lower()
-    if last in SCORES and first.startswith(OF_DOCUMENTS):
+    """Return True if a line names its columns, which a wrong score does not."""
+    first_name, last_name = cells[0].lower(), cells[-1].lower()
+    if last_name in SCORE_NAMES and first_name.startswith(DOCUMENT_PREFIXES):
         raise error(f"{where}: names documents first; expected query-id, corpus-id and score")
-    return last in SCORES or ("query" in first and not any(map(str.isdigit, last)))
+    return last_name in SCORE_NAMES or ("query" in first_name and not any(map(str.isdigit, last_name)))

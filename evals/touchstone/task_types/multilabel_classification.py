@@ -22,15 +22,15 @@ from touchstone.task_types.base import (
 from touchstone.task_types.classification import SHARE_RIGHT, most_frequent, number_labels
 from touchstone.task_types.folders import LabelsOfText, read_lines
 
-# Of a text, whose labels decide; mteb's classifier fails with fewer.
+# mteb's classifier decides by this many nearest texts, and fails with fewer.
 NEIGHBORS = 5
 
-# The sample of a large set, as long as that is open: to draw it takes seconds.
-_DRAWN: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+# Cache of the sample of each large set that is open: drawing one takes seconds.
+_SAMPLES: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
 
 
 def collect(of: Predicted) -> Columns:
-    """Write each set of labels as text, so that a column holds one number of labels or another."""
+    """Return sets of labels as text, so that the rows of a column may have different numbers of labels."""
     from sklearn.preprocessing import MultiLabelBinarizer
 
     task = of.task
@@ -39,7 +39,7 @@ def collect(of: Predicted) -> Columns:
     return {
         "id": text_ids(rows[task.input_column_name][:]),
         "gold": _as_text(gold),
-        "prediction": np.stack([_as_text(np.array(one)) for one in of.found], axis=1),
+        "prediction": np.stack([_as_text(np.array(experiment)) for experiment in of.found], axis=1),
     }
 
 
@@ -48,29 +48,29 @@ def _evaluated_rows(of: Predicted) -> Any:
     task, rows = of.task, of.rows()
     if len(rows) == len(of.found[0]):
         return rows
-    if rows not in _DRAWN:
+    if rows not in _SAMPLES:
         from datasets import DatasetDict
 
         draw = find("mteb.abstasks.abstask:_multilabel_subsampling")
         tables = DatasetDict({of.split: rows})
-        drawn = draw(tables, task.seed, [of.split], task.label_column_name, task.max_eval_samples)
-        _DRAWN[rows] = drawn[of.split]
-    return _DRAWN[rows]
+        samples = draw(tables, task.seed, [of.split], task.label_column_name, task.max_eval_samples)
+        _SAMPLES[rows] = samples[of.split]
+    return _SAMPLES[rows]
 
 
 def _as_text(table: Any) -> Any:
     return np.array([" ".join(str(label) for label in np.flatnonzero(row)) for row in table])
 
 
-def macro_f1(gold: Column, found: Column, counts: Any = None) -> Any:
+def macro_f1(gold: Column, prediction: Column, counts: Any = None) -> Any:
     """Return the macro F1 over the labels that occur in the gold sets, as scikit-learn's binarizer has them."""
-    truth, guess = _tables(gold, found)
+    truth, guess = _tables(gold, prediction)
     return labels.multilabel_f1(truth, guess, counts, average="macro")
 
 
-def _tables(gold: Column, found: Column) -> list[Any]:
-    """Return for both sides which of the labels that occur in the gold sets each sample has (n, l)."""
-    sets = [set(text.split()) for text in gold], [set(text.split()) for text in found]
+def _tables(gold: Column, prediction: Column) -> list[Any]:
+    """Return for both sides whether each sample has each label that occurs in the gold sets (n, l)."""
+    sets = [set(text.split()) for text in gold], [set(text.split()) for text in prediction]
     names = sorted(set().union(*sets[0]))
     return [np.array([[name in members for name in names] for members in side], dtype=np.int64) for side in sets]
 
@@ -96,7 +96,7 @@ MULTILABEL_CLASSIFICATION = TaskType(
     units=INPUT.units,
     fields=INPUT.fields,
     formulas={"accuracy": labels.accuracy, "f1": macro_f1},
-    influences={"f1": lambda gold, found: influence.multilabel_f1(*_tables(gold, found))},
+    influences={"f1": lambda gold, prediction: influence.multilabel_f1(*_tables(gold, prediction))},
     counted=frozenset({"accuracy"}),
     sample_value=SHARE_RIGHT,
     tell=most_frequent,
@@ -107,7 +107,7 @@ MULTILABEL_CLASSIFICATION = TaskType(
         main_score="accuracy",
         base="AbsTaskMultilabelClassification",
         load=_load,
-        # mteb takes a sample of a large set; a folder of one's own is taken whole.
+        # mteb takes a sample of a large set; a custom folder is used whole.
         attributes={"max_eval_samples": None},
     ),
 )

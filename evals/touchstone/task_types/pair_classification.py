@@ -20,7 +20,7 @@ from touchstone.task_types.base import (
 )
 from touchstone.task_types.folders import make_dataset, read_labelled_pairs
 
-# mteb's names of what it predicts for a pair, and whether larger means more alike.
+# mteb's names of the predictions for a pair, and the sign with which larger means more alike.
 PREDICTIONS = (
     ("similarity_scores", 1), ("cosine_scores", 1), ("manhattan_distances", -1), ("euclidean_distances", -1),
     ("dot_scores", 1),
@@ -44,7 +44,7 @@ def collect(of: Predicted) -> Columns:
     rows = _rows(of)
     task = of.task
     gold = np.array(rows[task.label_column_name][:], dtype=np.int64)
-    # The main score is that of the best similarity function, so its column says all.
+    # The main score is that of the best similarity function, so its column is enough.
     score = PAIR_CLASSIFICATION.formulas.get(of.metric, pairs.average_precision)
     columns = [np.array(of.found[name], dtype=np.float64) * sign for name, sign in PREDICTIONS]
     best = max(columns, key=lambda column: float(score(gold, column)))
@@ -55,18 +55,18 @@ def collect(of: Predicted) -> Columns:
     }
 
 
-def told_apart(gold: Any, prediction: Any) -> Column:
-    """Return for each pair the share of the other class on the right side of it; ties count half.
+def share_separated(gold: Any, prediction: Any) -> Column:
+    """Return for each pair the share of the other class that lies on the right side of the pair; ties count half.
 
-    Their mean over the positive pairs is the area under the ROC curve.
+    The mean over the positive pairs is the area under the ROC curve.
     """
     similarity = prediction[:, 0]
     values = np.ones(len(gold))
     for label in (0, 1):
-        others = np.sort(similarity[gold != label])
-        if len(others):
-            below = sum(np.searchsorted(others, similarity[gold == label], side) for side in ("left", "right"))
-            share = below / (2 * len(others))
+        other_class = np.sort(similarity[gold != label])
+        if len(other_class):
+            below = sum(np.searchsorted(other_class, similarity[gold == label], side) for side in ("left", "right"))
+            share = below / (2 * len(other_class))
             values[gold == label] = share if label else 1 - share
     return values
 
@@ -94,7 +94,7 @@ PAIR_CLASSIFICATION = TaskType(
     fields=PAIRS.fields,
     formulas={"max_ap": pairs.average_precision, "max_accuracy": pairs.best_accuracy},
     influences={"max_ap": influence.average_precision, "max_accuracy": influence.accuracy_at_best},
-    sample_value=SampleValue(words="share of the other class it is told apart from", of=told_apart),
+    sample_value=SampleValue(words="share of the other class it is told apart from", of=share_separated),
     tell=as_numbers,
     chance=chance_of_labels,
     published_metric="cosine_ap",  # mteb has since taken the best of all similarities

@@ -24,9 +24,9 @@ from touchstone.task_types.summarization import SUMMARIZATION
 from touchstone.task_types.zero_shot_classification import ZERO_SHOT_CLASSIFICATION
 
 GROUP = "touchstone.task_types"
-BUILT_IN: Mapping[str, TaskType] = {
-    one.name: one
-    for one in (
+BUILT_IN_TYPES: Mapping[str, TaskType] = {
+    kind.name: kind
+    for kind in (
         RETRIEVAL, RERANKING, STS, CLASSIFICATION, PAIR_CLASSIFICATION, CLUSTERING, BITEXT_MINING, SUMMARIZATION,
         INSTRUCTION_RETRIEVAL, INSTRUCTION_RERANKING, MULTILABEL_CLASSIFICATION, REGRESSION, ZERO_SHOT_CLASSIFICATION,
     )
@@ -34,30 +34,30 @@ BUILT_IN: Mapping[str, TaskType] = {
 
 
 def find_type(name: str) -> TaskType:
-    """Return what is known of a task type; of one that nobody has described its tasks have scores and no samples.
+    """Return a task type by name; tasks of a type that nobody describes have scores and no samples.
 
     Raises:
-        ConfigError: another package registers what is no type, or one that there is already.
+        ConfigError: another package registers an object that is not a type, or a type that exists already.
     """
-    return BUILT_IN.get(name) or _added().get(name) or TaskType(name=name)
+    return BUILT_IN_TYPES.get(name) or _extensions().get(name) or TaskType(name=name)
 
 
 def all_types() -> tuple[TaskType, ...]:
-    """Return all types that are described, those of other packages last.
+    """Return all described types, those of other packages last.
 
     Raises:
         ConfigError: as for `find_type`.
     """
-    return (*BUILT_IN.values(), *_added().values())
+    return (*BUILT_IN_TYPES.values(), *_extensions().values())
 
 
-def _added() -> dict[str, TaskType]:
-    found = {}
-    for point, one in load_extensions(GROUP).items():
-        if not isinstance(one, TaskType) or one.name in BUILT_IN:
+def _extensions() -> dict[str, TaskType]:
+    extensions = {}
+    for point, kind in load_extensions(GROUP).items():
+        if not isinstance(kind, TaskType) or kind.name in BUILT_IN_TYPES:
             raise ConfigError(f"{GROUP}: {point} must be a TaskType with a name of its own")
-        found[one.name] = one
-    return found
+        extensions[kind.name] = kind
+    return extensions
 
 
 def rescore(samples: Samples) -> dict[str, float] | None:
@@ -75,13 +75,13 @@ def rescore(samples: Samples) -> dict[str, float] | None:
 
 
 def has_texts_for_numbers(samples: Samples) -> bool:
-    """Return True if predictions are texts, and the type is none of labels: they would be put in order as texts are."""
+    """Return True if predictions are texts and the type has no labels: they would be ordered as text."""
     prediction = samples.prediction
     return prediction is not None and prediction.dtype.kind == "U" and not find_type(samples.type).counted
 
 
 def own_scores(samples: Samples) -> Column | None:
-    """Return each sample's own score, where the main score is their mean; an item's is its share of experiments."""
+    """Return the score of each sample if the main score is their mean, else None."""
     if samples.value is not None:
         return samples.value
     if samples.metric in find_type(samples.type).counted and samples.prediction is not None:

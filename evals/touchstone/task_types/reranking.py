@@ -1,4 +1,4 @@
-"""Reranking: one score for each query, from candidates that are given."""
+"""Reranking: one score for each query, from given candidates."""
 
 from dataclasses import replace
 from functools import partial
@@ -24,7 +24,7 @@ RERANKING = TaskType(
     chance=chance_of_nothing,
     largest_loss=1.0,
     published_metric="map_at_1000",
-    # A whole candidate list was ranked before there was a cut-off; no list of mteb's has more than 1000.
+    # Whole candidate lists were ranked before there was a cut-off; no list of mteb's has more than 1000.
     former_names={"map_at_1000": "map", "max_over_subqueries_map_at_1000": "map"},
     searches="candidates",
     examples=(

@@ -16,7 +16,7 @@ from touchstone.records.names import name_unit
 from touchstone.records.rankings import Ranking
 from touchstone.records.samples import Column
 from touchstone.task_types.base import (
-    LONGEST_TEXT,
+    MAX_TEXT_LENGTH,
     Columns,
     FolderLayout,
     Predicted,
@@ -30,177 +30,177 @@ from touchstone.task_types.base import (
 from touchstone.task_types.folders import InstructedQuery, Query, read_retrieval
 from touchstone.task_types.query_scores import PER_QUERY, judge
 
-TOP = 10
-# How metrics begin that take the best of several queries; how many relevant documents are a unit each; of the queries
-# of two languages, how many are called alike where they are translations.
-SUBQUERIES, SEPARATE, ALIKE = "max_over_subqueries_", 3, 0.9
-# Of documents that are not relevant, and of those that are.
-LONGEST_DOCUMENT, LONGEST_RELEVANT = 300, 1000
+TOP_RANKS = 10
+# Prefix of metrics that take the best of several queries; number of relevant documents that are a unit each; share of
+# the queries of two languages that have the same id where they are translations.
+SUBQUERY_PREFIX, MAX_SEPARATE_UNITS, MIN_COMMON_SHARE = "max_over_subqueries_", 3, 0.9
+# Documents are truncated to these for reports, relevant ones less.
+MAX_DOCUMENT_LENGTH, MAX_RELEVANT_LENGTH = 300, 1000
 
 
 def collect(of: Predicted) -> Columns:
-    """Return the columns of one split and subset: each query's own score where the metric has one, and its best."""
+    """Return the columns of one split and subset: each query's score, if the metric has one, and its best documents."""
     if isinstance(of.found, Ranking):
         return _make_from_arrays(of, of.found)
     task = of.task
     data = of.rows()
-    judged = {query: data["relevant_docs"][query] for query in of.found if query in data["relevant_docs"]}
-    results = {query: _allowed(query, of.found[query], task) for query in judged}
-    name = of.metric.removeprefix(SUBQUERIES)
+    gold = {query: data["relevant_docs"][query] for query in of.found if query in data["relevant_docs"]}
+    results = {query: _drop_ignored(query, of.found[query], task) for query in gold}
+    name = of.metric.removeprefix(SUBQUERY_PREFIX)
     if name != of.metric:
-        judged, results = _over_subqueries(judged, results)
-    columns: dict[str, Any] = {"id": np.array(list(judged)), "top": [_best(results[query]) for query in judged]}
+        gold, results = _over_subqueries(gold, results)
+    columns: dict[str, Any] = {"id": np.array(list(gold)), "top": [_best(results[query]) for query in gold]}
     at = metric_at(name)
     if at is not None:
-        columns["value"] = PER_QUERY[at[0]][1](ranking.rank(results, judged, at[1]), at[1])
+        columns["value"] = PER_QUERY[at[0]][1](ranking.rank(results, gold, at[1]), at[1])
     return columns
 
 
-def _make_from_arrays(of: Predicted, found: Ranking) -> Columns:
-    """Return the same of a search in arrays, whose documents are best first."""
+def _make_from_arrays(of: Predicted, results: Ranking) -> Columns:
+    """Return the columns of a search in arrays, whose documents are best first."""
     task = of.task
     gold = of.rows()["relevant_docs"]
     at = metric_at(of.metric)
-    blocks = judge(found, gold, max(TOP, at[1] if at else 0), itself=not task.ignore_identical_ids)
+    blocks = judge(results, gold, max(TOP_RANKS, at[1] if at else 0), itself=not task.ignore_identical_ids)
     top: list[list[str]] = []
     values = []
     for block in blocks:
-        top += [[found.names[number] for number in documents[:TOP]] for documents in block.documents]
+        top += [[results.names[number] for number in documents[:TOP_RANKS]] for documents in block.documents]
         if at is not None:
             values.append(PER_QUERY[at[0]][1](block.exact if at[0] == "mrr" else block.ranked, at[1]))
-    columns: dict[str, Any] = {"id": np.array(list(found.queries)), "top": top}
+    columns: dict[str, Any] = {"id": np.array(list(results.queries)), "top": top}
     return columns | ({"value": np.concatenate(values)} if values else {})
 
 
-def _allowed(query: str, documents: Mapping[str, float], task: Any) -> dict[str, float]:
-    """Leave out what the task does not count: the query itself, or whatever comes first."""
-    kept = {d: s for d, s in documents.items() if not (task.ignore_identical_ids and d == query)}
+def _drop_ignored(query: str, documents: Mapping[str, float], task: Any) -> dict[str, float]:
+    """Remove the documents that the task does not count: the query itself, or whichever comes first."""
+    scores = {d: s for d, s in documents.items() if not (task.ignore_identical_ids and d == query)}
     if task.skip_first_result:
-        kept = dict(sorted(kept.items(), key=lambda item: item[1], reverse=True)[1:])
-    return kept
+        scores = dict(sorted(scores.items(), key=lambda item: item[1], reverse=True)[1:])
+    return scores
 
 
 def _best(documents: Mapping[str, float]) -> list[str]:
     ordered = sorted(documents.items(), key=lambda item: (item[1], item[0]), reverse=True)
-    return [document for document, _ in ordered[:TOP]]
+    return [document for document, _ in ordered[:TOP_RANKS]]
 
 
 def _over_subqueries(
-    judged: Mapping[str, Mapping[str, int]], results: Mapping[str, Mapping[str, float]]
+    judgements: Mapping[str, Mapping[str, int]], results: Mapping[str, Mapping[str, float]]
 ) -> tuple[dict[str, Mapping[str, int]], dict[str, dict[str, float]]]:
     """Merge the queries ``<name>_<number>`` of one name: each document keeps its best score."""
     merged: defaultdict[str, dict[str, float]] = defaultdict(dict)
     gold: dict[str, Mapping[str, int]] = {}
-    for query in judged:
-        name = _merged(query)
-        gold[name] = judged[query]
+    for query in judgements:
+        name = _merged_name(query)
+        gold[name] = judgements[query]
         for document, score in results[query].items():
             merged[name][document] = max(score, merged[name].get(document, score))
     return gold, dict(merged)
 
 
-def _merged(query: str) -> str:
+def _merged_name(query: str) -> str:
     return "_".join(query.split("_")[:-1])
 
 
-def _sampled(of: Predicted) -> dict[str, list[str]]:
-    """Return the queries of each sample: one, or those that are merged."""
+def _queries_of_samples(of: Predicted) -> dict[str, list[str]]:
+    """Return the queries of each sample: one, or several that are merged."""
     in_arrays = isinstance(of.found, Ranking)
-    judged = of.rows()["relevant_docs"]
-    merges = of.metric.startswith(SUBQUERIES) and not in_arrays
-    found: defaultdict[str, list[str]] = defaultdict(list)
-    for query in of.found.queries if in_arrays else (query for query in of.found if query in judged):
-        found[_merged(query) if merges else query].append(query)
-    return found
+    judgements = of.rows()["relevant_docs"]
+    merges = of.metric.startswith(SUBQUERY_PREFIX) and not in_arrays
+    samples: defaultdict[str, list[str]] = defaultdict(list)
+    for query in of.found.queries if in_arrays else (query for query in of.found if query in judgements):
+        samples[_merged_name(query) if merges else query].append(query)
+    return samples
 
 
 def units(of: Predicted) -> list[list[str]]:
     """Return the units of each sample: its query's text, its relevant documents, and its name in several languages."""
     data, path = of.rows(), of.task.metadata.dataset["path"]
     texts = _questions(data)
-    sampled = _sampled(of)
-    named = [
-        [*_few(name_unit(texts[query][1]) for query in queries),
-         *_few(name_unit("document", path, id_) for id_ in _relevant(data["relevant_docs"], queries))]
-        for queries in sampled.values()
+    samples = _queries_of_samples(of)
+    names = [
+        [*_limit_units(name_unit(texts[query][1]) for query in queries),
+         *_limit_units(name_unit("document", path, id_) for id_ in _relevant(data["relevant_docs"], queries))]
+        for queries in samples.values()
     ]  # fmt: skip
-    return share_rows(of, named, list(sampled), _same_questions)
+    return share_rows(of, names, list(samples), _same_questions)
 
 
-def _same_questions(one: Any, other: Any) -> bool:
-    """Return True if queries are called alike; of those with the same text mteb keeps one, which is not always both."""
-    ids, others = (data["relevant_docs"].keys() for data in (one, other))
-    return len(ids & others) >= ALIKE * max(len(ids), len(others))
+def _same_questions(left: Any, right: Any) -> bool:
+    """Return True if queries have the same ids, but for some: of queries with the same text mteb keeps one."""
+    left_ids, right_ids = (data["relevant_docs"].keys() for data in (left, right))
+    return len(left_ids & right_ids) >= MIN_COMMON_SHARE * max(len(left_ids), len(right_ids))
 
 
 def fields(of: Predicted) -> dict[str, Column]:
-    """Return the length of each sample's queries, and what a custom folder says of the first."""
+    """Return the total length of each sample's queries, and the fields of the first one in a custom folder."""
     data = of.rows()
     texts = _questions(data)
-    sampled = list(_sampled(of).values())
-    first = [texts[queries[0]][0] for queries in sampled]
+    samples = list(_queries_of_samples(of).values())
+    rows = [texts[queries[0]][0] for queries in samples]
     return {
-        "length": np.array([sum(len(texts[query][1]) for query in queries) for queries in sampled]),
-        **{name: column[first] for name, column in own_fields(data["queries"]).items()},
+        "length": np.array([sum(len(texts[query][1]) for query in queries) for queries in samples]),
+        **{name: column[rows] for name, column in own_fields(data["queries"]).items()},
     }
 
 
 def _questions(data: Any) -> dict[str, tuple[int, str]]:
     """Return the row and text of each query."""
     ids, texts = (data["queries"][name][:] for name in ("id", "text"))
-    return {id_: (row, _spoken(text)) for row, (id_, text) in enumerate(zip(ids, texts, strict=True))}
+    return {id_: (row, _as_text(text)) for row, (id_, text) in enumerate(zip(ids, texts, strict=True))}
 
 
-def _few(units: Iterable[str]) -> list[str]:
-    """Return units, or one for all of them where they are many: only samples with the same ones share that."""
+def _limit_units(units: Iterable[str]) -> list[str]:
+    """Return distinct units, or a single unit for all of them if they are many: only equal sets of units share it."""
     distinct = sorted(set(units))
-    return distinct if len(distinct) <= SEPARATE else [name_unit(*distinct)]
+    return distinct if len(distinct) <= MAX_SEPARATE_UNITS else [name_unit(*distinct)]
 
 
 def read_documents(of: Predicted, ids: Collection[str], relevant: Collection[str]) -> dict[str, str]:
-    """Return the texts of documents, titles first; cut to `LONGEST_DOCUMENT`, the relevant ones less."""
+    """Return the texts of documents, titles first, truncated."""
     corpus = of.rows()["corpus"]
     rows = rows_of(corpus["id"], set(ids))
     titles = corpus["title"] if "title" in corpus.column_names else None
     texts = {}
     for id_, row in rows.items():
         title = str(titles[row] or "") if titles is not None else ""
-        longest = LONGEST_RELEVANT if id_ in relevant else LONGEST_DOCUMENT
-        texts[id_] = shorten(f"{title}. {corpus['text'][row]}" if title else str(corpus["text"][row]), longest)
+        length = MAX_RELEVANT_LENGTH if id_ in relevant else MAX_DOCUMENT_LENGTH
+        texts[id_] = shorten(f"{title}. {corpus['text'][row]}" if title else str(corpus["text"][row]), length)
     return texts
 
 
 def read_relevant(of: Predicted, query: str) -> frozenset[str]:
     """Return the documents that are relevant for a query."""
-    judged = of.rows()["relevant_docs"]
-    return _relevant(judged, _named(judged, query))
+    judgements = of.rows()["relevant_docs"]
+    return _relevant(judgements, _subqueries(judgements, query))
 
 
-def _relevant(judged: Mapping[str, Mapping[str, int]], queries: Iterable[str]) -> frozenset[str]:
-    return frozenset(document for query in queries for document, grade in judged[query].items() if grade > 0)
+def _relevant(judgements: Mapping[str, Mapping[str, int]], queries: Iterable[str]) -> frozenset[str]:
+    return frozenset(document for query in queries for document, grade in judgements[query].items() if grade > 0)
 
 
-def read_queries(of: Predicted, wanted: set[str]) -> Texts:
+def read_queries(of: Predicted, selection: set[str]) -> Texts:
     """Return the texts of some queries, by id and then by role."""
     queries = of.rows()["queries"]
     ids = queries["id"][:]
-    names = {name: id_ for id_ in wanted for name in _named(ids, id_)[:1]}
+    names = {name: id_ for id_ in selection for name in _subqueries(ids, id_)[:1]}
     texts = queries["text"]
     return {
-        names[name]: {"query": shorten(_spoken(texts[row]), LONGEST_TEXT)}
+        names[name]: {"query": shorten(_as_text(texts[row]), MAX_TEXT_LENGTH)}
         for name, row in rows_of(ids, set(names)).items()
     }
 
 
-def _named(ids: Collection[str], query: str) -> list[str]:
-    """Return the query of that name, or those called ``<name>_<number>``, whose documents mteb merges."""
+def _subqueries(ids: Collection[str], query: str) -> list[str]:
+    """Return the query of that name, or the queries ``<name>_<number>``, whose documents mteb merges."""
     if query in ids:
         return [query]
     return sorted(id_ for id_ in ids if id_.rpartition("_")[0] == query)
 
 
-def _spoken(text: Any) -> str:
-    """Return a query as text: one of a dialogue is a list of turns."""
+def _as_text(text: Any) -> str:
+    """Return a query as text; a dialogue is a list of turns."""
     if not isinstance(text, list):
         return str(text)
     return "\n".join(f"{turn['role']}: {turn['content']}" if isinstance(turn, dict) else str(turn) for turn in text)
@@ -210,10 +210,10 @@ def load_folder(task: Any, folder: Path, *, candidates: bool = False, query: Any
     """Return a folder in the BEIR layout as mteb loads a retrieval data set.
 
     Args:
-        task: told what is to be noted.
+        task: the task object; notes are added to it.
         folder: the folder.
-        candidates: whether there are candidates, as of reranking.
-        query: the shape of a query; what one has beside its name is read to the model by mteb.
+        candidates: whether there are candidates, as for reranking.
+        query: the shape of a query; mteb gives everything in it but the id to the model.
     """
     from datasets import Dataset
 

@@ -17,11 +17,11 @@ from touchstone.task_types.base import (
     chance_of_nothing,
     text_ids,
 )
-from touchstone.task_types.folders import Summarized, make_dataset, read_lines, set_range
+from touchstone.task_types.folders import SummarizedText, make_dataset, read_lines, set_range
 
 
 def collect(of: Predicted) -> Columns:
-    """Give each text its correlation."""
+    """Return the correlation of each text."""
     task = of.task
     ids = text_ids(of.rows()[task.text_column_name][:])
     scored = list(_scored(of))
@@ -30,7 +30,7 @@ def collect(of: Predicted) -> Columns:
 
 
 def _scored(of: Predicted) -> Iterator[tuple[int, tuple[Any, Any]]]:
-    """Yield rows with their scores; mteb leaves out texts where either side is constant, without saying which."""
+    """Yield the row numbers and scores of texts; mteb leaves out texts with a constant side, without saying which."""
     scored = list(zip(of.found["human_scores"], of.found["cosine_scores"], strict=True))
     for row, gold in enumerate(of.rows()[of.task.relevancy_column_name][:]):
         if scored and _same_up_to_scale(np.array(gold, dtype=np.float64), scored[0][0]):
@@ -38,12 +38,12 @@ def _scored(of: Predicted) -> Iterator[tuple[int, tuple[Any, Any]]]:
 
 
 def _same_up_to_scale(gold: Any, human: Sequence[float]) -> bool:
-    """Return True if normalized scores are those of a text: mteb maps them to [0, 1] by a line."""
-    other = np.array(human, dtype=np.float64)
-    if len(gold) != len(other):
+    """Return True if human scores are a linear map of the gold scores: mteb normalizes them to [0, 1]."""
+    normalized = np.array(human, dtype=np.float64)
+    if len(gold) != len(normalized):
         return False
-    slope = np.ptp(other) / np.ptp(gold) if np.ptp(gold) else 0.0
-    return bool(np.allclose(other - other.min(), (gold - gold.min()) * slope, atol=1e-6))
+    slope = np.ptp(normalized) / np.ptp(gold) if np.ptp(gold) else 0.0
+    return bool(np.allclose(normalized - normalized.min(), (gold - gold.min()) * slope, atol=1e-6))
 
 
 def _summary_score(task: Any, human: Any, predicted: Any) -> float:
@@ -52,15 +52,15 @@ def _summary_score(task: Any, human: Any, predicted: Any) -> float:
         return rho
     from scipy.stats import spearmanr
 
-    # The first version of this score averages the correlation with its own p-value; kept, for old numbers depend on it.
+    # The first version of this score averages the correlation and its p-value; old numbers depend on it.
     return (rho + float(spearmanr(human, predicted).pvalue)) / 2
 
 
 def _load(task: Any, folder: Path) -> Any:
-    texts = read_lines(folder / "test.jsonl", Summarized)
+    texts = read_lines(folder / "test.jsonl", SummarizedText)
     for number, row in texts.rows:
         if len(row["relevance"]) != len(row["machine_summaries"]):
-            raise texts.fail(number, "relevance has not one score for each of machine_summaries")
+            raise texts.fail(number, "relevance needs one score for each of machine_summaries")
         if not row["human_summaries"]:
             raise texts.fail(number, "human_summaries is empty")
     equal = sum(len(set(row["relevance"])) < 2 for row in texts)
@@ -75,7 +75,7 @@ def _load(task: Any, folder: Path) -> Any:
 
 
 TEXT = TextColumns(
-    columns=lambda of: {"text": of.task.text_column_name}, kept=lambda of: [row for row, _ in _scored(of)]
+    columns=lambda of: {"text": of.task.text_column_name}, samples=lambda of: [row for row, _ in _scored(of)]
 )
 SUMMARIZATION = TaskType(
     name="Summarization",

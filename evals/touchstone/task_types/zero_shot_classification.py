@@ -8,7 +8,7 @@ from touchstone.task_types.classification import INPUT, SHARE_RIGHT, most_freque
 
 
 def collect(of: Predicted) -> Columns:
-    """Take the likeliest class of each text; mteb gives the similarity to every candidate, in their order."""
+    """Return the likeliest class of each text; mteb gives the similarities to all candidates, in order."""
     rows = of.rows()
     gold = np.array(rows[of.task.label_column_name][:])
     likeliest = np.argmax(np.array(of.found), axis=1)

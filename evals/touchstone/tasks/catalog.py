@@ -1,4 +1,4 @@
-"""Which tasks a suite selects, from mteb's registry and the suite's own folders. Reads no data."""
+"""The tasks that a suite selects, from mteb's registry and the suite's own folders. Reads no data."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -9,19 +9,19 @@ from touchstone.config.suites import CustomTask, Selection
 from touchstone.errors import ConfigError, suggest
 from touchstone.records.cases import TaskInfo
 from touchstone.tasks.classes import definition_of, find_registered, load_class, registered
-from touchstone.tasks.custom import DEFAULT, find_subsets, languages_of, layout_of
+from touchstone.tasks.custom import DEFAULT_SUBSET, find_subsets, languages_of, layout_of
 from touchstone.tasks.registry import Definition, Registry, load_registry
 
 
 def find_tasks(selection: Selection, where: str) -> tuple[TaskInfo, ...]:
-    """Find the tasks of a ``[tasks]`` table, mteb's in mteb's order, then the custom ones.
+    """Return the tasks of a ``[tasks]`` table, mteb's in mteb's order, then the custom ones.
 
     Args:
         selection: the table.
-        where: the file it is in, for errors.
+        where: the file of the table, for errors.
 
     Raises:
-        ConfigError: a name, type, language, subset or split is not one that there is.
+        ConfigError: a name, type, language, subset or split does not exist.
     """
     infos = _find_in_mteb(selection, where) if selection.asks_mteb else []
     infos += [_describe_class(task, where) if task.class_ else _describe_custom(task) for task in selection.custom]
@@ -40,7 +40,7 @@ def known_tasks() -> dict[str, str]:
 
 def tasks_in(mirror: Path) -> tuple[str, ...]:
     """Return the names of mteb's current tasks whose data set has a folder in a mirror."""
-    registry, owners = load_registry(), {one.name for one in mirror.iterdir() if one.is_dir()}
+    registry, owners = load_registry(), {folder.name for folder in mirror.iterdir() if folder.is_dir()}
     return tuple(
         name for name in registry.current
         if (task := registry.tasks[name]).dataset.partition("/")[0] in owners
@@ -49,24 +49,24 @@ def tasks_in(mirror: Path) -> tuple[str, ...]:
 
 
 def known_names() -> tuple[str, ...]:
-    """Return the names of all tasks, mteb's and those that other packages register."""
+    """Return the names of all tasks of mteb and of other packages."""
     return (*load_registry().tasks, *registered())
 
 
 def _describe_class(task: CustomTask, where: str) -> TaskInfo:
-    """Describe a class of the user's own; what the suite says beside it must be what its metadata says."""
+    """Return the task of a user's class; the other keys of its table must agree with its metadata."""
     assert task.class_ is not None
-    here = f"{where}: [[tasks.custom]] class ="
+    prefix = f"{where}: [[tasks.custom]] class ="
     try:
         info = describe_class(task.class_)
     except ConfigError as error:
-        raise ConfigError(f"{here} {error}") from error
+        raise ConfigError(f"{prefix} {error}") from error
     pairs = (("name", task.name, info.name), ("type", task.type, info.type),
              ("language", task.language or None, " ".join(info.languages)))  # fmt: skip
-    for key, said, own in pairs:
-        if said is not None and sorted(said.split()) != own.split():
-            what = f'{key} = "{said}", and its metadata says "{own}"; leave {key} out'
-            raise ConfigError(f'{here} "{task.class_}": {what}')
+    for key, value, expected in pairs:
+        if value is not None and sorted(value.split()) != expected.split():
+            fault = f'{key} = "{value}", and its metadata says "{expected}"; leave {key} out'
+            raise ConfigError(f'{prefix} "{task.class_}": {fault}')
     return info
 
 
@@ -78,11 +78,11 @@ def _describe_custom(task: CustomTask) -> TaskInfo:
         raise ConfigError(f"[[tasks.custom]] {task.name}: there is no folder {task.path}")
     layout, folder = layout_of(task.type), task.path.resolve()
     subsets = find_subsets(layout, folder)
-    spoken = languages_of(subsets, task.language.split() or ["eng-Latn"] * (subsets == (DEFAULT,)))
+    spoken = languages_of(subsets, task.language.split() or ["eng-Latn"] * (subsets == (DEFAULT_SUBSET,)))
     if not all(spoken.values()):
         raise ConfigError(
-            f'[[tasks.custom]] {task.name}: say the language of its subsets, or call all by theirs: "{subsets[0]}" '
-            'is no code such as "deu-Latn" or "deu-Latn_eng-Latn"'
+            f"[[tasks.custom]] {task.name}: give the language of its subsets, or name each subset by its languages: "
+            f'"{subsets[0]}" is not a code such as "deu-Latn" or "deu-Latn_eng-Latn"'
         )
     return TaskInfo(
         name=task.name,
@@ -95,8 +95,8 @@ def _describe_custom(task: CustomTask) -> TaskInfo:
 
 
 def _find_in_mteb(selection: Selection, where: str) -> list[TaskInfo]:
-    own = find_registered(selection)
-    registry = _with_own(load_registry(), own)
+    classes = find_registered(selection)
+    registry = _with_registered(load_registry(), classes)
     if selection.benchmark is not None:
         pool = _in_benchmark(selection.benchmark, registry, where)
         in_pool = f'in "{selection.benchmark}"'
@@ -107,8 +107,9 @@ def _find_in_mteb(selection: Selection, where: str) -> list[TaskInfo]:
         pool = _include(pool, registry, selection, where, in_pool)
     pool = _exclude(pool, selection.exclude, where)
     pool = _of_types(pool, registry, selection.types, where)
+    membership = registry.membership
     infos = [
-        describe_class(own[task.name]) if task.name in own else describe(task, registry.membership.get(task.name, ()))
+        describe_class(classes[task.name]) if task.name in classes else describe(task, membership.get(task.name, ()))
         for task in pool
     ]
     if selection.languages:
@@ -118,11 +119,11 @@ def _find_in_mteb(selection: Selection, where: str) -> list[TaskInfo]:
     return infos
 
 
-def _with_own(registry: Registry, own: Mapping[str, str]) -> Registry:
+def _with_registered(registry: Registry, references: Mapping[str, str]) -> Registry:
     """Add the tasks that other packages register to those of mteb."""
-    if not own:
+    if not references:
         return registry
-    added = {name: load_class(reference).definition for name, reference in own.items()}
+    added = {name: load_class(reference).definition for name, reference in references.items()}
     types = dict.fromkeys((*registry.types, *(task.type for task in added.values())))
     return replace(registry, tasks={**registry.tasks, **added}, current=(*registry.current, *added), types=tuple(types))
 
@@ -130,7 +131,7 @@ def _with_own(registry: Registry, own: Mapping[str, str]) -> Registry:
 def _in_benchmark(name: str, registry: Registry, where: str) -> list[Definition]:
     benchmarks = registry.benchmarks
     if name not in benchmarks:
-        near = suggest(name, [one for one in benchmarks if one.startswith(name.removesuffix(")"))] or benchmarks)
+        near = suggest(name, [key for key in benchmarks if key.startswith(name.removesuffix(")"))] or benchmarks)
         raise ConfigError(f'{where}: [tasks] benchmark = "{name}" is not a benchmark of mteb{near}')
     return [registry.take(part) for part in benchmarks[name]]
 
@@ -138,8 +139,8 @@ def _in_benchmark(name: str, registry: Registry, where: str) -> list[Definition]
 def _include(
     pool: list[Definition], registry: Registry, selection: Selection, where: str, in_pool: str
 ) -> list[Definition]:
-    """Keep what an exact name or a glob asks for; without a benchmark an exact name may be a superseded task."""
-    kept: set[str] = set()
+    """Keep the tasks that exact names and globs match; without a benchmark an exact name may be a superseded task."""
+    selected_names: set[str] = set()
     by_name = {task.name: task for task in pool}
     for pattern in selection.include:
         matches = [name for name in by_name if fnmatchcase(name, pattern)] if _is_glob(pattern) else [pattern]
@@ -152,12 +153,12 @@ def _include(
             matches = [pattern]
         if not matches:
             raise ConfigError(f'{where}: [tasks] include: "{pattern}" is not {in_pool}{suggest(pattern, by_name)}')
-        kept |= set(matches)
-    return [task for name, task in by_name.items() if name in kept]
+        selected_names |= set(matches)
+    return [task for name, task in by_name.items() if name in selected_names]
 
 
 def _exclude(pool: list[Definition], patterns: Sequence[str], where: str) -> list[Definition]:
-    """Leave tasks out; a pattern that names nothing at all is a misspelling, not a wish."""
+    """Remove tasks; a pattern that matches no task at all is a misspelling."""
     for pattern in patterns:
         if not any(fnmatchcase(task.name, pattern) for task in pool):
             names = known_names()
@@ -179,12 +180,12 @@ def _in_languages(
     pool: list[Definition], infos: list[TaskInfo], languages: Sequence[str], where: str
 ) -> list[TaskInfo]:
     """Keep the subsets in which one of the languages occurs, and the tasks that still have one."""
-    known = {language for info in infos for language in info.language_codes}
+    codes = {language for info in infos for language in info.language_codes}
     for language in languages:
-        if language not in known:
-            near = suggest(language, known)
+        if language not in codes:
+            near = suggest(language, codes)
             raise ConfigError(f'{where}: [tasks] languages: "{language}" is in none of the tasks{near}')
-    kept = []
+    narrowed = []
     for task, info in zip(pool, infos, strict=True):
         subsets = tuple(
             name
@@ -192,30 +193,30 @@ def _in_languages(
             if any(code.partition("-")[0] in languages for code in task.spoken.get(name, "").split())
         )
         if subsets:
-            kept.append(replace(info, subsets=subsets, languages=_union(task.spoken, subsets)))
-    return kept
+            narrowed.append(replace(info, subsets=subsets, languages=_union(task.spoken, subsets)))
+    return narrowed
 
 
-def _narrow(infos: list[TaskInfo], wanted: Mapping[str, Sequence[str]], what: str, where: str) -> list[TaskInfo]:
-    """Keep only the subsets or splits asked for, of the tasks named."""
+def _narrow(infos: list[TaskInfo], table: Mapping[str, Sequence[str]], key: str, where: str) -> list[TaskInfo]:
+    """Keep only the subsets or splits that the table of this key lists for some tasks."""
     by_name = {info.name: info for info in infos}
-    for name, values in wanted.items():
+    for name, values in table.items():
         if name not in by_name:
             near = suggest(name, by_name)
-            raise ConfigError(f'{where}: [tasks] {what}: "{name}" is not selected by this suite{near}')
-        offered = getattr(by_name[name], what)
+            raise ConfigError(f'{where}: [tasks] {key}: "{name}" is not selected by this suite{near}')
+        offered = getattr(by_name[name], key)
         for value in values:
             if value not in offered:
                 near = suggest(value, offered)
-                raise ConfigError(f'{where}: [tasks] {what}: {name} has no {what[:-1]} "{value}"{near}')
+                raise ConfigError(f'{where}: [tasks] {key}: {name} has no {key[:-1]} "{value}"{near}')
         if not values:
-            raise ConfigError(f"{where}: [tasks] {what}: {name} keeps none")
-        by_name[name] = _keep(by_name[name], what, tuple(value for value in offered if value in values))
+            raise ConfigError(f"{where}: [tasks] {key}: {name} has an empty list; expected one of them or more")
+        by_name[name] = _keep(by_name[name], key, tuple(value for value in offered if value in values))
     return [by_name[info.name] for info in infos]
 
 
-def _keep(info: TaskInfo, what: str, values: tuple[str, ...]) -> TaskInfo:
-    if what == "splits":
+def _keep(info: TaskInfo, key: str, values: tuple[str, ...]) -> TaskInfo:
+    if key == "splits":
         return replace(info, splits=values)
     if info.folder:
         spoken = {name: " ".join(codes) for name, codes in languages_of(values, info.languages).items()}
@@ -227,14 +228,14 @@ def _keep(info: TaskInfo, what: str, values: tuple[str, ...]) -> TaskInfo:
 
 
 def _union(spoken: Mapping[str, str], subsets: Iterable[str]) -> tuple[str, ...]:
-    return tuple(sorted({code for said in {spoken.get(name, "") for name in subsets} for code in said.split()}))
+    return tuple(sorted({code for text in {spoken.get(name, "") for name in subsets} for code in text.split()}))
 
 
 def describe_class(reference: str) -> TaskInfo:
-    """Return what collecting needs to know of a class of the user's own.
+    """Return the task of a user's class, as collecting needs it.
 
     Raises:
-        ConfigError: it cannot be imported or run.
+        ConfigError: the class cannot be imported or run.
     """
     kind = load_class(reference)
     return replace(
@@ -243,7 +244,7 @@ def describe_class(reference: str) -> TaskInfo:
 
 
 def describe(task: Definition, benchmarks: Sequence[str]) -> TaskInfo:
-    """Return what collecting needs to know of a task of mteb's, which is in the benchmarks given."""
+    """Return a task of mteb's, as collecting needs it, with the benchmarks that contain it."""
     # An aggregate's own score is one number over its parts, under one name.
     subsets = ("default",) if task.parts else task.subsets
     return TaskInfo(

@@ -1,4 +1,4 @@
-"""What a folder of one's own is understood to be: counts, longest texts, rows that are there twice, and leaks."""
+"""Report how a folder of data is understood: counts, longest texts, duplicate rows, and leaks."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -9,33 +9,33 @@ from touchstone.formatting import count
 from touchstone.records.cases import TaskInfo
 from touchstone.records.samples import FIELD
 from touchstone.task_types.registry import all_types
-from touchstone.tasks.custom import DEFAULT, find_subsets, folders_of, layout_of, make_task
+from touchstone.tasks.custom import DEFAULT_SUBSET, find_subsets, folders_of, layout_of, make_task
 from touchstone.tasks.registry import quiet_mteb
 
-# Columns that name rows or say what is right of them.
-NO_TEXTS = {"id", "label", "labels", "score", "relevance"}
+# Columns with ids or gold values.
+NON_TEXT_COLUMNS = {"id", "label", "labels", "score", "relevance"}
 
 
 def check_folder(folder: Path, only: str | None = None) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Return what a folder is as each type that can read it, in lines, and why the others cannot.
+    """Return a report in lines for each type that can read a folder, and for each other type why it cannot.
 
     Args:
-        folder: of the data.
-        only: the one type to try.
+        folder: the folder.
+        only: the only type to try, or None for all.
     """
-    read: dict[str, list[str]] = {}
-    refused: dict[str, str] = {}
-    for name, layout in ((one.name, one.folder) for one in all_types() if only in (None, one.name)):
+    reports: dict[str, list[str]] = {}
+    refusals: dict[str, str] = {}
+    for name, layout in ((kind.name, kind.folder) for kind in all_types() if only in (None, kind.name)):
         if layout is None:
             continue
         try:
             subsets = find_subsets(layout, folder)
             info = TaskInfo(name=name, type=name, main_score=layout.main_score, subsets=subsets, folder=folder,
                             languages=("eng-Latn",))  # fmt: skip  # which decide nothing here
-            read[name] = [f"measured by {info.main_score}", *_describe(info)]
+            reports[name] = [f"measured by {info.main_score}", *_describe(info)]
         except TouchstoneError as error:
-            refused[name] = str(error)
-    return read, refused
+            refusals[name] = str(error)
+    return reports, refusals
 
 
 def _describe(info: TaskInfo) -> Iterator[str]:
@@ -44,20 +44,20 @@ def _describe(info: TaskInfo) -> Iterator[str]:
     for subset, folder in folders_of(info).items():
         task.notes = ()
         data = layout_of(info.type).load(task, folder)
-        where = "" if subset == DEFAULT else f"{subset}: "
-        found = data[DEFAULT]["test"] if DEFAULT in data else data
-        tables = {name: found[name] for name in ("corpus", "queries", "train", "test") if name in found}
+        where = "" if subset == DEFAULT_SUBSET else f"{subset}: "
+        splits = data[DEFAULT_SUBSET]["test"] if DEFAULT_SUBSET in data else data
+        tables = {name: splits[name] for name in ("corpus", "queries", "train", "test") if name in splits}
         texts = {name: _read_texts(table) for name, table in tables.items()}
         lines = [line for name, rows in texts.items() for line in _count(name, rows)]
-        leaks = _leaks_of_search(texts, found["relevant_docs"], tables) if "corpus" in found else _leaks(texts)
+        leaks = _leaks_of_search(texts, splits["relevant_docs"], tables) if "corpus" in splits else _leaks(texts)
         yield from (
-            f"{where}{line}" for line in (*lines, *_grades(found), *(f"note: {note}" for note in task.notes), *leaks)
+            f"{where}{line}" for line in (*lines, *_grades(splits), *(f"note: {note}" for note in task.notes), *leaks)
         )
 
 
 def _read_texts(table: Any) -> list[tuple[str, ...]]:
-    """Return the texts of each row; those of lists are each one."""
-    names = [name for name in table.column_names if name not in NO_TEXTS and not name.startswith(FIELD)]
+    """Return the texts of each row, with the items of lists as texts of their own."""
+    names = [name for name in table.column_names if name not in NON_TEXT_COLUMNS and not name.startswith(FIELD)]
     columns = (table[name][:] for name in names)
     return [
         tuple(str(text) for cell in row for text in (cell if isinstance(cell, list) else [cell]))
@@ -70,17 +70,18 @@ def _count(name: str, rows: list[tuple[str, ...]]) -> Iterator[str]:
     longest = max(range(len(rows)), key=sizes.__getitem__)
     size = count(sizes[longest], "character")
     yield f"{name}: {count(len(rows), 'row')}, the longest text has {size}, in row {longest + 1}"
-    if twice := len(rows) - len(set(rows)):
-        yield f"{name}: {count(twice, 'row')} with the texts of another"
+    if duplicates := len(rows) - len(set(rows)):
+        yield f"{name}: {count(duplicates, 'row')} with the texts of another"
 
 
-def _grades(found: Mapping[str, Any]) -> Iterator[str]:
-    """Say how much is judged, or which labels there are."""
-    if "corpus" in found:
-        judged = [grade for one in found["relevant_docs"].values() for grade in one.values()]
-        yield f"judgements: {len(judged)}, {sum(grade > 0 for grade in judged)} of them relevant"
-    elif names := {"label", "labels"} & set(found["test"].column_names):
-        labels = [label for one in found["test"][names.pop()] for label in (one if isinstance(one, list) else [one])]
+def _grades(splits: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the number of judgements, or of labels."""
+    if "corpus" in splits:
+        grades = [grade for by_document in splits["relevant_docs"].values() for grade in by_document.values()]
+        yield f"judgements: {len(grades)}, {sum(grade > 0 for grade in grades)} of them relevant"
+    elif names := {"label", "labels"} & set(splits["test"].column_names):
+        cells = splits["test"][names.pop()]
+        labels = [label for cell in cells for label in (cell if isinstance(cell, list) else [cell])]
         yield f"test: {count(len(set(labels)), 'label')}"
 
 
@@ -91,9 +92,9 @@ def _leaks_of_search(
         name: {" ".join(row).strip(), *row}
         for name, row in zip(tables["corpus"]["id"], texts["corpus"], strict=True)
     }  # fmt: skip
-    asked = zip(tables["queries"]["id"], texts["queries"], strict=True)
+    queries = zip(tables["queries"]["id"], texts["queries"], strict=True)
     leaked = sum(
-        any(g > 0 and row[0] in corpus.get(d, ()) for d, g in judgements[query].items()) for query, row in asked
+        any(g > 0 and row[0] in corpus.get(d, ()) for d, g in judgements[query].items()) for query, row in queries
     )
     if leaked:
         yield f"leak: {count(leaked, 'query', 'queries')} with the text or the title of a relevant document"
@@ -104,4 +105,4 @@ def _leaks(texts: Mapping[str, list[tuple[str, ...]]]) -> Iterator[str]:
     if leaked := sum(row in trained for row in texts["test"]):
         yield f"leak: {count(leaked, 'row')} of test with the text of a row of train"
     if alike := sum(len(row) == 2 and row[0] == row[1] for row in texts["test"]):
-        yield f"leak: {count(alike, 'row')} of test with one text twice"
+        yield f"leak: {count(alike, 'row')} of test with the same text twice"

@@ -1,4 +1,4 @@
-"""Tasks whose class is the user's own: an `AbsTask` of mteb's, named in a suite or by another installed package.
+"""Tasks of a user's own class: an `AbsTask` of mteb's, named in a suite or by another installed package.
 
 Another package registers a class in the entry-point group ``touchstone.tasks``, under the name of the task.
 """
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
     from mteb import AbsTask
 
 GROUP = "touchstone.tasks"
-# What loads the data of a task. Where a class has one of these of its own, nothing tells beforehand what is read.
-LOADERS = ("load_data", "fast_load", "dataset_transform")
+# Methods that load the data of a task. A class that overrides one may read anything.
+LOAD_METHODS = ("load_data", "fast_load", "dataset_transform")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskClass:
-    """A class that was imported, and what it says of itself.
+    """An imported class and its metadata.
 
-    ``code`` is what its files hashed to then, None where they cannot be found. ``version`` is the class's own word for
-    its data. ``loads_itself``: a part of the loading is its own.
+    ``code`` is the hash of its files at that time, None where they cannot be found. ``version`` is the version that the
+    class gives its data. ``loads_itself``: the class overrides a part of the loading.
     """
 
     kind: "type[AbsTask]"
@@ -51,26 +51,26 @@ class TaskClass:
 
     @property
     def file(self) -> str:
-        """The file that the class is written in."""
+        """The source file of the class."""
         return str(getattr(sys.modules.get(self.kind.__module__), "__file__", ""))
 
     @property
     def on_hub(self) -> bool:
-        """Whether its data is a repository's, as its metadata says, and nothing else."""
+        """True if its data is only that of the repository in its metadata."""
         return not self.loads_itself and not self.definition.parts and self.folder is None
 
     @property
     def folder(self) -> Path | None:
-        """The folder of its data, where its metadata names one of this machine in the place of a repository."""
+        """The local folder of its data, if its metadata names one in the place of a repository."""
         return find_folder(self.definition.dataset)
 
 
 @cache
 def load_class(reference: str) -> TaskClass:
-    """Import a class, and check all that can be known of it without its data.
+    """Import a class, and check everything about it that needs no data.
 
     Raises:
-        ConfigError: it cannot be imported, or is no task that can be run; the sentence begins with the reference.
+        ConfigError: it cannot be imported, or is not a task that can be run; the sentence begins with the reference.
     """
     code = hash_code(reference)
     with quiet_mteb():
@@ -81,39 +81,39 @@ def load_class(reference: str) -> TaskClass:
         try:
             definition = define(kind())
         except Exception as error:  # a class of the user's own may raise anything
-            raise ConfigError(f'"{reference}" cannot be made an object of: {first_line(error)}') from error
+            raise ConfigError(f'"{reference}" cannot be instantiated: {first_line(error)}') from error
     version = getattr(kind, "version", None)
     return TaskClass(
         kind=kind,
         definition=definition,
         code=code,
         version=None if version is None else str(version),
-        loads_itself=any(getattr(kind, name).__module__.partition(".")[0] != "mteb" for name in LOADERS),
+        loads_itself=any(getattr(kind, name).__module__.partition(".")[0] != "mteb" for name in LOAD_METHODS),
     )
 
 
 def hash_code(reference: str) -> str | None:
-    """Return the hash of the code behind a class as it is now, with what it imports."""
-    known = identify_code(reference)
-    return None if known is None else sha256(to_json(known).encode()).hexdigest()[:16]
+    """Return the hash of the current code of a class and of the modules that it imports."""
+    code = identify_code(reference)
+    return None if code is None else sha256(to_json(code).encode()).hexdigest()[:16]
 
 
 def check_code(info: TaskInfo) -> None:
-    """Refuse a class whose files are others than when it was imported: what runs is not what lies there.
+    """Refuse a class whose files have changed since it was imported: the code on disk is not the code that runs.
 
     Raises:
-        SourceError: they have changed.
+        SourceError: the files have changed.
     """
     if info.code is not None and hash_code(info.code) != load_class(info.code).code:
         raise SourceError(f"the code of {info.code} changed after it was imported; run again when it rests")
 
 
 def _find_fault(kind: Any) -> str | None:
-    """Return what is wrong with what a reference names, as a sentence goes on behind its name."""
+    """Return what is wrong with the object of a reference, as the end of a sentence that begins with the reference."""
     from mteb import AbsTask, TaskMetadata
 
     if not (isinstance(kind, type) and issubclass(kind, AbsTask)):
-        return "is no class under mteb's AbsTask"
+        return "is not a subclass of mteb's AbsTask"
     if lacking := sorted(getattr(kind, "__abstractmethods__", ())):
         return f"lacks {', '.join(lacking)}; write it, or inherit from the class of a type, such as AbsTaskRetrieval"
     metadata = getattr(kind, "metadata", None)
@@ -122,22 +122,22 @@ def _find_fault(kind: Any) -> str | None:
     version = getattr(kind, "version", None)
     if version is not None and (isinstance(version, bool) or not isinstance(version, str | int | float)):
         return f"has a version of {type(version).__name__}; expected a text or a number"
-    return _find_wrong_metadata(metadata)
+    return _find_metadata_fault(metadata)
 
 
-def _find_wrong_metadata(metadata: Any) -> str | None:
+def _find_metadata_fault(metadata: Any) -> str | None:
     registry = load_registry()
     if not NAME.fullmatch(metadata.name):
         return f'is called "{metadata.name}", which may hold only {SIGNS}'
     if metadata.name in registry.tasks:
-        return f'is called "{metadata.name}" as a task of mteb is; give it a name of its own'
-    if metadata.type not in {*registry.types, *(one.name for one in all_types())}:
-        return f'is of the type "{metadata.type}", which there is not'
+        return f'has the name "{metadata.name}" of a task of mteb; give it another'
+    if metadata.type not in {*registry.types, *(kind.name for kind in all_types())}:
+        return f'has the type "{metadata.type}", which does not exist'
     for key in ("main_score", "eval_splits", "eval_langs", "modalities"):
         if not getattr(metadata, key, None):
             return f"has no {key} in its metadata"
-    wrong = next((code for code in metadata.bcp47_codes if not _is_language(code)), None)
-    return None if wrong is None else f'has "{wrong}" in its eval_langs, which is no code such as "eng-Latn"'
+    fault = next((code for code in metadata.bcp47_codes if not _is_language(code)), None)
+    return None if fault is None else f'has "{fault}" in its eval_langs, which is not a code such as "eng-Latn"'
 
 
 def _is_language(code: str) -> bool:
@@ -151,7 +151,7 @@ def _is_language(code: str) -> bool:
 
 
 def describe_problem(reference: str, doing: str, error: BaseException) -> SourceError:
-    """Return what to say of an exception in a class: which, in which line of its file, doing what."""
+    """Return the error for an exception in a class, with the class, the line of its file, and what it was doing."""
     file = load_class(reference).file
     lines = [line for frame, line in traceback.walk_tb(error.__traceback__) if frame.f_code.co_filename == file]
     where = f", line {lines[-1]}" if lines else ""
@@ -159,11 +159,11 @@ def describe_problem(reference: str, doing: str, error: BaseException) -> Source
 
 
 @contextmanager
-def telling(info: TaskInfo, doing: str) -> Iterator[None]:
-    """Make one sentence of whatever a class of the user's own raises; what other tasks raise is none of theirs.
+def class_errors(info: TaskInfo, doing: str) -> Iterator[None]:
+    """Turn any exception of a user's class into one sentence; exceptions of other tasks are raised as they are.
 
     Raises:
-        SourceError: naming the class and what it raised.
+        SourceError: names the class and its exception.
     """
     try:
         yield
@@ -177,7 +177,7 @@ def telling(info: TaskInfo, doing: str) -> Iterator[None]:
 
 
 def definition_of(info: TaskInfo) -> Definition | None:
-    """Return what is known of a task, mteb's or a class's; None for one that was added to mteb in this process."""
+    """Return the definition of a task of mteb or of a class; None for one that was added to mteb in this process."""
     return load_registry().tasks.get(info.name) if info.code is None else load_class(info.code).definition
 
 
@@ -185,20 +185,20 @@ def registered() -> Mapping[str, str]:
     """Return the references of the classes that other packages register, by the names of their tasks.
 
     Raises:
-        ConfigError: one is called as a task of mteb's is.
+        ConfigError: one has the name of a task of mteb's.
     """
-    found = find_references(GROUP)
-    for name in found:
+    references = find_references(GROUP)
+    for name in references:
         if name in load_registry().tasks:
-            raise ConfigError(f"{GROUP}: {name} is called as a task of mteb is; mend or uninstall its package")
-    return found
+            raise ConfigError(f"{GROUP}: {name} has the name of a task of mteb; mend or uninstall its package")
+    return references
 
 
 def find_registered(selection: Selection) -> dict[str, str]:
-    """Return those of them that a selection may mean: no other is imported.
+    """Return the registered classes that a selection may select; no other one is imported.
 
     Raises:
-        ConfigError: one of these cannot be run, or its task has another name.
+        ConfigError: one of them cannot be run, or its task has another name.
     """
     if selection.benchmark is not None:
         return {}
@@ -206,18 +206,18 @@ def find_registered(selection: Selection) -> dict[str, str]:
     def matches(name: str, patterns: Sequence[str]) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in patterns)
 
-    found = {
+    references = {
         name: reference
         for name, reference in registered().items()
         if not matches(name, selection.exclude) and matches(name, selection.include or ("*",))
     }
-    for name, reference in found.items():
+    for name, reference in references.items():
         try:
-            called = load_class(reference).definition.name
+            task_name = load_class(reference).definition.name
         except ConfigError as error:
             raise ConfigError(f"{GROUP}: {name} = {error}; mend or uninstall its package") from error
-        if called != name:
+        if task_name != name:
             raise ConfigError(
-                f'{GROUP}: {name} = "{reference}" is called "{called}" by its metadata; give both one name'
+                f'{GROUP}: {name} = "{reference}" is called "{task_name}" by its metadata; give both one name'
             )
-    return found
+    return references

@@ -1,4 +1,4 @@
-"""A user's folder becomes a task object that mteb can evaluate like one of its own."""
+"""Make task objects, which mteb can evaluate like its own, of folders of users."""
 
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,29 +20,29 @@ from touchstone.task_types.registry import find_type
 if TYPE_CHECKING:
     from mteb import AbsTask
 
-DEFAULT = "default"
+DEFAULT_SUBSET = "default"
 
 
 def layout_of(type_name: str) -> FolderLayout:
-    """Return how a custom task of a type lies in its folder; suites refuse types that have none."""
+    """Return the folder layout of a type; suites refuse types without one."""
     layout = find_type(type_name).folder
     assert layout is not None
     return layout
 
 
 def find_subsets(layout: FolderLayout, folder: Path) -> tuple[str, ...]:
-    """Return the folders inside one that has no data itself and whose folders have; else it has one subset, "default".
+    """Return the subsets of a folder: those of its folders that have data, or "default" if it has data itself.
 
     Raises:
         ConfigError: one has a name that no subset can have.
     """
     if list(_files_in(layout, folder)):
-        return (DEFAULT,)
-    inside = [one.name for one in sorted(folder.iterdir()) if one.name[0] != "." and any(_files_in(layout, one))]
-    for name in inside:
-        if name == DEFAULT or not NAME.fullmatch(name):
+        return (DEFAULT_SUBSET,)
+    subsets = [path.name for path in sorted(folder.iterdir()) if path.name[0] != "." and any(_files_in(layout, path))]
+    for name in subsets:
+        if name == DEFAULT_SUBSET or not NAME.fullmatch(name):
             raise ConfigError(f'{folder}: a subset cannot be called "{shorten(name, 60)}"; expected {SIGNS}')
-    return tuple(inside) or (DEFAULT,)
+    return tuple(subsets) or (DEFAULT_SUBSET,)
 
 
 def _files_in(layout: FolderLayout, folder: Path) -> Iterator[Path]:
@@ -50,50 +50,51 @@ def _files_in(layout: FolderLayout, folder: Path) -> Iterator[Path]:
         yield from find_forms(folder / name, JUDGEMENT_FORMATS if name.startswith("qrels/") else FORMATS)
 
 
-def languages_of(subsets: Sequence[str], said: Sequence[str]) -> dict[str, list[str]]:
-    """Return the languages of subsets: those that all are called by, such as ``deu-Latn_eng-Latn``, or those said."""
-    called = {name: name.split("_") for name in subsets}
-    coded = all(LANGUAGE.fullmatch(code) for codes in called.values() for code in codes)
-    return called if coded else {name: list(said) for name in subsets}
+def languages_of(subsets: Sequence[str], codes: Sequence[str]) -> dict[str, list[str]]:
+    """Return the languages of subsets: from their names if all are like ``deu-Latn_eng-Latn``, else the given codes."""
+    by_name = {name: name.split("_") for name in subsets}
+    coded = all(LANGUAGE.fullmatch(code) for parts in by_name.values() for code in parts)
+    return by_name if coded else {name: list(codes) for name in subsets}
 
 
 def folders_of(info: TaskInfo) -> dict[str, Path]:
-    """Return where each subset of a custom task lies."""
+    """Return the folder of each subset of a custom task."""
     folder = info.folder or Path()
-    return {subset: folder if subset == DEFAULT else folder / subset for subset in info.subsets}
+    return {subset: folder if subset == DEFAULT_SUBSET else folder / subset for subset in info.subsets}
 
 
 def files_of(info: TaskInfo) -> list[tuple[str, Path]]:
-    """Name the files of a custom task that are there, by their path inside the folder."""
-    layout, whole = layout_of(info.type), info.folder or Path()
+    """Return the existing files of a custom task, with their paths inside its folder."""
+    layout, root = layout_of(info.type), info.folder or Path()
     return [
-        (file.relative_to(whole).as_posix(), file)
+        (file.relative_to(root).as_posix(), file)
         for folder in folders_of(info).values()
         for file in _files_in(layout, folder)
     ]
 
 
 def make_task(info: TaskInfo, data_sha256: str) -> "AbsTask":
-    """Make a task object whose data is the folder's; the data is read when mteb asks for it.
+    """Return a task object with the data of a folder, which is read lazily, when mteb asks for it.
 
     Args:
         info: a custom task.
-        data_sha256: what the files hash to; stands for a revision in mteb's results.
+        data_sha256: the hash of the files, which is the revision in mteb's results.
     """
     import mteb.abstasks
 
     layout = layout_of(info.type)
     base: Any = getattr(mteb.abstasks, layout.base)
-    # mteb knows its own types only; what it calls the type of a task decides nothing of how it runs.
-    known = get_args(find("mteb.abstasks.task_metadata:TaskType"))
+    languages = list(info.languages)
+    # mteb accepts only its own types when it makes metadata; how a task runs does not depend on its type.
+    types = get_args(find("mteb.abstasks.task_metadata:TaskType"))
     metadata = mteb.TaskMetadata(
         name=info.name,
         description=f"A custom task of {len(files_of(info))} files.",
-        type=info.type if info.type in known else known[0],  # type: ignore[arg-type]
+        type=info.type if info.type in types else types[0],  # type: ignore[arg-type]
         category="t2t",
         modalities=["text"],
         eval_splits=list(info.splits),
-        eval_langs=list(info.languages) if info.subsets == (DEFAULT,) else languages_of(info.subsets, info.languages),
+        eval_langs=languages if info.subsets == (DEFAULT_SUBSET,) else languages_of(info.subsets, languages),
         main_score=info.main_score,
         dataset={"path": info.name, "revision": data_sha256[:12]},
         reference=None,
@@ -103,15 +104,16 @@ def make_task(info: TaskInfo, data_sha256: str) -> "AbsTask":
     def load_data(self: Any, *_: Any, **__: Any) -> None:
         if self.data_loaded:
             return
-        loaded = {subset: layout.load(self, folder) for subset, folder in folders_of(info).items()}
+        data = {subset: layout.load(self, folder) for subset, folder in folders_of(info).items()}
         # Data without subsets lies directly under its splits, except retrieval's.
-        self.dataset = loaded.get(DEFAULT) or {name: found.get(DEFAULT, found) for name, found in loaded.items()}
+        default = data.get(DEFAULT_SUBSET)
+        self.dataset = default or {name: splits.get(DEFAULT_SUBSET, splits) for name, splits in data.items()}
         self.data_loaded = True
         with warnings.catch_warnings():  # mteb is kept quiet meanwhile
             warnings.simplefilter("always")
             for note in self.notes:
                 warnings.warn(one_line(f"{info.name}: {note}"), stacklevel=2)
 
-    made = type(info.name, (base,), {"metadata": metadata, "load_data": load_data, "notes": (), **layout.attributes})
-    task: AbsTask = made()
+    kind = type(info.name, (base,), {"metadata": metadata, "load_data": load_data, "notes": (), **layout.attributes})
+    task: AbsTask = kind()
     return task

@@ -1,4 +1,4 @@
-"""What a task is today, by name: for numbers that were published under the name or definition of their time."""
+"""Current definitions of tasks by name, for numbers that were published under an earlier name or definition."""
 
 from collections.abc import Mapping
 
@@ -9,13 +9,13 @@ from touchstone.tasks.registry import load_registry
 
 
 def define_task(name: str) -> TaskInfo | None:
-    """Return a task of mteb's as it is defined today, superseded ones too; None where there is none of that name.
+    """Return a task of mteb's as it is defined today, superseded ones too; None if there is none of that name.
 
     Args:
-        name: today's, or one that mteb has since changed.
+        name: the current name, or an earlier one.
     """
-    found = load_registry().tasks.get(RENAMED_TASKS.get(name, name))
-    return None if found is None else describe(found, ())
+    definition = load_registry().tasks.get(RENAMED_TASKS.get(name, name))
+    return None if definition is None else describe(definition, ())
 
 
 def find_aggregates() -> Mapping[str, tuple[str, ...]]:

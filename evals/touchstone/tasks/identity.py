@@ -1,4 +1,4 @@
-"""What a task's data is known by, before it is read: the key of what was measured on it."""
+"""Identity of a task's data before it is read: part of the cache key of whatever is measured on it."""
 
 from collections.abc import Callable, Sequence
 
@@ -14,11 +14,11 @@ from touchstone.tasks.sources import files_in, find_content
 
 
 def identify_data(info: TaskInfo, source: Source, store: Store) -> str | None:
-    """Return what changes when a task's data does; None where it is not there.
+    """Return an identity that changes with a task's data; None where the data is not there or has no identity.
 
-    Of a folder it is the hash of all its files; of the hub the name and the commit that mteb asks for. None too where
-    it asks for none: what is newest is measured each time. Of a class of the user's own it is that and the hash of its
-    code; where the class loads its data by itself, nobody knows what that will be, unless it says a ``version``.
+    Of a folder it is the hash of all files; on the hub the name and the commit that mteb asks for. Without a commit
+    there is none, as the newest data is measured each time. For a user's class it also has the hash of the code; a
+    class that loads its data by itself has no identity unless it gives a ``version``.
     """
     if info.folder is not None:
         return store.files_sha256(files_of(info))
@@ -29,33 +29,33 @@ def identify_data(info: TaskInfo, source: Source, store: Store) -> str | None:
         data: str | None = store.files_sha256(files_in(kind.folder))
     else:
         data = _identify_sets(sets_of(info), source, store)
-    known = kind.code is not None and (data is not None or kind.version is not None)
-    return to_json({"code": kind.code, "version": kind.version, "data": data}) if known else None
+    complete = kind.code is not None and (data is not None or kind.version is not None)
+    return to_json({"code": kind.code, "version": kind.version, "data": data}) if complete else None
 
 
 def _identify_sets(sets: Sequence[Definition], source: Source, store: Store) -> str | None:
     if not sets:
-        return None  # nobody knows where it is
+        return None  # the place of the data is not known
     try:
         if source.kind == "hub":
-            return "\n".join(_on_hub(one, store) for one in sets) if all(one.pinned for one in sets) else None
-        return "\n".join(find_content(source, one.dataset, store) for one in sets)
+            return "\n".join(_on_hub(task, store) for task in sets) if all(task.pinned for task in sets) else None
+        return "\n".join(find_content(source, task.dataset, store) for task in sets)
     except TouchstoneError:
-        return None  # measuring says what is missing
+        return None  # measuring raises the error
 
 
-def _on_hub(one: Definition, store: Store) -> str:
-    pinned = COMMIT.fullmatch(one.revision)
-    commit = one.revision if pinned else open_snapshot(one.dataset, one.revision, store, kind="dataset").commit
-    return f"{one.dataset}@{commit}"
+def _on_hub(task: Definition, store: Store) -> str:
+    pinned = COMMIT.fullmatch(task.revision)
+    commit = task.revision if pinned else open_snapshot(task.dataset, task.revision, store, kind="dataset").commit
+    return f"{task.dataset}@{commit}"
 
 
 def sets_of(info: TaskInfo, *, parts: bool = True) -> list[Definition]:
-    """Return the tasks whose data sets a task is on; none where that is not known.
+    """Return the tasks whose data sets a task reads; none where they are not known.
 
     Args:
         info: the task.
-        parts: of an aggregate its children, not itself.
+        parts: for an aggregate, return its children in its place.
     """
     task = definition_of(info)
     if task is None or (info.code is not None and not load_class(info.code).on_hub):
@@ -64,9 +64,9 @@ def sets_of(info: TaskInfo, *, parts: bool = True) -> list[Definition]:
 
 
 def watch_data(info: TaskInfo, source: Source, store: Store) -> Callable[..., None]:
-    """Look at the files of a task's data; return what looks at them again, and raises SourceError if one has moved.
+    """Watch the files of a task's data; return a check that raises SourceError if one of them has changed.
 
-    That takes ``loaded``: the data was read a moment ago, and a file more beside them would have been too.
+    The check takes ``loaded``: the data was read a moment ago, so that a new file beside the others counts too.
     """
     check_code(info)
     with store.watching() as watch:
@@ -75,7 +75,7 @@ def watch_data(info: TaskInfo, source: Source, store: Store) -> Callable[..., No
     def check(*, loaded: bool = False) -> None:
         check_code(info)
         moved = watch.moved(beside=loaded)
-        # What was not there when it began was fetched meanwhile, and is watched by whoever opens it.
+        # Data that was not there at the start was fetched meanwhile, and is watched by whoever opens it.
         if moved is not None or (before is not None and identify_data(info, source, store) != before):
             where = moved or info.folder or source
             raise SourceError(

@@ -20,7 +20,7 @@ def limit_data(task: Any, info: TaskInfo, limit: int) -> None:
 
     Args:
         task: a task of mteb's with its data loaded; its data is replaced.
-        info: which splits and subsets are evaluated.
+        info: the task with the splits and subsets that are evaluated.
         limit: how many to keep.
 
     Raises:
@@ -35,7 +35,7 @@ def limit_data(task: Any, info: TaskInfo, limit: int) -> None:
 
 
 def _places(dataset: Any, info: TaskInfo) -> list[tuple[Any, str]]:
-    """Return where the data of each split and subset lies; data of one language has no level for subsets."""
+    """Return the container and key of each split's data; data of one language has no level for subsets."""
     places = []
     for subset in info.subsets:
         holder = dataset.get(subset, dataset)
@@ -44,20 +44,20 @@ def _places(dataset: Any, info: TaskInfo) -> list[tuple[Any, str]]:
 
 
 def _limit_retrieval(data: dict[str, Any], limit: int) -> dict[str, Any]:
-    judged = {query: found for query, found in data["relevant_docs"].items() if found}
-    queries = set(_first(judged, limit))
-    kept = {document for query in queries for document in judged[query]}
+    judged = {query: grades for query, grades in data["relevant_docs"].items() if grades}
+    queries = set(_choose(judged, limit))
+    documents = {document for query in queries for document in judged[query]}
     ranked = data.get("top_ranked")
     if ranked is not None:
         ranked = {query: ranked[query] for query in ranked if query in queries}
-        kept |= {document for candidates in ranked.values() for document in candidates}
+        documents |= {document for candidates in ranked.values() for document in candidates}
     else:
-        others = (document for document in data["corpus"]["id"] if document not in kept)
-        kept |= set(_first(others, DISTRACTORS_PER_QUERY * limit))
+        distractors = (document for document in data["corpus"]["id"] if document not in documents)
+        documents |= set(_choose(distractors, DISTRACTORS_PER_QUERY * limit))
     return {
         **data,
         "queries": _select(data["queries"], data["queries"]["id"], queries),
-        "corpus": _select(data["corpus"], data["corpus"]["id"], kept),
+        "corpus": _select(data["corpus"], data["corpus"]["id"], documents),
         "relevant_docs": {query: judged[query] for query in judged if query in queries},
         "top_ranked": ranked,
     }
@@ -69,14 +69,14 @@ def _limit_rows(rows: Any, info: TaskInfo, limit: int) -> Any:
     if len(rows) == 1 and all(isinstance(value, list) for value in rows[0].values()):
         from datasets import Dataset
 
-        kept = _sample(Dataset.from_dict(rows[0]), limit)  # older pair data sets hold a whole split in one row
-        return Dataset.from_list([{column: kept[column][:] for column in kept.column_names}])
+        sample = _sample(Dataset.from_dict(rows[0]), limit)  # older pair data sets hold a whole split in one row
+        return Dataset.from_list([{column: sample[column][:] for column in sample.column_names}])
     return _sample(rows, limit)
 
 
 def _sample(rows: Any, limit: int) -> Any:
     names = _row_names(rows)
-    return _select(rows, names, set(_first(names, limit)))
+    return _select(rows, names, set(_choose(names, limit)))
 
 
 def _row_names(rows: Iterable[Any]) -> list[str]:
@@ -84,17 +84,17 @@ def _row_names(rows: Iterable[Any]) -> list[str]:
     seen: Counter[str] = Counter()
     names = []
     for row in rows:
-        known = {name: value for name, value in row.items() if not name.startswith(FIELD)}  # a field chooses no sample
-        content = json.dumps(known, sort_keys=True, default=str)
+        columns = {name: value for name, value in row.items() if not name.startswith(FIELD)}  # fields choose no sample
+        content = json.dumps(columns, sort_keys=True, default=str)
         names.append(f"{content}#{seen[content]}")
         seen[content] += 1
     return names
 
 
-def _first(names: Iterable[str], limit: int) -> list[str]:
+def _choose(names: Iterable[str], limit: int) -> list[str]:
     """Return the names whose hashes come first: a choice that no order and no library version changes."""
     return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())[:limit]
 
 
-def _select(rows: Any, names: Iterable[str], kept: set[str]) -> Any:
-    return rows.select([index for index, name in enumerate(names) if name in kept])
+def _select(rows: Any, names: Iterable[str], selection: set[str]) -> Any:
+    return rows.select([index for index, name in enumerate(names) if name in selection])

@@ -1,4 +1,4 @@
-"""What mteb knows of its tasks, in one file for each version of it: importing mteb takes seconds, reading this none."""
+"""Registry of mteb's tasks, cached in one file for each version of mteb: importing mteb takes seconds."""
 
 import ast
 import hashlib
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 
 
 TASKS = "mteb.tasks"
-# What loaders of tasks ask data by; all of them come through `seams.local_datasets`.
-LOADERS = {"load_dataset", "get_dataset_config_names", "get_dataset_split_names"}
-# Of the file's shape: another number is another file.
-FORMAT = 2
+# Functions by which loaders of tasks ask for data; all of them go through `seams.local_datasets`.
+LOAD_FUNCTIONS = {"load_dataset", "get_dataset_config_names", "get_dataset_split_names"}
+# Part of the file's name, so that another version is another file.
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """A task as a benchmark or an aggregate has it: None is all of its splits or subsets."""
+    """A task as part of a benchmark or an aggregate; None is all of its splits or subsets."""
 
     task: str
     splits: tuple[str, ...] | None = None
@@ -42,10 +42,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """A task of mteb's: ``spoken`` maps each subset to its language codes with scripts, such as ``deu-Latn fra-Latn``.
+    """A task of mteb's.
 
-    ``dataset`` and ``revision`` are on the hub; ``parts`` are those of an aggregate, whose score is theirs combined.
-    ``pinned`` is false where a loader of its own asks for data without a revision, and gets the newest.
+    ``spoken`` maps each subset to its language codes with scripts, such as ``deu-Latn fra-Latn``. ``dataset`` and
+    ``revision`` are on the hub; ``parts`` are the tasks whose scores an aggregate combines. ``pinned`` is false where
+    the task's own loader asks for data without a revision, and gets the newest.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Definition:
 
 @dataclass(frozen=True, kw_only=True)
 class Registry:
-    """All of mteb's tasks by name, superseded ones too, the names of the current ones, and what benchmarks hold."""
+    """All of mteb's tasks by name, superseded ones too, the names of the current ones, and the parts of benchmarks."""
 
     tasks: Mapping[str, Definition]
     current: tuple[str, ...]
@@ -71,7 +72,7 @@ class Registry:
     benchmarks: Mapping[str, tuple[Part, ...]] = field(default_factory=dict)
 
     def take(self, part: Part) -> Definition:
-        """Return a task with the splits and subsets that a benchmark has of it."""
+        """Return the task of a part with the part's splits and subsets."""
         task = self.tasks[part.task]
         splits = task.splits if part.splits is None else part.splits
         return replace(task, splits=splits, subsets=task.subsets if part.subsets is None else part.subsets)
@@ -79,19 +80,19 @@ class Registry:
     @cached_property
     def membership(self) -> Mapping[str, tuple[str, ...]]:
         """The benchmarks that hold each task."""
-        found: dict[str, dict[str, None]] = {}
+        benchmarks: dict[str, dict[str, None]] = {}
         for name, parts in self.benchmarks.items():
             for part in parts:
-                found.setdefault(part.task, {})[name] = None
-        return {task: tuple(names) for task, names in found.items()}
+                benchmarks.setdefault(part.task, {})[name] = None
+        return {task: tuple(names) for task, names in benchmarks.items()}
 
 
 @cache
 def load_registry() -> Registry:
-    """Return what the installed mteb knows of its tasks: from the file made of it once, or by asking it.
+    """Return the registry of the installed mteb, from its cache file or from mteb itself.
 
-    The file's name holds the hash of all of the installed package's files, as its installer wrote them down; where
-    there is no such list, as for a checkout under development, mteb is asked each time.
+    The file's name holds the hash of all files of the installed package, as its installer recorded them. Without such a
+    record, as for a checkout under development, mteb is asked each time.
     """
     file, shape = _file(), TypeAdapter(Registry)
     if file is not None:
@@ -107,7 +108,7 @@ def load_registry() -> Registry:
 
 
 def package_digest() -> str | None:
-    """Return the hash of the installed mteb; None where its files may change at any time."""
+    """Return the hash of the installed mteb, or None if its files may change at any time."""
     try:
         package = distribution("mteb")
     except PackageNotFoundError:
@@ -117,7 +118,7 @@ def package_digest() -> str | None:
 
 
 def read_mteb() -> Registry:
-    """Ask mteb itself."""
+    """Return the registry from mteb itself."""
     from typing import get_args
 
     with quiet_mteb():
@@ -126,13 +127,13 @@ def read_mteb() -> Registry:
         from mteb.abstasks.task_metadata import TaskType
 
         tasks = mteb.get_tasks(exclude_superseded=False, exclude_private=False, exclude_beta=False)
-        known = {task.metadata.name: define(task) for task in tasks}
+        definitions = {task.metadata.name: define(task) for task in tasks}
         return Registry(
-            tasks=known,
+            tasks=definitions,
             current=tuple(task.metadata.name for task in mteb.get_tasks()),
             types=tuple(get_args(TaskType)),
             benchmarks={
-                benchmark.name: tuple(_part(task, known) for task in benchmark.tasks)
+                benchmark.name: tuple(_part(task, definitions) for task in benchmark.tasks)
                 for benchmark in mteb.get_benchmarks()
             },
         )
@@ -153,7 +154,7 @@ def quiet_mteb() -> Iterator[None]:
 
 
 def define(task: "AbsTask") -> Definition:
-    """Return what a task says of itself."""
+    """Return the definition of a task, from its metadata."""
     metadata = task.metadata
     parts: Any = metadata.tasks if task.is_aggregate else []  # type: ignore[attr-defined]  # an aggregate's metadata has
     return Definition(
@@ -176,20 +177,20 @@ def define(task: "AbsTask") -> Definition:
 
 @cache
 def is_pinned(module: str) -> bool:
-    """Return whether a module of mteb's says a revision wherever it asks for data."""
+    """Return True if a module of mteb's passes a revision wherever it asks for data."""
     tree = ast.parse(inspect.getsource(sys.modules[module]))
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
-    asking = (call for call in calls if ast.unparse(call.func).rpartition(".")[2] in LOADERS)
+    asking = (call for call in calls if ast.unparse(call.func).rpartition(".")[2] in LOAD_FUNCTIONS)
     return all(any(word.arg in (None, "revision") for word in call.keywords) for call in asking)
 
 
-def _part(task: "AbsTask", known: Mapping[str, Definition]) -> Part:
+def _part(task: "AbsTask", definitions: Mapping[str, Definition]) -> Part:
     name, splits, subsets = task.metadata.name, tuple(task.eval_splits), tuple(task.hf_subsets)
-    whole = known[name]
+    definition = definitions[name]
     return Part(
         task=name,
-        splits=None if splits == whole.splits else splits,
-        subsets=None if subsets == whole.subsets else subsets,
+        splits=None if splits == definition.splits else splits,
+        subsets=None if subsets == definition.subsets else subsets,
     )
 
 
@@ -199,5 +200,5 @@ def _file() -> Path | None:
     digest = package_digest()
     if digest is None:
         return None
-    name = f"mteb-{distribution('mteb').version}-{digest[:16]}-{FORMAT}.json"
+    name = f"mteb-{distribution('mteb').version}-{digest[:16]}-{FORMAT_VERSION}.json"
     return Path(platformdirs.user_cache_dir("touchstone", appauthor=False)) / name

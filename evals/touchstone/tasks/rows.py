@@ -1,4 +1,4 @@
-"""The hash of a task's data as it was loaded: what is known of data that no file and no revision stands for."""
+"""Hash of a task's loaded data, for data that no file and no revision identifies."""
 
 import hashlib
 import json
@@ -14,14 +14,14 @@ ROWS_AT_ONCE = 1000
 def hash_rows(data: Any, task: str) -> str:
     """Return the sha256 of all splits, subsets and columns, in the order of their rows.
 
-    Columns and keys count in the order of their names; how a library holds them, in which types and pieces, does not.
+    Columns and keys count in the order of their names; the types and chunks in which a library holds them do not count.
 
     Args:
         data: a task's ``dataset``.
-        task: whose it is, for errors.
+        task: the task's name, for errors.
 
     Raises:
-        SourceError: something of it is neither text nor number, and cannot be told from another.
+        SourceError: a value is of a type that has no form in JSON.
     """
     digest = hashlib.sha256()
     try:
@@ -32,7 +32,7 @@ def hash_rows(data: Any, task: str) -> str:
 
 
 def _add(digest: Any, place: list[str], value: Any) -> None:
-    if isinstance(value, Mapping) and any(isinstance(one, Mapping) or _is_table(one) for one in value.values()):
+    if isinstance(value, Mapping) and any(isinstance(item, Mapping) or _is_table(item) for item in value.values()):
         for key in sorted(value, key=str):
             _add(digest, [*place, str(key)], value[key])
         return
@@ -55,7 +55,7 @@ def _write(digest: Any, value: Any) -> None:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON has no word for in words that it has."""
+    """Return a form that JSON has of a value that JSON lacks."""
     import numpy as np
 
     if isinstance(value, np.ndarray | np.generic):

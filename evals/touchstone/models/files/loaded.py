@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from touchstone.errors import ModelError
-from touchstone.files.writing import LARGEST_SETTINGS, read_bytes
+from touchstone.files.writing import MAX_SETTINGS_BYTES, read_bytes
 from touchstone.models.files.listing import ModelFiles
 
 # The first of these that holds anything is a transformer's own settings.
@@ -190,7 +190,7 @@ def python_of(files: ModelFiles, modules: set[str]) -> set[str]:
         path = None if name in found else files.find(name)
         if path is not None:
             found.add(name)
-            source = read_bytes(path, ModelError, largest=LARGEST_SETTINGS)
+            source = read_bytes(path, ModelError, max_bytes=MAX_SETTINGS_BYTES)
             modules |= _imported_beside(source.decode(errors="replace"))
     return found
 
