@@ -205,7 +205,7 @@ def prompting_of(spec: EncoderSpec | SparseSpec | MultiVectorSpec | ApiSpec, loa
     default = loaded.prompts.get(loaded.default_prompt_name or "")
     # The library adds these two, empty, where the files do not have them.
     own = {name: text or "" for name, text in loaded.prompts.items() if text or name not in ("query", "document")}
-    return Prompting(prompts=own, said_by="the model's files", default=default)
+    return Prompting(prompts=own, source="the model's files", default=default)
 
 
 def make_meta(meta: "ModelMeta", identity: ModelIdentity, model: Model) -> "ModelMeta":

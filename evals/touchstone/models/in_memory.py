@@ -15,7 +15,7 @@ from touchstone.config.base import Spec
 from touchstone.config.models import Model, make_spec
 from touchstone.config.retrievers import PythonSpec
 from touchstone.encoding.batching import dtype_of
-from touchstone.encoding.routes import read_by, roles_of
+from touchstone.encoding.routes import reader_of, roles_of
 from touchstone.errors import ConfigError, ModelError, MovedError, suggest
 from touchstone.models import cross_encoders, multi_vector, sentence_transformers, sparse
 from touchstone.models.base import ModelKind, Opened
@@ -150,7 +150,7 @@ def open_in_memory(model: Model, _device: str, store: Store) -> Opened:
         return cross_encoders.make_open(
             alike, measured, weights=weights, device=str(loaded.device), pairs_at_once=at_once
         )
-    make_ready(loaded, [read_by(loaded, role) for role in roles_of(loaded)], weights.called)
+    make_ready(loaded, [reader_of(loaded, role) for role in roles_of(loaded)], weights.called)
     return _open_encoder(alike, weights, store)
 
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from touchstone.config.models import Model
 from touchstone.config.specs import RegistrySpec
-from touchstone.encoding.batches.token_batches import COLD, tokens_of
+from touchstone.encoding.batches.token_batches import COLD_BATCHES, tokens_of
 from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.checks import to_numpy
 from touchstone.encoding.encoder import MtebEncoder
@@ -244,7 +244,7 @@ class RegistryEncoder(MtebEncoder):
         """Count a batch; time begins anew after the first ones of a measurement."""
         passed.rows += len(next(iter(features.values())))
         self._batches += 1
-        if self._batches <= COLD:
+        if self._batches <= COLD_BATCHES:
             passed.cold = passed.rows
             self._meter.start()
             return

@@ -19,7 +19,7 @@ from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Role
-from touchstone.encoding.routes import check_role, read_by, roles_of
+from touchstone.encoding.routes import check_role, reader_of, roles_of
 from touchstone.errors import ModelError
 from touchstone.models.base import OpenModel, make_meta, prompting_of
 from touchstone.models.weights.devices import find_device
@@ -147,7 +147,7 @@ def open_wrapped(
     assert isinstance(spec, SparseSpec | MultiVectorSpec)
     weights, place = locate(model, store), find_device(model, device)
     loaded, noted = construct(classes[0], spec, weights, device=place)
-    readers = [read_by(loaded, role) for role in roles_of(loaded)]
+    readers = [reader_of(loaded, role) for role in roles_of(loaded)]
     if spec.max_seq_length is not None and not set_limit(readers, spec.max_seq_length):
         raise ModelError(f"max_seq_length = {spec.max_seq_length}, but {weights.called} cuts no texts")
     make_ready(loaded, readers, weights.called)

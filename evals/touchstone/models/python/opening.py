@@ -11,7 +11,7 @@ from touchstone.config.models import Model
 from touchstone.config.retrievers import Provides, PythonSpec
 from touchstone.encoding.base import Vectors
 from touchstone.encoding.canaries import CANARIES
-from touchstone.encoding.encoder import MtebEncoder, take_some
+from touchstone.encoding.encoder import MtebEncoder, take_sample
 from touchstone.encoding.keys import make_keys
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Prompting, Role
@@ -151,7 +151,7 @@ class OwnSearch(MtebSearcher):
         """Return each query's documents with their scores."""
         ids, texts = queries["id"][:], _texts(queries, "query", of)
         found: dict[str, dict[str, float]] = {}
-        self.sample = take_some(texts, "query")
+        self.sample = take_sample(texts, "query")
         size = self._own.spec.batch_size
         for start in range(0, len(ids), size):
             asked = texts[start : start + size]

@@ -11,7 +11,7 @@ import numpy as np
 
 from touchstone.encoding.batching import BatchedModel
 from touchstone.encoding.prompts import ROLES, Prompting, Role, Text
-from touchstone.encoding.quantization import INTEGERS, Quantizer, calibrate
+from touchstone.encoding.quantization import INTEGER_PRECISIONS, Quantizer, calibrate
 
 # The short articles that this package carries, and the queries for them.
 SAMPLE = "the embedded articles"
@@ -33,7 +33,7 @@ def read_sample() -> tuple[Mapping[Role, tuple[str, ...]], str]:
 
 def quantized_by(precision: str | None) -> str | None:
     """Say how vectors are quantized, with all that decides it, for records and fingerprints; None if they are not."""
-    if precision in INTEGERS:
+    if precision in INTEGER_PRECISIONS:
         return f"{precision}, ranges of {SAMPLE}, {read_sample()[1]}"
     return "binary, 1 and -1" if precision == "binary" else precision
 
@@ -42,7 +42,7 @@ def make_quantizer(
     precision: str, encoder: BatchedModel, prompting: Prompting, encode_kwargs: Mapping[str, Any]
 ) -> Quantizer:
     """Make the quantizer of a model, from its vectors of the sample, as queries and as documents, if it needs any."""
-    if precision not in INTEGERS:
+    if precision not in INTEGER_PRECISIONS:
         return calibrate(precision, np.empty((0, 0), np.float32))
     texts, _ = read_sample()
     parts = []

@@ -13,14 +13,14 @@ from touchstone.config.base import Spec
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, ExportSpec, WeightsSpec
 from touchstone.encoding.base import Vectors
-from touchstone.encoding.batches.packing import NAME as WITHOUT_PADDING
+from touchstone.encoding.batches.packing import ATTENTION_NAME as WITHOUT_PADDING
 from touchstone.encoding.batches.token_batches import limit_of
 from touchstone.encoding.batching import ONE_AT_A_TIME
 from touchstone.encoding.checks import COLLAPSE_COSINE, to_numpy
 from touchstone.encoding.encoder import task_text
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import ROLES, check_names
-from touchstone.encoding.routes import SAID, read_by, roles_of, route_of, routers_of
+from touchstone.encoding.routes import ROLE_NAMES, reader_of, roles_of, route_of, routers_of
 from touchstone.encoding.texts import give_texts
 from touchstone.formatting import columns, render_size
 from touchstone.models.base import Computing, OpenModel, OpenReranker, OpenSearcher
@@ -342,10 +342,10 @@ def _routes(loaded: Any) -> Iterator[tuple[str, str]]:
     for router in routers_of(loaded):
         ways = {role: route_of(router, role) for role in (None, *ROLES)}
         for route, modules in router.sub_modules.items():
-            texts = " and ".join(SAID[role] for role, way in ways.items() if way == route) or "no texts"
+            texts = " and ".join(ROLE_NAMES[role] for role, way in ways.items() if way == route) or "no texts"
             yield f"route {route}", f"{' > '.join(map(_name, modules))}, for {texts}"
         for role in (role for role, way in ways.items() if way is None):
-            yield "no route", f"for {SAID[role]}; tasks with such texts cannot be run"
+            yield "no route", f"for {ROLE_NAMES[role]}; tasks with such texts cannot be run"
 
 
 def _longest(spec: Spec, opened: Computing) -> str | None:
@@ -354,8 +354,9 @@ def _longest(spec: Spec, opened: Computing) -> str | None:
     if settings.max_characters:
         return f"{settings.max_characters} characters"
     if loaded is not None and routers_of(loaded):
-        limits = {role: limit_of(read_by(loaded, role)) for role in roles_of(loaded)}  # the model's own is the longest
-        return ", ".join(f"{_tokens(limit)} for {SAID[role]}" for role, limit in limits.items())
+        # The model's own limit is the longest of these.
+        limits = {role: limit_of(reader_of(loaded, role)) for role in roles_of(loaded)}
+        return ", ".join(f"{_tokens(limit)} for {ROLE_NAMES[role]}" for role, limit in limits.items())
     known = loaded is not None or isinstance(spec, WeightsSpec) or settings.max_length
     said = [_tokens(settings.max_length)] if known else []
     return "; ".join([*said, *filter(None, [settings.long_texts])]) or None
@@ -418,4 +419,4 @@ def _notes(opened: OpenModel) -> Iterator[str]:
     prompting, tasks = opened.prompting, known_tasks()
     for name, text in prompting.prompts.items():
         if text and check_names({name: text}, tasks):
-            yield f"no text gets prompts.{name} of {prompting.said_by}, {quote(text)}: mteb has nothing of that name"
+            yield f"no text gets prompts.{name} of {prompting.source}, {quote(text)}: mteb has nothing of that name"

@@ -14,7 +14,7 @@ from touchstone.config.specs import EncoderSpec, WeightsSpec
 from touchstone.encoding.batches.token_batches import limit_of
 from touchstone.encoding.batching import BatchedModel, dtype_of
 from touchstone.encoding.canaries import CANARIES
-from touchstone.encoding.routes import read_by, roles_of
+from touchstone.encoding.routes import reader_of, roles_of
 from touchstone.errors import ModelError, first_line
 from touchstone.models.files.trust import NOT_RUN, ask_for_trust, weights_only
 from touchstone.models.weights.identity import Weights
@@ -58,7 +58,7 @@ def set_readers(loaded: "SentenceTransformer", spec: EncoderSpec, place: str) ->
     Raises:
         ModelError: it cuts or pads none, or has no token to pad them with.
     """
-    readers = [read_by(loaded, role) for role in roles_of(loaded)]
+    readers = [reader_of(loaded, role) for role in roles_of(loaded)]
     if spec.max_seq_length is not None and not set_limit(readers, spec.max_seq_length):
         raise ModelError(f"max_seq_length = {spec.max_seq_length}, but {place} cuts no texts")
     if spec.padding_side is not None:
