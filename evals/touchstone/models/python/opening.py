@@ -31,7 +31,7 @@ from touchstone.models.base import (
 from touchstone.models.python.answers import read_hits, read_scores, read_vectors
 from touchstone.models.python.objects import OwnObject, find_object, identify
 from touchstone.models.python.protocols import Document
-from touchstone.models.searcher import Found, MtebSearcher
+from touchstone.models.searcher import MtebSearcher, Rankings
 from touchstone.records.outcomes import ModelIdentity, Settings
 from touchstone.seams import find
 from touchstone.store.folder import Store
@@ -147,7 +147,7 @@ class OwnSearch(MtebSearcher):
         documents = [Document(*row) for row in zip(ids, texts, (title or "" for title in titles), strict=True)]
         self._own.call("index", documents, read=lambda _: None)
 
-    def find(self, queries: Any, top_k: int, **of: Any) -> Found:
+    def find(self, queries: Any, top_k: int, **of: Any) -> Rankings:
         """Return each query's documents with their scores."""
         ids, texts = queries["id"][:], _texts(queries, "query", of)
         found: dict[str, dict[str, float]] = {}

@@ -24,7 +24,7 @@ from touchstone.encoding.routes import ROLE_NAMES, reader_of, roles_of, route_of
 from touchstone.encoding.texts import give_texts
 from touchstone.formatting import columns, render_size
 from touchstone.models.base import Computing, OpenModel, OpenReranker, OpenSearcher
-from touchstone.models.files.detection import detect, said_by
+from touchstone.models.files.detection import detect, source_of
 from touchstone.models.files.listing import in_folder
 from touchstone.models.kinds import kind_of, open_model
 from touchstone.models.weights.identity import locate
@@ -141,7 +141,7 @@ def _found(model: Model, store: Store) -> Iterator[Row]:
     weights = locate(model, store)
     folder, names = Path(weights.place), list(weights.are["files"])
     files, elsewhere = in_folder(folder), list(weights.are.get("elsewhere", ()))
-    yield Row(name="found", value=f"a {detect(files) or 'transformer without modules.json'}", source=said_by(files))
+    yield Row(name="found", value=f"a {detect(files) or 'transformer without modules.json'}", source=source_of(files))
     size = sum((folder / name).stat().st_size for name in names)
     yield Row(name="files", value=f"{len(names)} are loaded, {render_size(size)}", source=str(folder))
     if spec.id is not None:

@@ -14,7 +14,7 @@ from touchstone.config.specs import ExportSpec, WeightsSpec
 from touchstone.errors import ModelError, MovedError
 from touchstone.models.files.detection import check_base, check_export, check_kind
 from touchstone.models.files.graphs import with_graph
-from touchstone.models.files.listing import POINTER, ModelFiles, in_folder, on_hub, refuse_pointer
+from touchstone.models.files.listing import POINTER_START, ModelFiles, in_folder, on_hub, refuse_pointer
 from touchstone.models.files.loaded import loaded_files, python_elsewhere, python_of
 from touchstone.models.files.trust import check_no_code
 from touchstone.models.weights.calibration import quantized_by
@@ -193,7 +193,7 @@ def _hash(paths: Mapping[str, Path | None], place: str, store: Store) -> dict[st
                 continue
             try:
                 with path.open("rb") as file:
-                    refuse_pointer(place, name, file.read(len(POINTER)))
+                    refuse_pointer(place, name, file.read(len(POINTER_START)))
                 found[name] = store.file_sha256(path)
             except FileNotFoundError:
                 raise  # it moved

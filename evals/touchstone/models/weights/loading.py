@@ -16,7 +16,7 @@ from touchstone.encoding.batching import BatchedModel, dtype_of
 from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.routes import reader_of, roles_of
 from touchstone.errors import ModelError, first_line
-from touchstone.models.files.trust import NOT_RUN, ask_for_trust, weights_only
+from touchstone.models.files.trust import BAD_PICKLE, ask_for_trust, weights_only
 from touchstone.models.weights.identity import Weights
 from touchstone.models.weights.tensors import Loaded, check_tensors, noting_tensors
 from touchstone.records.outcomes import Settings
@@ -125,7 +125,7 @@ def construct(kind: Callable[..., T], spec: WeightsSpec, weights: Weights, **mor
                 **{**spec.loading, **more},
             )
     except pickle.UnpicklingError as error:
-        raise ModelError(f"{weights.called} {NOT_RUN}") from error
+        raise ModelError(f"{weights.called} {BAD_PICKLE}") from error
     except Exception as error:  # any library below may refuse, each in its own way
         weights.forget()
         if isinstance(error, ModelError):  # about a graph
