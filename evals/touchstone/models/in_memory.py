@@ -42,7 +42,6 @@ CLASSES = {
 }  # fmt: skip
 # Settings that can be given beside a model.
 SETTINGS = {"batch_size", "prompts", "prompt", "instruction", "instruct", "normalize", "quantize", "encode_kwargs"}
-CHANGED = "its weights or settings changed while it was measured, and nothing of that is kept; measure it when it rests"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +109,11 @@ class _InMemory(Weights):
         Raises:
             MovedError: something of it has changed.
         """
-        if take_fingerprint(self.loaded)[0] != self.are[PLACE]:
-            raise MovedError(f"{alias}: {CHANGED}")
+        if take_fingerprint(self.loaded)[0] != self.facts[PLACE]:
+            raise MovedError(
+                f"{alias}: its weights or settings changed while it was measured, and nothing of that is kept; "
+                "measure it when it rests"
+            )
 
 
 def _look_at(model: Model, store: Store) -> tuple[Model, _InMemory]:
@@ -123,8 +125,8 @@ def _look_at(model: Model, store: Store) -> tuple[Model, _InMemory]:
     alike = replace(model, spec=spec.like)
     is_object = isinstance(spec.like, PythonSpec)
     digest, unknown = ("", ("its state",)) if is_object else take_fingerprint(spec.loaded)
-    are = {PLACE: digest, **({"run": store.run_id} if unknown else {})}
-    return alike, _InMemory(place=PLACE, called="the model in memory", revision=None, are=are, loaded=spec.loaded)
+    facts = {PLACE: digest, **({"run": store.run_id} if unknown else {})}
+    return alike, _InMemory(place=PLACE, label="the model in memory", revision=None, facts=facts, loaded=spec.loaded)
 
 
 def identify(model: Model, store: Store) -> ModelIdentity:
@@ -143,14 +145,14 @@ def open_in_memory(model: Model, _device: str, store: Store) -> Opened:
         return python.open_own(alike, _wrap(model), describe(alike, weights), store)
     loaded = weights.loaded
     if alike.spec.kind == "cross-encoder":
-        make_ready(loaded, [loaded], weights.called)
+        make_ready(loaded, [loaded], weights.label)
         # mteb puts another last layer into one of low precision, which is not ours to change.
         measured = loaded if dtype_of(loaded) == "float32" else deepcopy(loaded)
         at_once = getattr(alike.spec, "batch_size", None)
         return cross_encoders.make_open(
             alike, measured, weights=weights, device=str(loaded.device), pairs_at_once=at_once
         )
-    make_ready(loaded, [reader_of(loaded, role) for role in roles_of(loaded)], weights.called)
+    make_ready(loaded, [reader_of(loaded, role) for role in roles_of(loaded)], weights.label)
     return _open_encoder(alike, weights, store)
 
 

@@ -75,9 +75,8 @@ def find_in_registry(spec: RegistrySpec, alias: str) -> "ModelMeta":
     if meta.name != spec.name:
         raise ModelError(f'{alias}: mteb has renamed "{spec.name}"; write name = "{meta.name}"')
     if spec.revision is not None and spec.revision != meta.revision:
-        raise ModelError(
-            f'{alias}: revision = "{spec.revision}"; the installed mteb loads {spec.name} at "{meta.revision}"'
-        )
+        revision = "no revision" if meta.revision is None else f'"{meta.revision}"'
+        raise ModelError(f'{alias}: revision = "{spec.revision}"; the installed mteb loads {spec.name} at {revision}')
     if not spec.trust_remote_code and (TRUST_PATTERN.search(repr(meta.loader_kwargs)) or trusts_by_itself(meta.loader)):
         raise ModelError(
             f"{alias}: mteb loads {spec.name} with Python that its publisher wrote; "
@@ -284,8 +283,8 @@ def identify(model: Model, _store: Store) -> ModelIdentity:
         ModelError: mteb does not know it.
     """
     meta = find_in_registry(model.spec_of(RegistrySpec), model.alias)
-    are = {"registry": meta.name, "revision": meta.revision}
-    return describe(model, Weights(place=str(meta.name), revision=meta.revision, are=are))
+    facts = {"registry": meta.name, "revision": meta.revision}
+    return describe(model, Weights(place=str(meta.name), revision=meta.revision, facts=facts))
 
 
 def open_registry(model: Model, device: str, store: Store) -> OpenModel:

@@ -95,9 +95,9 @@ def make_open(model: Model, loaded: "SentenceTransformer", *, weights: Weights, 
     canaries = BatchedModel(loaded, **batches).check()
     check_unchanged = partial(weights.check_unchanged, model.alias)
     check_unchanged(loaded=True)
-    known_by = {"name": identity.name, "fingerprint": identity.fingerprint}
+    labels = {"name": identity.name, "fingerprint": identity.fingerprint}
     embeddings = store.embeddings(
-        way.space, **known_by, canaries=canaries, within=rounding_of(loaded), check=check_unchanged
+        way.space, **labels, canaries=canaries, within=rounding_of(loaded), check=check_unchanged
     )
     batched = BatchedModel(loaded, embeddings=embeddings, **batches)
     wrapped = cast("Comparing", wrap(loaded, identity, model))

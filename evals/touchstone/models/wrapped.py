@@ -149,11 +149,11 @@ def open_wrapped(
     loaded, noted = construct(classes[0], spec, weights, device=place)
     readers = [reader_of(loaded, role) for role in roles_of(loaded)]
     if spec.max_seq_length is not None and not set_limit(readers, spec.max_seq_length):
-        raise ModelError(f"max_seq_length = {spec.max_seq_length}, but {weights.called} cuts no texts")
-    make_ready(loaded, readers, weights.called)
+        raise ModelError(f"max_seq_length = {spec.max_seq_length}, but {weights.label} cuts no texts")
+    make_ready(loaded, readers, weights.label)
     texts = encoder(loaded, spec.batch_size or BATCH_SIZE)
     role = texts.roles[0] if texts.roles else None
-    check_tensors(noted, lambda: texts.spread_out(texts.compute(list(CANARIES), role, batch_size=1)), weights.called)
+    check_tensors(noted, lambda: texts.spread_out(texts.compute(list(CANARIES), role, batch_size=1)), weights.label)
     opened = make_open(model, loaded, texts, weights=weights, wrap=classes[1], for_mteb=for_mteb)
     return replace(opened, device=place)
 

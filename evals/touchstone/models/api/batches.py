@@ -9,12 +9,12 @@ T = TypeVar("T")
 Batch = list[int]
 
 
-def make_batches(lengths: Sequence[int], *, most: int, characters: int) -> list[Batch]:
+def make_batches(lengths: Sequence[int], *, size: int, characters: int) -> list[Batch]:
     """Put inputs in batches, longest first: a server pads those of a batch to the longest.
 
     Args:
         lengths: of the inputs, in characters.
-        most: inputs in a batch.
+        size: inputs in a batch.
         characters: of a batch together; a longer input is a batch by itself.
 
     Returns:
@@ -23,7 +23,7 @@ def make_batches(lengths: Sequence[int], *, most: int, characters: int) -> list[
     batches: list[Batch] = []
     filled = 0
     for index in sorted(range(len(lengths)), key=lambda place: -lengths[place]):
-        if batches and len(batches[-1]) < most and filled + lengths[index] <= characters:
+        if batches and len(batches[-1]) < size and filled + lengths[index] <= characters:
             batches[-1].append(index)
             filled += lengths[index]
         else:
@@ -56,7 +56,7 @@ def ask_batches(
     stop.clear()
     failures: list[BaseException] = []
 
-    def one(batch: Batch) -> tuple[Batch, T] | None:
+    def run(batch: Batch) -> tuple[Batch, T] | None:
         if stop.is_set():
             return None
         try:
@@ -69,7 +69,7 @@ def ask_batches(
     with ThreadPoolExecutor(max_workers=at_once) as pool:
         try:
             # No list of the futures is kept: it would hold every answer until the end.
-            for future in as_completed([pool.submit(one, batch) for batch in batches]):
+            for future in as_completed([pool.submit(run, batch) for batch in batches]):
                 answered = future.result()
                 if answered is not None:
                     keep(*answered)
