@@ -87,7 +87,7 @@ class BatchedModel:
         self._embeddings = embeddings
         self._at_once = texts_at_once
         self._batches = TokenBatches(model.device, tokens=tokens, at_once=texts_at_once)
-        # Some models with code of their own are told the width, and may make another vector of it.
+        # Some models with code of their own get the width as an argument, and may make another vector for it.
         self._truncates_itself = "truncate_dim" in getattr(model, "get_model_kwargs", list)()
         self._made_of_ids: dict[str, bool] = {}
         self.roles = roles_of(model)

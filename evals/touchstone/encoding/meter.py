@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
-    """What was computed in so many seconds; ``tokens`` are None where those of one input are not known."""
+    """Counts of what was computed, and its time; ``tokens`` is None where those of an input are not known."""
 
     inputs: int = 0
     tokens: int | None = 0
@@ -48,7 +48,7 @@ class Meter:
         """Count inputs that were computed, not read from a store.
 
         Args:
-            inputs: so many texts, or pairs of them.
+            inputs: the number of texts, or of pairs of them.
             tokens: that the model read for these, without padding; None where that is not known.
             warm: False where they took longer than others will, as the first batches of a model do.
         """

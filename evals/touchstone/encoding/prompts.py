@@ -57,7 +57,7 @@ class Prompting:
             return Prompt(text=fill(self.template, text.instruction), source=f"instruction of {self.source}")
         if self.default is not None and text.role is None:
             return Prompt(text=self.default, source=f"default prompt of {self.source}")
-        return Prompt(text="", source="none is said")
+        return Prompt(text="", source="none is set")
 
     def in_the_clear(self) -> dict[str, str]:
         """Return every text that can be put before an input, by its name; the template is called instruction."""

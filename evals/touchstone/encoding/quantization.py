@@ -1,7 +1,7 @@
 """Vectors in fewer bits, as an index keeps them: what is left of them when they are read back.
 
-One way for queries and documents alike: ranges come from a sample of texts that is said, once for each model, and not
-from whatever is encoded together.
+One way for queries and documents alike: ranges come from one sample of texts for each model, and not from the texts
+that are encoded together.
 """
 
 from dataclasses import dataclass

@@ -29,7 +29,7 @@ def find_distinct(inputs: Iterable[T]) -> tuple[list[T], NDArray[np.int64]]:
 
 
 def give_texts(texts: Sequence[str], batch_size: int = 1) -> "DataLoader[BatchedInput]":
-    """Return texts as mteb gives them to a model, so many at a time."""
+    """Return texts as mteb gives them to a model, in batches."""
     from datasets import Dataset
     from torch.utils.data import DataLoader
 

@@ -174,7 +174,7 @@ class ModelKind:
         name: the ``kind`` of its specifications.
         spec: their dataclass, under `touchstone.config.base.Spec`; its fields are the keys in ``models.toml``.
         identify: returns who a model is, without loading it.
-        open: loads it for a device as asked for.
+        open: loads it for a device, one that is named or ``auto``.
         device: returns where it computes, from the device asked for.
         reads: texts, pairs of them, or both.
         why_not: returns why tasks of a type cannot be run, None if they can.
@@ -198,7 +198,7 @@ class ModelKind:
 
 
 def prompting_of(spec: EncoderSpec | SparseSpec | MultiVectorSpec | ApiSpec, loaded: Any = None) -> Prompting:
-    """Return what decides a model's prompts: what the specification says, or where it is silent the model's files."""
+    """Return the rules for a model's prompts: those of the specification, or where it has none of the model's files."""
     if spec.prompts is not None or spec.instruction is not None or loaded is None:
         return Prompting(prompts=spec.prompts or {}, template=spec.instruction, instruct=spec.instruct)
     default = loaded.prompts.get(loaded.default_prompt_name or "")

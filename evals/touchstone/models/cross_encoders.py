@@ -88,11 +88,11 @@ class BatchedReranker:
             actual = self.score(CANARY_PAIRS)
         except ValueError as error:  # of a decoder that does not know its padding
             raise ModelError(
-                f"the model scores no two pairs at once: {first_line(error).rstrip('.')}; say pad_token_id in its "
+                f"the model scores no two pairs at once: {first_line(error).rstrip('.')}; set pad_token_id in its "
                 "config.json, or set batch_size = 1"
             ) from error
         apart = float(np.abs(expected - actual).max()) / max(1.0, float(np.abs(expected).max()))
-        # What is not a number is a matter for whoever looks at the scores of a task.
+        # NaN is refused by the check of a task's scores.
         if apart > rounding_of(self._model):
             raise ModelError(
                 f"the model's scores depend on what else is in a batch: {apart:.2g} apart from those of one pair at a "

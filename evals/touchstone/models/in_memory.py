@@ -216,7 +216,7 @@ def find_place(loaded: Any) -> str | None:
 
 @contextmanager
 def measured_as_is(loaded: Any) -> Iterator[None]:
-    """Keep a program's own state as it was: random numbers, and of a model in memory whether it trains.
+    """Keep a program's own state as it was: random numbers, and the training mode of a model in memory.
 
     Meanwhile the model neither drops out nor remembers, and computes in the precision of its weights.
     """

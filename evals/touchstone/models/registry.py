@@ -67,7 +67,7 @@ def find_in_registry(spec: RegistrySpec, alias: str) -> "ModelMeta":
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # a renamed model is told below
+            warnings.simplefilter("ignore", DeprecationWarning)  # a renamed model is refused below
             meta = mteb.get_model_meta(spec.name)
     except KeyError:
         near = suggest(spec.name, find("mteb.models.model_implementations:MODEL_REGISTRY"))

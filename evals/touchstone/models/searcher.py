@@ -42,7 +42,7 @@ class MtebSearcher(ABC):
 
     @abstractmethod
     def find(self, queries: Any, top_k: int, **context: Any) -> Rankings:
-        """Return each query's documents with their scores, at most so many; queries are a table as mteb has it."""
+        """Return each query's documents with their scores, at most ``top_k``; queries are a table as mteb has it."""
 
     def index(self, corpus: Any, **context: Any) -> None:
         """Take in documents, as mteb calls it."""
@@ -93,7 +93,7 @@ class MtebSearcher(ABC):
         """Do nothing: no vectors are stored."""
 
     def _check(self, rankings: Rankings, query: str, top_k: int) -> dict[str, float]:
-        """Return what was found for a query, as plain numbers."""
+        """Return the documents of a query with their scores as plain numbers."""
         if query not in rankings:
             raise ModelError(
                 f'the search gave nothing for query "{shorten(query, QUOTE_LIMIT)}", not even an empty list'

@@ -40,7 +40,7 @@ class Way:
 
 
 def space_of(model: Model, weights: Weights, loaded: "SentenceTransformer") -> dict[str, str]:
-    """Return everything that decides a text's vector but the call itself, whatever the model is called.
+    """Return everything that decides a text's vector but the call itself; the model's name does not.
 
     Another version of a library, or another device, computes its own: comparing them is what parity checks are for.
     """

@@ -28,7 +28,7 @@ class SparseTexts(WrappedModel):
     Args:
         model: the model.
         texts_at_once: in a batch.
-        active: keep only so many numbers of each text, the largest; None for what the model's files say.
+        active: how many numbers of each text are kept, the largest ones; None for the number in the model's files.
     """
 
     def __init__(self, model: Any, texts_at_once: int, active: int | None = None) -> None:

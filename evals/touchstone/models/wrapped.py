@@ -38,7 +38,7 @@ BLOCK_TEXTS = 1024
 
 
 class WrappedModel(ABC):
-    """A `TextEncoder` of such a model: each distinct text of a call once, as the library encodes it.
+    """A `TextEncoder` of a model of the library: each distinct text of a call once, as the library encodes it.
 
     Args:
         model: the model.
@@ -130,11 +130,11 @@ def open_wrapped(
     encoder: Callable[[Any, int], WrappedModel],
     for_mteb: Callable[..., MtebEncoder] = MtebEncoder,
 ) -> OpenModel:
-    """Load such a model exactly as its specification says.
+    """Load a sparse or late interaction model exactly as its specification says.
 
     Args:
         model: a model with a `SparseSpec` or a `MultiVectorSpec`.
-        device: as asked for.
+        device: one that is named, or ``auto``.
         store: remembers the hashes of the weights.
         classes: the library's, and mteb's wrapper of it, which compares what it gives.
         encoder: makes the encoder of a loaded model and the texts in a batch.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     Features = dict[str, Any]
 
 T = TypeVar("T")
-# Texts of a block, and their characters: ids of so many, with what pads them, lie in memory at once.
+# The most texts of a block, and characters: the padded ids of a block lie in memory at once.
 BLOCK_TEXTS, BLOCK_CHARACTERS = 1024, 4_000_000
 MASK = "attention_mask"
 

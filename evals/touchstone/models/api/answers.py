@@ -88,7 +88,7 @@ def _items(answer: Any, name: str) -> list[Any]:
 
 
 def _in_order(items: list[Any], count: int, what: str) -> list[dict[str, Any]]:
-    """Put what was answered in the order of what was asked; a server may answer in any."""
+    """Put the items of an answer in the order of the inputs; a server may answer in any order."""
     if len(items) != count:
         raise ValueError(f"gave {len(items)} {what} for {count} inputs")
     by_index: dict[int, dict[str, Any]] = {}

@@ -28,7 +28,7 @@ Answer = tuple[int, Mapping[str, str], bytes]  # status, headers, content
 
 
 class RefusedError(ModelError):
-    """A server answered, and with something else than what was asked for; ``status`` is HTTP's, where that says so."""
+    """A server refused a request, or its answer is wrong; ``status`` is the HTTP status of a refusal."""
 
     status: int | None = None
 
@@ -146,7 +146,7 @@ class ApiClient:
             return _Trouble(f"answered with what cannot be read ({type(error).__name__})")
 
     def _send(self, request: _Request, session: Any) -> Answer | _Trouble:
-        """Send once, and read what comes; whatever is raised ends here."""
+        """Send a request once, and return the reply, or a `_Trouble` for any exception."""
         content, limit = request.content, PAGE_BYTES
         if content is not None:
             limit += VECTOR_BYTES * self.spec.batch_size + MAX_ECHOES * len(content)
@@ -177,7 +177,7 @@ class ApiClient:
             cause = cause.args[-1]
         garbled = isinstance(cause, HTTPException) and not isinstance(cause, OSError | IncompleteRead)
         if garbled or isinstance(error, DecodeError):
-            return _Trouble(f"answered not as HTTP says ({self._tell(first_line(cause))})", "check url")
+            return _Trouble(f"answered, but not in HTTP ({self._tell(first_line(cause))})", "check url")
         if isinstance(error, requests.ConnectionError) and isinstance(cause, HTTPError):
             return _Trouble("cannot be reached", "check url, and that the server runs")
         if isinstance(error, requests.ConnectionError | HTTPError):
@@ -245,11 +245,11 @@ class ApiClient:
     def _check_key(self) -> None:
         if self._key is None:
             return
+        what = f"{self.alias}: the environment variable {self._key.variable}"
         if not self._key.reveal():
-            what = f"{self._key.variable}, which api_key_env names, is not set"
-            raise ModelError(f"{self.alias}: the environment variable {what}")
+            raise ModelError(f"{what}, which api_key_env names, is not set")
         if not self._key.reveal().isascii() or not self._key.reveal().isprintable() or " " in self._key.reveal():
-            raise ModelError(f"{self.alias}: the environment variable {self._key.variable} holds signs that no key has")
+            raise ModelError(f"{what} holds characters that no key has")
 
 
 def _parse(content: bytes) -> Any:
@@ -258,7 +258,7 @@ def _parse(content: bytes) -> Any:
         return load(content)
     except json.JSONDecodeError:
         if content.lstrip()[:1] in (b"{", b"["):
-            return _Trouble("gave half an answer", "see the server's log")
+            return _Trouble("gave an incomplete answer", "see the server's log")
         return _Trouble("answered with what is no JSON; check url")
     except UnicodeDecodeError:
         return _Trouble("answered with what is not UTF-8; check url")

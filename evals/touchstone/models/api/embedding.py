@@ -86,7 +86,7 @@ class ApiModel:
             self._embeddings, self._batch_size = previous
 
     def check(self) -> None:
-        """Ask for a few texts, together and alone: whether the server answers, in order, and as it did before.
+        """Check that the server answers a few texts in order, alone as together, and as it did before.
 
         Raises:
             ModelError: it does not answer, puts vectors in another order than it says, or serves another model than

@@ -32,7 +32,7 @@ class Guesses:
         self._offline = offline
 
     def __call__(self, url: str, name: str | None) -> Guess:
-        """Return what the server at an address is.
+        """Return the guess of the server at an address.
 
         Args:
             url: its base, or for OpenAI's protocol what lies before ``/v1``.

@@ -51,9 +51,9 @@ def score(client: ApiClient, texts: Sequence[str]) -> NDArray[Any]:
 
 
 def find_cut(client: ApiClient, answer: Answer = embed) -> str:
-    """Return what a server does with long texts, as a sentence without its subject; nothing where that is not known.
+    """Return what a server does with long texts, as a sentence without its subject; ``""`` where that is not known.
 
-    It is asked little, and whatever it does wrong is no error here: the texts of a task will show that.
+    It gets few requests, and an answer that is wrong is no error here: the texts of a task will show that.
 
     Args:
         client: of the server.
@@ -168,7 +168,7 @@ class _Search:
 
 
 def _text(length: int, place: int) -> str:
-    """Return a text of so many characters, which has other words from a place on."""
+    """Return a text of a length in characters, with other words from a place on."""
     return _fill(" ".join((*CANARIES, "")), place) + _fill(END_WORDS, length - place)
 
 

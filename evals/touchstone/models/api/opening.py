@@ -87,7 +87,7 @@ def _find_server(model: Model, store: Store) -> _Server:
 
 
 def open_api(model: Model, _device: str, store: Store) -> OpenModel | OpenReranker:
-    """Open a model behind an API: whether it answers shows at once.
+    """Open a model behind an API, and ask it for a few texts.
 
     Raises:
         ModelError: it does not.

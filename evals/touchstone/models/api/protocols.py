@@ -29,8 +29,8 @@ POOLING_NAMES = {"last_token": "lasttoken"}
 class About:
     """What a server says of the model that it serves.
 
-    ``facts`` are all of it that can change a score, for a fingerprint. ``max_texts`` is how many texts a request may have.
-    A field is None where the server does not say.
+    ``facts`` are those that can change a score, for a fingerprint. ``max_texts`` is how many texts a request may have.
+    Each is None where the server does not say.
     """
 
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -86,7 +86,7 @@ def ask_scores(client: ApiClient, query: str, documents: Sequence[str]) -> list[
 
 
 def ask_about(client: ApiClient) -> About:
-    """Return what a server says of the model that it serves; one that speaks OpenAI's protocol is not asked.
+    """Return what a server says of the model that it serves; a server with OpenAI's protocol is not asked.
 
     Raises:
         ModelError: it serves another model than the specification says, or does not say.
@@ -160,7 +160,7 @@ def _about_infinity(answer: Any, spec: ApiSpec) -> About:
 
 
 def served_models(answer: Any) -> dict[str, dict[str, Any]]:
-    """Return what a server's list of models says of each, by name.
+    """Return the entries of a server's list of models by name.
 
     Raises:
         ValueError: it is no such list.

@@ -37,7 +37,7 @@ class ApiReranker:
         return score_by_query(cut, self.score_documents, meter or Meter())
 
     def check(self) -> None:
-        """Ask for a few scores: whether the server answers.
+        """Check that the server answers, with a few scores.
 
         Raises:
             ModelError: it does not.

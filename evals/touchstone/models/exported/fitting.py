@@ -61,7 +61,7 @@ def _find_reader(loaded: Any, graph: Graph, place: str) -> Any:
     """Return the module that reads texts for a graph and hands on what this gives.
 
     Raises:
-        ModelError: it hands on something else, or a module beside it may read weights that nobody has looked at.
+        ModelError: it hands on something else, or a module beside it may read weights that were not checked.
     """
     if not by_library(loaded):
         raise ModelError(f"{place} has modules in Python of its publisher's, beside which no graph is run")

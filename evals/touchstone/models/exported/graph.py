@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig
 
-# What a graph gives of a text, by what its model is for, in the order in which it is looked for.
+# Outputs of a graph by the task of its model, in the order in which they are looked for.
 TASK_OUTPUTS = {
     "feature-extraction": ("last_hidden_state", "token_embeddings", "sentence_embedding"),
     "sequence-classification": ("logits",),
@@ -59,7 +59,7 @@ class Graph:
         device: where the other modules of the model compute.
 
     Raises:
-        ModelError: the graph gives nothing that the task needs, or cannot be told what to read.
+        ModelError: the graph gives nothing that the task needs, or has no input for token ids.
     """
 
     def __init__(self, runtime: Runtime, config: "PretrainedConfig", task: str, device: str) -> None:

@@ -165,7 +165,7 @@ def find_input(model: Model) -> Reads:
     """Return what an exported model reads: by its folder, or where that cannot be seen yet by its specification."""
     spec = model.spec_of(ExportSpec)
     role = spec.role
-    with suppress(ModelError):  # said when it is opened
+    with suppress(ModelError):  # opening the model reports it
         if role is None and spec.id is None:
             role = "cross-encoder" if _is_cross_encoder(spec) else None
     return "pairs" if role == "cross-encoder" else "texts"

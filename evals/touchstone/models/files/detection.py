@@ -127,14 +127,14 @@ def kind_at(folder: Path) -> str:
 
 
 def source_of(files: ModelFiles) -> str:
-    """Return what says which class a model is of."""
+    """Return the file, or ``its architecture``, that says which class a model is of."""
     if files.table("config_sentence_transformers.json").get("model_type") is not None:
         return "config_sentence_transformers.json"
     return "modules.json" if isinstance(files.read("modules.json"), list) else "its architecture"
 
 
 def _by_modules(files: ModelFiles, settings: Mapping[str, Any]) -> str | None:
-    """Return what modules make of a model; None for one without ``modules.json``."""
+    """Return the class of a model by its modules; None for one without ``modules.json``."""
     modules = files.read("modules.json")
     if not isinstance(modules, list):
         return None
@@ -149,7 +149,7 @@ def _by_modules(files: ModelFiles, settings: Mapping[str, Any]) -> str | None:
 
 
 def _by_architecture(files: ModelFiles) -> str | None:
-    """Return what a bare transformer or an adapter is, None for one that may become a dense encoder."""
+    """Return the class of a bare transformer or an adapter, None for one that may become a dense encoder."""
     if files.table("adapter_config.json").get("task_type") == "SEQ_CLS":
         return CROSS
     config = files.table("config.json")

@@ -28,7 +28,7 @@ MIN_SHARE = 0.05
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphFacts:
-    """What a graph for ONNX says: the files beside it that hold its numbers, and the data types of these."""
+    """Facts of a graph for ONNX: the files beside it that hold its numbers, and the data types of these."""
 
     data: tuple[str, ...]
     dtype: str
@@ -71,7 +71,7 @@ def _find_graph(spec: ExportSpec, files: ModelFiles) -> str:
 
 
 def read_facts(graph: str, files: ModelFiles, store: Store) -> GraphFacts:
-    """Return what a graph for ONNX says of its numbers, without reading these; it is remembered by the file's hash.
+    """Return the facts of a graph for ONNX without reading its numbers, cached by the file's hash.
 
     Raises:
         ModelError: it is damaged, names data outside of its folder, or the package onnx is not there.

@@ -93,7 +93,7 @@ def ask_for_trust(place: str) -> str:
 
 @contextmanager
 def weights_only() -> Iterator[None]:
-    """Make torch open nothing but tensors meanwhile, whatever libraries ask it for.
+    """Make torch open nothing but tensors meanwhile, even where libraries ask for more.
 
     torch reads these at each `torch.load`; transformers and sentence-transformers unpickle by nothing else.
     """

@@ -74,7 +74,7 @@ def _rows(answer: Any) -> list[Any]:
         return list(answer)
     ids, scores = (list(part) for part in answer)
     if [len(row) for row in ids] != [len(row) for row in scores]:
-        raise ValueError("gave not as many scores as ids")
+        raise ValueError("gave different numbers of ids and scores")
     return [list(zip(*pair, strict=True)) for pair in zip(ids, scores, strict=True)]
 
 

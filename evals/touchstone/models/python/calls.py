@@ -1,4 +1,4 @@
-"""Calls of the user's own code: in one thread, with a timeout, and an error of one sentence for whatever goes wrong."""
+"""Calls of the user's own code: in one thread, with a timeout, and one sentence for each exception."""
 
 import queue
 import threading

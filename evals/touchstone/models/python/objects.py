@@ -113,7 +113,7 @@ def adopt(spec: PythonSpec, instance: Any, thread: OwnThread) -> OwnObject:
 
 
 def provided_by(instance: Any) -> list[Provides]:
-    """Return what an object provides; ``search`` with ``index`` beside it."""
+    """Return what an object provides; ``search`` only together with ``index``."""
     return [verb for verb, names in METHODS.items() if all(callable(getattr(instance, name, None)) for name in names)]
 
 
@@ -128,7 +128,7 @@ def _choose(spec: PythonSpec, instance: Any) -> Provides:
         raise ModelError(f"{spec.object}: {kind} has none of {', '.join(METHODS)}{almost}")
     if len(provided) > 1:
         raise ModelError(
-            f'{spec.object}: {kind} has {" and ".join(provided)}; say which is asked, as in provides = "{provided[-1]}"'
+            f'{spec.object}: {kind} has {" and ".join(provided)}; choose one, as in provides = "{provided[-1]}"'
         )
     return provided[0]
 

@@ -285,7 +285,7 @@ def why_not_as(provides: Provides | None, model: Model, task_type: str) -> str |
 
 
 def _provides(model: Model) -> Provides | None:
-    """Return what an object provides; None for one that cannot be made, which measuring says."""
+    """Return what an object provides; None for one that cannot be made, which measuring reports."""
     try:
         return model.spec_of(PythonSpec).provides or find_object(model).provides
     except ModelError:

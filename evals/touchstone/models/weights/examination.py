@@ -1,4 +1,4 @@
-"""Examination of a model: what was found, how it would be run, and whether a few of its vectors or scores look sane."""
+"""Examination of a model: what it is, how it would be run, and whether a few of its vectors or scores look sane."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -209,13 +209,13 @@ def check_scores(scores: Mapping[int, Vectors], dtype: str | None) -> Iterator[C
         return
     count = len(PAIRS)
     best = int((first.argmax(axis=1) == np.arange(count)).sum())
-    yield Check(name="the like is scored best", ok=best >= count - 1, result=f"for {best} of {count} texts")
+    yield Check(name="the matching text is scored best", ok=best >= count - 1, result=f"for {best} of {count} texts")
     away = float(np.abs(first - second).max() / max(1.0, float(np.abs(first).max())))
     yield _same("scores", away, dtype, f"{away:.1e} apart")
 
 
 def _score(opened: OpenReranker, batch_size: int) -> Vectors:
-    """Score each first text of `PAIRS` with each second one, so many pairs at a time; shape (pairs, pairs)."""
+    """Score each first text of `PAIRS` with each second one, in batches; shape (pairs, pairs)."""
     pairs = [(first, second) for first, _ in PAIRS for _, second in PAIRS]
     parts = []
     for at in range(0, len(pairs), batch_size):
@@ -404,7 +404,7 @@ def _prompts(opened: OpenModel) -> Iterator[Row]:
 def _prompt_of_queries(model: Model) -> Row:
     prompt = model.spec.prompt if isinstance(model.spec, CrossEncoderSpec | ExportSpec) else None
     return Row(
-        name="any task", value=quote(prompt) if prompt else "nothing", source=_by(model, "prompt", "none is said")
+        name="any task", value=quote(prompt) if prompt else "nothing", source=_by(model, "prompt", "none is set")
     )
 
 

@@ -1,7 +1,7 @@
 """Fingerprint of a model in memory: a hash over its weights, its modules and all that is set on them.
 
 Every object is taken apart as `pickle` would: what that cannot do, such as a hook, a lambda or code of a notebook, is
-noted, for then nobody can say whether two models are the same.
+noted, for then two models cannot be told apart.
 """
 
 import hashlib
@@ -161,7 +161,7 @@ class _Walk:
 
 
 def _as_tensor(value: Any) -> "torch.Tensor | None":
-    """Return numbers as torch's, whoever's they are; None for anything else."""
+    """Return an array of torch or numpy as a tensor; None for anything else."""
     import numpy as np
     import torch
 
@@ -171,7 +171,7 @@ def _as_tensor(value: Any) -> "torch.Tensor | None":
 
 
 def _functions(code: Any) -> Iterator[tuple[str, types.FunctionType]]:
-    """Yield a function, or the methods that a class has now, whoever put them there."""
+    """Yield a function, or the methods that a class has now, patched ones too."""
     if isinstance(code, types.FunctionType):
         yield "function", code
     for parent in code.__mro__ if isinstance(code, type) else ():

@@ -32,12 +32,12 @@ NON_VECTOR_SETTINGS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """Where weights are loaded from, a folder or a name, at which revision; and what they are, for a fingerprint.
+    """Where weights are loaded from, a folder or a name, at which revision; and facts about them for a fingerprint.
 
-    Those behind an API are known by address and name only, and so by the run too, unless it is told to trust them.
-    ``label`` is what people call the place. ``watch`` knows the files as they were when they were hashed, ``names``
-    gives the names of those that would be loaded now. ``forget`` has a hub asked for the list of files again, next
-    time: for a model that cannot be loaded.
+    Those behind an API are identified by address, name and run, or where the API is trusted by address and name alone.
+    ``label`` is the name of the place for people. ``watch`` knows the files as they were when they were hashed,
+    ``names`` returns the names of those that would be loaded now. ``forget`` drops a hub's list of files, for a model
+    that cannot be loaded: the next call asks the hub again.
     """
 
     place: str

@@ -96,7 +96,7 @@ def _padding(readers: Sequence[Any]) -> list[Any]:
 
 
 def set_limit(readers: Sequence[Any], limit: int) -> bool:
-    """Cut texts after so many tokens, and return whether any are cut."""
+    """Cut texts after a number of tokens; return True if any can be cut."""
     cut = False
     for reader in readers:
         if hasattr(reader, "max_seq_length"):
@@ -190,7 +190,7 @@ def set_pooling(loaded: "SentenceTransformer", spec: EncoderSpec, alias: str, we
         # For a bare transformer the library guesses the mean, or the last token, in a line of its log.
         if not is_sentence_transformer_model(weights.place, local_files_only=True):
             raise ModelError(
-                f"{weights.label} is a bare transformer, without a pooling; say which one its card names, "
+                f"{weights.label} is a bare transformer, without a pooling; set the one that its card names, "
                 f'pooling = "mean" in models.toml or {alias}@pooling=mean'
             )
         return

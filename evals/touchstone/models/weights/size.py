@@ -16,13 +16,13 @@ MAX_HEADER_BYTES = 100_000_000
 
 
 def count_parameters(model: Model) -> int | None:
-    """Return how many parameters a model has, with those that it is made of; None where nobody says."""
+    """Return how many parameters a model has, its stages included; None where that is not published."""
     counts = [_count(member) for member in model.family if member.spec.kind not in ("pipeline", "hybrid")]
     return None if None in counts or not counts else sum(filter(None, counts))
 
 
 def needed_bytes(model: Model, parameters: int) -> float:
-    """Return the memory that so many parameters take in the model's dtype, with what is beside them."""
+    """Return the memory that so many parameters take in the model's dtype, with the overhead."""
     dtype = str(getattr(model.spec, "dtype", None) or "float32")
     return parameters * DTYPE_BYTES.get(dtype, 4) * (1 + OVERHEAD)
 
