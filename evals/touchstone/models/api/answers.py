@@ -1,6 +1,6 @@
 """What a server answers, checked: one vector or score for each input, in the order of the inputs.
 
-A `ValueError` of this module says in a few words what the server did, to go on with after its name.
+A `ValueError` of this module says what the server did, in words that follow the name of the server.
 """
 
 import base64
@@ -35,7 +35,7 @@ def read_vectors(answer: Any, count: int) -> Vectors:
 
 
 def read_rows(answer: Any, count: int) -> Vectors:
-    """Read an answer of nothing but vectors, whose order only vectors that are known can check.
+    """Read an answer of vectors alone; only comparing them with vectors of single texts can check their order.
 
     Arguments, result and errors as of `read_vectors`.
     """

@@ -1,4 +1,4 @@
-"""One server over HTTP: patient with what passes, plain about what does not, silent about the key."""
+"""Client of one server over HTTP: it retries transient failures, explains the others, and never shows the key."""
 
 import json
 import time
@@ -55,9 +55,9 @@ class _Trouble:
 
 
 class ApiClient:
-    """Asks one server. May be used by several threads.
+    """Client of one server, which several threads may use.
 
-    A request that fails in a way that may pass (429, 5xx, no connection, no or half an answer in time) is sent again:
+    A transient failure (429, 5xx, no connection, no or half an answer within the timeout) is retried:
     after what ``Retry-After`` says, or after a wait that doubles, half of it random, within the bounds of the
     specification. Keys are read from the environment for each request, and kept nowhere. Proxies and certificates are
     those of the environment; no redirect is followed, for the key would go along. What a server answers may hold the

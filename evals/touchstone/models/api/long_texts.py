@@ -74,8 +74,8 @@ class _Search:
     """Requests with long texts.
 
     Args:
-        client: impatient.
-        answer: asks it.
+        client: with a short timeout and no retries.
+        answer: asks it for what depends on a text.
         end: when the last of them may begin.
     """
 

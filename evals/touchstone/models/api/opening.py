@@ -50,7 +50,7 @@ class _Server:
 
 
 def identify(model: Model, store: Store) -> ModelIdentity:
-    """Return who a model behind an API is: an address and a name, in this run or, where that is trusted, in all.
+    """Return who a model behind an API is: its address, its name and this run, or where it is trusted no run.
 
     What the server says of the model is part of it, where its protocol has words for that.
 
@@ -90,7 +90,7 @@ def open_api(model: Model, _device: str, store: Store) -> OpenModel | OpenRerank
     """Open a model behind an API, and ask it for a few texts.
 
     Raises:
-        ModelError: it does not.
+        ModelError: the server does not answer, or its answers are wrong.
     """
     return _open_reranker(model, store) if model.spec.reranks else _open_encoder(model, store)
 

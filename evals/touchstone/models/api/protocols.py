@@ -187,7 +187,7 @@ def _check_name(served: Sequence[str], spec: ApiSpec) -> None:
 
 
 def _check_endpoint(right: str | None, spec: ApiSpec, what: str) -> None:
-    """Refuse a model that the endpoint cannot be asked of; ``right`` is its own, None where it has none of ours."""
+    """Refuse a model of another endpoint; ``right`` is that endpoint, None where it is none of ours."""
     if right != spec.endpoint:
         advice = f'set endpoint = "{right}"' if right else "which neither embeds nor reranks"
         raise ValueError(f'serves "{spec.name}" as {shorten(what, QUOTE_LIMIT)}; {advice}')

@@ -74,7 +74,7 @@ def _find_reader(loaded: Any, graph: Graph, place: str) -> Any:
 
 
 def _limit(reader: Any, graph: Graph, spec: ExportSpec) -> None:
-    """Cut texts where the graph ends, if it does."""
+    """Cut texts after the tokens that a graph reads, if it has a limit."""
     if graph.tokens is None:
         return
     if spec.max_seq_length is not None and spec.max_seq_length > graph.tokens:
@@ -101,7 +101,7 @@ def _try(reader: Any, graph: Graph, texts: Sequence[Any]) -> tuple[int, int]:
 
 
 def _pool_no_more(loaded: "SentenceTransformer", reader: Any, width: int, spec: ExportSpec, place: str) -> None:
-    """Take out of an encoder what its graph has done already: the pooling and all that follows but for length 1."""
+    """Remove the modules whose work the graph has done: the pooling and all after it but `IDEMPOTENT_MODULES`."""
     if spec.pooling is not None:
         raise ModelError(f'pooling = "{spec.pooling}", but its graph gives vectors of texts, which are pooled')
     first: Any = loaded[0]

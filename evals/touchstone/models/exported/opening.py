@@ -164,15 +164,11 @@ def find_openvino_device(_model: Model, device: str) -> str:
 def find_input(model: Model) -> Reads:
     """Return what an exported model reads: by its folder, or where that cannot be seen yet by its specification."""
     spec = model.spec_of(ExportSpec)
-    role = spec.role
+    role: str | None = spec.role
     with suppress(ModelError):  # opening the model reports it
         if role is None and spec.id is None:
-            role = "cross-encoder" if _is_cross_encoder(spec) else None
+            role = check_export(in_folder(folder_of(spec)), role=None, fetched=True)
     return "pairs" if role == "cross-encoder" else "texts"
-
-
-def _is_cross_encoder(spec: ExportSpec) -> bool:
-    return check_export(in_folder(folder_of(spec)), role=None, fetched=True) == "cross-encoder"
 
 
 def why_not(model: Model, task_type: str) -> str | None:

@@ -21,7 +21,7 @@ GRAPH_FILES = {
     "onnx": ("onnx/model.onnx", "model.onnx"),
     "openvino": ("openvino/openvino_model.xml", "openvino_model.xml"),
 }
-# Of data types, those whose name in ONNX is another one than in torch; and the share of numbers from which one counts.
+# Data types by their names in ONNX, where torch has another; and the share of numbers from which a type is named.
 DTYPE_NAMES = {"float": "float32", "double": "float64"}
 MIN_SHARE = 0.05
 
@@ -112,7 +112,7 @@ def _read_facts(path: Path, place: str) -> GraphFacts:
 
 
 def name_dtypes(numbers: Mapping[str, int]) -> str:
-    """Return the data types of a graph's numbers, that of most first, without those of few; joined by +."""
+    """Return the data types of a graph's numbers, joined by +: the most frequent first, without rare ones."""
     whole = sum(numbers.values())
     ordered = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
     return "+".join(name for name, count in ordered if count >= MIN_SHARE * whole) or "float32"

@@ -77,7 +77,7 @@ def loaded_files(files: ModelFiles, *, trusted: bool = False, variant: str | Non
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """Goes through a model from its modules to the files of each."""
+    """A walk through a model, from its modules to the files of each."""
 
     files: ModelFiles
     variant: str | None

@@ -14,11 +14,11 @@ _Task = tuple[Future[Any], Callable[[], Any]]
 
 
 class _LeaveError(Exception):
-    """What a call raised to end the process, such as SystemExit: that is not for it to decide."""
+    """An exception that would end the process, such as SystemExit: a call must not decide that."""
 
 
 class OwnThread:
-    """One thread that all calls of an object are made in: a connection to a database may know no other.
+    """One thread that all calls of an object are made in: some objects, such as database connections, need that.
 
     After a call that took too long the thread is left behind with whatever it holds, and takes no more calls.
     """

@@ -33,7 +33,7 @@ REVISION_LIMIT = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnObject:
-    """An object of the user's own, made: what it provides, and the thread that its methods are called in."""
+    """Handle of an object of the user's own: what it provides, and the thread that its methods are called in."""
 
     spec: PythonSpec
     provides: Provides
@@ -92,10 +92,10 @@ def _make(spec: PythonSpec) -> OwnObject:
 
 
 def adopt(spec: PythonSpec, instance: Any, thread: OwnThread) -> OwnObject:
-    """Return an object that is made, if it can be asked.
+    """Return the handle of an object, if its methods can be called.
 
     Args:
-        spec: how it is asked.
+        spec: its specification.
         instance: the object.
         thread: that its methods are called in.
 

@@ -221,7 +221,7 @@ def open_python(model: Model, _device: str, store: Store) -> OpenModel | OpenRer
 def open_own(
     model: Model, handle: OwnObject, identity: ModelIdentity, store: Store
 ) -> OpenReranker | OpenModel | OpenSearcher:
-    """Ask an object that is made for a few texts.
+    """Open an object by its handle, and ask it for a few texts.
 
     Raises:
         ModelError: its code fails, or it gives what cannot be scored.

@@ -35,7 +35,7 @@ from touchstone.task_types.registry import all_types
 from touchstone.tasks.catalog import known_tasks
 from touchstone.tasks.registry import quiet_mteb
 
-# Two ways to say each of some things that have nothing to do with each other, of different lengths.
+# Pairs of paraphrases about unrelated things, of different lengths.
 PAIRS = (
     ("A man is playing a guitar.", "Someone plays the guitar."),
     ("The stock market fell sharply on Monday.", "On Monday the stock market dropped sharply."),
@@ -62,7 +62,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that vectors should do, and what they did."""
+    """A check of vectors or scores, and its result."""
 
     name: str
     ok: bool
@@ -73,7 +73,7 @@ class Check:
 class Examination:
     """What `examine` found of a model, or of a stage of one.
 
-    ``notes`` are remarks that make no model look insane. ``task`` is one of mteb's that shows what no check here can.
+    ``notes`` are remarks that fail no check. ``task`` is a task of mteb's that shows what no check here can.
     """
 
     model: Model

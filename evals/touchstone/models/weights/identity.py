@@ -77,7 +77,7 @@ def identify(model: Model, store: Store) -> ModelIdentity:
 
 
 def describe(model: Model, weights: Weights, *, name: str | None = None) -> ModelIdentity:
-    """Return who a model is whose weights were found; ``name`` where the specification's own does not do."""
+    """Return who a model is by its weights; ``name`` replaces the name in the specification."""
     spec = model.spec
     return ModelIdentity(
         name=name or spec.published or f"local/{model.alias}",
@@ -152,7 +152,7 @@ def _look_at(spec: WeightsSpec, folder: Path, revision: str | None, files: Model
 
 
 def _checked(spec: WeightsSpec, files: ModelFiles, store: Store) -> Callable[[], list[str]]:
-    """Refuse a model that is of another kind or needs trust; return what names the files that are loaded of it."""
+    """Refuse a model of another kind, or one that needs trust; return a function that names the files to load."""
     if isinstance(spec, ExportSpec):
         role = check_export(files, role=spec.role, fetched=spec.id is None)
         if key := spec.misplaced(role):
@@ -230,7 +230,7 @@ def _folder(spec: WeightsSpec, store: Store) -> tuple[Path, str | None]:
 
 
 def folder_of(spec: WeightsSpec) -> Path:
-    """Return the folder of a model that is no hub's.
+    """Return the folder of a model that is on no hub.
 
     Raises:
         ModelError: it is not there, or the package that it is in is not.

@@ -70,7 +70,7 @@ def set_readers(loaded: "SentenceTransformer", spec: EncoderSpec, place: str) ->
 
 
 def make_ready(loaded: "torch.nn.Module", readers: Sequence[Any], place: str) -> None:
-    """Keep a model from remembering texts, as decoders do for a next word; refuse one whose texts cannot be padded.
+    """Turn off a model's cache of past tokens; refuse a model whose texts cannot be padded.
 
     Raises:
         ModelError: one of its readers has a tokenizer without a padding token.
@@ -106,7 +106,7 @@ def set_limit(readers: Sequence[Any], limit: int) -> bool:
 
 
 def construct(kind: Callable[..., T], spec: WeightsSpec, weights: Weights, **extra: Any) -> tuple[T, Sequence[Loaded]]:
-    """Make one of sentence-transformers' classes of a model, from its place and no other; also note its tensors.
+    """Load a model by a class of sentence-transformers, from its place alone; also note its tensors.
 
     Raises:
         ModelError: it cannot be loaded, or needs Python that is not trusted.

@@ -1,4 +1,4 @@
-"""The prompts that mteb measures a published model with: its files or its specification must say some too, or none."""
+"""Prompts that mteb measures a published model with: its files or its specification must have prompts too, or none."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ MARKER = "\ufffc"  # stands for an instruction; no template has it
 
 
 def check_prompts(spec: EncoderSpec, loaded: "SentenceTransformer") -> None:
-    """Refuse a model that mteb measures with prompts if neither its files nor its specification say anything of them.
+    """Refuse a model that mteb measures with prompts if neither its files nor its specification have any.
 
     Raises:
         ModelError: with what to write.
@@ -84,7 +84,7 @@ def _filling(template: Any, *, to_documents: bool) -> Callable[[str, Role | None
 
 
 def _instruction(fill: Callable[[str, Role | None], str]) -> dict[str, Any] | None:
-    """Return the template that fills in the same, and what all documents get instead; None if there is none."""
+    """Return the settings that fill in the same, with the prompt of documents; None if there are none."""
     query, document, neither = (fill(MARKER, role) for role in ("query", "document", None))
     instruct = {(query, query): "all", ("", query): "symmetric", ("", ""): "queries"}.get(
         (document if MARKER in document else "", neither)
