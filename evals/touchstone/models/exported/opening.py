@@ -44,7 +44,7 @@ def open_exported(model: Model, device: str, store: Store) -> OpenModel | OpenRe
     place = DEVICES[spec.kind](model, device)
     folder = Path(weights.place)
     make = partial(_make_runtime, spec, folder, place, store)
-    if check_export(in_folder(folder), role=spec.role, fetched=spec.id is None) == "encoder":
+    if check_export(in_folder(folder), role=spec.role, local=spec.id is None) == "encoder":
         return _open_encoder(model, weights, make, place, store)
     return _open_cross_encoder(model, weights, make, place)
 
@@ -167,7 +167,7 @@ def find_input(model: Model) -> Reads:
     role: str | None = spec.role
     with suppress(ModelError):  # opening the model reports it
         if role is None and spec.id is None:
-            role = check_export(in_folder(folder_of(spec)), role=None, fetched=True)
+            role = check_export(in_folder(folder_of(spec)), role=None, local=True)
     return "pairs" if role == "cross-encoder" else "texts"
 
 

@@ -55,13 +55,13 @@ def check_kind(kind: str, files: ModelFiles) -> None:
     raise ModelError(f'{files.place} is a {cls}{why}; write kind = "{KINDS[cls]}" in models.toml')
 
 
-def check_export(files: ModelFiles, *, role: str | None, fetched: bool) -> str:
+def check_export(files: ModelFiles, *, role: str | None, local: bool) -> str:
     """Refuse a model of which no graph is run, or that is not what its specification says it is.
 
     Args:
         files: of the model.
         role: what the specification says, ``encoder`` or ``cross-encoder``.
-        fetched: True if its files were there before it was opened.
+        local: True if its files lie in a folder, so that its role could be read before it was opened.
 
     Returns:
         Its role.
@@ -74,7 +74,7 @@ def check_export(files: ModelFiles, *, role: str | None, fetched: bool) -> str:
         raise ModelError(f"{place} is an adapter, which cannot be put under a graph; export the merged model")
     if cls in REASONS:
         raise ModelError(f'{place} is a {cls}, of which no graph is run; write kind = "{KINDS[cls]}"')
-    claimed = role or (None if fetched else ROLES[DENSE])
+    claimed = role or (None if local else ROLES[DENSE])
     actual = claimed or ROLES[DENSE] if cls is None else ROLES[cls]
     if claimed not in (None, actual):
         raise ModelError(f'{place} is a {cls}; write role = "{actual}" in models.toml')

@@ -154,7 +154,7 @@ def _look_at(spec: WeightsSpec, folder: Path, revision: str | None, files: Model
 def _checked(spec: WeightsSpec, files: ModelFiles, store: Store) -> Callable[[], list[str]]:
     """Refuse a model of another kind, or one that needs trust; return a function that names the files to load."""
     if isinstance(spec, ExportSpec):
-        role = check_export(files, role=spec.role, fetched=spec.id is None)
+        role = check_export(files, role=spec.role, local=spec.id is None)
         if key := spec.misplaced(role):
             article = "an" if role == "encoder" else "a"
             raise ModelError(f"{key} means nothing for {article} {role}, which {files.place} is; leave it out")
