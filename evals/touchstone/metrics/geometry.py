@@ -84,9 +84,9 @@ def nearest(vectors: Vectors, queries: NDArray[np.int64], count: int) -> NDArray
     neighbours = []
     for at in range(0, len(queries), 256):
         rows = queries[at : at + 256]
-        near = unit[rows] @ unit.T
-        near[np.arange(len(rows)), rows] = -np.inf
-        neighbours.append(np.argpartition(-near, min(count, near.shape[1]) - 1, axis=1)[:, :count])
+        similarities = unit[rows] @ unit.T
+        similarities[np.arange(len(rows)), rows] = -np.inf
+        neighbours.append(np.argpartition(-similarities, min(count, similarities.shape[1]) - 1, axis=1)[:, :count])
     return np.concatenate(neighbours)
 
 

@@ -39,8 +39,8 @@ def spearman(gold: ArrayLike, predicted: ArrayLike) -> Floats:
     x, y = (_standardized(rank) for rank in ranks)
     n, rho = len(x), float(x @ y) / len(x)
     influence = (x * y - rho * (x**2 + y**2) / 2) / n
-    for column, rank, mine, other in zip(columns, ranks, (x, y), (y, x), strict=True):
-        influence += _sum_above(column, (other - rho * mine) / (n * rank.std()))
+    for column, rank, first, second in zip(columns, ranks, (x, y), (y, x), strict=True):
+        influence += _sum_above(column, (second - rho * first) / (n * rank.std()))
     return influence
 
 

@@ -42,8 +42,8 @@ def identify(model: Model, store: Store) -> ModelIdentity:
     try:
         facts = {"libraries": {name: version(name) for name in LIBRARIES}, "settings": spec.changes()}
     except PackageNotFoundError as error:
-        how = 'install it with: pip install "touchstone-evals[bm25]"'
-        raise ModelError(f"{model.alias}: BM25 needs the package {error.name}; {how}") from None
+        command = 'install it with: pip install "touchstone-evals[bm25]"'
+        raise ModelError(f"{model.alias}: BM25 needs the package {error.name}; {command}") from None
     return ModelIdentity(
         name=str(spec.published),
         revision=store.remember(f"revision of BM25 in mteb {version('mteb')}", _published_revision),

@@ -70,8 +70,8 @@ def find_in_registry(spec: RegistrySpec, alias: str) -> "ModelMeta":
             warnings.simplefilter("ignore", DeprecationWarning)  # a renamed model is refused below
             meta = mteb.get_model_meta(spec.name)
     except KeyError:
-        near = suggest(spec.name, find("mteb.models.model_implementations:MODEL_REGISTRY"))
-        raise ModelError(f'{alias}: name = "{spec.name}" is not a model that mteb knows{near}') from None
+        suggestion = suggest(spec.name, find("mteb.models.model_implementations:MODEL_REGISTRY"))
+        raise ModelError(f'{alias}: name = "{spec.name}" is not a model that mteb knows{suggestion}') from None
     if meta.name != spec.name:
         raise ModelError(f'{alias}: mteb has renamed "{spec.name}"; write name = "{meta.name}"')
     if spec.revision is not None and spec.revision != meta.revision:

@@ -95,8 +95,8 @@ class TokenBatches:
 
     def _fit(self, lengths: NDArray[np.int64], *, padded: bool) -> int:
         """Return how many of the next inputs, the longest first, make a batch."""
-        near = np.maximum(lengths[: self._tokens], 1)
-        tokens = near[0] * np.arange(1, len(near) + 1) if padded else np.cumsum(near)
+        sizes = np.maximum(lengths[: self._tokens], 1)
+        tokens = sizes[0] * np.arange(1, len(sizes) + 1) if padded else np.cumsum(sizes)
         count = max(1, int(np.searchsorted(tokens, self._tokens, side="right")))
         return count if self._at_once is None else min(count, self._at_once)
 

@@ -150,10 +150,10 @@ class ApiClient:
         content, limit = request.content, PAGE_BYTES
         if content is not None:
             limit += VECTOR_BYTES * self.spec.batch_size + MAX_ECHOES * len(content)
-        how = {"auth": self._sign, "timeout": self.spec.timeout, "allow_redirects": False, "stream": True}
+        options = {"auth": self._sign, "timeout": self.spec.timeout, "allow_redirects": False, "stream": True}
         method = "GET" if content is None else "POST"
         try:
-            with session.request(method, request.address, data=content, **how) as response:
+            with session.request(method, request.address, data=content, **options) as response:
                 answer = bytearray()
                 while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
                     answer += chunk  # unpacked: what is small on the way may be large

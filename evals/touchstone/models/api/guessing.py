@@ -101,8 +101,8 @@ def _read_models(answer: Any) -> Choice:
 
     def choose(base: str, name: str | None) -> Guess:
         chosen = _choose(base, name, list(models))
-        able = capabilities(models.get(chosen, {})) if is_infinity else []
-        endpoint = "rerank" if "rerank" in able and "embed" not in able else "embeddings"
+        tasks = capabilities(models.get(chosen, {})) if is_infinity else []
+        endpoint = "rerank" if "rerank" in tasks and "embed" not in tasks else "embeddings"
         return _make(base, chosen, INFINITY if is_infinity else "openai", endpoint)
 
     return choose

@@ -152,11 +152,11 @@ def _about_infinity(answer: Any, spec: ApiSpec) -> About:
     models = served_models(answer)
     _check_name(list(models), spec)
     model = models[spec.name]
-    able = capabilities(model)
+    tasks = capabilities(model)
     words = {"embeddings": "embed", "rerank": "rerank"}
-    if able and words[spec.endpoint] not in able:
-        _check_endpoint(next((end for end, word in words.items() if word in able), None), spec, " and ".join(able))
-    return About(facts={name: model.get(name) for name in INFINITY_FACTS} | {"capabilities": able})
+    if tasks and words[spec.endpoint] not in tasks:
+        _check_endpoint(next((end for end, word in words.items() if word in tasks), None), spec, " and ".join(tasks))
+    return About(facts={name: model.get(name) for name in INFINITY_FACTS} | {"capabilities": tasks})
 
 
 def served_models(answer: Any) -> dict[str, dict[str, Any]]:

@@ -67,9 +67,9 @@ def _find_reader(loaded: Any, graph: Graph, place: str) -> Any:
         raise ModelError(f"{place} has modules in Python of its publisher's, beside which no graph is run")
     inside = (module for module in loaded.modules() if module is not loaded)
     reader = next(module for module in inside if getattr(module, "model", None) is graph)
-    for how in reader.modality_config.values():
-        if (how["method"], how["method_output_name"]) != ("forward", TASK_OUTPUTS[graph.task][0]):
-            raise ModelError(f"its modules read {how['method_output_name']} of a transformer, which no graph is asked")
+    for call in reader.modality_config.values():
+        if (call["method"], call["method_output_name"]) != ("forward", TASK_OUTPUTS[graph.task][0]):
+            raise ModelError(f"its modules read {call['method_output_name']} of a transformer, which no graph is asked")
     return reader
 
 

@@ -138,10 +138,10 @@ def find_onnx_device(model: Model, device: str) -> str:
     providers = model.spec_of(OnnxSpec).providers
     kind = device.partition(":")[0]
     if providers is not None:
-        its = "cuda" if providers[0].startswith(CUDA_PREFIXES) else "cpu"
-        if kind not in ("auto", its):
+        provider_kind = "cuda" if providers[0].startswith(CUDA_PREFIXES) else "cpu"
+        if kind not in ("auto", provider_kind):
             raise ModelError(f"--device {device}, but providers begin with {providers[0]}; use --device auto")
-        return find_device(model, its if kind == "auto" else device)
+        return find_device(model, provider_kind if kind == "auto" else device)
     if kind == "auto":
         return "cuda" if CUDA in available and torch.cuda.is_available() else "cpu"
     if kind == "mps":

@@ -59,15 +59,15 @@ def _find_graph(spec: ExportSpec, files: ModelFiles) -> str:
             others = f"; there are {', '.join(graphs)}" if graphs else ""
             raise ModelError(f'{files.place}: file = "{spec.file}" is not there{others}')
         return spec.file
-    usual = [name for name in GRAPH_FILES[spec.kind] if name in graphs] or graphs
-    if not usual:
+    candidates = [name for name in GRAPH_FILES[spec.kind] if name in graphs] or graphs
+    if not candidates:
         raise ModelError(f'{files.place} holds no graph for kind = "{spec.kind}", such as {GRAPH_FILES[spec.kind][0]}')
-    if usual is graphs and len(graphs) > 1:
+    if candidates is graphs and len(graphs) > 1:
         raise ModelError(
             f"{files.place} holds {len(graphs)} graphs, {', '.join(graphs)}; name one in models.toml, as in "
             f'file = "{graphs[0]}"'
         )
-    return usual[0]
+    return candidates[0]
 
 
 def read_facts(graph: str, files: ModelFiles, store: Store) -> GraphFacts:

@@ -111,13 +111,13 @@ def weights_only() -> Iterator[None]:
 
 def _why_not(file: str, keys: Sequence[str], value: Any) -> str | None:
     """Return what a setting would do, None for a harmless one."""
-    *above, key = keys
+    *parents, key = keys
     for pattern, harmless, why in CHECKED_KEYS:
         if re.fullmatch(pattern, key):
             return None if re.fullmatch(harmless, json.dumps(value)) else why
-    if above and above[-1] in MODEL_ARGUMENTS and key not in HARMLESS_ARGUMENTS:
+    if parents and parents[-1] in MODEL_ARGUMENTS and key not in HARMLESS_ARGUMENTS:
         return UNKNOWN_REASON
-    in_arguments = TRANSFORMER_FILE.fullmatch(file) or any(ARGUMENTS_KEY.fullmatch(parent) for parent in above)
+    in_arguments = TRANSFORMER_FILE.fullmatch(file) or any(ARGUMENTS_KEY.fullmatch(parent) for parent in parents)
     return PLACE_REASON if in_arguments and PLACE_KEY.fullmatch(key) and value not in (None, False) else None
 
 
@@ -140,11 +140,11 @@ def _settings(files: ModelFiles) -> Iterator[tuple[str, tuple[str, ...], Any]]:
                 yield name, keys, value
 
 
-def _walk(content: Any, above: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _walk(content: Any, parents: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
     if isinstance(content, list):
         for item in content:
-            yield from _walk(item, above)
+            yield from _walk(item, parents)
     elif isinstance(content, dict):
         for key, value in content.items():
-            yield (*above, key), value
-            yield from _walk(value, (*above, key))
+            yield (*parents, key), value
+            yield from _walk(value, (*parents, key))

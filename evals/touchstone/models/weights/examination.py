@@ -281,8 +281,8 @@ def _encode(opened: OpenModel, batch_size: int) -> Vectors:
     """
     texts = [text for side in zip(*PAIRS, strict=True) for text in side]
     roles: Any = getattr(opened.encoder, "roles", (None,))
-    anew = nullcontext() if opened.encoder is None else opened.encoder.encoding_anew(batch_size)
-    with quiet_mteb(), anew:
+    context = nullcontext() if opened.encoder is None else opened.encoder.encoding_anew(batch_size)
+    with quiet_mteb(), context:
         import mteb
         from mteb.types import PromptType
 

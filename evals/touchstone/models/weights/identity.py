@@ -210,11 +210,11 @@ def _elsewhere(files: ModelFiles, spec: WeightsSpec, store: Store) -> dict[str, 
     base = files.table("adapter_config.json").get("base_model_name_or_path")
     if isinstance(base, str):
         local = Path(base).is_dir()
-        readers.append(its := in_folder(Path(base)) if local else on_hub(open_main(base, files.place, store)))
-        check_base(spec.kind, its)
+        readers.append(source := in_folder(Path(base)) if local else on_hub(open_main(base, files.place, store)))
+        check_base(spec.kind, source)
         if not spec.trust_remote_code:
-            check_no_code(its)
-        paths |= {f"{base}/{name}": its.find(name) for name in loaded_files(its, trusted=spec.trust_remote_code)}
+            check_no_code(source)
+        paths |= {f"{base}/{name}": source.find(name) for name in loaded_files(source, trusted=spec.trust_remote_code)}
     for reader in readers if spec.trust_remote_code else ():
         for repository, modules in python_elsewhere(reader).items():
             other = on_hub(open_main(repository, files.place, store))

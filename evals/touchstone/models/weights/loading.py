@@ -144,8 +144,8 @@ def _need_peft(place: str) -> None:
     try:
         check_peft_version(min_version=MIN_PEFT_VERSION)
     except ValueError:
-        how = "pip install peft" if find_spec("peft") is None else f'pip install "peft>={MIN_PEFT_VERSION}"'
-        raise ModelError(f"{place} is an adapter, which needs the package peft: {how}") from None
+        command = "pip install peft" if find_spec("peft") is None else f'pip install "peft>={MIN_PEFT_VERSION}"'
+        raise ModelError(f"{place} is an adapter, which needs the package peft: {command}") from None
 
 
 def _on_one_line(error: Exception) -> str:

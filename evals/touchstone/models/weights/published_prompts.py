@@ -32,16 +32,16 @@ def check_prompts(spec: EncoderSpec, loaded: "SentenceTransformer") -> None:
     meta = None if has_prompts else find("mteb.models.model_implementations:MODEL_REGISTRY").get(spec.published)
     settings = {} if meta is None else settings_in_mteb(meta)
     if settings:
-        how, write = "prompts", " and ".join(as_lines(settings))
+        what, line = "prompts", " and ".join(as_lines(settings))
     elif settings is None:
         # Of a folder it would be other weights.
         advice = f'kind = "registry" and name = "{spec.published}"' if spec.id else "those of its card as prompts"
-        how, write = "prompts that code of its own chooses", advice
+        what, line = "prompts that code of its own chooses", advice
     else:
         return
     raise ModelError(
-        f"mteb measures {spec.published} with {how}, and neither the model's files nor models.toml give any; "
-        f"write {write} in models.toml, or prompts = {{}} for none"
+        f"mteb measures {spec.published} with {what}, and neither the model's files nor models.toml give any; "
+        f"write {line} in models.toml, or prompts = {{}} for none"
     )
 
 
