@@ -19,7 +19,7 @@ from touchstone.encoding.batches import packing
 from touchstone.encoding.batches.packing import Mask, Packing
 from touchstone.encoding.batching import BatchedModel
 from touchstone.encoding.canaries import CANARIES, long_text
-from touchstone.encoding.trial import SAME, find_packing
+from touchstone.encoding.trial import TOLERANCE, find_packing
 from touchstone.errors import ModelError
 from touchstone.models.kinds import open_encoder
 from touchstone.store.folder import Store
@@ -67,15 +67,15 @@ def test_packed_vectors_are_those_of_one_text_at_a_time(
     own = model.encode(texts, batch_size=1, show_progress_bar=False)
     found = find_packing(model)
     if found is None:  # some processors round so much more with padding that nothing is proved
-        assert far(BatchedModel(model).encode(CANARIES, prompt=""), own[: len(CANARIES)]) > SAME
+        assert far(BatchedModel(model).encode(CANARIES, prompt=""), own[: len(CANARIES)]) > TOLERANCE
         return
     calls = count_packed(model)
     for tokens in (1, 60, 700):
         ours = BatchedModel(model, tokens=tokens, packing=found).encode(texts, prompt="")
-        assert far(ours, own) <= 2 * SAME
+        assert far(ours, own) <= 2 * TOLERANCE
     assert calls == [found.first_position] * len(calls) != []
     padded = BatchedModel(model, tokens=700).encode(texts, prompt="")
-    assert far(padded, own) <= 2 * SAME, "padded batches must stay what they were"
+    assert far(padded, own) <= 2 * TOLERANCE, "padded batches must stay what they were"
 
 
 def count_packed(model: Any) -> list[int]:
@@ -198,7 +198,7 @@ def test_what_was_found_is_remembered_and_not_tried_again(tmp_path: Path) -> Non
 
 def test_padding_is_remembered_too(tmp_path: Path) -> None:
     model = load(save_encoder(tmp_path / "model"))
-    assert find_packing(model, lambda _: trial.PADDED) is None
+    assert find_packing(model, lambda _: trial.PADDING_ONLY) is None
     assert find_packing(model, lambda _: None) is None
     calls = count_packed(model)
     BatchedModel(model).encode(["a", "b c"], prompt="")

@@ -84,7 +84,7 @@ def test_prompt_said_wins_over_the_instruction_even_when_it_is_empty() -> None:
 
 
 def test_default_is_for_texts_without_a_role() -> None:
-    prompting = Prompting(default="text: ", said_by="the model's files")
+    prompting = Prompting(default="text: ", source="the model's files")
     found = prompting.find(text())
     assert (found.text, found.source) == ("text: ", "default prompt of the model's files")
     assert prompting.find(text("query")).text == ""

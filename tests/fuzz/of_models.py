@@ -25,7 +25,7 @@ from touchstone.models.api.embedding import ApiModel
 from touchstone.models.api.guessing import Guesses
 from touchstone.models.api.protocols import ask_about
 from touchstone.models.api.reranking import ApiReranker
-from touchstone.models.files.detection import detect, said_by
+from touchstone.models.files.detection import detect, source_of
 from touchstone.models.files.listing import in_folder
 from touchstone.models.files.loaded import loaded_files, python_elsewhere
 from touchstone.models.files.trust import needs_trust
@@ -103,8 +103,9 @@ def read_model(place: Place) -> None:
         models = [Model(alias="m", spec=spec, text="m") for spec in specs]
         failed = [one for model in models for one in _try(partial(identify, model, Store(place.scratch / "store")))]
         uses: tuple[Callable[[], object], ...] = (
-            lambda: detect(files), lambda: said_by(files), lambda: needs_trust(files), lambda: python_elsewhere(files),
-            lambda: loaded_files(files), lambda: loaded_files(files, trusted=True, variant="fp16"),
+            lambda: detect(files), lambda: source_of(files), lambda: needs_trust(files),
+            lambda: python_elsewhere(files), lambda: loaded_files(files),
+            lambda: loaded_files(files, trusted=True, variant="fp16"),
         )  # fmt: skip
         for use in uses:
             _try(use)

@@ -12,7 +12,7 @@ from tests.encoding.test_meter import Clock
 from tests.models.api.server import NAME, Server, serving, well, with_status
 from touchstone.config.options import Options
 from touchstone.encoding.canaries import CANARIES
-from touchstone.encoding.encoder import SAMPLE
+from touchstone.encoding.encoder import SAMPLE_SIZE
 from touchstone.encoding.meter import Timed
 from touchstone.errors import ModelError
 from touchstone.measuring.speed import FOR_P50, FOR_P95, Latency, make_speed, measure_latency
@@ -112,12 +112,12 @@ def test_a_served_model_is_asked_some_queries_alone_once_in_a_process(tmp_path: 
         first, second = run(tmp_path, server)
         sent = [request.body.get("input", []) for request in server.requests]
         alone = [texts for texts in sent if len(texts) == 1 and not is_tried(texts[0])]
-        queries = {text for (text,) in alone[-SAMPLE:]}
+        queries = {text for (text,) in alone[-SAMPLE_SIZE:]}
     assert first.speed.query_p95 >= first.speed.query_p50 > 0
     assert first.speed.machine.startswith("a server, 4 requests at once from ")
     assert second.speed is None or second.speed.query_p50 is None
     assert first.encoded is not None
-    assert 20 <= len(queries) <= SAMPLE
+    assert 20 <= len(queries) <= SAMPLE_SIZE
 
 
 def test_a_server_that_fails_then_costs_no_measurement(tmp_path: Path) -> None:

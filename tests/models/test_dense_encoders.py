@@ -282,7 +282,7 @@ def test_cross_encoder_of_a_tokenizer_without_limit_gives_the_librarys_scores(
     ("architecture", "settings", "sentence"),
     [
         ("Bert", {"padding": None}, "x: the tokenizer of .* has no padding token, "),
-        ("Qwen2", {"pad_token_id": None, **folders.HEADS}, "x: the model scores no two pairs at once: .*; say pad"),
+        ("Qwen2", {"pad_token_id": None, **folders.HEADS}, "x: the model scores no two pairs at once: .*; set pad"),
     ],
 )  # fmt: skip
 def test_cross_encoder_that_cannot_pad_is_one_sentence(

@@ -102,7 +102,7 @@ def test_what_is_said_and_by_whom_is_shown(tmp_path: Path) -> None:
         "remote code no default",
         'retrieval query "Instruct: Given a question, retrieve relevant documents that best answer the '
         'question\\nQuery: " instruction of the specification',
-        "retrieval passage nothing none is said",
+        "retrieval passage nothing none is set",
         'STS "same: " prompts.STS of the specification',
         'clustering "Instruct: Identify the topic or theme of the given news articles\\nQuery: " '
         "instruction of the specification",
@@ -169,7 +169,7 @@ def test_a_reranker_and_both_stages_of_a_pipeline_are_examined(
         f"pytest evals --models {file} --suite english --model judge --task AskUbuntuDupQuestions --baseline off",
     ):
         assert f"\n{line}" in text
-    assert "BAD the like is scored best" in text
+    assert "BAD the matching text is scored best" in text
     assert text.endswith("\ndoes not look sane")
     code, text = doctor(capsys, tmp_path, "pipe", "--models", str(file))
     assert code == 1
@@ -198,7 +198,7 @@ def test_what_answers_behind_an_address_is_examined(
         assert f'found a model of kind "api" {server.url}' in text
     assert (code, text.splitlines()[-1]) == (0, "looks sane")
     assert f"longest text {LONGEST[endpoint]} the server" in text
-    with_it = {"embeddings": "STS nothing none is said", "rerank": "any task nothing none is said"}
+    with_it = {"embeddings": "STS nothing none is set", "rerank": "any task nothing none is set"}
     assert with_it[endpoint] in text
 
 
@@ -335,7 +335,7 @@ def test_tensors_that_reach_nothing_are_told(tmp_path: Path, capsys: pytest.Capt
     ("scores", "bad"),
     [
         (np.eye(COUNT), []),
-        (np.roll(np.eye(COUNT), 1, axis=0), ["the like is scored best"]),
+        (np.roll(np.eye(COUNT), 1, axis=0), ["the matching text is scored best"]),
         (np.full((COUNT, COUNT), np.nan), ["every number is finite"]),
     ],
 )

@@ -329,7 +329,7 @@ def test_a_route_may_be_a_graph(tiny: Path, tmp_path: Path, store: Store) -> Non
 def test_a_bare_transformer_needs_a_pooling(tiny: Path, tmp_path: Path, store: Store) -> None:
     bare = without_weights(tiny.with_name("original-bare"), tmp_path / "bare")
     shutil.copy(tiny / ONNX, bare / "model.onnx")
-    assert "is a bare transformer, without a pooling; say which one its card names" in refusal(exported(bare), store)
+    assert "is a bare transformer, without a pooling; set the one that its card names" in refusal(exported(bare), store)
     expected = vectors(named(EncoderSpec(path=tiny.with_name("original-bare"), pooling="cls")), store)
     assert np.abs(vectors(exported(bare, pooling="cls"), store) - expected).max() < 1e-5
     edit(bare / "model.onnx", lambda model: pool_inside(model, WIDTH))

@@ -519,7 +519,7 @@ def test_python_elsewhere_that_a_module_in_a_folder_names_is_known(
         POOLING: files[POOLING], "modules.json": json.dumps(modules).encode(),
     })  # fmt: skip
     trusted = named("org/own", trust_remote_code=True)
-    assert set(locate(trusted, store).are["elsewhere"]) == {"other/code/modeling_own.py", "other/code/beside.py"}
+    assert set(locate(trusted, store).facts["elsewhere"]) == {"other/code/modeling_own.py", "other/code/beside.py"}
     assert np.allclose(vectors(trusted, store), 2 * vectors(at(folder), store), rtol=1e-5, atol=1e-5)
 
 
@@ -536,8 +536,8 @@ def test_the_base_of_an_adapter_is_trusted_watched_and_followed_too(hub: Hub, fi
     assert refusal(named("org/adapter"), Store(place)).startswith("org/base needs Python that its publisher wrote")
     trusted = named("org/adapter", trust_remote_code=True)
     weights = locate(trusted, Store(place, run="r"))
-    assert {"other/code/beside.py", f"org/base/{WEIGHTS}"} <= weights.are["elsewhere"].keys()
-    assert list(weights.are["files"]) == ["adapter_config.json", "adapter_model.safetensors"]
+    assert {"other/code/beside.py", f"org/base/{WEIGHTS}"} <= weights.facts["elsewhere"].keys()
+    assert list(weights.facts["files"]) == ["adapter_config.json", "adapter_model.safetensors"]
     edit(hub, {WEIGHTS: b"new"}, "org/base")
     huggingface_hub.snapshot_download("org/base")
     with pytest.raises(ModelError, match="changed while it was measured"):

@@ -150,7 +150,7 @@ def test_bare_transformer_needs_a_pooling_said(store: Store, bare: dict[str, Pat
     with pytest.raises(ModelError) as caught:
         open_with(store, bare["bert"])
     assert str(caught.value) == (
-        f"x: {bare['bert']} is a bare transformer, without a pooling; say which one its card names, "
+        f"x: {bare['bert']} is a bare transformer, without a pooling; set the one that its card names, "
         'pooling = "mean" in models.toml or x@pooling=mean'
     )
 

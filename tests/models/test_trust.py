@@ -19,7 +19,7 @@ from touchstone.config.specs import CrossEncoderSpec, EncoderSpec
 from touchstone.encoding.meter import Meter
 from touchstone.errors import ModelError
 from touchstone.models.files.listing import in_folder
-from touchstone.models.files.trust import SETTINGS, check_no_code, needs_trust, weights_only
+from touchstone.models.files.trust import SETTINGS_FILE, check_no_code, needs_trust, weights_only
 from touchstone.models.kinds import open_encoder
 from touchstone.store.folder import Store
 
@@ -416,7 +416,7 @@ def test_files_that_libraries_read_settings_from_are_all_known(saved: dict[str, 
     assert of.WordEmbeddings.config_file_name in read
     constants = {name: getattr(transformers.utils, name) for name in dir(transformers.utils) if name.endswith("_NAME")}
     read |= {value for value in constants.values() if "config" in str(value)}
-    assert {name for name in read if not SETTINGS.fullmatch(name)} == set()
+    assert {name for name in read if not SETTINGS_FILE.fullmatch(name)} == set()
 
 
 def _below(kind: type[Any]) -> set[type[Any]]:

@@ -36,7 +36,7 @@ class TextEncoder(Protocol):
         """Read nothing from a store, keep nothing, and make batches of at most so many texts."""
 
     def check(self) -> object:
-        """Encode a few texts; raise ModelError where the vectors cannot be right."""
+        """Encode a few texts; raise ModelError if the vectors are wrong."""
 
     def flush(self) -> None:
         """Write new vectors that are only in memory."""
@@ -49,7 +49,7 @@ class PairScorer(Protocol):
         """Return scores of shape (pairs,)."""
 
     def check(self) -> None:
-        """Score a few pairs; raise ModelError where the scores cannot be right."""
+        """Score a few pairs; raise ModelError if the scores are wrong."""
 
 
 class Comparing(Protocol):

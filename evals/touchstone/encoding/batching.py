@@ -16,7 +16,7 @@ from touchstone.encoding.canaries import CANARIES, long_text
 from touchstone.encoding.keys import make_keys
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Role
-from touchstone.encoding.routes import SAID, by_library, check_role, read_by, roles_of, routers_of, sees_roles
+from touchstone.encoding.routes import ROLE_NAMES, by_library, check_role, reader_of, roles_of, routers_of, sees_roles
 from touchstone.encoding.texts import find_distinct
 from touchstone.errors import ModelError
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
 # How far a vector may move with its batch: rounding over some layers, relative to the length of the vector.
 TOLERANCES = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 5e-2}
 # What mteb or a specification may ask of `encode` without changing what a stored vector means.
-PASSED_ON = frozenset({"truncate_dim", "processing_kwargs"})
+ENCODE_ARGUMENTS = frozenset({"truncate_dim", "processing_kwargs"})
 IGNORED_ARGUMENTS = frozenset({"batch_size", "show_progress_bar"})
-# Said of a model whose batches are of one text because what else is in a batch would change its vector.
+# The note on a model whose batches are of one text because what else is in a batch would change its vector.
 ONE_AT_A_TIME = "one text at a time"
 # A width that truncates nothing: vectors are kept whole, and truncated and normalized when they are asked for.
-WHOLE = 1 << 30
+FULL_WIDTH = 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """One call: the role of its texts, what the library is told beside them, and what is told of it."""
+    """One call of `encode`: the role of its texts, the options for the library, and the meter of its progress."""
 
     role: Role | None
     options: Mapping[str, Any]
@@ -50,10 +50,10 @@ class _Call:
         return "encode" if self.role is None else f"encode_{self.role}"
 
     @property
-    def told(self) -> dict[str, Any]:
-        """What the modules of the library are told beside the prompt."""
-        told = {"task": self.role, "processing_kwargs": self.options.get("processing_kwargs")}
-        return {name: value for name, value in told.items() if value is not None}
+    def arguments(self) -> dict[str, Any]:
+        """The arguments of the library's modules beside the prompt."""
+        arguments = {"task": self.role, "processing_kwargs": self.options.get("processing_kwargs")}
+        return {name: value for name, value in arguments.items() if value is not None}
 
 
 class BatchedModel:
@@ -64,12 +64,12 @@ class BatchedModel:
 
     Args:
         model: the model.
-        embeddings: what is known already, and keeps what is new; None to encode everything.
+        embeddings: the cache of vectors; None to encode everything.
         tokens: of a batch, padding included; None for what suits the device.
         texts_at_once: at most so many texts in a batch; None for no limit but the tokens.
         packing: how the model takes packed batches, see `trial.find_packing`; None to pad.
 
-    What is set as ``quantize`` is done to vectors last of all, after they are truncated and normalized.
+    ``quantize``, if set, is applied to vectors last, after they are truncated and normalized.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class BatchedModel:
         self._embeddings = embeddings
         self._at_once = texts_at_once
         self._batches = TokenBatches(model.device, tokens=tokens, at_once=texts_at_once)
-        # Some models with code of their own are told the width, and may make another vector of it.
+        # Some models with code of their own get the width as an argument, and may make another vector for it.
         self._truncates_itself = "truncate_dim" in getattr(model, "get_model_kwargs", list)()
         self._made_of_ids: dict[str, bool] = {}
         self.roles = roles_of(model)
@@ -104,18 +104,18 @@ class BatchedModel:
         """Encode texts; shape (texts, dimensions).
 
         Raises:
-            ModelError: an option would give something else than plain vectors, or the model has none for the role.
+            ModelError: an option would give something else than plain vectors, or the model has no route for the role.
         """
         check_role(role, self.roles)
-        asked = {name: value for name, value in options.items() if name not in IGNORED_ARGUMENTS}
-        width = asked.pop("truncate_dim", None) or self._model.truncate_dim
-        normalize = bool(asked.pop("normalize_embeddings", False))
+        arguments = {name: value for name, value in options.items() if name not in IGNORED_ARGUMENTS}
+        width = arguments.pop("truncate_dim", None) or self._model.truncate_dim
+        normalize = bool(arguments.pop("normalize_embeddings", False))
         if self._truncates_itself:
-            asked["truncate_dim"], width = width, None
-        if unknown := sorted(set(asked) - PASSED_ON):
+            arguments["truncate_dim"], width = width, None
+        if unknown := sorted(set(arguments) - ENCODE_ARGUMENTS):
             raise ModelError(f"encode_kwargs.{unknown[0]}: is not for an evaluation, which needs plain float vectors")
         distinct, order = find_distinct(texts)
-        whole = self._look_up(distinct, _Call(role, {"prompt": prompt, **asked}, meter or Meter()))
+        whole = self._look_up(distinct, _Call(role, {"prompt": prompt, **arguments}, meter or Meter()))
         vectors = _finish(whole, width, self._model.dtype, normalize=normalize)
         return (vectors if self.quantize is None else self.quantize(vectors))[order]
 
@@ -127,13 +127,13 @@ class BatchedModel:
     @contextmanager
     def encoding_anew(self, texts_at_once: int) -> Iterator[None]:
         """Read nothing from the store, keep nothing, and make batches of at most so many texts."""
-        kept = self._embeddings, self._batches
+        previous = self._embeddings, self._batches
         at_once = min(texts_at_once, self._at_once or texts_at_once)
         self._embeddings, self._batches = None, TokenBatches(self._model.device, at_once=at_once)
         try:
             yield
         finally:
-            self._embeddings, self._batches = kept
+            self._embeddings, self._batches = previous
 
     def check(self) -> Vectors:
         """Compare with the model's own ``encode`` on a few texts, and return their whole vectors, by every route.
@@ -144,21 +144,21 @@ class BatchedModel:
         roles = self.roles if routers_of(self._model) else (None,)
         if not roles:
             check_role(None, roles)
-        found = {role: self._check(role) for role in roles}
-        if len({whole.shape for whole in found.values()}) > 1:
-            widths = ", ".join(f"{whole.shape[1]} numbers for {SAID[role]}" for role, whole in found.items())
+        vectors = {role: self._check(role) for role in roles}
+        if len({whole.shape for whole in vectors.values()}) > 1:
+            widths = ", ".join(f"{whole.shape[1]} numbers for {ROLE_NAMES[role]}" for role, whole in vectors.items())
             raise ModelError(f"the model's routes give vectors that cannot be compared: {widths}")
-        return np.concatenate(list(found.values()))
+        return np.concatenate(list(vectors.values()))
 
     def _check(self, role: Role | None) -> Vectors:
         """Compare the vectors of a few texts in a role with the model's own of one at a time, and return whole ones."""
         call = _Call(role, {"truncate_dim": self._model.truncate_dim} if self._truncates_itself else {}, Meter())
-        own = getattr(self._model, call.method)(list(CANARIES), batch_size=1, show_progress_bar=False)
-        own = np.asarray(own, np.float32)
+        expected = getattr(self._model, call.method)(list(CANARIES), batch_size=1, show_progress_bar=False)
+        expected = np.asarray(expected, np.float32)
         whole = self._run(list(CANARIES), call)
-        ours = _finish(whole, self._model.truncate_dim, self._model.dtype, normalize=False)
-        scale = float(np.linalg.norm(own, axis=1).max()) or 1.0
-        apart = float(np.linalg.norm(own - ours, axis=1).max()) / scale
+        actual = _finish(whole, self._model.truncate_dim, self._model.dtype, normalize=False)
+        scale = float(np.linalg.norm(expected, axis=1).max()) or 1.0
+        apart = float(np.linalg.norm(expected - actual, axis=1).max()) / scale
         if not apart <= rounding_of(self._model):
             raise ModelError(
                 f"the model's vectors depend on what else is in a batch: {apart:.2g} apart from those of one text at a "
@@ -167,35 +167,35 @@ class BatchedModel:
         return whole
 
     def _look_up(self, distinct: list[str], call: "_Call") -> Vectors:
-        """Return the vectors of texts: those that the store has, and the others encoded now."""
+        """Return the vectors of texts: cached ones from the store, and the others encoded now."""
         if self._embeddings is None:
             return self._run(distinct, call)
         meaning = self._meaning(call)
         keys = make_keys([f"{meaning}\0{text}" for text in distinct])
-        known, stored = self._embeddings.get(keys)
-        if known.all() and distinct:
+        hits, stored = self._embeddings.get(keys)
+        if hits.all() and distinct:
             return stored
-        new = self._run([text for text, old in zip(distinct, known, strict=True) if not old], call)
+        new = self._run([text for text, hit in zip(distinct, hits, strict=True) if not hit], call)
         if np.isfinite(new).all():  # a broken model is refused further up, and must not be remembered
-            self._embeddings.put(keys[~known], new)
+            self._embeddings.put(keys[~hits], new)
         vectors = np.empty((len(distinct), new.shape[1]), np.float32)
-        vectors[~known] = new
-        if known.any():
-            vectors[known] = stored
+        vectors[~hits] = new
+        if hits.any():
+            vectors[hits] = stored
         return vectors
 
     def _meaning(self, call: "_Call") -> str:
-        """Return what beside the text decides its vector.
+        """Return the part of a text's key that names what else decides its vector.
 
         In most models, a role only chooses a prompt where none is given.
         """
-        given = self._prompt_is_said(call)
-        method = "" if given and not sees_roles(self._model) else call.method
-        said = {name: value for name, value in sorted(call.options.items()) if value}
+        has_prompt = self._has_prompt(call)
+        method = "" if has_prompt and not sees_roles(self._model) else call.method
+        options = {name: value for name, value in sorted(call.options.items()) if value}
         # repr shows a zero byte in a prompt, so that where the prompt ends and the text begins is in no doubt
-        return "\0".join([method, *(f"{name}={said[name]!r}" for name in said)])
+        return "\0".join([method, *(f"{name}={options[name]!r}" for name in options)])
 
-    def _prompt_is_said(self, call: "_Call") -> bool:
+    def _has_prompt(self, call: "_Call") -> bool:
         """Return True if no prompt of the model's files takes part."""
         return call.options.get("prompt") is not None or not any(self._model.prompts.values())
 
@@ -218,14 +218,14 @@ class BatchedModel:
                     batch_size=len(batch),
                     convert_to_tensor=True,
                     show_progress_bar=False,
-                    **{"truncate_dim": WHOLE, **call.options},
+                    **{"truncate_dim": FULL_WIDTH, **call.options},
                 )
-            found: Vectors = vectors.float().cpu().numpy()
+            result: Vectors = vectors.float().cpu().numpy()
             call.meter.count(len(batch), tokens(), warm=self._batches.warm)
-            return found
+            return result
 
         prompt = call.options.get("prompt") or ""
-        lengths = count_tokens(read_by(self._model, call.role), [prompt + text for text in texts])
+        lengths = count_tokens(reader_of(self._model, call.role), [prompt + text for text in texts])
         call.meter.start()
         vectors = self._batches.run(
             lengths, encode, lambda done: call.meter.tell(f"encoding, {done} of {len(texts)} texts{call.meter.rate}")
@@ -250,7 +250,7 @@ class BatchedModel:
             part = self._batches.run(
                 ids.lengths,
                 partial(self._compute, ids, call),
-                lambda more, before=done: tell(before + more),  # type: ignore[misc]
+                lambda count, before=done: tell(before + count),  # type: ignore[misc]
                 padded=self._packing is None,
             )
             vectors = vectors if done else np.empty((len(texts), part.shape[1]), np.float32)  # type: ignore[union-attr]
@@ -262,7 +262,7 @@ class BatchedModel:
         return find_token_ids(self._preprocess(texts, call))
 
     def _preprocess(self, texts: list[str], call: "_Call") -> dict[str, Any]:
-        return self._model.preprocess(texts, prompt=call.options.get("prompt"), **call.told)
+        return self._model.preprocess(texts, prompt=call.options.get("prompt"), **call.arguments)
 
     def _compute(self, ids: TokenIds, call: "_Call", rows: list[int]) -> Vectors:
         """Return the vectors of a batch, by the model's own modules."""
@@ -272,10 +272,10 @@ class BatchedModel:
         packing = self._packing if self._packing and ids.lengths[rows].max() <= self._packing.longest else None
         features = ids.pack(rows, packing.first_position) if packing else ids.pad(rows)
         with torch.inference_mode():
-            vectors = self._model(batch_to_device(features, self._model.device), **call.told)["sentence_embedding"]
-        found: Vectors = vectors.float().cpu().numpy()
+            vectors = self._model(batch_to_device(features, self._model.device), **call.arguments)["sentence_embedding"]
+        result: Vectors = vectors.float().cpu().numpy()
         call.meter.count(len(rows), int(ids.lengths[rows].sum()), warm=self._batches.warm)
-        return found
+        return result
 
     def _reads_only_ids(self, call: "_Call") -> bool:
         """Return True if any batch can be cut from ids that were made at once, the same as the model makes it."""
@@ -284,7 +284,7 @@ class BatchedModel:
         plain = (
             type(self._model) is SentenceTransformer and by_library(self._model) and hasattr(self._model, "preprocess")
         )
-        if not plain or self._truncates_itself or not self._prompt_is_said(call):
+        if not plain or self._truncates_itself or not self._has_prompt(call):
             return False
         texts = [*CANARIES, long_text(self._model, call.role)]
         ids = self._tokenize(texts, call)
@@ -295,7 +295,7 @@ class BatchedModel:
 
 
 def _equal(features: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
-    """Return True if a batch is another one, number by number."""
+    """Return True if two batches are equal, number by number."""
     import torch
 
     return features.keys() == others.keys() and all(
@@ -309,8 +309,8 @@ def dtype_of(model: "torch.nn.Module") -> str:
 
     Those of a graph in the place of a transformer may be of several, joined by +.
     """
-    if (named := _dtype_of_graph(model)) is not None:
-        return named
+    if (dtype := _dtype_of_graph(model)) is not None:
+        return dtype
     first = next(model.parameters(), None)
     return "float32" if first is None else str(first.dtype).removeprefix("torch.")
 
@@ -318,7 +318,7 @@ def dtype_of(model: "torch.nn.Module") -> str:
 def rounding_of(model: "torch.nn.Module") -> float:
     """Return how far what a model gives may move with its batch, relative to the size of it.
 
-    A graph whose numbers are neither whole nor half ones computes with whole ones what it has read.
+    A graph whose numbers are of another type, such as int8, computes in float32 what it has read.
     """
     unknown = max(TOLERANCES.values()) if _dtype_of_graph(model) is None else TOLERANCES["float32"]
     return TOLERANCES.get(dtype_of(model), unknown)

@@ -10,11 +10,11 @@ from touchstone.errors import ModelError
 if TYPE_CHECKING:
     from mteb.types import Array
 
-SAMPLED_PER_CALL = 100
-SAMPLED_IN_ALL = 400
-PAIRS = 200
+CALL_SAMPLE_SIZE = 100
+SAMPLE_SIZE = 400
+PAIR_COUNT = 200
 # Fewer distinct texts than this may be alike by chance.
-ENOUGH_TEXTS = 10
+MIN_TEXTS = 10
 COLLAPSE_COSINE = 0.99
 
 
@@ -48,9 +48,9 @@ class Spread:
         """Keep a few texts of each call for `check`; the choice depends on nothing but the count."""
         if "text" not in dataset.column_names:
             return
-        chosen = np.random.default_rng(len(dataset)).permutation(len(dataset))[:SAMPLED_PER_CALL]
+        chosen = np.random.default_rng(len(dataset)).permutation(len(dataset))[:CALL_SAMPLE_SIZE]
         for index in chosen.tolist():
-            if len(self._sampled) < SAMPLED_IN_ALL:
+            if len(self._sampled) < SAMPLE_SIZE:
                 vector = to_numpy(vectors[index])  # or a vector for each token of the text
                 self._sampled[dataset[index]["text"]] = vector.mean(axis=0) if vector.ndim > 1 else vector
 
@@ -60,20 +60,20 @@ class Spread:
         Raises:
             ModelError: the mean cosine of random pairs of distinct texts is above 0.99.
         """
-        if len(self._sampled) < ENOUGH_TEXTS:
+        if len(self._sampled) < MIN_TEXTS:
             return
         vectors = np.stack(list(self._sampled.values()))
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         unit = vectors / np.where(lengths == 0, 1, lengths)
         chosen = np.random.default_rng(0)
-        left = chosen.integers(len(unit), size=PAIRS)
-        right = (left + chosen.integers(1, len(unit), size=PAIRS)) % len(unit)  # never a text with itself
+        left = chosen.integers(len(unit), size=PAIR_COUNT)
+        right = (left + chosen.integers(1, len(unit), size=PAIR_COUNT)) % len(unit)  # never a text with itself
         if not lengths.any():
             raise ModelError("every vector is zero; check the weights and how they were loaded")
         mean = float(np.mean(np.sum(unit[left] * unit[right], axis=1)))
         if mean > COLLAPSE_COSINE:
             raise ModelError(
-                f"the embeddings have collapsed: {PAIRS} random pairs of different texts have a mean cosine of "
+                f"the embeddings have collapsed: {PAIR_COUNT} random pairs of different texts have a mean cosine of "
                 f"{mean:.4f}; check the weights and how they were loaded"
             )
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from mteb.types import Array, BatchedInput, PromptType
     from torch.utils.data import DataLoader
 
-# So many texts of a measurement are kept to be asked for again, one by one.
-SAMPLE = 30
+# How many texts of a measurement are kept, to be encoded again one by one.
+SAMPLE_SIZE = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,11 +30,11 @@ class Sample:
     role: Role | None = None
 
 
-def take_some(texts: Sequence[str], role: Role | None, prompt: str = "") -> Sample:
+def take_sample(texts: Sequence[str], role: Role | None, prompt: str = "") -> Sample:
     """Take a sample of texts from all over them."""
-    spread = texts[:: max(1, len(texts) // SAMPLE)]
-    kept = list(dict.fromkeys(prompt + text for text in spread))[:SAMPLE]
-    return Sample(texts=tuple(kept), role=role)
+    candidates = texts[:: max(1, len(texts) // SAMPLE_SIZE)]
+    distinct = list(dict.fromkeys(prompt + text for text in candidates))[:SAMPLE_SIZE]
+    return Sample(texts=tuple(distinct), role=role)
 
 
 class MtebEncoder:
@@ -47,7 +47,7 @@ class MtebEncoder:
         encoder: what encodes.
         compared_by: mteb's metadata of the same model, and its similarity.
         prompting: the rules for prompts.
-        meter: told how far a call is, and counts.
+        meter: gets the progress of each call, and its counts.
     """
 
     def __init__(self, encoder: TextEncoder, compared_by: Comparing, prompting: Prompting, meter: Meter) -> None:
@@ -93,21 +93,21 @@ class MtebEncoder:
         prompt_type: "PromptType | None",
         options: dict[str, Any],
     ) -> tuple["Array", str | None]:
-        """Return the vectors of one call, and what was put before its texts, None where that is not known."""
+        """Return the vectors of one call and its prompt, None where the prompt is not known."""
         prompt = self._prompting.find(task_text(task_metadata, prompt_type)).text
         # mteb says where the texts are from, which no vector depends on.
         passed = {name: value for name, value in options.items() if name not in ("hf_split", "hf_subset")}
         texts, role = read_texts(inputs), role_of(prompt_type)
         vectors: Any = self._encoder.encode(texts, role=role, prompt=prompt, meter=self._meter, **passed)
-        self._keep_some(texts, role, prompt or "")
+        self._keep_sample(texts, role, prompt or "")
         plain: Array = vectors.detach().float().cpu() if hasattr(vectors, "detach") else vectors
         return plain, prompt
 
-    def _keep_some(self, texts: Sequence[str], role: Role | None, prompt: str) -> None:
+    def _keep_sample(self, texts: Sequence[str], role: Role | None, prompt: str) -> None:
         """Keep a sample of the first call that has texts, better one of queries."""
         if self.sample.role == "query" or (self.sample.texts and role != "query"):
             return
-        self.sample = take_some(texts, role, prompt)
+        self.sample = take_sample(texts, role, prompt)
 
     def similarity(self, embeddings1: "Array", embeddings2: "Array") -> "Array":
         """Return the model's own similarity of all to all."""
@@ -119,9 +119,9 @@ class MtebEncoder:
 
     @property
     def prompts(self) -> dict[str, tuple[str, ...]] | None:
-        """What texts really got put before them, None where that is not known; ``""`` is nothing.
+        """Prompts that texts really got, ``""`` for none; None where they are not known.
 
-        By the role of the texts, ``query`` or ``document``, or by the task type of those that have none.
+        The keys are the roles of texts, ``query`` and ``document``, or the task type of texts without a role.
         """
         if any(None in used for used in self._prompts.values()):
             return None
@@ -129,7 +129,7 @@ class MtebEncoder:
 
     @property
     def encoded(self) -> int | None:
-        """How many texts were encoded, not read from a store; None where that is not known."""
+        """Number of texts that were encoded, not read from a store; None where it is not known."""
         return self._meter.computed
 
     def check_spread(self) -> None:
@@ -152,9 +152,9 @@ def task_text(task_metadata: "TaskMetadata", prompt_type: "PromptType | None") -
     `mteb.models.abs_encoder.AbsEncoder.get_instruction`.
     """
     role = role_of(prompt_type)
-    said: Any = task_metadata.prompt or find("mteb.abstasks.abstask:get_abstask_prompt")(task_metadata.name)
+    prompt: Any = task_metadata.prompt or find("mteb.abstasks.abstask:get_abstask_prompt")(task_metadata.name)
     # A task may have an instruction for its queries only; a text without a role is what the task is about.
-    instruction = said.get(role or "query", "") if isinstance(said, dict) else said
+    instruction = prompt.get(role or "query", "") if isinstance(prompt, dict) else prompt
     return Text(task=task_metadata.name, type=task_metadata.type, role=role, instruction=instruction)
 
 

@@ -1,4 +1,4 @@
-"""How far a measurement is: told to people, counted, and timed."""
+"""Progress of a measurement: reported, counted and timed."""
 
 import time
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timed:
-    """What was computed in so many seconds; ``tokens`` are None where those of one input are not known."""
+    """Counts of what was computed, and its time; ``tokens`` is None where those of an input are not known."""
 
     inputs: int = 0
     tokens: int | None = 0
@@ -18,7 +18,7 @@ class Meter:
     """Progress of one measurement, handed to whatever computes in it.
 
     Args:
-        tell: told, in a few words, what is being done.
+        tell: called with a few words about what is being done.
         clock: in seconds.
 
     What is counted is timed from the last `start` or `count` on, whichever is later: from the texts to their vectors or
@@ -36,7 +36,7 @@ class Meter:
 
     @property
     def rate(self) -> str:
-        """How fast tokens were read so far, to be put behind other words; ``""`` where that is not known."""
+        """The rate of tokens so far, as the end of a message; ``""`` where it is not known."""
         timed = self.timed
         return f", {timed.tokens / timed.seconds:.0f} tokens/s" if timed.tokens and timed.seconds else ""
 
@@ -48,14 +48,14 @@ class Meter:
         """Count inputs that were computed, not read from a store.
 
         Args:
-            inputs: so many texts, or pairs of them.
+            inputs: the number of texts, or of pairs of them.
             tokens: that the model read for these, without padding; None where that is not known.
             warm: False where they took longer than others will, as the first batches of a model do.
         """
         self.computed += inputs
         now = self._clock()
         if self._since is not None and warm:
-            known = None if tokens is None or self.timed.tokens is None else self.timed.tokens + tokens
+            total = None if tokens is None or self.timed.tokens is None else self.timed.tokens + tokens
             took = self.timed.seconds + now - self._since
-            self.timed = Timed(inputs=self.timed.inputs + inputs, tokens=known, seconds=took)
+            self.timed = Timed(inputs=self.timed.inputs + inputs, tokens=total, seconds=took)
         self._since = None if self._since is None else now

@@ -1,4 +1,4 @@
-"""What is put before a text: by the specification, by the model's own files, or by mteb's instruction of the task."""
+"""Prompts of texts: by the specification, by the model's own files, or by mteb's instruction of the task."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """What is put before a text, and who says so."""
+    """A prompt: what is put before a text, and who says so."""
 
     text: str
     source: str
@@ -31,15 +31,15 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompting:
-    """Everything that decides what is put before a text.
+    """Rules for prompts: everything that decides what is put before a text.
 
-    ``prompts`` go by the names that mteb gives them; ``said_by`` whose they are. ``default`` is the prompt of a
+    ``prompts`` go by the names that mteb gives them; ``source`` says whose. ``default`` is the prompt of a
     text without a role that no name fits. ``template`` and ``instruct`` are `EncoderSpec`'s ``instruction`` and
     ``instruct``.
     """
 
     prompts: Mapping[str, str] = field(default_factory=dict)
-    said_by: str = "the specification"
+    source: str = "the specification"
     default: str | None = None
     template: str | None = None
     instruct: Literal["queries", "symmetric", "all"] = "symmetric"
@@ -52,12 +52,12 @@ class Prompting:
         """
         for name in prompt_names(text):
             if name in self.prompts:
-                return Prompt(text=self.prompts[name], source=f"prompts.{name} of {self.said_by}")
+                return Prompt(text=self.prompts[name], source=f"prompts.{name} of {self.source}")
         if self.template is not None and self._instructs(text.role):
-            return Prompt(text=fill(self.template, text.instruction), source=f"instruction of {self.said_by}")
+            return Prompt(text=fill(self.template, text.instruction), source=f"instruction of {self.source}")
         if self.default is not None and text.role is None:
-            return Prompt(text=self.default, source=f"default prompt of {self.said_by}")
-        return Prompt(text="", source="none is said")
+            return Prompt(text=self.default, source=f"default prompt of {self.source}")
+        return Prompt(text="", source="none is set")
 
     def in_the_clear(self) -> dict[str, str]:
         """Return every text that can be put before an input, by its name; the template is called instruction."""
@@ -84,15 +84,15 @@ def fill(template: str, instruction: str) -> str:
 
 
 def check_names(prompts: Mapping[str, str], tasks: Mapping[str, str]) -> str | None:
-    """Return what is wrong with the first prompt that no text would ever get, if one is there.
+    """Return what is wrong with the first prompt that no text would ever get, None if there is none.
 
     Args:
         prompts: by name.
         tasks: the type of each task that there is, by its name.
     """
-    known: Collection[str] = {*tasks, *tasks.values(), *ROLES}
+    names: Collection[str] = {*tasks, *tasks.values(), *ROLES}
     for name in prompts:
         stem, _, role = name.rpartition("-")
-        if name not in known and not (role in ROLES and stem in known and stem not in ROLES):
-            return f'prompts.{name}: "{name}" is no task, task type or role of mteb{suggest(name, known)}'
+        if name not in names and not (role in ROLES and stem in names and stem not in ROLES):
+            return f'prompts.{name}: "{name}" is no task, task type or role of mteb{suggest(name, names)}'
     return None

@@ -1,7 +1,7 @@
 """Vectors in fewer bits, as an index keeps them: what is left of them when they are read back.
 
-One way for queries and documents alike: ranges come from a sample of texts that is said, once for each model, and not
-from whatever is encoded together.
+One way for queries and documents alike: ranges come from one sample of texts for each model, and not from the texts
+that are encoded together.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from touchstone.encoding.base import Vectors
 
 # Bits of a number, in an index.
 BITS = {"float32": 32, "float16": 16, "int8": 8, "uint8": 8, "binary": 1}
-INTEGERS = frozenset({"int8", "uint8"})
+INTEGER_PRECISIONS = frozenset({"int8", "uint8"})
 LEVELS = 255
 
 
@@ -46,13 +46,13 @@ class Quantizer:
             return vectors
         shares = (vectors - self.least) / np.where(self.span > 0, self.span, 1)
         steps = np.floor(np.clip(shares, 0, 1) * np.float32(LEVELS))
-        read: Vectors = self.least + (steps + np.float32(0.5)) / np.float32(LEVELS) * self.span
-        return read.astype(np.float32)
+        values: Vectors = self.least + (steps + np.float32(0.5)) / np.float32(LEVELS) * self.span
+        return values.astype(np.float32)
 
 
 def calibrate(precision: str, sample: Vectors) -> Quantizer:
     """Make a quantizer whose ranges are those of a sample, shape (n, dimensions) with n at least 1."""
-    if precision not in INTEGERS:
+    if precision not in INTEGER_PRECISIONS:
         return Quantizer(precision)
     least = sample.min(axis=0)
     return Quantizer(precision, least, sample.max(axis=0) - least)

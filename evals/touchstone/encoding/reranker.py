@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from torch.utils.data import DataLoader
 
 # Fewer pairs than this may well be alike.
-ENOUGH_PAIRS = 10
+MIN_PAIRS = 10
 # mteb says where the texts are from, which no score depends on.
-NOT_PASSED_ON = {"task_metadata", "hf_split", "hf_subset", "prompt_type"}
+MTEB_ARGUMENTS = {"task_metadata", "hf_split", "hf_subset", "prompt_type"}
 
 
 def score_by_query(
@@ -33,7 +33,7 @@ def score_by_query(
     Args:
         pairs: the pairs.
         score: returns a score for each of some documents.
-        meter: told how far this is, and counts.
+        meter: gets the progress, and its counts.
 
     Returns:
         Scores of shape (pairs,).
@@ -59,7 +59,7 @@ class MtebReranker:
         scorer: what scores.
         meta: mteb's metadata of it.
         prompt: put before each query.
-        meter: told how far a call is, and counts.
+        meter: gets the progress of each call, and its counts.
     """
 
     def __init__(self, scorer: PairScorer, meta: "ModelMeta", meter: Meter, *, prompt: str = "") -> None:
@@ -83,7 +83,7 @@ class MtebReranker:
         queries = [self._prompt + query for query in read_texts(inputs1)]
         pairs = list(zip(queries, read_texts(inputs2), strict=True))
         self._meter.tell(f"reranking, 0 of {len(pairs)} pairs")
-        passed = {name: value for name, value in options.items() if name not in NOT_PASSED_ON}
+        passed = {name: value for name, value in options.items() if name not in MTEB_ARGUMENTS}
         started = time.perf_counter()
         scores: Array = self._scorer.score(pairs, meter=self._meter, **passed)
         self.seconds += time.perf_counter() - started
@@ -93,12 +93,12 @@ class MtebReranker:
 
     @property
     def prompts(self) -> dict[str, tuple[str, ...]]:
-        """What was put before the queries; ``""`` is nothing."""
+        """The prompt of the queries, ``""`` for none."""
         return {"query": (self._prompt,)} if self.texts else {}
 
     @property
     def encoded(self) -> int | None:
-        """How many distinct pairs were scored."""
+        """Number of distinct pairs that were scored."""
         return self._meter.computed
 
     def check_spread(self) -> None:
@@ -107,14 +107,14 @@ class MtebReranker:
         Raises:
             ModelError: it does.
         """
-        if self.texts >= ENOUGH_PAIRS and self._lowest == self._highest:
+        if self.texts >= MIN_PAIRS and self._lowest == self._highest:
             raise ModelError(
                 f"the model gives each of {self.texts} pairs the same score, {self._lowest:g}; "
                 "check the weights and how they were loaded"
             )
 
     def flush(self) -> None:
-        """Write what is only in memory: nothing, scores are not kept."""
+        """Do nothing: scores are not kept."""
 
     def _check(self, scores: "Array", expected: int) -> None:
         plain = to_numpy(scores)

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-SAID = {None: "texts that are neither query nor document", "query": "queries", "document": "documents"}
+ROLE_NAMES = {None: "texts that are neither query nor document", "query": "queries", "document": "documents"}
 # What the library's own modules may do to queries or to documents alone.
-BY_ROLE = ("query_length", "document_length", "query_expansion")
+ROLE_SETTINGS = ("query_length", "document_length", "query_expansion")
 
 
 def roles_of(model: "SentenceTransformer") -> tuple[Role | None, ...]:
@@ -27,8 +27,10 @@ def check_role(role: Role | None, roles: Sequence[Role | None]) -> None:
         ModelError: saying which routes it has.
     """
     if role not in roles:
-        have = "a route " + " and one ".join(f"for {SAID[one]}" for one in roles) if roles else "routes of other names"
-        raise ModelError(f"the model has {have}, and none for {SAID[role]}; tasks with such texts cannot be run")
+        names = " and one for ".join(ROLE_NAMES[other] for other in roles)
+        routes = f"a route for {names}" if roles else "routes of other names"
+        texts = ROLE_NAMES[role]
+        raise ModelError(f"the model has {routes}, and none for {texts}; tasks with such texts cannot be run")
 
 
 def routers_of(model: "SentenceTransformer") -> list[Any]:
@@ -36,7 +38,7 @@ def routers_of(model: "SentenceTransformer") -> list[Any]:
     return [module for module in model if type(module).__name__ == "Router"]
 
 
-def read_by(model: "SentenceTransformer", role: Role | None) -> Any:
+def reader_of(model: "SentenceTransformer", role: Role | None) -> Any:
     """Return what reads texts in a role: it has their tokenizer and their limit."""
     first: Any = model[0]
     return first.sub_modules[route_of(first, role)][0] if first in routers_of(model) else first
@@ -48,7 +50,7 @@ def sees_roles(model: "SentenceTransformer") -> bool:
         bool(routers_of(model))
         or not by_library(model)
         or any(
-            any(getattr(module, name, None) is not None for name in BY_ROLE)
+            any(getattr(module, name, None) is not None for name in ROLE_SETTINGS)
             or "message" in getattr(module, "modality_config", ())
             for module in model
         )

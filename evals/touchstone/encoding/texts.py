@@ -24,12 +24,12 @@ def read_texts(inputs: "DataLoader[BatchedInput]") -> list[str]:
 def find_distinct(inputs: Iterable[T]) -> tuple[list[T], NDArray[np.int64]]:
     """Return the distinct inputs in the order in which they first come, and the place of each input among them."""
     places: dict[T, int] = {}
-    order = np.array([places.setdefault(one, len(places)) for one in inputs], dtype=np.int64)
+    order = np.array([places.setdefault(value, len(places)) for value in inputs], dtype=np.int64)
     return list(places), order
 
 
 def give_texts(texts: Sequence[str], batch_size: int = 1) -> "DataLoader[BatchedInput]":
-    """Return texts as mteb gives them to a model, so many at a time."""
+    """Return texts as mteb gives them to a model, in batches."""
     from datasets import Dataset
     from torch.utils.data import DataLoader
 

@@ -20,7 +20,7 @@ from touchstone.errors import ModelError
 from touchstone.measuring.capture import Capture
 from touchstone.measuring.retrieval import searched_in_arrays
 from touchstone.metrics import Undefined
-from touchstone.models.base import BY_MTEB, Computing, OpenModel, OpenReranker
+from touchstone.models.base import MTEB_PREFIX, Computing, OpenModel, OpenReranker
 from touchstone.models.searcher import MtebSearcher
 from touchstone.models.weights.devices import computed_by
 from touchstone.records.cases import Case
@@ -165,7 +165,7 @@ def _wrap(for_mteb: MtebEncoder | MtebReranker | MtebSearcher, model: Computing)
     from mteb.types import OutputDType
 
     name = for_mteb.mteb_model_meta
-    encoder = CompressionWrapper(cast("Any", for_mteb), OutputDType(model.quantize.removeprefix(BY_MTEB)))
+    encoder = CompressionWrapper(cast("Any", for_mteb), OutputDType(model.quantize.removeprefix(MTEB_PREFIX)))
     for_mteb.mteb_model_meta = name  # our name tells a derived model apart already
     return encoder
 

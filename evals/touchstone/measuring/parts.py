@@ -22,7 +22,7 @@ from touchstone.files.writing import to_json
 from touchstone.measuring.case import OpenCase, Progress, keep_result, measure_opened, rankings_key
 from touchstone.measuring.composed import score_found
 from touchstone.measuring.search import first, in_order
-from touchstone.models.base import BY_MTEB, Opened, OpenModel
+from touchstone.models.base import MTEB_PREFIX, Opened, OpenModel
 from touchstone.records.cases import Case
 from touchstone.records.outcomes import Outcome
 from touchstone.records.rankings import Ranking, decode_rankings, encode_rankings
@@ -164,7 +164,7 @@ def _table(part: Ranking, used: Sequence[str], places: NDArray[np.int32]) -> tup
 
 
 def _need_vectors(model: Opened) -> OpenModel:
-    if isinstance(model, OpenModel) and not str(model.quantize or "").startswith(BY_MTEB):
+    if isinstance(model, OpenModel) and not str(model.quantize or "").startswith(MTEB_PREFIX):
         return model
     raise ModelError("its corpus cannot be searched in parts: scores depend on all of it; raise --split-texts")
 

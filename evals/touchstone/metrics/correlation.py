@@ -31,7 +31,7 @@ def kendall(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Val
     both = np.unique(first * (second.max(initial=0) + 1) + second, return_inverse=True)[1]
     concordant = _concordant(first, second)
 
-    def one(count: Floats) -> float:
+    def tau(count: Floats) -> float:
         # A sample and its copies are tied in both columns, so pairs of different numbers are all that counts.
         untied_x, untied_y, untied_any = (_untied(column, count) for column in (first, second, both))
         if untied_x == 0 or untied_y == 0:
@@ -39,7 +39,7 @@ def kendall(x: ArrayLike, y: ArrayLike, weights: ArrayLike | None = None) -> Val
         untied_both = untied_x + untied_y - untied_any
         return _bounded((2 * concordant(count) - untied_both) / np.sqrt(untied_x) / np.sqrt(untied_y))
 
-    return over_resamples(one, len(first), weights)
+    return over_resamples(tau, len(first), weights)
 
 
 def _pearson(x: Floats, y: Floats, count: Floats) -> float:

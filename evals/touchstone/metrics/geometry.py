@@ -16,11 +16,11 @@ Vectors = NDArray[np.float32]
 Floats = NDArray[np.float64]
 # Vectors that differ by no more than this, relative to their length, differ by rounding.
 ROUNDING = 1e-5
-NOTHING_MOVED = "nothing moved but by rounding"
-# A text has moved with the others where it moved at most so many times as far as the median.
-FARTHER = 10.0
-# Of the pairs of a text that moved and one that did not, so many have the longer one first where length is the reason.
-MOSTLY = 0.95
+ROUNDING_ONLY = "nothing moved but by rounding"
+# A text that moved more than so many times as far as the median has not moved with the others.
+OUTLIER_FACTOR = 10.0
+# Length is the reason where in so many pairs of a text that moved and one that did not the first is the longer.
+LONGER_SHARE = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +61,7 @@ def distances(first: Vectors, second: Vectors) -> Floats:
 
 
 def describe_shape(vectors: Vectors) -> Shape:
-    """Look at the vectors of distinct texts."""
+    """Describe the vectors of distinct texts."""
     norms = lengths(vectors)
     unit = units(vectors)
     mean = unit.mean(axis=0)
@@ -78,20 +78,20 @@ def describe_shape(vectors: Vectors) -> Shape:
     )
 
 
-def nearest(vectors: Vectors, asked: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Return the texts nearest to some by cosine, not counting themselves, shape (asked, count), in no order."""
+def nearest(vectors: Vectors, queries: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Return the nearest other texts of each query by cosine, as rows of ``vectors``: (queries, count), in no order."""
     unit = units(vectors).astype(np.float32)
-    found = []
-    for at in range(0, len(asked), 256):
-        rows = asked[at : at + 256]
-        near = unit[rows] @ unit.T
-        near[np.arange(len(rows)), rows] = -np.inf
-        found.append(np.argpartition(-near, min(count, near.shape[1]) - 1, axis=1)[:, :count])
-    return np.concatenate(found)
+    neighbours = []
+    for at in range(0, len(queries), 256):
+        rows = queries[at : at + 256]
+        similarities = unit[rows] @ unit.T
+        similarities[np.arange(len(rows)), rows] = -np.inf
+        neighbours.append(np.argpartition(-similarities, min(count, similarities.shape[1]) - 1, axis=1)[:, :count])
+    return np.concatenate(neighbours)
 
 
-def kept(first: NDArray[np.int64], second: NDArray[np.int64]) -> Floats:
-    """Return which share of its neighbours each text keeps, (texts,)."""
+def kept_share(first: NDArray[np.int64], second: NDArray[np.int64]) -> Floats:
+    """Return the share of its neighbours that each text keeps, (texts,)."""
     return np.array([len(set(a) & set(b)) / len(a) for a, b in zip(first.tolist(), second.tolist(), strict=True)])
 
 
@@ -105,7 +105,7 @@ def compare_pairs(first: Vectors, second: Vectors, seed: int = 0) -> tuple[float
     random, count = np.random.default_rng(seed), len(first)
     left = random.integers(count, size=20 * count)
     right = (left + random.integers(1, max(count, 2), size=20 * count)) % count
-    sides = [np.einsum("ij,ij->i", one[left], one[right]) for one in (units(first), units(second))]
+    sides = [np.einsum("ij,ij->i", unit[left], unit[right]) for unit in (units(first), units(second))]
     try:
         ranks = float(spearman(*sides))
     except Undefined:
@@ -114,17 +114,17 @@ def compare_pairs(first: Vectors, second: Vectors, seed: int = 0) -> tuple[float
 
 
 def tell_what_moved(apart: Floats, sizes: Sequence[int]) -> str:
-    """Say in words which texts moved, by their relative distances (texts,) and their lengths in characters."""
+    """Describe which texts moved, by their relative distances (texts,) and their lengths in characters."""
     moved = apart > ROUNDING
     share = float(moved.mean())
     if share == 0:
-        return NOTHING_MOVED
+        return ROUNDING_ONLY
     characters = np.asarray(sizes)
-    if share < 1 and _longer(characters[moved], characters[~moved]) >= MOSTLY:
+    if share < 1 and _longer(characters[moved], characters[~moved]) >= LONGER_SHARE:
         least = int(np.quantile(characters[moved], 0.1))
         return f"only long texts moved: {int(moved.sum())} of {len(apart)}, nine in ten of {least} characters or more"
     middle = float(np.median(apart))
-    far = apart > FARTHER * max(middle, ROUNDING)
+    far = apart > OUTLIER_FACTOR * max(middle, ROUNDING)
     if 0 < far.mean() < 0.5 and middle <= 0.05:
         rest = "the others by rounding" if middle <= ROUNDING else f"the others by {middle:.1e}"
         return f"some texts moved a lot: {int(far.sum())} of {len(apart)}, {rest}"

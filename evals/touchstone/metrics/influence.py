@@ -18,19 +18,18 @@ from touchstone.metrics.pairs import best_accuracy
 from touchstone.metrics.resampling import Floats, codes, indicators, numbers, ratio
 
 # Samples that are compared with all others at once; and the step of a numerical derivative.
-AT_ONCE, STEP = 256, 1e-4
+BLOCK_SIZE, STEP = 256, 1e-4
 
 
 def numerical(formula: Callable[..., Any], gold: Any, predicted: Any) -> Floats:
     """Influence on any metric that takes weights, by central differences: n metrics, each of n samples."""
     n = len(gold)
-    found = np.zeros(n)
-    for start in range(0, n, AT_ONCE):
-        moved = np.eye(n)[start : start + AT_ONCE] * STEP
-        found[start : start + AT_ONCE] = (formula(gold, predicted, 1 + moved) - formula(gold, predicted, 1 - moved)) / (
-            2 * STEP
-        )
-    return found
+    influence = np.zeros(n)
+    for start in range(0, n, BLOCK_SIZE):
+        rows = slice(start, start + BLOCK_SIZE)
+        shift = np.eye(n)[rows] * STEP
+        influence[rows] = (formula(gold, predicted, 1 + shift) - formula(gold, predicted, 1 - shift)) / (2 * STEP)
+    return influence
 
 
 def spearman(gold: ArrayLike, predicted: ArrayLike) -> Floats:
@@ -39,18 +38,18 @@ def spearman(gold: ArrayLike, predicted: ArrayLike) -> Floats:
     ranks = [_mean_ranks(column) for column in columns]
     x, y = (_standardized(rank) for rank in ranks)
     n, rho = len(x), float(x @ y) / len(x)
-    found = (x * y - rho * (x**2 + y**2) / 2) / n
-    for column, rank, mine, other in zip(columns, ranks, (x, y), (y, x), strict=True):
-        found += _sum_above(column, (other - rho * mine) / (n * rank.std()))
-    return found
+    influence = (x * y - rho * (x**2 + y**2) / 2) / n
+    for column, rank, first, second in zip(columns, ranks, (x, y), (y, x), strict=True):
+        influence += _sum_above(column, (second - rho * first) / (n * rank.std()))
+    return influence
 
 
 def kendall(gold: ArrayLike, predicted: ArrayLike) -> Floats:
     """Influence on Kendall's tau-b, by every sample's pairs with all others: O(n²)."""
     x, y = numbers(gold, predicted)
     concordant, untied_x, untied_y = np.zeros((3, len(x)))
-    for start in range(0, len(x), AT_ONCE):
-        rows = slice(start, start + AT_ONCE)
+    for start in range(0, len(x), BLOCK_SIZE):
+        rows = slice(start, start + BLOCK_SIZE)
         a, b = np.sign(x[rows, None] - x), np.sign(y[rows, None] - y)
         concordant[rows], untied_x[rows], untied_y[rows] = (
             (a * b).sum(axis=1), np.abs(a).sum(axis=1), np.abs(b).sum(axis=1)
@@ -77,8 +76,8 @@ def average_precision(gold01: ArrayLike, scores: ArrayLike) -> Floats:
     per_sample, of_precision = right / so_far, right * precision / so_far
     below = [np.cumsum(column[::-1])[::-1][code] for column in (per_sample, of_precision)]
     whole = float(right @ precision) / positives
-    found = gold * precision[code] + gold * below[0] - below[1] - gold * whole
-    return np.asarray(found / positives, dtype=np.float64)
+    influence = gold * precision[code] + gold * below[0] - below[1] - gold * whole
+    return np.asarray(influence / positives, dtype=np.float64)
 
 
 def f1(gold: ArrayLike, predicted: ArrayLike, *, average: Average) -> Floats:
@@ -93,10 +92,10 @@ def f1(gold: ArrayLike, predicted: ArrayLike, *, average: Average) -> Floats:
     values = ratio(2 * correct, sizes)
     share = of_truth if average == "weighted" else np.ones(classes)
     change = share / sizes / share.sum()  # of the average by one more in the denominator of a class
-    found = 2 * right * change[truth] - change[truth] * values[truth] - change[guess] * values[guess]
+    influence = 2 * right * change[truth] - change[truth] * values[truth] - change[guess] * values[guess]
     if average == "weighted":
-        found += (values[truth] - values @ share / share.sum()) / share.sum()
-    return np.asarray(found, dtype=np.float64)
+        influence += (values[truth] - values @ share / share.sum()) / share.sum()
+    return np.asarray(influence, dtype=np.float64)
 
 
 def multilabel_f1(gold: ArrayLike, predicted: ArrayLike) -> Floats:

@@ -27,7 +27,7 @@ def f1(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None, 
     classes, (truth, guess) = codes(gold, predicted)
     right = truth == guess
 
-    def one(count: Floats) -> float:
+    def score(count: Floats) -> float:
         columns = ((truth, count * right), (truth, count), (guess, count))
         correct, of_truth, of_guess = (
             np.bincount(column, weight, classes).astype(np.float64, copy=False) for column, weight in columns
@@ -35,7 +35,7 @@ def f1(gold: ArrayLike, predicted: ArrayLike, weights: ArrayLike | None = None, 
         values = _f1(correct, of_truth, of_guess)
         return _averaged(values, of_truth, (of_truth + of_guess > 0).astype(np.float64), average)
 
-    return over_resamples(one, len(truth), weights)
+    return over_resamples(score, len(truth), weights)
 
 
 def average_precision(gold01: ArrayLike, scores: ArrayLike, weights: ArrayLike | None = None) -> Value:
@@ -51,13 +51,13 @@ def average_precision(gold01: ArrayLike, scores: ArrayLike, weights: ArrayLike |
     """
     at_thresholds = cumulated(gold01, scores)
 
-    def one(count: Floats) -> float:
+    def score(count: Floats) -> float:
         positives, samples = at_thresholds(count)
         if positives[-1] == 0:
             raise Undefined("average precision without a positive")
         return float(np.diff(positives, prepend=0) @ ratio(positives, samples) / positives[-1])
 
-    return over_resamples(one, len(np.asarray(scores)), weights)
+    return over_resamples(score, len(np.asarray(scores)), weights)
 
 
 def cumulated(gold01: ArrayLike, scores: ArrayLike) -> Callable[[Floats], tuple[Floats, Floats]]:
@@ -85,12 +85,12 @@ def multilabel_f1(
     truth, guess = (indicators(column, ndim=2) for column in numbers(gold, predicted, ndim=2))
     both = truth * guess
 
-    def one(count: Floats) -> float:
+    def score(count: Floats) -> float:
         of_truth = count @ truth
         values = _f1(count @ both, of_truth, count @ guess)
         return _averaged(values, of_truth, np.ones_like(of_truth), average)
 
-    return over_resamples(one, len(truth), weights)
+    return over_resamples(score, len(truth), weights)
 
 
 def _f1(right: Floats, of_truth: Floats, of_guess: Floats) -> Floats:

@@ -24,10 +24,10 @@ def best_accuracy(gold01: ArrayLike, scores: ArrayLike, weights: ArrayLike | Non
     """
     at_thresholds = cumulated(gold01, scores)
 
-    def one(count: Floats) -> float:
+    def accuracy(count: Floats) -> float:
         positives, samples = at_thresholds(count)
         negatives_below = (samples[-1] - positives[-1]) - (samples - positives)
         right = (positives + negatives_below) / samples[-1]
         return float(np.max(right, initial=0, where=(samples > 0) & (samples < samples[-1])))
 
-    return over_resamples(one, len(np.asarray(scores)), weights)
+    return over_resamples(accuracy, len(np.asarray(scores)), weights)

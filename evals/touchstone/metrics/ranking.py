@@ -44,10 +44,10 @@ def rank(scores: Mapping[str, Mapping[str, float]], judgements: Mapping[str, Map
     gains = np.zeros((len(judgements), depth))
     ideal = np.zeros((len(judgements), max(map(len, judgements.values()), default=0)))
     for row, (query, judged) in enumerate(judgements.items()):
-        found = scores.get(query, {})
-        if np.isnan(np.fromiter(found.values(), np.float64)).any():
+        documents = scores.get(query, {})
+        if np.isnan(np.fromiter(documents.values(), np.float64)).any():
             raise ValueError(f"query {query}: a score is not a number")
-        top = nlargest(depth, found.items(), key=lambda item: (item[1], item[0]))
+        top = nlargest(depth, documents.items(), key=lambda item: (item[1], item[0]))
         gains[row, : len(top)] = [max(judged.get(document, 0), 0) for document, _ in top]
         ideal[row, : len(judged)] = sorted((max(gain, 0) for gain in judged.values()), reverse=True)
     return Ranked(gains, ideal)
@@ -62,7 +62,7 @@ def average_precision(ranked: Ranked, k: int) -> Floats:
     """Sum of the precisions at the relevant of the first k, over all relevant (q,): trec_eval's map_cut."""
     hits = _hits(ranked, k)
     precisions = np.cumsum(hits, axis=1) / np.arange(1, k + 1)
-    return ratio(np.cumsum(precisions * hits, axis=1)[:, -1], _relevant(ranked))
+    return ratio(np.cumsum(precisions * hits, axis=1)[:, -1], _relevant_count(ranked))
 
 
 def reciprocal_rank(ranked: Ranked, k: int) -> Floats:
@@ -73,12 +73,12 @@ def reciprocal_rank(ranked: Ranked, k: int) -> Floats:
 
 def recall(ranked: Ranked, k: int) -> Floats:
     """Share of the relevant that are among the first k (q,)."""
-    return ratio(_found(ranked, k), _relevant(ranked))
+    return ratio(_hit_count(ranked, k), _relevant_count(ranked))
 
 
 def precision(ranked: Ranked, k: int) -> Floats:
     """Relevant among the first k over k (q,), however few were retrieved."""
-    return np.divide(_found(ranked, k), k)
+    return np.divide(_hit_count(ranked, k), k)
 
 
 def hit_rate(ranked: Ranked, k: int) -> Floats:
@@ -98,11 +98,11 @@ def _hits(ranked: Ranked, k: int) -> NDArray[np.bool_]:
     return _top(ranked, k) > 0
 
 
-def _found(ranked: Ranked, k: int) -> Floats:
+def _hit_count(ranked: Ranked, k: int) -> Floats:
     return np.asarray(_hits(ranked, k).sum(axis=1), dtype=np.float64)
 
 
-def _relevant(ranked: Ranked) -> Floats:
+def _relevant_count(ranked: Ranked) -> Floats:
     return np.asarray((ranked.ideal > 0).sum(axis=1), dtype=np.float64)
 
 
@@ -114,5 +114,5 @@ def _discounted(gains: Floats) -> Floats:
 
 def metric_at(metric: str) -> tuple[str, int] | None:
     """Split ``ndcg_at_10`` into its name and depth; None for a metric without one."""
-    found = re.fullmatch(r"(ndcg|map|mrr|recall|precision|hit_rate)_at_(\d+)", metric)
-    return (found[1], int(found[2])) if found else None
+    match = re.fullmatch(r"(ndcg|map|mrr|recall|precision|hit_rate)_at_(\d+)", metric)
+    return (match[1], int(match[2])) if match else None

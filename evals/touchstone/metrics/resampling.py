@@ -13,11 +13,11 @@ Floats: TypeAlias = NDArray[np.float64]
 Value: TypeAlias = Any
 
 
-def over_resamples(one: Callable[[Floats], float], size: int, weights: ArrayLike | None) -> Value:
+def over_resamples(metric: Callable[[Floats], float], size: int, weights: ArrayLike | None) -> Value:
     """Compute a metric for each vector of weights.
 
     Args:
-        one: the metric as a function of weights (n,).
+        metric: a function of weights (n,).
         size: the number of samples, n.
         weights: how often each sample counts: (n,), (r, n), or None for once each.
 
@@ -36,8 +36,8 @@ def over_resamples(one: Callable[[Floats], float], size: int, weights: ArrayLike
     if not counts.any(axis=-1).all():
         raise Undefined("no samples")
     if counts.ndim == 1:
-        return float(one(counts))
-    return np.fromiter((one(row) for row in counts), np.float64, len(counts))
+        return float(metric(counts))
+    return np.fromiter((metric(row) for row in counts), np.float64, len(counts))
 
 
 def numbers(*columns: ArrayLike, ndim: int = 1) -> tuple[Floats, ...]:
@@ -77,8 +77,8 @@ def codes(*columns: ArrayLike) -> tuple[int, list[NDArray[np.intp]]]:
     arrays = [np.asarray(column) for column in columns]
     if any(array.ndim != 1 or array.shape != arrays[0].shape for array in arrays):
         raise ValueError(f"not one-dimensional and of one length: {[array.shape for array in arrays]}")
-    known, numbered = np.unique(np.concatenate(arrays), return_inverse=True)
-    return len(known), np.split(numbered, len(arrays))
+    distinct, numbered = np.unique(np.concatenate(arrays), return_inverse=True)
+    return len(distinct), np.split(numbered, len(arrays))
 
 
 def ratio(part: Floats, whole: Floats) -> Floats:

@@ -24,21 +24,20 @@ if TYPE_CHECKING:
     from mteb.models import ModelMeta
 
 
-# What begins so in a specification is mteb's way to quantize.
-BY_MTEB = "mteb-"
+# The prefix of quantizations that mteb does.
+MTEB_PREFIX = "mteb-"
 
 
 def nothing_to_check() -> None:
-    """Find nothing wrong: the weights are no files of ours, or nobody can look at them."""
+    """Do nothing: the weights are no files of ours, or nobody can look at them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Open:
     """A loaded model, who it is and how it runs; ``check_unchanged`` raises `MovedError` where its files moved.
 
-    ``answer`` answers one text of a role, prompt included, as a user's query is, past all that is stored, or raises
-    ModelError: what is timed as the latency of a query, None where that is not timed. ``at_once`` requests are under
-    way at once.
+    ``answer`` answers one text of a role, prompt included, without any cache, or raises ModelError. It is timed as the
+    latency of a query; None where that is not timed. ``at_once`` is the number of requests under way at once.
     """
 
     identity: ModelIdentity
@@ -53,11 +52,11 @@ class _Open:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenModel(_Open):
-    """A loaded model that encodes texts; ``for_mteb`` is what mteb is given of it for a measurement.
+    """A loaded model that encodes texts; ``for_mteb`` makes the encoder that mteb calls in a measurement.
 
     ``encoder`` and ``prompting`` are what encodes and what decides prompts, None where code of mteb's does both.
     ``module`` is the torch module inside, if any. ``searched_on`` is the device that its vectors are searched on, None
-    for where they are. ``quantize`` is what mteb is to do to them, if anything.
+    for where they are. ``quantize`` is the quantization that mteb does, if any.
     """
 
     for_mteb: Callable[[Meter], MtebEncoder]
@@ -70,23 +69,23 @@ class OpenModel(_Open):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenReranker(_Open):
-    """A loaded model that scores pairs; ``for_mteb`` is what mteb is given of it for a measurement."""
+    """A loaded model that scores pairs; ``for_mteb`` makes the reranker that mteb calls in a measurement."""
 
     for_mteb: Callable[[Meter], MtebReranker]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenSearcher(_Open):
-    """A model with a search of its own; ``for_mteb`` is what mteb is given of it for a measurement."""
+    """A model with a search of its own; ``for_mteb`` makes the searcher that mteb calls in a measurement."""
 
     for_mteb: Callable[[Meter], MtebSearcher]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenStage:
-    """One of the models that another is made of: known at once, and loaded when it is needed.
+    """One of the models that another is made of: identified at once, and loaded lazily by ``open``, once.
 
-    Rankings that are cached make that unnecessary. ``open`` loads it once.
+    Cached rankings can make loading unnecessary.
     """
 
     model: Model
@@ -111,9 +110,9 @@ class OpenPipeline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenHybrid:
-    """Models whose rankings are fused: ``fuse`` makes of one query's, each ``{document: score}``, those of all.
+    """Models whose rankings are fused: ``fuse`` makes one ranking of a query's, each ``{document: score}``.
 
-    ``depth``: only each model's best so many documents take part; None for all.
+    ``depth`` is how many of each model's best documents take part, None for all.
     """
 
     identity: ModelIdentity
@@ -130,10 +129,10 @@ Opened = Computing | Composed
 
 
 def only_ranks(what: str) -> Callable[[Model, str], str | None]:
-    """Return what says why a model that ranks documents, and does nothing else, cannot run tasks of a type.
+    """Return the ``why_not`` of a kind whose models rank documents, and do nothing else.
 
     Args:
-        what: such models are called.
+        what: the name of such models.
     """
 
     def why_not(_model: Model, task_type: str) -> str | None:
@@ -143,17 +142,17 @@ def only_ranks(what: str) -> Callable[[Model, str], str | None]:
 
 
 def only_searches(what: str) -> Callable[[Model, str], str | None]:
-    """Return what says why a model that searches a corpus, and does nothing else, cannot run tasks of a type.
+    """Return the ``why_not`` of a kind whose models search a corpus, and do nothing else.
 
     Args:
-        what: such models are called.
+        what: the name of such models.
     """
 
     def why_not(_model: Model, task_type: str) -> str | None:
         if find_type(task_type).searches == "corpus":
             return None
-        given = find_type(task_type).searches == "candidates"
-        return f"{what} finds its own candidates, and reranks none" if given else f"{what} only retrieves"
+        reranks = find_type(task_type).searches == "candidates"
+        return f"{what} finds its own candidates, and reranks none" if reranks else f"{what} only retrieves"
 
     return why_not
 
@@ -175,14 +174,14 @@ class ModelKind:
         name: the ``kind`` of its specifications.
         spec: their dataclass, under `touchstone.config.base.Spec`; its fields are the keys in ``models.toml``.
         identify: returns who a model is, without loading it.
-        open: loads it for a device as asked for.
+        open: loads it for a device, one that is named or ``auto``.
         device: returns where it computes, from the device asked for.
         reads: texts, pairs of them, or both.
         why_not: returns why tasks of a type cannot be run, None if they can.
         prompts: returns the prompts that the specification says, by mteb's names for them.
         served: another process computes; what it serves may change unseen.
         remote: returns the address on another machine that requests go to, None if there is none.
-        divides: an encoder of it scores a document alike whatever else is in the corpus, which may be divided then.
+        divides: its encoders score a document alike whatever else is in the corpus, so that a corpus may be divided.
     """
 
     name: str
@@ -199,13 +198,13 @@ class ModelKind:
 
 
 def prompting_of(spec: EncoderSpec | SparseSpec | MultiVectorSpec | ApiSpec, loaded: Any = None) -> Prompting:
-    """Return what decides a model's prompts: what the specification says, or where it is silent the model's files."""
+    """Return the rules for a model's prompts: those of the specification, or where it has none of the model's files."""
     if spec.prompts is not None or spec.instruction is not None or loaded is None:
         return Prompting(prompts=spec.prompts or {}, template=spec.instruction, instruct=spec.instruct)
     default = loaded.prompts.get(loaded.default_prompt_name or "")
     # The library adds these two, empty, where the files do not have them.
-    own = {name: text or "" for name, text in loaded.prompts.items() if text or name not in ("query", "document")}
-    return Prompting(prompts=own, said_by="the model's files", default=default)
+    prompts = {name: text or "" for name, text in loaded.prompts.items() if text or name not in ("query", "document")}
+    return Prompting(prompts=prompts, source="the model's files", default=default)
 
 
 def make_meta(meta: "ModelMeta", identity: ModelIdentity, model: Model) -> "ModelMeta":

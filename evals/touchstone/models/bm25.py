@@ -9,13 +9,13 @@ from touchstone.config.retrievers import Bm25Spec
 from touchstone.errors import ModelError
 from touchstone.files.writing import to_json
 from touchstone.models.base import ModelKind, OpenSearcher, make_meta, only_ranks
-from touchstone.models.searcher import Found, MtebSearcher
+from touchstone.models.searcher import MtebSearcher, Rankings
 from touchstone.records.outcomes import ModelIdentity, Settings
 from touchstone.seams import BM25, find
 from touchstone.store.folder import Store
 
 LIBRARIES = ("bm25s", "PyStemmer", "mteb")
-# What mteb's class calls our keys.
+# The arguments of mteb's class by our keys.
 ARGUMENTS = {"stopwords": "stopwords", "stemmer": "stemmer_language", "frequent": "freq_threshold"}
 
 
@@ -24,31 +24,31 @@ class Bm25(MtebSearcher):
 
     def __init__(self, arguments: dict[str, Any], meta: Any, meter: Any) -> None:
         super().__init__(meta, meter)
-        self._own: Any = find(f"{BM25}:BM25Search")(**arguments)
+        self._search: Any = find(f"{BM25}:BM25Search")(**arguments)
 
-    def take(self, corpus: Any, **of: Any) -> None:
+    def take(self, corpus: Any, **context: Any) -> None:
         """Count the words of the documents."""
-        self._own.index(corpus, **of)
+        self._search.index(corpus, **context)
 
-    def find(self, queries: Any, top_k: int, **of: Any) -> Found:
+    def find(self, queries: Any, top_k: int, **context: Any) -> Rankings:
         """Return each query's documents with their scores; given candidates are taken out of the best of all."""
-        found: Found = self._own.search(queries, top_k=top_k, **of)
-        return found
+        rankings: Rankings = self._search.search(queries, top_k=top_k, **context)
+        return rankings
 
 
 def identify(model: Model, store: Store) -> ModelIdentity:
     """Return who BM25 is: the formula's settings, and the libraries that split and count words."""
     spec = model.spec_of(Bm25Spec)
     try:
-        made = {"libraries": {name: version(name) for name in LIBRARIES}, "settings": spec.changes()}
+        facts = {"libraries": {name: version(name) for name in LIBRARIES}, "settings": spec.changes()}
     except PackageNotFoundError as error:
-        how = 'install it with: pip install "touchstone-evals[bm25]"'
-        raise ModelError(f"{model.alias}: BM25 needs the package {error.name}; {how}") from None
+        command = 'install it with: pip install "touchstone-evals[bm25]"'
+        raise ModelError(f"{model.alias}: BM25 needs the package {error.name}; {command}") from None
     return ModelIdentity(
         name=str(spec.published),
         revision=store.remember(f"revision of BM25 in mteb {version('mteb')}", _published_revision),
         unmodified=model.unmodified,
-        fingerprint=hashlib.sha256(to_json(made).encode()).hexdigest()[:12],
+        fingerprint=hashlib.sha256(to_json(facts).encode()).hexdigest()[:12],
     )
 
 
@@ -75,9 +75,9 @@ def open_bm25(model: Model, _device: str, store: Store) -> OpenSearcher:
 def _check_languages(spec: Bm25Spec) -> None:
     import Stemmer
 
-    known = Stemmer.algorithms()
-    if spec.stemmer is not None and spec.stemmer not in known:
-        raise ModelError(f'stemmer = "{spec.stemmer}"; PyStemmer knows {", ".join(known)}')
+    stemmers = Stemmer.algorithms()
+    if spec.stemmer is not None and spec.stemmer not in stemmers:
+        raise ModelError(f'stemmer = "{spec.stemmer}"; PyStemmer knows {", ".join(stemmers)}')
     if spec.stopwords is not None:
         try:
             find(f"{BM25}:_get_stopwords")(spec.stopwords)
@@ -90,6 +90,6 @@ KIND = ModelKind(
     spec=Bm25Spec,
     identify=identify,
     open=open_bm25,
-    device=lambda _model, _asked: "cpu",
+    device=lambda _model, _device: "cpu",
     why_not=only_ranks("BM25"),
 )

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Scores = NDArray[np.float32]
 # What a specification may ask of `predict` without the scores becoming something else.
-PASSED_ON = frozenset({"processing_kwargs"})
+PREDICT_ARGUMENTS = frozenset({"processing_kwargs"})
 CANARY_PAIRS = [(query, document) for query in CANARIES[:2] for document in CANARIES]
 
 
@@ -54,8 +54,8 @@ class BatchedReranker:
         Raises:
             ModelError: an option would give something else than one score for a pair.
         """
-        asked = {name: value for name, value in options.items() if name not in IGNORED_ARGUMENTS}
-        if unknown := sorted(set(asked) - PASSED_ON):
+        arguments = {name: value for name, value in options.items() if name not in IGNORED_ARGUMENTS}
+        if unknown := sorted(set(arguments) - PREDICT_ARGUMENTS):
             raise ModelError(f"encode_kwargs.{unknown[0]}: is not for an evaluation, which needs one score for a pair")
         meter = meter or Meter()
         distinct, order = find_distinct(pairs)
@@ -63,8 +63,8 @@ class BatchedReranker:
         def predict(rows: list[int]) -> Scores:
             batch = [distinct[row] for row in rows]
             with counting_tokens(self._model) as tokens:
-                found: Any = self._model.predict(batch, batch_size=len(batch), show_progress_bar=False, **asked)
-            scores = np.asarray(found, dtype=np.float32)
+                output: Any = self._model.predict(batch, batch_size=len(batch), show_progress_bar=False, **arguments)
+            scores = np.asarray(output, dtype=np.float32)
             meter.count(len(batch), tokens(), warm=self._batches.warm)
             return scores
 
@@ -81,18 +81,18 @@ class BatchedReranker:
         Raises:
             ModelError: the scores differ by more than rounding, or only one pair can be scored at a time.
         """
-        own = np.concatenate(
+        expected = np.concatenate(
             [np.atleast_1d(self._model.predict([pair], show_progress_bar=False)) for pair in CANARY_PAIRS]
         )
         try:
-            ours = self.score(CANARY_PAIRS)
+            actual = self.score(CANARY_PAIRS)
         except ValueError as error:  # of a decoder that does not know its padding
             raise ModelError(
-                f"the model scores no two pairs at once: {first_line(error).rstrip('.')}; say pad_token_id in its "
+                f"the model scores no two pairs at once: {first_line(error).rstrip('.')}; set pad_token_id in its "
                 "config.json, or set batch_size = 1"
             ) from error
-        apart = float(np.abs(own - ours).max()) / max(1.0, float(np.abs(own).max()))
-        # What is not a number is a matter for whoever looks at the scores of a task.
+        apart = float(np.abs(expected - actual).max()) / max(1.0, float(np.abs(expected).max()))
+        # NaN is refused by the check of a task's scores.
         if apart > rounding_of(self._model):
             raise ModelError(
                 f"the model's scores depend on what else is in a batch: {apart:.2g} apart from those of one pair at a "
@@ -114,18 +114,18 @@ def load_cross_encoder(spec: CrossEncoderSpec | ExportSpec, weights: Weights, de
 
     loaded: CrossEncoder
     loaded, noted = construct(CrossEncoder, spec, weights, device=device)
-    _refuse_new_head(loaded, weights.called)
+    _refuse_new_head(loaded, weights.label)
     if loaded.num_labels != 1:
         raise ModelError(
-            f"{weights.called} gives {loaded.num_labels} numbers for a pair; a reranker gives one, its score"
+            f"{weights.label} gives {loaded.num_labels} numbers for a pair; a reranker gives one, its score"
         )
     if spec.max_seq_length is not None:
         # sentence-transformers 6 renamed the property
         name = "max_seq_length" if hasattr(type(loaded), "max_seq_length") else "max_length"
         setattr(loaded, name, spec.max_seq_length)
-    make_ready(loaded, [loaded], weights.called)
+    make_ready(loaded, [loaded], weights.label)
     one_by_one = BatchedReranker(loaded, pairs_at_once=1)
-    check_tensors(noted, lambda: one_by_one.score(CANARY_PAIRS), weights.called)
+    check_tensors(noted, lambda: one_by_one.score(CANARY_PAIRS), weights.label)
     return loaded
 
 
@@ -134,11 +134,11 @@ def _refuse_new_head(loaded: "CrossEncoder", place: str) -> None:
     import transformers
 
     inside: Any = loaded.model
-    named = list(getattr(inside.config, "architectures", None) or [])
-    headless = all(hasattr(transformers, name) and not name.endswith("ForSequenceClassification") for name in named)
-    if type(inside).__name__.endswith("ForSequenceClassification") and named and headless:
+    names = list(getattr(inside.config, "architectures", None) or [])
+    headless = all(hasattr(transformers, name) and not name.endswith("ForSequenceClassification") for name in names)
+    if type(inside).__name__.endswith("ForSequenceClassification") and names and headless:
         raise ModelError(
-            f"{place} is a {named[0]}, which has no layer that scores a pair; it was not trained as a cross-encoder"
+            f"{place} is a {names[0]}, which has no layer that scores a pair; it was not trained as a cross-encoder"
         )
 
 

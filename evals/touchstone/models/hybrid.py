@@ -11,7 +11,7 @@ from touchstone.records.outcomes import ModelIdentity
 from touchstone.seams import HYBRID, find
 from touchstone.store.folder import Store
 
-# mteb's functions.
+# mteb's functions by our names.
 FUSIONS = {"rrf": "fuse_rrf", "rsf": "fuse_relative_score_fusion", "dbsf": "fuse_dbsf"}
 
 
@@ -19,13 +19,13 @@ def identify(model: Model, store: Store) -> ModelIdentity:
     """Return who a hybrid is: its models, and how their rankings are fused."""
     from touchstone.models import kinds  # what is made of others is one of the kinds
 
-    return _made_of(model, (kinds.identify(stage, store) for stage in model.stages))
+    return _describe(model, (kinds.identify(stage, store) for stage in model.stages))
 
 
-def _made_of(model: Model, stages: Iterable[ModelIdentity]) -> ModelIdentity:
+def _describe(model: Model, stages: Iterable[ModelIdentity]) -> ModelIdentity:
     spec = model.spec_of(HybridSpec)
-    made = {name: value for name, value in spec.changes().items() if name != "models"}
-    return identify_composed(model, {**made, "fusion": spec.fusion}, stages)
+    settings = {name: value for name, value in spec.changes().items() if name != "models"}
+    return identify_composed(model, {**settings, "fusion": spec.fusion}, stages)
 
 
 def open_hybrid(model: Model, device: str, store: Store) -> OpenHybrid:
@@ -37,7 +37,7 @@ def open_hybrid(model: Model, device: str, store: Store) -> OpenHybrid:
     spec = model.spec_of(HybridSpec)
     stages, check_unchanged = make_stages(model, device, store)
     return OpenHybrid(
-        identity=_made_of(model, (stage.identity for stage in stages)),
+        identity=_describe(model, (stage.identity for stage in stages)),
         model=model,
         stages=stages,
         fuse=_make_fusion(spec),
@@ -50,10 +50,10 @@ def _make_fusion(spec: HybridSpec) -> Any:
     """Return mteb's own fusion of what several models found for one query, each ``{document: score}``."""
     weights = spec.weights or (1 / len(spec.models),) * len(spec.models)
     fusion: Any = find(f"{HYBRID}:{FUSIONS[spec.fusion]}")
-    more = {"rrf_k": spec.rank_constant} if spec.fusion == "rrf" else {}
+    options = {"rrf_k": spec.rank_constant} if spec.fusion == "rrf" else {}
 
-    def fuse(found: list[dict[str, float]]) -> Mapping[str, float]:
-        fused: Mapping[str, float] = fusion(found, weights, **more)
+    def fuse(rankings: list[dict[str, float]]) -> Mapping[str, float]:
+        fused: Mapping[str, float] = fusion(rankings, weights, **options)
         return fused
 
     return fuse
@@ -65,11 +65,11 @@ def why_not(model: Model, task_type: str) -> str | None:
     return only_searches("a hybrid")(model, task_type)
 
 
-def find_device(model: Model, asked: str) -> str:
+def find_device(model: Model, device: str) -> str:
     """Return where a hybrid computes: where the first of its models does."""
     from touchstone.models import kinds
 
-    return kinds.kind_of(model.stages[0]).device(model.stages[0], asked)
+    return kinds.kind_of(model.stages[0]).device(model.stages[0], device)
 
 
 KIND = ModelKind(

@@ -15,7 +15,7 @@ from touchstone.config.base import Spec
 from touchstone.config.models import Model, make_spec
 from touchstone.config.retrievers import PythonSpec
 from touchstone.encoding.batching import dtype_of
-from touchstone.encoding.routes import read_by, roles_of
+from touchstone.encoding.routes import reader_of, roles_of
 from touchstone.errors import ConfigError, ModelError, MovedError, suggest
 from touchstone.models import cross_encoders, multi_vector, sentence_transformers, sparse
 from touchstone.models.base import ModelKind, Opened
@@ -25,7 +25,7 @@ from touchstone.models.python.objects import METHODS, OwnObject, adopt, provided
 from touchstone.models.weights.fingerprint import take_fingerprint
 from touchstone.models.weights.identity import Weights, describe
 from touchstone.models.weights.loading import make_ready
-from touchstone.models.wrapped import BATCH, make_open
+from touchstone.models.wrapped import BATCH_SIZE, make_open
 from touchstone.records.cases import Reads
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.seams import WRAPPERS, find
@@ -40,9 +40,8 @@ CLASSES = {
     "SparseEncoder": "sparse", "MultiVectorEncoder": "multi-vector", "CrossEncoder": "cross-encoder",
     "SentenceTransformer": "sentence-transformers",
 }  # fmt: skip
-# What can be said of a model beside what is set on it.
-SAID_BESIDE = {"batch_size", "prompts", "prompt", "instruction", "instruct", "normalize", "quantize", "encode_kwargs"}
-ITS_OWN = "its weights or settings changed while it was measured, and nothing of that is kept; measure it when it rests"
+# Settings that can be given beside a model.
+SETTINGS = {"batch_size", "prompts", "prompt", "instruction", "instruct", "normalize", "quantize", "encode_kwargs"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +58,7 @@ class InMemorySpec(Spec):
         return self.like.reranks
 
     def said(self) -> dict[str, Any]:
-        """Return the settings that were said beside the model."""
+        """Return the settings that were given beside the model."""
         return self.like.said()
 
 
@@ -68,11 +67,11 @@ def make_in_memory(loaded: Any, settings: Mapping[str, Any], where: str) -> InMe
 
     Args:
         loaded: a model of sentence-transformers, or an object of the user's own that encodes, searches or reranks.
-        settings: what is said of it beside, by the keys of ``models.toml``.
+        settings: given beside it, by the keys of ``models.toml``.
         where: what handed it over, for errors.
 
     Raises:
-        ConfigError: it is no such thing, or a setting is not one that can be said beside it.
+        ConfigError: it is no such model, or a setting cannot be given beside it.
     """
     kind = _kind_of(loaded)
     if kind is None:
@@ -86,8 +85,8 @@ def make_in_memory(loaded: Any, settings: Mapping[str, Any], where: str) -> InMe
         return InMemorySpec(
             loaded=loaded, like=make_spec({"kind": "python", "object": f"{PLACE}:{name}", **settings}, where)
         )
-    if others := sorted(settings.keys() - SAID_BESIDE):
-        raise ConfigError(f"{where}: {others[0]} is set on the model itself{suggest(others[0], SAID_BESIDE)}")
+    if unknown := sorted(settings.keys() - SETTINGS):
+        raise ConfigError(f"{where}: {unknown[0]} is set on the model itself{suggest(unknown[0], SETTINGS)}")
     return InMemorySpec(loaded=loaded, like=make_spec({"kind": kind, "path": PLACE, **settings}, where))
 
 
@@ -100,7 +99,7 @@ def _kind_of(loaded: Any) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _InMemory(Weights):
-    """What a model in memory was when it was looked at."""
+    """A model in memory as it was when it was looked at."""
 
     loaded: Any
 
@@ -110,8 +109,11 @@ class _InMemory(Weights):
         Raises:
             MovedError: something of it has changed.
         """
-        if take_fingerprint(self.loaded)[0] != self.are[PLACE]:
-            raise MovedError(f"{alias}: {ITS_OWN}")
+        if take_fingerprint(self.loaded)[0] != self.facts[PLACE]:
+            raise MovedError(
+                f"{alias}: its weights or settings changed while it was measured, and nothing of that is kept; "
+                "measure it when it rests"
+            )
 
 
 def _look_at(model: Model, store: Store) -> tuple[Model, _InMemory]:
@@ -121,10 +123,10 @@ def _look_at(model: Model, store: Store) -> tuple[Model, _InMemory]:
     """
     spec = model.spec_of(InMemorySpec)
     alike = replace(model, spec=spec.like)
-    own = isinstance(spec.like, PythonSpec)
-    found, unknown = ("", ("its state",)) if own else take_fingerprint(spec.loaded)
-    are = {PLACE: found, **({"run": store.run_id} if unknown else {})}
-    return alike, _InMemory(place=PLACE, called="the model in memory", revision=None, are=are, loaded=spec.loaded)
+    is_object = isinstance(spec.like, PythonSpec)
+    digest, unknown = ("", ("its state",)) if is_object else take_fingerprint(spec.loaded)
+    facts = {PLACE: digest, **({"run": store.run_id} if unknown else {})}
+    return alike, _InMemory(place=PLACE, label="the model in memory", revision=None, facts=facts, loaded=spec.loaded)
 
 
 def identify(model: Model, store: Store) -> ModelIdentity:
@@ -140,17 +142,17 @@ def open_in_memory(model: Model, _device: str, store: Store) -> Opened:
     """
     alike, weights = _look_at(model, store)
     if isinstance(alike.spec, PythonSpec):
-        return python.open_own(alike, _own(model), describe(alike, weights), store)
+        return python.open_own(alike, _wrap(model), describe(alike, weights), store)
     loaded = weights.loaded
     if alike.spec.kind == "cross-encoder":
-        make_ready(loaded, [loaded], weights.called)
+        make_ready(loaded, [loaded], weights.label)
         # mteb puts another last layer into one of low precision, which is not ours to change.
         measured = loaded if dtype_of(loaded) == "float32" else deepcopy(loaded)
         at_once = getattr(alike.spec, "batch_size", None)
         return cross_encoders.make_open(
             alike, measured, weights=weights, device=str(loaded.device), pairs_at_once=at_once
         )
-    make_ready(loaded, [read_by(loaded, role) for role in roles_of(loaded)], weights.called)
+    make_ready(loaded, [reader_of(loaded, role) for role in roles_of(loaded)], weights.label)
     return _open_encoder(alike, weights, store)
 
 
@@ -163,16 +165,16 @@ def _open_encoder(model: Model, weights: _InMemory, store: Store) -> Opened:
         return sentence_transformers.make_open(model, loaded, weights=weights, store=store, way=way)
     if spec.kind == "sparse":
         return make_open(
-            model, loaded, sparse.SparseTexts(loaded, at_once or BATCH), weights=weights,
+            model, loaded, sparse.SparseTexts(loaded, at_once or BATCH_SIZE), weights=weights,
             wrap=find(f"{WRAPPERS}:SparseEncoderWrapper"), for_mteb=sparse.MtebSparse,
         )  # fmt: skip
     return make_open(
-        model, loaded, multi_vector.MultiVectorTexts(loaded, at_once or BATCH), weights=weights,
+        model, loaded, multi_vector.MultiVectorTexts(loaded, at_once or BATCH_SIZE), weights=weights,
         wrap=find(f"{WRAPPERS}:MultiVectorWrapper"), for_mteb=multi_vector.MtebMultiVector,
     )  # fmt: skip
 
 
-def _own(model: Model) -> OwnObject:
+def _wrap(model: Model) -> OwnObject:
     spec = model.spec_of(InMemorySpec)
     assert isinstance(spec.like, PythonSpec)
     return adopt(spec.like, spec.loaded, CallersThread())
@@ -182,7 +184,7 @@ def _like(model: Model) -> tuple[ModelKind, Model]:
     """Return the kind that a model in memory is like, and the model as one of it."""
     like = model.spec_of(InMemorySpec).like
     kinds = (sentence_transformers, cross_encoders, sparse, multi_vector)
-    return next(one.KIND for one in kinds if one.KIND.name == like.kind), replace(model, spec=like)
+    return next(module.KIND for module in kinds if module.KIND.name == like.kind), replace(model, spec=like)
 
 
 def _reads(model: Model) -> Reads:
@@ -201,7 +203,7 @@ def _why_not(model: Model, task_type: str) -> str | None:
 
 def _provides(model: Model) -> Any:
     try:
-        return _own(model).provides
+        return _wrap(model).provides
     except ModelError:  # which measuring says
         return None
 
@@ -214,7 +216,7 @@ def find_place(loaded: Any) -> str | None:
 
 @contextmanager
 def measured_as_is(loaded: Any) -> Iterator[None]:
-    """Keep a program's own state as it was: random numbers, and of a model in memory whether it trains.
+    """Keep a program's own state as it was: random numbers, and the training mode of a model in memory.
 
     Meanwhile the model neither drops out nor remembers, and computes in the precision of its weights.
     """
@@ -240,13 +242,13 @@ def process_settings() -> Iterator[str]:
         return
     import torch
 
-    found = {
+    settings = {
         "float32_matmul_precision": (torch.get_float32_matmul_precision(), "highest"),
         "default_dtype": (torch.get_default_dtype(), torch.float32),
         "deterministic": (torch.are_deterministic_algorithms_enabled(), False),
         "cudnn.allow_tf32": (torch.backends.cudnn.allow_tf32, True),
     }
-    yield from (f"{name} {value}" for name, (value, default) in found.items() if value != default)
+    yield from (f"{name} {value}" for name, (value, default) in settings.items() if value != default)
 
 
 def _rest(loaded: "torch.nn.Module", stack: ExitStack) -> None:
@@ -260,7 +262,7 @@ def _rest(loaded: "torch.nn.Module", stack: ExitStack) -> None:
     loaded.eval()
     if _kind_of(loaded) is None:
         return
-    # Some find out a setting of theirs when they are first asked, which must be no change later.
+    # Some models find out a setting when they are first asked for it, which must be no change later.
     _ = getattr(loaded, "similarity_fn_name", None)
     for method, inputs in (("encode", ["a"]), ("encode_query", ["a"]), ("encode_document", ["a"]),
                            ("predict", [("a", "a")])):  # fmt: skip
@@ -273,7 +275,7 @@ KIND = ModelKind(
     spec=InMemorySpec,
     identify=identify,
     open=open_in_memory,
-    device=lambda model, _asked: find_place(model.spec_of(InMemorySpec).loaded) or "cpu",
+    device=lambda model, _device: find_place(model.spec_of(InMemorySpec).loaded) or "cpu",
     reads=_reads,
     why_not=_why_not,
 )

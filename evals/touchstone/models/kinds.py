@@ -31,7 +31,7 @@ from touchstone.store.folder import Store
 
 _MODULES = (sentence_transformers, cross_encoders, sparse, multi_vector, bm25, pipelines, hybrid, python, api, registry,
             in_memory)  # fmt: skip
-KINDS: dict[str, ModelKind] = {kind.name: kind for kind in (*(one.KIND for one in _MODULES), *exported.KINDS)}
+KINDS: dict[str, ModelKind] = {kind.name: kind for kind in (*(module.KIND for module in _MODULES), *exported.KINDS)}
 
 
 def find_model(

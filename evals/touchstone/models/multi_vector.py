@@ -25,17 +25,17 @@ class MultiVectorTexts(WrappedModel):
     def compute(self, texts: list[str], role: Role | None, **options: Any) -> list[Any]:
         """Return what the library gives for some texts: a tensor on the CPU for each."""
         method = self._model.encode if role is None else getattr(self._model, f"encode_{role}")
-        given = method(texts, show_progress_bar=False, convert_to_numpy=False, **options)
-        return [vectors.cpu() for vectors in given]
+        outputs = method(texts, show_progress_bar=False, convert_to_numpy=False, **options)
+        return [vectors.cpu() for vectors in outputs]
 
     def join(self, parts: Sequence[list[Any]], order: list[int] | None) -> list[Any]:
-        """Put blocks together, and in an order."""
+        """Join the outputs of blocks, in an order."""
         whole = [vectors for part in parts for vectors in part]
         return whole if order is None else [whole[place] for place in order]
 
-    def spread_out(self, given: list[Any]) -> Vectors:
+    def spread_out(self, outputs: list[Any]) -> Vectors:
         """Return the vectors of all tokens of a few texts, one below the other."""
-        return np.concatenate([to_numpy(vectors) for vectors in given])
+        return np.concatenate([to_numpy(vectors) for vectors in outputs])
 
 
 class MtebMultiVector(MtebEncoder):

@@ -44,9 +44,9 @@ def make_stages(model: Model, device: str, store: Store) -> tuple[tuple[OpenStag
     return tuple(map(make, model.stages)), check_unchanged
 
 
-def identify_composed(model: Model, made: Mapping[str, Any], stages: Iterable[ModelIdentity]) -> ModelIdentity:
-    """Return who a model is that is made of others: those, and ``made``, what it does with what they find."""
-    text = json.dumps({"stages": [stage.fingerprint for stage in stages], **made}, sort_keys=True)
+def identify_composed(model: Model, settings: Mapping[str, Any], stages: Iterable[ModelIdentity]) -> ModelIdentity:
+    """Return who a model is that is made of others: these, and ``settings`` of what it does with their rankings."""
+    text = json.dumps({"stages": [stage.fingerprint for stage in stages], **settings}, sort_keys=True)
     fingerprint = hashlib.sha256(text.encode()).hexdigest()[:12]
     return ModelIdentity(name=f"local/{model.alias}", revision=None, unmodified=False, fingerprint=fingerprint)
 
@@ -55,10 +55,10 @@ def identify(model: Model, store: Store) -> ModelIdentity:
     """Return who a pipeline is: its models, and how many documents go from one to the next."""
     from touchstone.models import kinds
 
-    return _made_of(model, (kinds.identify(stage, store) for stage in model.stages))
+    return _describe(model, (kinds.identify(stage, store) for stage in model.stages))
 
 
-def _made_of(model: Model, stages: Iterable[ModelIdentity]) -> ModelIdentity:
+def _describe(model: Model, stages: Iterable[ModelIdentity]) -> ModelIdentity:
     depths = model.spec_of(PipelineSpec).depths
     return identify_composed(model, {"top_k": depths[0] if len(depths) == 1 else depths}, stages)
 
@@ -72,7 +72,7 @@ def open_pipeline(model: Model, device: str, store: Store) -> OpenPipeline:
     stages, check_unchanged = make_stages(model, device, store)
     stages[-1].open()
     return OpenPipeline(
-        identity=_made_of(model, (stage.identity for stage in stages)),
+        identity=_describe(model, (stage.identity for stage in stages)),
         model=model,
         stages=stages,
         depths=model.spec_of(PipelineSpec).depths,
@@ -80,11 +80,11 @@ def open_pipeline(model: Model, device: str, store: Store) -> OpenPipeline:
     )
 
 
-def find_device(model: Model, asked: str) -> str:
+def find_device(model: Model, device: str) -> str:
     """Return where a pipeline computes: where its last reranker does."""
     from touchstone.models import kinds
 
-    return kinds.kind_of(model.stages[-1]).device(model.stages[-1], asked)
+    return kinds.kind_of(model.stages[-1]).device(model.stages[-1], device)
 
 
 def why_not(model: Model, task_type: str) -> str | None:
@@ -110,7 +110,7 @@ def check_retrievers(model: Model, stages: tuple[Model, ...]) -> None:
 
 
 def _can(model: Model, searches: str) -> bool:
-    """Return whether a model runs tasks that search so."""
+    """Return True if a model runs tasks that search a corpus or candidates."""
     from touchstone.models import kinds
 
     type_name = {"corpus": "Retrieval", "candidates": "Reranking"}[searches]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from touchstone.config.models import Model
 from touchstone.config.specs import RegistrySpec
-from touchstone.encoding.batches.token_batches import COLD, tokens_of
+from touchstone.encoding.batches.token_batches import COLD_BATCHES, tokens_of
 from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.checks import to_numpy
 from touchstone.encoding.encoder import MtebEncoder
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 
 TRUST = "trust_remote_code"
 # A default, argument, item or entry of that name whose value is neither off nor what was given under the same name.
-TURNED_ON = re.compile(
+TRUST_PATTERN = re.compile(
     rf"(\b{TRUST}(: [\w |]+)? ?= ?|'{TRUST}'(: |, |\] = ))"
     rf"(?!(False|None)\b|[\w.]*\b{TRUST}\b(?! or)|\w+\.(get|pop)\('{TRUST}')"
 )
@@ -67,18 +67,17 @@ def find_in_registry(spec: RegistrySpec, alias: str) -> "ModelMeta":
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)  # a renamed model is told below
+            warnings.simplefilter("ignore", DeprecationWarning)  # a renamed model is refused below
             meta = mteb.get_model_meta(spec.name)
     except KeyError:
-        near = suggest(spec.name, find("mteb.models.model_implementations:MODEL_REGISTRY"))
-        raise ModelError(f'{alias}: name = "{spec.name}" is not a model that mteb knows{near}') from None
+        suggestion = suggest(spec.name, find("mteb.models.model_implementations:MODEL_REGISTRY"))
+        raise ModelError(f'{alias}: name = "{spec.name}" is not a model that mteb knows{suggestion}') from None
     if meta.name != spec.name:
         raise ModelError(f'{alias}: mteb has renamed "{spec.name}"; write name = "{meta.name}"')
     if spec.revision is not None and spec.revision != meta.revision:
-        raise ModelError(
-            f'{alias}: revision = "{spec.revision}"; the installed mteb loads {spec.name} at "{meta.revision}"'
-        )
-    if not spec.trust_remote_code and (TURNED_ON.search(repr(meta.loader_kwargs)) or trusts_by_itself(meta.loader)):
+        revision = "no revision" if meta.revision is None else f'"{meta.revision}"'
+        raise ModelError(f'{alias}: revision = "{spec.revision}"; the installed mteb loads {spec.name} at {revision}')
+    if not spec.trust_remote_code and (TRUST_PATTERN.search(repr(meta.loader_kwargs)) or trusts_by_itself(meta.loader)):
         raise ModelError(
             f"{alias}: mteb loads {spec.name} with Python that its publisher wrote; "
             "set trust_remote_code = true to let that run"
@@ -88,7 +87,7 @@ def find_in_registry(spec: RegistrySpec, alias: str) -> "ModelMeta":
 
 @cache
 def trusts_by_itself(loader: Any) -> bool:
-    """Return whether a loader of mteb's turns on ``trust_remote_code`` of its own accord.
+    """Return True if a loader of mteb's turns on ``trust_remote_code`` of its own accord.
 
     That is read in its source and in all of mteb's loading code that it is made of or names. A loader without a source
     may do anything, so it does this too.
@@ -105,12 +104,13 @@ def trusts_by_itself(loader: Any) -> bool:
             tree = ast.parse(textwrap.dedent(inspect.getsource(part)))
         except (OSError, TypeError, SyntaxError):
             return True
-        if TURNED_ON.search(ast.unparse(tree)):
+        if TRUST_PATTERN.search(ast.unparse(tree)):
             return True
         enclosing = inspect.getclosurevars(part).nonlocals if inspect.isfunction(part) else {}
-        known = {**vars(sys.modules[part.__module__]), **enclosing}
-        named = [known.get(node.id) for node in ast.walk(tree) if isinstance(node, ast.Name)]
-        waiting += [inspect.unwrap(one) if callable(one) else one for one in (*named, *getattr(part, "__bases__", ()))]
+        names = {**vars(sys.modules[part.__module__]), **enclosing}
+        values = [names.get(node.id) for node in ast.walk(tree) if isinstance(node, ast.Name)]
+        values += getattr(part, "__bases__", ())
+        waiting += [inspect.unwrap(value) if callable(value) else value for value in values]
     return False
 
 
@@ -119,7 +119,7 @@ def _is_loading_code(part: Any) -> bool:
 
 
 def bring_files(meta: "ModelMeta", spec: RegistrySpec, store: Store) -> None:
-    """Bring what a loader of mteb's will load to the cache, so that no failing answer makes it load something else.
+    """Fetch the files that a loader of mteb's will load, so that no failing answer makes it load something else.
 
     Raises:
         ModelError: the hub does not give it, or its files would run code that the specification does not trust.
@@ -167,8 +167,8 @@ def _encode_a_few(encoder: "EncoderProtocol") -> NDArray[np.float32]:
 
     texts, metadata = give_texts(CANARIES), mteb.get_task("STSBenchmark").metadata
     with quiet_mteb():
-        found = encoder.encode(texts, task_metadata=metadata, hf_split="test", hf_subset="default", batch_size=1)
-    return to_numpy(found)
+        vectors = encoder.encode(texts, task_metadata=metadata, hf_split="test", hf_subset="default", batch_size=1)
+    return to_numpy(vectors)
 
 
 class RegistryEncoder(MtebEncoder):
@@ -177,9 +177,9 @@ class RegistryEncoder(MtebEncoder):
     Args:
         encoder: what encodes.
         meta: mteb's metadata of it, under our name.
-        meter: told how far a call is, and counts what the module computes.
+        meter: gets the progress of each call, and counts what the module computes.
         module: the torch module that encodes, watched batch by batch.
-        prompt_used: returns what was put before the texts of the last call, None where that is not known.
+        prompt_used: returns the prompt of the last call, None where it is not known.
     """
 
     def __init__(
@@ -193,7 +193,6 @@ class RegistryEncoder(MtebEncoder):
     ) -> None:
         super().__init__(cast("Any", encoder), cast("Any", encoder), Prompting(), meter)
         self.mteb_model_meta = meta
-        self._own: Any = encoder
         self._module = module
         self._prompt_used = prompt_used
         self._batches = 0
@@ -205,10 +204,11 @@ class RegistryEncoder(MtebEncoder):
         prompt_type: "PromptType | None",
         options: dict[str, Any],
     ) -> tuple["Array", str | None]:
-        """Return the vectors of one call, and what was put before its texts, None where that is not known."""
+        """Return the vectors of one call and its prompt, None where the prompt is not known."""
         dataset: Any = inputs.dataset
+        encoder: Any = self._encoder
         with self._watch_batches(len(dataset)):
-            vectors = self._own.encode(inputs, task_metadata=task_metadata, prompt_type=prompt_type, **options)
+            vectors = encoder.encode(inputs, task_metadata=task_metadata, prompt_type=prompt_type, **options)
         return vectors, self._prompt_used()
 
     @property
@@ -217,11 +217,11 @@ class RegistryEncoder(MtebEncoder):
         return None
 
     def flush(self) -> None:
-        """Write new vectors to the store: there are none."""
+        """Do nothing: no vectors are stored."""
 
     @contextmanager
     def _watch_batches(self, total: int) -> Iterator[None]:
-        """Tell the progress of one call after each batch of it, and count what was computed if all of it was seen."""
+        """Report the progress of a call after each batch, and count its texts if all of them were seen."""
         if self._module is None:
             yield
             return
@@ -244,17 +244,17 @@ class RegistryEncoder(MtebEncoder):
         """Count a batch; time begins anew after the first ones of a measurement."""
         passed.rows += len(next(iter(features.values())))
         self._batches += 1
-        if self._batches <= COLD:
+        if self._batches <= COLD_BATCHES:
             passed.cold = passed.rows
             self._meter.start()
             return
-        found = tokens_of(features)
-        passed.tokens = None if found is None or passed.tokens is None else passed.tokens + found
+        tokens = tokens_of(features)
+        passed.tokens = None if tokens is None or passed.tokens is None else passed.tokens + tokens
 
 
 @dataclass(slots=True)
 class _Passed:
-    """What went through a module in one call: rows, those of them in cold batches, and tokens of the others."""
+    """Counts of what went through a module in one call: rows, rows in cold batches, and tokens of the others."""
 
     rows: int = 0
     cold: int = 0
@@ -262,17 +262,17 @@ class _Passed:
 
 
 def watch_prompts(module: Any) -> Callable[[], str | None]:
-    """Note the prompt of every call that reaches a sentence-transformers model, whoever chose it; tell the last."""
+    """Note the prompt of every call of a sentence-transformers model; return a function that returns the last."""
     last: str | None = None
     encode = module.encode
 
-    def noting(*args: Any, **kwargs: Any) -> Any:
+    def noting_prompt(*args: Any, **kwargs: Any) -> Any:
         nonlocal last
         prompt, name = kwargs.get("prompt"), kwargs.get("prompt_name") or module.default_prompt_name
         last = prompt if prompt is not None else module.prompts.get(name) or ""
         return encode(*args, **kwargs)
 
-    module.encode = noting
+    module.encode = noting_prompt
     return lambda: last
 
 
@@ -283,8 +283,8 @@ def identify(model: Model, _store: Store) -> ModelIdentity:
         ModelError: mteb does not know it.
     """
     meta = find_in_registry(model.spec_of(RegistrySpec), model.alias)
-    are = {"registry": meta.name, "revision": meta.revision}
-    return describe(model, Weights(place=str(meta.name), revision=meta.revision, are=are))
+    facts = {"registry": meta.name, "revision": meta.revision}
+    return describe(model, Weights(place=str(meta.name), revision=meta.revision, facts=facts))
 
 
 def open_registry(model: Model, device: str, store: Store) -> OpenModel:

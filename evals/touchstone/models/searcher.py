@@ -15,7 +15,7 @@ from touchstone.formatting import shorten
 if TYPE_CHECKING:
     from mteb.models import ModelMeta
 
-Found = Mapping[str, Mapping[str, float]]
+Rankings = Mapping[str, Mapping[str, float]]
 QUOTE_LIMIT = 40
 
 
@@ -24,7 +24,7 @@ class MtebSearcher(ABC):
 
     Args:
         meta: mteb's metadata of it.
-        meter: told how far a call is, and counts.
+        meter: gets the progress of each call, and its counts.
     """
 
     def __init__(self, meta: "ModelMeta", meter: Meter) -> None:
@@ -37,24 +37,24 @@ class MtebSearcher(ABC):
         self.seconds = 0.0
 
     @abstractmethod
-    def take(self, corpus: Any, **of: Any) -> None:
+    def take(self, corpus: Any, **context: Any) -> None:
         """Take in the documents of a task's split and subset, a table as mteb has it."""
 
     @abstractmethod
-    def find(self, queries: Any, top_k: int, **of: Any) -> Found:
-        """Return each query's documents with their scores, at most so many; queries are a table as mteb has it."""
+    def find(self, queries: Any, top_k: int, **context: Any) -> Rankings:
+        """Return each query's documents with their scores, at most ``top_k``; queries are a table as mteb has it."""
 
-    def index(self, corpus: Any, **of: Any) -> None:
+    def index(self, corpus: Any, **context: Any) -> None:
         """Take in documents, as mteb calls it."""
         ids = list(corpus["id"][:])
         self._meter.tell(f"indexing {len(ids)} documents")
         started = time.perf_counter()
-        self.take(corpus, **of)
+        self.take(corpus, **context)
         self.seconds += time.perf_counter() - started
         self._documents = frozenset(ids)
         self.texts += len(ids)
 
-    def search(self, queries: Any, *, top_k: int, **of: Any) -> dict[str, dict[str, float]]:
+    def search(self, queries: Any, *, top_k: int, **context: Any) -> dict[str, dict[str, float]]:
         """Search, as mteb calls it; return each query's documents with their scores.
 
         Raises:
@@ -63,21 +63,21 @@ class MtebSearcher(ABC):
         ids = list(queries["id"][:])
         self._meter.tell(f"searching, 0 of {len(ids)} queries")
         started = time.perf_counter()
-        found = self.find(queries, top_k, **of)
+        rankings = self.find(queries, top_k, **context)
         self.seconds += time.perf_counter() - started
         self.texts += len(ids)
-        answered = {query: self._check(found, query, top_k) for query in ids}
+        answered = {query: self._check(rankings, query, top_k) for query in ids}
         self._hits += sum(map(len, answered.values()))
         return answered
 
     @property
     def prompts(self) -> dict[str, tuple[str, ...]] | None:
-        """What was put before texts: that is not known."""
+        """None: the prompts are not known."""
         return None
 
     @property
     def encoded(self) -> int | None:
-        """How many documents and queries it was given: what of them it knew is its own matter."""
+        """Number of documents and queries that the model was given."""
         return self.texts
 
     def check_spread(self) -> None:
@@ -90,22 +90,22 @@ class MtebSearcher(ABC):
             raise ModelError("the search found no document for any query; check what index and search are given")
 
     def flush(self) -> None:  # noqa: B027
-        """Write what is only in memory: nothing."""
+        """Do nothing: no vectors are stored."""
 
-    def _check(self, found: Found, query: str, top_k: int) -> dict[str, float]:
-        """Return what was found for a query, as plain numbers."""
-        if query not in found:
+    def _check(self, rankings: Rankings, query: str, top_k: int) -> dict[str, float]:
+        """Return the documents of a query with their scores as plain numbers."""
+        if query not in rankings:
             raise ModelError(
                 f'the search gave nothing for query "{shorten(query, QUOTE_LIMIT)}", not even an empty list'
             )
-        scored = found[query]
-        if len(scored) > top_k:
-            raise ModelError(f"the search gave {len(scored)} documents for a query, where k = {top_k} were asked for")
-        if strange := [name for name in scored if name not in self._documents]:  # one may be empty
+        hits = rankings[query]
+        if len(hits) > top_k:
+            raise ModelError(f"the search gave {len(hits)} documents for a query, where k = {top_k} were asked for")
+        if strange := [name for name in hits if name not in self._documents]:  # one may be empty
             raise ModelError(
                 f'the search gave the document "{shorten(str(strange[0]), QUOTE_LIMIT)}", which is not in the corpus'
             )
-        return dict(zip(scored, read_scores(list(scored.values()), "the search"), strict=True))
+        return dict(zip(hits, read_scores(list(hits.values()), "the search"), strict=True))
 
 
 def read_scores(scores: Sequence[Any], whose: str) -> list[float]:

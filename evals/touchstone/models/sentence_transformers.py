@@ -13,7 +13,7 @@ from touchstone.encoding.batching import BatchedModel, dtype_of, rounding_of
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.trial import find_packing
 from touchstone.files.writing import to_json
-from touchstone.models.base import BY_MTEB, ModelKind, OpenModel, make_meta, prompting_of
+from touchstone.models.base import MTEB_PREFIX, ModelKind, OpenModel, make_meta, prompting_of
 from touchstone.models.weights.calibration import make_quantizer, quantized_by
 from touchstone.models.weights.devices import computed_by, find_device
 from touchstone.models.weights.identity import Weights, describe, identify, locate, vector_fingerprint
@@ -40,7 +40,7 @@ class Way:
 
 
 def space_of(model: Model, weights: Weights, loaded: "SentenceTransformer") -> dict[str, str]:
-    """Return everything that decides a text's vector but the call itself, whatever the model is called.
+    """Return everything that decides a text's vector but the call itself; the model's name does not.
 
     Another version of a library, or another device, computes its own: comparing them is what parity checks are for.
     """
@@ -95,15 +95,15 @@ def make_open(model: Model, loaded: "SentenceTransformer", *, weights: Weights, 
     canaries = BatchedModel(loaded, **batches).check()
     check_unchanged = partial(weights.check_unchanged, model.alias)
     check_unchanged(loaded=True)
-    known_by = {"name": identity.name, "fingerprint": identity.fingerprint}
+    labels = {"name": identity.name, "fingerprint": identity.fingerprint}
     embeddings = store.embeddings(
-        way.space, **known_by, canaries=canaries, within=rounding_of(loaded), check=check_unchanged
+        way.space, **labels, canaries=canaries, within=rounding_of(loaded), check=check_unchanged
     )
     batched = BatchedModel(loaded, embeddings=embeddings, **batches)
     wrapped = cast("Comparing", wrap(loaded, identity, model))
     normalize = {} if spec.normalize is None else {"normalize_embeddings": spec.normalize}
     encode_kwargs = {**spec.encode_kwargs, **normalize}
-    by_mteb = (spec.quantize or "").startswith(BY_MTEB)
+    by_mteb = (spec.quantize or "").startswith(MTEB_PREFIX)
     if spec.quantize and not by_mteb:
         batched.quantize = make_quantizer(spec.quantize, batched, prompting, encode_kwargs)
     return OpenModel(

@@ -28,7 +28,7 @@ class SparseTexts(WrappedModel):
     Args:
         model: the model.
         texts_at_once: in a batch.
-        active: keep only so many numbers of each text, the largest; None for what the model's files say.
+        active: how many numbers of each text are kept, the largest ones; None for the number in the model's files.
     """
 
     def __init__(self, model: Any, texts_at_once: int, active: int | None = None) -> None:
@@ -41,7 +41,7 @@ class SparseTexts(WrappedModel):
         return method(texts, max_active_dims=self._active, save_to_cpu=True, show_progress_bar=False, **options)
 
     def join(self, parts: Sequence[Any], order: list[int] | None) -> Any:
-        """Put blocks together, and in an order."""
+        """Join the outputs of blocks, in an order."""
         import torch
 
         if not parts:
@@ -49,9 +49,9 @@ class SparseTexts(WrappedModel):
         whole = torch.cat(list(parts))
         return whole if order is None else whole.index_select(0, torch.tensor(order))
 
-    def spread_out(self, given: Any) -> Vectors:
+    def spread_out(self, outputs: Any) -> Vectors:
         """Return all numbers of a few texts, the zeros too."""
-        return to_numpy(given)
+        return to_numpy(outputs)
 
 
 class MtebSparse(MtebEncoder):
@@ -61,9 +61,9 @@ class MtebSparse(MtebEncoder):
     """
 
     def compute(self, inputs: Any, task_metadata: "TaskMetadata", prompt_type: Any, options: Any) -> Any:
-        """Return what one call gives, and what was put before its texts."""
-        given, prompt = super().compute(inputs, task_metadata, prompt_type, options)
-        return given if find_type(task_metadata.type).searches == "corpus" else to_numpy(given), prompt
+        """Return the output of one call and its prompt."""
+        vectors, prompt = super().compute(inputs, task_metadata, prompt_type, options)
+        return vectors if find_type(task_metadata.type).searches == "corpus" else to_numpy(vectors), prompt
 
 
 def open_sparse(model: Model, device: str, store: Store) -> OpenModel:

@@ -19,7 +19,7 @@ from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.encoder import MtebEncoder
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Role
-from touchstone.encoding.routes import check_role, read_by, roles_of
+from touchstone.encoding.routes import check_role, reader_of, roles_of
 from touchstone.errors import ModelError
 from touchstone.models.base import OpenModel, make_meta, prompting_of
 from touchstone.models.weights.devices import find_device
@@ -32,13 +32,13 @@ from touchstone.store.folder import Store
 if TYPE_CHECKING:
     from sentence_transformers import MultiVectorEncoder, SparseEncoder
 
-BATCH = 32
+BATCH_SIZE = 32
 # Texts in one call of the library: it holds what it gives for all of them, on the device, until it returns.
-BLOCK = 1024
+BLOCK_TEXTS = 1024
 
 
 class WrappedModel(ABC):
-    """A `TextEncoder` of such a model: each distinct text of a call once, as the library encodes it.
+    """A `TextEncoder` of a model of the library: each distinct text of a call once, as the library encodes it.
 
     Args:
         model: the model.
@@ -56,10 +56,10 @@ class WrappedModel(ABC):
 
     @abstractmethod
     def join(self, parts: Sequence[Any], order: list[int] | None) -> Any:
-        """Put what was given for blocks of texts together, and in an order; None for the order that it has."""
+        """Join the outputs of blocks of texts, in an order; None for the order that they have."""
 
     @abstractmethod
-    def spread_out(self, given: Any) -> Vectors:
+    def spread_out(self, outputs: Any) -> Vectors:
         """Return a row of numbers for each of a few texts, to compare them."""
 
     def encode(
@@ -71,7 +71,7 @@ class WrappedModel(ABC):
         meter: Meter | None = None,
         **options: Any,
     ) -> Any:
-        """Encode texts; what is given for each is the kind's own.
+        """Encode texts; what each text gets depends on the kind.
 
         Raises:
             ModelError: an option would give something else, or the model has no route for the role.
@@ -83,8 +83,8 @@ class WrappedModel(ABC):
         distinct = sorted(dict.fromkeys(texts), key=len, reverse=True)  # alike in length, alike in padding
         parts = []
         meter.start()
-        for start in range(0, len(distinct), BLOCK):
-            block = distinct[start : start + BLOCK]
+        for start in range(0, len(distinct), BLOCK_TEXTS):
+            block = distinct[start : start + BLOCK_TEXTS]
             parts.append(self.compute(block, role, prompt=prompt, batch_size=self._at_once))
             meter.count(len(block))
             meter.tell(f"encoding, {start + len(block)} of {len(distinct)} texts")
@@ -92,10 +92,10 @@ class WrappedModel(ABC):
         return self.join(parts, [places[text] for text in texts])
 
     def check(self) -> None:
-        """Compare what a few texts are given together and one at a time.
+        """Compare the outputs of a few texts together and one at a time.
 
         Raises:
-            ModelError: it differs by more than rounding.
+            ModelError: they differ by more than rounding.
         """
         for role in self.roles:
             alone = self.spread_out(self.join([self.compute([text], role, batch_size=1) for text in CANARIES], None))
@@ -111,14 +111,14 @@ class WrappedModel(ABC):
     @contextmanager
     def encoding_anew(self, texts_at_once: int) -> Iterator[None]:
         """Make batches of at most so many texts; nothing is kept in any case."""
-        kept, self._at_once = self._at_once, min(texts_at_once, self._at_once)
+        previous, self._at_once = self._at_once, min(texts_at_once, self._at_once)
         try:
             yield
         finally:
-            self._at_once = kept
+            self._at_once = previous
 
     def flush(self) -> None:  # noqa: B027
-        """Write new vectors to the store: none are kept there."""
+        """Do nothing: no vectors are stored."""
 
 
 def open_wrapped(
@@ -130,11 +130,11 @@ def open_wrapped(
     encoder: Callable[[Any, int], WrappedModel],
     for_mteb: Callable[..., MtebEncoder] = MtebEncoder,
 ) -> OpenModel:
-    """Load such a model exactly as its specification says.
+    """Load a sparse or late interaction model exactly as its specification says.
 
     Args:
         model: a model with a `SparseSpec` or a `MultiVectorSpec`.
-        device: as asked for.
+        device: one that is named, or ``auto``.
         store: remembers the hashes of the weights.
         classes: the library's, and mteb's wrapper of it, which compares what it gives.
         encoder: makes the encoder of a loaded model and the texts in a batch.
@@ -147,13 +147,13 @@ def open_wrapped(
     assert isinstance(spec, SparseSpec | MultiVectorSpec)
     weights, place = locate(model, store), find_device(model, device)
     loaded, noted = construct(classes[0], spec, weights, device=place)
-    readers = [read_by(loaded, role) for role in roles_of(loaded)]
+    readers = [reader_of(loaded, role) for role in roles_of(loaded)]
     if spec.max_seq_length is not None and not set_limit(readers, spec.max_seq_length):
-        raise ModelError(f"max_seq_length = {spec.max_seq_length}, but {weights.called} cuts no texts")
-    make_ready(loaded, readers, weights.called)
-    texts = encoder(loaded, spec.batch_size or BATCH)
+        raise ModelError(f"max_seq_length = {spec.max_seq_length}, but {weights.label} cuts no texts")
+    make_ready(loaded, readers, weights.label)
+    texts = encoder(loaded, spec.batch_size or BATCH_SIZE)
     role = texts.roles[0] if texts.roles else None
-    check_tensors(noted, lambda: texts.spread_out(texts.compute(list(CANARIES), role, batch_size=1)), weights.called)
+    check_tensors(noted, lambda: texts.spread_out(texts.compute(list(CANARIES), role, batch_size=1)), weights.label)
     opened = make_open(model, loaded, texts, weights=weights, wrap=classes[1], for_mteb=for_mteb)
     return replace(opened, device=place)
 
@@ -195,7 +195,7 @@ def make_open(
             dimension=dimension_of(loaded),
         ),
         device=str(loaded.device),
-        batch_size=spec.batch_size or BATCH,
+        batch_size=spec.batch_size or BATCH_SIZE,
         encode_kwargs=dict(spec.encode_kwargs),
         check_unchanged=check_unchanged,
     )

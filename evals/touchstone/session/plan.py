@@ -113,7 +113,7 @@ def find_cases(options: Options) -> Plan:
             for alias in by_alias
         },
         named=frozenset(known),
-        guesses=guesses.found,
+        guesses=guesses.guesses,
     )
 
 

@@ -16,7 +16,7 @@ from touchstone.environment import describe_environment
 from touchstone.errors import ConfigError
 from touchstone.files.validation import Number, Strict, check_json
 from touchstone.files.writing import read_bytes, to_json, write_atomically
-from touchstone.models.base import BY_MTEB
+from touchstone.models.base import MTEB_PREFIX
 from touchstone.models.kinds import kind_of
 from touchstone.records.cases import Case
 from touchstone.records.runs import Shard
@@ -89,7 +89,7 @@ def count_parts(case: Case, model: Model, most: int, workers: int) -> int:
         workers: among which it is.
     """
     kind, searched = kind_of(model), find_type(case.task.type).searches == "corpus"
-    by_mteb = str(getattr(model.spec, "quantize", None) or "").startswith(BY_MTEB)  # with the ranges of the whole
+    by_mteb = str(getattr(model.spec, "quantize", None) or "").startswith(MTEB_PREFIX)  # with the ranges of the whole
     if not kind.divides or by_mteb or kind.reads(model) != "texts" or not searched or case.limit or case.task.code:
         return 1
     documents = find_documents(case.task, statistics_folder())

@@ -12,7 +12,7 @@ from touchstone.models.api.batches import Batch, ask_batches, make_batches
 
 @given(st.lists(st.integers(0, 100)), st.integers(1, 8), st.integers(1, 200))
 def test_batches_hold_every_input_once_and_no_more_than_fits(lengths: list[int], most: int, characters: int) -> None:
-    batches = make_batches(lengths, most=most, characters=characters)
+    batches = make_batches(lengths, size=most, characters=characters)
     assert sorted(place for batch in batches for place in batch) == list(range(len(lengths)))
     for batch in batches:
         assert 1 <= len(batch) <= most

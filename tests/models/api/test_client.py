@@ -126,7 +126,7 @@ def test_a_wait_beyond_patience_is_not_begun(server: Server) -> None:
          "answered 500 (internal server error): CUDA error, 3 times in 0 s; see the server's log"),
         (with_status(529), "answered 529 (no status of HTTP's), 3 times in 0 s; see the server's log"),
         (half_sent, "closed the connection before its answer ended, 3 times in 0 s; see the server's log"),
-        (half_written, "gave half an answer, 3 times in 0 s; see the server's log"),
+        (half_written, "gave an incomplete answer, 3 times in 0 s; see the server's log"),
     ],
 )  # fmt: skip
 def test_what_does_not_pass_is_given_up(server: Server, behaviour: Behaviour, expected: str) -> None:
@@ -335,8 +335,8 @@ class TestKey:
         [
             ("", "served: the environment variable EMBED_KEY, which api_key_env names, is not set"),
             ("  \n", "served: the environment variable EMBED_KEY, which api_key_env names, is not set"),
-            ("sk-1\nX-Other: 2", "served: the environment variable EMBED_KEY holds signs that no key has"),
-            ("sk-ä", "served: the environment variable EMBED_KEY holds signs that no key has"),
+            ("sk-1\nX-Other: 2", "served: the environment variable EMBED_KEY holds characters that no key has"),
+            ("sk-ä", "served: the environment variable EMBED_KEY holds characters that no key has"),
         ],
     )
     def test_that_cannot_be_one_is_refused_before_anything_is_sent(

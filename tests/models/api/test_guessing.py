@@ -170,7 +170,7 @@ def test_each_server_is_asked_once(server: Server) -> None:
     for _ in range(3):
         find_model(f"api:{server.root}", {}, Path(), "--model", guess=guesses)
     assert len(server.requests) == 1
-    Guesses(guesses.found)(server.root, None)
+    Guesses(guesses.guesses)(server.root, None)
     assert len(server.requests) == 1, "what another process found out is not asked again"
 
 

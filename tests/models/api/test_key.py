@@ -48,10 +48,10 @@ TROUBLES: list[tuple[Script, str]] = [
     (error(404), "answered 404 (not found): what is [key]; check url"),
     (error(503), "answered 503 (service unavailable): what is [key], once"),
     (error(200), "answered with an error: what is [key]"),
-    (say(KEY.encode() + b"\r\n\r\n"), "answered not as HTTP says (BadStatusLine: [key]"),
+    (say(KEY.encode() + b"\r\n\r\n"), "answered, but not in HTTP (BadStatusLine: [key]"),
     (say(OK + b"Content-Length: 1, 2\r\n\r\n"), "cannot be asked (InvalidHeader)"),
-    (say(OK + b"Content-Encoding: gzip\r\n\r\nno"), "answered not as HTTP says"),
-    (say(OK + b"Content-Length: 9\r\n\r\n[" + KEY.encode()), "gave half an answer"),
+    (say(OK + b"Content-Encoding: gzip\r\n\r\nno"), "answered, but not in HTTP"),
+    (say(OK + b"Content-Length: 9\r\n\r\n[" + KEY.encode()), "gave an incomplete answer"),
     (SILENT, "did not answer within 0.3 s, once"),
     (say(OK + b"\r\n{" + KEY.encode()), "did not answer within"),
 ]
@@ -206,7 +206,7 @@ def test_no_failure_that_nobody_foresaw_brings_it_to_light(monkeypatch: pytest.M
 @pytest.mark.parametrize("value", [f"{KEY} x", f"{KEY}\n{KEY}", f"{KEY}é"])
 def test_a_key_that_cannot_be_one_is_not_shown(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("EMBED_KEY", value)
-    with pytest.raises(ModelError, match=r"holds signs that no key has$") as caught:
+    with pytest.raises(ModelError, match=r"holds characters that no key has$") as caught:
         client("http://127.0.0.1:1/v1")
     assert not [said for said in carried(caught.value) if KEY[:6] in said]
 

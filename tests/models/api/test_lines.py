@@ -191,7 +191,7 @@ class TestSize:
     def test_and_form_of_headers_have_an_end(self, content: bytes, expected: str) -> None:
         with talking(say(content)) as server:
             said = sentence(asking(server.url, timeout=5))
-            assert said == f"answered not as HTTP says {expected}, once in N s; check url"
+            assert said == f"answered, but not in HTTP {expected}, once in N s; check url"
 
 
 class TestStop:

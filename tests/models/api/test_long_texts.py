@@ -15,7 +15,7 @@ from tests.models.api.speaking import Encode, say, speak_openai, speak_tei
 from touchstone.config.api import ApiSpec
 from touchstone.config.models import Model
 from touchstone.models.api.client import ApiClient
-from touchstone.models.api.long_texts import REQUESTS, find_cut, score
+from touchstone.models.api.long_texts import MAX_REQUESTS, find_cut, score
 from touchstone.models.kinds import open_encoder, open_model
 from touchstone.store.folder import Store
 
@@ -43,14 +43,14 @@ def test_where_a_server_cuts_is_found(server: Server, cut: int, batch_size: int)
     assert said.startswith("cuts texts after about ")
     assert said.endswith(" characters")
     assert int(said.split()[4].replace(",", "")) == pytest.approx(cut, rel=0.06)
-    assert len(server.requests) <= REQUESTS
+    assert len(server.requests) <= MAX_REQUESTS
     assert max(map(len, server.inputs)) <= 49_152
 
 
 def test_what_cannot_be_narrowed_down_is_said_as_far_as_it_is_known(server: Server) -> None:
     server.always = speak(lambda text: text[:1000])
     said = found(server, batch_size=1)
-    assert len(server.requests) <= REQUESTS
+    assert len(server.requests) <= MAX_REQUESTS
     low, high = (int(word.replace(",", "")) for word in said.split() if word[0].isdigit())
     assert said == f"cuts texts somewhere between {low:,} and {high:,} characters"
     assert low <= 1000 <= high
@@ -69,7 +69,7 @@ def test_what_cannot_be_narrowed_down_is_said_as_far_as_it_is_known(server: Serv
 def test_what_is_not_sure_is_not_said(server: Server, change: Callable[[str], str], noise: float) -> None:
     server.always = speak(change, noise=noise)
     assert not found(server)
-    assert len(server.requests) <= REQUESTS
+    assert len(server.requests) <= MAX_REQUESTS
 
 
 def test_vectors_that_merely_are_close_do_not_count(server: Server) -> None:
@@ -99,7 +99,7 @@ def test_what_a_server_refuses_is_said_and_no_error(server: Server, status: int,
     said = found(server)
     assert said.startswith("refuses texts longer than about ")
     assert int(said.split()[5].replace(",", "")) == pytest.approx(length, rel=0.1)
-    assert len(server.requests) <= REQUESTS
+    assert len(server.requests) <= MAX_REQUESTS
 
 
 def test_too_much_together_is_not_too_long(server: Server) -> None:
@@ -198,7 +198,7 @@ def test_where_a_rerank_endpoint_cuts_is_found_and_told(server: Server, cut: int
     assert said.startswith("cuts texts after about ")
     assert int(said.split()[4].replace(",", "")) == pytest.approx(cut, rel=0.06)
     assert store.told == (f"served: {spec.address} {said}",)
-    assert len(server.requests) <= REQUESTS + 1  # with the one that asks whether it answers
+    assert len(server.requests) <= MAX_REQUESTS + 1  # with the one that asks whether it answers
 
 
 @pytest.mark.parametrize("digits", [9, 2])

@@ -43,7 +43,7 @@ from touchstone.config.models import load_models
 from touchstone.config.options import Options
 from touchstone.config.specs import EncoderSpec
 from touchstone.encoding.canaries import CANARIES
-from touchstone.encoding.encoder import SAMPLE
+from touchstone.encoding.encoder import SAMPLE_SIZE
 from touchstone.session.session import open_session
 
 KEY = "sk-9f8e7d6c5b4a39281706"
@@ -100,11 +100,11 @@ def test_a_served_model_is_measured_and_nothing_of_it_is_reused(project: pytest.
     assert (first["model"], first["revision"], first["device"]) == (f"api/{NAME}", None, "api")
     assert first["encoded"] == len(asked)
     others = [text for text in server.inputs if not text.startswith(TRIED)]
-    before, alone = others[:-SAMPLE], others[-SAMPLE:]
+    before, alone = others[:-SAMPLE_SIZE], others[-SAMPLE_SIZE:]
     assert sorted(before) == sorted([*asked, *CANARIES, CANARIES[0], CANARIES[-1]]), "each text once"
     assert set(alone) < asked, "some again, one by one, to be timed"
-    assert all(len(request.body["input"]) == 1 for request in server.requests[-SAMPLE:])
-    assert len(set(alone)) == SAMPLE
+    assert all(len(request.body["input"]) == 1 for request in server.requests[-SAMPLE_SIZE:])
+    assert len(set(alone)) == SAMPLE_SIZE
     assert first["speed"]["query_p50"] > 0
     server.requests.clear()
     result = run(project, *model)

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     Sees = Callable[[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
-NAME = "sdpa_without_padding"
-# What a packed batch says beside its ids, which a model has to hand on to its attention.
-BOUNDS = frozenset({"cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k", "seq_idx"})
+ATTENTION_NAME = "sdpa_without_padding"
+# Keys of a packed batch beside its ids, which a model has to hand on to its attention.
+BOUND_KEYS = frozenset({"cu_seq_lens_q", "cu_seq_lens_k", "max_length_q", "max_length_k", "seq_idx"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,8 @@ class Mask:
         for length, texts in groupby(bounds.diff().tolist()):
             count = len(list(texts))
             places = torch.arange(start, start + count * length).view(count, 1, length)
-            seen = self.sees(none, none, places.unsqueeze(-1), places.unsqueeze(-2))
-            whole = seen.expand(count, 1, length, length)
+            mask = self.sees(none, none, places.unsqueeze(-1), places.unsqueeze(-2))
+            whole = mask.expand(count, 1, length, length)
             everything = bool(whole.all())
             causal = not everything and bool((whole == torch.ones(length, length, dtype=torch.bool).tril()).all())
             yield slice(start, start + count * length), count, None if everything or causal else whole, causal
@@ -104,22 +104,22 @@ def attend(
     if packed != (bounds is not None) or (packed and options.get("position_bias") is not None):
         raise ModelError("the model's attention is not told where texts begin and what their tokens see")
     if not packed:
-        found: tuple[torch.Tensor, None] = plain(module, query, key, value, attention_mask, **options)
-        return found
-    given = {name: each for name, each in options.items() if name not in BOUNDS and name != "is_causal"}
+        result: tuple[torch.Tensor, None] = plain(module, query, key, value, attention_mask, **options)
+        return result
+    arguments = {name: option for name, option in options.items() if name not in BOUND_KEYS and name != "is_causal"}
     parts = []
     for tokens, count, mask, causal in attention_mask.by_length(bounds):
         sides = (
             side[0, :, tokens].reshape(side.shape[1], count, -1, side.shape[3]).transpose(0, 1)
             for side in (query, key, value)
         )
-        part, _ = plain(module, *sides, mask, is_causal=causal, **given)
+        part, _ = plain(module, *sides, mask, is_causal=causal, **arguments)
         parts.append(part.flatten(0, 1))
     return torch.cat(parts)[None], None
 
 
 def use_packing(model: "SentenceTransformer") -> Callable[[], None] | None:
-    """Make a model take packed batches too, if its library says that it could; return what undoes that.
+    """Make a model take packed batches too, if its library can; return a function that undoes this.
 
     That it then gives the same vectors, and sooner, is for the caller to find out.
     """
@@ -138,18 +138,18 @@ def use_packing(model: "SentenceTransformer") -> Callable[[], None] | None:
         and getattr(inside, "is_backend_compatible", bool)()
         and inside.config._attn_implementation == "sdpa"
         and model.device.type == "cpu"
-        and {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+        and {weight.dtype for weight in model.parameters()} == {torch.float32}
     )
     if not able:
         return None
-    AttentionInterface.register(NAME, attend)
-    AttentionMaskInterface.register(NAME, make_mask)
-    known = reader.model_forward_params
+    AttentionInterface.register(ATTENTION_NAME, attend)
+    AttentionMaskInterface.register(ATTENTION_NAME, make_mask)
+    parameters = reader.model_forward_params
 
     def undo() -> None:
         inside.set_attn_implementation("sdpa")
-        reader.model_forward_params = known
+        reader.model_forward_params = parameters
 
-    inside.set_attn_implementation(NAME)
-    reader.model_forward_params = None if known is None else known | BOUNDS
+    inside.set_attn_implementation(ATTENTION_NAME)
+    reader.model_forward_params = None if parameters is None else parameters | BOUND_KEYS
     return undo

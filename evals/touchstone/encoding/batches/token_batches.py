@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 # Tokens of a batch, padding included. A CPU is fastest while a batch fits its caches: of 256 to 4096 tokens for one
 # thread, 512 to 1024 took least with padding and 1024 to 2048 without. A GPU wants many at once, and halves them when
 # memory runs out.
-TOKENS = {"mps": 16_384, "cuda": 65_536}
-TOKENS_OF_A_THREAD = 1024
+DEVICE_TOKENS = {"mps": 16_384, "cuda": 65_536}
+THREAD_TOKENS = 1024
 # The first batches of a model: memory is taken, kernels are chosen and compiled.
-COLD = 2
+COLD_BATCHES = 2
 
 
 class TokenBatches:
@@ -29,7 +29,7 @@ class TokenBatches:
         device: where they are computed.
         tokens: of a batch; None for what suits the device.
         at_once: at most so many inputs in a batch; None for no limit but the tokens.
-        what: one input is called, in errors.
+        what: the name of one input, in errors.
     """
 
     def __init__(
@@ -38,15 +38,15 @@ class TokenBatches:
         import torch
 
         self._device = device
-        self._tokens = tokens or TOKENS.get(device.type) or TOKENS_OF_A_THREAD * torch.get_num_threads()
+        self._tokens = tokens or DEVICE_TOKENS.get(device.type) or THREAD_TOKENS * torch.get_num_threads()
         self._at_once = at_once
         self._what = what
         self._ran = 0
 
     @property
     def warm(self) -> bool:
-        """Whether the next batch takes no longer than all later ones."""
-        return self._ran >= COLD
+        """True if the next batch takes no longer than all later ones."""
+        return self._ran >= COLD_BATCHES
 
     def run(
         self,
@@ -61,8 +61,8 @@ class TokenBatches:
         Args:
             lengths: the tokens of each input, shape (n,).
             compute: returns one row for each input of a batch, given by number.
-            after: told, after each batch, for how many inputs it is done.
-            padded: whether the inputs of a batch are all padded to the longest.
+            after: called after each batch, with the number of inputs done.
+            padded: True if the inputs of a batch are all padded to the longest.
 
         Returns:
             The rows in the order of the inputs, shape (n, …); None where there are no inputs.
@@ -89,14 +89,14 @@ class TokenBatches:
         if not parts:
             return None
         in_order = np.concatenate(parts)
-        found = np.empty_like(in_order)
-        found[order] = in_order
-        return found
+        result = np.empty_like(in_order)
+        result[order] = in_order
+        return result
 
     def _fit(self, lengths: NDArray[np.int64], *, padded: bool) -> int:
         """Return how many of the next inputs, the longest first, make a batch."""
-        near = np.maximum(lengths[: self._tokens], 1)
-        tokens = near[0] * np.arange(1, len(near) + 1) if padded else np.cumsum(near)
+        sizes = np.maximum(lengths[: self._tokens], 1)
+        tokens = sizes[0] * np.arange(1, len(sizes) + 1) if padded else np.cumsum(sizes)
         count = max(1, int(np.searchsorted(tokens, self._tokens, side="right")))
         return count if self._at_once is None else min(count, self._at_once)
 
@@ -126,17 +126,17 @@ def count_tokens(model: Any, texts: list[str]) -> NDArray[np.int64]:
     """Return the tokens of each text, at most the model's limit; a model without such a tokenizer gets a guess."""
     from transformers import PreTrainedTokenizerBase
 
-    tokenizer, most = getattr(model, "tokenizer", None), limit_of(model)
+    tokenizer, limit = getattr(model, "tokenizer", None), limit_of(model)
     if not texts or not isinstance(tokenizer, PreTrainedTokenizerBase):
         return np.array([len(text) for text in texts], dtype=np.int64) // 4 + 1
-    found = tokenizer(
+    encoding = tokenizer(
         texts,
-        truncation=most is not None,
-        max_length=most,
+        truncation=limit is not None,
+        max_length=limit,
         return_attention_mask=False,
         return_token_type_ids=False,
     )
-    return np.array([len(ids) for ids in found["input_ids"]], dtype=np.int64)
+    return np.array([len(ids) for ids in encoding["input_ids"]], dtype=np.int64)
 
 
 @contextmanager
@@ -146,17 +146,17 @@ def counting_tokens(model: Any) -> Iterator[Callable[[], int | None]]:
     Yields:
         A function that returns their number, without padding; None where the model gets no attention mask.
     """
-    seen: int | None = 0
+    total: int | None = 0
 
     def note(_module: Any, args: tuple[Any, ...], options: dict[str, Any]) -> None:
-        nonlocal seen
-        found = tokens_of(args[0] if args else options)
-        seen = None if found is None or seen is None else seen + found
+        nonlocal total
+        count = tokens_of(args[0] if args else options)
+        total = None if count is None or total is None else total + count
 
     # Its first module: older versions of the library call the model in a way that no hook of its own sees.
     hook = next(model.children()).register_forward_pre_hook(note, with_kwargs=True)
     try:
-        yield lambda: seen
+        yield lambda: total
     finally:
         hook.remove()
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     Features = dict[str, Any]
 
 T = TypeVar("T")
-# Texts of a block, and their characters: ids of so many, with what pads them, lie in memory at once.
-BLOCK, CHARACTERS = 1024, 4_000_000
+# The most texts of a block, and characters: the padded ids of a block lie in memory at once.
+BLOCK_TEXTS, BLOCK_CHARACTERS = 1024, 4_000_000
 MASK = "attention_mask"
 
 
@@ -82,8 +82,8 @@ def find_token_ids(features: "Features") -> TokenIds | None:
 def cut_into_blocks(texts: Sequence[str]) -> Iterator[list[int]]:
     """Yield the places of texts in blocks, those of most characters first."""
     order = sorted(range(len(texts)), key=lambda place: -len(texts[place]))
-    ends = np.cumsum([len(texts[place]) for place in order]) // CHARACTERS
-    for _, block in groupby(range(len(order)), key=lambda at: (ends[at], at // BLOCK)):
+    ends = np.cumsum([len(texts[place]) for place in order]) // BLOCK_CHARACTERS
+    for _, block in groupby(range(len(order)), key=lambda at: (ends[at], at // BLOCK_TEXTS)):
         yield [order[at] for at in block]
 
 
@@ -93,5 +93,5 @@ def run_ahead(make: Callable[[T], Any], parts: Iterable[T]) -> Iterator[tuple[T,
         waiting = ((part, pool.submit(make, part)) for part in parts)
         ahead = next(waiting, None)
         while ahead is not None:
-            (part, made), ahead = (ahead[0], ahead[1].result()), next(waiting, None)
-            yield part, made
+            (part, result), ahead = (ahead[0], ahead[1].result()), next(waiting, None)
+            yield part, result

@@ -1,4 +1,4 @@
-"""Models behind an API of one of three protocols: asked patiently, distrusted in every answer."""
+"""Models behind an API of one of three protocols: requests with retries, and a check of every answer."""
 
 from touchstone.models.api.client import ApiClient
 from touchstone.models.api.embedding import ApiModel

@@ -1,6 +1,6 @@
 """What a server answers, checked: one vector or score for each input, in the order of the inputs.
 
-A `ValueError` of this module says in a few words what the server did, to go on with after its name.
+A `ValueError` of this module says what the server did, in words that follow the name of the server.
 """
 
 import base64
@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from touchstone.formatting import shorten
 
 Vectors = NDArray[np.float32]
-BYTES = 4
-TOLD = 20
+FLOAT_BYTES = 4
+QUOTE_LIMIT = 20
 NOT_FINITE = "gave NaN or infinite numbers"
 
 
@@ -35,7 +35,7 @@ def read_vectors(answer: Any, count: int) -> Vectors:
 
 
 def read_rows(answer: Any, count: int) -> Vectors:
-    """Read an answer of nothing but vectors, whose order only vectors that are known can check.
+    """Read an answer of vectors alone; only comparing them with vectors of single texts can check their order.
 
     Arguments, result and errors as of `read_vectors`.
     """
@@ -46,8 +46,8 @@ def read_rows(answer: Any, count: int) -> Vectors:
     return _stack(answer)
 
 
-def _stack(said: list[Any]) -> Vectors:
-    rows = [_vector(vector) for vector in said]
+def _stack(items: list[Any]) -> Vectors:
+    rows = [_vector(vector) for vector in items]
     lengths = sorted({len(row) for row in rows})
     if len(lengths) > 1:
         raise ValueError(f"gave vectors of {lengths[0]} and of {lengths[-1]} dimensions in one answer")
@@ -73,8 +73,8 @@ def read_scores(answer: Any, count: int) -> list[float]:
         ValueError: there is not one score for each document, or one of them is no number.
     """
     items = answer if isinstance(answer, list) else _items(answer, "results")
-    said = [item.get("relevance_score", item.get("score")) for item in _in_order(items, count, "scores")]
-    scores = _array(said, "gave a score that is no number")
+    values = [item.get("relevance_score", item.get("score")) for item in _in_order(items, count, "scores")]
+    scores = _array(values, "gave a score that is no number")
     if not np.isfinite(scores).all():
         raise ValueError(NOT_FINITE)
     return list(map(float, scores))
@@ -88,40 +88,40 @@ def _items(answer: Any, name: str) -> list[Any]:
 
 
 def _in_order(items: list[Any], count: int, what: str) -> list[dict[str, Any]]:
-    """Put what was answered in the order of what was asked; a server may answer in any."""
+    """Put the items of an answer in the order of the inputs; a server may answer in any order."""
     if len(items) != count:
         raise ValueError(f"gave {len(items)} {what} for {count} inputs")
-    found: dict[int, dict[str, Any]] = {}
+    by_index: dict[int, dict[str, Any]] = {}
     for item in items:
         index = item.get("index", 0) if isinstance(item, dict) else None  # some leave out what is 0, and only that
-        if isinstance(index, bool) or not isinstance(index, int) or ("index" not in item and 0 in found):
+        if isinstance(index, bool) or not isinstance(index, int) or ("index" not in item and 0 in by_index):
             raise ValueError(f'gave {what} without "index", whose order cannot be checked')
-        if index in found:
-            raise ValueError(f"gave index {shorten(str(index), TOLD)} twice")
-        found[index] = item
-    if strange := found.keys() - set(range(count)):
-        raise ValueError(f"gave index {shorten(str(max(strange)), TOLD)} for {count} inputs")
-    return [found[index] for index in range(count)]
+        if index in by_index:
+            raise ValueError(f"gave index {shorten(str(index), QUOTE_LIMIT)} twice")
+        by_index[index] = item
+    if unknown := by_index.keys() - set(range(count)):
+        raise ValueError(f"gave index {shorten(str(max(unknown)), QUOTE_LIMIT)} for {count} inputs")
+    return [by_index[index] for index in range(count)]
 
 
-def _vector(said: Any) -> Vectors:
-    if isinstance(said, str):
+def _vector(value: Any) -> Vectors:
+    if isinstance(value, str):
         try:
-            content = base64.b64decode(said, validate=True)
+            content = base64.b64decode(value, validate=True)
         except (binascii.Error, ValueError):
             raise ValueError("gave a vector that is neither numbers nor base64") from None
-        if len(content) % BYTES:
+        if len(content) % FLOAT_BYTES:
             raise ValueError("gave a vector whose base64 is not of 32-bit floats")
         return np.frombuffer(content, dtype="<f4").astype(np.float32)
     with np.errstate(over="ignore"):  # what is too large for 32 bits becomes infinite, and is refused as such
-        return _array(said, "gave a vector that is neither numbers nor base64").astype(np.float32)
+        return _array(value, "gave a vector that is neither numbers nor base64").astype(np.float32)
 
 
-def _array(said: Any, otherwise: str) -> NDArray[np.float64]:
+def _array(values: Any, otherwise: str) -> NDArray[np.float64]:
     # Looked at before there is an array, where one long text would make all entries as long.
-    if not isinstance(said, list) or not set(map(type, said)) <= {int, float}:
+    if not isinstance(values, list) or not set(map(type, values)) <= {int, float}:
         raise ValueError(otherwise)
     try:
-        return np.array(said, np.float64)
+        return np.array(values, np.float64)
     except OverflowError:  # an integer beyond what a float holds
         raise ValueError(NOT_FINITE) from None

@@ -1,4 +1,4 @@
-"""One server over HTTP: patient with what passes, plain about what does not, silent about the key."""
+"""Client of one server over HTTP: it retries transient failures, explains the others, and never shows the key."""
 
 import json
 import time
@@ -18,24 +18,24 @@ from touchstone.formatting import render_size
 from touchstone.models.api.lines import Line
 from touchstone.retrying import TRANSIENT_STATUSES, backoff, retry_after
 
-CHUNK = 1 << 16
-# The bytes that an answer may have: for each text a vector of 16,384 numbers of 32 signs, what was sent some times
-# over, as servers repeat it that say what is wrong with it, and a page of theirs.
-VECTOR, ECHOES, PAGE = 1 << 19, 8, 1 << 20
-TOLD = 200
-WRONG_KEY = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+CHUNK_BYTES = 1 << 16
+# The bytes that an answer may have: for each text a vector of 16,384 numbers of 32 characters; the request some times
+# over, which servers repeat in an error; and a page of theirs.
+VECTOR_BYTES, MAX_ECHOES, PAGE_BYTES = 1 << 19, 8, 1 << 20
+QUOTE_LIMIT = 200
+KEY_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 Answer = tuple[int, Mapping[str, str], bytes]  # status, headers, content
 
 
 class RefusedError(ModelError):
-    """A server answered, and with something else than what was asked for; ``status`` is HTTP's, where that says so."""
+    """A server refused a request, or its answer is wrong; ``status`` is the HTTP status of a refusal."""
 
     status: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
-    """What is sent: a body to the endpoint, or nothing to where the server says what it serves."""
+    """A request: a body for the endpoint, or none for an address where the server says what it serves."""
 
     address: str
     content: bytes | None = None
@@ -43,9 +43,9 @@ class _Request:
 
 @dataclass(frozen=True, slots=True)
 class _Trouble:
-    """What a server did; with an advice what may be otherwise next time, and how long it asks to wait.
+    """A failure of a request; with an advice where the next try may succeed, and the wait that the server asks for.
 
-    It is returned and not raised: the frames of what raises are shown, and theirs hold a key or a server's words.
+    It is returned and not raised: a traceback shows frames, and those here hold a key or a server's words.
     """
 
     reason: str
@@ -55,9 +55,9 @@ class _Trouble:
 
 
 class ApiClient:
-    """Asks one server. May be used by several threads.
+    """Client of one server, which several threads may use.
 
-    A request that fails in a way that may pass (429, 5xx, no connection, no or half an answer in time) is sent again:
+    A transient failure (429, 5xx, no connection, no or half an answer within the timeout) is retried:
     after what ``Retry-After`` says, or after a wait that doubles, half of it random, within the bounds of the
     specification. Keys are read from the environment for each request, and kept nowhere. Proxies and certificates are
     those of the environment; no redirect is followed, for the key would go along. What a server answers may hold the
@@ -68,7 +68,7 @@ class ApiClient:
     Args:
         spec: the endpoint.
         alias: what errors call the model.
-        wait: sleeps so many seconds; true when it was woken early. None for really waiting.
+        wait: sleeps so many seconds, and returns True if it was woken early; None for a real wait.
 
     Raises:
         ModelError: the environment variable of the key is not set, or holds no key.
@@ -84,51 +84,51 @@ class ApiClient:
         self._check_key()
 
     def ask(
-        self, body: Mapping[str, Any], read: Callable[[Any], Any] = lambda answer: answer, *, retries: int | None = None
+        self, body: Mapping[str, Any], parse: Callable[[Any], Any] = lambda reply: reply, *, retries: int | None = None
     ) -> Any:
-        """Send a request until it is answered; return what is read in the answer.
+        """Send a request until it is answered; return what ``parse`` makes of the answer.
 
         Args:
             body: of the request.
-            read: given the parsed JSON; a `ValueError` of it says what is wrong with that.
-            retries: how often it is sent again at most; None for as often as the specification says.
+            parse: called with the JSON of the answer; its `ValueError` says what is wrong with that.
+            retries: the most retries; None for as many as the specification says.
 
         Raises:
             RefusedError: it was refused, or the answer is not what was asked for.
             ModelError: it failed more often or for longer than the specification allows.
         """
-        return self._ask(_Request(address=self.spec.address, content=json.dumps(body).encode()), read, retries)
+        return self._ask(_Request(address=self.spec.address, content=json.dumps(body).encode()), parse, retries)
 
-    def look(self, address: str, read: Callable[[Any], Any] = lambda answer: answer) -> Any:
-        """Get what the server says at another address of it, as patiently; arguments and errors as of `ask`."""
-        return self._ask(_Request(address=address), read, None)
+    def look(self, address: str, parse: Callable[[Any], Any] = lambda reply: reply) -> Any:
+        """Get another address of the server, as patiently; arguments and errors as of `ask`."""
+        return self._ask(_Request(address=address), parse, None)
 
-    def _ask(self, request: _Request, read: Callable[[Any], Any], retries: int | None) -> Any:
+    def _ask(self, request: _Request, parse: Callable[[Any], Any], retries: int | None) -> Any:
         self._check_key()
         started = time.monotonic()
         most = self.spec.retries if retries is None else retries
         for failures in range(1, most + 2):
-            found = self._ask_once(request, read)
-            if not isinstance(found, _Trouble):
-                return found
-            if not found.advice:
-                refused = RefusedError(f"{self.alias}: {request.address} {found.reason}")
-                refused.status = found.status
-                raise refused
-            wait = max(found.wait, backoff(failures))
+            result = self._ask_once(request, parse)
+            if not isinstance(result, _Trouble):
+                return result
+            if not result.advice:
+                error = RefusedError(f"{self.alias}: {request.address} {result.reason}")
+                error.status = result.status
+                raise error
+            wait = max(result.wait, backoff(failures))
             spent = time.monotonic() - started
             if failures > most or spent + wait > self.spec.patience:
-                raise self.failure(self._given_up(found, failures, spent, wait), request.address)
+                raise self.failure(self._given_up(result, failures, spent, wait), request.address)
             if self._wait(wait):
-                raise self.failure(f"was not asked again: another request failed ({found.reason})", request.address)
+                raise self.failure(f"was not asked again: another request failed ({result.reason})", request.address)
         raise AssertionError("unreachable: the last failure raises")
 
     def failure(self, reason: str, address: str | None = None) -> ModelError:
-        """Return an error that says what the server did, at its endpoint unless another address of it is named."""
+        """Return an error that says what the server did, at its endpoint or at another address."""
         return ModelError(f"{self.alias}: {address or self.spec.address} {reason}")
 
-    def _ask_once(self, request: _Request, read: Callable[[Any], Any]) -> Any:
-        """Return what is read in the answer, or a `_Trouble`."""
+    def _ask_once(self, request: _Request, parse: Callable[[Any], Any]) -> Any:
+        """Return what ``parse`` makes of the answer, or a `_Trouble`."""
         try:
             line = self._idle.pop()
         except IndexError:
@@ -141,30 +141,30 @@ class ApiClient:
             return answer or self._trouble(TimeoutError())
         self._idle.append(line)
         try:
-            return self._read(request, answer, read)
+            return self._parse_reply(request, answer, parse)
         except Exception as error:  # whatever it is, its frames hold the answer
             return _Trouble(f"answered with what cannot be read ({type(error).__name__})")
 
     def _send(self, request: _Request, session: Any) -> Answer | _Trouble:
-        """Send once, and read what comes; whatever is raised ends here."""
-        content, longest = request.content, PAGE
+        """Send a request once, and return the reply, or a `_Trouble` for any exception."""
+        content, limit = request.content, PAGE_BYTES
         if content is not None:
-            longest += VECTOR * self.spec.batch_size + ECHOES * len(content)
-        how = {"auth": self._sign, "timeout": self.spec.timeout, "allow_redirects": False, "stream": True}
+            limit += VECTOR_BYTES * self.spec.batch_size + MAX_ECHOES * len(content)
+        options = {"auth": self._sign, "timeout": self.spec.timeout, "allow_redirects": False, "stream": True}
         method = "GET" if content is None else "POST"
         try:
-            with session.request(method, request.address, data=content, **how) as response:
+            with session.request(method, request.address, data=content, **options) as response:
                 answer = bytearray()
-                while chunk := response.raw.read1(CHUNK, decode_content=True):
+                while chunk := response.raw.read1(CHUNK_BYTES, decode_content=True):
                     answer += chunk  # unpacked: what is small on the way may be large
-                    if len(answer) > longest:
-                        return _Trouble(f"answered with over {render_size(longest)}, which no texts need; check url")
+                    if len(answer) > limit:
+                        return _Trouble(f"answered with over {render_size(limit)}, which no texts need; check url")
                 return response.status_code, response.headers, bytes(answer)
         except BaseException as error:
             return self._trouble(error)
 
     def _trouble(self, error: BaseException) -> _Trouble:
-        """Return what a failure means in our words, for those of libraries may hold the key."""
+        """Describe an exception in our own words, for those of libraries may hold the key."""
         import requests
         from urllib3.exceptions import DecodeError, HTTPError, ReadTimeoutError
 
@@ -177,34 +177,34 @@ class ApiClient:
             cause = cause.args[-1]
         garbled = isinstance(cause, HTTPException) and not isinstance(cause, OSError | IncompleteRead)
         if garbled or isinstance(error, DecodeError):
-            return _Trouble(f"answered not as HTTP says ({self._tell(first_line(cause))})", "check url")
+            return _Trouble(f"answered, but not in HTTP ({self._tell(first_line(cause))})", "check url")
         if isinstance(error, requests.ConnectionError) and isinstance(cause, HTTPError):
             return _Trouble("cannot be reached", "check url, and that the server runs")
         if isinstance(error, requests.ConnectionError | HTTPError):
             return _Trouble("closed the connection before its answer ended", "see the server's log")
         return _Trouble(f"cannot be asked ({type(error).__name__}); check url, and the proxies of the environment")
 
-    def _read(self, request: _Request, answered: Answer, read: Callable[[Any], Any]) -> Any:
-        """Return what is read in the answer, or what is wrong with it by its status or by itself."""
-        status, headers, content = answered
+    def _parse_reply(self, request: _Request, reply: Answer, parse: Callable[[Any], Any]) -> Any:
+        """Return what ``parse`` makes of a reply, or what is wrong with its status or content."""
+        status, headers, content = reply
         if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
             answer = _parse(content)
             if isinstance(answer, dict) and answer.get("error"):
                 return _Trouble(f"answered with an error{self._message(content)}")
             try:
-                return answer if isinstance(answer, _Trouble) else read(answer)
+                return answer if isinstance(answer, _Trouble) else parse(answer)
             except ValueError as error:
                 return _Trouble(self._tell(str(error)))
-        said = f"answered {status} ({_phrase(status)})"
+        outcome = f"answered {status} ({_phrase(status)})"
         if status in TRANSIENT_STATUSES:
             too_many = status == HTTPStatus.TOO_MANY_REQUESTS
             advice = "lower concurrency, or run later" if too_many else "see the server's log"
-            return _Trouble(f"{said}{self._message(content)}", advice, retry_after(headers.get("Retry-After")))
-        return _Trouble(f"{said}{self._refusal(request, status, content)}", status=status)
+            return _Trouble(f"{outcome}{self._message(content)}", advice, retry_after(headers.get("Retry-After")))
+        return _Trouble(f"{outcome}{self._refusal(request, status, content)}", status=status)
 
     def _refusal(self, request: _Request, status: int, content: bytes) -> str:
         name = self.spec.api_key_env
-        if status in WRONG_KEY:  # its message may repeat the key in part, and says no more
+        if status in KEY_STATUSES:  # its message may repeat the key in part, and says no more
             if name is None:
                 return "; it wants a key: name its environment variable with api_key_env in models.toml"
             return f"; the key in {name} is not the right one for it"
@@ -219,22 +219,22 @@ class ApiClient:
     def _given_up(self, trouble: _Trouble, failures: int, spent: float, wait: float) -> str:
         times = "once" if failures == 1 else f"{failures} times"
         if trouble.wait and spent + wait > self.spec.patience and failures <= self.spec.retries:
-            asked = f"asks to wait {trouble.wait:.0f} s, more than patience = {self.spec.patience:g} allows"
-            return f"{trouble.reason} and {asked}; {trouble.advice}"
+            request = f"asks to wait {trouble.wait:.0f} s, more than patience = {self.spec.patience:g} allows"
+            return f"{trouble.reason} and {request}; {trouble.advice}"
         return f"{trouble.reason}, {times} in {spent:.0f} s; {trouble.advice}"
 
     def _message(self, content: bytes) -> str:
-        """Return what the server says of an error, after a colon; nothing if it says it in no usual way."""
-        said = _parse(content)
+        """Return the message of a server's error after a colon; ``""`` if it has no usual form."""
+        value = _parse(content)
         for name in ("error", "message", "detail"):
-            said = said.get(name, said) if isinstance(said, dict) else said
-        return f": {self._tell(said)}" if isinstance(said, str) and said.strip() else ""
+            value = value.get(name, value) if isinstance(value, dict) else value
+        return f": {self._tell(value)}" if isinstance(value, str) and value.strip() else ""
 
     def _tell(self, text: str) -> str:
         """Make a server's words one line that does not hold the key."""
         text = text if self._key is None else self._key.hide(text)
         line = " ".join("".join(sign if sign.isprintable() else " " for sign in text).split())
-        return line if len(line) <= TOLD else line[: TOLD - 1] + "…"
+        return line if len(line) <= QUOTE_LIMIT else line[: QUOTE_LIMIT - 1] + "…"
 
     def _sign(self, request: Any) -> Any:
         """Put the key on a request; being there, this also keeps requests from looking for one in a .netrc file."""
@@ -245,11 +245,11 @@ class ApiClient:
     def _check_key(self) -> None:
         if self._key is None:
             return
+        what = f"{self.alias}: the environment variable {self._key.variable}"
         if not self._key.reveal():
-            what = f"{self._key.variable}, which api_key_env names, is not set"
-            raise ModelError(f"{self.alias}: the environment variable {what}")
+            raise ModelError(f"{what}, which api_key_env names, is not set")
         if not self._key.reveal().isascii() or not self._key.reveal().isprintable() or " " in self._key.reveal():
-            raise ModelError(f"{self.alias}: the environment variable {self._key.variable} holds signs that no key has")
+            raise ModelError(f"{what} holds characters that no key has")
 
 
 def _parse(content: bytes) -> Any:
@@ -258,7 +258,7 @@ def _parse(content: bytes) -> Any:
         return load(content)
     except json.JSONDecodeError:
         if content.lstrip()[:1] in (b"{", b"["):
-            return _Trouble("gave half an answer", "see the server's log")
+            return _Trouble("gave an incomplete answer", "see the server's log")
         return _Trouble("answered with what is no JSON; check url")
     except UnicodeDecodeError:
         return _Trouble("answered with what is not UTF-8; check url")

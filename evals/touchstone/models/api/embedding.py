@@ -28,7 +28,7 @@ class ApiModel:
 
     Args:
         client: of an embeddings endpoint.
-        embeddings: what is known already, and keeps what is new; None to remember for this object's life only.
+        embeddings: the cache of vectors; None for one in memory, for this object's life.
     """
 
     def __init__(self, client: ApiClient, embeddings: Embeddings | None = None) -> None:
@@ -56,10 +56,10 @@ class ApiModel:
         sent = [((prompt or "") + text)[: self._spec.max_characters] for text in texts]
         distinct, order = find_distinct(sent)
         keys = _keys(distinct, body)
-        known, _ = self._embeddings.get(keys)
-        self._fetch([distinct[place] for place in np.flatnonzero(~known)], keys[~known], body, meter or Meter())
-        known, vectors = self._embeddings.get(keys)
-        if not known.all():
+        hits, _ = self._embeddings.get(keys)
+        self._fetch([distinct[place] for place in np.flatnonzero(~hits)], keys[~hits], body, meter or Meter())
+        hits, vectors = self._embeddings.get(keys)
+        if not hits.all():
             raise ModelError(f"{self._client.alias}: vectors were lost from {self._embeddings.folder}; run again")
         return vectors[order]
 
@@ -78,15 +78,15 @@ class ApiModel:
     @contextmanager
     def encoding_anew(self, texts_at_once: int) -> Iterator[None]:
         """Ask for everything again, keep nothing, and make requests of at most so many texts."""
-        kept = self._embeddings, self._batch_size
+        previous = self._embeddings, self._batch_size
         self._embeddings, self._batch_size = forgetful(self), min(texts_at_once, self._spec.batch_size)
         try:
             yield
         finally:
-            self._embeddings, self._batch_size = kept
+            self._embeddings, self._batch_size = previous
 
     def check(self) -> None:
-        """Ask for a few texts, together and alone: whether the server answers, in order, and as it did before.
+        """Check that the server answers a few texts in order, alone as together, and as it did before.
 
         Raises:
             ModelError: it does not answer, puts vectors in another order than it says, or serves another model than
@@ -99,13 +99,13 @@ class ApiModel:
             if not _alike(together[[place]], ask_vectors(self._client, [texts[place]], {})):
                 raise self._client.failure("gives a text another vector alone than among others; check its order")
         keys = _keys(texts, {})
-        known, stored = self._embeddings.get(keys)
-        if known.any() and not _alike(stored, together[known]):
+        hits, stored = self._embeddings.get(keys)
+        if hits.any() and not _alike(stored, together[hits]):
             raise self._client.failure(
                 "no longer gives the vectors that it gave before, so they are of another model; "
                 "leave out --reuse-api, or take another --store"
             )
-        self._embeddings.put(keys[~known], together[~known])
+        self._embeddings.put(keys[~hits], together[~hits])
 
     def _fetch(self, texts: list[str], keys: Keys, body: Mapping[str, Any], meter: Meter) -> None:
         """Ask for texts, and keep each answer as it comes."""
@@ -123,7 +123,7 @@ class ApiModel:
             meter.tell(f"encoding, {done} of {len(texts)} texts")
 
         spec = self._spec
-        batches = make_batches([len(text) for text in texts], most=self._batch_size, characters=spec.batch_characters)
+        batches = make_batches([len(text) for text in texts], size=self._batch_size, characters=spec.batch_characters)
         meter.start()
         ask_batches(batches, ask, keep, at_once=spec.concurrency, stop=self._client.stop)
 
@@ -131,12 +131,12 @@ class ApiModel:
         return {"query": self._spec.query_body, "document": self._spec.document_body}.get(role or "", {})
 
     def _check_dimension(self, vectors: Vectors) -> None:
-        given, asked = vectors.shape[1], self._spec.dimensions
-        if asked is not None and given != asked:
-            raise self._client.failure(f"gave {given} dimensions, and dimensions = {asked} were asked for")
-        if self.dimension is not None and given != self.dimension:
-            raise self._client.failure(f"gave {given} dimensions, and {self.dimension} before")
-        self.dimension = given
+        width, dimensions = vectors.shape[1], self._spec.dimensions
+        if dimensions is not None and width != dimensions:
+            raise self._client.failure(f"gave {width} dimensions, and dimensions = {dimensions} were asked for")
+        if self.dimension is not None and width != self.dimension:
+            raise self._client.failure(f"gave {width} dimensions, and {self.dimension} before")
+        self.dimension = width
 
 
 def _keys(texts: Sequence[str], body: Mapping[str, Any]) -> Keys:
@@ -144,8 +144,8 @@ def _keys(texts: Sequence[str], body: Mapping[str, Any]) -> Keys:
     return make_keys([f"{meaning}\0{text}" for text in texts])
 
 
-def _alike(one: Vectors, other: Vectors) -> bool:
-    if one.shape != other.shape:
+def _alike(first: Vectors, second: Vectors) -> bool:
+    if first.shape != second.shape:
         return False
-    scale = float(np.linalg.norm(one, axis=1).max()) or 1.0
-    return float(np.linalg.norm(one - other, axis=1).max()) / scale <= TOLERANCE
+    scale = float(np.linalg.norm(first, axis=1).max()) or 1.0
+    return float(np.linalg.norm(first - second, axis=1).max()) / scale <= TOLERANCE

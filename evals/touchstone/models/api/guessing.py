@@ -1,4 +1,4 @@
-"""What a server is whose protocol nobody said, by what it answers to requests for nothing."""
+"""A guess of a server's protocol where none is given, by its answers to requests that cost it nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -10,12 +10,12 @@ from touchstone.formatting import shorten, some
 from touchstone.models.api.client import ApiClient, RefusedError
 from touchstone.models.api.protocols import capabilities, model_type, served_models
 
-# In seconds: who wants to wait longer for a slow server says its protocol.
+# In seconds: to wait longer for a slow server, name its protocol.
 TIMEOUT = 10.0
-TOLD = 100
+QUOTE_LIMIT = 100
 V1 = "/v1"
-# Where a server may say what it serves, below an address that need not be its base. What lists models in both has
-# OpenAI's protocol in the first of them, and perhaps an older one of its own in the other.
+# Where a server may say what it serves, below an address that need not be its base. A server that lists models in both
+# has OpenAI's protocol in the first, and perhaps an older one of its own in the other.
 PLACES = (("", "info"), (V1, "models"), ("", "models"))
 
 
@@ -23,32 +23,32 @@ class Guesses:
     """Guesses what servers are, each once.
 
     Args:
-        known: what the process that owns the run has guessed, by `key_of`.
-        offline: ask no server that is not on this machine.
+        guesses: those of the process that owns the run, by `key_of`.
+        offline: True to ask no server that is not on this machine.
     """
 
-    def __init__(self, known: Mapping[str, Guess] | None = None, *, offline: bool = False) -> None:
-        self.found = dict(known or {})
+    def __init__(self, guesses: Mapping[str, Guess] | None = None, *, offline: bool = False) -> None:
+        self.guesses = dict(guesses or {})
         self._offline = offline
 
     def __call__(self, url: str, name: str | None) -> Guess:
-        """Return what the server at an address is.
+        """Return the guess of the server at an address.
 
         Args:
             url: its base, or for OpenAI's protocol what lies before ``/v1``.
             name: of the model there; None for the only one.
 
         Raises:
-            ConfigError: no name was said, and it serves several models, or does not say which.
+            ConfigError: no name is given, and it serves several models, or does not say which.
         """
         key = key_of(url, name)
-        if key not in self.found:
-            self.found[key] = _guess(url.rstrip("/"), name, offline=self._offline)
-        return self.found[key]
+        if key not in self.guesses:
+            self.guesses[key] = _guess(url.rstrip("/"), name, offline=self._offline)
+        return self.guesses[key]
 
 
 def key_of(url: str, name: str | None) -> str:
-    """Return what a guess is known by."""
+    """Return the key of a guess."""
     return url if name is None else f"{url}#{name}"
 
 
@@ -62,12 +62,12 @@ def _guess(url: str, name: str | None, *, offline: bool) -> Guess:
             continue
         base = url + inside
         try:
-            found = client.look(f"{base}/{path}", READERS[path])
+            choose = client.look(f"{base}/{path}", READERS[path])
         except RefusedError:
             continue  # it answers, and there may be something elsewhere
         except ModelError as error:
             return _not_known(url, name, str(error).removeprefix(f"{client.alias}: "))
-        guess: Guess = found(base, name)
+        guess: Guess = choose(base, name)
         return guess
     return _not_known(url, name, f"{url} does not say what it serves")
 
@@ -78,37 +78,37 @@ def _not_known(url: str, name: str | None, why: str) -> Guess:
     return Guess(url=url, name=name, reason=f"{why}; taken for OpenAI's protocol")
 
 
-Found = Callable[[str, str | None], Guess]
+Choice = Callable[[str, str | None], Guess]
 
 
-def _read_info(answer: Any) -> Found:
+def _read_info(answer: Any) -> Choice:
     """Read what text-embeddings-inference says, and other servers do not."""
     kind = model_type(answer)
     if kind is None:
         raise ValueError("is of another protocol")
 
-    def found(base: str, name: str | None) -> Guess:
+    def choose(base: str, name: str | None) -> Guess:
         endpoint = "rerank" if kind == "reranker" else "embeddings"
         return _make(base, _choose(base, name, [answer["model_id"]]), TEI, endpoint)
 
-    return found
+    return choose
 
 
-def _read_models(answer: Any) -> Found:
+def _read_models(answer: Any) -> Choice:
     """Read a list of models: infinity says in it that it is infinity."""
     models = served_models(answer)
-    is_infinity = any(said.get("owned_by") == INFINITY for said in models.values())
+    is_infinity = any(facts.get("owned_by") == INFINITY for facts in models.values())
 
-    def found(base: str, name: str | None) -> Guess:
+    def choose(base: str, name: str | None) -> Guess:
         chosen = _choose(base, name, list(models))
-        able = capabilities(models.get(chosen, {})) if is_infinity else []
-        endpoint = "rerank" if "rerank" in able and "embed" not in able else "embeddings"
+        tasks = capabilities(models.get(chosen, {})) if is_infinity else []
+        endpoint = "rerank" if "rerank" in tasks and "embed" not in tasks else "embeddings"
         return _make(base, chosen, INFINITY if is_infinity else "openai", endpoint)
 
-    return found
+    return choose
 
 
-READERS: Mapping[str, Callable[[Any], Found]] = {"info": _read_info, "models": _read_models}
+READERS: Mapping[str, Callable[[Any], Choice]] = {"info": _read_info, "models": _read_models}
 
 
 def _choose(base: str, name: str | None, served: Sequence[str]) -> str:
@@ -116,11 +116,11 @@ def _choose(base: str, name: str | None, served: Sequence[str]) -> str:
         return name
     if len(served) == 1:
         return served[0]
-    names = some([f'"{shorten(one, TOLD)}"' for one in served]) if served else "no model"
+    names = some([f'"{shorten(model, QUOTE_LIMIT)}"' for model in served]) if served else "no model"
     example = f"; name one, as in api:{base}#{served[0]}" if served else ""
     raise ConfigError(f"{base} serves {names}{example}")
 
 
 def _make(base: str, name: str, protocol: str, endpoint: str) -> Guess:
-    reason = f'{base} serves "{shorten(name, TOLD)}" by the protocol "{protocol}", asked for {endpoint}'
+    reason = f'{base} serves "{shorten(name, QUOTE_LIMIT)}" by the protocol "{protocol}", asked for {endpoint}'
     return Guess(url=base, name=name, protocol=protocol, endpoint=endpoint, reason=reason)

@@ -1,7 +1,7 @@
-"""A line to a server, for one request at a time, with one end in time for all of it.
+"""A line to a server, for one request at a time, with one timeout for all of it.
 
-The timeout of `requests` is for each receiving, so that a server which sends bit by bit holds it for ever. So a request
-runs in a thread that nobody waits for: whoever asked shuts the socket when it is time, and goes on.
+The timeout of `requests` is for each read, so that a server that sends bit by bit holds it for ever. So a request runs
+in a thread that nobody waits for: the caller shuts its socket at the timeout, and goes on.
 """
 
 import logging
@@ -16,7 +16,7 @@ from http.cookiejar import DefaultCookiePolicy
 from typing import Any, TypeVar
 
 T = TypeVar("T")
-LOOK = 0.1  # seconds between two looks at whether to stop
+POLL_INTERVAL_S = 0.1
 
 
 class Line:
@@ -27,19 +27,19 @@ class Line:
         self._is_cut = False
         # The session must not keep the line alive: connections are closed as soon as nobody has it any more.
         hold = weakref.WeakMethod(self._hold)
-        self.session = _make_session(lambda made: found(made) if (found := hold()) is not None else None)
+        self.session = _make_session(lambda sock: keep(sock) if (keep := hold()) is not None else None)
 
     def run(self, send: Callable[[Any], T], *, seconds: float, stop: threading.Event) -> T | None:
-        """Return what ``send`` returns, which is called in another thread and must not raise.
+        """Call ``send`` in another thread, where it must not raise, and return its result.
 
-        None if it takes longer or ``stop`` is set: then the line is cut, and good for nothing.
+        None if ``send`` takes longer or ``stop`` is set: then the line is cut, and cannot be used again.
         """
         sent: Future[T] = Future()
         threading.Thread(target=lambda: sent.set_result(send(self.session)), daemon=True).start()
         end = time.monotonic() + seconds
         try:
             while not sent.done() and not stop.is_set() and (left := end - time.monotonic()) > 0:
-                wait([sent], min(LOOK, left))
+                wait([sent], min(POLL_INTERVAL_S, left))
             return sent.result() if sent.done() else None
         finally:  # also where somebody at the keyboard ends it
             if not sent.done():
@@ -52,15 +52,15 @@ class Line:
                 # Not the method of an SSLSocket, which first forgets to encrypt what another thread sends meanwhile.
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
-    def _hold(self, made: Any) -> None:
-        if isinstance(made, socket.socket):
-            self._socket = made
+    def _hold(self, sock: Any) -> None:
+        if isinstance(sock, socket.socket):
+            self._socket = sock
         if self._is_cut:  # while it was made
             self._cut()
 
 
 def _make_session(hold: Callable[[Any], None]) -> Any:
-    """Make a session that tells of its sockets, keeps no cookies, and knows no redirects."""
+    """Make a session that hands over its sockets, keeps no cookies and follows no redirects."""
     import requests
     from requests.adapters import HTTPAdapter
 
@@ -73,7 +73,7 @@ def _make_session(hold: Callable[[Any], None]) -> Any:
 
     class Session(requests.Session):
         def get_redirect_target(self, resp: requests.Response) -> None:
-            """Return nothing: requests would prepare what is not to be followed, and fail with the key in sight."""
+            """Return None: requests would prepare a redirect that is not followed, and fail with the key in sight."""
 
     # It would quote headers of a server that cannot be parsed, which may repeat the key.
     logging.getLogger("urllib3.connection").addFilter(_nothing)
@@ -91,10 +91,10 @@ def _nothing(_record: Any) -> bool:
 
 
 def _telling(connection: type, hold: Callable[[Any], None]) -> Any:
-    """Return a class of connections that tells of each socket it gets: bare, in a proxy's tunnel, made safe."""
+    """Return a class of connections that hands over each socket it gets: bare, in a proxy's tunnel, with TLS."""
 
-    def take(self: Any, made: Any) -> None:
-        vars(self)["sock"] = made
-        hold(made)
+    def take(self: Any, sock: Any) -> None:
+        vars(self)["sock"] = sock
+        hold(sock)
 
     return type("Telling", (connection,), {"sock": property(lambda self: vars(self).get("sock"), take)})

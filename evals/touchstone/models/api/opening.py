@@ -16,7 +16,7 @@ from touchstone.models.api.protocols import About, ask_about
 from touchstone.models.api.reranking import ApiReranker
 from touchstone.models.api.served import Served, make_empty_meta
 from touchstone.models.base import ModelKind, OpenModel, OpenReranker, make_meta, only_reranks, prompting_of
-from touchstone.models.weights.devices import ELSEWHERE
+from touchstone.models.weights.devices import API_DEVICE
 from touchstone.models.weights.identity import Weights, describe, vector_fingerprint
 from touchstone.records.outcomes import ModelIdentity, Settings
 from touchstone.store.folder import Store
@@ -24,8 +24,8 @@ from touchstone.store.vectors import Embeddings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Found:
-    """A server that was asked what it serves: it may be asked for no more texts at once than it takes."""
+class _Server:
+    """A server, what it says of its model, and a client that sends no more texts at once than it takes."""
 
     client: ApiClient
     about: About
@@ -50,7 +50,7 @@ class _Found:
 
 
 def identify(model: Model, store: Store) -> ModelIdentity:
-    """Return who a model behind an API is: an address and a name, in this run or, where that is trusted, in all.
+    """Return who a model behind an API is: its address, its name and this run, or where it is trusted no run.
 
     What the server says of the model is part of it, where its protocol has words for that.
 
@@ -67,18 +67,19 @@ def _identify(model: Model, weights: Weights) -> ModelIdentity:
 
 
 def _locate(spec: ApiSpec, about: About, store: Store) -> Weights:
-    own = {} if store.run_of_apis is None else {"run": store.run_of_apis}
-    said = {"serves": about.are} if about.are else {}
-    are = {"api": spec.address, "name": spec.name} | said | own
-    return Weights(place=spec.address, revision=about.revision, are=are)
+    run = {} if store.run_of_apis is None else {"run": store.run_of_apis}
+    served = {"serves": about.facts} if about.facts else {}
+    facts = {"api": spec.address, "name": spec.name} | served | run
+    return Weights(place=spec.address, revision=about.revision, facts=facts)
 
 
-def _find(model: Model, store: Store) -> _Found:
+def _find_server(model: Model, store: Store) -> _Server:
     spec = _spec(model)
     about = ask_about(ApiClient(spec, model.alias))
     weights = _locate(spec, about, store)
-    return _Found(
-        client=ApiClient(replace(spec, batch_size=min(spec.batch_size, about.most or spec.batch_size)), model.alias),
+    size = min(spec.batch_size, about.max_texts or spec.batch_size)
+    return _Server(
+        client=ApiClient(replace(spec, batch_size=size), model.alias),
         about=about,
         weights=weights,
         identity=_identify(model, weights),
@@ -86,82 +87,82 @@ def _find(model: Model, store: Store) -> _Found:
 
 
 def open_api(model: Model, _device: str, store: Store) -> OpenModel | OpenReranker:
-    """Open a model behind an API: whether it answers shows at once.
+    """Open a model behind an API, and ask it for a few texts.
 
     Raises:
-        ModelError: it does not.
+        ModelError: the server does not answer, or its answers are wrong.
     """
     return _open_reranker(model, store) if model.spec.reranks else _open_encoder(model, store)
 
 
 def _open_encoder(model: Model, store: Store) -> OpenModel:
     """Open an embeddings endpoint; its vectors go to the store only if allowed."""
-    found = _find(model, store)
-    spec, fingerprint = found.client.spec, vector_fingerprint(model, found.weights)
-    asked = ApiModel(found.client, None if store.run_of_apis else _vectors(found, fingerprint, store))
-    asked.check()
-    cut = _find_cut(found, model, store, fingerprint, embed)
+    server = _find_server(model, store)
+    spec, fingerprint = server.client.spec, vector_fingerprint(model, server.weights)
+    encoder = ApiModel(server.client, None if store.run_of_apis else _vectors(server, fingerprint, store))
+    encoder.check()
+    cut = _find_cut(server, model, store, fingerprint, embed)
     prompting = prompting_of(spec)
-    served = Served(spec.similarity, lambda meta: make_meta(meta, found.identity, model))
+    served = Served(spec.similarity, lambda meta: make_meta(meta, server.identity, model))
     return OpenModel(
-        for_mteb=lambda meter: MtebEncoder(asked, served, prompting, meter),
-        encoder=asked,
+        for_mteb=lambda meter: MtebEncoder(encoder, served, prompting, meter),
+        encoder=encoder,
         prompting=prompting,
         module=None,
-        identity=found.identity,
+        identity=server.identity,
         settings=replace(
-            _settings(found), prompts=prompting.in_the_clear(), dimension=asked.dimension, long_texts=cut or None
+            _settings(server), prompts=prompting.in_the_clear(), dimension=encoder.dimension, long_texts=cut or None
         ),
-        device=ELSEWHERE,
+        device=API_DEVICE,
         quantize=None,
         batch_size=spec.batch_size,
         encode_kwargs={},
-        answer=asked.encode_alone,
+        answer=encoder.encode_alone,
         at_once=spec.concurrency,
-        check_unchanged=found.check_unchanged,
+        check_unchanged=server.check_unchanged,
     )
 
 
-def _find_cut(found: _Found, model: Model, store: Store, fingerprint: str, answer: Answer) -> str:
+def _find_cut(server: _Server, model: Model, store: Store, fingerprint: str, answer: Answer) -> str:
     """Find out, once in a run, what the server does with long texts, and tell the user."""
-    spec = found.client.spec
-    cut = store.agree(f"long texts of {fingerprint} {spec.max_characters}", partial(find_cut, found.client, answer))
+    spec = server.client.spec
+    cut = store.agree(f"long texts of {fingerprint} {spec.max_characters}", partial(find_cut, server.client, answer))
     if cut:
         store.tell(f"{model.alias}: {spec.address} {cut}")
     return cut
 
 
-def _vectors(found: _Found, fingerprint: str, store: Store) -> Embeddings:
-    space = {"fingerprint": fingerprint, "url": found.client.spec.address}
-    return store.embeddings(space, name=found.identity.name, check=found.check_unchanged)
+def _vectors(server: _Server, fingerprint: str, store: Store) -> Embeddings:
+    space = {"fingerprint": fingerprint, "url": server.client.spec.address}
+    return store.embeddings(space, name=server.identity.name, check=server.check_unchanged)
 
 
-def _settings(found: _Found) -> Settings:
-    about = found.about
+def _settings(server: _Server) -> Settings:
+    about = server.about
     return Settings(
         prompts={},
         pooling=about.pooling,
         max_length=about.max_length,
-        max_characters=found.client.spec.max_characters,
+        max_characters=server.client.spec.max_characters,
         dtype=about.dtype,
     )
 
 
 def _open_reranker(model: Model, store: Store) -> OpenReranker:
-    found = _find(model, store)
-    asked = ApiReranker(found.client)
-    asked.check()
-    cut = _find_cut(found, model, store, found.identity.fingerprint, score)
-    meta = make_meta(make_empty_meta(model_type=["cross-encoder"]), found.identity, model)
+    server = _find_server(model, store)
+    reranker = ApiReranker(server.client)
+    reranker.check()
+    cut = _find_cut(server, model, store, server.identity.fingerprint, score)
+    meta = make_meta(make_empty_meta(model_type=["cross-encoder"]), server.identity, model)
     return OpenReranker(
-        for_mteb=lambda meter: MtebReranker(asked, meta, meter),
-        identity=found.identity,
-        settings=replace(_settings(found), long_texts=cut or None),
-        device=ELSEWHERE,
-        batch_size=found.client.spec.batch_size,
+        for_mteb=lambda meter: MtebReranker(reranker, meta, meter),
+        identity=server.identity,
+        settings=replace(_settings(server), long_texts=cut or None),
+        device=API_DEVICE,
+        batch_size=server.client.spec.batch_size,
         encode_kwargs={},
-        at_once=found.client.spec.concurrency,
-        check_unchanged=found.check_unchanged,
+        at_once=server.client.spec.concurrency,
+        check_unchanged=server.check_unchanged,
     )
 
 
@@ -179,7 +180,7 @@ KIND = ModelKind(
     spec=ApiSpec,
     identify=identify,
     open=open_api,
-    device=lambda _model, _asked: ELSEWHERE,
+    device=lambda _model, _device: API_DEVICE,
     reads=lambda model: "pairs" if model.spec.reranks else "texts",
     why_not=why_not,
     prompts=lambda model: _spec(model).prompts,

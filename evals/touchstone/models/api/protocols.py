@@ -1,4 +1,4 @@
-"""How servers are spoken to: what is sent for vectors and scores, and what they say of the model that they serve."""
+"""Protocols of servers: what is sent for vectors and scores, and what a server says of its model."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -12,33 +12,33 @@ from touchstone.models.api.client import ApiClient
 from touchstone.records.names import REVISION
 
 Body = Mapping[str, Any]
-TOLD = 100
-WORD = re.compile(r"[A-Za-z0-9_.-]{1,40}")
-# What text-embeddings-inference says of itself that can change a score; the rest is how fast it is.
-OF_TEI = (
+QUOTE_LIMIT = 100
+WORD_PATTERN = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+# Facts of text-embeddings-inference that can change a score; the others are about its speed.
+TEI_FACTS = (
     "model_id", "model_sha", "model_dtype", "model_type", "max_input_length", "max_batch_tokens",
     "max_client_batch_size", "auto_truncate", "version", "sha", "docker_label",
 )  # fmt: skip
-# And what infinity says of a model; the rest is how busy it is, and the time.
-OF_INFINITY = ("id", "backend", "capabilities")
-# Poolings that sentence-transformers calls otherwise.
-POOLINGS = {"last_token": "lasttoken"}
+# Facts of infinity that can change a score; the others are its load and the time.
+INFINITY_FACTS = ("id", "backend", "capabilities")
+# Names of poolings that sentence-transformers has under another name.
+POOLING_NAMES = {"last_token": "lasttoken"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
     """What a server says of the model that it serves.
 
-    ``are`` is all of it that can change a score, for a fingerprint. ``most`` are the texts that a request may have.
-    None where it does not say.
+    ``facts`` are those that can change a score, for a fingerprint. ``max_texts`` is how many texts a request may have.
+    Each is None where the server does not say.
     """
 
-    are: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
     revision: str | None = None
     pooling: str | None = None
     dtype: str | None = None
     max_length: int | None = None
-    most: int | None = None
+    max_texts: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ def ask_scores(client: ApiClient, query: str, documents: Sequence[str]) -> list[
 
 
 def ask_about(client: ApiClient) -> About:
-    """Return what a server says of the model that it serves; one that speaks OpenAI's protocol is not asked.
+    """Return what a server says of the model that it serves; a server with OpenAI's protocol is not asked.
 
     Raises:
         ModelError: it serves another model than the specification says, or does not say.
@@ -124,80 +124,81 @@ def _about_tei(answer: Any, spec: ApiSpec) -> About:
     kind = model_type(answer)
     if kind is None:
         raise ValueError("does not say which model it serves; check protocol")
-    said = answer["model_type"][kind] or {}
+    facts = answer["model_type"][kind] or {}
     _check_name([answer["model_id"]], spec)
     _check_endpoint({"embedding": "embeddings", "reranker": "rerank"}.get(kind), spec, kind)
-    pooling = _word(said.get("pooling"))
+    pooling = _word(facts.get("pooling"))
     sha = answer.get("model_sha")
     return About(
-        are={name: answer[name] for name in OF_TEI if answer.get(name) is not None},
+        facts={name: answer[name] for name in TEI_FACTS if answer.get(name) is not None},
         revision=sha if isinstance(sha, str) and REVISION.fullmatch(sha) else None,
-        pooling=pooling and POOLINGS.get(pooling, pooling),
+        pooling=pooling and POOLING_NAMES.get(pooling, pooling),
         dtype=_word(answer.get("model_dtype")),
         max_length=_count(answer.get("max_input_length")),
-        most=_count(answer.get("max_client_batch_size")),
+        max_texts=_count(answer.get("max_client_batch_size")),
     )
 
 
 def model_type(answer: Any) -> str | None:
-    """Return which type of model text-embeddings-inference says that it serves; None for what it would not say."""
+    """Return the type of model that text-embeddings-inference serves; None for an answer of another server."""
     if not isinstance(answer, dict) or not isinstance(answer.get("model_id"), str):
         return None
-    said = answer.get("model_type")
-    kinds = [kind for kind, more in said.items() if isinstance(more, dict | None)] if isinstance(said, dict) else []
+    types = answer.get("model_type")
+    kinds = [kind for kind, facts in types.items() if isinstance(facts, dict | None)] if isinstance(types, dict) else []
     return kinds[0] if len(kinds) == 1 else None
 
 
 def _about_infinity(answer: Any, spec: ApiSpec) -> About:
     models = served_models(answer)
     _check_name(list(models), spec)
-    said = models[spec.name]
-    able = capabilities(said)
-    wanted = {"embeddings": "embed", "rerank": "rerank"}
-    if able and wanted[spec.endpoint] not in able:
-        _check_endpoint(next((end for end, word in wanted.items() if word in able), None), spec, " and ".join(able))
-    return About(are={name: said.get(name) for name in OF_INFINITY} | {"capabilities": able})
+    model = models[spec.name]
+    tasks = capabilities(model)
+    words = {"embeddings": "embed", "rerank": "rerank"}
+    if tasks and words[spec.endpoint] not in tasks:
+        _check_endpoint(next((end for end, word in words.items() if word in tasks), None), spec, " and ".join(tasks))
+    return About(facts={name: model.get(name) for name in INFINITY_FACTS} | {"capabilities": tasks})
 
 
 def served_models(answer: Any) -> dict[str, dict[str, Any]]:
-    """Return what a server's list of models says of each, by name.
+    """Return the entries of a server's list of models by name.
 
     Raises:
         ValueError: it is no such list.
     """
     items = answer.get("data") if isinstance(answer, dict) else None
     items = items if isinstance(items, list) else [None]
-    named = [one for one in items if isinstance(one, dict) and isinstance(one.get("id"), str)]
+    named = [item for item in items if isinstance(item, dict) and isinstance(item.get("id"), str)]
     if len(named) < len(items):
         raise ValueError("does not say which models it serves; check protocol")
-    return {one["id"]: one for one in named}
+    return {item["id"]: item for item in named}
 
 
-def capabilities(said: Mapping[str, Any]) -> list[str]:
-    """Return what infinity says that a model can do, in one order: a set has another in each process."""
-    able = said.get("capabilities")
-    return sorted(one for one in able if isinstance(one, str)) if isinstance(able, list) else []
+def capabilities(facts: Mapping[str, Any]) -> list[str]:
+    """Return the capabilities that infinity says of a model, sorted: infinity has them in another order each time."""
+    names = facts.get("capabilities")
+    return sorted(name for name in names if isinstance(name, str)) if isinstance(names, list) else []
 
 
 def _check_name(served: Sequence[str], spec: ApiSpec) -> None:
     if spec.name not in served:
-        names = some([f'"{shorten(name, TOLD)}"' for name in served]).removeprefix("1: ") if served else "nothing"
+        quotes = [f'"{shorten(name, QUOTE_LIMIT)}"' for name in served]
+        names = some(quotes).removeprefix("1: ") if served else "nothing"
         raise ValueError(f'does not serve name = "{spec.name}", but {names}')
 
 
 def _check_endpoint(right: str | None, spec: ApiSpec, what: str) -> None:
-    """Refuse a model that the endpoint cannot be asked of; ``right`` is its own, None where it has none of ours."""
+    """Refuse a model of another endpoint; ``right`` is that endpoint, None where it is none of ours."""
     if right != spec.endpoint:
         advice = f'set endpoint = "{right}"' if right else "which neither embeds nor reranks"
-        raise ValueError(f'serves "{spec.name}" as {shorten(what, TOLD)}; {advice}')
+        raise ValueError(f'serves "{spec.name}" as {shorten(what, QUOTE_LIMIT)}; {advice}')
 
 
-def _word(said: Any) -> str | None:
-    return said if isinstance(said, str) and WORD.fullmatch(said) else None
+def _word(value: Any) -> str | None:
+    return value if isinstance(value, str) and WORD_PATTERN.fullmatch(value) else None
 
 
-def _count(said: Any) -> int | None:
-    return said if isinstance(said, int) and not isinstance(said, bool) and 0 < said < 1 << 31 else None
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 31 else None
 
 
 PROTOCOLS: dict[str, Protocol] = {

@@ -32,12 +32,12 @@ class ApiReranker:
         Raises:
             ModelError: the server did not give a score for each.
         """
-        most = self._client.spec.max_characters
-        cut = [(query, document[:most]) for query, document in pairs]
+        limit = self._client.spec.max_characters
+        cut = [(query, document[:limit]) for query, document in pairs]
         return score_by_query(cut, self.score_documents, meter or Meter())
 
     def check(self) -> None:
-        """Ask for a few scores: whether the server answers.
+        """Check that the server answers, with a few scores.
 
         Raises:
             ModelError: it does not.
@@ -58,10 +58,10 @@ class ApiReranker:
         def ask(batch: Batch) -> list[float]:
             return ask_scores(self._client, query[: spec.max_characters], [distinct[place] for place in batch])
 
-        def keep(batch: Batch, given: list[float]) -> None:
-            scores.update((distinct[place], score) for place, score in zip(batch, given, strict=True))
+        def keep(batch: Batch, values: list[float]) -> None:
+            scores.update((distinct[place], score) for place, score in zip(batch, values, strict=True))
 
         lengths = [len(document) for document in distinct]
-        batches = make_batches(lengths, most=spec.batch_size, characters=spec.batch_characters)
+        batches = make_batches(lengths, size=spec.batch_size, characters=spec.batch_characters)
         ask_batches(batches, ask, keep, at_once=spec.concurrency, stop=self._client.stop)
         return [scores[document] for document in sent]

@@ -37,8 +37,8 @@ class Served:
         return compare(embeddings1, embeddings2)
 
 
-def make_empty_meta(**said: Any) -> "ModelMeta":
+def make_empty_meta(**fields: Any) -> "ModelMeta":
     """Make mteb's metadata of a model behind an API, of which nothing else is known."""
     from mteb.models import ModelMeta
 
-    return ModelMeta.create_empty(overwrites={"framework": ["API"], **said})
+    return ModelMeta.create_empty(overwrites={"framework": ["API"], **fields})

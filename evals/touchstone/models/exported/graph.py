@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     import torch
     from transformers import PretrainedConfig
 
-# What a graph gives of a text, by what its model is for, in the order in which it is looked for.
-GIVES = {
+# Outputs of a graph by the task of its model, in the order in which they are looked for.
+TASK_OUTPUTS = {
     "feature-extraction": ("last_hidden_state", "token_embeddings", "sentence_embedding"),
     "sequence-classification": ("logits",),
 }
 IDS, MASK, TYPES, POSITIONS = "input_ids", "attention_mask", "token_type_ids", "position_ids"
-KNOWN_INPUTS = {IDS, MASK, TYPES, POSITIONS, *(name for names in GIVES.values() for name in names)}
+KNOWN_INPUTS = {IDS, MASK, TYPES, POSITIONS, *(name for names in TASK_OUTPUTS.values() for name in names)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Graph:
         device: where the other modules of the model compute.
 
     Raises:
-        ModelError: the graph gives nothing that the task needs, or cannot be told what to read.
+        ModelError: the graph gives nothing that the task needs, or has no input for token ids.
     """
 
     def __init__(self, runtime: Runtime, config: "PretrainedConfig", task: str, device: str) -> None:
@@ -90,12 +90,12 @@ class Graph:
 
     @property
     def texts(self) -> int | None:
-        """How many texts the graph takes at once, None for any number."""
+        """Number of texts that the graph takes at once, None for any number."""
         return _dimension(self.runtime.inputs[IDS], 0)
 
     @property
     def tokens(self) -> int | None:
-        """How many tokens the graph takes of a text, None for any number."""
+        """Number of tokens that the graph takes of a text, None for any number."""
         return _dimension(self.runtime.inputs[IDS], 1)
 
     def forward(self, **features: Any) -> Any:
@@ -109,19 +109,20 @@ class Graph:
         """
         import torch
 
-        given = {name: value for name, value in features.items() if isinstance(value, torch.Tensor)}
-        count, length = given[IDS].shape
-        feeds = {name: self._feed(name, port, given) for name, port in self.runtime.inputs.items()}
+        tensors = {name: value for name, value in features.items() if isinstance(value, torch.Tensor)}
+        count, length = tensors[IDS].shape
+        feeds = {name: self._feed(name, port, tensors) for name, port in self.runtime.inputs.items()}
         step = self.texts or count
         parts = [self._run(feeds, slice(at, at + step), step) for at in range(0, count, step)]
-        found = np.concatenate(parts)
-        found = found[:, None] if found.ndim == 1 else found  # one number for a pair
+        output = np.concatenate(parts)
+        output = output[:, None] if output.ndim == 1 else output  # one number for a pair
         tokens = self.tokens or length
-        if len(found) != count or (found.ndim == 3 and found.shape[1] != tokens) or found.ndim not in (2, 3):
-            shape = " × ".join(map(str, found.shape))
+        if len(output) != count or (output.ndim == 3 and output.shape[1] != tokens) or output.ndim not in (2, 3):
+            shape = " × ".join(map(str, output.shape))
             raise ModelError(f"its graph gives {self.output} of {shape} for {count} texts of {tokens} tokens")
-        found = found[:, :length] if found.ndim == 3 else found
-        return {GIVES[self.task][0]: torch.from_numpy(np.ascontiguousarray(found, dtype=np.float32)).to(self._device)}
+        output = output[:, :length] if output.ndim == 3 else output
+        values = torch.from_numpy(np.ascontiguousarray(output, dtype=np.float32))
+        return {TASK_OUTPUTS[self.task][0]: values.to(self._device)}
 
     __call__ = forward
 
@@ -132,22 +133,22 @@ class Graph:
         if count < step:
             part = {name: np.concatenate([rows, rows[-1:].repeat(step - count, axis=0)]) for name, rows in part.items()}
         try:
-            found = self.runtime.run(part, self.output)
+            output = self.runtime.run(part, self.output)
         except ModelError:
             raise
         except Exception as error:  # each runtime has its own
             shape = " × ".join(map(str, part[IDS].shape))
             raise ModelError(f"its graph cannot be run on {shape} tokens: {first_line(error)}") from error
-        return found if len(found) != step else found[:count]
+        return output if len(output) != step else output[:count]
 
-    def _feed(self, name: str, port: Port, given: "Mapping[str, torch.Tensor]") -> NDArray[Any]:
+    def _feed(self, name: str, port: Port, tensors: "Mapping[str, torch.Tensor]") -> NDArray[Any]:
         """Return an input of the graph: a feature of the texts, or what transformers would make where there is none."""
-        if name in given:
-            values = given[name].cpu().numpy()
+        if name in tensors:
+            values = tensors[name].cpu().numpy()
         elif name == TYPES:
-            values = np.zeros(given[IDS].shape)
-        elif name == POSITIONS and MASK in given:
-            values = np.maximum(given[MASK].cpu().numpy().cumsum(axis=1) - 1, 0) + self._first_position
+            values = np.zeros(tensors[IDS].shape)
+        elif name == POSITIONS and MASK in tensors:
+            values = np.maximum(tensors[MASK].cpu().numpy().cumsum(axis=1) - 1, 0) + self._first_position
         else:
             raise ModelError(f"its graph reads {name}, which its tokenizer does not give; export it without")
         missing = (self.tokens or values.shape[1]) - values.shape[1]
@@ -174,13 +175,13 @@ class Graph:
 
 
 def _find_output(outputs: Mapping[str, Port], task: str) -> str:
-    if task not in GIVES:
+    if task not in TASK_OUTPUTS:
         raise ModelError(f"its transformer is for {task}, of which no graph is run yet")
-    known = [name for name in GIVES[task] if name in outputs]
-    if not known and len(outputs) > 1:
-        wanted = " or ".join(GIVES[task])
+    names = [name for name in TASK_OUTPUTS[task] if name in outputs]
+    if not names and len(outputs) > 1:
+        wanted = " or ".join(TASK_OUTPUTS[task])
         raise ModelError(f"its graph gives {_listed(outputs)}, and no {wanted}; export it for {task}")
-    return known[0] if known else next(iter(outputs))
+    return names[0] if names else next(iter(outputs))
 
 
 def _dimension(port: Port, place: int) -> int | None:

@@ -16,7 +16,7 @@ from touchstone.models.base import ModelKind, OpenModel, OpenReranker, only_rera
 from touchstone.models.cross_encoders import BatchedReranker, load_cross_encoder
 from touchstone.models.exported.fitting import fit_cross_encoder, fit_encoder
 from touchstone.models.exported.graph import Graph, Runtime
-from touchstone.models.exported.runtimes import CPU, CUDA, ON_CUDA, OnnxRuntime, OpenVino, check_providers
+from touchstone.models.exported.runtimes import CPU, CUDA, CUDA_PREFIXES, OnnxRuntime, OpenVino, check_providers
 from touchstone.models.files.detection import check_export
 from touchstone.models.files.graphs import import_package, read_facts, with_graph
 from touchstone.models.files.listing import in_folder
@@ -44,7 +44,7 @@ def open_exported(model: Model, device: str, store: Store) -> OpenModel | OpenRe
     place = DEVICES[spec.kind](model, device)
     folder = Path(weights.place)
     make = partial(_make_runtime, spec, folder, place, store)
-    if check_export(in_folder(folder), role=spec.role, seen=spec.id is None) == "encoder":
+    if check_export(in_folder(folder), role=spec.role, local=spec.id is None) == "encoder":
         return _open_encoder(model, weights, make, place, store)
     return _open_cross_encoder(model, weights, make, place)
 
@@ -68,7 +68,7 @@ def _open_encoder(model: Model, weights: Weights, make: Make, device: str, store
 
     spec = model.spec_of(ExportSpec)
     load = partial(construct, SentenceTransformer, spec, weights, device=device, truncate_dim=spec.truncate_dim)
-    (loaded, _), graph = _load(load, make, device, weights.called)
+    (loaded, _), graph = _load(load, make, device, weights.label)
     fit_encoder(loaded, graph, model, weights)
     at_once, whole = _in_batches(spec, lambda most: BatchedModel(loaded, texts_at_once=most).check())
     space = {**sentence_transformers.space_of(model, weights, loaded), **graph.runtime.computed_by}
@@ -80,8 +80,8 @@ def _open_encoder(model: Model, weights: Weights, make: Make, device: str, store
 
 def _open_cross_encoder(model: Model, weights: Weights, make: Make, device: str) -> OpenReranker:
     spec = model.spec_of(ExportSpec)
-    loaded, graph = _load(lambda: load_cross_encoder(spec, weights, device), make, device, weights.called)
-    fit_cross_encoder(loaded, graph, spec, weights.called)
+    loaded, graph = _load(lambda: load_cross_encoder(spec, weights, device), make, device, weights.label)
+    fit_cross_encoder(loaded, graph, spec, weights.label)
     at_once, _ = _in_batches(spec, lambda most: BatchedReranker(loaded, pairs_at_once=most).check())
     opened = cross_encoders.make_open(model, loaded, weights=weights, device=device, pairs_at_once=at_once)
     return replace(opened, settings=_settings(opened.settings, spec, at_once))
@@ -93,23 +93,23 @@ def _load(load: Callable[[], T], make: Make, device: str, place: str) -> tuple[T
     Raises:
         ModelError: it has no transformer, or several.
     """
-    made: list[Graph] = []
+    graphs: list[Graph] = []
 
     def take(config: Any, task: str) -> Graph:
-        if made:
+        if graphs:
             raise ModelError(f"{place} has several transformers, and its graph is one")
-        made.append(Graph(make(), config, task, device))
-        return made[0]
+        graphs.append(Graph(make(), config, task, device))
+        return graphs[0]
 
     with exports_loaded_by(take):
         loaded = load()
-    if not made:
+    if not graphs:
         raise ModelError(f"{place} has no transformer that a graph could stand for")
-    return loaded, made[0]
+    return loaded, graphs[0]
 
 
 def _in_batches(spec: ExportSpec, check: Callable[[int | None], T]) -> tuple[int | None, T]:
-    """Return how many texts may be in a batch, and what the check of that gave: one where they change each other.
+    """Return how many texts may be in a batch, 1 where they change each other, and the result of the check.
 
     Activations that are quantized as they come have the range of the whole batch.
     """
@@ -120,13 +120,13 @@ def _in_batches(spec: ExportSpec, check: Callable[[int | None], T]) -> tuple[int
 
 
 def _settings(settings: Settings, spec: ExportSpec, at_once: int | None) -> Settings:
-    """Return settings that say so where a model is run one text at a time, and nobody asked for that."""
+    """Return settings with a note where a model runs one text at a time without being asked to."""
     if at_once == spec.batch_size:
         return settings
     return replace(settings, dtype=f"{settings.dtype}, {ONE_AT_A_TIME}")
 
 
-def find_onnx_device(model: Model, asked: str) -> str:
+def find_onnx_device(model: Model, device: str) -> str:
     """Return where onnxruntime computes: on the device asked for, or that of the providers that are named.
 
     Raises:
@@ -135,49 +135,45 @@ def find_onnx_device(model: Model, asked: str) -> str:
     import torch
 
     available = import_package("onnxruntime", "onnx").get_available_providers()
-    named = model.spec_of(OnnxSpec).providers
-    kind = asked.partition(":")[0]
-    if named is not None:
-        its = "cuda" if named[0].startswith(ON_CUDA) else "cpu"
-        if kind not in ("auto", its):
-            raise ModelError(f"--device {asked}, but providers begin with {named[0]}; use --device auto")
-        return find_device(model, its if kind == "auto" else asked)
+    providers = model.spec_of(OnnxSpec).providers
+    kind = device.partition(":")[0]
+    if providers is not None:
+        provider_kind = "cuda" if providers[0].startswith(CUDA_PREFIXES) else "cpu"
+        if kind not in ("auto", provider_kind):
+            raise ModelError(f"--device {device}, but providers begin with {providers[0]}; use --device auto")
+        return find_device(model, provider_kind if kind == "auto" else device)
     if kind == "auto":
         return "cuda" if CUDA in available and torch.cuda.is_available() else "cpu"
     if kind == "mps":
         raise ModelError("--device mps: onnxruntime has no such device; use --device cpu, or name providers")
     check_providers((CUDA,) if kind == "cuda" else (), available)
-    return find_device(model, asked)
+    return find_device(model, device)
 
 
-def find_openvino_device(_model: Model, asked: str) -> str:
+def find_openvino_device(_model: Model, device: str) -> str:
     """Return where OpenVINO computes here: on the CPU.
 
     Raises:
         ModelError: another device is asked for.
     """
-    if asked not in ("auto", "cpu"):
-        raise ModelError(f'--device {asked}: kind = "openvino" computes on the CPU; use --device cpu or auto')
+    if device not in ("auto", "cpu"):
+        raise ModelError(f'--device {device}: kind = "openvino" computes on the CPU; use --device cpu or auto')
     return "cpu"
 
 
-def read(model: Model) -> Reads:
-    """Return what an exported model reads: what its folder says, or where that cannot be seen yet its specification."""
+def find_input(model: Model) -> Reads:
+    """Return what an exported model reads: by its folder, or where that cannot be seen yet by its specification."""
     spec = model.spec_of(ExportSpec)
-    role = spec.role
-    with suppress(ModelError):  # said when it is opened
+    role: str | None = spec.role
+    with suppress(ModelError):  # opening the model reports it
         if role is None and spec.id is None:
-            role = "cross-encoder" if _is_cross_encoder(spec) else None
+            role = check_export(in_folder(folder_of(spec)), role=None, local=True)
     return "pairs" if role == "cross-encoder" else "texts"
-
-
-def _is_cross_encoder(spec: ExportSpec) -> bool:
-    return check_export(in_folder(folder_of(spec)), role=None, seen=True) == "cross-encoder"
 
 
 def why_not(model: Model, task_type: str) -> str | None:
     """Return why a model cannot run tasks of a type, None if it can."""
-    return only_reranks(model, task_type) if read(model) == "pairs" else None
+    return only_reranks(model, task_type) if find_input(model) == "pairs" else None
 
 
 DEVICES = {"onnx": find_onnx_device, "openvino": find_openvino_device}
@@ -188,7 +184,7 @@ KINDS = tuple(
         identify=identify,
         open=open_exported,
         device=DEVICES[name],
-        reads=read,
+        reads=find_input,
         why_not=why_not,
         prompts=lambda model: model.spec_of(ExportSpec).prompts or {},
         divides=True,

@@ -14,11 +14,11 @@ from touchstone.models.exported.graph import KNOWN_INPUTS, Port
 from touchstone.models.files.graphs import import_package, name_dtypes
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
-# Providers that compute on what torch calls a CUDA device; and what the first is told: single precision is not cut.
-ON_CUDA = ("CUDA", "Tensorrt", "NvTensorRT")
-PRECISE = {"use_tf32": "0"}
-# Data types of onnxruntime's inputs, of which those of texts are numbers.
-OF_TENSORS = {"float": "float32", "double": "float64"}
+# Prefixes of providers that compute on what torch calls a CUDA device; and options that keep single precision whole.
+CUDA_PREFIXES = ("CUDA", "Tensorrt", "NvTensorRT")
+CUDA_OPTIONS = {"use_tf32": "0"}
+# onnxruntime's names of data types, where numpy has another.
+DTYPE_NAMES = {"float": "float32", "double": "float64"}
 
 
 class OnnxRuntime:
@@ -46,9 +46,9 @@ class OnnxRuntime:
         options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
         options.log_severity_level = 3  # what it warns of is looked at here
         options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-        asked = [(name, _options_of(name, device)) for name in providers]
+        choices = [(name, _options_of(name, device)) for name in providers]
         try:
-            self._session = library.InferenceSession(str(path), options, providers=asked)
+            self._session = library.InferenceSession(str(path), options, providers=choices)
         except Exception as error:  # it has one for each kind of status
             raise ModelError(f"{path.name} cannot be opened by onnxruntime: {first_line(error)}") from error
         used = {part.ep_name for part in self._session.get_provider_graph_assignment_info()}
@@ -56,20 +56,20 @@ class OnnxRuntime:
             raise ModelError(f"{idle[0]} computes nothing of {path.name}, which onnxruntime leaves to {_listed(used)}")
         self.dtype = dtype
         self.computed_by: dict[str, str] = {"onnxruntime": library.__version__, "providers": _listed(used)}
-        self.inputs: dict[str, Port] = {one.name: _port(one) for one in self._session.get_inputs()}
-        self.outputs: dict[str, Port] = {one.name: _port(one) for one in self._session.get_outputs()}
+        self.inputs: dict[str, Port] = {port.name: _port(port) for port in self._session.get_inputs()}
+        self.outputs: dict[str, Port] = {port.name: _port(port) for port in self._session.get_outputs()}
 
     def run(self, feeds: Mapping[str, NDArray[Any]], output: str) -> NDArray[Any]:
         """Return one output of the graph."""
         import torch
 
         try:
-            found: NDArray[Any] = self._session.run([output], dict(feeds))[0]
+            result: NDArray[Any] = self._session.run([output], dict(feeds))[0]
         except Exception as error:
             if "Failed to allocate memory" in str(error):  # then smaller batches are tried
                 raise torch.OutOfMemoryError(first_line(error)) from error
             raise
-        return found
+        return result
 
 
 def check_providers(providers: Sequence[str], available: Sequence[str]) -> None:
@@ -78,21 +78,21 @@ def check_providers(providers: Sequence[str], available: Sequence[str]) -> None:
     Raises:
         ModelError: naming the first.
     """
-    if lacking := [name for name in providers if name not in available]:
-        more = "; install onnxruntime-gpu in its place, or use --device cpu" if lacking[0] == CUDA else ""
-        raise ModelError(f"the installed onnxruntime has no {lacking[0]}, only {', '.join(available)}{more}")
+    if missing := [name for name in providers if name not in available]:
+        advice = "; install onnxruntime-gpu in its place, or use --device cpu" if missing[0] == CUDA else ""
+        raise ModelError(f"the installed onnxruntime has no {missing[0]}, only {', '.join(available)}{advice}")
 
 
 def _options_of(provider: str, device: str) -> dict[str, str]:
-    number = {"device_id": device.partition(":")[2] or "0"} if provider.startswith(ON_CUDA) else {}
-    return number | (PRECISE if provider == CUDA else {})
+    number = {"device_id": device.partition(":")[2] or "0"} if provider.startswith(CUDA_PREFIXES) else {}
+    return number | (CUDA_OPTIONS if provider == CUDA else {})
 
 
-def _port(one: Any) -> Port:
+def _port(info: Any) -> Port:
     """Return an input or output of onnxruntime's, whose dimensions of any size have a name or None."""
-    inside = str(one.type).removeprefix("tensor(").removesuffix(")")
-    shape = one.shape and tuple(size if isinstance(size, int) and size > 0 else None for size in one.shape)
-    return Port(OF_TENSORS.get(inside, inside), shape)
+    inside = str(info.type).removeprefix("tensor(").removesuffix(")")
+    shape = info.shape and tuple(size if isinstance(size, int) and size > 0 else None for size in info.shape)
+    return Port(DTYPE_NAMES.get(inside, inside), shape)
 
 
 class OpenVino:
@@ -122,8 +122,8 @@ class OpenVino:
             graph = core.read_model(path, data)
             self._compiled = core.compile_model(graph, "CPU", settings)
         except Exception as error:  # of the runtime, with the place in its own code first
-            said = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-            raise ModelError(f"{path.name} cannot be opened by OpenVINO: {said[-1]}") from error
+            lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+            raise ModelError(f"{path.name} cannot be opened by OpenVINO: {lines[-1]}") from error
         numbers = Counter[str]()
         for node in graph.get_ops():
             if node.get_type_name() == "Constant":
@@ -132,7 +132,7 @@ class OpenVino:
         self.computed_by: dict[str, str] = {"openvino": library.get_version()}
         self.inputs = _ports(self._compiled.inputs)
         self.outputs = _ports(self._compiled.outputs)
-        self._places = {_name(one): number for number, one in enumerate(self._compiled.outputs)}
+        self._places = {_name(port): number for number, port in enumerate(self._compiled.outputs)}
 
     def run(self, feeds: Mapping[str, NDArray[Any]], output: str) -> NDArray[Any]:
         """Return one output of the graph."""
@@ -140,11 +140,11 @@ class OpenVino:
 
 
 def _ports(ports: Sequence[Any]) -> dict[str, Port]:
-    return {_name(one): Port(_dtype(one.get_element_type()), _shape(one)) for one in ports}
+    return {_name(port): Port(_dtype(port.get_element_type()), _shape(port)) for port in ports}
 
 
 def _name(port: Any) -> str:
-    """Return the name of an input or output of OpenVINO's, which may have several: one that is known."""
+    """Return the name of an input or output of OpenVINO's; of several names one that is known."""
     names = sorted(port.get_names(), key=lambda name: (name not in KNOWN_INPUTS, name))
     return str(names[0]) if names else "an output without a name"
 

@@ -9,31 +9,31 @@ from typing import Any
 
 from touchstone.errors import ModelError, TouchstoneError
 from touchstone.models.files.listing import ModelFiles, in_folder
-from touchstone.models.files.loaded import MODULES as FILES_OF
+from touchstone.models.files.loaded import MODULE_FILES as FILES_OF
 from touchstone.models.files.loaded import loaded_files
 
 # The classes of sentence-transformers, which its files name, and the kind of specification that runs one.
 DENSE, CROSS, SPARSE, MULTI = "SentenceTransformer", "CrossEncoder", "SparseEncoder", "MultiVectorEncoder"
-KIND_OF = {DENSE: "sentence-transformers", CROSS: "cross-encoder", SPARSE: "sparse", MULTI: "multi-vector"}
-# Why it is nothing else.
-GIVES = {
+KINDS = {DENSE: "sentence-transformers", CROSS: "cross-encoder", SPARSE: "sparse", MULTI: "multi-vector"}
+# What a model of the class gives in place of a dense vector.
+REASONS = {
     SPARSE: "which gives no dense vector of a text",
     MULTI: "which gives a vector for each token, and no single one of a text",
 }
 # PyLate's name for what sentence-transformers calls a multi-vector encoder.
-ALSO_CALLED = {"ColBERT": MULTI}
+CLASS_SYNONYMS = {"ColBERT": MULTI}
 # Modules that only one of the classes has, for files that do not name the class.
-MODULES = {
+MODULE_CLASSES = {
     "SpladePooling": SPARSE, "MLMTransformer": SPARSE, "SparseAutoEncoder": SPARSE, "CSRSparsity": SPARSE,
     "SparseStaticEmbedding": SPARSE, "MultiVectorMask": MULTI, "LogitScore": CROSS,
 }  # fmt: skip
 # What PyLate writes beside the settings of sentence-transformers.
-OF_PYLATE = {"query_prefix", "document_prefix", "attend_to_expansion_tokens", "do_query_expansion", "skiplist_words"}
-SCORES = "ForSequenceClassification"
+PYLATE_KEYS = {"query_prefix", "document_prefix", "attend_to_expansion_tokens", "do_query_expansion", "skiplist_words"}
+SCORER_SUFFIX = "ForSequenceClassification"
 # ColPali, ColQwen2ForRetrieval, HF_ColBERT and their like.
-COLBERT = re.compile(r"(HF_)?Col[A-Z]\w*")
-WEIGHTS = re.compile(r".*\.safetensors|(pytorch_)?model.*\.bin|adapter_model\.bin")
-EXPORTS = {".onnx": ("ONNX", "onnx"), ".xml": ("OpenVINO", "openvino")}
+COLBERT_NAME = re.compile(r"(HF_)?Col[A-Z]\w*")
+WEIGHTS_NAME = re.compile(r".*\.safetensors|(pytorch_)?model.*\.bin|adapter_model\.bin")
+EXPORT_FORMATS = {".onnx": ("ONNX", "onnx"), ".xml": ("OpenVINO", "openvino")}
 ROLES = {DENSE: "encoder", CROSS: "cross-encoder"}
 
 
@@ -48,20 +48,20 @@ def check_kind(kind: str, files: ModelFiles) -> None:
         ModelError: naming what the model is and what to write.
     """
     _refuse_what_does_not_load(files)
-    found = detect(files)
-    if found is None or KIND_OF.get(found) == kind:
+    cls = detect(files)
+    if cls is None or KINDS.get(cls) == kind:
         return
-    why = f", {GIVES[found]}" if found in GIVES else ""
-    raise ModelError(f'{files.place} is a {found}{why}; write kind = "{KIND_OF[found]}" in models.toml')
+    why = f", {REASONS[cls]}" if cls in REASONS else ""
+    raise ModelError(f'{files.place} is a {cls}{why}; write kind = "{KINDS[cls]}" in models.toml')
 
 
-def check_export(files: ModelFiles, *, role: str | None, seen: bool) -> str:
+def check_export(files: ModelFiles, *, role: str | None, local: bool) -> str:
     """Refuse a model of which no graph is run, or that is not what its specification says it is.
 
     Args:
         files: of the model.
         role: what the specification says, ``encoder`` or ``cross-encoder``.
-        seen: that its files were there before it was opened.
+        local: True if its files lie in a folder, so that its role could be read before it was opened.
 
     Returns:
         Its role.
@@ -69,16 +69,16 @@ def check_export(files: ModelFiles, *, role: str | None, seen: bool) -> str:
     Raises:
         ModelError: naming what the model is and what to write.
     """
-    found, place = detect(files), files.place
+    cls, place = detect(files), files.place
     if files.has("adapter_config.json"):
         raise ModelError(f"{place} is an adapter, which cannot be put under a graph; export the merged model")
-    if found in GIVES:
-        raise ModelError(f'{place} is a {found}, of which no graph is run; write kind = "{KIND_OF[found]}"')
-    said = role or (None if seen else ROLES[DENSE])
-    its = said or ROLES[DENSE] if found is None else ROLES[found]
-    if said not in (None, its):
-        raise ModelError(f'{place} is a {found}; write role = "{its}" in models.toml')
-    return its
+    if cls in REASONS:
+        raise ModelError(f'{place} is a {cls}, of which no graph is run; write kind = "{KINDS[cls]}"')
+    claimed = role or (None if local else ROLES[DENSE])
+    actual = claimed or ROLES[DENSE] if cls is None else ROLES[cls]
+    if claimed not in (None, actual):
+        raise ModelError(f'{place} is a {cls}; write role = "{actual}" in models.toml')
+    return actual
 
 
 def check_base(kind: str, files: ModelFiles) -> None:
@@ -90,9 +90,9 @@ def check_base(kind: str, files: ModelFiles) -> None:
         ModelError: naming what the base is.
     """
     _refuse_what_does_not_load(files)
-    found = detect(files)
-    if kind == KIND_OF[DENSE] and found not in (None, DENSE):
-        raise ModelError(f"{files.place} is a {found}, which an adapter does not make an encoder")
+    cls = detect(files)
+    if kind == KINDS[DENSE] and cls not in (None, DENSE):
+        raise ModelError(f"{files.place} is a {cls}, which an adapter does not make an encoder")
 
 
 def detect(files: ModelFiles) -> str | None:
@@ -102,68 +102,68 @@ def detect(files: ModelFiles) -> str | None:
         ModelError: they say a class that is not known, or a classifier's.
     """
     settings = files.table("config_sentence_transformers.json")
-    said = settings.get("model_type")
-    if said is not None:
-        name = ALSO_CALLED.get(said, said) if isinstance(said, str) else said
-        if name not in list(KIND_OF):  # it may be a list
-            known = ", ".join(f'"{one}"' for one in (*KIND_OF, *ALSO_CALLED))
+    model_type = settings.get("model_type")
+    if model_type is not None:
+        name = CLASS_SYNONYMS.get(model_type, model_type) if isinstance(model_type, str) else model_type
+        if name not in list(KINDS):  # it may be a list
+            names = ", ".join(f'"{known_name}"' for known_name in (*KINDS, *CLASS_SYNONYMS))
             raise ModelError(
-                f"{files.place}: config_sentence_transformers.json says model_type = {json.dumps(said)}; "
-                f"known are {known}"
+                f"{files.place}: config_sentence_transformers.json says model_type = {json.dumps(model_type)}; "
+                f"known are {names}"
             )
         return str(name)
     return _by_modules(files, settings) or _by_architecture(files)
 
 
 def kind_at(folder: Path) -> str:
-    """Return the kind of a model in a folder of which nothing is said; a reranker must be said to be one.
+    """Return the kind of a model in a folder without a specification; a reranker needs one.
 
-    That of an encoder too where its files say nothing, or what cannot be: measuring tells.
+    A model whose files say nothing, or nothing that can be true, is taken for a dense encoder: measuring finds out.
     """
-    found = None
+    cls = None
     with suppress(TouchstoneError):
-        found = detect(in_folder(folder))
-    return KIND_OF[found] if found in (SPARSE, MULTI) else KIND_OF[DENSE]
+        cls = detect(in_folder(folder))
+    return KINDS[cls] if cls in (SPARSE, MULTI) else KINDS[DENSE]
 
 
-def said_by(files: ModelFiles) -> str:
-    """Name what says which class a model is of."""
+def source_of(files: ModelFiles) -> str:
+    """Return the file, or ``its architecture``, that says which class a model is of."""
     if files.table("config_sentence_transformers.json").get("model_type") is not None:
         return "config_sentence_transformers.json"
     return "modules.json" if isinstance(files.read("modules.json"), list) else "its architecture"
 
 
 def _by_modules(files: ModelFiles, settings: Mapping[str, Any]) -> str | None:
-    """Return what modules make of a model; None for one without ``modules.json``."""
+    """Return the class of a model by its modules; None for one without ``modules.json``."""
     modules = files.read("modules.json")
     if not isinstance(modules, list):
         return None
     types = _types(modules)
-    if any(one.startswith("pylate.") for one in types) or OF_PYLATE & settings.keys():
+    if any(type_.startswith("pylate.") for type_ in types) or PYLATE_KEYS & settings.keys():
         return MULTI
     config = files.table("config.json")
-    if any(COLBERT.fullmatch(name) for name in _architectures(config)):
+    if any(COLBERT_NAME.fullmatch(name) for name in _architectures(config)):
         return MULTI
-    names = [one.rpartition(".")[2] for one in types]
-    return next((MODULES[name] for name in names if name in MODULES), DENSE)
+    names = [type_.rpartition(".")[2] for type_ in types]
+    return next((MODULE_CLASSES[name] for name in names if name in MODULE_CLASSES), DENSE)
 
 
 def _by_architecture(files: ModelFiles) -> str | None:
-    """Return what a bare transformer or an adapter is, None for one that may become a dense encoder."""
+    """Return the class of a bare transformer or an adapter, None for one that may become a dense encoder."""
     if files.table("adapter_config.json").get("task_type") == "SEQ_CLS":
         return CROSS
     config = files.table("config.json")
     names = _architectures(config)
-    if any(COLBERT.fullmatch(name) for name in names) or files.has("artifact.metadata"):
+    if any(COLBERT_NAME.fullmatch(name) for name in names) or files.has("artifact.metadata"):
         return MULTI
-    heads = [name for name in names if name.endswith(SCORES)]
-    own, classes = (said if isinstance(said := config.get(name), dict) else {} for name in ("auto_map", "id2label"))
-    if not heads and not (f"AutoModel{SCORES}" in own and "AutoModel" not in own):
+    heads = [name for name in names if name.endswith(SCORER_SUFFIX)]
+    auto_map, labels = (item if isinstance(item := config.get(name), dict) else {} for name in ("auto_map", "id2label"))
+    if not heads and not (f"AutoModel{SCORER_SUFFIX}" in auto_map and "AutoModel" not in auto_map):
         return None
-    if len(classes) > 1:
-        what = heads[0] if heads else f"AutoModel{SCORES}"
+    if len(labels) > 1:
+        what = heads[0] if heads else f"AutoModel{SCORER_SUFFIX}"
         raise ModelError(
-            f"{files.place} is a {what}, which gives {len(classes)} numbers; "
+            f"{files.place} is a {what}, which gives {len(labels)} numbers; "
             "a cross-encoder gives one, its score, and an encoder a vector"
         )
     return CROSS
@@ -178,19 +178,19 @@ def _refuse_what_does_not_load(files: ModelFiles) -> None:
             f"{files.place} is a model2vec model without modules.json, which sentence-transformers needs; "
             "save it again with a newer model2vec"
         )
-    if any(WEIGHTS.fullmatch(PurePosixPath(name).name) for name in loaded_files(files)):
+    if any(WEIGHTS_NAME.fullmatch(PurePosixPath(name).name) for name in loaded_files(files)):
         return
     modules = files.read("modules.json")
-    names = [one.rpartition(".")[2] for one in _types(modules)] if isinstance(modules, list) else []
+    names = [type_.rpartition(".")[2] for type_ in _types(modules)] if isinstance(modules, list) else []
     if names and all(name in FILES_OF and not FILES_OF[name][1] for name in names):
         return  # a bag of words has no weights
-    exported = [EXPORTS[suffix] for suffix in EXPORTS if graphs_in(files, suffix)]
+    exported = [EXPORT_FORMATS[suffix] for suffix in EXPORT_FORMATS if graphs_in(files, suffix)]
     if exported:
-        alone = " and ".join(name for name, _ in exported)
+        formats = " and ".join(name for name, _ in exported)
         kinds = " or ".join(f'kind = "{kind}"' for _, kind in exported)
         raise ModelError(
-            f"{files.place} holds weights for {alone} alone; write {kinds} in models.toml, or give the folder that has "
-            "model.safetensors too"
+            f"{files.place} holds weights for {formats} alone; write {kinds} in models.toml, or give the folder that "
+            "has model.safetensors too"
         )
 
 

@@ -13,22 +13,22 @@ from touchstone.config.specs import ExportSpec
 from touchstone.errors import ModelError, first_line
 from touchstone.files.inside import is_plain
 from touchstone.models.files.detection import graphs_in
-from touchstone.models.files.listing import POINTER, ModelFiles, refuse_pointer
+from touchstone.models.files.listing import POINTER_START, ModelFiles, refuse_pointer
 from touchstone.models.files.loaded import join
 from touchstone.store.folder import Store
 
-DEFAULTS = {
+GRAPH_FILES = {
     "onnx": ("onnx/model.onnx", "model.onnx"),
     "openvino": ("openvino/openvino_model.xml", "openvino_model.xml"),
 }
-# Of data types, those whose name in ONNX is another one than in torch; and the share of numbers from which one counts.
+# Data types by their names in ONNX, where torch has another; and the share of numbers from which a type is named.
 DTYPE_NAMES = {"float": "float32", "double": "float64"}
-COUNTS = 0.05
+MIN_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphFacts:
-    """What a graph for ONNX says: the files beside it that hold its numbers, and the data types of these."""
+    """Facts of a graph for ONNX: the files beside it that hold its numbers, and the data types of these."""
 
     data: tuple[str, ...]
     dtype: str
@@ -53,25 +53,25 @@ def with_graph(spec: ExportSpec, files: ModelFiles, store: Store) -> ModelFiles:
 
 
 def _find_graph(spec: ExportSpec, files: ModelFiles) -> str:
-    there = graphs_in(files, spec.suffix)
+    graphs = graphs_in(files, spec.suffix)
     if spec.file is not None:
         if not files.has(spec.file):
-            others = f"; there are {', '.join(there)}" if there else ""
+            others = f"; there are {', '.join(graphs)}" if graphs else ""
             raise ModelError(f'{files.place}: file = "{spec.file}" is not there{others}')
         return spec.file
-    usual = [name for name in DEFAULTS[spec.kind] if name in there] or there
-    if not usual:
-        raise ModelError(f'{files.place} holds no graph for kind = "{spec.kind}", such as {DEFAULTS[spec.kind][0]}')
-    if usual is there and len(there) > 1:
+    candidates = [name for name in GRAPH_FILES[spec.kind] if name in graphs] or graphs
+    if not candidates:
+        raise ModelError(f'{files.place} holds no graph for kind = "{spec.kind}", such as {GRAPH_FILES[spec.kind][0]}')
+    if candidates is graphs and len(graphs) > 1:
         raise ModelError(
-            f"{files.place} holds {len(there)} graphs, {', '.join(there)}; name one in models.toml, as in "
-            f'file = "{there[0]}"'
+            f"{files.place} holds {len(graphs)} graphs, {', '.join(graphs)}; name one in models.toml, as in "
+            f'file = "{graphs[0]}"'
         )
-    return usual[0]
+    return candidates[0]
 
 
 def read_facts(graph: str, files: ModelFiles, store: Store) -> GraphFacts:
-    """Return what a graph for ONNX says of its numbers, without reading these; it is remembered by the file's hash.
+    """Return the facts of a graph for ONNX without reading its numbers, cached by the file's hash.
 
     Raises:
         ModelError: it is damaged, names data outside of its folder, or the package onnx is not there.
@@ -80,14 +80,14 @@ def read_facts(graph: str, files: ModelFiles, store: Store) -> GraphFacts:
     if path is None:
         raise ModelError(f"{files.place}: {graph} is not there; fetch it again")
     with path.open("rb") as file:
-        refuse_pointer(files.place, graph, file.read(len(POINTER)))
+        refuse_pointer(files.place, graph, file.read(len(POINTER_START)))
     place = f"{files.place}: {graph}"
-    found = store.remember(
+    text = store.remember(
         f"graph {store.file_sha256(path)}", lambda: json.dumps(asdict(_read_facts(path, place)), sort_keys=True)
     )
-    assert found is not None
-    said = json.loads(found)
-    return GraphFacts(data=tuple(said["data"]), dtype=said["dtype"])
+    assert text is not None
+    facts = json.loads(text)
+    return GraphFacts(data=tuple(facts["data"]), dtype=facts["dtype"])
 
 
 def _read_facts(path: Path, place: str) -> GraphFacts:
@@ -112,10 +112,10 @@ def _read_facts(path: Path, place: str) -> GraphFacts:
 
 
 def name_dtypes(numbers: Mapping[str, int]) -> str:
-    """Return the data types of a graph's numbers, that of most first, without those of few; joined by +."""
+    """Return the data types of a graph's numbers, joined by +: the most frequent first, without rare ones."""
     whole = sum(numbers.values())
-    most = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
-    return "+".join(name for name, count in most if count >= COUNTS * whole) or "float32"
+    ordered = sorted(numbers.items(), key=lambda item: (-item[1], item[0]))
+    return "+".join(name for name, count in ordered if count >= MIN_SHARE * whole) or "float32"
 
 
 def _walk(message: Any) -> Iterator[Any]:
@@ -123,8 +123,8 @@ def _walk(message: Any) -> Iterator[Any]:
     yield message
     for field, value in message.ListFields():
         if field.message_type is not None:
-            for one in [value] if hasattr(value, "ListFields") else value:
-                yield from _walk(one)
+            for item in [value] if hasattr(value, "ListFields") else value:
+                yield from _walk(item)
 
 
 def import_package(name: str, kind: str) -> Any:

@@ -12,7 +12,7 @@ from touchstone.files.plain import is_unicode
 from touchstone.files.writing import read_bytes
 from touchstone.store.hub import Snapshot
 
-POINTER = b"version https://git-lfs.github.com/spec/"
+POINTER_START = b"version https://git-lfs.github.com/spec/"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class ModelFiles:
         place: what people call it, a folder or a name on a hub.
         find: returns the path of a file by its name inside, such as ``1_Pooling/config.json``; None where it is not.
         names: returns the names of the files that lie in a folder of the model, ``""`` for its root.
-        expect: told the names of the files that are about to be looked for.
+        expect: called with the names of the files that are about to be looked for.
         graph: the names of an exported graph and of its data, which stand for the weights; None where there is none.
     """
 
@@ -56,7 +56,7 @@ class ModelFiles:
         return content if isinstance(content, dict) else {}
 
     def has(self, name: str) -> bool:
-        """Return whether there is such a file."""
+        """Return True if there is such a file."""
         return PurePosixPath(name).name in self.names(name.rpartition("/")[0])
 
 
@@ -75,13 +75,13 @@ def in_folder(folder: Path) -> ModelFiles:
         return None
 
     def names(inside: str) -> list[str]:
-        within = join(inside)
-        found = []
+        path = join(inside)
+        entries = []
         with suppress(OSError):  # of a name that no file can have
-            found = sorted(path.name for path in within.iterdir() if path.is_file()) if within.is_dir() else []
-        if odd := [name for name in found if not is_unicode(name)]:
-            raise ModelError(f"{within}: holds a file whose name is not UTF-8, {odd[0]}; rename it")
-        return found
+            entries = sorted(entry.name for entry in path.iterdir() if entry.is_file()) if path.is_dir() else []
+        if odd := [name for name in entries if not is_unicode(name)]:
+            raise ModelError(f"{path}: holds a file whose name is not UTF-8, {odd[0]}; rename it")
+        return entries
 
     return ModelFiles(place=str(folder), find=find, names=names)
 
@@ -108,5 +108,5 @@ def refuse_pointer(place: str, name: str, start: bytes) -> None:
     Raises:
         ModelError: it is one.
     """
-    if start.startswith(POINTER):
+    if start.startswith(POINTER_START):
         raise ModelError(f"{place}: {name} is a Git LFS pointer, not the file itself; run git lfs pull")

@@ -17,12 +17,12 @@ from touchstone.files.writing import MAX_SETTINGS_BYTES, read_bytes
 from touchstone.models.files.listing import ModelFiles
 
 # The first of these that holds anything is a transformer's own settings.
-SETTINGS = tuple(
+SETTINGS_FILES = tuple(
     f"sentence_{name}_config.json"
     for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
 )
 # The settings that a module of a class has, and whether it has weights; all others are taken for transformers.
-MODULES: Mapping[str, tuple[tuple[str, ...], bool]] = {
+MODULE_FILES: Mapping[str, tuple[tuple[str, ...], bool]] = {
     **dict.fromkeys(("Pooling", "Normalize", "Dropout", "WordWeights", "BoW", "LogitScore"), (("config.json",), False)),
     **dict.fromkeys(("Dense", "LayerNorm", "WeightedLayerPooling"), (("config.json",), True)),
     "LSTM": (("lstm_config.json",), True),
@@ -32,26 +32,27 @@ MODULES: Mapping[str, tuple[tuple[str, ...], bool]] = {
         ("wordembedding_config.json", "whitespacetokenizer_config.json", "phrasetokenizer_config.json"), True
     ),
 }  # fmt: skip
-ROUTERS = {"Router", "Asym"}
+ROUTER_CLASSES = {"Router", "Asym"}
 # Whole models, which a Router may have as modules: each has modules of its own.
-MODELS = {"SentenceTransformer", "CrossEncoder", "SparseEncoder", "MultiVectorEncoder"}
-OF_THE_LIBRARY = "sentence_transformers."
-OF_TRANSFORMERS = ".TransformersTokenizerWrapper"  # the tokenizer of words that has the files of any other
-OF_TOKENS = ("tokenizer_config.json", "chat_template.jinja")
-OF_OTHER_INPUTS = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
-OLD_TEMPLATE = "chat_template.json"  # read where there is one of the others
-VOCABULARY = re.compile(
+MODEL_CLASSES = {"SentenceTransformer", "CrossEncoder", "SparseEncoder", "MultiVectorEncoder"}
+LIBRARY_PREFIX = "sentence_transformers."
+WRAPPER_SUFFIX = ".TransformersTokenizerWrapper"  # the tokenizer of words that has the files of any other
+TOKEN_FILES = ("tokenizer_config.json", "chat_template.jinja")
+PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json", "video_preprocessor_config.json")
+OLD_TEMPLATE_FILE = "chat_template.json"  # read where there is one of the others
+VOCABULARY_FILE = re.compile(
     r"vocab\.txt|(\w+_)?vocab(-\w+)?\.json|merges\.txt|bpe\.codes|dict\.txt|tekken\.json|.*\.(model|tiktoken|spm|tokenizer)|"
     r"(byte_maps|emoji|normalizer|word_shape|word_pronunciation)\.json"
 )
 # Classes to which tokenizer.json is all. Others read a vocabulary beside it too: those in Python, ESM's and PhoBERT's
 # among them, and those with entities. One that is not known here is taken for such.
-WHOLE = re.compile(
+COMPLETE_TOKENIZER = re.compile(
     r"((Bart|Bert|CLIP|Camembert|Cohere|Deberta|DebertaV2|DistilBert|Electra|GPT2|GPTNeoX|Gemma|Llama|"
     r"Longformer|MBart|MPNet|MobileBert|Qwen2|RemBert|Roberta|T5|XLMRoberta|XLNet)Tokenizer(Fast)?|"
     r"PreTrainedTokenizerFast|TokenizersBackend)"
 )
-OF_MISTRAL = re.compile(r"tekken\.json|tokenizer\.model\.v\w+")  # read first where the package mistral_common is there
+# Read first where the package mistral_common is there.
+MISTRAL_FILE = re.compile(r"tekken\.json|tokenizer\.model\.v\w+")
 # Where transformers tells apart more than one tokenizer file, by the version that first reads each.
 VERSIONED_TOKENIZERS = "fast_tokenizer_files"
 
@@ -67,16 +68,16 @@ def loaded_files(files: ModelFiles, *, trusted: bool = False, variant: str | Non
     Raises:
         ModelError: a file that names others cannot be read.
     """
-    found = set(_Walk(files, variant).of_model(""))
+    names = set(_Walk(files, variant).of_model(""))
     if trusted:
-        own = _own_classes(files, found)
-        found |= python_of(files, {one.rpartition(".")[0] for one in own if "--" not in one})
-    return sorted(found)
+        classes = _own_classes(files, names)
+        names |= python_of(files, {class_name.rpartition(".")[0] for class_name in classes if "--" not in class_name})
+    return sorted(names)
 
 
 @dataclass(frozen=True, slots=True)
 class _Walk:
-    """Goes through a model from its modules to the files of each."""
+    """A walk through a model, from its modules to the files of each."""
 
     files: ModelFiles
     variant: str | None
@@ -102,24 +103,24 @@ class _Walk:
         if (type_, folder) in self.seen:
             return
         self.seen.add((type_, folder))
-        own = not type_.startswith(OF_THE_LIBRARY)
-        if name in ROUTERS:
+        is_foreign = not type_.startswith(LIBRARY_PREFIX)
+        if name in ROUTER_CLASSES:
             yield from self._of_router(folder)
-        elif name in MODELS and not own:
+        elif name in MODEL_CLASSES and not is_foreign:
             yield from self.of_model(folder)
-        elif name in MODULES:
+        elif name in MODULE_FILES:
             yield from self._of_module(name, folder)
-        if own or name not in {*ROUTERS, *MODELS, *MODULES}:
+        if is_foreign or name not in {*ROUTER_CLASSES, *MODEL_CLASSES, *MODULE_FILES}:
             yield from self.of_transformer(folder)
 
     def _of_module(self, name: str, folder: str) -> Iterator[str]:
-        settings, has_weights = MODULES[name]
+        settings, has_weights = MODULE_FILES[name]
         yield from _existing(self.files, folder, settings)
         if has_weights:
             yield from _existing(self.files, folder, ("model.safetensors", "pytorch_model.bin"))[:1]
         if name == "WordEmbeddings":
             tokenizer = self.files.table(join(folder, settings[0])).get("tokenizer_class")
-            if str(tokenizer).endswith(OF_TRANSFORMERS):
+            if str(tokenizer).endswith(WRAPPER_SUFFIX):
                 yield from _existing(self.files, folder, ("config.json",))
                 yield from _of_tokenizer(self.files, folder)
 
@@ -130,23 +131,23 @@ class _Walk:
         yield from _existing(files, folder, ("config.json",))
         yield from self._weights(folder)
         yield from _of_tokenizer(files, folder)
-        others = _existing(files, folder, OF_OTHER_INPUTS)
-        yield from _existing(files, folder, (*OF_OTHER_INPUTS, OLD_TEMPLATE)) if others else ()
+        others = _existing(files, folder, PROCESSOR_FILES)
+        yield from _existing(files, folder, (*PROCESSOR_FILES, OLD_TEMPLATE_FILE)) if others else ()
 
     def _of_router(self, folder: str) -> Iterator[str]:
         for settings in _existing(self.files, folder, ("router_config.json", "config.json")):
             yield settings
-            said = self.files.table(settings)
-            types = said.get("types")
+            content = self.files.table(settings)
+            types = content.get("types")
             for path, type_ in (types if isinstance(types, dict) else {}).items():
                 yield from self.of_class(str(type_), join(folder, str(path)))
-            if said:  # of an empty one the library reads the older
+            if content:  # of an empty one the library reads the older
                 return
 
     def _settings(self, folder: str) -> Iterator[str]:
         if not self.files.has("modules.json"):
             return  # of a bare transformer they are not read
-        for name in _existing(self.files, folder, SETTINGS):
+        for name in _existing(self.files, folder, SETTINGS_FILES):
             yield name
             if self.files.table(name):
                 return
@@ -174,25 +175,26 @@ class _Walk:
 
 
 def python_elsewhere(files: ModelFiles) -> dict[str, set[str]]:
-    """Return the modules of Python that a model's settings name of other repositories, by these, as ``org/name``."""
-    found: dict[str, set[str]] = {}
-    for repository, separator, name in (one.partition("--") for one in _own_classes(files, loaded_files(files))):
+    """Return the Python modules of other repositories that a model's settings name, by repository, as ``org/name``."""
+    modules: dict[str, set[str]] = {}
+    for class_name in _own_classes(files, loaded_files(files)):
+        repository, separator, name = class_name.partition("--")
         if separator:
-            found.setdefault(repository, set()).add(name.rpartition(".")[0])
-    return found
+            modules.setdefault(repository, set()).add(name.rpartition(".")[0])
+    return modules
 
 
 def python_of(files: ModelFiles, modules: set[str]) -> set[str]:
     """Return the files of Python modules in a model's own folder, and of all that they import beside them."""
-    found: set[str] = set()
+    names: set[str] = set()
     while modules:
-        name = f"{modules.pop().replace('.', '/')}.py"
-        path = None if name in found else files.find(name)
+        file_name = f"{modules.pop().replace('.', '/')}.py"
+        path = None if file_name in names else files.find(file_name)
         if path is not None:
-            found.add(name)
+            names.add(file_name)
             source = read_bytes(path, ModelError, max_bytes=MAX_SETTINGS_BYTES)
             modules |= _imported_beside(source.decode(errors="replace"))
-    return found
+    return names
 
 
 def join(folder: str, name: str) -> str:
@@ -202,7 +204,7 @@ def join(folder: str, name: str) -> str:
 
 def _of_tokenizer(files: ModelFiles, folder: str) -> Iterator[str]:
     settings = files.table(join(folder, "tokenizer_config.json"))
-    yield from _existing(files, folder, OF_TOKENS)
+    yield from _existing(files, folder, TOKEN_FILES)
     templates = join(folder, "additional_chat_templates")
     yield from (join(templates, name) for name in files.names(templates) if name.endswith(".jinja"))
     if "added_tokens_decoder" not in settings:
@@ -211,9 +213,9 @@ def _of_tokenizer(files: ModelFiles, folder: str) -> Iterator[str]:
     whole = _existing(files, folder, ("tokenizer.json", *versions))
     yield from whole
     kind = settings.get("tokenizer_class") or files.table(join(folder, "config.json")).get("tokenizer_class")
-    alone = whole and WHOLE.fullmatch(str(kind)) and "auto_map" not in settings
-    read = OF_MISTRAL if alone else VOCABULARY
-    yield from (join(folder, name) for name in files.names(folder) if read.fullmatch(name))
+    is_complete = whole and COMPLETE_TOKENIZER.fullmatch(str(kind)) and "auto_map" not in settings
+    pattern = MISTRAL_FILE if is_complete else VOCABULARY_FILE
+    yield from (join(folder, name) for name in files.names(folder) if pattern.fullmatch(name))
 
 
 def _existing(files: ModelFiles, folder: str, names: tuple[str, ...]) -> list[str]:
@@ -222,19 +224,18 @@ def _existing(files: ModelFiles, folder: str, names: tuple[str, ...]) -> list[st
 
 def _own_classes(files: ModelFiles, names: Iterable[str]) -> set[str]:
     """Return the Python classes that loaded files of settings name and the libraries do not have."""
-    found: list[Any] = []
+    values: list[Any] = []
     for name in names:
         if PurePosixPath(name).name == "modules.json":
-            modules = files.read(name)
-            found += [
-                one.get("type") for one in (modules if isinstance(modules, list) else ()) if isinstance(one, dict)
-            ]
+            content = files.read(name)
+            modules = content if isinstance(content, list) else ()
+            values += [module.get("type") for module in modules if isinstance(module, dict)]
         elif name.endswith("config.json"):
-            said = files.table(name)
-            for classes in (said.get("auto_map"), said.get("types"), said.get("tokenizer_class")):
-                found += classes.values() if isinstance(classes, dict) else [classes]
-    each = [one for listed in found for one in (listed if isinstance(listed, list) else [listed])]
-    return {one for one in each if isinstance(one, str) and "." in one and not one.startswith(OF_THE_LIBRARY)}
+            settings = files.table(name)
+            for classes in (settings.get("auto_map"), settings.get("types"), settings.get("tokenizer_class")):
+                values += classes.values() if isinstance(classes, dict) else [classes]
+    flat = [name for value in values for name in (value if isinstance(value, list) else [value])]
+    return {name for name in flat if isinstance(name, str) and "." in name and not name.startswith(LIBRARY_PREFIX)}
 
 
 def _imported_beside(source: str) -> set[str]:
@@ -243,8 +244,8 @@ def _imported_beside(source: str) -> set[str]:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two of what is nested too deeply
         return set()
-    found = set()
+    modules = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level == 1:
-            found |= {node.module} if node.module else {alias.name for alias in node.names}
-    return found
+            modules |= {node.module} if node.module else {alias.name for alias in node.names}
+    return modules

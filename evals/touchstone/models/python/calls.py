@@ -1,4 +1,4 @@
-"""Calls of the user's own code: in one thread, with an end in time, and a sentence for whatever goes wrong."""
+"""Calls of the user's own code: in one thread, with a timeout, and one sentence for each exception."""
 
 import queue
 import threading
@@ -14,13 +14,13 @@ _Task = tuple[Future[Any], Callable[[], Any]]
 
 
 class _LeaveError(Exception):
-    """What a call raised to end the process, such as SystemExit: that is not for it to decide."""
+    """An exception that would end the process, such as SystemExit: a call must not decide that."""
 
 
 class OwnThread:
-    """One thread that all calls of an object are made in: a connection to a database may know no other.
+    """One thread that all calls of an object are made in: some objects, such as database connections, need that.
 
-    After a call that took too long it is left behind, with whatever it holds, and good for nothing.
+    After a call that took too long the thread is left behind with whatever it holds, and takes no more calls.
     """
 
     def __init__(self) -> None:
@@ -33,9 +33,9 @@ class OwnThread:
 
         Args:
             call: the call.
-            what: it is called, in errors.
-            seconds: it may take.
-            key: says how long that is, in errors.
+            what: the name of the call, in errors.
+            seconds: the timeout.
+            key: the setting of the timeout, in errors.
 
         Raises:
             ModelError: it raised something, or took too long.
@@ -89,8 +89,8 @@ class CallersThread(OwnThread):
 
 
 @contextmanager
-def said_of(what: str) -> Iterator[None]:
-    """Turn a complaint about an answer, a `ValueError`, into a sentence about who gave it.
+def blame(what: str) -> Iterator[None]:
+    """Turn a `ValueError` about an answer into a sentence about who gave it.
 
     Raises:
         ModelError: beginning with ``what``.

@@ -1,6 +1,6 @@
 """Models of kind ``python``: objects of the user's own that encode, search or rerank."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from touchstone.config.models import Model
 from touchstone.config.retrievers import Provides, PythonSpec
 from touchstone.encoding.base import Vectors
 from touchstone.encoding.canaries import CANARIES
-from touchstone.encoding.encoder import MtebEncoder, take_some
+from touchstone.encoding.encoder import MtebEncoder, take_sample
 from touchstone.encoding.keys import make_keys
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import Prompting, Role
@@ -31,7 +31,7 @@ from touchstone.models.base import (
 from touchstone.models.python.answers import read_hits, read_scores, read_vectors
 from touchstone.models.python.objects import OwnObject, find_object, identify
 from touchstone.models.python.protocols import Document
-from touchstone.models.searcher import Found, MtebSearcher
+from touchstone.models.searcher import MtebSearcher, Rankings
 from touchstone.records.outcomes import ModelIdentity, Settings
 from touchstone.seams import find
 from touchstone.store.folder import Store
@@ -47,14 +47,14 @@ class OwnEncoder:
     """A `TextEncoder` of an object: each distinct text of a role is asked for once.
 
     Args:
-        own: the object.
-        embeddings: what is known already, and keeps what is new; None to remember for this object's life only.
+        handle: of the object.
+        embeddings: the cache of vectors; None for one in memory, for this object's life.
     """
 
-    def __init__(self, own: OwnObject, embeddings: Embeddings | None = None) -> None:
-        self._own = own
+    def __init__(self, handle: OwnObject, embeddings: Embeddings | None = None) -> None:
+        self._handle = handle
         self._embeddings = forgetful(self) if embeddings is None else embeddings
-        self._at_once = own.spec.batch_size
+        self._at_once = handle.spec.batch_size
         self.dimension: int | None = None
 
     def encode(
@@ -74,29 +74,29 @@ class OwnEncoder:
         meter = meter or Meter()
         distinct, order = find_distinct(texts)
         keys = make_keys([f"{role}\0{text}" for text in distinct])
-        known, _ = self._embeddings.get(keys)
-        wanted = np.flatnonzero(~known)
+        hits, _ = self._embeddings.get(keys)
+        missing = np.flatnonzero(~hits)
         meter.start()
-        for start in range(0, len(wanted), self._at_once):
-            rows = wanted[start : start + self._at_once]
+        for start in range(0, len(missing), self._at_once):
+            rows = missing[start : start + self._at_once]
             self._embeddings.put(keys[rows], self.ask([distinct[row] for row in rows], role))
             meter.count(len(rows))
-            meter.tell(f"encoding, {start + len(rows)} of {len(wanted)} texts")
-        known, vectors = self._embeddings.get(keys)
-        if not known.all():
+            meter.tell(f"encoding, {start + len(rows)} of {len(missing)} texts")
+        hits, vectors = self._embeddings.get(keys)
+        if not hits.all():
             raise ModelError(f"vectors were lost from {self._embeddings.folder}; run again")
         return vectors[order]
 
     def ask(self, texts: list[str], role: Role | None) -> Vectors:
-        """Return the vectors of texts, whatever is known of them.
+        """Return the vectors of texts without the cache.
 
         Raises:
             ModelError: it did not give a vector for each, or of another width than before.
         """
-        vectors = self._own.call("encode", texts, role=role, read=partial(read_vectors, count=len(texts)))
+        vectors = self._handle.call("encode", texts, role=role, parse=partial(read_vectors, count=len(texts)))
         if self.dimension is not None and vectors.shape[1] != self.dimension:
             raise ModelError(
-                f"{self._own.spec.object}: encode gave {vectors.shape[1]} dimensions, and {self.dimension} before"
+                f"{self._handle.spec.object}: encode gave {vectors.shape[1]} dimensions, and {self.dimension} before"
             )
         self.dimension = vectors.shape[1]
         return vectors
@@ -113,7 +113,7 @@ class OwnEncoder:
             apart = float(np.linalg.norm(together[place] - self.ask([CANARIES[place]], None)[0])) / scale
             if apart > TOLERANCE:
                 raise ModelError(
-                    f"{self._own.spec.object}: encode gives a text another vector alone than among others, "
+                    f"{self._handle.spec.object}: encode gives a text another vector alone than among others, "
                     f"{apart:.2g} apart; check its order"
                 )
         return together
@@ -121,12 +121,12 @@ class OwnEncoder:
     @contextmanager
     def encoding_anew(self, texts_at_once: int) -> Iterator[None]:
         """Ask for everything again, keep nothing, and ask for at most so many texts at once."""
-        kept = self._embeddings, self._at_once
+        previous = self._embeddings, self._at_once
         self._embeddings, self._at_once = forgetful(self), min(texts_at_once, self._at_once)
         try:
             yield
         finally:
-            self._embeddings, self._at_once = kept
+            self._embeddings, self._at_once = previous
 
     def flush(self) -> None:
         """Write new vectors to the store."""
@@ -136,44 +136,44 @@ class OwnEncoder:
 class OwnSearch(MtebSearcher):
     """An object that searches, as mteb calls it, for one measurement."""
 
-    def __init__(self, own: OwnObject, meta: Any, meter: Meter) -> None:
+    def __init__(self, handle: OwnObject, meta: Any, meter: Meter) -> None:
         super().__init__(meta, meter)
-        self._own = own
+        self._handle = handle
 
-    def take(self, corpus: Any, **of: Any) -> None:
+    def take(self, corpus: Any, **context: Any) -> None:
         """Give the documents to the object."""
-        ids, texts = corpus["id"][:], _texts(corpus, "document", of)
+        ids, texts = corpus["id"][:], _texts(corpus, "document", context["task_metadata"])
         titles = corpus["title"][:] if "title" in corpus.column_names else [""] * len(ids)
         documents = [Document(*row) for row in zip(ids, texts, (title or "" for title in titles), strict=True)]
-        self._own.call("index", documents, read=lambda _: None)
+        self._handle.call("index", documents, parse=lambda _: None)
 
-    def find(self, queries: Any, top_k: int, **of: Any) -> Found:
+    def find(self, queries: Any, top_k: int, **context: Any) -> Rankings:
         """Return each query's documents with their scores."""
-        ids, texts = queries["id"][:], _texts(queries, "query", of)
-        found: dict[str, dict[str, float]] = {}
-        self.sample = take_some(texts, "query")
-        size = self._own.spec.batch_size
+        ids, texts = queries["id"][:], _texts(queries, "query", context["task_metadata"])
+        rankings: dict[str, dict[str, float]] = {}
+        self.sample = take_sample(texts, "query")
+        size = self._handle.spec.batch_size
         for start in range(0, len(ids), size):
-            asked = texts[start : start + size]
-            hits = self._own.call("search", asked, top_k, read=partial(read_hits, count=len(asked), k=top_k))
-            found |= dict(zip(ids[start : start + size], hits, strict=True))
+            batch = texts[start : start + size]
+            hits = self._handle.call("search", batch, top_k, parse=partial(read_hits, count=len(batch), k=top_k))
+            rankings |= dict(zip(ids[start : start + size], hits, strict=True))
             self._meter.tell(f"searching, {min(start + size, len(ids))} of {len(ids)} queries")
-        return found
+        return rankings
 
 
-def _texts(table: Any, role: str, of: Mapping[str, Any]) -> list[str]:
+def _texts(table: Any, role: str, task_metadata: Any) -> list[str]:
     """Return the texts of documents or queries as mteb gives them to a model that encodes."""
     from mteb.types import PromptType
 
     create: Any = find("mteb._create_dataloaders:create_dataloader")
-    return read_texts(create(table, task_metadata=of["task_metadata"], prompt_type=PromptType(role), batch_size=32))
+    return read_texts(create(table, task_metadata=task_metadata, prompt_type=PromptType(role), batch_size=32))
 
 
 class OwnReranker:
     """A `PairScorer` of an object, asked query by query; each distinct text of a query once."""
 
-    def __init__(self, own: OwnObject) -> None:
-        self._own = own
+    def __init__(self, handle: OwnObject) -> None:
+        self._handle = handle
 
     def score(self, pairs: Sequence[tuple[str, str]], *, meter: Meter | None = None, **_options: Any) -> Any:
         """Score pairs of a query and a document; shape (pairs,).
@@ -192,11 +192,13 @@ class OwnReranker:
         self._ask(CANARIES[0], list(CANARIES))
 
     def _ask(self, query: str, texts: list[str]) -> Any:
-        size = self._own.spec.batch_size
+        size = self._handle.spec.batch_size
         blocks = [texts[start : start + size] for start in range(0, len(texts), size)]
-        return np.concatenate(
-            [self._own.call("rerank", query, one, read=partial(read_scores, count=len(one))) for one in blocks]
-        )
+
+        def score(block: list[str]) -> Any:
+            return self._handle.call("rerank", query, block, parse=partial(read_scores, count=len(block)))
+
+        return np.concatenate(list(map(score, blocks)))
 
 
 class MtebOwn(MtebEncoder):
@@ -204,7 +206,7 @@ class MtebOwn(MtebEncoder):
 
     @property
     def prompts(self) -> None:
-        """None: an object does not say."""
+        """None: an object does not say which prompts it uses."""
 
 
 def open_python(model: Model, _device: str, store: Store) -> OpenModel | OpenReranker | OpenSearcher:
@@ -217,42 +219,43 @@ def open_python(model: Model, _device: str, store: Store) -> OpenModel | OpenRer
 
 
 def open_own(
-    model: Model, own: OwnObject, identity: ModelIdentity, store: Store
+    model: Model, handle: OwnObject, identity: ModelIdentity, store: Store
 ) -> OpenReranker | OpenModel | OpenSearcher:
-    """Ask an object that is made for a few texts.
+    """Open an object by its handle, and ask it for a few texts.
 
     Raises:
         ModelError: its code fails, or it gives what cannot be scored.
     """
     meta = make_meta(make_empty_meta(), identity, model)
-    if own.provides == "encode":
-        return _open_encoder(model, own, identity, store)
-    size = own.spec.batch_size
-    if own.provides == "rerank":
-        reranker = OwnReranker(own)
+    if handle.provides == "encode":
+        return _open_encoder(model, handle, identity, store)
+    size = handle.spec.batch_size
+    if handle.provides == "rerank":
+        reranker = OwnReranker(handle)
         reranker.check()
         return OpenReranker(
             for_mteb=lambda meter: MtebReranker(reranker, meta, meter),
             identity=identity, settings=Settings(), device="cpu", batch_size=size,
         )  # fmt: skip
+    parse = partial(read_hits, count=1, k=FIRST_PAGE)
     return OpenSearcher(
-        for_mteb=lambda meter: OwnSearch(own, meta, meter),
+        for_mteb=lambda meter: OwnSearch(handle, meta, meter),
         identity=identity,
         settings=Settings(),
         device="cpu",
         batch_size=size,
-        answer=lambda text, _: own.call("search", [text], FIRST_PAGE, read=partial(read_hits, count=1, k=FIRST_PAGE)),
+        answer=lambda text, _: handle.call("search", [text], FIRST_PAGE, parse=parse),
     )
 
 
-def _open_encoder(model: Model, own: OwnObject, identity: ModelIdentity, store: Store) -> OpenModel:
-    canaries = OwnEncoder(own).check()
-    space = {"fingerprint": identity.fingerprint, "object": own.spec.object}
+def _open_encoder(model: Model, handle: OwnObject, identity: ModelIdentity, store: Store) -> OpenModel:
+    canaries = OwnEncoder(handle).check()
+    space = {"fingerprint": identity.fingerprint, "object": handle.spec.object}
     embeddings = store.embeddings(
         space, name=identity.name, fingerprint=identity.fingerprint, canaries=canaries, within=TOLERANCE
     )
-    encoder = OwnEncoder(own, embeddings)
-    served = Served(own.spec.similarity, lambda meta: make_meta(meta, identity, model))
+    encoder = OwnEncoder(handle, embeddings)
+    served = Served(handle.spec.similarity, lambda meta: make_meta(meta, identity, model))
     prompting = Prompting()
     return OpenModel(
         for_mteb=lambda meter: MtebOwn(encoder, served, prompting, meter),
@@ -261,7 +264,7 @@ def _open_encoder(model: Model, own: OwnObject, identity: ModelIdentity, store: 
         identity=identity,
         settings=Settings(dimension=canaries.shape[1]),
         device="cpu",
-        batch_size=own.spec.batch_size,
+        batch_size=handle.spec.batch_size,
         answer=lambda text, role: encoder.ask([text], role),
     )
 
@@ -282,7 +285,7 @@ def why_not_as(provides: Provides | None, model: Model, task_type: str) -> str |
 
 
 def _provides(model: Model) -> Provides | None:
-    """Return what an object provides; None for one that cannot be made, which measuring says."""
+    """Return what an object provides; None for one that cannot be made, which measuring reports."""
     try:
         return model.spec_of(PythonSpec).provides or find_object(model).provides
     except ModelError:
@@ -294,7 +297,7 @@ KIND = ModelKind(
     spec=PythonSpec,
     identify=identify,
     open=open_python,
-    device=lambda _model, _asked: "cpu",
+    device=lambda _model, _device: "cpu",
     reads=lambda model: "pairs" if _provides(model) == "rerank" else "texts",
     why_not=why_not,
 )

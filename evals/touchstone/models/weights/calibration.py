@@ -11,11 +11,11 @@ import numpy as np
 
 from touchstone.encoding.batching import BatchedModel
 from touchstone.encoding.prompts import ROLES, Prompting, Role, Text
-from touchstone.encoding.quantization import INTEGERS, Quantizer, calibrate
+from touchstone.encoding.quantization import INTEGER_PRECISIONS, Quantizer, calibrate
 
 # The short articles that this package carries, and the queries for them.
-SAMPLE = "the embedded articles"
-FILES: Mapping[Role, str] = {"document": "corpus.jsonl", "query": "queries.jsonl"}
+SAMPLE_NAME = "the embedded articles"
+SAMPLE_FILES: Mapping[Role, str] = {"document": "corpus.jsonl", "query": "queries.jsonl"}
 
 
 @cache
@@ -23,7 +23,7 @@ def read_sample() -> tuple[Mapping[Role, tuple[str, ...]], str]:
     """Return the texts of the sample by their role, and the first digits of the sha256 of their files."""
     texts: dict[Role, tuple[str, ...]] = {}
     digest = hashlib.sha256()
-    for role, name in FILES.items():
+    for role, name in SAMPLE_FILES.items():
         content = files("touchstone").joinpath("data", "articles", name).read_bytes()
         digest.update(content)
         rows = [json.loads(line) for line in content.splitlines()]
@@ -32,9 +32,9 @@ def read_sample() -> tuple[Mapping[Role, tuple[str, ...]], str]:
 
 
 def quantized_by(precision: str | None) -> str | None:
-    """Say how vectors are quantized, with all that decides it, for records and fingerprints; None if they are not."""
-    if precision in INTEGERS:
-        return f"{precision}, ranges of {SAMPLE}, {read_sample()[1]}"
+    """Describe the quantization of vectors and all that decides it, for records and fingerprints; None for none."""
+    if precision in INTEGER_PRECISIONS:
+        return f"{precision}, ranges of {SAMPLE_NAME}, {read_sample()[1]}"
     return "binary, 1 and -1" if precision == "binary" else precision
 
 
@@ -42,12 +42,12 @@ def make_quantizer(
     precision: str, encoder: BatchedModel, prompting: Prompting, encode_kwargs: Mapping[str, Any]
 ) -> Quantizer:
     """Make the quantizer of a model, from its vectors of the sample, as queries and as documents, if it needs any."""
-    if precision not in INTEGERS:
+    if precision not in INTEGER_PRECISIONS:
         return calibrate(precision, np.empty((0, 0), np.float32))
     texts, _ = read_sample()
     parts = []
     for role in ROLES:
-        taken = role if role in encoder.roles else None
+        text_role = role if role in encoder.roles else None
         prompt = prompting.find(Text(task="", type="Retrieval", role=role)).text
-        parts.append(encoder.encode(texts[role], role=taken, prompt=prompt, **encode_kwargs))
+        parts.append(encoder.encode(texts[role], role=text_role, prompt=prompt, **encode_kwargs))
     return calibrate(precision, np.concatenate(parts))

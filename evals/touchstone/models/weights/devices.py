@@ -8,10 +8,10 @@ from touchstone.errors import ModelError
 from touchstone.formatting import count
 
 # The device of a model behind an API.
-ELSEWHERE = "api"
+API_DEVICE = "api"
 
 
-def find_device(_model: Model, asked: str) -> str:
+def find_device(_model: Model, device: str) -> str:
     """Return where a model that is loaded here computes: the device asked for, or the one that ``auto`` stands for.
 
     Raises:
@@ -19,18 +19,18 @@ def find_device(_model: Model, asked: str) -> str:
     """
     import torch
 
-    if asked == "auto":
+    if device == "auto":
         if torch.cuda.is_available():
             return "cuda"
         return "mps" if torch.backends.mps.is_available() else "cpu"
-    name, _, number = asked.partition(":")
+    name, _, number = device.partition(":")
     if name == "cuda" and int(number or 0) >= torch.cuda.device_count():
         raise ModelError(
-            f"--device {asked}: this machine has {torch.cuda.device_count()} such devices; use --device auto"
+            f"--device {device}: this machine has {torch.cuda.device_count()} such devices; use --device auto"
         )
     if name == "mps" and not torch.backends.mps.is_available():
         raise ModelError("--device mps: this machine has no such device; use --device auto")
-    return asked
+    return device
 
 
 def computed_by(device: str) -> dict[str, str]:
@@ -48,7 +48,7 @@ def computed_by(device: str) -> dict[str, str]:
 
 
 def describe_machine(device: str, *, at_once: int = 1, workers: int = 1) -> str:
-    """Return what a speed is a speed of, beside the model: two speeds are compared only where this is the same text.
+    """Describe the machine that a speed depends on: two speeds are compared only where this text is the same.
 
     Args:
         device: where the model computes; an API is seen from where its answers are waited for.
@@ -60,9 +60,9 @@ def describe_machine(device: str, *, at_once: int = 1, workers: int = 1) -> str:
     kind = device.partition(":")[0]
     cores = f"{describe_processor()}, {count(available_cores(), 'core')}"
     if kind == "cuda" and torch.cuda.is_available():
-        found = torch.cuda.get_device_name(device)
-    elif device == ELSEWHERE:
-        found = f"a server, {count(at_once, 'request')} at once from {cores}"
+        machine = torch.cuda.get_device_name(device)
+    elif device == API_DEVICE:
+        machine = f"a server, {count(at_once, 'request')} at once from {cores}"
     else:
-        found = f"{cores}, {count(torch.get_num_threads(), 'thread') if kind == 'cpu' else kind}"
-    return found if workers == 1 else f"{found}, 1 of {workers} workers"
+        machine = f"{cores}, {count(torch.get_num_threads(), 'thread') if kind == 'cpu' else kind}"
+    return machine if workers == 1 else f"{machine}, 1 of {workers} workers"

@@ -1,4 +1,4 @@
-"""Examination of a model: what was found, how it would be run, and whether a few of its vectors or scores look sane."""
+"""Examination of a model: what it is, how it would be run, and whether a few of its vectors or scores look sane."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -13,18 +13,18 @@ from touchstone.config.base import Spec
 from touchstone.config.models import Model
 from touchstone.config.specs import CrossEncoderSpec, EncoderSpec, ExportSpec, WeightsSpec
 from touchstone.encoding.base import Vectors
-from touchstone.encoding.batches.packing import NAME as WITHOUT_PADDING
+from touchstone.encoding.batches.packing import ATTENTION_NAME as WITHOUT_PADDING
 from touchstone.encoding.batches.token_batches import limit_of
 from touchstone.encoding.batching import ONE_AT_A_TIME
 from touchstone.encoding.checks import COLLAPSE_COSINE, to_numpy
 from touchstone.encoding.encoder import task_text
 from touchstone.encoding.meter import Meter
 from touchstone.encoding.prompts import ROLES, check_names
-from touchstone.encoding.routes import SAID, read_by, roles_of, route_of, routers_of
+from touchstone.encoding.routes import ROLE_NAMES, reader_of, roles_of, route_of, routers_of
 from touchstone.encoding.texts import give_texts
 from touchstone.formatting import columns, render_size
 from touchstone.models.base import Computing, OpenModel, OpenReranker, OpenSearcher
-from touchstone.models.files.detection import detect, said_by
+from touchstone.models.files.detection import detect, source_of
 from touchstone.models.files.listing import in_folder
 from touchstone.models.kinds import kind_of, open_model
 from touchstone.models.weights.identity import locate
@@ -35,7 +35,7 @@ from touchstone.task_types.registry import all_types
 from touchstone.tasks.catalog import known_tasks
 from touchstone.tasks.registry import quiet_mteb
 
-# Two ways to say each of some things that have nothing to do with each other, of different lengths.
+# Pairs of paraphrases about unrelated things, of different lengths.
 PAIRS = (
     ("A man is playing a guitar.", "Someone plays the guitar."),
     ("The stock market fell sharply on Monday.", "On Monday the stock market dropped sharply."),
@@ -48,8 +48,8 @@ PAIRS = (
 )
 BATCH_SIZES = (1, 7)
 # How far the cosine of a text's vectors at two batch sizes may be from 1: padding moves the last bits of numbers.
-SAME_WITHIN = {"float32": 1e-5, "float64": 1e-5}
-SAME_WITHIN_HALF = 1e-2
+TOLERANCES = {"float32": 1e-5, "float64": 1e-5}
+HALF_TOLERANCE = 1e-2
 
 
 class Row(NamedTuple):
@@ -62,18 +62,18 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that vectors should do, and what they did."""
+    """A check of vectors or scores, and its result."""
 
     name: str
     ok: bool
-    found: str
+    result: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """What `examine` saw of a model, or of a stage of one.
+    """What `examine` found of a model, or of a stage of one.
 
-    ``notes`` are remarks that make no model look insane. ``task`` is one of mteb's that shows what no check here can.
+    ``notes`` are remarks that fail no check. ``task`` is a task of mteb's that shows what no check here can.
     """
 
     model: Model
@@ -87,7 +87,7 @@ class Examination:
 
     @property
     def sane(self) -> bool:
-        """Whether all checks are well."""
+        """True if all checks are passed."""
         return all(check.ok for check in self.checks)
 
 
@@ -101,7 +101,7 @@ def examine(model: Model, device: str, store: Store) -> tuple[Examination, ...]:
         TouchstoneError: a run would refuse it.
     """
     if model.stages:
-        return tuple(one for stage in model.stages for one in examine(stage, device, store))
+        return tuple(examination for stage in model.stages for examination in examine(stage, device, store))
     with noting_tensors() as noted:
         opened = open_model(model, device, store)
     assert isinstance(opened, OpenModel | OpenReranker | OpenSearcher)
@@ -123,7 +123,7 @@ def _examine(model: Model, opened: Computing, *, noted: Sequence[Loaded], device
         model=model,
         identity=opened.identity,
         encodes=isinstance(opened, OpenModel),
-        pipeline=(*_found(model, store), *_tensors(noted), *_pipeline(model, opened, device)),
+        pipeline=(*_found_rows(model, store), *_tensors(noted), *_pipeline(model, opened, device)),
         prompts=prompts,
         notes=notes,
         checks=tuple(checks),
@@ -131,22 +131,22 @@ def _examine(model: Model, opened: Computing, *, noted: Sequence[Loaded], device
     )
 
 
-def _found(model: Model, store: Store) -> Iterator[Row]:
-    """Tell what a model was found to be, by what, and which files of it are loaded, from where."""
+def _found_rows(model: Model, store: Store) -> Iterator[Row]:
+    """Describe what a model was found to be, by what, and which files of it are loaded, from where."""
     spec = model.spec
     if not isinstance(spec, WeightsSpec):
         where = getattr(spec, "address", None) or spec.published or "models.toml"
         yield Row(name="found", value=f'a model of kind "{spec.kind}"', source=where)
         return
     weights = locate(model, store)
-    folder, names = Path(weights.place), list(weights.are["files"])
-    files, elsewhere = in_folder(folder), list(weights.are.get("elsewhere", ()))
-    yield Row(name="found", value=f"a {detect(files) or 'transformer without modules.json'}", source=said_by(files))
+    folder, names = Path(weights.place), list(weights.facts["files"])
+    files, elsewhere = in_folder(folder), list(weights.facts.get("elsewhere", ()))
+    yield Row(name="found", value=f"a {detect(files) or 'transformer without modules.json'}", source=source_of(files))
     size = sum((folder / name).stat().st_size for name in names)
     yield Row(name="files", value=f"{len(names)} are loaded, {render_size(size)}", source=str(folder))
     if spec.id is not None:
-        asked = "the specification" if spec.revision else "main, when this began"
-        yield Row(name="commit", value=str(weights.revision), source=f"{spec.id}, {asked}")
+        ref = "the specification" if spec.revision else "main, when this began"
+        yield Row(name="commit", value=str(weights.revision), source=f"{spec.id}, {ref}")
     if base := files.table("adapter_config.json").get("base_model_name_or_path"):
         count = sum(name.startswith(f"{base}/") for name in elsewhere)
         yield Row(name="adapter", value=f"on {base}, {count} files of it", source="adapter_config.json")
@@ -157,41 +157,42 @@ def _found(model: Model, store: Store) -> Iterator[Row]:
 
 
 def _format(names: Sequence[str], *, trusted: bool) -> Row:
-    """Tell the formats that weights are in, among the files that are loaded."""
+    """Describe the formats of the weights among the files that are loaded."""
     pickle = "pickle" if trusted else "pickle, opened as weights only"
     data = {str(PurePosixPath(name).with_suffix(".bin")) for name in names if name.endswith(".xml")}
-    ends = ((".safetensors", "safetensors"), (".onnx", "ONNX"), (".xml", "OpenVINO"), (".bin", pickle))
-    found = {said: [name for name in names if name.endswith(end) and name not in data] for end, said in ends}
-    kept = [name for each in found.values() for name in each]
-    more = f" and {len(kept) - 1} more" if len(kept) > 1 else ""
-    value = " and ".join(said for said, each in found.items() if each) or "no weights"
-    return Row(name="format", value=value, source=f"{kept[0]}{more}" if kept else "the model's files")
+    suffixes = ((".safetensors", "safetensors"), (".onnx", "ONNX"), (".xml", "OpenVINO"), (".bin", pickle))
+    others = [name for name in names if name not in data]
+    by_format = {label: [name for name in others if name.endswith(suffix)] for suffix, label in suffixes}
+    listed = [name for members in by_format.values() for name in members]
+    rest = f" and {len(listed) - 1} more" if len(listed) > 1 else ""
+    value = " and ".join(label for label, members in by_format.items() if members) or "no weights"
+    return Row(name="format", value=value, source=f"{listed[0]}{rest}" if listed else "the model's files")
 
 
 def _by(model: Model, key: str, otherwise: str) -> str:
-    """Say who says a setting: the specification, or what is so otherwise."""
+    """Return the source of a setting: the specification, or the other source."""
     return "the specification" if key in model.spec.changes() else otherwise
 
 
 def _tensors(noted: Sequence[Loaded]) -> Iterator[Row]:
-    """Tell how many tensors of a model's transformers are from its files."""
-    for one in noted:
-        value = f"{len(one.tensors) - len(one.missing)} of {len(one.tensors)} tensors are from the files"
-        if one.missing:
-            value += f"; the others reach nothing, first {one.missing[0]}"
+    """Describe how many tensors of a model's transformers are from its files."""
+    for loaded in noted:
+        value = f"{len(loaded.tensors) - len(loaded.missing)} of {len(loaded.tensors)} tensors are from the files"
+        if loaded.missing:
+            value += f"; the others reach nothing, first {loaded.missing[0]}"
         yield Row(name="weights", value=value, source="the library's report")
 
 
-def render(examination: Examination, *more: str) -> str:
-    """Return an examination as plain text; ``more`` lines come before the checks."""
+def render(examination: Examination, *extra: str) -> str:
+    """Return an examination as plain text; ``extra`` lines come before the checks."""
     identity = examination.identity
     revision = "no revision" if identity.revision is None else f"revision {identity.revision}"
-    said = "as published" if identity.unmodified else "modified or not published"
-    lines = [f"{examination.model.alias}: {identity.name}, {revision}, fingerprint {identity.fingerprint}, {said}", ""]
+    state = "as published" if identity.unmodified else "modified or not published"
+    lines = [f"{examination.model.alias}: {identity.name}, {revision}, fingerprint {identity.fingerprint}, {state}", ""]
     lines += [*columns(examination.pipeline), "", f"before each {'text of' if examination.encodes else 'query'}"]
     lines += [f"  {line}" for line in columns(examination.prompts)] or ["  not known"]
-    lines += [*(f"note: {note}" for note in examination.notes), *more, ""]
-    lines += [f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.found}" for check in examination.checks]
+    lines += [*(f"note: {note}" for note in examination.notes), *extra, ""]
+    lines += [f"{'ok ' if check.ok else 'BAD'}  {check.name}: {check.result}" for check in examination.checks]
     return "\n".join([*lines, "looks sane" if examination.sane else "does not look sane"])
 
 
@@ -208,13 +209,13 @@ def check_scores(scores: Mapping[int, Vectors], dtype: str | None) -> Iterator[C
         return
     count = len(PAIRS)
     best = int((first.argmax(axis=1) == np.arange(count)).sum())
-    yield Check(name="the like is scored best", ok=best >= count - 1, found=f"for {best} of {count} texts")
+    yield Check(name="the matching text is scored best", ok=best >= count - 1, result=f"for {best} of {count} texts")
     away = float(np.abs(first - second).max() / max(1.0, float(np.abs(first).max())))
     yield _same("scores", away, dtype, f"{away:.1e} apart")
 
 
 def _score(opened: OpenReranker, batch_size: int) -> Vectors:
-    """Score each first text of `PAIRS` with each second one, so many pairs at a time; shape (pairs, pairs)."""
+    """Score each first text of `PAIRS` with each second one, in batches; shape (pairs, pairs)."""
     pairs = [(first, second) for first, _ in PAIRS for _, second in PAIRS]
     parts = []
     for at in range(0, len(pairs), batch_size):
@@ -236,7 +237,7 @@ def check_vectors(vectors: Mapping[int, Vectors], dtype: str | None) -> Iterator
     yield (finite := _finite(first, second))
     lengths = np.linalg.norm(first, axis=1)
     if not finite.ok or not lengths.all():
-        yield Check(name="no vector is zero", ok=bool(lengths.all()), found=f"{int((lengths == 0).sum())} are")
+        yield Check(name="no vector is zero", ok=bool(lengths.all()), result=f"{int((lengths == 0).sum())} are")
         return
     count = len(PAIRS)
     cosines = _cosines(first[:count], first[count:])
@@ -244,13 +245,13 @@ def check_vectors(vectors: Mapping[int, Vectors], dtype: str | None) -> Iterator
     yield Check(
         name="texts are told apart",
         ok=mean <= COLLAPSE_COSINE,
-        found=f"unrelated ones have a mean cosine of {mean:.3f}",
+        result=f"unrelated ones have a mean cosine of {mean:.3f}",
     )
     nearest = int((cosines.argmax(axis=1) == np.arange(count)).sum())
     yield Check(
         name="similar texts are closer than unrelated ones",
         ok=nearest >= count - 1,
-        found=f"mean cosine {float(pairs.mean()):.3f} against {mean:.3f}; {nearest} of {count} texts are nearest to "
+        result=f"mean cosine {float(pairs.mean()):.3f} against {mean:.3f}; {nearest} of {count} texts are nearest to "
         "their like",
     )
     away = float(np.max(1 - np.diagonal(_cosines(first, second))))
@@ -259,14 +260,13 @@ def check_vectors(vectors: Mapping[int, Vectors], dtype: str | None) -> Iterator
 
 def _finite(*numbers: NDArray[Any]) -> Check:
     finite = all(np.isfinite(each).all() for each in numbers)
-    return Check(name="every number is finite", ok=finite, found="yes" if finite else "NaN or infinity is among them")
+    return Check(name="every number is finite", ok=finite, result="yes" if finite else "NaN or infinity is among them")
 
 
-def _same(what: str, away: float, dtype: str | None, found: str) -> Check:
-    within = SAME_WITHIN.get(dtype or "float32", SAME_WITHIN_HALF)
-    return Check(
-        name=f"{what} are the same at batch sizes {' and '.join(map(str, BATCH_SIZES))}", ok=away <= within, found=found
-    )
+def _same(what: str, difference: float, dtype: str | None, detail: str) -> Check:
+    sizes = " and ".join(map(str, BATCH_SIZES))
+    tolerance = TOLERANCES.get(dtype or "float32", HALF_TOLERANCE)
+    return Check(name=f"{what} are the same at batch sizes {sizes}", ok=difference <= tolerance, result=detail)
 
 
 def _cosines(left: Vectors, right: Vectors) -> NDArray[np.float64]:
@@ -281,8 +281,8 @@ def _encode(opened: OpenModel, batch_size: int) -> Vectors:
     """
     texts = [text for side in zip(*PAIRS, strict=True) for text in side]
     roles: Any = getattr(opened.encoder, "roles", (None,))
-    anew = nullcontext() if opened.encoder is None else opened.encoder.encoding_anew(batch_size)
-    with quiet_mteb(), anew:
+    context = nullcontext() if opened.encoder is None else opened.encoder.encoding_anew(batch_size)
+    with quiet_mteb(), context:
         import mteb
         from mteb.types import PromptType
 
@@ -338,27 +338,28 @@ def _pipeline(model: Model, opened: Computing, device: str) -> Iterator[Row]:
 
 
 def _routes(loaded: Any) -> Iterator[tuple[str, str]]:
-    """Tell the ways that a model has for texts, and which texts take each."""
+    """Describe the routes that a model has for texts, and which texts take each."""
     for router in routers_of(loaded):
         ways = {role: route_of(router, role) for role in (None, *ROLES)}
         for route, modules in router.sub_modules.items():
-            texts = " and ".join(SAID[role] for role, way in ways.items() if way == route) or "no texts"
+            texts = " and ".join(ROLE_NAMES[role] for role, way in ways.items() if way == route) or "no texts"
             yield f"route {route}", f"{' > '.join(map(_name, modules))}, for {texts}"
         for role in (role for role, way in ways.items() if way is None):
-            yield "no route", f"for {SAID[role]}; tasks with such texts cannot be run"
+            yield "no route", f"for {ROLE_NAMES[role]}; tasks with such texts cannot be run"
 
 
 def _longest(spec: Spec, opened: Computing) -> str | None:
-    """Say after what texts are cut; None where only code of mteb's knows, or a server that does not tell."""
+    """Describe after what length texts are cut; None where only code of mteb's or the server knows."""
     loaded, settings = cast("Any", getattr(opened, "module", None)), opened.settings
     if settings.max_characters:
         return f"{settings.max_characters} characters"
     if loaded is not None and routers_of(loaded):
-        limits = {role: limit_of(read_by(loaded, role)) for role in roles_of(loaded)}  # the model's own is the longest
-        return ", ".join(f"{_tokens(limit)} for {SAID[role]}" for role, limit in limits.items())
-    known = loaded is not None or isinstance(spec, WeightsSpec) or settings.max_length
-    said = [_tokens(settings.max_length)] if known else []
-    return "; ".join([*said, *filter(None, [settings.long_texts])]) or None
+        # The model's own limit is the longest of these.
+        limits = {role: limit_of(reader_of(loaded, role)) for role in roles_of(loaded)}
+        return ", ".join(f"{_tokens(limit)} for {ROLE_NAMES[role]}" for role, limit in limits.items())
+    is_known = loaded is not None or isinstance(spec, WeightsSpec) or settings.max_length
+    parts = [_tokens(settings.max_length)] if is_known else []
+    return "; ".join([*parts, *filter(None, [settings.long_texts])]) or None
 
 
 def _tokens(limit: int | None) -> str:
@@ -394,7 +395,7 @@ def _prompts(opened: OpenModel) -> Iterator[Row]:
         import mteb
         from mteb.types import PromptType
 
-        for label, task, role in (example for one in all_types() for example in one.examples):
+        for label, task, role in (example for type_ in all_types() for example in type_.examples):
             text = task_text(mteb.get_task(task).metadata, None if role is None else PromptType(role))
             prompt = opened.prompting.find(text)
             yield Row(name=label, value=quote(prompt.text) if prompt.text else "nothing", source=prompt.source)
@@ -403,7 +404,7 @@ def _prompts(opened: OpenModel) -> Iterator[Row]:
 def _prompt_of_queries(model: Model) -> Row:
     prompt = model.spec.prompt if isinstance(model.spec, CrossEncoderSpec | ExportSpec) else None
     return Row(
-        name="any task", value=quote(prompt) if prompt else "nothing", source=_by(model, "prompt", "none is said")
+        name="any task", value=quote(prompt) if prompt else "nothing", source=_by(model, "prompt", "none is set")
     )
 
 
@@ -418,4 +419,4 @@ def _notes(opened: OpenModel) -> Iterator[str]:
     prompting, tasks = opened.prompting, known_tasks()
     for name, text in prompting.prompts.items():
         if text and check_names({name: text}, tasks):
-            yield f"no text gets prompts.{name} of {prompting.said_by}, {quote(text)}: mteb has nothing of that name"
+            yield f"no text gets prompts.{name} of {prompting.source}, {quote(text)}: mteb has nothing of that name"

@@ -1,7 +1,7 @@
 """Fingerprint of a model in memory: a hash over its weights, its modules and all that is set on them.
 
 Every object is taken apart as `pickle` would: what that cannot do, such as a hook, a lambda or code of a notebook, is
-noted, for then nobody can say whether two models are the same.
+noted, for then two models cannot be told apart.
 """
 
 import hashlib
@@ -17,19 +17,19 @@ from touchstone.own_code import is_installed
 if TYPE_CHECKING:
     import torch
 
-# What a call leaves behind, what only tells of a model or where it came from, and whether it is trained at the moment:
-# no score has these.
-NO_SETTING = {
+# What a call leaves behind, what only describes a model or its source, and whether it is in training: no score depends
+# on these.
+NON_SETTINGS = {
     "training", "model_card_data", "_model_card_text", "_model_card_vars", "_similarity", "_similarity_pairwise",
     "deprecation_warnings", "warnings_issued", "name_or_path", "_name_or_path", "_commit_hash", "revision",
     "vocab_file", "merges_file", "tokenizer_file",
 }  # fmt: skip
-# Of a tokenizer: each call says these anew.
-OF_A_CALL = ("truncation", "padding")
-# Where torch keeps what is called in every module.
-HOOKS = ("_global_forward_hooks", "_global_forward_pre_hooks")
-PLAIN = (type(None), bool, int, float, complex, str, bytes)
-CODE = (type, types.FunctionType, types.BuiltinFunctionType)
+# Keys of a tokenizer that each call sets anew.
+CALL_KEYS = ("truncation", "padding")
+# torch's tables of the hooks that every module calls.
+HOOK_TABLES = ("_global_forward_hooks", "_global_forward_pre_hooks")
+PLAIN_TYPES = (type(None), bool, int, float, complex, str, bytes)
+CODE_TYPES = (type, types.FunctionType, types.BuiltinFunctionType)
 
 
 def take_fingerprint(loaded: Any) -> tuple[str, tuple[str, ...]]:
@@ -41,7 +41,7 @@ def take_fingerprint(loaded: Any) -> tuple[str, tuple[str, ...]]:
 
     walk = _Walk()
     walk.add(loaded, "model")
-    for name in HOOKS:
+    for name in HOOK_TABLES:
         walk.add(getattr(torch.nn.modules.module, name, {}), name)
     return walk.sha.hexdigest(), tuple(walk.unknown)
 
@@ -57,7 +57,7 @@ class _Walk:
 
     def add(self, value: Any, path: str) -> None:
         """Take in a value; ``path`` leads to it."""
-        if type(value) in PLAIN:
+        if type(value) in PLAIN_TYPES:
             self._write(f"{type(value).__name__} {value!r}")
         elif id(value) in self._seen:
             self._write(f"again {self._seen[id(value)][0]}")
@@ -70,7 +70,7 @@ class _Walk:
 
     def _take_apart(self, value: Any, path: str) -> None:
         kind = type(value)
-        if isinstance(value, CODE):
+        if isinstance(value, CODE_TYPES):
             self._add_code(value, path)
         elif (tensor := _as_tensor(value)) is not None:
             self._add_tensor(tensor, path)
@@ -80,34 +80,34 @@ class _Walk:
         elif kind is dict:
             self._write("dict")
             # A key may be called anything, a prompt's too; a tokenizer keeps its settings in one.
-            self._add_items(value.items(), path, NO_SETTING if path.endswith(".init_kwargs") else frozenset())
+            self._add_items(value.items(), path, NON_SETTINGS if path.endswith(".init_kwargs") else frozenset())
         elif kind in (set, frozenset):
             self._write(f"{kind.__name__} {len(value)}")
             self._add_all(sorted(value, key=repr), path)
         elif (kind.__module__.partition(".")[0], kind.__name__) == ("tokenizers", "Tokenizer"):
-            said = json.loads(value.to_str())
-            self._write(json.dumps({name: said[name] for name in said if name not in OF_A_CALL}))
+            settings = json.loads(value.to_str())
+            self._write(json.dumps({name: settings[name] for name in settings if name not in CALL_KEYS}))
         else:
             self._add_object(value, path)
 
     def _add_object(self, value: Any, path: str) -> None:
         """Take in any other object: how it would be made again, and its state."""
         try:
-            made = value.__reduce_ex__(4)
+            recipe = value.__reduce_ex__(4)
         except Exception as error:  # a lock, a handle, or whatever else cannot be written down
             self._give_up(path, value, error)
             return
         self._add_code(type(value), path)
-        if isinstance(made, str):
-            self._write(f"name {made}")
+        if isinstance(recipe, str):
+            self._write(f"name {recipe}")
             return
-        make, arguments, state, items, pairs = (*made, None, None, None)[:5]
+        make, arguments, state, items, pairs = (*recipe, None, None, None)[:5]
         self._look_for_more(value, state, path)
         self.add(make, path)
         self.add(arguments, path)
         for settings in state if isinstance(state, tuple) else (state,):  # one with slots has two of them
             if type(settings) is dict:
-                self._add_items(settings.items(), path, NO_SETTING)
+                self._add_items(settings.items(), path, NON_SETTINGS)
             else:
                 self.add(settings, path)
         self._add_all(items or (), path)
@@ -115,9 +115,9 @@ class _Walk:
 
     def _look_for_more(self, value: Any, state: Any, path: str) -> None:
         """Note what an object leaves out of its state, such as what it would read from a file again."""
-        for name, held in getattr(value, "__dict__", {}).items() if isinstance(state, dict) else ():
-            if name not in NO_SETTING and state.get(name) is not held:
-                self.unknown.append(f"{path}.{name}: a {type(held).__name__} that is left out")
+        for name, attribute in getattr(value, "__dict__", {}).items() if isinstance(state, dict) else ():
+            if name not in NON_SETTINGS and state.get(name) is not attribute:
+                self.unknown.append(f"{path}.{name}: a {type(attribute).__name__} that is left out")
 
     def _add_all(self, values: Iterable[Any], path: str) -> None:
         for number, value in enumerate(values):
@@ -161,7 +161,7 @@ class _Walk:
 
 
 def _as_tensor(value: Any) -> "torch.Tensor | None":
-    """Return numbers as torch's, whoever's they are; None for anything else."""
+    """Return an array of torch or numpy as a tensor; None for anything else."""
     import numpy as np
     import torch
 
@@ -171,18 +171,18 @@ def _as_tensor(value: Any) -> "torch.Tensor | None":
 
 
 def _functions(code: Any) -> Iterator[tuple[str, types.FunctionType]]:
-    """Yield a function, or the methods that a class has now, whoever put them there."""
+    """Yield a function, or the methods that a class has now, patched ones too."""
     if isinstance(code, types.FunctionType):
         yield "function", code
     for parent in code.__mro__ if isinstance(code, type) else ():
-        for name, found in vars(parent).items():
-            method = getattr(found, "fget" if isinstance(found, property) else "__func__", found)
+        for name, member in vars(parent).items():
+            method = getattr(member, "fget" if isinstance(member, property) else "__func__", member)
             if isinstance(method, types.FunctionType):
                 yield f"{parent.__qualname__}.{name}", method
 
 
 def _is_of_a_package(method: types.FunctionType) -> bool:
-    """Return whether a function was written in an installed package; dataclasses write some in no file."""
+    """Return True if a function was written in an installed package; dataclasses write some in no file."""
     file = method.__code__.co_filename
     return (file.startswith(("<string>", "<frozen ")) or is_installed(Path(file))) and _is_module_installed(
         method.__module__

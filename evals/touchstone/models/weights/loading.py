@@ -14,9 +14,9 @@ from touchstone.config.specs import EncoderSpec, WeightsSpec
 from touchstone.encoding.batches.token_batches import limit_of
 from touchstone.encoding.batching import BatchedModel, dtype_of
 from touchstone.encoding.canaries import CANARIES
-from touchstone.encoding.routes import read_by, roles_of
+from touchstone.encoding.routes import reader_of, roles_of
 from touchstone.errors import ModelError, first_line
-from touchstone.models.files.trust import NOT_RUN, ask_for_trust, weights_only
+from touchstone.models.files.trust import BAD_PICKLE, ask_for_trust, weights_only
 from touchstone.models.weights.identity import Weights
 from touchstone.models.weights.tensors import Loaded, check_tensors, noting_tensors
 from touchstone.records.outcomes import Settings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 T = TypeVar("T")
-POOLING = re.compile(r"sentence_transformers\..+\.Pooling")
+POOLING_CLASS = re.compile(r"sentence_transformers\..+\.Pooling")
 
 
 def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "SentenceTransformer":
@@ -41,13 +41,13 @@ def load(spec: EncoderSpec, alias: str, weights: Weights, device: str) -> "Sente
 
     loaded, noted = construct(SentenceTransformer, spec, weights, device=device, truncate_dim=spec.truncate_dim)
     set_pooling(loaded, spec, alias, weights)
-    set_readers(loaded, spec, weights.called)
+    set_readers(loaded, spec, weights.label)
     one_by_one = BatchedModel(loaded, texts_at_once=1)
     roles = one_by_one.roles or (None,)
     check_tensors(
         noted,
         lambda: np.concatenate([one_by_one.encode(CANARIES, role=role).ravel() for role in roles]),
-        weights.called,
+        weights.label,
     )
     return loaded
 
@@ -58,7 +58,7 @@ def set_readers(loaded: "SentenceTransformer", spec: EncoderSpec, place: str) ->
     Raises:
         ModelError: it cuts or pads none, or has no token to pad them with.
     """
-    readers = [read_by(loaded, role) for role in roles_of(loaded)]
+    readers = [reader_of(loaded, role) for role in roles_of(loaded)]
     if spec.max_seq_length is not None and not set_limit(readers, spec.max_seq_length):
         raise ModelError(f"max_seq_length = {spec.max_seq_length}, but {place} cuts no texts")
     if spec.padding_side is not None:
@@ -70,7 +70,7 @@ def set_readers(loaded: "SentenceTransformer", spec: EncoderSpec, place: str) ->
 
 
 def make_ready(loaded: "torch.nn.Module", readers: Sequence[Any], place: str) -> None:
-    """Keep a model from remembering texts, as decoders do for a next word; refuse one whose texts cannot be padded.
+    """Turn off a model's cache of past tokens; refuse a model whose texts cannot be padded.
 
     Raises:
         ModelError: one of its readers has a tokenizer without a padding token.
@@ -91,12 +91,12 @@ def make_ready(loaded: "torch.nn.Module", readers: Sequence[Any], place: str) ->
 
 def _padding(readers: Sequence[Any]) -> list[Any]:
     """Return the tokenizers that pad texts; those of static vectors and of words pad none."""
-    found = (getattr(reader, "tokenizer", None) for reader in readers)
-    return [tokenizer for tokenizer in found if hasattr(tokenizer, "padding_side")]
+    tokenizers = (getattr(reader, "tokenizer", None) for reader in readers)
+    return [tokenizer for tokenizer in tokenizers if hasattr(tokenizer, "padding_side")]
 
 
 def set_limit(readers: Sequence[Any], limit: int) -> bool:
-    """Cut texts after so many tokens, and return whether any are cut."""
+    """Cut texts after a number of tokens; return True if any can be cut."""
     cut = False
     for reader in readers:
         if hasattr(reader, "max_seq_length"):
@@ -105,8 +105,8 @@ def set_limit(readers: Sequence[Any], limit: int) -> bool:
     return cut
 
 
-def construct(kind: Callable[..., T], spec: WeightsSpec, weights: Weights, **more: Any) -> tuple[T, Sequence[Loaded]]:
-    """Make one of sentence-transformers' classes of a model, from its place and no other; also note its tensors.
+def construct(kind: Callable[..., T], spec: WeightsSpec, weights: Weights, **extra: Any) -> tuple[T, Sequence[Loaded]]:
+    """Load a model by a class of sentence-transformers, from its place alone; also note its tensors.
 
     Raises:
         ModelError: it cannot be loaded, or needs Python that is not trusted.
@@ -115,24 +115,24 @@ def construct(kind: Callable[..., T], spec: WeightsSpec, weights: Weights, **mor
 
     disable_progress_bar()  # type: ignore[no-untyped-call]  # a bar of a tenth of a second, in a test's own line
     if (Path(weights.place) / "adapter_config.json").is_file():
-        _need_peft(weights.called)
+        _need_peft(weights.label)
     try:
         with noting_tensors() as noted, nullcontext() if spec.trust_remote_code else weights_only():
             loaded = kind(
                 weights.place,
                 trust_remote_code=spec.trust_remote_code,
                 local_files_only=True,
-                **{**spec.loading, **more},
+                **{**spec.loading, **extra},
             )
     except pickle.UnpicklingError as error:
-        raise ModelError(f"{weights.called} {NOT_RUN}") from error
+        raise ModelError(f"{weights.label} {BAD_PICKLE}") from error
     except Exception as error:  # any library below may refuse, each in its own way
         weights.forget()
         if isinstance(error, ModelError):  # about a graph
             raise
         if "trust_remote_code" in str(error) and not spec.trust_remote_code:
-            raise ModelError(ask_for_trust(weights.called)) from error
-        raise ModelError(f"cannot be loaded from {weights.called}: {_on_one_line(error)}") from error
+            raise ModelError(ask_for_trust(weights.label)) from error
+        raise ModelError(f"cannot be loaded from {weights.label}: {_on_one_line(error)}") from error
     return loaded, noted
 
 
@@ -144,15 +144,15 @@ def _need_peft(place: str) -> None:
     try:
         check_peft_version(min_version=MIN_PEFT_VERSION)
     except ValueError:
-        how = "pip install peft" if find_spec("peft") is None else f'pip install "peft>={MIN_PEFT_VERSION}"'
-        raise ModelError(f"{place} is an adapter, which needs the package peft: {how}") from None
+        command = "pip install peft" if find_spec("peft") is None else f'pip install "peft>={MIN_PEFT_VERSION}"'
+        raise ModelError(f"{place} is an adapter, which needs the package peft: {command}") from None
 
 
 def _on_one_line(error: Exception) -> str:
     """Return an exception of a library in one line; the tensors that a module lacks are in its later lines."""
-    more = " ".join(str(error).split())[:300] if "Missing key" in str(error) else ""
+    detail = " ".join(str(error).split())[:300] if "Missing key" in str(error) else ""
     damaged = "; the file is cut or damaged, fetch it again" if type(error).__name__ == "SafetensorError" else ""
-    return f"{type(error).__name__}: {more}" if more else first_line(error) + damaged
+    return f"{type(error).__name__}: {detail}" if detail else first_line(error) + damaged
 
 
 def pooling_of(loaded: "SentenceTransformer") -> str | None:
@@ -179,7 +179,7 @@ def find_pooling(loaded: "SentenceTransformer") -> Any:
 
 def is_pooling(module: Any) -> bool:
     """Return True for a pooling of the library's own, of whichever version; another class may have the name alone."""
-    return POOLING.fullmatch(f"{type(module).__module__}.{type(module).__name__}") is not None
+    return POOLING_CLASS.fullmatch(f"{type(module).__module__}.{type(module).__name__}") is not None
 
 
 def set_pooling(loaded: "SentenceTransformer", spec: EncoderSpec, alias: str, weights: Weights) -> None:
@@ -190,13 +190,13 @@ def set_pooling(loaded: "SentenceTransformer", spec: EncoderSpec, alias: str, we
         # For a bare transformer the library guesses the mean, or the last token, in a line of its log.
         if not is_sentence_transformer_model(weights.place, local_files_only=True):
             raise ModelError(
-                f"{weights.called} is a bare transformer, without a pooling; say which one its card names, "
+                f"{weights.label} is a bare transformer, without a pooling; set the one that its card names, "
                 f'pooling = "mean" in models.toml or {alias}@pooling=mean'
             )
         return
     old = find_pooling(loaded)
     if old is None:
-        raise ModelError(f'pooling = "{spec.pooling}", but {weights.called} has no vectors of tokens to pool')
+        raise ModelError(f'pooling = "{spec.pooling}", but {weights.label} has no vectors of tokens to pool')
     width = getattr(old, "embedding_dimension", None) or old.word_embedding_dimension
     new = type(old)(width, pooling_mode=spec.pooling, include_prompt=old.include_prompt)
     for name, module in loaded.named_children():

@@ -1,4 +1,4 @@
-"""The prompts that mteb measures a published model with: its files or its specification must say some too, or none."""
+"""Prompts that mteb measures a published model with: its files or its specification must have prompts too, or none."""
 
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -16,32 +16,32 @@ if TYPE_CHECKING:
     from mteb.models import ModelMeta
     from sentence_transformers import SentenceTransformer
 
-# What mteb gives its loaders that puts something before texts; of an instruction, in which order or how it is pooled.
-PUT_BEFORE = {"model_prompts", "prompts_dict", "instruction_template"}
-NO_SETTING = {"prompt_priority", "include_prompt"}
-MARK = "\ufffc"  # stands for an instruction; no template has it
+# Arguments of mteb's loaders that put something before texts; and those that decide its order or pooling.
+PROMPT_ARGUMENTS = {"model_prompts", "prompts_dict", "instruction_template"}
+ORDER_ARGUMENTS = {"prompt_priority", "include_prompt"}
+MARKER = "\ufffc"  # stands for an instruction; no template has it
 
 
 def check_prompts(spec: EncoderSpec, loaded: "SentenceTransformer") -> None:
-    """Refuse a model that mteb measures with prompts if neither its files nor its specification say anything of them.
+    """Refuse a model that mteb measures with prompts if neither its files nor its specification have any.
 
     Raises:
         ModelError: with what to write.
     """
-    said = spec.prompts is not None or spec.instruction is not None or any(loaded.prompts.values())
-    meta = None if said else find("mteb.models.model_implementations:MODEL_REGISTRY").get(spec.published)
+    has_prompts = spec.prompts is not None or spec.instruction is not None or any(loaded.prompts.values())
+    meta = None if has_prompts else find("mteb.models.model_implementations:MODEL_REGISTRY").get(spec.published)
     settings = {} if meta is None else settings_in_mteb(meta)
     if settings:
-        how, write = "prompts", " and ".join(as_lines(settings))
+        what, line = "prompts", " and ".join(as_lines(settings))
     elif settings is None:
         # Of a folder it would be other weights.
-        own = f'kind = "registry" and name = "{spec.published}"' if spec.id else "those of its card as prompts"
-        how, write = "prompts that code of its own chooses", own
+        advice = f'kind = "registry" and name = "{spec.published}"' if spec.id else "those of its card as prompts"
+        what, line = "prompts that code of its own chooses", advice
     else:
         return
     raise ModelError(
-        f"mteb measures {spec.published} with {how}, and neither the model's files nor models.toml give any; "
-        f"write {write} in models.toml, or prompts = {{}} for none"
+        f"mteb measures {spec.published} with {what}, and neither the model's files nor models.toml give any; "
+        f"write {line} in models.toml, or prompts = {{}} for none"
     )
 
 
@@ -54,23 +54,23 @@ def settings_in_mteb(meta: "ModelMeta") -> dict[str, Any] | None:
     from mteb.models.instruct_wrapper import InstructSentenceTransformerModel
 
     loader: Any = meta.loader
-    given = meta.loader_kwargs
-    put = PUT_BEFORE & given.keys()
-    if loader in (SentenceTransformerEncoderWrapper, sentence_transformers_loader) and put <= {"model_prompts"}:
-        named = given.get("model_prompts") or {}  # those of other names mteb ignores
-        prompts = {name: text for name, text in named.items() if check_names({name: text}, known_tasks()) is None}
+    arguments = meta.loader_kwargs
+    used = PROMPT_ARGUMENTS & arguments.keys()
+    if loader in (SentenceTransformerEncoderWrapper, sentence_transformers_loader) and used <= {"model_prompts"}:
+        candidates = arguments.get("model_prompts") or {}  # those of other names mteb ignores
+        prompts = {name: text for name, text in candidates.items() if check_names({name: text}, known_tasks()) is None}
         return {"prompts": prompts} if any(prompts.values()) else {}
-    if loader is InstructSentenceTransformerModel and not NO_SETTING & given.keys():
+    if loader is InstructSentenceTransformerModel and not ORDER_ARGUMENTS & arguments.keys():
         fill = _filling(
-            given.get("instruction_template"), to_documents=given.get("apply_instruction_to_passages", True)
+            arguments.get("instruction_template"), to_documents=arguments.get("apply_instruction_to_passages", True)
         )
         settings = _instruction(fill)
-        return settings and _with_prompts(settings, fill, given.get("prompts_dict") or {})
-    return None if loader is not None and (put or meta.use_instructions) else {}
+        return settings and _with_prompts(settings, fill, arguments.get("prompts_dict") or {})
+    return None if loader is not None and (used or meta.use_instructions) else {}
 
 
 def _filling(template: Any, *, to_documents: bool) -> Callable[[str, Role | None], str]:
-    """Return what mteb makes of an instruction for texts of a role."""
+    """Return a function that fills in an instruction for texts of a role, as mteb does."""
     from mteb.types import PromptType
 
     def fill(instruction: str, role: Role | None) -> str:
@@ -84,34 +84,37 @@ def _filling(template: Any, *, to_documents: bool) -> Callable[[str, Role | None
 
 
 def _instruction(fill: Callable[[str, Role | None], str]) -> dict[str, Any] | None:
-    """Return the template that fills in the same, and what all documents get instead; None if there is none."""
-    query, document, neither = (fill(MARK, role) for role in ("query", "document", None))
+    """Return the settings that fill in the same, with the prompt of documents; None if there are none."""
+    query, document, neither = (fill(MARKER, role) for role in ("query", "document", None))
     instruct = {(query, query): "all", ("", query): "symmetric", ("", ""): "queries"}.get(
-        (document if MARK in document else "", neither)
+        (document if MARKER in document else "", neither)
     )
     # Where there is no instruction our templates put nothing before a text.
     empty = [fill("", "query"), fill("", None), fill("", "document")]
-    if instruct is None or query.count(MARK) != 1 or empty != ["", "", "" if MARK in document else document]:
+    if instruct is None or query.count(MARKER) != 1 or empty != ["", "", "" if MARKER in document else document]:
         return None
-    settings: dict[str, Any] = {"instruction": query.replace(MARK, "{instruction}") + "{query}"}
+    settings: dict[str, Any] = {"instruction": query.replace(MARKER, "{instruction}") + "{query}"}
     settings |= {} if instruct == "symmetric" else {"instruct": instruct}
-    return settings | ({} if MARK in document or not document else {"prompts": {"document": document}})
+    return settings | ({} if MARKER in document or not document else {"prompts": {"document": document}})
 
 
 def _with_prompts(
-    settings: dict[str, Any], fill: Callable[[str, Role | None], str], named: Mapping[str, Any]
+    settings: dict[str, Any], fill: Callable[[str, Role | None], str], instructions: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Add the prompts of the tasks, types and roles for which mteb has an instruction of its own."""
-    known = known_tasks()
+    tasks = known_tasks()
     prompts = dict(settings.get("prompts", {}))
-    for name in named.keys() & {*known, *known.values(), *ROLES}:
-        ranks = find_type(known.get(name, name)).searches is not None
+    for name in instructions.keys() & {*tasks, *tasks.values(), *ROLES}:
+        ranks = find_type(tasks.get(name, name)).searches is not None
         for role in ROLES if ranks else (None,) if name not in ROLES else (name,):
-            of_role = named[name].get(role or "query", "") if isinstance(named[name], Mapping) else named[name]
-            prompts[f"{name}-{role}" if ranks else name] = fill(of_role, role)
+            prompts[f"{name}-{role}" if ranks else name] = fill(_instruction_for(role, instructions[name]), role)
     if settings.get("instruct") != "all" and not any(prompts[name] for name in prompts if name.endswith("document")):
         prompts = {name: text for name, text in prompts.items() if not name.endswith("document")}  # they get none
     return settings | ({"prompts": dict(sorted(prompts.items()))} if prompts else {})
+
+
+def _instruction_for(role: Role | None, value: Any) -> Any:
+    return value.get(role or "query", "") if isinstance(value, Mapping) else value
 
 
 def as_lines(settings: Mapping[str, Any]) -> list[str]:

@@ -9,22 +9,22 @@ from touchstone.config.models import Model
 from touchstone.files.json import load
 
 # Bytes of a parameter, by the dtype that a specification names; as it is by default.
-BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
-# What activations and the runtime take beside the weights, as a share of these.
-BESIDE = 0.2
-LONGEST_HEADER = 100_000_000
+DTYPE_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
+# Memory of activations and the runtime, as a share of the weights.
+OVERHEAD = 0.2
+MAX_HEADER_BYTES = 100_000_000
 
 
 def count_parameters(model: Model) -> int | None:
-    """Return how many parameters a model has, with those that it is made of; None where nobody says."""
-    found = [_count(one) for one in model.family if one.spec.kind not in ("pipeline", "hybrid")]
-    return None if None in found or not found else sum(filter(None, found))
+    """Return how many parameters a model has, its stages included; None where that is not published."""
+    counts = [_count(member) for member in model.family if member.spec.kind not in ("pipeline", "hybrid")]
+    return None if None in counts or not counts else sum(filter(None, counts))
 
 
 def needed_bytes(model: Model, parameters: int) -> float:
-    """Return the memory that so many parameters take in the model's dtype, with what is beside them."""
+    """Return the memory that so many parameters take in the model's dtype, with the overhead."""
     dtype = str(getattr(model.spec, "dtype", None) or "float32")
-    return parameters * BYTES.get(dtype, 4) * (1 + BESIDE)
+    return parameters * DTYPE_BYTES.get(dtype, 4) * (1 + OVERHEAD)
 
 
 def _count(model: Model) -> int | None:
@@ -41,7 +41,7 @@ def _count_in(file: Path) -> int:
     try:
         with file.open("rb") as content:
             (length,) = struct.unpack("<Q", content.read(8))
-            header: dict[str, Any] = load(content.read(min(length, LONGEST_HEADER)))
+            header: dict[str, Any] = load(content.read(min(length, MAX_HEADER_BYTES)))
         return sum(prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__")
     except (OSError, ValueError, KeyError, TypeError, struct.error, AttributeError, RecursionError):
         return 0
@@ -51,7 +51,7 @@ def _published(name: str) -> int | None:
     import mteb
 
     try:
-        found = mteb.get_model_meta(name, fetch_from_hf=False).n_parameters
+        count = mteb.get_model_meta(name, fetch_from_hf=False).n_parameters
     except Exception:  # nobody published it, or mteb's own reading of it fails
         return None
-    return None if found is None else int(found)
+    return None if count is None else int(count)

@@ -41,15 +41,15 @@ def noting_tensors() -> Iterator[list[Loaded]]:
 
     def noting(cls: Any, *args: Any, **kwargs: Any) -> Any:
         # With shapes that differ the library would raise, and say to look at its log.
-        asked = {**kwargs, "output_loading_info": True, "ignore_mismatched_sizes": True}
-        model, report = load.__func__(cls, *args, **asked)
-        gone = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
+        arguments = {**kwargs, "output_loading_info": True, "ignore_mismatched_sizes": True}
+        model, report = load.__func__(cls, *args, **arguments)
+        missing = {*report["missing_keys"], *(name for name, *_ in report["mismatched_keys"])}
         tensors = tuple(model.state_dict())
         noted.append(
             Loaded(
                 model=model,
                 tensors=tensors,
-                missing=(*(name for name in tensors if name in gone), *sorted(gone.difference(tensors))),
+                missing=(*(name for name in tensors if name in missing), *sorted(missing.difference(tensors))),
                 unexpected=tuple(sorted(report["unexpected_keys"])),
             )
         )
@@ -67,7 +67,7 @@ def noting_tensors() -> Iterator[list[Loaded]]:
 def check_tensors(noted: Sequence[Loaded], compute: Callable[[], NDArray[np.float32]], place: str) -> None:
     """Refuse a model with a tensor that is in no file and can reach what it computes; an unused pooler cannot.
 
-    That is tried, with what is not a number in the place of all such tensors.
+    That is tried with NaN in the place of all such tensors.
 
     Args:
         noted: what was loaded.
@@ -77,23 +77,24 @@ def check_tensors(noted: Sequence[Loaded], compute: Callable[[], NDArray[np.floa
     Raises:
         ModelError: naming how many there are, and the first.
     """
-    for one in noted:
-        if one.missing and not _without(one, compute):
-            unknown = one.unexpected
+    for loaded in noted:
+        missing = loaded.missing
+        if missing and not _without(loaded, compute):
+            unknown = loaded.unexpected
             others = f"it has {len(unknown)} that it does not know, first {unknown[0]}; " if unknown else ""
             raise ModelError(
-                f"{place} lacks {len(one.missing)} of its {len(one.tensors)} tensors, first {one.missing[0]}; {others}"
+                f"{place} lacks {len(missing)} of its {len(loaded.tensors)} tensors, first {missing[0]}; {others}"
                 "save it again, whole and by its own class"
             )
 
 
-def _without(one: Loaded, compute: Callable[[], NDArray[np.float32]]) -> bool:
-    """Return whether a model gives numbers while its missing tensors are none; they are put back."""
+def _without(loaded: Loaded, compute: Callable[[], NDArray[np.float32]]) -> bool:
+    """Return True if a model gives numbers while its missing tensors are NaN; they are put back."""
     import torch
 
-    held = {**dict(one.model.named_parameters(remove_duplicate=False)), **dict(one.model.named_buffers())}
+    weights = {**dict(loaded.model.named_parameters(remove_duplicate=False)), **dict(loaded.model.named_buffers())}
     # Whole numbers, such as the numbers of positions, are counted and not learned.
-    tensors = [held[name] for name in one.missing if name in held and held[name].is_floating_point()]
+    tensors = [weights[name] for name in loaded.missing if name in weights and weights[name].is_floating_point()]
     with torch.no_grad():
         before = [tensor.detach().clone() for tensor in tensors]
         try:

@@ -96,7 +96,7 @@ def compare_same_texts(texts: Sequence[str], old: np.ndarray, new: np.ndarray) -
     """Look at two models' vectors of the same texts; shapes (texts, dimensions), which may differ in width."""
     asked = np.linspace(0, len(texts) - 1, min(QUERY_LIMIT, len(texts))).astype(np.int64)
     count = min(NEIGHBOURS, len(texts) - 1)
-    kept = geometry.kept(*(geometry.nearest(one, asked, count) for one in (old, new)))
+    kept = geometry.kept_share(*(geometry.nearest(one, asked, count) for one in (old, new)))
     one_width = old.shape[1] == new.shape[1]
     cosines = geometry.cosines(old, new) if one_width else None
     worst = () if cosines is None else np.argsort(cosines, kind="stable")[:WORST_COUNT]
@@ -195,7 +195,7 @@ def judge_index(old: str, new: str, same: SameTexts, searched: Sequence[Searched
     words = {(one.queries == new, one.index == new): one.verdict for one in searched}
     both, first, last = words.get((True, True)), words.get((True, False)), words.get((False, True))
     verdict: Any = "inconclusive"
-    if old == new or same.moved == geometry.NOTHING_MOVED:
+    if old == new or same.moved == geometry.ROUNDING_ONLY:
         verdict, reason = "interchangeable", "the same vectors but for rounding"
     elif not searched:
         reason = f"{same.moved or 'two widths'}; only a suite with a retrieval task says what a search would find"
