@@ -86,7 +86,7 @@ class Cluster:
         surveys = actors.survey(list(cases.values()))
         refuse_others(surveys, self._session.plan.models)
         self._session.lies_elsewhere(_sum_up(surveys))
-        known = self._session.known.ids(cases.values())
+        known = self._session.cache.ids(cases.values())
         yield from (id_ for id_ in cases if id_ in known)
         yield from self._spread([case for id_, case in cases.items() if id_ not in known], actors)
 
@@ -213,7 +213,7 @@ def _sum_up(surveys: tuple[Survey, ...]) -> Elsewhere:
         device=devices,
         libraries=first.computes.libraries,
         kernels=first.computes.kernels,
-        known=same and all(one.computes.known for one in surveys),
+        complete=same and all(one.computes.complete for one in surveys),
     )
     data = {id_: said if all(one.data[id_] == said for one in surveys) else None for id_, said in first.data.items()}
     each = tuple(one.computes for one in surveys)

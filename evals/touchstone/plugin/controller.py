@@ -79,7 +79,7 @@ class Controller:
             runs = load_runs(session.store.folder, NEWEST)
         except TouchstoneError:
             runs = ()
-        return make_forecast(session.plan, runs, session.options.device, session.known.ids(session.plan.cases))
+        return make_forecast(session.plan, runs, session.options.device, session.cache.ids(session.plan.cases))
 
     def _costs(self) -> dict[str, float]:
         return {case: estimate.seconds for case, estimate in self.forecast.estimates.items()}

@@ -44,7 +44,7 @@ class Forecast:
     @property
     def bases(self) -> dict[Basis, int]:
         """How many estimates rest on what."""
-        counts = Counter(one.basis for one in self.estimates.values())
+        counts = Counter(item.basis for item in self.estimates.values())
         return {basis: counts[basis] for basis in get_args(Basis) if counts[basis]}
 
     def seconds(self, cases: Iterable[Case]) -> float:
@@ -58,11 +58,11 @@ class Forecast:
             workers: how many.
             parts: into how many the corpora of cases are divided, by case id; None for none.
         """
-        whole = zip(self.jobs, self.cases, strict=True)
-        jobs = [part for job, case in whole for part in make_parts(job, (parts or {}).get(case.id, 1))]
+        pairs = zip(self.jobs, self.cases, strict=True)
+        jobs = [part for job, case in pairs for part in make_parts(job, (parts or {}).get(case.id, 1))]
         # A case that is in the store needs no model.
-        needed = {job.model for job in jobs if job.seconds}
-        loading = {alias: seconds for alias, seconds in self.loading.items() if alias in needed}
+        aliases = {job.model for job in jobs if job.seconds}
+        loading = {alias: seconds for alias, seconds in self.loading.items() if alias in aliases}
         end, _ = simulate([job for job in jobs if job.seconds], workers, loading)
         return end, lower_bound([job.seconds for job in jobs], workers)
 
