@@ -307,12 +307,12 @@ def _compare(case: Case, subsets: dict[str, float], again: dict[str, float]) -> 
             )
 
 
-def keep_result(result: "TaskResult", meta: Any, store: Store, *, inside: str = "results") -> None:
+def keep_result(result: "TaskResult", meta: Any, store: Store, *, folder: str = "results") -> None:
     """Write what `mteb.ResultCache(cache_path=…).load_results()` reads; no score is ever read back from it.
 
     Other subsets and splits of the same task, measured before with the same mteb and data, stay in the file.
     """
-    path = store.result_path(meta.model_name_as_path(), meta.revision, result.task_name, inside=inside)
+    path = store.result_path(meta.model_name_as_path(), meta.revision, result.task_name, folder=folder)
 
     def write(old: Path, new: Path) -> None:
         whole = result

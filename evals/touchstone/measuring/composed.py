@@ -299,4 +299,4 @@ def _keep_results(case: Case, ranked: _Ranked, store: Store) -> None:
         if not one.given:
             keep_result(one.case.result, one.case.meta, store)
     for number, one in enumerate(ranked.before if case.stage_folders else (), 1):
-        keep_result(one.case.result, one.case.meta, store, inside=f"stage{number}")
+        keep_result(one.case.result, one.case.meta, store, folder=f"stage{number}")

@@ -26,7 +26,7 @@ from touchstone.records.names import slug
 from touchstone.records.outcomes import ModelIdentity, Outcome
 from touchstone.records.samples import Samples, encode_samples
 from touchstone.store.folder import Store
-from touchstone.store.gathering import GIVEN_BACK, META, take
+from touchstone.store.gathering import MEASURED_FILE, META, take
 from touchstone.store.verifying import BLOB, RESULT
 from touchstone.tasks.identity import identify_data, watch_data
 from touchstone.tasks.opening import bring_missing
@@ -181,7 +181,7 @@ class Worker:
             _refuse_absent(case, self._setup.models[case.alias])
             for name, content in task.files.items():
                 take(self._store.folder, name, content)
-            self._store.written.clear()
+            self._store.written_files.clear()
             bring_missing(case.task, case.source, self._store)
             check_data = watch_data(case.task, case.source, self._store)
             if task.part is not None:
@@ -206,14 +206,14 @@ class Worker:
         return Given(
             outcome=outcome,
             computes=self._setup.computes(self._setup.device),
-            files=self._files(GIVEN_BACK),
+            files=self._files(MEASURED_FILE),
             shown=shown,
             notes=self._store.notes,
         )
 
     def _files(self, wanted: re.Pattern[str]) -> dict[str, bytes]:
         """Return what was written to the store that the driver's has not; nothing where they are one."""
-        names = [] if self._shared else [name for name in self._store.written if wanted.fullmatch(name)]
+        names = [] if self._shared else [name for name in self._store.written_files if wanted.fullmatch(name)]
         beside = {f"{name.rpartition('/')[0]}/{META}" for name in names if RESULT.fullmatch(name)}
         names += [name for name in sorted(beside) if (self._store.folder / name).is_file()]
         return {name: (self._store.folder / name).read_bytes() for name in names}
