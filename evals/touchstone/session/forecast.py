@@ -67,22 +67,22 @@ class Forecast:
         return end, lower_bound([job.seconds for job in jobs], workers)
 
 
-def make_forecast(plan: Plan, runs: Sequence[Run], device: str, known: Collection[str] = frozenset()) -> Forecast:
+def make_forecast(plan: Plan, runs: Sequence[Run], device: str, cached_ids: Collection[str] = frozenset()) -> Forecast:
     """Estimate the cases of a plan.
 
     Args:
         plan: of a run.
         runs: of the store, oldest first.
         device: as typed; auto is the GPU where the driver or the environment says that there is one.
-        known: the ids of cases whose outcome is in the store already: they take no time.
+        cached_ids: the ids of cases whose outcome is in the store already: they take no time.
     """
     statistics = statistics_folder()
     place = device_kind(device) if device != "auto" else "cuda" if visible_devices(os.environ) else "cpu"
     sight = Sight(
         timings=find_timings(runs),
-        workloads={case.id: None if case.id in known else find_workload(case, statistics) for case in plan.cases},
+        workloads={case.id: None if case.id in cached_ids else find_workload(case, statistics) for case in plan.cases},
         devices={alias: "api" if kind_of(model).served else place for alias, model in plan.models.items()},
         reads={alias: kind_of(model).reads(model) for alias, model in plan.models.items()},
-        known=known,
+        cached_ids=cached_ids,
     )
     return Forecast(cases=plan.cases, estimates=estimate(plan.cases, sight), loading=find_loading(runs))

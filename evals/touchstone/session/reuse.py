@@ -77,11 +77,11 @@ def what_computes(device: str) -> Computes:
 class Elsewhere:
     """Other machines, which measure: the identities of models there, or why there are none, and of data, by case.
 
-    ``computes`` is what computes on all of them, and ``each`` what does on each.
+    ``computes`` is what computes on all of them, and ``per_machine`` what does on each.
     """
 
     computes: Computes
-    each: tuple[Computes, ...]
+    per_machine: tuple[Computes, ...]
     identities: Mapping[str, ModelIdentity | str]
     data: Mapping[str, str | None]
 

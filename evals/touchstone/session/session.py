@@ -18,7 +18,7 @@ from touchstone.judging.gate import Comparison, expected_score, judge
 from touchstone.judging.overall import exit_code, judge_models
 from touchstone.measuring.case import Progress, join_results
 from touchstone.measuring.engines.local import LocalEngine
-from touchstone.measuring.engines.ray import Failed, Given
+from touchstone.measuring.engines.ray import ActorResult, Failed
 from touchstone.measuring.parts import Part
 from touchstone.records.baselines import Reference
 from touchstone.records.cases import Case
@@ -117,7 +117,7 @@ class Session:
         self._whole: tuple[str, ...] = ()
         self._records: dict[str, Record] = {}
         self._notes: dict[str, None] = {}
-        self._given: dict[str, Given | Failed] = {}
+        self._results: dict[str, ActorResult | Failed] = {}
         self._stopped: str | None = None
         self._next_write = 0.0
 
@@ -130,8 +130,8 @@ class Session:
         Raises:
             TouchstoneError: it could not be measured.
         """
-        if case.id in self._given:
-            yield self._take(case, self._given[case.id])
+        if case.id in self._results:
+            yield self._take(case, self._results[case.id])
             return
         if self.elsewhere is not None and (cached := self.cache.find(case)) is not None:
             yield MeasuredCase(outcome=cached)  # its data need not be on this machine
@@ -166,31 +166,32 @@ class Session:
         self.elsewhere = elsewhere
         self.cache = OutcomeCache(self.plan.models, self.options.device, self.store, lambda: NO_CODE_BESIDE, elsewhere)
 
-    def give(self, case_id: str, given: Given | Failed) -> None:
-        """Hand over what another machine measured, or why it could not; `measure` takes it from there."""
-        self._given[case_id] = given
-        self._notes |= dict.fromkeys(given.notes)
+    def give(self, case_id: str, result: ActorResult | Failed) -> None:
+        """Add the result of another machine, for `measure` to return."""
+        self._results[case_id] = result
+        self._notes |= dict.fromkeys(result.notes)
 
-    def _take(self, case: Case, given: Given | Failed) -> MeasuredCase:
-        """Take in what another machine measured.
+    def _take(self, case: Case, result: ActorResult | Failed) -> MeasuredCase:
+        """Return the result of another machine, and write its files to the store.
 
         Raises:
             ModelError: it could not be measured, or something of it is missing.
         """
-        if isinstance(given, Failed):
-            raise ModelError(given.error)
-        assert given.outcome is not None  # a part of a case is none
-        outcome, file = given.outcome, given.outcome.samples_file
+        if isinstance(result, Failed):
+            raise ModelError(result.error)
+        assert result.outcome is not None  # a part of a case is none
+        outcome, file = result.outcome, result.outcome.samples_file
         self.cache.check_model(case.alias, outcome.identity)
-        for name, content in given.files.items():
+        for name, content in result.files.items():
             take(self.store.folder, name, content, join_results)
-        self._given[case.id] = replace(given, files={})  # they are written; a plug-in may run the case's test again
+        self._results[case.id] = replace(result, files={})  # they are written; a plug-in may run the case's test again
         if file is not None and self.store.read_samples(file) is None:
             raise ModelError(f"its samples did not come back whole from where it was measured: {file}")
-        if self.elsewhere is not None and given.computes in self.elsewhere.each:  # else nobody asked that machine
+        # Another machine is none that was asked.
+        if self.elsewhere is not None and result.computes in self.elsewhere.per_machine:
             self.cache.find(case)  # which works out the key
             self.cache.keep(case, outcome)
-        return MeasuredCase(outcome=outcome, shown=given.shown)
+        return MeasuredCase(outcome=outcome, shown=result.shown)
 
     def reference_samples(self, case: Case) -> Samples | None:
         """Return the samples by which examples of a case are chosen; None where there are none, or not these."""

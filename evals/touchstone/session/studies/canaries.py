@@ -16,7 +16,7 @@ from touchstone.environment import describe_environment
 from touchstone.errors import ConfigError, ModelError
 from touchstone.files.json import read_json
 from touchstone.files.writing import to_json, write_atomically
-from touchstone.measuring.mixed import Seen, encode_texts
+from touchstone.measuring.mixed import SeenVectors, encode_texts
 from touchstone.metrics import geometry
 from touchstone.models.api.guessing import Guesses
 from touchstone.models.kinds import find_model, kind_of, open_encoder
@@ -94,7 +94,7 @@ def _find(model: str, options: Options, settings: str = "") -> Model:
 def _encode(model: Model, texts: Sequence[str], options: Options) -> Vectors:
     """Encode texts anew: what the store has is what once was."""
     store = Store(options.store_folder, run=uuid.uuid4().hex, patience=options.patience)
-    opened, seen = open_encoder(model, options.device, store), Seen()
+    opened, seen = open_encoder(model, options.device, store), SeenVectors()
     if opened.encoder is None:
         raise ModelError(f"{model.alias}: code of mteb's encodes, which keeps no pinned vectors; name the model itself")
     with opened.encoder.encoding_anew(opened.batch_size):

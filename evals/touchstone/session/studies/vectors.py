@@ -14,7 +14,7 @@ from touchstone.encoding.meter import Meter
 from touchstone.errors import ConfigError
 from touchstone.formatting import render_duration, shorten, some
 from touchstone.measuring.case import measure_opened
-from touchstone.measuring.mixed import Mixed, Seen, encode_texts
+from touchstone.measuring.mixed import Mixed, SeenVectors, encode_texts
 from touchstone.metrics import geometry
 from touchstone.models.api.guessing import Guesses
 from touchstone.models.base import OpenModel
@@ -45,7 +45,7 @@ class Two:
 
     names: tuple[str, str]
     opened: tuple[OpenModel, OpenModel]
-    seen: tuple[Seen, Seen]
+    seen: tuple[SeenVectors, SeenVectors]
 
     @property
     def one_width(self) -> bool:
@@ -75,7 +75,7 @@ def study_vectors(
     for model, opened in zip(resolved, models, strict=True):
         if opened.quantize is not None:
             raise ConfigError(f"{model.alias}: {opened.quantize} quantizes by what is encoded together; name another")
-    two = Two(names=(old, new), opened=(models[0], models[1]), seen=(Seen(), Seen()))
+    two = Two(names=(old, new), opened=(models[0], models[1]), seen=(SeenVectors(), SeenVectors()))
     if texts is not None:
         for opened, seen in zip(two.opened, two.seen, strict=True):
             encode_texts(opened, texts, seen)
@@ -83,7 +83,7 @@ def study_vectors(
     return judge_index(old, new, compare_same_texts(*_stack_shared(*two.seen)), searched)
 
 
-def _stack_shared(first: Seen, second: Seen) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _stack_shared(first: SeenVectors, second: SeenVectors) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Return the texts that both models were asked for, and the vectors of each, in one order."""
     keys = [key for key in first.rows if key in second.rows]
     if len(keys) < 2:
