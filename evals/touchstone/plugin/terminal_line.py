@@ -61,7 +61,7 @@ class CaseProgress:
     """
 
     SILENT_FOR = 3.0
-    EVERY = 0.3
+    PAINT_INTERVAL_S = 0.3
 
     def __init__(self, line: TerminalLine, note: Callable[[str], None], render: Callable[[], str]) -> None:
         self._line = line
