@@ -433,7 +433,7 @@ def _measure(session: Any, case: Any) -> dict[str, Any]:
     try:
         with session.measure(case, lambda _: None) as measured:
             outcome = measured.outcome
-            samples = session.known.samples(outcome)
+            samples = session.cache.samples(outcome)
             again = None if samples is None else rescore(samples)
             session.add(make_record(case, outcome, None, None))
             return {

@@ -61,7 +61,7 @@ def test_plan_says_how_long_it_will_take_from_past_runs_and_from_the_amount_of_t
     _, out, _ = run(capsys, "plan", "--device", "cpu")
     assert "times: 2 in the store already; 4 by the amount of text" in out
     assert len([line for line in out.splitlines() if line.split()[5:] == ["0", "s"]]) == 2
-    monkeypatch.setattr("touchstone.session.reuse.Known.ids", lambda *_: frozenset())
+    monkeypatch.setattr("touchstone.session.reuse.OutcomeCache.ids", lambda *_: frozenset())
     code, out, _ = run(capsys, "plan", "--workers", "3", "--workers", "1", "--device", "cpu")
     assert code == 0
     cases, types, workers, rest = (block.splitlines() for block in out.strip().split("\n\n"))

@@ -28,7 +28,7 @@ from touchstone.records.outcomes import Outcome
 from touchstone.records.rankings import decode_rankings
 from touchstone.records.samples import decode_samples
 from touchstone.records.verdicts import Verdict
-from touchstone.session.reuse import Known, Suites
+from touchstone.session.reuse import OutcomeCache, Suites
 from touchstone.store.folder import EXAMPLES, OUTCOMES, RANKINGS, VERDICTS, Store
 from touchstone.store.pruning import prune, take_stock, unused
 from touchstone.store.runs import load_runs, newest_run
@@ -110,7 +110,7 @@ def read_store(place: Place) -> None:
 
 
 def _use(store: Store) -> None:
-    known = Known({}, "cpu", store)
+    known = OutcomeCache({}, "cpu", store)
     names: dict[type[Any], str] = {Outcome: "outcome", Verdict: "verdict", Suites: "suites", Shown: "shown"}
     for kind, name in names.items():
         found = known.recall(kind, _key(name))

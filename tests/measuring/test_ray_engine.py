@@ -14,7 +14,7 @@ from tests.measuring.test_parts import case_of, engine_of, folder, outcome_of
 from touchstone.config.models import load_models
 from touchstone.errors import ConfigError
 from touchstone.measuring.engines import ray as engine
-from touchstone.measuring.engines.ray import Actors, Failed, Given, Setup, Task, Worker, find_room, refuse_others
+from touchstone.measuring.engines.ray import ActorResult, Actors, Failed, Setup, Task, Worker, find_room, refuse_others
 from touchstone.measuring.parts import Part
 from touchstone.models.kinds import find_model
 from touchstone.records.outcomes import ModelIdentity
@@ -40,7 +40,7 @@ def setup(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setu
 def test_an_actor_gives_back_what_the_drivers_store_lacks(folder: Path, tmp_path: Path, setup: Setup) -> None:
     case = case_of(folder)
     given = Worker(setup).measure(Task(case=case))
-    assert isinstance(given, Given)
+    assert isinstance(given, ActorResult)
     assert given.outcome is not None
     here = outcome_of(engine_of(folder, tmp_path / "here"), case)
     assert given.outcome.measurement == here.measurement
@@ -74,7 +74,7 @@ def test_what_an_actor_does_is_told_while_it_does_it(folder: Path, setup: Setup)
 def test_an_actor_that_sees_the_drivers_store_writes_there(folder: Path, setup: Setup) -> None:
     setup.token.write_text("")
     given = Worker(setup).measure(Task(case=case_of(folder)))
-    assert isinstance(given, Given)
+    assert isinstance(given, ActorResult)
     assert given.files == {}
     assert Store(setup.store).read_samples(str(given.outcome and given.outcome.samples_file)) is not None
 
@@ -87,7 +87,7 @@ def test_parts_go_to_the_driver_and_from_there_to_whoever_puts_them_together(
     for number in (1, 2):
         monkeypatch.setenv("TOUCHSTONE_RAY_STORE", str(tmp_path / f"machine{number}"))
         found = Worker(setup).measure(Task(case=case, part=Part(number=number, of=2)))
-        assert isinstance(found, Given)
+        assert isinstance(found, ActorResult)
         assert found.outcome is None
         files |= found.files
     monkeypatch.setenv("TOUCHSTONE_RAY_STORE", str(tmp_path / "machine3"))
@@ -95,7 +95,7 @@ def test_parts_go_to_the_driver_and_from_there_to_whoever_puts_them_together(
     assert isinstance(lacking, Failed)
     assert "parts 1/2, 2/2 of its corpus are not in" in lacking.error
     given = Worker(setup).measure(Task(case=case, parts=2, files=files))
-    assert isinstance(given, Given)
+    assert isinstance(given, ActorResult)
     assert given.outcome is not None
     assert given.outcome.measurement == outcome_of(engine_of(folder, tmp_path / "here"), case).measurement
 

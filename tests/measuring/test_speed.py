@@ -15,7 +15,7 @@ from touchstone.encoding.canaries import CANARIES
 from touchstone.encoding.encoder import SAMPLE_SIZE
 from touchstone.encoding.meter import Timed
 from touchstone.errors import ModelError
-from touchstone.measuring.speed import FOR_P50, FOR_P95, Latency, make_speed, measure_latency
+from touchstone.measuring.speed import P50_QUERIES, P95_QUERIES, Latency, make_speed, measure_latency
 from touchstone.models.weights.devices import describe_machine
 from touchstone.records.outcomes import Speed
 from touchstone.session.session import open_session
@@ -37,7 +37,7 @@ class Answers:
         self.clock.now += seconds
 
 
-@given(st.lists(st.floats(0.001, 0.9), min_size=FOR_P95, max_size=30))
+@given(st.lists(st.floats(0.001, 0.9), min_size=P95_QUERIES, max_size=30))
 def test_percentiles_are_numpys_of_the_seconds_that_each_answer_took(taken: list[float]) -> None:
     clock = Clock()
     answers = Answers(clock, [*taken])
@@ -55,7 +55,7 @@ def test_nothing_is_asked_any_more_when_the_time_is_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("whole", "p50", "p95"), [(FOR_P50 - 1, None, None), (FOR_P50, 0.5, None), (FOR_P95, 0.5, 0.5)]
+    ("whole", "p50", "p95"), [(P50_QUERIES - 1, None, None), (P50_QUERIES, 0.5, None), (P95_QUERIES, 0.5, 0.5)]
 )
 def test_an_error_ends_it_and_too_few_answers_say_nothing(whole: int, p50: float | None, p95: float | None) -> None:
     clock = Clock()

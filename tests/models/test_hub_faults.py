@@ -268,7 +268,7 @@ def test_each_file_and_the_list_are_asked_for_once(hub: Hub, store: Store) -> No
 
 
 def test_a_hub_that_does_not_answer_is_not_waited_for(hub: Hub, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("touchstone.store.hub.SECONDS", "huggingface_hub.file_download._ETAG_RETRY_TIMEOUT"):
+    for place in ("touchstone.store.hub.TIMEOUT_S", "huggingface_hub.file_download._ETAG_RETRY_TIMEOUT"):
         monkeypatch.setattr(place, 0.05)
     monkeypatch.setattr(constants, "HF_HUB_ETAG_TIMEOUT", 0.05)
     waited: list[str] = ["/api/models"]

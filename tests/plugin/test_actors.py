@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 
 from tests.session.test_shards import project, run, said
-from touchstone.measuring.engines.ray import Failed, Given, Lost
+from touchstone.measuring.engines.ray import ActorResult, Failed, Lost
 from touchstone.plugin.actors import _take_in
 from touchstone.records.runs import Run
 from touchstone.schedule.dispatch import Job
-from touchstone.schedule.spreading import DEATHS, Spread
+from touchstone.schedule.spreading import MAX_DEATHS, Spread
 from touchstone.store.runs import load_runs
 
 __all__ = ["project"]
@@ -154,18 +154,18 @@ def test_workers_of_xdist_beside_it_are_a_usage_error(project: Path, whole: Run)
 def test_a_case_that_kills_its_actors_is_an_error_in_the_end() -> None:
     job = Job(items=(0,), seconds=1.0)
     spread = Spread([job], {})
-    for death in range(1, DEATHS + 1):
+    for death in range(1, MAX_DEATHS + 1):
         assert _take_in(spread, 0, None) is None
         assert spread.hand_out(0.0) == [(0, job)]
         found = _take_in(spread, 0, Lost(reason="killed"))
-        assert (found is None) == (death < DEATHS)
+        assert (found is None) == (death < MAX_DEATHS)
     assert found is not None
     assert found[1] == Failed(error="3 actors died while they ran it, the last: killed")
     assert spread.ended
 
 
 def test_what_comes_back_ends_its_job() -> None:
-    job, given = Job(items=(0,), seconds=1.0), Given(outcome=None)
+    job, given = Job(items=(0,), seconds=1.0), ActorResult(outcome=None)
     spread = Spread([job], {})
     _take_in(spread, 0, None)
     spread.hand_out(0.0)

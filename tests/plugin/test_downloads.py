@@ -15,7 +15,7 @@ from touchstone.plugin.downloads import Downloads
 @pytest.fixture
 def out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What lies in the place of the terminal."""
-    monkeypatch.setattr(downloads, "EVERY", 0.01)
+    monkeypatch.setattr(downloads, "POLL_INTERVAL_S", 0.01)
     return tmp_path / "out"
 
 
@@ -48,7 +48,7 @@ def test_a_terminal_shows_each_step_and_is_left_as_it_was(out: Path) -> None:
 def test_a_log_has_a_line_each_minute(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     show(out, ["", "1 of 9", "2 of 9", "3 of 9"])
     assert out.read_text() == "\ntouchstone: 1 of 9\n"
-    monkeypatch.setattr(downloads, "EVERY_OF_A_LOG", 0.0)
+    monkeypatch.setattr(downloads, "LOG_INTERVAL_S", 0.0)
     show(out, ["1 of 9", "2 of 9"])
     assert out.read_text().endswith("\ntouchstone: 1 of 9\n\ntouchstone: 2 of 9\n")
 
@@ -56,7 +56,7 @@ def test_a_log_has_a_line_each_minute(out: Path, monkeypatch: pytest.MonkeyPatch
 def test_a_log_has_the_progress_too_once_a_minute_has_passed(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     show(out, [""] * 5, tell=lambda: "2 of 9 cases done")
     assert out.read_text() == ""
-    monkeypatch.setattr(downloads, "EVERY_OF_A_LOG", 0.03)
+    monkeypatch.setattr(downloads, "LOG_INTERVAL_S", 0.03)
     show(out, [""] * 5, tell=lambda: "2 of 9 cases done")
     assert out.read_text().startswith("\ntouchstone: 2 of 9 cases done\n")
 

@@ -205,7 +205,7 @@ def scheduled(tmp_path: Path, terminal: Terminal, workers: int = 0) -> Controlle
         plan=SimpleNamespace(cases=tuple(cases), models={}),
         store=SimpleNamespace(folder=tmp_path),
         options=SimpleNamespace(device="cpu"),
-        known=SimpleNamespace(ids=lambda _: frozenset()),
+        cache=SimpleNamespace(ids=lambda _: frozenset()),
         expect=tuple,
         add_crash=lambda *_: None,
         finish=lambda: SimpleNamespace(exit_code=0),

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from touchstone.plugin.xdist import LongestFirst
-from touchstone.schedule.dispatch import SPARE, Job, lower_bound
+from touchstone.schedule.dispatch import SPARE_TIME_SHARE, Job, lower_bound
 
 
 class FakeWorker:
@@ -148,7 +148,7 @@ def test_every_test_runs_once_and_every_worker_is_told_to_stop(drawn: list[tuple
 @given(st.lists(SECONDS, min_size=1, max_size=40), st.integers(1, 6))
 def test_right_estimates_end_near_the_lower_bound(seconds: list[float], workers: int) -> None:
     end = Machine(seconds, seconds, workers).run()
-    assert end <= lower_bound(seconds, workers) * 4 / 3 * (1 + SPARE) + 1e-9
+    assert end <= lower_bound(seconds, workers) * 4 / 3 * (1 + SPARE_TIME_SHARE) + 1e-9
 
 
 @given(st.lists(SECONDS, min_size=2, max_size=20), st.integers(1, 4), st.data())

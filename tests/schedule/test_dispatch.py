@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from touchstone.schedule.dispatch import (
-    SPARE,
+    SPARE_TIME_SHARE,
     Dispatcher,
     Job,
     Promised,
@@ -57,13 +57,13 @@ def test_each_job_is_given_exactly_once_however_wrong_the_estimates_are(
 def test_one_model_ends_within_grahams_bound_of_the_best_order(seconds: list[float], workers: int) -> None:
     # Graham, "Bounds on multiprocessing timing anomalies", 1969; and what a worker may have to spare.
     end, _ = simulate(jobs_of(*seconds), workers, {})
-    assert end <= optimum(seconds, workers) * (4 / 3 - 1 / (3 * workers)) * (1 + SPARE) + 1e-9
+    assert end <= optimum(seconds, workers) * (4 / 3 - 1 / (3 * workers)) * (1 + SPARE_TIME_SHARE) + 1e-9
 
 
 @given(st.lists(SECONDS, min_size=1, max_size=60), WORKERS)
 def test_one_model_is_never_a_third_above_the_lower_bound(seconds: list[float], workers: int) -> None:
     end, _ = simulate(jobs_of(*seconds), workers, {})
-    assert end <= lower_bound(seconds, workers) * 4 / 3 * (1 + SPARE) + 1e-9
+    assert end <= lower_bound(seconds, workers) * 4 / 3 * (1 + SPARE_TIME_SHARE) + 1e-9
 
 
 @given(st.lists(SECONDS, min_size=1, max_size=6), st.integers(1, 3))
@@ -163,7 +163,7 @@ def test_a_job_that_takes_longer_than_thought_moves_its_workers_share() -> None:
         if (job := dispatcher.give("quick", done)) is not None:
             given.append(job)
     assert len(given) == 3  # of the four left, while the other is still busy with its first
-    assert dispatcher.left
+    assert dispatcher.waiting
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_every_order_of_asking_gives_each_job_once() -> None:
             dispatcher.add_worker(name)
         given = []
         now = 0.0
-        while dispatcher.left:
+        while dispatcher.waiting:
             for name in order:
                 if (job := dispatcher.give(name, now)) is not None:
                     given.append(job.items)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.builders import FINGERPRINT, OTHER_FINGERPRINT, make_case, make_row, make_run
 from touchstone.records.cases import Case
 from touchstone.schedule.estimates import (
-    EACH_TEXT,
+    CHARACTERS_PER_TEXT,
     SECONDS_A_CHARACTER,
     UNKNOWN_SECONDS,
     Estimate,
@@ -24,7 +24,8 @@ from touchstone.schedule.workload import Workload
 
 ONE = make_case(name="One")
 TWO = make_case(name="Two")
-LOAD = Workload(texts=10, characters=1000 - 10 * EACH_TEXT, pairs=100, pair_characters=9000 - 100 * EACH_TEXT)
+OVERHEAD = 10 * CHARACTERS_PER_TEXT
+LOAD = Workload(texts=10, characters=1000 - OVERHEAD, pairs=100, pair_characters=9000 - 10 * OVERHEAD)
 
 
 def timing(task: str = "One", seconds: float = 10.0, **changes: Any) -> Timing:
@@ -66,7 +67,7 @@ def test_other_models_count_by_how_fast_they_are_on_tasks_that_both_ran() -> Non
 
 
 def test_text_counts_at_the_speed_of_the_model_here() -> None:
-    loads = {ONE.id: LOAD, TWO.id: Workload(texts=100, characters=10_000 - 100 * EACH_TEXT)}
+    loads = {ONE.id: LOAD, TWO.id: Workload(texts=100, characters=10_000 - 100 * CHARACTERS_PER_TEXT)}
     found = of(TWO, look(timing(seconds=5.0, encoded=10), workloads=loads), ONE)
     assert found.basis == "text statistics"
     assert found.seconds == pytest.approx(50.0)
@@ -97,7 +98,7 @@ def test_nothing_known_is_the_mean_of_the_type_then_of_all_then_a_minute() -> No
 
 
 def test_cases_in_the_store_take_no_time() -> None:
-    found = of(ONE, look(timing(seconds=10.0), known={ONE.id}))
+    found = of(ONE, look(timing(seconds=10.0), cached_ids={ONE.id}))
     assert found == Estimate(seconds=0.0, basis="in the store")
 
 

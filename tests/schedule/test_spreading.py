@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from touchstone.schedule.dispatch import Job
-from touchstone.schedule.spreading import DEATHS, Spread
+from touchstone.schedule.spreading import MAX_DEATHS, Spread
 
 
 def jobs_of(*seconds: float) -> list[Job]:
@@ -29,7 +29,7 @@ def test_each_job_ends_once_whoever_dies(seconds: list[float], actors: int, data
         if data.draw(st.booleans()) and sum(deaths.values()) < 30:
             deaths[job.items] += 1
             given_up = spread.lose(actor)
-            assert (given_up is None) == (deaths[job.items] < DEATHS)
+            assert (given_up is None) == (deaths[job.items] < MAX_DEATHS)
             ended += [] if given_up is None else [given_up]
             spread.welcome(actor)
         else:
@@ -65,10 +65,10 @@ def test_work_that_comes_later_is_done_too_and_without_actors_it_is_deserted() -
     spread = Spread([], {})
     assert (spread.ended, spread.deserted) == (True, True)
     spread.add(jobs_of(1.0))
-    assert len(spread.left) == 1
+    assert len(spread.waiting) == 1
     spread.welcome(0)
     spread.welcome(0)
     assert len(spread.hand_out(0.0)) == 1
     assert spread.lose(0) is None
     assert (spread.ended, spread.deserted) == (False, True)
-    assert spread.left == jobs_of(1.0)
+    assert spread.waiting == jobs_of(1.0)

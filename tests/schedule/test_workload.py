@@ -10,9 +10,9 @@ import pytest
 from tests.builders import make_case
 from touchstone.records.cases import Case, TaskInfo
 from touchstone.schedule.workload import (
-    DRAWN,
-    LONGEST,
+    MAX_CHARACTERS,
     PARTS,
+    SAMPLED_TASKS,
     Workload,
     find_sizes,
     find_workload,
@@ -50,7 +50,7 @@ def test_retrieval_counts_queries_and_documents_cut_where_models_cut() -> None:
     assert found.texts == 3593 + 323
     assert found.characters == pytest.approx(323 * 21.7647 + 3593 * 1590.7839, rel=1e-4)
     long = find("STS", "STS22", subsets=("en",))
-    assert long.characters <= long.texts * LONGEST
+    assert long.characters <= long.texts * MAX_CHARACTERS
 
 
 def test_reranking_counts_its_candidates() -> None:
@@ -93,7 +93,7 @@ def test_aggregates_are_the_sum_of_their_parts_which_are_those_of_mteb() -> None
             for task in mteb.get_tasks(exclude_superseded=False, exclude_private=False)
             if task.is_aggregate and "text" in task.metadata.modalities
         }
-        drawn = {name: mteb.get_task(name) for name in DRAWN}
+        drawn = {name: mteb.get_task(name) for name in SAMPLED_TASKS}
     statistics = statistics_folder()
     assert statistics is not None
     assert set(aggregates) == set(PARTS)
@@ -113,7 +113,7 @@ def test_folder_counts_by_the_size_of_its_files(tmp_path: Path) -> None:
     (tmp_path / "top_ranked.jsonl").write_text("x" * 9)
     assert find("Reranking", "Mine", folder=tmp_path).pair_characters == 5300
     (tmp_path / "big.jsonl").write_text("x" * 100_000)
-    assert find("STS", "Mine", 2, folder=tmp_path).characters == 5000 + 300 + 2 * LONGEST
+    assert find("STS", "Mine", 2, folder=tmp_path).characters == 5000 + 300 + 2 * MAX_CHARACTERS
 
 
 def test_task_without_statistics_is_not_known(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def plan_of(tmp_path: Path, *models: str) -> Plan:
 
 def test_timings_of_the_store_win_over_statistics_and_known_cases_cost_nothing(tmp_path: Path) -> None:
     row = make_row("BIOSSES", score=0.8, seconds=42.0, phases={"model": 2.0, "encode": 40.0}, device="cpu", encoded=180)
-    found = make_forecast(plan_of(tmp_path), [make_run(row)], "cpu", known={"minilm:AskUbuntuDupQuestions"})
+    found = make_forecast(plan_of(tmp_path), [make_run(row)], "cpu", cached_ids={"minilm:AskUbuntuDupQuestions"})
     assert found.estimates["minilm:BIOSSES"].seconds == 40
     assert found.bases == {"in the store": 1, "timed": 1, "text statistics": 1}
     assert found.estimates["minilm:NFCorpus"].seconds > 40 * 50  # it has a hundred times the text
@@ -39,7 +39,7 @@ def test_timings_of_the_store_win_over_statistics_and_known_cases_cost_nothing(t
 def test_everything_known_takes_no_time_and_loads_no_model(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
     row = make_row("BIOSSES", score=0.8, seconds=42.0, phases={"model": 2.0}, device="cpu")
-    found = make_forecast(plan, [make_run(row)], "cpu", known={case.id for case in plan.cases})
+    found = make_forecast(plan, [make_run(row)], "cpu", cached_ids={case.id for case in plan.cases})
     assert found.makespan(4) == (0.0, 0.0)
 
 

@@ -34,7 +34,7 @@ from touchstone.records.verdicts import Verdict
 from touchstone.schedule.devices import name_devices
 from touchstone.session import code_version
 from touchstone.session import reuse as known
-from touchstone.session.code_version import JUDGE, RUN, hash_code
+from touchstone.session.code_version import JUDGING_ROOMS, RUN_ROOMS, hash_code
 from touchstone.session.reuse import outcome_key, what_computes
 from touchstone.session.session import MeasuredCase, Session, open_session
 from touchstone.store.folder import OUTCOMES, Store
@@ -166,12 +166,12 @@ def test_what_is_known_is_what_was_measured(project: Project) -> None:
 def test_a_speed_is_that_of_the_run_which_measured(project: Project) -> None:
     opened = project.open()
     (case,) = opened.plan.cases
-    found = opened.known.find(case)
+    found = opened.cache.find(case)
     assert found is not None
-    key = opened.known._keys[case.id]
+    key = opened.cache._keys[case.id]
     assert key is not None
     speed = Speed(machine="here", texts_per_second=1240.0)
-    opened.known.keep(case, replace(found, speed=speed))
+    opened.cache.keep(case, replace(found, speed=speed))
     reused = project.run()
     assert reused.did == SAME
     assert (reused.measured.outcome.reused, reused.measured.outcome.speed) == (True, speed)
@@ -317,11 +317,11 @@ def test_changed_code_is_noticed(
 
 
 def copy_code(package: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for path in code_version.HOME.rglob("*.py"):
-        there = package / path.relative_to(code_version.HOME)
+    for path in code_version.PACKAGE.rglob("*.py"):
+        there = package / path.relative_to(code_version.PACKAGE)
         there.parent.mkdir(parents=True, exist_ok=True)
         there.write_text(path.read_text())
-    monkeypatch.setattr(code_version, "HOME", package)
+    monkeypatch.setattr(code_version, "PACKAGE", package)
     return package
 
 
@@ -397,9 +397,9 @@ def test_an_api_without_leave_to_reuse_is_never_known(project: Project) -> None:
     (project.folder / "models.toml").write_text('[tiny]\nkind = "api"\nurl = "http://127.0.0.1:9/v1"\nname = "x"\n')
     opened = project.open()
     (case,) = opened.plan.cases
-    assert opened.known._make_key(case) is None
+    assert opened.cache._make_key(case) is None
     allowed = project.open(reuse_api=True)
-    assert allowed.known._make_key(case) is not None
+    assert allowed.cache._make_key(case) is not None
 
 
 def test_a_damaged_baseline_is_an_error_also_where_the_verdict_is_known(project: Project) -> None:
@@ -426,8 +426,8 @@ def test_the_key_of_a_case_names_everything(tmp_path: Path) -> None:
 
 
 def test_every_name_left_out_of_a_key_is_there() -> None:
-    there = {path.stem for path in code_version.HOME.iterdir()}
-    assert there >= JUDGE | RUN
+    there = {path.stem for path in code_version.PACKAGE.iterdir()}
+    assert there >= JUDGING_ROOMS | RUN_ROOMS
 
 
 def test_the_hash_of_code_is_of_names_and_content(tmp_path: Path) -> None:
@@ -541,7 +541,7 @@ def test_one_alias_is_one_model_in_a_run_whichever_worker_reports(project: Proje
 def test_a_model_whose_files_are_others_than_when_the_run_began_is_refused(project: Project) -> None:
     opened = project.open(overwrite=True)
     (case,) = opened.plan.cases
-    opened.known.ids([case])
+    opened.cache.ids([case])
     change_weights(project)
     with (
         pytest.raises(ModelError, match="tiny: it is another model than when the run began"),
@@ -602,4 +602,4 @@ def test_an_error_about_a_model_names_the_command_that_examines_it(project: Proj
 def test_what_was_sealed_and_is_no_outcome_is_not_known(content: bytes, tmp_path: Path) -> None:
     store, key = Store(tmp_path), {"fingerprint": "0123456789ab", "task": "STS22"}
     store.put(OUTCOMES, key, content)
-    assert known.Known({}, "cpu", store).recall(Outcome, key) is None
+    assert known.OutcomeCache({}, "cpu", store).recall(Outcome, key) is None

@@ -120,7 +120,7 @@ def test_a_server_that_asks_for_more_than_patience_is_not_waited_for(hub: Hub, t
 def test_headers_that_drip_are_cut(
     hub: Hub, begin: bytes, part: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(asking, "HEADERS", 0.5)
+    monkeypatch.setattr(asking, "HEADER_TIMEOUT_S", 0.5)
 
     def drip(handler: Handler) -> None:
         handler.wfile.write(begin)
@@ -140,8 +140,8 @@ def test_headers_that_drip_are_cut(
 
 
 def test_a_body_that_drips_is_cut(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(asking, "OVER", 0.3)
-    monkeypatch.setattr(asking, "BYTES_A_SECOND", 10_000)
+    monkeypatch.setattr(asking, "RATE_WINDOW_S", 0.3)
+    monkeypatch.setattr(asking, "MIN_BYTES_PER_S", 10_000)
 
     def drip(handler: Handler, path: str) -> bool:
         hit = LARGE in path and handler.command == "GET" and "localhost" in handler.headers["Host"]
@@ -192,7 +192,7 @@ def test_a_damaged_file_is_brought_once_more(hub: Hub, tmp_path: Path) -> None:
 
 
 def test_whoever_waits_sees_bytes_rate_and_time_left(hub: Hub, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(asking, "EVERY", 0)
+    monkeypatch.setattr(asking, "REPORT_INTERVAL_S", 0)
     snapshot = opened(tmp_path, run="r")
     news, seen = snapshot.store.news, list[str]()
     write = Path.write_text

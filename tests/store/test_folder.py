@@ -121,7 +121,7 @@ def test_a_hash_is_looked_at_again_before_it_is_denied(file: Path, folder: Path)
     """As where somebody wrote a file, and every time and number of it is as it was."""
     store = Store(folder)
     store.file_sha256(file)
-    store._memo._known = {name: (*seen[:4], "0" * 64) for name, seen in store._memo._load().items()}
+    store._memo._memo = {name: (*seen[:4], "0" * 64) for name, seen in store._memo._load().items()}
     assert store.file_sha256(file) == "0" * 64
     assert store.has_sha256(file, sha256(b"weights"))
     assert not store.has_sha256(file, "1" * 64)

@@ -11,7 +11,7 @@ from tests.store.test_vectors import DIMENSIONS, damage, vectors_of
 from touchstone.encoding.base import Vectors
 from touchstone.encoding.keys import Keys, make_keys
 from touchstone.errors import ConfigError
-from touchstone.store.segments import VERSION, Segment, make_header, merged, sort_keys, write_segment
+from touchstone.store.segments import VERSION, Segment, make_header, merge_rows, sort_keys, write_segment
 
 ROWS = 96
 TEXTS = [f"text {number}" for number in range(ROWS)]
@@ -132,7 +132,7 @@ def test_merged_rows_are_sorted_and_the_first_of_each_key(
     segments = [
         Segment(write(tmp_path / str(number), KEYS[part], VECTORS[part] + number)) for number, part in enumerate(parts)
     ]
-    found = list(merged(segments))
+    found = list(merge_rows(segments))
     keys, vectors = (np.concatenate([block[side] for block in found]) for side in (0, 1))
     chosen = sort_keys(KEYS)[np.isin(sort_keys(KEYS), np.concatenate(parts))]
     assert keys.tolist() == KEYS[chosen].tolist()

@@ -148,7 +148,7 @@ def test_much_is_written_without_being_told(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_much_is_looked_up_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(touchstone.store.vectors, "CHUNK", 7)
+    monkeypatch.setattr(touchstone.store.vectors, "CHUNK_KEYS", 7)
     texts = filled(tmp_path)
     assert count_known(Embeddings(tmp_path), ["none", *texts, "no other"]) == 50
 

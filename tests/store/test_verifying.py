@@ -20,7 +20,7 @@ from touchstone.records.flat import flatten
 from touchstone.store.folder import OUTCOMES, RANKINGS, Store
 from touchstone.store.pruning import prune, take_stock
 from touchstone.store.segments import HEADER_BYTES
-from touchstone.store.vectors import LEFT_BEHIND
+from touchstone.store.vectors import LEFTOVER_AGE_S
 from touchstone.store.verifying import verify
 
 SPACE = {"model": "local/a", "fingerprint": "0123456789ab", "dtype": "float32", "device": "cpu", "torch": "2.13.0"}
@@ -150,7 +150,7 @@ def test_what_a_killed_process_left_goes_when_it_is_old(folder: Path) -> None:
     half = folder / "runs" / ".20261121T000000.000000Z.json.abcd1234"
     half.write_text("{")
     assert list(verify(folder)) == []
-    old = time.time() - LEFT_BEHIND - 60
+    old = time.time() - LEFTOVER_AGE_S - 60
     os.utime(half, (old, old))
     assert [each.what for each in verify(folder)] == ["was left behind by a process that was killed"]
     assert main(["store", "verify", "--repair", "--store", str(folder)]) == 0

@@ -97,7 +97,7 @@ def _load(parsed: argparse.Namespace, options: Options) -> list[Side]:
         if not text.endswith(".json") and text not in known and path.is_file():
             raise ConfigError(f"{text}: a file; a run record ends in .json, and a run file of TREC needs --qrels FILE")
         sides.append(load_side(text, options.cwd, baselines, options.store_folder))
-    names = [side.called for side in sides]
+    names = [side.record_alias for side in sides]
     if len(names) > 2 and (twice := [name for name in names if names.count(name) > 1]):
         raise ConfigError(f'two of these are called "{twice[0]}"; expected each once')
     return sides
@@ -111,7 +111,7 @@ def _make_run(
 ) -> Run:
     """Return what reports are made of: notes on what was read are in the reasons of cases, ties in those of models."""
     rows = () if standings is None else standings.rows
-    called = {side.name: side.called for side in sides}
+    called = {side.name: side.record_alias for side in sides}
     tied = {called[row.name]: row.tied for row in rows}
     records = []
     for side, each in zip(sides[1:], found, strict=True):

@@ -28,7 +28,7 @@ from touchstone.schedule.estimates import Basis
 from touchstone.session.forecast import Forecast, make_forecast
 from touchstone.session.plan import Plan, find_cases
 from touchstone.session.power import CasePower, ModelPower, find_goal, find_power
-from touchstone.session.reuse import PLUGINS, Known
+from touchstone.session.reuse import PLUGINS, OutcomeCache
 from touchstone.session.shards import count_parts, write_costs
 from touchstone.store.folder import Store
 from touchstone.store.runs import load_runs
@@ -100,8 +100,8 @@ def _plan(parsed: argparse.Namespace) -> tuple[str, int]:
         return _write_costs(place(options.cwd, parsed.write_costs), make_forecast(plan, runs, options.device)), 0
     # No conftest is loaded here; that of the newest run will be, if nobody has changed it.
     plugins = runs[-1].environment.get(PLUGINS, "") if runs else ""
-    known = Known(plan.models, options.device, Store(plan.store, mirrors=plan.mirrors), lambda: plugins).ids(plan.cases)
-    forecast = make_forecast(plan, runs, options.device, known)
+    cache = OutcomeCache(plan.models, options.device, Store(plan.store, mirrors=plan.mirrors), lambda: plugins)
+    forecast = make_forecast(plan, runs, options.device, cache.ids(plan.cases))
     blocks = [
         _table(("case", "type", "metric", "strata", "source", "time"), [_row(case, forecast) for case in plan.cases]),
         _by_type(forecast),

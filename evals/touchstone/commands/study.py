@@ -9,9 +9,9 @@ from touchstone.encoding.quantization import BITS
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.writing import place, to_json, write_atomically
 from touchstone.report.studies.study import render_study, render_study_page
-from touchstone.session.studies.study import WHOLE, Variant, make_variants, run_study
+from touchstone.session.studies.study import FULL_PRECISION, Variant, make_variants, run_study
 
-PRECISIONS = tuple(name for name in BITS if name != WHOLE)
+PRECISIONS = tuple(name for name in BITS if name != FULL_PRECISION)
 DTYPES = ("bfloat16", "float16", "float32")
 FORMATS = (".html", ".json")
 

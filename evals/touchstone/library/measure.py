@@ -96,7 +96,7 @@ def _run(session: Session, case: Case, progress: Progress) -> Record:
 def _look_again(session: Session, alias: str) -> None:
     """Put an error in the place of every number of a model that is another one in the end: it moved meanwhile."""
     try:
-        session.known.check_model(alias, identify(session.plan.models[alias], session.store))
+        session.cache.check_model(alias, identify(session.plan.models[alias], session.store))
     except ModelError as moved:
         cases = {case.id: case for case in session.plan.cases}
         for record in session.records():

@@ -21,42 +21,42 @@ UNUSUAL = (AttributeError, LookupError, TypeError, ValueError)
 
 
 class RecordingRandom(random.Random):
-    """A random generator continuing from another's state, which records the rows it chose: mteb does not tell them."""
+    """A random generator that continues from another's state and records its choices, which mteb does not return."""
 
     def __init__(self, source: random.Random) -> None:
         super().__init__()
         self.setstate(source.getstate())
-        self.sampled: list[Sequence[int]] = []
-        self.drawn: list[Sequence[int]] = []
+        self.sampled_rows: list[Sequence[int]] = []
+        self.drawn_rows: list[Sequence[int]] = []
 
     def sample(self, population: Sequence[Any], k: int, **kwargs: Any) -> list[Any]:
-        """Choose without replacement, and remember."""
+        """Choose without replacement, and record the choice."""
         chosen = super().sample(population, k, **kwargs)
-        self.sampled.append(chosen)
+        self.sampled_rows.append(chosen)
         return chosen
 
     def choices(self, population: Sequence[Any], *args: Any, **kwargs: Any) -> list[Any]:  # type: ignore[override]
-        """Choose with replacement, and remember."""
+        """Choose with replacement, and record the choice."""
         chosen = super().choices(population, *args, **kwargs)
-        self.drawn.append(chosen)
+        self.drawn_rows.append(chosen)
         return chosen
 
 
-def _find_units(kind: TaskType, one: Predicted, count: int) -> Sequence[Sequence[str]] | None:
+def _find_units(kind: TaskType, predicted: Predicted, count: int) -> Sequence[Sequence[str]] | None:
     """Return the units of each sample; None where a class of tasks has its data elsewhere: the score is as good."""
     with suppress(*UNUSUAL):
-        found = None if kind.units is None else kind.units(one)
-        return found if found is not None and len(found) == count else None
+        units = None if kind.units is None else kind.units(predicted)
+        return units if units is not None and len(units) == count else None
     return None
 
 
-def _find_fields(kind: TaskType, one: Predicted, count: int) -> dict[str, Column]:
+def _find_fields(kind: TaskType, predicted: Predicted, count: int) -> dict[str, Column]:
     """Return the fields of each sample, as far as they can be found; those of a data set's own come last."""
-    languages = dict.fromkeys(one.task.metadata.hf_subsets_to_langscripts.get(one.subset, ()))
-    found = {"language": np.full(count, " + ".join(languages))} if languages else {}
+    languages = dict.fromkeys(predicted.task.metadata.hf_subsets_to_langscripts.get(predicted.subset, ()))
+    columns = {"language": np.full(count, " + ".join(languages))} if languages else {}
     with suppress(*UNUSUAL):
-        found |= {} if kind.fields is None else kind.fields(one)
-    return {name: column for name, column in found.items() if len(column) == count}
+        columns |= {} if kind.fields is None else kind.fields(predicted)
+    return {name: column for name, column in columns.items() if len(column) == count}
 
 
 class Capture:
@@ -66,12 +66,12 @@ class Capture:
 
     Args:
         task: before it is evaluated.
-        own: whether its class is the user's own, and may predict what its type does not: it has no samples then.
+        is_custom: its class is the user's own, and may predict what its type does not: it has no samples then.
     """
 
-    def __init__(self, task: "AbsTask", *, own: bool = False) -> None:
+    def __init__(self, task: "AbsTask", *, is_custom: bool = False) -> None:
         self.task = task
-        self._own = own
+        self._is_custom = is_custom
         self.rankings: list[Ranking] = []
         self._predicted: list[Predicted] = []
         self._random = RecordingRandom(task.rng_state)
@@ -80,34 +80,34 @@ class Capture:
 
     def _keep(self, predictions: Any, *_: Any, hf_split: str, hf_subset: str, **__: Any) -> None:
         metadata = self.task.metadata
-        with suppress(*(UNUSUAL if self._own else ())):
+        with suppress(*(UNUSUAL if self._is_custom else ())):
             if find_type(metadata.type).searches == "corpus":
                 in_arrays = isinstance(predictions, Ranking)
-                taken = predictions if in_arrays else Ranking.take(metadata.name, hf_split, hf_subset, predictions)
-                self.rankings.append(taken)
+                ranking = predictions if in_arrays else Ranking.take(metadata.name, hf_split, hf_subset, predictions)
+                self.rankings.append(ranking)
         parallel = getattr(self.task, "parallel_subsets", False)
-        for subset, found in predictions.items() if parallel else [(hf_subset, predictions)]:
+        for subset, part in predictions.items() if parallel else [(hf_subset, predictions)]:
             predicted = Predicted(
                 task=self.task,
                 split=hf_split,
                 subset=subset,
                 metric=metadata.main_score,
-                found=found,
-                sampled=self._random.sampled,
-                drawn=self._random.drawn,
+                found=part,
+                sampled=self._random.sampled_rows,
+                drawn=self._random.drawn_rows,
             )
             self._predicted.append(predicted)
-        self._random.sampled, self._random.drawn = [], []
+        self._random.sampled_rows, self._random.drawn_rows = [], []
 
     def samples(self, stratum: str | None = None) -> Samples | None:
-        """Make the samples of all splits and subsets; None for a task that tells nobody its predictions.
+        """Make the samples of all splits and subsets; None for a task without captured predictions.
 
         Args:
             stratum: what to call them all, for a child of an aggregate; else ``split/subset``.
         """
-        if not self._own:
+        if not self._is_custom:
             return self._make_samples(stratum)
-        once = len(self._predicted) == len({(one.split, one.subset) for one in self._predicted})
+        once = len(self._predicted) == len({(predicted.split, predicted.subset) for predicted in self._predicted})
         with suppress(*UNUSUAL):
             return self._make_samples(stratum) if once else None
         return None
@@ -117,16 +117,17 @@ class Capture:
         if not self._predicted or kind.collect is None:
             return None
         parts = []
-        for name, one in ((stratum or f"{one.split}/{one.subset}", one) for one in self._predicted):
-            columns = kind.collect(one)
+        for predicted in self._predicted:
+            name = stratum or f"{predicted.split}/{predicted.subset}"
+            columns = kind.collect(predicted)
             count = len(columns["id"])
             parts.append(
                 Samples(
                     type=kind.name,
-                    metric=one.metric,
+                    metric=predicted.metric,
                     stratum=np.full(count, name),
-                    units=_find_units(kind, one, count),
-                    fields=_find_fields(kind, one, count),
+                    units=_find_units(kind, predicted, count),
+                    fields=_find_fields(kind, predicted, count),
                     **columns,
                 )
             )
@@ -134,4 +135,4 @@ class Capture:
 
     def predicted(self, stratum: str | None = None) -> dict[str, Predicted]:
         """Return what was predicted, by the names that `samples` gives its strata."""
-        return {stratum or f"{one.split}/{one.subset}": one for one in self._predicted}
+        return {stratum or f"{predicted.split}/{predicted.subset}": predicted for predicted in self._predicted}

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[str], None]
 # mteb rounds retrieval scores to five decimals.
-RECOMPUTED_WITHIN = 1e-5
+RECOMPUTED_TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +188,7 @@ def evaluate(case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, 
         TouchstoneError: there is no score to be had.
     """
     with class_errors(case.task, "evaluate"):
-        captures = [Capture(part, own=case.task.code is not None) for part in opened.parts]
+        captures = [Capture(part, is_custom=case.task.code is not None) for part in opened.parts]
         result = _evaluate(opened, model, encode_kwargs)
     if case.task.code is not None:  # its own revision says nothing of its data, and what is of one may be put together
         result.dataset_revision = str(opened.data_sha256)[:12]
@@ -197,8 +197,8 @@ def evaluate(case: Case, opened: OpenTask, model: Any, encode_kwargs: dict[str, 
         samples = samples if _bears_out(case, opened, samples) else None
         measurement = _measurement(case, result, samples)
     except Undefined as error:  # mteb has a number there, such as that without a positive pair
-        more = "" if case.limit is None else f"; --limit {case.limit} keeps too few samples, take more"
-        raise ModelError(f"{case.task.main_score} has no value: {error}{more}") from None
+        hint = "" if case.limit is None else f"; --limit {case.limit} keeps too few samples, take more"
+        raise ModelError(f"{case.task.main_score} has no value: {error}{hint}") from None
     return Evaluated(
         result=result,
         measurement=measurement,
@@ -236,17 +236,17 @@ def _predictions(opened: OpenTask, captures: list[Capture]) -> tuple[Samples | N
 
     Those of an aggregate's children lie under the children's names.
     """
-    named = [(capture, None if capture.task is opened.task else capture.task.metadata.name) for capture in captures]
-    parts = [capture.samples(name) for capture, name in named]
-    known = [part for part in parts if part is not None]
-    predicted = {stratum: one for capture, name in named for stratum, one in capture.predicted(name).items()}
-    return gather(known) if len(known) == len(parts) else None, predicted
+    pairs = [(capture, None if capture.task is opened.task else capture.task.metadata.name) for capture in captures]
+    parts = [capture.samples(name) for capture, name in pairs]
+    samples = [part for part in parts if part is not None]
+    predicted = {stratum: entry for capture, name in pairs for stratum, entry in capture.predicted(name).items()}
+    return gather(samples) if len(samples) == len(parts) else None, predicted
 
 
 def _bears_out(case: Case, opened: OpenTask, samples: Samples | None) -> bool:
     """Return True if the samples are of what was scored: a class of the user's own may tell of a part of it alone."""
-    alone = opened.parts == (opened.task,)
-    return case.task.code is None or samples is None or not alone or {*samples.by_stratum()} == {*case.task.strata}
+    is_single = opened.parts == (opened.task,)
+    return case.task.code is None or samples is None or not is_single or {*samples.by_stratum()} == {*case.task.strata}
 
 
 def _measurement(case: Case, result: "TaskResult", samples: Samples | None) -> Measurement:
@@ -255,23 +255,23 @@ def _measurement(case: Case, result: "TaskResult", samples: Samples | None) -> M
     Raises:
         ModelError: one of them is not there, is not a number, or is not what the predictions say.
     """
-    found = {
+    scores = {
         f"{split}/{entry['hf_subset']}": entry.get("main_score")
         for split, entries in result.scores.items()
         for entry in entries
     }
     subsets = {}
     for stratum in case.task.strata:
-        subsets[stratum] = _check_score(case, stratum, found.get(stratum))
-    again = None if samples is None else rescore(samples)
-    if again is not None:
-        _compare(case, subsets, again)
+        subsets[stratum] = _check_score(case, stratum, scores.get(stratum))
+    recomputed = None if samples is None else rescore(samples)
+    if recomputed is not None:
+        _compare(case, subsets, recomputed)
     return Measurement(
         metric=case.task.main_score,
         score=fmean(subsets.values()),
         subsets=subsets,
         n=None if samples is None else len(samples),
-        recomputed=None if again is None else fmean(again.values()),
+        recomputed=None if recomputed is None else fmean(recomputed.values()),
         chance=_chance(case, samples),
     )
 
@@ -294,32 +294,32 @@ def _chance(case: Case, samples: Samples | None) -> float | None:
     return find_type(case.task.type).chance(case.task.main_score, [cast(Any, gold)[rows].tolist() for rows in strata])
 
 
-def _compare(case: Case, subsets: dict[str, float], again: dict[str, float]) -> None:
+def _compare(case: Case, subsets: dict[str, float], recomputed: dict[str, float]) -> None:
     """Refuse a score that the captured predictions do not bear out: one of the two computations is wrong."""
-    pairs = [(stratum, subsets[stratum], again[stratum]) for stratum in subsets if stratum in again]
-    pairs = pairs or [("the mean", fmean(subsets.values()), fmean(again.values()))]
+    pairs = [(stratum, subsets[stratum], recomputed[stratum]) for stratum in subsets if stratum in recomputed]
+    pairs = pairs or [("the mean", fmean(subsets.values()), fmean(recomputed.values()))]
     by, hint = case.task.code or "mteb", "; a metric of its own needs a name of its own" * (case.task.code is not None)
     for stratum, theirs, ours in pairs:
-        if abs(theirs - ours) > RECOMPUTED_WITHIN:
+        if abs(theirs - ours) > RECOMPUTED_TOLERANCE:
             raise ModelError(
                 f"{case.task.main_score} of {stratum} is {theirs:.6f} by {by}, {ours:.6f} from the predictions it "
                 f"gave{hint}"
             )
 
 
-def keep_result(result: "TaskResult", meta: Any, store: Store, *, inside: str = "results") -> None:
+def keep_result(result: "TaskResult", meta: Any, store: Store, *, folder: str = "results") -> None:
     """Write what `mteb.ResultCache(cache_path=…).load_results()` reads; no score is ever read back from it.
 
     Other subsets and splits of the same task, measured before with the same mteb and data, stay in the file.
     """
-    path = store.result_path(meta.model_name_as_path(), meta.revision, result.task_name, inside=inside)
+    path = store.result_path(meta.model_name_as_path(), meta.revision, result.task_name, folder=folder)
 
     def write(old: Path, new: Path) -> None:
-        whole = result
+        merged = result
         with suppress(Exception):  # there is none, or mteb cannot read it: it is damaged
-            known = type(result).from_disk(old)
-            whole = known.merge(result) if known.is_mergeable(result) else result
-        whole.to_disk(new)
+            stored = type(result).from_disk(old)
+            merged = stored.merge(result) if stored.is_mergeable(result) else result
+        merged.to_disk(new)
 
     store.write_result(path, write, meta.to_dict())
 
@@ -333,7 +333,7 @@ def join_results(old: bytes, new: bytes) -> bytes:
         before.write_bytes(old)
         after.write_bytes(new)
         with suppress(Exception):  # mteb cannot read one of them
-            known, found = TaskResult.from_disk(before), TaskResult.from_disk(after)
-            if known.is_mergeable(found):
-                known.merge(found).to_disk(after)
+            older, newer = TaskResult.from_disk(before), TaskResult.from_disk(after)
+            if older.is_mergeable(newer):
+                older.merge(newer).to_disk(after)
         return after.read_bytes()

@@ -25,32 +25,32 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Ranked:
-    """What one model found, itself or by those that it is made of: the case as measured, and what it took.
+    """Rankings of one model, its own or those of its members: the case as measured, and the seconds it took.
 
-    ``known``: its rankings were cached, and nothing was searched. ``given``: it only put in order what others found.
+    ``is_cached``: its rankings were cached, and nothing was searched. ``reranks``: it only reranked what others found.
     """
 
     alias: str
     case: OpenCase
     phases: Mapping[str, float]
     before: "tuple[_Ranked, ...]" = ()
-    known: bool = False
-    given: bool = False
+    is_cached: bool = False
+    reranks: bool = False
 
     @property
     def stage(self) -> Stage:
-        """What a record says of it."""
+        """The entry of this model in the record of a case."""
         outcome = self.case.outcome
-        who, measured = outcome.identity, outcome.measurement
+        identity, measured = outcome.identity, outcome.measurement
         return Stage(
-            alias=self.alias, model=who.name, fingerprint=who.fingerprint, metric=measured.metric, score=measured.score,
-            reused=outcome.reused,
+            alias=self.alias, model=identity.name, fingerprint=identity.fingerprint, metric=measured.metric,
+            score=measured.score, reused=outcome.reused,
         )  # fmt: skip
 
     @property
     def all(self) -> "tuple[_Ranked, ...]":
-        """All that were measured for it, in the order in which they were, and itself."""
-        return (*(one for stage in self.before for one in stage.all), self)
+        """Its members, in the order in which they were measured, and itself."""
+        return (*(ranked for stage in self.before for ranked in stage.all), self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,16 +63,13 @@ class _Run:
     progress: Progress
 
     def rank(self, stage: OpenStage) -> _Ranked:
-        """Return what a stage finds in the whole corpus: what it found before on the same data, or anew.
-
-        What is made of others finds again what those found; nothing is searched for that.
-        """
+        """Return what a stage finds in the whole corpus: from the cache, or searched now."""
         key = rankings_key(self.case, self.opened, stage.identity, stage.device)
-        known = self.store.get(RANKINGS, key)
-        if known is not None:
+        content = self.store.get(RANKINGS, key)
+        if content is not None:
             # Once a process of this run has forgotten the model, what is there was found since.
             reused = not self.store.has_forgotten(stage.identity.fingerprint)
-            return self._score_again(stage, decode_rankings(known), reused=reused)
+            return self._score_cached(stage, decode_rankings(content), reused=reused)
         self.progress(f"loading {stage.model.alias}")
         started = time.perf_counter()
         model = stage.open()
@@ -87,40 +84,40 @@ class _Run:
         return replace(ranked, phases=_add(ranked.phases, {"model": loaded}))
 
     def compose(self, model: Composed) -> _Ranked:
-        """Return what a model finds that is made of others."""
+        """Return the rankings of a pipeline or a hybrid."""
         ranked = self._pipe(model) if isinstance(model, OpenPipeline) else self._fuse(model)
-        for one in ranked.all[:-1]:
-            self.store.depend(model.identity.fingerprint, on=one.case.outcome.identity.fingerprint)
+        for member in ranked.all[:-1]:
+            self.store.depend(model.identity.fingerprint, on=member.case.outcome.identity.fingerprint)
         return ranked
 
     def _pipe(self, model: OpenPipeline) -> _Ranked:
-        """Let each model put in order the best of what the one before it found."""
-        _refuse_more_than_is_kept(self.opened, model)
-        done = [self.rank(model.stages[0])]
+        """Let each model rerank the best documents of the one before it."""
+        _refuse_depth(self.opened, model)
+        members = [self.rank(model.stages[0])]
         for stage, depth in zip(model.stages[1:], model.depths, strict=True):
             self.progress(f"loading {stage.model.alias}")
             started = time.perf_counter()
             reranker: Any = stage.open()
             loaded = time.perf_counter() - started
-            with _offered(self.opened, done[-1].case, depth, alone=isinstance(reranker, OpenModel)):
+            with _candidates_of(self.opened, members[-1].case, depth, corpus_too=isinstance(reranker, OpenModel)):
                 case = measure_opened(self.case, self.opened, reranker, self.progress)
             phases = _add(case.outcome.phases, {"model": loaded})
-            done.append(_Ranked(alias=stage.model.alias, case=case, phases=phases, given=True))
-        last = done[-1].case
+            members.append(_Ranked(alias=stage.model.alias, case=case, phases=phases, reranks=True))
+        last = members[-1].case
         measurement = replace(last.outcome.measurement, fingerprint=model.identity.fingerprint)
         outcome = replace(last.outcome, identity=model.identity, measurement=measurement)
-        own = replace(last, outcome=outcome, meta=make_meta(last.meta, model.identity, model.model))
-        return _Ranked(alias=model.model.alias, case=own, phases={}, before=tuple(done))
+        composed = replace(last, outcome=outcome, meta=make_meta(last.meta, model.identity, model.model))
+        return _Ranked(alias=model.model.alias, case=composed, phases={}, before=tuple(members))
 
     def _fuse(self, model: OpenHybrid) -> _Ranked:
         """Fuse the rankings of several models."""
         members = [self.rank(stage) for stage in model.stages]
         started = time.perf_counter()
-        kept = {part.metadata.name: seams.top_k_of(part) for part in self.opened.parts}
-        found: dict[tuple[str, str, str], list[Ranking]] = {}
-        for ranking in (one for member in members for one in member.case.rankings):
-            found.setdefault((ranking.task, ranking.split, ranking.subset), []).append(ranking)
-        fused = [_fuse(rankings, model, kept[task]) for (task, _, _), rankings in found.items()]
+        depths = {part.metadata.name: seams.top_k_of(part) for part in self.opened.parts}
+        by_key: dict[tuple[str, str, str], list[Ranking]] = {}
+        for ranking in (ranking for member in members for ranking in member.case.rankings):
+            by_key.setdefault((ranking.task, ranking.split, ranking.subset), []).append(ranking)
+        fused = [_fuse(rankings, model, depths[task]) for (task, _, _), rankings in by_key.items()]
         case = self._evaluate(fused, model.identity, model.model)
         outcome = replace(case.outcome, device=members[0].case.outcome.device)
         spent = {"score": time.perf_counter() - started}
@@ -128,27 +125,27 @@ class _Run:
             alias=model.model.alias, case=replace(case, outcome=outcome), phases=spent, before=tuple(members)
         )
 
-    def _score_again(self, stage: OpenStage, rankings: Sequence[Ranking], *, reused: bool) -> _Ranked:
-        """Let mteb score what was found before, as if it were found now: no score is taken from a file."""
+    def _score_cached(self, stage: OpenStage, rankings: Sequence[Ranking], *, reused: bool) -> _Ranked:
+        """Let mteb score cached rankings anew: no score is taken from a file."""
         started = time.perf_counter()
         case = self._evaluate(rankings, stage.identity, stage.model)
         outcome = replace(case.outcome, device=stage.device, reused=reused)
         spent = {"score": time.perf_counter() - started}
-        return _Ranked(alias=stage.model.alias, case=replace(case, outcome=outcome), phases=spent, known=True)
+        return _Ranked(alias=stage.model.alias, case=replace(case, outcome=outcome), phases=spent, is_cached=True)
 
     def _evaluate(self, rankings: Sequence[Ranking], identity: ModelIdentity, model: "Model") -> OpenCase:
         """Let mteb score rankings as those of a model."""
         from mteb.models import ModelMeta
 
-        named = ModelMeta.create_empty({"name": identity.name, "revision": identity.revision})
-        return score_found(self.case, self.opened, rankings, identity, make_meta(named, identity, model))
+        meta = ModelMeta.create_empty({"name": identity.name, "revision": identity.revision})
+        return score_rankings(self.case, self.opened, rankings, identity, make_meta(meta, identity, model))
 
 
-def score_found(
+def score_rankings(
     case: Case, opened: OpenTask, rankings: Sequence[Ranking], identity: ModelIdentity, meta: "ModelMeta"
 ) -> OpenCase:
-    """Let mteb score what was found before, as if the model found it now; nothing is searched."""
-    evaluated = evaluate(case, opened, _Found(rankings, meta), {})
+    """Let mteb score rankings of a model; nothing is searched."""
+    evaluated = evaluate(case, opened, _StoredSearch(rankings, meta), {})
     measurement = replace(
         evaluated.measurement,
         limit=case.limit,
@@ -186,8 +183,8 @@ def measure_composed(case: Case, model: Composed, store: Store, progress: Progre
         ranked = _Run(case=case, opened=opened, store=store, progress=progress).compose(model)
         opened.check_unchanged()
         model.check_unchanged()
-        outcomes = [one.case.outcome for one in ranked.all if one.known]
-        if any(one.reused and store.has_forgotten(one.identity.fingerprint) for one in outcomes):
+        outcomes = [member.case.outcome for member in ranked.all if member.is_cached]
+        if any(outcome.reused and store.has_forgotten(outcome.identity.fingerprint) for outcome in outcomes):
             raise ModelError(OF_ANOTHER_COMPUTATION)
         if case.limit is None:
             _keep_results(case, ranked, store)
@@ -200,70 +197,71 @@ def measure_composed(case: Case, model: Composed, store: Store, progress: Progre
 
 
 def _of_all(ranked: _Ranked, loaded: float) -> Outcome:
-    """Return what a model found that is made of others, with what all of them took."""
-    *before, own = ranked.all
-    outcomes = [one.case.outcome for one in before]
+    """Return the outcome of a pipeline or a hybrid, with the phases and texts of all its members."""
+    *before, top = ranked.all
+    outcomes = [member.case.outcome for member in before]
     encoded = [outcome.encoded for outcome in outcomes]
-    phases = _add(dict.fromkeys(("model", "encode", "rerank", "score"), 0.0), *(one.phases for one in ranked.all))
+    phases = _add(dict.fromkeys(("model", "encode", "rerank", "score"), 0.0), *(member.phases for member in ranked.all))
     return replace(
-        own.case.outcome,
+        top.case.outcome,
         phases={"data": loaded, **phases},
         texts=sum(outcome.texts for outcome in outcomes),
         encoded=None if None in encoded else sum(map(int, filter(None, encoded))),
-        stages=tuple(one.stage for one in ranked.before),
+        stages=tuple(member.stage for member in ranked.before),
     )
 
 
 def _add(*phases: Mapping[str, float]) -> dict[str, float]:
-    return {name: sum(one.get(name, 0.0) for one in phases) for part in phases for name in part}
+    return {name: sum(mapping.get(name, 0.0) for mapping in phases) for part in phases for name in part}
 
 
-def _refuse_more_than_is_kept(opened: OpenTask, model: OpenPipeline) -> None:
+def _refuse_depth(opened: OpenTask, model: OpenPipeline) -> None:
     for part in opened.parts:
-        most = seams.top_k_of(part)
-        if model.depths[0] > most:
+        limit = seams.top_k_of(part)
+        if model.depths[0] > limit:
             raise ModelError(
-                f"{model.model.alias}: top_k = {model.depths[0]}, but mteb keeps at most {most} documents for a query "
+                f"{model.model.alias}: top_k = {model.depths[0]}, but mteb keeps at most {limit} documents for a query "
                 f"of {part.metadata.name}"
             )
 
 
-class _Found:
-    """Stands in for a search of mteb's, and gives what another one found."""
+class _StoredSearch:
+    """A search for mteb that returns stored rankings."""
 
     def __init__(self, rankings: Sequence[Ranking], meta: "ModelMeta") -> None:
         self.mteb_model_meta = meta
         self._rankings = {(ranking.task, ranking.split, ranking.subset): ranking for ranking in rankings}
 
     def index(self, corpus: Any, **_: Any) -> None:
-        """Take the documents that there are: they are not needed."""
+        """Ignore the corpus: the rankings are there already."""
 
     def search(
         self, queries: Any, *, task_metadata: Any, hf_split: str, hf_subset: str, **_: Any
     ) -> dict[str, dict[str, float]]:
         """Return the documents found for each query, with their scores."""
-        found = self._rankings[task_metadata.name, hf_split, hf_subset].results()
-        return {query: found[query] for query in queries["id"]}
+        by_query = self._rankings[task_metadata.name, hf_split, hf_subset].results()
+        return {query: by_query[query] for query in queries["id"]}
 
 
 @contextmanager
-def _offered(opened: OpenTask, found: OpenCase, top_k: int, *, alone: bool) -> Iterator[None]:
-    """Make the best documents that were found the candidates that a reranker is given, as long as the context.
+def _candidates_of(opened: OpenTask, retrieved: OpenCase, top_k: int, *, corpus_too: bool) -> Iterator[None]:
+    """Give a reranker the best documents of a search as its candidates, as long as the context.
 
-    As `mteb.AbsTaskRetrieval.convert_to_reranking` does with predictions that it reads from a file. ``alone``: of the
-    corpus only candidates are there meanwhile, for mteb has an encoder encode all of it.
+    As `mteb.AbsTaskRetrieval.convert_to_reranking` does with predictions that it reads from a file. With
+    ``corpus_too`` the corpus is cut to the candidates: mteb lets an encoder encode all of it.
     """
     parts: dict[str, Any] = {part.metadata.name: part for part in opened.parts}
-    if not found.rankings:
+    if not retrieved.rankings:
         raise ModelError(f"{', '.join(parts)}: its class does not tell what was found, so nothing can be reranked")
     undo: list[Callable[[], None]] = []
-    for ranking in found.rankings:
+    for ranking in retrieved.rankings:
         part = parts[ranking.task]
         data = part.dataset[ranking.subset][ranking.split]
-        undo += [partial(data.update, dict(data)), seams.rerank_of(part, top_k, found.meta.name, found.meta.revision)]
+        meta = retrieved.meta
+        undo += [partial(data.update, dict(data)), seams.rerank_of(part, top_k, meta.name, meta.revision)]
         best = ranking.best(top_k)
         data["top_ranked"] = best
-        if alone:
+        if corpus_too:
             data["corpus"] = _only(data["corpus"], {document for documents in best.values() for document in documents})
     try:
         yield
@@ -278,25 +276,25 @@ def _only(corpus: Any, names: set[str]) -> Any:
 
 
 def _fuse(rankings: Sequence[Ranking], model: OpenHybrid, top_k: int) -> Ranking:
-    """Fuse what several models found for the same queries; of equal scores, the last by its id comes first."""
+    """Fuse the rankings of several models for the same queries; of equal scores, the last by its id comes first."""
     first = rankings[0]
-    found = [ranking.results() for ranking in rankings]
-    best = [None if model.depth is None else ranking.best(model.depth) for ranking in rankings]
+    all_scores = [ranking.results() for ranking in rankings]
+    tops = [None if model.depth is None else ranking.best(model.depth) for ranking in rankings]
     fused: dict[str, dict[str, float]] = {}
     for query in first.queries:
         scored = [
-            one.get(query, {}) if few is None else {document: one[query][document] for document in few.get(query, ())}
-            for one, few in zip(found, best, strict=True)
+            scores.get(query, {}) if top is None else {name: scores[query][name] for name in top.get(query, ())}
+            for scores, top in zip(all_scores, tops, strict=True)
         ]
-        ordered = sorted(model.fuse(scored).items(), key=lambda pair: (pair[1], pair[0]), reverse=True)
-        fused[query] = dict(ordered[:top_k])
+        ranked = sorted(model.fuse(scored).items(), key=lambda pair: (pair[1], pair[0]), reverse=True)
+        fused[query] = dict(ranked[:top_k])
     return Ranking.take(first.task, first.split, first.subset, fused)
 
 
 def _keep_results(case: Case, ranked: _Ranked, store: Store) -> None:
     """Write all results in mteb's layout, each under its own name; what only reranks has none alone."""
-    for one in ranked.all:
-        if not one.given:
-            keep_result(one.case.result, one.case.meta, store)
-    for number, one in enumerate(ranked.before if case.stage_folders else (), 1):
-        keep_result(one.case.result, one.case.meta, store, inside=f"stage{number}")
+    for member in ranked.all:
+        if not member.reranks:
+            keep_result(member.case.result, member.case.meta, store)
+    for number, member in enumerate(ranked.before if case.stage_folders else (), 1):
+        keep_result(member.case.result, member.case.meta, store, folder=f"stage{number}")

@@ -12,29 +12,29 @@ from touchstone.encoding.texts import give_texts, read_texts
 from touchstone.models.base import OpenModel
 from touchstone.tasks.registry import quiet_mteb
 
-# So many texts are looked at one by one, the first of each task; a search goes through all.
-MOST = 20_000
+# Texts that are compared one by one, the first of each task; a search goes through all.
+MAX_TEXTS = 20_000
 # Encoded together: what is in memory at once.
 BLOCK = 4_096
 
 
 @dataclass(slots=True)
-class Seen:
-    """The texts that a model was asked for, each once by how it is asked, with its vectors, up to `MOST`."""
+class SeenVectors:
+    """Vectors of the texts that a model encoded, keyed by role and text, up to `MAX_TEXTS`."""
 
     rows: dict[tuple[str, str], np.ndarray] = field(default_factory=dict)
 
-    def add(self, asked: str, texts: Sequence[str], vectors: Any) -> None:
-        """Take in what one call was asked for, and gave."""
-        left = max(0, MOST - len(self.rows))
-        for text, vector in zip(texts[:left], to_numpy(vectors[:left]), strict=True):
-            self.rows.setdefault((asked, text), vector.copy())  # not a view that keeps all of the call in memory
+    def add(self, role: str, texts: Sequence[str], vectors: Any) -> None:
+        """Add the texts and vectors of one call."""
+        room = max(0, MAX_TEXTS - len(self.rows))
+        for text, vector in zip(texts[:room], to_numpy(vectors[:room]), strict=True):
+            self.rows.setdefault((role, text), vector.copy())  # not a view that keeps all of the call in memory
 
 
 class Mixed:
-    """What mteb is given: queries are one model's, all other texts another's, which also compares them."""
+    """An encoder for mteb: queries are one model's, all other texts another's, which also compares them."""
 
-    def __init__(self, queries: OpenModel, others: OpenModel, meter: Meter, seen: Seen | None) -> None:
+    def __init__(self, queries: OpenModel, others: OpenModel, meter: Meter, seen: SeenVectors | None) -> None:
         self._others = others, others.for_mteb(meter)
         self._queries = self._others if queries is others else (queries, queries.for_mteb(meter))
         self._seen = seen
@@ -44,36 +44,36 @@ class Mixed:
 
     def encode(self, inputs: Any, *, task_metadata: Any, prompt_type: Any = None, **options: Any) -> Any:
         """Encode texts with the model that they are for; shape (texts, dimensions)."""
-        asked = "" if prompt_type is None else prompt_type.value
-        opened, encoder = self._queries if asked == "query" else self._others
-        own = {**options, "batch_size": opened.batch_size, **opened.encode_kwargs}
-        vectors = encoder.encode(inputs, task_metadata=task_metadata, prompt_type=prompt_type, **own)
+        role = "" if prompt_type is None else prompt_type.value
+        opened, encoder = self._queries if role == "query" else self._others
+        arguments = {**options, "batch_size": opened.batch_size, **opened.encode_kwargs}
+        vectors = encoder.encode(inputs, task_metadata=task_metadata, prompt_type=prompt_type, **arguments)
         if self._seen is not None:
-            self._seen.add(asked, read_texts(inputs), vectors)
+            self._seen.add(role, read_texts(inputs), vectors)
         return vectors
 
     @property
     def seconds(self) -> float:
         """The seconds of both models."""
-        return sum(float(encoder.seconds) for _, encoder in self._both())
+        return sum(float(encoder.seconds) for _, encoder in self._encoders())
 
     def check_spread(self) -> None:
         """Refuse a model that gives (nearly) the same vector whatever the text."""
-        for _, encoder in self._both():
+        for _, encoder in self._encoders():
             encoder.check_spread()
 
     def flush(self) -> None:
         """Write new vectors to the store."""
-        for _, encoder in self._both():
+        for _, encoder in self._encoders():
             encoder.flush()
 
-    def _both(self) -> Iterator[Any]:
+    def _encoders(self) -> Iterator[Any]:
         yield self._others
         if self._queries is not self._others:
             yield self._queries
 
 
-def encode_texts(opened: OpenModel, texts: Sequence[str], seen: Seen) -> None:
+def encode_texts(opened: OpenModel, texts: Sequence[str], seen: SeenVectors) -> None:
     """Encode texts that are neither queries nor documents, as those of an STS task are, block by block."""
     with quiet_mteb():
         import mteb

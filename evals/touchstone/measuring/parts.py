@@ -20,7 +20,7 @@ from touchstone.errors import ModelError, TouchstoneError
 from touchstone.files.validation import check_json
 from touchstone.files.writing import to_json
 from touchstone.measuring.case import OpenCase, Progress, keep_result, measure_opened, rankings_key
-from touchstone.measuring.composed import score_found
+from touchstone.measuring.composed import score_rankings
 from touchstone.measuring.search import first, in_order
 from touchstone.models.base import MTEB_PREFIX, Opened, OpenModel
 from touchstone.records.cases import Case
@@ -31,9 +31,9 @@ from touchstone.task_types.corpora import hash_text
 from touchstone.tasks.opening import OpenTask, open_task
 
 # Rows of a corpus that are read at once to be hashed.
-ROWS = 10_000
+ROWS_PER_READ = 10_000
 # A corpus with fewer documents than so many for each part is searched as a whole by each of them.
-SMALL = 100
+MIN_DOCUMENTS_PER_PART = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +52,7 @@ class UnfinishedError(TouchstoneError):
 
 
 def measure_part(case: Case, model: Opened, part: Part, store: Store, progress: Progress) -> None:
-    """Encode and search one part of a case's corpus, and keep in the store what was found.
+    """Encode and search one part of a case's corpus, and write the rankings to the store.
 
     Raises:
         TouchstoneError: it could not be measured, or cannot be in parts.
@@ -64,10 +64,10 @@ def measure_part(case: Case, model: Opened, part: Part, store: Store, progress: 
         if store.get(RANKINGS, key) is not None and store.get(OUTCOMES, key) is not None:
             return
         with _only(opened, part):
-            found = measure_opened(case, opened, model, progress)
+            measured = measure_opened(case, opened, model, progress)
         opened.check_unchanged()
-        store.put(RANKINGS, key, partial(encode_rankings, found.rankings))
-        store.put(OUTCOMES, key, to_json(asdict(found.outcome)).encode())
+        store.put(RANKINGS, key, partial(encode_rankings, measured.rankings))
+        store.put(OUTCOMES, key, to_json(asdict(measured.outcome)).encode())
 
 
 @contextmanager
@@ -91,13 +91,13 @@ def put_together(case: Case, model: Opened, of: int, store: Store, progress: Pro
     with seams.columns_read_once(), open_task(case.task, case.source, store, limit=case.limit) as opened:
         parts = [Part(number=number, of=of) for number in range(1, of + 1)]
         outcomes = [_read_outcome(store, _key(case, opened, model, part)) for part in parts]
-        if absent := [str(part) for part, outcome in zip(parts, outcomes, strict=True) if outcome is None]:
-            raise UnfinishedError(f"parts {', '.join(absent)} of its corpus are not in {store.folder} yet")
-        found = _read_rankings(store, [_key(case, opened, model, part) for part in parts])
+        if missing := [str(part) for part, outcome in zip(parts, outcomes, strict=True) if outcome is None]:
+            raise UnfinishedError(f"parts {', '.join(missing)} of its corpus are not in {store.folder} yet")
+        by_key = _read_rankings(store, [_key(case, opened, model, part) for part in parts])
         progress("putting parts together")
         depths = {part.metadata.name: seams.top_k_of(part) for part in opened.parts}
-        rankings = [merge_rankings(rankings, depths[rankings[0].task]) for rankings in found.values()]
-        measured = score_found(case, opened, rankings, model.identity, _meta_of(model))
+        rankings = [merge_rankings(rankings, depths[rankings[0].task]) for rankings in by_key.values()]
+        measured = score_rankings(case, opened, rankings, model.identity, _meta_of(model))
         opened.check_unchanged()
         model.check_unchanged()
         if case.limit is None:
@@ -105,10 +105,11 @@ def put_together(case: Case, model: Opened, of: int, store: Store, progress: Pro
         store.put(
             RANKINGS, rankings_key(case, opened, model.identity, model.device), partial(encode_rankings, rankings)
         )
-        known = [outcome for outcome in outcomes if outcome is not None]
-        spent = {name: sum(one.phases.get(name, 0.0) for one in known) for name in known[0].phases}
+        part_outcomes = [outcome for outcome in outcomes if outcome is not None]
+        spent = {name: sum(part.phases.get(name, 0.0) for part in part_outcomes) for name in part_outcomes[0].phases}
         loaded = time.perf_counter() - started
-        yield replace(measured, outcome=_sum_up(measured.outcome, known, rankings, model, {"data": loaded, **spent}))
+        phases = {"data": loaded, **spent}
+        yield replace(measured, outcome=_sum_up(measured.outcome, part_outcomes, rankings, model, phases))
 
 
 def merge_rankings(parts: Sequence[Ranking], depth: int) -> Ranking:
@@ -126,41 +127,42 @@ def merge_rankings(parts: Sequence[Ranking], depth: int) -> Ranking:
     """
     import torch
 
-    one = parts[0]
-    if any(list(part.queries) != list(one.queries) for part in parts[1:]):
-        raise ModelError(f"the parts of {one.task} are of other queries; measure them again")
-    if len(parts) > 1 and set(_used(parts[0])) & set(_used(parts[1])):  # too small to be divided
-        return one
-    used = [_used(part) for part in parts]
-    names = [name for found in used for name in found]
+    head = parts[0]
+    if any(list(part.queries) != list(head.queries) for part in parts[1:]):
+        raise ModelError(f"the parts of {head.task} are of other queries; measure them again")
+    if len(parts) > 1 and set(_document_names(parts[0])) & set(_document_names(parts[1])):  # too small to be divided
+        return head
+    used_names = [_document_names(part) for part in parts]
+    names = [name for part_names in used_names for name in part_names]
     order = in_order(names)
     places = np.empty(len(names), np.int32)
     places[order] = np.arange(len(names), dtype=np.int32)
-    ends = np.cumsum([0, *map(len, used)])
-    tables = [_table(part, found, places[ends[at] :]) for at, (part, found) in enumerate(zip(parts, used, strict=True))]
+    ends = np.cumsum([0, *map(len, used_names)])
+    triples = zip(parts, used_names, ends[:-1], strict=True)
+    tables = [_table(part, part_names, places[end:]) for part, part_names, end in triples]
     scores, documents = (np.concatenate(side, axis=1) for side in zip(*tables, strict=True))
     count = min(depth, scores.shape[1])
-    best, where = first(torch.as_tensor(scores), torch.as_tensor(documents), count)
+    top_scores, top_documents = first(torch.as_tensor(scores), torch.as_tensor(documents), count)
     return replace(
-        one,
-        counts=np.full(len(one.queries), count, dtype=np.int64),
+        head,
+        counts=np.full(len(head.queries), count, dtype=np.int64),
         names=[names[number] for number in order],
-        documents=where.reshape(-1),
-        scores=best.reshape(-1),
+        documents=top_documents.reshape(-1),
+        scores=top_scores.reshape(-1),
     )
 
 
-def _used(ranking: Ranking) -> list[str]:
+def _document_names(ranking: Ranking) -> list[str]:
     return [ranking.names[number] for number in np.unique(ranking.documents)]
 
 
-def _table(part: Ranking, used: Sequence[str], places: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[np.int32]]:
+def _table(part: Ranking, names: Sequence[str], places: NDArray[np.int32]) -> tuple[NDArray[Any], NDArray[np.int32]]:
     """Return the scores and the places of a part's documents, a row for each query."""
     if len(set(part.counts.tolist())) > 1:
         raise ModelError(f"a part of {part.task} has not as many documents for each query; measure it again")
     numbers = np.searchsorted(np.unique(part.documents), part.documents)
     shape = len(part.queries), -1
-    return part.scores.reshape(shape), places[: len(used)][numbers].reshape(shape).astype(np.int32)
+    return part.scores.reshape(shape), places[: len(names)][numbers].reshape(shape).astype(np.int32)
 
 
 def _need_vectors(model: Opened) -> OpenModel:
@@ -179,14 +181,14 @@ def _read_outcome(store: Store, key: dict[str, Any]) -> Outcome | None:
 
 
 def _read_rankings(store: Store, keys: Sequence[dict[str, Any]]) -> dict[tuple[str, str, str], list[Ranking]]:
-    found: dict[tuple[str, str, str], list[Ranking]] = {}
+    by_key: dict[tuple[str, str, str], list[Ranking]] = {}
     for key in keys:
         content = store.get(RANKINGS, key)
         if content is None:
             raise UnfinishedError(f"part {key['part'][0]} of its corpus went from {store.folder} meanwhile; run again")
         for ranking in decode_rankings(content):
-            found.setdefault((ranking.task, ranking.split, ranking.subset), []).append(ranking)
-    return found
+            by_key.setdefault((ranking.task, ranking.split, ranking.subset), []).append(ranking)
+    return by_key
 
 
 def _meta_of(model: OpenModel) -> Any:
@@ -196,9 +198,9 @@ def _meta_of(model: OpenModel) -> Any:
 def _sum_up(
     outcome: Outcome, parts: Sequence[Outcome], rankings: Sequence[Ranking], model: OpenModel, phases: dict[str, float]
 ) -> Outcome:
-    """Return what was measured with what all parts took; each encoded the queries, which count once."""
-    again = (len(parts) - 1) * sum(len(ranking.queries) for ranking in rankings)
-    texts = max(0, sum(part.texts for part in parts) - again)
+    """Return an outcome with the phases and texts of all parts; each encoded the queries, which count once."""
+    repeated = (len(parts) - 1) * sum(len(ranking.queries) for ranking in rankings)
+    texts = max(0, sum(part.texts for part in parts) - repeated)
     encoded = [part.encoded for part in parts]
     return replace(
         outcome,
@@ -236,15 +238,15 @@ def _rows(corpus: Any, part: Part, name: str) -> NDArray[np.int64] | None:
     Raises:
         ModelError: two documents have one id, so that nobody knows which of them is meant.
     """
-    if len(corpus) < SMALL * part.of:
+    if len(corpus) < MIN_DOCUMENTS_PER_PART * part.of:
         return None
     texts, ids = np.empty(len(corpus), np.uint64), np.empty(len(corpus), np.uint64)
-    for start in range(0, len(corpus), ROWS):
-        block = corpus[start : start + ROWS]
+    for start in range(0, len(corpus), ROWS_PER_READ):
+        block = corpus[start : start + ROWS_PER_READ]
         titles = block.get("title") or [""] * len(block["id"])
-        here = slice(start, start + len(block["id"]))
-        texts[here] = [hash_text(f"{title or ''}\0{text}") for title, text in zip(titles, block["text"], strict=True)]
-        ids[here] = [hash_text(id_) for id_ in block["id"]]
+        rows = slice(start, start + len(block["id"]))
+        texts[rows] = [hash_text(f"{title or ''}\0{text}") for title, text in zip(titles, block["text"], strict=True)]
+        ids[rows] = [hash_text(id_) for id_ in block["id"]]
     if len(np.unique(ids)) < len(ids):
         raise ModelError(f"{name} has two documents with one id, and cannot be searched in parts; raise --split-texts")
     return np.flatnonzero(texts % np.uint64(part.of) == part.number - 1)

@@ -34,23 +34,23 @@ def searched_in_arrays(tasks: Sequence["AbsTask"], device: str | None = None) ->
     from mteb.abstasks import AbsTaskRetrieval
 
     ours = (task for task in tasks if isinstance(task, AbsTaskRetrieval))
-    replaced: list[Any] = [task for task in ours if not seams.has_own_evaluation(task)]
-    undo = [seams.evaluate_subsets_by(task, partial(_evaluate_subset, task, device)) for task in replaced]
+    searches: list[Any] = [task for task in ours if not seams.has_own_evaluation(task)]
+    undo = [seams.evaluate_subsets_by(task, partial(_evaluate_subset, task, device)) for task in searches]
     try:
         yield
     finally:
-        for one in undo:
-            one()
+        for restore in undo:
+            restore()
 
 
 def _evaluate_subset(
-    task: Any, device: str | None, original: Callable[..., Any], model: Any, data_split: Any, **named: Any
+    task: Any, device: str | None, original: Callable[..., Any], model: Any, data_split: Any, **options: Any
 ) -> Any:
     if not _searches(task, model, data_split):
-        return original(model, data_split, **named)
+        return original(model, data_split, **options)
     if _asks_for_dictionaries(task):
-        return original(_Arrays(model, device, as_dictionaries=True).searcher, data_split, **named)
-    return _evaluate(task, _Arrays(model, device, as_dictionaries=False), data_split, **named)
+        return original(_Arrays(model, device, as_dictionaries=True).searcher, data_split, **options)
+    return _evaluate(task, _Arrays(model, device, as_dictionaries=False), data_split, **options)
 
 
 def _searches(task: Any, model: Any, data: Any) -> bool:
@@ -76,8 +76,8 @@ def _asks_for_dictionaries(task: Any) -> bool:
     """Return True if a task computes scores of its own, for which it is given what mteb's library gives it."""
     from mteb.abstasks import AbsTaskRetrieval
 
-    own: Any = type(task).task_specific_scores
-    return own is not AbsTaskRetrieval.task_specific_scores
+    scores: Any = type(task).task_specific_scores
+    return scores is not AbsTaskRetrieval.task_specific_scores
 
 
 class _Arrays:
@@ -137,8 +137,8 @@ class _Arrays:
         )
         if not self._as_dictionaries:
             return {}
-        found = self.ranking.results()
-        return {query: [(score, document) for document, score in found[query].items()] for query in found}
+        by_query = self.ranking.results()
+        return {query: [(score, document) for document, score in by_query[query].items()] for query in by_query}
 
 
 def _load(documents: Any, task_metadata: Any, encode_kwargs: Mapping[str, Any]) -> Any:
@@ -167,13 +167,13 @@ def _evaluate(
     encode_kwargs: Any,
     timer: Any,
     prediction_folder: Any = None,
-    **named: Any,
+    **options: Any,
 ) -> "ScoresDict":
     """Do what `AbsTaskRetrieval._evaluate_subset` does; the predictions that the task is told are a `Ranking`."""
     drop = seams.find(f"{seams.RETRIEVAL}:_filter_queries_without_positives")
     data["relevant_docs"], data["queries"] = drop(data["relevant_docs"], data["queries"])
-    of = {"hf_split": named.pop("hf_split"), "hf_subset": named.pop("hf_subset")}
-    num_proc = named.pop("num_proc", None)
+    of = {"hf_split": options.pop("hf_split"), "hf_subset": options.pop("hf_subset")}
+    num_proc = options.pop("num_proc", None)
     evaluator = seams.find("mteb._evaluators:RetrievalEvaluator")(
         corpus=data["corpus"],
         queries=data["queries"],
@@ -182,7 +182,7 @@ def _evaluate(
         top_k=seams.top_k_of(task),
         timer=timer,
         **of,
-        **named,
+        **options,
     )
     evaluator(arrays.searcher, encode_kwargs=encode_kwargs, num_proc=num_proc)
     ranking = arrays.ranking
@@ -191,10 +191,10 @@ def _evaluate(
         seams.tell_predictions(task, ranking, arrays.searcher, prediction_folder, **of)
     with timer("Scoring", split=of["hf_split"], subset=of["hf_subset"]):
         scores = _score(task, ranking, data["relevant_docs"])
-    found: ScoresDict = seams.find(f"{seams.METRICS}:make_score_dict")(
+    score_dict: ScoresDict = seams.find(f"{seams.METRICS}:make_score_dict")(
         **scores, task_scores={}, previous_results_model_meta=seams.previous_model_of(task)
     )
-    return found
+    return score_dict
 
 
 def _score(task: Any, ranking: Ranking, judgements: Judgements) -> dict[str, dict[str, float]]:
@@ -202,10 +202,10 @@ def _score(task: Any, ranking: Ranking, judgements: Judgements) -> dict[str, dic
     nauc = seams.find(f"{seams.METRICS}:nauc")
     depths = list(task.k_values)
     blocks: list[tuple[dict[str, Floats], dict[str, Floats]]] = [
-        (all_metrics(judged, depths), confidences(judged))
-        for judged in judge(ranking, judgements, max(depths), itself=not task.ignore_identical_ids)
+        (all_metrics(judgement, depths), confidences(judgement))
+        for judgement in judge(ranking, judgements, max(depths), itself=not task.ignore_identical_ids)
     ]
-    values, sure = ({name: np.concatenate([one[name] for one in part]) for name in part[0]}
+    values, sure = ({name: np.concatenate([block[name] for block in part]) for name in part[0]}
                     for part in zip(*blocks, strict=True))  # fmt: skip
     means = {name: sum(column.tolist()) / len(column) for name, column in values.items()}
     rounded = {name: mean if name.startswith("MRR@") else round(mean, 5) for name, mean in means.items()}

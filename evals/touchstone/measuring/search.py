@@ -56,7 +56,7 @@ class Search:
         shape = len(queries), min(depth, documents)
         self.places: NDArray[np.int32] = np.empty(shape, np.int32)
         self.scores: NDArray[Any] = np.empty(shape, np.float32)
-        self._seen = 0
+        self._count = 0
 
     def add(self, documents: Any, places: NDArray[np.int32]) -> None:
         """Look at more documents.
@@ -72,12 +72,12 @@ class Search:
         placed = self._place(documents)
         plain = _is_plain(self._queries) and _is_plain(placed)
         for rows, columns in self._blocks(len(self._queries), len(placed), cut=plain):
-            whole = rows == slice(0, len(self._queries)), columns == slice(0, len(placed))
+            is_whole = rows == slice(0, len(self._queries)), columns == slice(0, len(placed))
             scores = self._score(
-                self._queries if whole[0] else self._queries[rows], placed if whole[1] else placed[columns]
+                self._queries if is_whole[0] else self._queries[rows], placed if is_whole[1] else placed[columns]
             )
-            self._keep(scores, places[columns], rows, self._seen + columns.start)
-        self._seen += len(placed)
+            self._keep(scores, places[columns], rows, self._count + columns.start)
+        self._count += len(placed)
 
     def _blocks(self, rows: int, columns: int, *, cut: bool) -> Iterator[tuple[slice, slice]]:
         """Cut a table of scores; what is kept of a row grows from left to right."""
@@ -108,31 +108,31 @@ class Search:
             raise ModelError("the similarity of a query and a document is not a number")
         return scores
 
-    def _keep(self, scores: "torch.Tensor", places: NDArray[np.int32], rows: slice, seen: int) -> None:
+    def _keep(self, scores: "torch.Tensor", places: NDArray[np.int32], rows: slice, start: int) -> None:
         """Merge a block of scores (r, d) into what is kept of its queries."""
         import torch
 
         depth = self.places.shape[1]
-        known = min(seen, depth)
+        filled = min(start, depth)
         if scores.dtype == torch.float64 and self.scores.dtype != np.float64:
             self.scores = self.scores.astype(np.float64)
-        old = self._kept(rows, known, scores)
-        if known == depth:
-            new = _at_least(scores, old[0][:, -1:], places)
+        earlier = self._best_so_far(rows, filled, scores)
+        if filled == depth:
+            block = _at_least(scores, earlier[0][:, -1:], places)
         elif scores.shape[1] > depth:
-            new = _at_least(scores, scores.topk(depth, dim=1, sorted=False).values.amin(dim=1, keepdim=True), places)
+            block = _at_least(scores, scores.topk(depth, dim=1, sorted=False).values.amin(dim=1, keepdim=True), places)
         else:
-            new = scores, torch.as_tensor(places, device=scores.device).expand_as(scores)
-        merged = [torch.cat(pair, dim=1) for pair in zip(old, new, strict=True)] if known else list(new)
-        count = min(known + scores.shape[1], depth)
+            block = scores, torch.as_tensor(places, device=scores.device).expand_as(scores)
+        merged = [torch.cat(pair, dim=1) for pair in zip(earlier, block, strict=True)] if filled else list(block)
+        count = min(filled + scores.shape[1], depth)
         self.scores[rows, :count], self.places[rows, :count] = first(merged[0], merged[1], count)
 
-    def _kept(self, rows: slice, known: int, like: "torch.Tensor") -> tuple["torch.Tensor", "torch.Tensor"]:
+    def _best_so_far(self, rows: slice, filled: int, like: "torch.Tensor") -> tuple["torch.Tensor", "torch.Tensor"]:
         import torch
 
         return (
-            torch.as_tensor(self.scores[rows, :known], dtype=like.dtype, device=like.device),
-            torch.as_tensor(self.places[rows, :known], device=like.device),
+            torch.as_tensor(self.scores[rows, :filled], dtype=like.dtype, device=like.device),
+            torch.as_tensor(self.places[rows, :filled], device=like.device),
         )
 
 
@@ -171,22 +171,22 @@ def in_order(ids: Sequence[str]) -> list[int]:
 
 
 def _at_least(
-    scores: "torch.Tensor", least: "torch.Tensor", places: NDArray[np.int32]
+    scores: "torch.Tensor", threshold: "torch.Tensor", places: NDArray[np.int32]
 ) -> tuple["torch.Tensor", "torch.Tensor"]:
     """Return the scores of each row that are not less than its least, moved to the left, with their places."""
     import torch
 
-    mask = scores >= least
+    mask = scores >= threshold
     rows, columns = mask.nonzero(as_tuple=True)
     counts = torch.bincount(rows, minlength=len(scores))
     ends = counts.cumsum(0)
     shape = len(scores), int(counts.max())
     offsets = torch.arange(len(rows), device=scores.device) - (ends - counts)[rows]
-    found = torch.full(shape, -torch.inf, dtype=scores.dtype, device=scores.device)
-    found[rows, offsets] = scores[rows, columns]
-    where = torch.full(shape, -1, dtype=torch.int32, device=scores.device)
-    where[rows, offsets] = torch.as_tensor(places, device=scores.device)[columns]
-    return found, where
+    top_scores = torch.full(shape, -torch.inf, dtype=scores.dtype, device=scores.device)
+    top_scores[rows, offsets] = scores[rows, columns]
+    top_places = torch.full(shape, -1, dtype=torch.int32, device=scores.device)
+    top_places[rows, offsets] = torch.as_tensor(places, device=scores.device)[columns]
+    return top_scores, top_places
 
 
 def _is_plain(embeddings: Any) -> bool:

@@ -11,12 +11,12 @@ from touchstone.encoding.meter import Timed
 from touchstone.errors import ModelError
 from touchstone.records.outcomes import Speed
 
-# Less than this says nothing: what else the machine does moves it by half.
-ENOUGH, ENOUGH_SECONDS = 50, 1.0
+# Throughput of less than this is noise: what else the machine does changes it by half.
+MIN_TEXTS, MIN_SECONDS = 50, 1.0
 # Queries are asked one after another until so many seconds are over.
 PATIENCE = 30.0
-# From so few a median is said, and from so few how long the slowest of twenty take.
-FOR_P50, FOR_P95 = 5, 20
+# Queries that a median needs, and a 95th percentile.
+P50_QUERIES, P95_QUERIES = 5, 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ def measure_latency(
         clock: in seconds.
     """
     end = clock() + patience
-    taken: list[float] = []
+    seconds: list[float] = []
     for query in queries:
         started = clock()
         if started >= end:
@@ -53,23 +53,23 @@ def measure_latency(
             answer(query)
         except ModelError:
             break
-        taken.append(clock() - started)
+        seconds.append(clock() - started)
     return Latency(
-        p50=_round(float(np.percentile(taken, 50))) if len(taken) >= FOR_P50 else None,
-        p95=_round(float(np.percentile(taken, 95))) if len(taken) >= FOR_P95 else None,
+        p50=_round(float(np.percentile(seconds, 50))) if len(seconds) >= P50_QUERIES else None,
+        p95=_round(float(np.percentile(seconds, 95))) if len(seconds) >= P95_QUERIES else None,
     )
 
 
 def make_speed(timed: Timed, latency: Latency, *, machine: str, unit: Literal["text", "pair"] = "text") -> Speed | None:
     """Return the speed of a measurement; None where nothing is known of it."""
-    enough = timed.inputs >= ENOUGH and timed.seconds >= ENOUGH_SECONDS
-    if not enough and latency.p50 is None:
+    is_enough = timed.inputs >= MIN_TEXTS and timed.seconds >= MIN_SECONDS
+    if not is_enough and latency.p50 is None:
         return None
     return Speed(
         machine=machine,
         unit=unit,
-        texts_per_second=_round(timed.inputs / timed.seconds) if enough else None,
-        tokens_per_second=_round(timed.tokens / timed.seconds) if enough and timed.tokens else None,
+        texts_per_second=_round(timed.inputs / timed.seconds) if is_enough else None,
+        tokens_per_second=_round(timed.tokens / timed.seconds) if is_enough and timed.tokens else None,
         query_p50=latency.p50,
         query_p95=latency.p95,
     )

@@ -106,16 +106,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep what this shard has of what was selected; tests that are none of ours are run by the first."""
+    """Keep this shard's cases of those selected; other tests are run by the first shard."""
     if SESSION not in config.stash or get_session(config).shard is None:
         return
     session = get_session(config)
-    own = session.take_shard(cases_of(item.nodeid for item in items))
-    first = session.shard is not None and session.shard.number == 1
-    kept = [item for item in items if (first if (case := case_of(item.nodeid)) is None else case in own)]
-    if dropped := [item for item in items if item not in set(kept)]:
+    shard_cases = session.take_shard(cases_of(item.nodeid for item in items))
+    is_first = session.shard is not None and session.shard.number == 1
+    selected = [item for item in items if (is_first if (case := case_of(item.nodeid)) is None else case in shard_cases)]
+    if dropped := [item for item in items if item not in set(selected)]:
         config.hook.pytest_deselected(items=dropped)
-        items[:] = kept
+        items[:] = selected
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -204,13 +204,14 @@ def _start(config: pytest.Config) -> None:
     typed = typed_options(config.option)
     if typed["offline"]:
         go_offline()
-    told = getattr(config, "workerinput", {})
+    worker_input = getattr(config, "workerinput", {})
     folder = config.invocation_params.dir
-    options = Options.parse(typed, root_of(config), folder, run=told.get("touchstone_run"), command=command_of(config))
+    run, command = worker_input.get("touchstone_run"), command_of(config)
+    options = Options.parse(typed, root_of(config), folder, run=run, command=command)
     if options.engine == "ray" and (getattr(config.option, "tx", None) or getattr(config.option, "usepdb", False)):
         raise ConfigError("--engine ray spreads cases over a cluster itself; leave out -n and --pdb")
-    guesses = {key: Guess(**guess) for key, guess in told.get("touchstone_guesses", {}).items()}
-    options = replace(options, workers=told.get("workercount", 1), guesses=guesses)
+    guesses = {key: Guess(**guess) for key, guess in worker_input.get("touchstone_guesses", {}).items()}
+    options = replace(options, workers=worker_input.get("workercount", 1), guesses=guesses)
     session = open_session(options, partial(hash_plugins, config))
     session.plan.refuse_empty()
     if not config.option.collectonly:

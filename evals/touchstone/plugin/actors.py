@@ -9,9 +9,9 @@ import pytest
 from touchstone.errors import TouchstoneError
 from touchstone.files.writing import write_atomically
 from touchstone.measuring.engines.ray import (
+    ActorResult,
     Actors,
     Failed,
-    Given,
     Lost,
     Setup,
     Survey,
@@ -25,7 +25,7 @@ from touchstone.plugin.controller import Controller
 from touchstone.plugin.nodeids import case_of
 from touchstone.records.cases import Case
 from touchstone.schedule.dispatch import Job
-from touchstone.schedule.spreading import DEATHS, Spread
+from touchstone.schedule.spreading import MAX_DEATHS, Spread
 from touchstone.session.examples import show
 from touchstone.session.forecast import Forecast
 from touchstone.session.reuse import Elsewhere, what_computes
@@ -34,7 +34,7 @@ from touchstone.session.shards import count_parts, make_parts
 from touchstone.store.folder import AGREEMENTS
 
 # How often the line of progress is painted, and how long a cluster may be without any actor, in seconds.
-EVERY, ALONE = 1.0, 300.0
+PAINT_INTERVAL_S, MAX_DESERTED_S = 1.0, 300.0
 
 
 class Cluster:
@@ -58,11 +58,11 @@ class Cluster:
             return None  # pytest itself says so
         items = {case: item for item in session.items if (case := case_of(item.nodeid)) is not None}
         others = [item for item in session.items if case_of(item.nodeid) is None]
-        left = dict(items)
+        waiting = dict(items)
         try:
             for case in self._measure(list(items)):
-                item = left.pop(case)
-                _run(session, item, next(iter([*left.values(), *others]), None))
+                item = waiting.pop(case)
+                _run(session, item, next(iter([*waiting.values(), *others]), None))
         except TouchstoneError as error:
             raise pytest.UsageError(str(error)) from None
         finally:
@@ -86,9 +86,9 @@ class Cluster:
         surveys = actors.survey(list(cases.values()))
         refuse_others(surveys, self._session.plan.models)
         self._session.lies_elsewhere(_sum_up(surveys))
-        known = self._session.known.ids(cases.values())
-        yield from (id_ for id_ in cases if id_ in known)
-        yield from self._spread([case for id_, case in cases.items() if id_ not in known], actors)
+        cached = self._session.cache.ids(cases.values())
+        yield from (id_ for id_ in cases if id_ in cached)
+        yield from self._spread([case for id_, case in cases.items() if id_ not in cached], actors)
 
     def _make_setup(self) -> Setup:
         session, options = self._session, self._session.options
@@ -114,24 +114,24 @@ class Cluster:
     def _spread(self, cases: Sequence[Case], actors: Actors) -> Iterator[str]:
         """Give the longest case to whoever is free, and again what an actor ran that died."""
         work = Work(cases, self._session, self._controller.forecast, len(actors))
-        seen = time.monotonic()
+        last_result = time.monotonic()
         while not work.spread.ended:
             for number, job in work.spread.hand_out(time.monotonic()):
                 task = work.make_task(job)
                 self._controller.begin(task.case.id)
                 actors.measure(number, task)
-            for number, found in actors.wait(EVERY):
-                if isinstance(found, Lost):
-                    time.sleep(EVERY)  # one that dies at once is not asked again and again
+            for number, result in actors.wait(PAINT_INTERVAL_S):
+                if isinstance(result, Lost):
+                    time.sleep(PAINT_INTERVAL_S)  # one that dies at once is not asked again and again
                 else:
-                    seen = time.monotonic()
-                if (done := _take_in(work.spread, number, found)) is not None:
-                    yield from work.end(*done)
+                    last_result = time.monotonic()
+                if (ending := _take_in(work.spread, number, result)) is not None:
+                    yield from work.end(*ending)
             self._controller.paint_progress(lambda: work.tell(actors))
-            if work.spread.deserted and time.monotonic() - seen > ALONE:
+            if work.spread.deserted and time.monotonic() - last_result > MAX_DESERTED_S:
                 break
-        for job in work.spread.left:
-            yield from work.end(job, Failed(error=f"no actor of the cluster came back within {ALONE:g} s"))
+        for job in work.spread.waiting:
+            yield from work.end(job, Failed(error=f"no actor of the cluster came back within {MAX_DESERTED_S:g} s"))
 
 
 class Work:
@@ -147,17 +147,17 @@ class Work:
     def __init__(self, cases: Sequence[Case], session: Session, forecast: Forecast, actors: int) -> None:
         self._cases = cases
         self._session = session
-        models, most = session.plan.models, session.options.split_texts
-        self._parts = [count_parts(case, models[case.alias], most, actors) for case in cases]
-        self._left = [of if of > 1 else 0 for of in self._parts]
+        models, max_documents = session.plan.models, session.options.split_texts
+        self._parts = [count_parts(case, models[case.alias], max_documents, actors) for case in cases]
+        self._open_parts = [of if of > 1 else 0 for of in self._parts]
         self._files: list[dict[str, bytes]] = [{} for _ in cases]
-        self._ended: set[int] = set()
+        self._ended_places: set[int] = set()
         jobs = [
             Job(items=(place,), seconds=forecast.estimates[case.id].seconds, model=case.alias)
             for place, case in enumerate(cases)
         ]
-        every = [part for job, of in zip(jobs, self._parts, strict=True) for part in make_parts(job, of)]
-        self.spread = Spread(every, forecast.loading)
+        parts = [part for job, of in zip(jobs, self._parts, strict=True) for part in make_parts(job, of)]
+        self.spread = Spread(parts, forecast.loading)
 
     def make_task(self, job: Job) -> Task:
         """Return what an actor is told for a job."""
@@ -168,56 +168,58 @@ class Work:
         return Task(case=case, parts=of, reference=self._session.reference_samples(case), files=self._files[place])
 
     def tell(self, actors: Actors) -> str:
-        """Return what the actor does that has been at something for the longest, and with which case."""
+        """Return what the actor with the longest running job is doing, and with which case."""
         number, job = next(iter(self.spread.running.items()), (None, None))
         if number is None or job is None or not (doing := actors.tell(number)):
             return ""
         return f"{self._cases[job.items[0]].id}: {doing}"
 
-    def end(self, job: Job, found: Given | Failed) -> Iterator[str]:
-        """Take in what came of a job; yield its case where that has ended."""
+    def end(self, job: Job, result: ActorResult | Failed) -> Iterator[str]:
+        """Add the result of a job; yield its case where that has ended."""
         place, *part = job.items
-        if place in self._ended:  # by another part that failed
+        if place in self._ended_places:  # by another part that failed
             return
-        if isinstance(found, Given) and part:
-            self._files[place].update(found.files)
-            self._left[place] -= 1
-            if not self._left[place]:
+        if isinstance(result, ActorResult) and part:
+            self._files[place].update(result.files)
+            self._open_parts[place] -= 1
+            if not self._open_parts[place]:
                 self.spread.add([Job(items=(place,), seconds=0.0, model=job.model)])
             return
-        self._ended.add(place)
+        self._ended_places.add(place)
         self._files[place].clear()
-        self._session.give(self._cases[place].id, found)
+        self._session.give(self._cases[place].id, result)
         yield self._cases[place].id
 
 
-def _take_in(spread: Spread, number: int, found: Given | Failed | Lost | None) -> tuple[Job, Given | Failed] | None:
-    """Note what an actor gave back; return the job that this ends, and how."""
-    if found is None:
+def _take_in(
+    spread: Spread, number: int, result: ActorResult | Failed | Lost | None
+) -> tuple[Job, ActorResult | Failed] | None:
+    """Note the result of an actor; return the job that this ends, and how."""
+    if result is None:
         spread.welcome(number)
         return None
-    if not isinstance(found, Lost):
-        return spread.finish(number, time.monotonic()), found
+    if not isinstance(result, Lost):
+        return spread.finish(number, time.monotonic()), result
     job = spread.lose(number)
     if job is None:
         return None
-    return job, Failed(error=f"{DEATHS} actors died while they ran it, the last: {found.reason}")
+    return job, Failed(error=f"{MAX_DEATHS} actors died while they ran it, the last: {result.reason}")
 
 
 def _sum_up(surveys: tuple[Survey, ...]) -> Elsewhere:
     """Return what the machines have in common; what computes is named by all of its devices."""
     first = surveys[0]
-    devices = " + ".join(sorted({one.computes.device for one in surveys}))
-    same = all(one.computes.kernels == first.computes.kernels for one in surveys)
+    devices = " + ".join(sorted({survey.computes.device for survey in surveys}))
+    same_kernels = all(survey.computes.kernels == first.computes.kernels for survey in surveys)
     computes = type(first.computes)(
         device=devices,
         libraries=first.computes.libraries,
         kernels=first.computes.kernels,
-        known=same and all(one.computes.known for one in surveys),
+        complete=same_kernels and all(survey.computes.complete for survey in surveys),
     )
-    data = {id_: said if all(one.data[id_] == said for one in surveys) else None for id_, said in first.data.items()}
-    each = tuple(one.computes for one in surveys)
-    return Elsewhere(computes=computes, each=each, identities=first.identities, data=data)
+    data = {id_: hash_ if all(s.data[id_] == hash_ for s in surveys) else None for id_, hash_ in first.data.items()}
+    per_machine = tuple(survey.computes for survey in surveys)
+    return Elsewhere(computes=computes, per_machine=per_machine, identities=first.identities, data=data)
 
 
 def _run(session: pytest.Session, item: pytest.Item, following: pytest.Item | None) -> None:

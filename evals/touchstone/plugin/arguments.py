@@ -13,9 +13,9 @@ import pytest
 from touchstone.plugin.nodeids import TEST_MODULE
 
 PACKAGE = "touchstone"
-IMPORTS = re.compile(rf"^\s*from\s+{re.escape(TEST_MODULE)}\s+import\b", re.MULTILINE)
-HOME = Path(__file__).parent.parent
-OURS = pytest.StashKey[list[str]]()
+IMPORT_LINE = re.compile(rf"^\s*from\s+{re.escape(TEST_MODULE)}\s+import\b", re.MULTILINE)
+PACKAGE_FOLDER = Path(__file__).parent.parent
+OUR_ARGUMENTS = pytest.StashKey[list[str]]()
 
 
 def collects_us(config: pytest.Config) -> bool:
@@ -25,13 +25,13 @@ def collects_us(config: pytest.Config) -> bool:
 
 def command_of(config: pytest.Config) -> tuple[str, ...]:
     """Return how this run was started, without options: the start of the commands that we print."""
-    here, ours = config.invocation_params.dir, list(dict.fromkeys(_ours(config)))
-    packaged = all(one in (PACKAGE, TEST_MODULE) or HOME in (here / one).parents for one in ours)
+    folder, ours = config.invocation_params.dir, list(dict.fromkeys(_ours(config)))
+    packaged = all(path in (PACKAGE, TEST_MODULE) or PACKAGE_FOLDER in (folder / path).parents for path in ours)
     if "touchstone.plugin" in config.invocation_params.args and packaged:
-        return (*_script_from_here("touchstone", here), "run")
-    started = _script_from_here("pytest", here)
+        return (*_script_from_here("touchstone", folder), "run")
+    started = _script_from_here("pytest", folder)
     if not config.option.pyargs:
-        return (*started, *([_from_here(one, config) for one in ours] or ["evals"]))
+        return (*started, *([_from_here(path, config) for path in ours] or ["evals"]))
     return (*started, "--pyargs", *(ours or [PACKAGE]))
 
 
@@ -40,14 +40,14 @@ def root_of(config: pytest.Config) -> Path:
 
     Else pytest guesses before it knows our options, and takes what is behind one, a stranger's suite too, for tests.
     """
-    here, root = config.invocation_params.dir, config.rootpath
-    typed = [path for argument in config.args if (path := _normal(here / argument.partition("::")[0])).exists()]
-    said = config.option.rootdir or config.inipath or (root / "setup.py").is_file()
-    if said and any(path.is_relative_to(root) for path in (here, *typed)):
+    folder, root = config.invocation_params.dir, config.rootpath
+    typed = [path for argument in config.args if (path := _normal(folder / argument.partition("::")[0])).exists()]
+    is_set = config.option.rootdir or config.inipath or (root / "setup.py").is_file()
+    if is_set and any(path.is_relative_to(root) for path in (folder, *typed)):
         return root
     folders = [path if path.is_dir() else path.parent for path in typed]
-    common = Path(os.path.commonpath([here, *folders]))
-    return Path(os.path.commonpath(folders)) if folders and common == Path(here.anchor) else common
+    common = Path(os.path.commonpath([folder, *folders]))
+    return Path(os.path.commonpath(folders)) if folders and common == Path(folder.anchor) else common
 
 
 def _normal(path: Path) -> Path:
@@ -57,8 +57,8 @@ def _normal(path: Path) -> Path:
 def _script_from_here(name: str, folder: Path) -> list[str]:
     """Return how a script of this environment is started: by its name only where that finds this environment's."""
     scripts = Path(sys.executable).parent
-    known = shutil.which(name)
-    if known is not None and Path(known).parent == scripts:
+    path = shutil.which(name)
+    if path is not None and Path(path).parent == scripts:
         return [name]
     script = scripts / name
     if not script.is_file():
@@ -68,22 +68,22 @@ def _script_from_here(name: str, folder: Path) -> list[str]:
 
 def _ours(config: pytest.Config) -> list[str]:
     """Return the arguments that lead to our test, without the tests that they may name in a file."""
-    if OURS not in config.stash:  # folders are walked for it
-        config.stash[OURS] = _find_ours(config)
-    return config.stash[OURS]
+    if OUR_ARGUMENTS not in config.stash:  # folders are walked for it
+        config.stash[OUR_ARGUMENTS] = _find_ours(config)
+    return config.stash[OUR_ARGUMENTS]
 
 
 def _find_ours(config: pytest.Config) -> list[str]:
     places = [argument.partition("::")[0] for argument in config.args]
     if config.option.pyargs:
-        named = [place for place in places if place in (PACKAGE, TEST_MODULE)]
-        if named:
-            return named
+        packages = [place for place in places if place in (PACKAGE, TEST_MODULE)]
+        if packages:
+            return packages
     return [place for place in places if _leads_to_us(config.invocation_params.dir / place, config)]
 
 
 def _leads_to_us(path: Path, config: pytest.Config) -> bool:
-    if path in (HOME, HOME / "test_tasks.py"):
+    if path in (PACKAGE_FOLDER, PACKAGE_FOLDER / "test_tasks.py"):
         return True
     return any(map(_imports_us, [path] if path.is_file() else _test_files(path, config)))
 
@@ -91,15 +91,15 @@ def _leads_to_us(path: Path, config: pytest.Config) -> bool:
 def _test_files(folder: Path, config: pytest.Config) -> Iterator[Path]:
     """Yield the files that pytest would collect in a folder: it is asked before it does."""
     names, skipped = config.getini("python_files"), (*config.getini("norecursedirs"), "__pycache__")
-    for place, inside, files in os.walk(folder):
-        here = Path(place)
-        inside[:] = sorted(name for name in inside if not any((here / name).match(pattern) for pattern in skipped))
-        yield from (here / name for name in sorted(files) if any(fnmatchcase(name, pattern) for pattern in names))
+    for place, folders, files in os.walk(folder):
+        directory = Path(place)
+        folders[:] = sorted(name for name in folders if not any(map((directory / name).match, skipped)))
+        yield from (directory / name for name in sorted(files) if any(fnmatchcase(name, pattern) for pattern in names))
 
 
 def _imports_us(file: Path) -> bool:
     try:
-        return bool(IMPORTS.search(file.read_text(encoding="utf-8")))
+        return bool(IMPORT_LINE.search(file.read_text(encoding="utf-8")))
     except (OSError, ValueError):
         return False
 

@@ -58,7 +58,7 @@ class Controller:
         self._progress = Progress(lambda: self.forecast.seconds_of_cases, self._workers)
         self._downloads: Downloads | None = None
         self._terminated: Terminated | None = None
-        self._ended: dict[str, str] = {}
+        self._worker_ends: dict[str, str] = {}
         self._collected = False
         self._doing = ""
 
@@ -88,11 +88,11 @@ class Controller:
         plan, options = self.session.plan, self.session.options
         models = ", ".join(dict.fromkeys(case.alias for case in plan.cases)) or "none"
         sources = " + ".join(sorted({case.data for case in plan.cases}))
-        judged = f"{options.baseline} against {options.against}" if options.against else options.baseline
+        baseline = f"{options.baseline} against {options.against}" if options.against else options.baseline
         lines = [
             f"suite {plan.suite}: {count(len(plan.cases), 'case')}; models: {models}",
             *([f"shard {options.shard}: measures a part of them, and decides nothing"] if options.shard else []),
-            f"data: {sources}; baseline: {judged}; device: {options.device}",
+            f"data: {sources}; baseline: {baseline}; device: {options.device}",
             *self._hub(),
             *plan.omissions,
             *plan.notes,
@@ -101,7 +101,7 @@ class Controller:
         return [f"touchstone: {line}" for line in lines]
 
     def _hub(self) -> Iterator[str]:
-        """Say how the hub is asked, where it may be."""
+        """Yield a line on how the hub is asked, if a case may ask it."""
         session, options = self.session, self.session.options
         cases, models = session.plan.cases, session.plan.models
         if any(case.data == "hub" for case in cases) or any(
@@ -110,7 +110,7 @@ class Controller:
             yield (
                 "hub: not asked, the run is offline"
                 if options.offline
-                else (f"hub: asked again for {options.patience:g} s (--patience) when it fails for now")
+                else f"hub: asked again for {options.patience:g} s (--patience) when it fails for now"
             )
 
     @pytest.hookimpl(optionalhook=True)
@@ -172,33 +172,33 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Take in a record, or that a worker went away while it ran a case; make room for what pytest writes."""
+        """Add the record of a case, or an error if its worker died; make room for what pytest writes."""
         self._line.clear()
         case = case_of(report.nodeid)
-        lost = report.when not in PHASES
-        if case is not None and lost:
+        is_lost = report.when not in PHASES
+        if case is not None and is_lost:
             self._progress.lose(case)
-        found = getattr(report, "touchstone_record", None)
-        if found is not None:
-            self.session.add(read_record(found), getattr(report, "touchstone_notes", ()))
-        elif report.failed and lost:
-            said = str(report.longrepr).strip().splitlines()[0]
+        record = getattr(report, "touchstone_record", None)
+        if record is not None:
+            self.session.add(read_record(record), getattr(report, "touchstone_notes", ()))
+        elif report.failed and is_lost:
+            message = str(report.longrepr).strip().splitlines()[0]
             worker = getattr(getattr(report, "node", None), "gateway", None)
-            error = self._ended.get(getattr(worker, "id", ""), said)
+            error = self._worker_ends.get(getattr(worker, "id", ""), message)
             report.longrepr = f"{case or report.nodeid}: {error}"
             self.add_crash(report.nodeid, error)
         if case is not None:
             self.session.write_so_far()
 
     def add_crash(self, nodeid: str, error: str) -> None:
-        """Take in that a process ended in a case."""
+        """Add an error for the case in which a process ended."""
         self.session.add_crash(case_of(nodeid) or nodeid, error)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """Note how a worker ended that was not told to."""
+        """Note how a worker ended that should not have."""
         if error is not None:
-            self._ended[node.gateway.id] = how_it_ended(node)
+            self._worker_ends[node.gateway.id] = how_it_ended(node)
 
     @pytest.hookimpl(trylast=True)
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
@@ -212,8 +212,8 @@ class Controller:
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Note why cases are not measured: somebody, or the system, ended the run."""
-        how = "interrupted" if excinfo.errisinstance(KeyboardInterrupt) else "terminated"
-        self.session.stop(f"the run was {how} before it was measured")
+        verb = "interrupted" if excinfo.errisinstance(KeyboardInterrupt) else "terminated"
+        self.session.stop(f"the run was {verb} before it was measured")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -229,7 +229,7 @@ class Controller:
         empty = session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self.session.shard is not None
         if session.exitstatus == pytest.ExitCode.OK or empty or (self.finished.exit_code and not self._collected):
             session.exitstatus = self.finished.exit_code
-        if self._terminated is not None and self._terminated.seen:
+        if self._terminated is not None and self._terminated.signalled:
             session.exitstatus = TERMINATED_CODE
 
     def pytest_unconfigure(self) -> None:
@@ -255,7 +255,7 @@ class Controller:
         writer = terminalreporter._tw
         # A log file has no width: its lines must not be folded at the 80 columns that pytest assumes.
         width = writer.fullwidth if writer.hasmarkup else max(writer.fullwidth, 120)
-        text = render_summary(summarize(_shown(self.finished.run)), width=width, color=writer.hasmarkup)
+        text = render_summary(summarize(_records_to_show(self.finished.run)), width=width, color=writer.hasmarkup)
         terminalreporter.section(f"touchstone: {self.finished.run.suite}")
         for line in text.splitlines():  # by line: of one that a terminal cannot show pytest writes all in escapes
             terminalreporter.write_line(line)
@@ -266,7 +266,7 @@ class Controller:
             terminalreporter.write_line(note)
 
     def _marks(self) -> str:
-        """Say what ``-m`` could select."""
+        """Return a sentence on what ``-m`` could select."""
         cases = self.session.plan.cases
         marks = sorted({case.task.mark for case in cases})
         return (
@@ -276,24 +276,24 @@ class Controller:
 
 
 def _exit_reason(finished: Finished, inconclusive: str) -> Iterator[str]:
-    """Say why a run that decided nothing, or not all, exits as it does."""
+    """Yield the reason for the exit code of a run that left a verdict open."""
     suspect = [record.case for record in finished.run.records if record.suspect]
     undecided = [suite.model for suite in finished.run.suites if suite.verdict == "INCONCLUSIVE"]
     if finished.exit_code == UNDECIDED_CODE:
-        why = f"suspect: {some(suspect)}" if suspect else f"inconclusive: {', '.join(undecided)}"
-        yield f"exit code 9: {why}; --inconclusive {inconclusive}"
+        reason = f"suspect: {some(suspect)}" if suspect else f"inconclusive: {', '.join(undecided)}"
+        yield f"exit code 9: {reason}; --inconclusive {inconclusive}"
     elif finished.exit_code == 0 and undecided:
         yield f"exit code 0, though {', '.join(undecided)} is inconclusive; --inconclusive fail makes that 9"
 
 
-def _shown(run: Run) -> list[Record]:
-    """Return what a summary is of: of a shard its own cases, with what was measured and no verdict."""
+def _records_to_show(run: Run) -> list[Record]:
+    """Return the records for a summary: of a shard its own cases, with what was measured and no verdict."""
     if run.shard is None:
         return list(run.records)
-    own = [record for record in run.records if record.case in run.shard.cases]
+    shard_records = [record for record in run.records if record.case in run.shard.cases]
     return [
         replace(record, verdict=None, outcome="passed", suspect=False, shown=None, baseline=None, delta=None)
         if record.score is not None and record.error is None
         else record
-        for record in own
+        for record in shard_records
     ]

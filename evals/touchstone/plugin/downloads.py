@@ -1,4 +1,4 @@
-"""What comes from a hub, shown while it comes: in a terminal, or in a log by a line each minute, with progress."""
+"""Progress of downloads from a hub: in a terminal, or in a log by a line each minute."""
 
 import os
 import sys
@@ -8,17 +8,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 
-EVERY, EVERY_OF_A_LOG = 0.5, 60.0
+POLL_INTERVAL_S, LOG_INTERVAL_S = 0.5, 60.0
 
 
 class Downloads:
-    """Shows news in a thread of its own: the one that runs a case waits for the hub.
+    """A thread that shows the progress of downloads: the one that runs a case waits for the hub.
 
     Args:
-        read: returns what is brought at this moment, in one line; empty for nothing.
+        read: returns the progress of downloads, in one line; empty for none.
         paint: writes text into a terminal, through the function it is given; None where there is none: a line is
             printed each minute then.
-        tell: returns how far the run is, for a log in which nothing is brought.
+        tell: returns how far the run is, for a log while nothing is downloaded.
     """
 
     def __init__(
@@ -38,12 +38,12 @@ class Downloads:
             self._out = os.dup(sys.stdout.fileno())
 
     def start(self) -> None:
-        """Begin to look."""
+        """Start the thread."""
         if self._out is not None:
             self._thread.start()
 
     def stop(self) -> None:
-        """Look no more; what was painted is taken away."""
+        """End the thread; what was painted is removed."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -59,18 +59,18 @@ class Downloads:
         self.stop()
 
     def _watch(self) -> None:
-        shown, told, begun = "", -EVERY_OF_A_LOG, time.monotonic()
-        while not self._stop.wait(EVERY):
+        painted, logged_at, begun = "", -LOG_INTERVAL_S, time.monotonic()
+        while not self._stop.wait(POLL_INTERVAL_S):
             text = self._read()
             if self._paint is not None:
-                if text or shown:
+                if text or painted:
                     self._paint(text, self._write)
-            elif time.monotonic() - (told if text else max(told, begun)) >= EVERY_OF_A_LOG:
-                told = time.monotonic()
+            elif time.monotonic() - (logged_at if text else max(logged_at, begun)) >= LOG_INTERVAL_S:
+                logged_at = time.monotonic()
                 if line := text or self._tell():
                     self._write(f"\ntouchstone: {line}\n")
-            shown = text
-        if shown and self._paint is not None:
+            painted = text
+        if painted and self._paint is not None:
             self._paint("", self._write)
 
     def _write(self, text: str) -> None:

@@ -22,7 +22,7 @@ class Terminated:
 
     def __init__(self, session: pytest.Session) -> None:
         self._session = session
-        self.seen = False
+        self.signalled = False
 
     def install(self) -> None:
         """Listen from here on; what somebody else listens for stays theirs."""
@@ -37,7 +37,7 @@ class Terminated:
                 signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
     def _end(self, *_: object) -> None:
-        self.seen = True
+        self.signalled = True
         self._session.shouldstop = "terminated"  # a library may swallow what is raised
         pytest.exit("terminated", returncode=TERMINATED_CODE)
 
@@ -57,7 +57,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 def how_it_ended(node: Any) -> str:
-    """Say how a worker of pytest-xdist ended, as far as the system tells.
+    """Return how a worker of pytest-xdist ended, as far as the system tells.
 
     Args:
         node: xdist's controller of it.

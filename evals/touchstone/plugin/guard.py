@@ -10,7 +10,7 @@ import pytest
 from touchstone.foreign import Command, in_every, in_log, lines, one_line
 
 # What names a command to a CI at the start of a line may begin in one write and end in the next.
-UNFINISHED = 2
+PREFIX_LENGTH = 2
 
 
 class GuardedFile:
@@ -27,14 +27,14 @@ class GuardedFile:
     def write(self, text: str) -> int:
         """Write text; return its length, as files do."""
         if isinstance(text, Command):
-            shown = str(text)
+            safe = str(text)
         else:
             back = "\r" * text.startswith("\r")  # pytest writes a line again
-            shown = back + in_log(text[len(back) :], at_start=not self._begun or bool(back))
-            if self._begun == ":" and shown.startswith(":"):
-                shown = f"\\{shown}"
-        self.unguarded.write(shown)
-        self._begun = (self._begun + text).replace("\r", "\n").rpartition("\n")[2].lstrip()[:UNFINISHED]
+            safe = back + in_log(text[len(back) :], at_start=not self._begun or bool(back))
+            if self._begun == ":" and safe.startswith(":"):
+                safe = f"\\{safe}"
+        self.unguarded.write(safe)
+        self._begun = (self._begun + text).replace("\r", "\n").rpartition("\n")[2].lstrip()[:PREFIX_LENGTH]
         return len(text)
 
     def writelines(self, texts: list[str]) -> None:

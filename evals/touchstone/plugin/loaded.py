@@ -19,13 +19,13 @@ def hash_plugins(config: pytest.Config) -> str:
     """
     manager = config.pluginmanager
     installed = {id(plugin): f"{dist.project_name} {dist.version}" for plugin, dist in manager.list_plugin_distinfo()}
-    said = {_describe(file) for file in config.stash.get(TEST_FILES, set())}
+    descriptions = {_describe(file) for file in config.stash.get(TEST_FILES, set())}
     for plugin in manager.get_plugins():
         if id(plugin) in installed:
-            said.add(installed[id(plugin)])
+            descriptions.add(installed[id(plugin)])
         elif (file := _file_of(plugin)) is not None:
-            said.add(_describe(file))
-    return hashlib.sha256("\n".join(sorted(said)).encode()).hexdigest()[:16] if said else ""
+            descriptions.add(_describe(file))
+    return hashlib.sha256("\n".join(sorted(descriptions)).encode()).hexdigest()[:16] if descriptions else ""
 
 
 def _describe(file: Path) -> str:

@@ -8,7 +8,7 @@ from touchstone.records.cases import Case
 from touchstone.task_types.registry import BUILT_IN_TYPES
 
 # The marks that exist whatever a suite selects, so that -m and --strict-markers know them.
-TYPE_MARKS = tuple(one.mark for one in BUILT_IN_TYPES.values())
+TYPE_MARKS = tuple(task_type.mark for task_type in BUILT_IN_TYPES.values())
 
 
 def describe_marks() -> list[str]:
@@ -33,6 +33,6 @@ def marks_of(case: Case) -> list[pytest.MarkDecorator]:
 
 
 @cache  # a few hundred are on thousands of cases
-def _mark(kind: str, *arguments: str, **named: str) -> pytest.MarkDecorator:
+def _mark(kind: str, *arguments: str, **options: str) -> pytest.MarkDecorator:
     mark: pytest.MarkDecorator = getattr(pytest.mark, kind)
-    return mark.with_args(*arguments, **named)
+    return mark.with_args(*arguments, **options)

@@ -61,20 +61,21 @@ class CaseProgress:
     """
 
     SILENT_FOR = 3.0
-    EVERY = 0.3
+    PAINT_INTERVAL_S = 0.3
 
     def __init__(self, line: TerminalLine, note: Callable[[str], None], render: Callable[[], str]) -> None:
         self._line = line
         self._note = note
         self._render = render
-        self._started = self._last = time.monotonic()
+        self._started = self._last_paint = time.monotonic()
 
     def __call__(self, text: str) -> None:
         """Show a few words, unless it is too early or too soon."""
         now = time.monotonic()
+        is_due = now - self._started > self.SILENT_FOR and now - self._last_paint > self.PAINT_INTERVAL_S
         self._note(text)
-        if self._line.shown and now - self._started > self.SILENT_FOR and now - self._last > self.EVERY:
-            self._last = now
+        if self._line.shown and is_due:
+            self._last_paint = now
             self._line.paint(self._render())
 
     def __enter__(self) -> Self:

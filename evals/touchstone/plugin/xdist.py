@@ -45,7 +45,7 @@ class LongestFirst(LoadScheduling):  # type: ignore[misc]  # xdist gives no type
         self._dispatcher = Dispatcher((), loading)
 
     def add_node_collection(self, node: WorkerController, collection: Sequence[str]) -> None:
-        """Take in what a worker collected; one that replaces another must have found the same."""
+        """Note what a worker collected; a worker that replaces another must have collected the same."""
         if self.collection is not None and list(collection) != self.collection:
             node.shutdown()
         else:
@@ -91,7 +91,7 @@ class LongestFirst(LoadScheduling):  # type: ignore[misc]  # xdist gives no type
     def mark_test_pending(self, item: str) -> None:
         """Run a test again, as a plugin asks for that reruns what crashed."""
         assert self.collection is not None
-        self._dispatcher.put_back([self._alone(self.collection.index(item))])
+        self._dispatcher.put_back([self._job_of(self.collection.index(item))])
         super().mark_test_pending(item)
 
     def remove_node(self, node: WorkerController) -> str | None:
@@ -103,11 +103,11 @@ class LongestFirst(LoadScheduling):  # type: ignore[misc]  # xdist gives no type
         promised = self.node2pending[node][1:]
         self._dispatcher.drop_worker(node)
         self._jobs.pop(node, None)
-        self._dispatcher.put_back(self._alone(item) for item in promised)
-        found: str | None = super().remove_node(node)
-        return found
+        self._dispatcher.put_back(self._job_of(item) for item in promised)
+        crashed: str | None = super().remove_node(node)
+        return crashed
 
-    def _alone(self, item: int) -> Job:
+    def _job_of(self, item: int) -> Job:
         """Return the job of one item."""
         assert self.collection is not None
         (job,) = self._make_jobs([self.collection[item]])
@@ -117,9 +117,9 @@ class LongestFirst(LoadScheduling):  # type: ignore[misc]  # xdist gives no type
 def make_jobs(nodeids: Sequence[str], estimates: Mapping[str, Estimate]) -> list[Job]:
     """Make a job of each case, and one of the tests of each other file: they may share what is dear to set up."""
     jobs = []
-    for place, found in groupby(enumerate(nodeids), key=lambda item: case_of(item[1]) or item[1].partition("::")[0]):
-        items = tuple(number for number, _ in found)
-        known = estimates.get(place)
-        seconds = SECONDS_A_TEST * len(items) if known is None else known.seconds
-        jobs.append(Job(items=items, seconds=seconds, model=None if known is None else place.partition(":")[0]))
+    for place, group in groupby(enumerate(nodeids), key=lambda item: case_of(item[1]) or item[1].partition("::")[0]):
+        items = tuple(number for number, _ in group)
+        estimate = estimates.get(place)
+        seconds = SECONDS_A_TEST * len(items) if estimate is None else estimate.seconds
+        jobs.append(Job(items=items, seconds=seconds, model=None if estimate is None else place.partition(":")[0]))
     return jobs

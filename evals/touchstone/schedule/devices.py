@@ -16,13 +16,13 @@ def share_threads(workers: int, cores: int, environ: Mapping[str, str]) -> dict[
 
 
 def visible_devices(environ: Mapping[str, str]) -> tuple[str, ...]:
-    """Name the CUDA devices that this process may use, without importing torch.
+    """Return the CUDA devices that this process may use, without importing torch.
 
     ``CUDA_VISIBLE_DEVICES`` decides where it is set; else the driver's own tool is asked.
     """
-    chosen = environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        names = [name.strip() for name in chosen.split(",")]
+    value = environ.get("CUDA_VISIBLE_DEVICES")
+    if value is not None:
+        names = [name.strip() for name in value.split(",")]
         # CUDA itself stops at the first name that is none.
         return tuple(takewhile(lambda name: name and not name.startswith("-"), names))
     count = sum(line.startswith("GPU ") for line in _ask_driver("-L"))
@@ -35,10 +35,10 @@ def _ask_driver(*questions: str) -> list[str]:
     if tool is None:
         return []
     try:
-        said = subprocess.run([tool, *questions], capture_output=True, text=True, timeout=30, check=False)
+        result = subprocess.run([tool, *questions], capture_output=True, text=True, timeout=30, check=False)
     except subprocess.TimeoutExpired:  # a driver that hangs has no device to give
         return []
-    return said.stdout.splitlines()
+    return result.stdout.splitlines()
 
 
 def name_devices(environ: Mapping[str, str], system: str) -> str:

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 
 # A worker that would get no more may have a case that takes at most this share of the time left: it goes on then, in
 # case that the others take longer than was thought.
-SPARE = 0.02
+SPARE_TIME_SHARE = 0.02
 # What an overdue case still takes, as a share of what it took so far.
-OVERDUE = 0.1
+OVERDUE_SHARE = 0.1
 # How much the estimates count against what was measured, as a share of all that was estimated.
-TRUST = 0.1
+ESTIMATE_WEIGHT = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,12 +39,12 @@ def longest_first(jobs: Iterable[Job]) -> list[Job]:
     return sorted(jobs, key=lambda job: (-job.seconds, job.items))
 
 
-def share_out(workers: Sequence[Promised], left: Sequence[Job], loading: Mapping[str, float]) -> list[list[Job]]:
+def share_out(workers: Sequence[Promised], jobs: Sequence[Job], loading: Mapping[str, float]) -> list[list[Job]]:
     """Give each job in turn to the worker that would have done it first, its model loaded where it was not.
 
     Args:
         workers: at least one.
-        left: longest first.
+        jobs: longest first.
         loading: seconds to load a model, by alias.
 
     Returns:
@@ -53,32 +53,32 @@ def share_out(workers: Sequence[Promised], left: Sequence[Job], loading: Mapping
     ends = [worker.seconds for worker in workers]
     models = [{worker.model} for worker in workers]
     shares: list[list[Job]] = [[] for _ in workers]
-    for job in left:
+    for job in jobs:
         load = loading.get(job.model or "", 0.0)
-        done = [end + (load if job.model not in known else 0.0) for end, known in zip(ends, models, strict=True)]
-        best = min(range(len(done)), key=done.__getitem__)
-        ends[best] = done[best] + job.seconds
-        models[best].add(job.model)
-        shares[best].append(job)
+        starts = [end + (load if job.model not in loaded else 0.0) for end, loaded in zip(ends, models, strict=True)]
+        soonest = min(range(len(starts)), key=starts.__getitem__)
+        ends[soonest] = starts[soonest] + job.seconds
+        models[soonest].add(job.model)
+        shares[soonest].append(job)
     return shares
 
 
-def choose(who: int, workers: Sequence[Promised], left: Sequence[Job], loading: Mapping[str, float]) -> Job | None:
+def choose(number: int, workers: Sequence[Promised], jobs: Sequence[Job], loading: Mapping[str, float]) -> Job | None:
     """Return what a worker does next; None when it is not needed any more.
 
     Of its share the longest job of the model that it has loaded, unless one of another model is more than half of its
     share: that one would end the run, and goes first. A worker without a share takes the shortest job left if that
     is next to nothing.
     """
-    if not left:
+    if not jobs:
         return None
-    share = share_out(workers, left, loading)[who]
+    share = share_out(workers, jobs, loading)[number]
     if not share:
-        total = sum(worker.seconds for worker in workers) + sum(job.seconds for job in left)
-        return left[-1] if left[-1].seconds <= SPARE * total / len(workers) else None
-    same = next((job for job in share if job.model == workers[who].model), None)
+        total = sum(worker.seconds for worker in workers) + sum(job.seconds for job in jobs)
+        return jobs[-1] if jobs[-1].seconds <= SPARE_TIME_SHARE * total / len(workers) else None
+    same_model = next((job for job in share if job.model == workers[number].model), None)
     decisive = share[0].seconds > sum(job.seconds for job in share) / 2
-    return share[0] if same is None or decisive else same
+    return share[0] if same_model is None or decisive else same_model
 
 
 @dataclass(slots=True)
@@ -108,14 +108,14 @@ class Dispatcher:
     """
 
     def __init__(self, jobs: Iterable[Job], loading: Mapping[str, float]) -> None:
-        self.left = longest_first(jobs)
+        self.waiting = longest_first(jobs)
         self._loading = loading
         self._workers: dict[Hashable, _Worker] = {}
-        self._done: list[tuple[float, float]] = []
-        self._total = sum(job.seconds for job in self.left)
+        self._timings: list[tuple[float, float]] = []
+        self._total = sum(job.seconds for job in self.waiting)
 
     def add_worker(self, name: Hashable) -> None:
-        """Take in a worker that has nothing yet."""
+        """Add a worker that has nothing yet."""
         self._workers[name] = _Worker()
 
     def drop_worker(self, name: Hashable) -> None:
@@ -124,7 +124,7 @@ class Dispatcher:
 
     def put_back(self, jobs: Iterable[Job]) -> None:
         """Take jobs back that were not done after all."""
-        self.left = longest_first([*self.left, *jobs])
+        self.waiting = longest_first([*self.waiting, *jobs])
 
     def reopen(self) -> None:
         """Take back that workers are not needed any more: what others have may come back."""
@@ -141,13 +141,13 @@ class Dispatcher:
         worker = self._workers[name]
         if worker.closed:
             return None
-        names = [one for one, known in self._workers.items() if not known.closed]
-        states = [self._promised(self._workers[one], now) for one in names]
-        job = choose(names.index(name), states, self.left, self._loading)
+        names = [key for key, other in self._workers.items() if not other.closed]
+        states = [self._promised(self._workers[key], now) for key in names]
+        job = choose(names.index(name), states, self.waiting, self._loading)
         if job is None:
             worker.closed = True
             return None
-        self.left.remove(job)
+        self.waiting.remove(job)
         load = self._loading.get(job.model or "", 0.0) if job.model != worker.last_model else 0.0
         if not worker.jobs:
             worker.since = now
@@ -159,37 +159,37 @@ class Dispatcher:
         """Note that a worker has done the first of what it was promised."""
         worker = self._workers[name]
         worker.model = worker.jobs.pop(0).model or worker.model
-        self._done.append((worker.costs.pop(0), now - worker.since))
+        self._timings.append((worker.costs.pop(0), now - worker.since))
         worker.since = now
 
     def _promised(self, worker: _Worker, now: float) -> Promised:
         seconds = sum(worker.costs[1:])
         if worker.costs:
-            spent = (now - worker.since) / pace(self._done, self._total)
+            spent = (now - worker.since) / pace(self._timings, self._total)
             seconds += still_needed(worker.costs[0], spent)
         return Promised(seconds=seconds, model=worker.last_model)
 
 
-def pace(done: Sequence[tuple[float, float]], total: float) -> float:
+def pace(timings: Sequence[tuple[float, float]], total: float) -> float:
     """Return by what factor things take longer than estimated.
 
     Args:
-        done: seconds estimated and measured, of what is done.
+        timings: seconds estimated and measured, of what is done.
         total: seconds estimated for everything; a share of it speaks for the estimates, so that the first few short
             cases, which pay for imports, do not decide.
     """
-    prior = TRUST * total
-    estimated, measured = sum(cost for cost, _ in done), sum(seconds for _, seconds in done)
+    prior = ESTIMATE_WEIGHT * total
+    estimated, measured = sum(cost for cost, _ in timings), sum(seconds for _, seconds in timings)
     return (measured + prior) / (estimated + prior) if measured + prior and estimated + prior else 1.0
 
 
 def still_needed(estimated: float, spent: float) -> float:
     """Return the seconds that a running case still takes."""
-    return estimated - spent if spent < estimated else OVERDUE * spent
+    return estimated - spent if spent < estimated else OVERDUE_SHARE * spent
 
 
 def time_left(
-    done: Sequence[tuple[float, float]],
+    timings: Sequence[tuple[float, float]],
     running: Sequence[tuple[float, float]],
     waiting: Sequence[float],
     workers: int,
@@ -197,13 +197,13 @@ def time_left(
     """Return the seconds until a run ends, by its estimates and by how long things took so far.
 
     Args:
-        done: seconds estimated and measured.
+        timings: seconds estimated and measured.
         running: seconds estimated and spent.
         waiting: seconds estimated.
         workers: how many, at least those that are running.
     """
-    total = sum(cost for cost, _ in (*done, *running)) + sum(waiting)
-    factor = pace(done, total)
+    total = sum(cost for cost, _ in (*timings, *running)) + sum(waiting)
+    factor = pace(timings, total)
     ends = [still_needed(cost * factor, spent) for cost, spent in running]
     ends += [0.0] * (max(workers, 1) - len(running))
     heapq.heapify(ends)
@@ -241,8 +241,8 @@ def simulate(
         if ran:
             end = max(end, now)
             dispatcher.finish(number, now)
-        while len(worker.jobs) < 2 and (given := dispatcher.give(number, now)) is not None:
-            took[number].append(given)
+        while len(worker.jobs) < 2 and (promised := dispatcher.give(number, now)) is not None:
+            took[number].append(promised)
         if worker.jobs:
             job = worker.jobs[0]
             load = loading.get(job.model or "", 0.0) if job.model != worker.model else 0.0
@@ -256,8 +256,8 @@ def lower_bound(seconds: Sequence[float], workers: int) -> float:
 
     Of the k·m + 1 longest, k + 1 are on one of the m workers; the shortest of them take least.
     """
-    ordered = sorted(seconds, reverse=True)
+    longest = sorted(seconds, reverse=True)
     together = (
-        sum(ordered[k * workers - k : k * workers + 1]) for k in range(len(ordered)) if k * workers < len(ordered)
+        sum(longest[k * workers - k : k * workers + 1]) for k in range(len(longest)) if k * workers < len(longest)
     )
-    return max([sum(ordered) / workers, *together], default=0.0)
+    return max([sum(longest) / workers, *together], default=0.0)

@@ -14,7 +14,7 @@ Basis = Literal["in the store", "timed", "other model", "text statistics", "unkn
 # of other devices are guesses.
 SECONDS_A_CHARACTER: Mapping[str, float] = {"cpu": 7e-5, "cuda": 1e-6, "mps": 1e-5, "api": 1e-5}
 # What a text costs beside its characters: special tokens, padding, its place in the cache and in the score.
-EACH_TEXT = 40.0
+CHARACTERS_PER_TEXT = 40.0
 # A case of which nothing at all is known, where nothing else is known either.
 UNKNOWN_SECONDS = 60.0
 
@@ -45,14 +45,14 @@ class Sight:
     """Inputs of an estimate.
 
     ``timings`` are of earlier runs, oldest first, ``workloads`` by case id. ``devices`` and ``reads`` are by alias:
-    cpu, cuda, mps or api, and what a model reads. ``known`` are the ids of cases whose outcome is in the store already.
+    cpu, cuda, mps or api, and what a model reads. ``cached_ids`` are those of cases whose outcome is in the store.
     """
 
     timings: Sequence[Timing] = ()
     workloads: Mapping[str, Workload | None]
     devices: Mapping[str, str]
     reads: Mapping[str, Reads]
-    known: Collection[str] = frozenset()
+    cached_ids: Collection[str] = frozenset()
 
 
 def find_timings(runs: Iterable[Run]) -> tuple[Timing, ...]:
@@ -63,12 +63,12 @@ def find_timings(runs: Iterable[Run]) -> tuple[Timing, ...]:
 
 def find_loading(runs: Iterable[Run]) -> dict[str, float]:
     """Return the seconds to load each model, by alias: the median of the times that it was loaded."""
-    found: dict[str, list[float]] = {}
+    by_alias: dict[str, list[float]] = {}
     for record in (record for run in runs for record in run.records):
         seconds = (record.phases or {}).get("model", 0.0)
         if seconds > 0.01:  # less is to find that it is loaded
-            found.setdefault(record.alias, []).append(seconds)
-    return {alias: median(seconds) for alias, seconds in found.items()}
+            by_alias.setdefault(record.alias, []).append(seconds)
+    return {alias: median(seconds) for alias, seconds in by_alias.items()}
 
 
 def estimate(cases: Sequence[Case], sight: Sight) -> dict[str, Estimate]:
@@ -78,22 +78,22 @@ def estimate(cases: Sequence[Case], sight: Sight) -> dict[str, Estimate]:
     is on tasks that both ran; the amount of its text, at the speed of its model here; the mean of its task type.
     """
     by_place = _by_place(sight.timings)
-    timed = {case.id: own for case in cases if (own := _own(case, sight, by_place)) is not None}
+    timed = {case.id: seconds for case in cases if (seconds := _own_seconds(case, sight, by_place)) is not None}
     speeds = _speeds(cases, sight, by_place)
     factors = _factors(by_place)
-    found: dict[str, Estimate] = {}
+    estimates: dict[str, Estimate] = {}
     for case in cases:
-        other = _by_others(case, sight, by_place, factors)
+        of_others = _by_others(case, sight, by_place, factors)
         amount = _amount(case, sight)
-        if case.id in sight.known:
-            found[case.id] = Estimate(seconds=0.0, basis="in the store")
+        if case.id in sight.cached_ids:
+            estimates[case.id] = Estimate(seconds=0.0, basis="in the store")
         elif case.id in timed:
-            found[case.id] = Estimate(seconds=timed[case.id], basis="timed")
-        elif other is not None:
-            found[case.id] = Estimate(seconds=other, basis="other model")
+            estimates[case.id] = Estimate(seconds=timed[case.id], basis="timed")
+        elif of_others is not None:
+            estimates[case.id] = Estimate(seconds=of_others, basis="other model")
         elif amount is not None:
-            found[case.id] = Estimate(seconds=amount * speeds[case.alias], basis="text statistics")
-    return {case.id: found.get(case.id) or _unknown(case, cases, found) for case in cases}
+            estimates[case.id] = Estimate(seconds=amount * speeds[case.alias], basis="text statistics")
+    return {case.id: estimates.get(case.id) or _unknown(case, cases, estimates) for case in cases}
 
 
 def device_kind(device: str) -> str:
@@ -114,45 +114,45 @@ def _timing(record: Record) -> Timing:
     )
 
 
-# What took less, in seconds, says nothing about how fast a model is.
-SHORTEST = 1e-3
+# A shorter case does not show how fast a model is.
+MIN_SECONDS = 1e-3
 Place = tuple[str, int | None, str]
 # Timings by task, limit and device, and then by alias.
 ByPlace = Mapping[Place, Mapping[str, Sequence[Timing]]]
 
 
 def _by_place(timings: Iterable[Timing]) -> ByPlace:
-    found: dict[Place, dict[str, list[Timing]]] = {}
+    by_place: dict[Place, dict[str, list[Timing]]] = {}
     for timing in timings:
         place = (timing.task, timing.limit, timing.device)
-        found.setdefault(place, {}).setdefault(timing.alias, []).append(timing)
-    return found
+        by_place.setdefault(place, {}).setdefault(timing.alias, []).append(timing)
+    return by_place
 
 
 def _place(case: Case, sight: Sight) -> Place:
     return case.task.name, case.limit, sight.devices.get(case.alias, "cpu")
 
 
-def _own(case: Case, sight: Sight, by_place: ByPlace) -> float | None:
+def _own_seconds(case: Case, sight: Sight, by_place: ByPlace) -> float | None:
     """Return the median over the weights of the newest run.
 
     What a run encodes is kept for the next one of the same weights: only the first of these was slow.
     """
     timings = by_place.get(_place(case, sight), {}).get(case.alias, ())
-    same = [timing.seconds for timing in timings if timing.fingerprint == timings[-1].fingerprint]
-    return median(same) if same else None
+    same_weights = [timing.seconds for timing in timings if timing.fingerprint == timings[-1].fingerprint]
+    return median(same_weights) if same_weights else None
 
 
 def _factors(by_place: ByPlace) -> dict[tuple[str, str, str], float]:
     """Return how much longer one model takes than another on the same device: the median over tasks that both ran."""
     ratios: dict[tuple[str, str, str], list[float]] = {}
     for (_, _, device), by_alias in by_place.items():
-        longest = {alias: max(timing.seconds for timing in found) for alias, found in by_alias.items()}
-        for one, seconds in longest.items():
-            for other, base in longest.items():
-                if one != other and base >= SHORTEST:
-                    ratios.setdefault((one, other, device), []).append(seconds / base)
-    return {pair: median(found) for pair, found in ratios.items()}
+        longest = {alias: max(timing.seconds for timing in timings) for alias, timings in by_alias.items()}
+        for model, seconds in longest.items():
+            for reference, base in longest.items():
+                if model != reference and base >= MIN_SECONDS:
+                    ratios.setdefault((model, reference, device), []).append(seconds / base)
+    return {pair: median(values) for pair, values in ratios.items()}
 
 
 def _by_others(
@@ -166,12 +166,12 @@ def _by_others(
     A model of which no task is shared counts as fast as this one.
     """
     place = _place(case, sight)
-    found = [
+    seconds = [
         max(timing.seconds for timing in timings) * factors.get((case.alias, alias, place[2]), 1.0)
         for alias, timings in by_place.get(place, {}).items()
         if alias != case.alias
     ]
-    return median(found) if found else None
+    return median(seconds) if seconds else None
 
 
 def _amount(case: Case, sight: Sight) -> float | None:
@@ -179,8 +179,8 @@ def _amount(case: Case, sight: Sight) -> float | None:
     load = sight.workloads.get(case.id)
     if load is None:
         return None
-    texts = load.characters + EACH_TEXT * load.texts
-    pairs = load.pair_characters + EACH_TEXT * load.pairs
+    texts = load.characters + CHARACTERS_PER_TEXT * load.texts
+    pairs = load.pair_characters + CHARACTERS_PER_TEXT * load.pairs
     return {"texts": texts, "pairs": pairs, "both": texts + pairs}[sight.reads.get(case.alias, "texts")]
 
 
@@ -193,20 +193,21 @@ def _speeds(cases: Sequence[Case], sight: Sight, by_place: ByPlace) -> dict[str,
         # Those of which at least half of the texts were new.
         cold = [t.seconds for t in timings if load and (t.encoded is None or t.encoded * 2 >= load.texts)]
         if cold and amount:
-            seconds, read = measured.get(case.alias, (0.0, 0.0))
-            measured[case.alias] = (seconds + max(cold), read + amount)
-    own = {alias: seconds / read for alias, (seconds, read) in measured.items() if seconds > 0}
-    found = {}
+            seconds, characters = measured.get(case.alias, (0.0, 0.0))
+            measured[case.alias] = (seconds + max(cold), characters + amount)
+    known_speeds = {alias: seconds / characters for alias, (seconds, characters) in measured.items() if seconds > 0}
+    speeds = {}
     for alias in {case.alias for case in cases}:
         device = sight.devices.get(alias, "cpu")
-        others = [speed for one, speed in own.items() if sight.devices.get(one, "cpu") == device]
-        default = median(others) if others else SECONDS_A_CHARACTER.get(device, SECONDS_A_CHARACTER["cpu"])
-        found[alias] = own.get(alias, default)
-    return found
+        peers = [speed for other, speed in known_speeds.items() if sight.devices.get(other, "cpu") == device]
+        default = median(peers) if peers else SECONDS_A_CHARACTER.get(device, SECONDS_A_CHARACTER["cpu"])
+        speeds[alias] = known_speeds.get(alias, default)
+    return speeds
 
 
-def _unknown(case: Case, cases: Sequence[Case], found: Mapping[str, Estimate]) -> Estimate:
+def _unknown(case: Case, cases: Sequence[Case], estimates: Mapping[str, Estimate]) -> Estimate:
     """Return the mean of the case's task type, else of all cases, in this run."""
-    known = [(one.task.type, found[one.id].seconds) for one in cases if one.id in found and found[one.id].seconds > 0]
-    alike = [seconds for type_name, seconds in known if type_name == case.task.type] or [s for _, s in known]
-    return Estimate(seconds=fmean(alike) if alike else UNKNOWN_SECONDS, basis="unknown")
+    timed = [(other, estimates[other.id].seconds) for other in cases if other.id in estimates]
+    pairs = [(other.task.type, seconds) for other, seconds in timed if seconds > 0]
+    same_type = [seconds for type_name, seconds in pairs if type_name == case.task.type] or [s for _, s in pairs]
+    return Estimate(seconds=fmean(same_type) if same_type else UNKNOWN_SECONDS, basis="unknown")

@@ -25,7 +25,7 @@ class Progress:
         self._collected: tuple[str, ...] = ()
         self._begun: dict[str, float] = {}
         self._took: dict[str, float] = {}
-        self._lost: set[str] = set()
+        self._lost_cases: set[str] = set()
 
     def spread(self, workers: int) -> None:
         """Note how many run at once, where that is not known from the beginning."""
@@ -42,7 +42,7 @@ class Progress:
     def lose(self, case: str) -> None:
         """Note that a case ended with its worker."""
         self._begun.pop(case, None)
-        self._lost.add(case)
+        self._lost_cases.add(case)
 
     def end(self, case: str) -> None:
         """Note that a case is done."""
@@ -51,7 +51,7 @@ class Progress:
 
     def render_done(self) -> str:
         """Return how many cases are done; ``""`` if none was collected."""
-        done = len(self._took) + len(self._lost)
+        done = len(self._took) + len(self._lost_cases)
         return f"{done} of {len(self._collected)} cases done" if self._collected else ""
 
     def render_left(self) -> str:
@@ -59,11 +59,11 @@ class Progress:
         if len(self._collected) < 2:
             return ""
         now, estimates = self._clock(), self._costs()
-        costs = {case: estimates[case] for case in self._collected if case not in self._lost}
-        left = time_left(
+        costs = {case: estimates[case] for case in self._collected if case not in self._lost_cases}
+        remaining = time_left(
             [(costs[case], seconds) for case, seconds in self._took.items() if case in costs],
             [(costs[case], now - since) for case, since in self._begun.items() if case in costs],
             [cost for case, cost in costs.items() if case not in self._took and case not in self._begun],
             max(1, self._workers),
         )
-        return f"about {render_duration(left)} left"
+        return f"about {render_duration(remaining)} left"

@@ -28,17 +28,17 @@ def _pack(jobs: Sequence[Job], shards: int, room: float) -> list[list[Job]] | No
     by_model: dict[str, list[Job]] = {}
     for job in longest_first(jobs):
         by_model.setdefault(job.model or "", []).append(job)
-    found: list[list[Job]] = [[] for _ in range(shards)]
+    shares: list[list[Job]] = [[] for _ in range(shards)]
     ends = [0.0] * shards
-    for own in sorted(by_model.values(), key=lambda own: (-sum(job.seconds for job in own), own[0].items)):
+    for group in sorted(by_model.values(), key=lambda group: (-sum(job.seconds for job in group), group[0].items)):
         has: set[int] = set()
-        for job in own:
+        for job in group:
             fits = [number for number in range(shards) if ends[number] + job.seconds <= room]
             if not fits:
                 return None
-            known = [number for number in fits if number in has]
-            best = max(known, key=ends.__getitem__) if known else min(fits, key=ends.__getitem__)
-            has.add(best)
-            ends[best] += job.seconds
-            found[best].append(job)
-    return found
+            with_model = [number for number in fits if number in has]
+            chosen = max(with_model, key=ends.__getitem__) if with_model else min(fits, key=ends.__getitem__)
+            has.add(chosen)
+            ends[chosen] += job.seconds
+            shares[chosen].append(job)
+    return shares

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from touchstone.schedule.dispatch import Dispatcher, Job
 
 # A job during which so many actors died is one that kills them.
-DEATHS = 3
+MAX_DEATHS = 3
 
 
 class Spread:
@@ -23,14 +23,14 @@ class Spread:
         self._deaths: dict[tuple[int, ...], int] = {}
 
     @property
-    def left(self) -> list[Job]:
+    def waiting(self) -> list[Job]:
         """The jobs that no actor has."""
-        return self._dispatcher.left
+        return self._dispatcher.waiting
 
     @property
     def ended(self) -> bool:
         """Return True if nothing is left and nothing runs."""
-        return not self._dispatcher.left and not self._running
+        return not self._dispatcher.waiting and not self._running
 
     @property
     def deserted(self) -> bool:
@@ -43,7 +43,7 @@ class Spread:
         return dict(self._running)
 
     def welcome(self, actor: int) -> None:
-        """Take in an actor that has begun."""
+        """Add an actor that has begun."""
         if actor not in self._free:
             self._free.add(actor)
             self._dispatcher.add_worker(actor)
@@ -51,14 +51,14 @@ class Spread:
     def hand_out(self, now: float) -> list[tuple[int, Job]]:
         """Give each free actor a job, if it is needed; ``now`` is a clock, in seconds."""
         self._dispatcher.reopen()
-        given = []
+        pairs = []
         for actor in sorted(self._free):
             job = self._dispatcher.give(actor, now)
             if job is not None:
                 self._running[actor] = job
-                given.append((actor, job))
+                pairs.append((actor, job))
         self._free -= self._running.keys()
-        return given
+        return pairs
 
     def finish(self, actor: int, now: float) -> Job:
         """Return the job that an actor has done; it is free again."""
@@ -74,11 +74,11 @@ class Spread:
         if job is None:
             return None
         self._deaths[job.items] = self._deaths.get(job.items, 0) + 1
-        if self._deaths[job.items] >= DEATHS:
+        if self._deaths[job.items] >= MAX_DEATHS:
             return job
         self._dispatcher.put_back([job])
         return None
 
     def add(self, jobs: Iterable[Job]) -> None:
-        """Take in more jobs."""
+        """Add jobs."""
         self._dispatcher.put_back(jobs)

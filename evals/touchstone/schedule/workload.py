@@ -11,9 +11,9 @@ from typing import Any
 from touchstone.records.cases import Case, TaskInfo
 
 # Models cut what is longer: about 512 tokens.
-LONGEST = 2_000.0
+MAX_CHARACTERS = 2_000.0
 # A classifier is fitted ten times on eight texts of each label, which are drawn anew.
-DRAWN_PER_LABEL = 80
+TEXTS_PER_LABEL = 80
 # What a pipeline reranks where the statistics name no candidates.
 CANDIDATES = 100
 # With a limit, retrieval keeps the judged documents and so many others for each query.
@@ -27,8 +27,8 @@ PARTS: Mapping[str, str] = {
     "SynPerChatbotConvSAClassification": "SynPerChatbotConvSA[!T]*",
 }
 # Of these mteb encodes a share drawn at random, and its statistics count all.
-DRAWN_SHARE = 0.04
-DRAWN = frozenset({
+SAMPLED_SHARE = 0.04
+SAMPLED_TASKS = frozenset({
     "BiorxivClusteringP2P.v2", "BiorxivClusteringS2S.v2", "MedrxivClusteringP2P.v2", "MedrxivClusteringS2S.v2",
     "RedditClusteringP2P.v2", "StackExchangeClusteringP2P.v2", "TwentyNewsgroupsClustering.v2",
 })  # fmt: skip
@@ -46,8 +46,8 @@ class Workload:
 
 def statistics_folder() -> Path | None:
     """Return where mteb's descriptive statistics are, one file for each task; None where it is not installed."""
-    found = find_spec("mteb")  # which does not import it
-    places = None if found is None else found.submodule_search_locations
+    spec = find_spec("mteb")  # which does not import it
+    places = None if spec is None else spec.submodule_search_locations
     return None if not places else Path(places[0]) / "descriptive_stats"
 
 
@@ -99,13 +99,13 @@ def _parts(task: TaskInfo, statistics: Path | None) -> list[Mapping[str, Any]]:
         return []
     folder = statistics / task.type
     files = sorted(folder.glob(f"{PARTS[task.name]}.json")) if task.name in PARTS else [folder / f"{task.name}.json"]
-    return [_read(file) for file in files if file.is_file()]
+    return [_read_statistics(file) for file in files if file.is_file()]
 
 
 @lru_cache(maxsize=256)
-def _read(file: Path) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    return found
+def _read_statistics(file: Path) -> Mapping[str, Any]:
+    statistics: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return statistics
 
 
 @lru_cache(maxsize=256)
@@ -123,7 +123,7 @@ def _of_task(task: TaskInfo, statistics: Mapping[str, Any], limit: int | None) -
         for block in _blocks(statistics.get("train"), task.subsets):
             texts, characters = _side(block, "text_statistics")
             labels = (block.get("label_statistics") or {}).get("unique_labels", 0)
-            share = min(1.0, DRAWN_PER_LABEL * labels / texts) if texts and labels else 1.0
+            share = min(1.0, TEXTS_PER_LABEL * labels / texts) if texts and labels else 1.0
             yield Workload(texts=share * texts, characters=share * characters)
 
 
@@ -137,7 +137,7 @@ def _blocks(split: Mapping[str, Any] | None, subsets: tuple[str, ...]) -> list[M
 
 def _of_rows(task: TaskInfo, block: Mapping[str, Any], limit: int | None) -> Workload:
     """Return the work of rows, pairs or summaries: every distinct text once."""
-    share = DRAWN_SHARE if task.name in DRAWN else 1.0
+    share = SAMPLED_SHARE if task.name in SAMPLED_TASKS else 1.0
     if limit is not None and block.get("num_samples"):
         share *= min(1.0, limit / block["num_samples"])
     sides = [_side(block, name) for name in block if name.endswith("_statistics")]
@@ -146,28 +146,29 @@ def _of_rows(task: TaskInfo, block: Mapping[str, Any], limit: int | None) -> Wor
 
 def _of_search(block: Mapping[str, Any], limit: int | None) -> Workload:
     """Return the work of queries and documents."""
-    queries, asked = _side(block, "queries_text_statistics")
-    documents, read = _side(block, "documents_text_statistics")
-    each = (block.get("top_ranked_statistics") or {}).get("average_top_ranked_per_query", min(CANDIDATES, documents))
+    queries, query_length = _side(block, "queries_text_statistics")
+    documents, document_length = _side(block, "documents_text_statistics")
+    ranked = block.get("top_ranked_statistics") or {}
+    candidates = ranked.get("average_top_ranked_per_query", min(CANDIDATES, documents))
     if not queries or not documents:
-        return Workload(texts=queries + documents, characters=asked + read)
-    query, document = asked / queries, read / documents
+        return Workload(texts=queries + documents, characters=query_length + document_length)
+    query, document = query_length / queries, document_length / documents
     if limit is not None and limit < queries:
-        judged = (block.get("relevant_docs_statistics") or {}).get("average_relevant_docs_per_query", 1.0)
-        queries, documents = limit, min(documents, limit * (judged + DISTRACTORS))
+        relevant = (block.get("relevant_docs_statistics") or {}).get("average_relevant_docs_per_query", 1.0)
+        queries, documents = limit, min(documents, limit * (relevant + DISTRACTORS))
     return Workload(
         texts=queries + documents,
         characters=queries * query + documents * document,
-        pairs=queries * each,
-        pair_characters=queries * each * (query + document),
+        pairs=queries * candidates,
+        pair_characters=queries * candidates * (query + document),
     )
 
 
 def _side(block: Mapping[str, Any], name: str) -> tuple[float, float]:
     """Return the number of distinct texts and their characters, cut where models cut; none where these are no texts."""
-    found = block.get(name) or {}
-    texts, length = found.get("unique_texts"), found.get("average_text_length")
-    return (0.0, 0.0) if texts is None or length is None else (float(texts), texts * min(length, LONGEST))
+    statistics = block.get(name) or {}
+    texts, length = statistics.get("unique_texts"), statistics.get("average_text_length")
+    return (0.0, 0.0) if texts is None or length is None else (float(texts), texts * min(length, MAX_CHARACTERS))
 
 
 def _of_folder(folder: Path, limit: int | None) -> Workload:
@@ -179,8 +180,8 @@ def _of_folder(folder: Path, limit: int | None) -> Workload:
     if limit is not None:
         limits = {"corpus": limit * DISTRACTORS, "train": float("inf")}
         for name, size in sizes.items():
-            kept, lines = limits.get(name, limit), _count_lines(folder / f"{name}.jsonl", int(size))
-            sizes[name] = min(size, size * kept / max(lines, 1), kept * LONGEST)
+            rows, lines = limits.get(name, limit), _count_lines(folder / f"{name}.jsonl", int(size))
+            sizes[name] = min(size, size * rows / max(lines, 1), rows * MAX_CHARACTERS)
     total = sum(sizes.values())
     reranked = total if ranked else sizes.get("queries", 0.0) * CANDIDATES
     return Workload(characters=total, pair_characters=reranked)

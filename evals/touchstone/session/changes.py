@@ -95,17 +95,17 @@ def _largest_losses(deltas: Column, samples: Samples) -> tuple[tuple[int, ...], 
     lost = order[deltas[order] < -ZERO_CHANGE]
     if len(lost) <= EXAMPLE_LIMIT:
         return tuple(lost.tolist()), len(lost)
-    least = deltas[lost[EXAMPLE_LIMIT - 1]]
-    certain = [row for row in lost[:EXAMPLE_LIMIT].tolist() if deltas[row] < least - ZERO_CHANGE]
-    alike = lost[np.abs(deltas[lost] - least) <= ZERO_CHANGE]
-    taken = Counter(samples.stratum[certain].tolist())
+    limit = deltas[lost[EXAMPLE_LIMIT - 1]]
+    clear = [row for row in lost[:EXAMPLE_LIMIT].tolist() if deltas[row] < limit - ZERO_CHANGE]
+    ties = lost[np.abs(deltas[lost] - limit) <= ZERO_CHANGE]
+    counts = Counter(samples.stratum[clear].tolist())
     turns = []
-    for row in alike.tolist():
+    for row in ties.tolist():
         stratum = str(samples.stratum[row])
-        turns.append((taken[stratum], stratum, row))
-        taken[stratum] += 1
-    chosen = [row for _, _, row in sorted(turns, key=lambda turn: turn[:2])[: EXAMPLE_LIMIT - len(certain)]]
-    return (*certain, *chosen), len(certain) + len(alike)
+        turns.append((counts[stratum], stratum, row))
+        counts[stratum] += 1
+    chosen = [row for _, _, row in sorted(turns, key=lambda turn: turn[:2])[: EXAMPLE_LIMIT - len(clear)]]
+    return (*clear, *chosen), len(clear) + len(ties)
 
 
 def _by_stratum(samples: Samples, value: Callable[[Any, Any], Column]) -> Column:

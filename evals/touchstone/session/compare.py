@@ -60,7 +60,7 @@ class Measured:
 class Side:
     """All stored measurements of one model, by key, and what a run of it could not measure.
 
-    ``name`` is what the user calls it, ``alias`` what its own run or baselines do; ``notes`` are of what was read.
+    ``name`` is the user's name for the model, ``alias`` that of its run or baselines; ``notes`` are from reading it.
     """
 
     name: str
@@ -72,8 +72,8 @@ class Side:
     notes: tuple[str, ...] = ()
 
     @property
-    def called(self) -> str:
-        """The alias that its records have: the name, as far as an alias can hold it."""
+    def record_alias(self) -> str:
+        """The alias of its records: the name, as far as an alias can hold it."""
         return slug(self.name, also="+").lstrip(".+-")[:128] or "candidate"
 
 
@@ -106,16 +106,16 @@ def load_trec(text: str, folder: Path, qrels: Qrels, metric: str) -> Side:
     Raises:
         ConfigError: there is no such file, or something in it is wrong.
     """
-    found = read_trec_run(place(folder, text), qrels, metric)
+    ranking = read_trec_run(place(folder, text), qrels, metric)
     measured = Measured(
         task=qrels.task,
-        type=found.samples.type,
-        baseline=Baseline(measurement=found.measurement, source="trec"),
-        samples=found.samples,
-        chance=found.measurement.chance,
-        predicted=found.predicted,
+        type=ranking.samples.type,
+        baseline=Baseline(measurement=ranking.measurement, source="trec"),
+        samples=ranking.samples,
+        chance=ranking.measurement.chance,
+        predicted=ranking.predicted,
     )
-    notes = tuple(f"{text}: {note}" for note in found.notes)
+    notes = tuple(f"{text}: {note}" for note in ranking.notes)
     return Side(name=text, alias=text, model=text, revision=None, measured={measured.task: measured}, notes=notes)
 
 
@@ -135,15 +135,15 @@ def compare(
     Raises:
         BaselineError: they have no case in common.
     """
-    shared = [key for key in candidate.measured if key in reference.measured]
-    if not shared:
+    keys = [key for key in candidate.measured if key in reference.measured]
+    if not keys:
         raise BaselineError(f"{reference.name} and {candidate.name} have no case in common")
     kinds = _types(reference, candidate)
     cases = {key: _case(key, candidate, kinds[key], override) for key in candidate.measured}
     if are_published(reference, candidate) and all(case.policy.rule == "auto" for case in cases.values()):
-        return tuple(_unjudged(_judge(cases[key], candidate, reference, key)) for key in shared)
-    judged = [_judge(case, candidate, reference, key) for key, case in cases.items()]
-    return (*judged, *candidate.unmeasured)
+        return tuple(_unjudged(_judge(cases[key], candidate, reference, key)) for key in keys)
+    records = [_judge(case, candidate, reference, key) for key, case in cases.items()]
+    return (*records, *candidate.unmeasured)
 
 
 def make_run(reference: Side, records: Sequence[Record], suites: Sequence[SuiteVerdict]) -> Run:
@@ -164,27 +164,27 @@ def find_samples(sides: Sequence[Side], record: Record) -> tuple[Samples, Sample
         TouchstoneError: one of them has none.
     """
     key = baseline_key(record.task, record.limit)
-    here = next((side.measured[key].samples for side in sides[1:] if side.called == record.alias), None)
-    there = sides[0].measured[key].samples
-    if here is None or there is None:
+    candidate = next((side.measured[key].samples for side in sides[1:] if side.record_alias == record.alias), None)
+    reference = sides[0].measured[key].samples
+    if candidate is None or reference is None:
         raise TouchstoneError("samples are not kept of both sides")
-    return here, there
+    return candidate, reference
 
 
 def sharing(options: Options, count: int) -> Callable[[Policy], Policy]:
-    """Return what gives each of several candidates its share of the error rate: one of them is going to be taken."""
+    """Return an override by which several candidates share the error rate: one of them is going to be taken."""
 
     def override(policy: Policy) -> Policy:
-        found = options.override(policy)
-        return found if count == 1 else replace(found, alpha=found.alpha / count)
+        typed = options.override(policy)
+        return typed if count == 1 else replace(typed, alpha=typed.alpha / count)
 
     return override
 
 
 def name_apart(reference: Side, side: Side) -> list[str]:
-    """Say which cases only one of two has."""
+    """Return a sentence for each side on the cases that it alone has."""
     sides = ((reference, side), (side, reference))
-    apart = [(one.name, sorted(one.measured.keys() - other.measured.keys())) for one, other in sides]
+    apart = [(first.name, sorted(first.measured.keys() - second.measured.keys())) for first, second in sides]
     return [f"only in {name}, not compared: {some(keys)}" for name, keys in apart if keys]
 
 
@@ -193,21 +193,21 @@ def sum_up(records: Sequence[Record]) -> SuiteVerdict:
     (suite,) = judge_models(records)
     if len(records) > 1:
         return suite
-    (one,) = records
-    interval = suite.interval if one.evidence is None else one.evidence.interval
-    return replace(suite, delta=one.delta, interval=interval, reason=one.reason or suite.reason)
+    (record,) = records
+    interval = suite.interval if record.evidence is None else record.evidence.interval
+    return replace(suite, delta=record.delta, interval=interval, reason=record.reason or suite.reason)
 
 
 def are_published(reference: Side, candidate: Side) -> bool:
     """Return True if these are published scores of two models: nobody measured them here, and neither has samples."""
-    shared = reference.measured.keys() & candidate.measured.keys()
-    entries = [side.measured[key] for side in (reference, candidate) for key in shared]
-    measured = any(one.baseline.fingerprint is not None or one.samples is not None for one in entries)
-    return reference.model != candidate.model and not measured
+    keys = reference.measured.keys() & candidate.measured.keys()
+    entries = [side.measured[key] for side in (reference, candidate) for key in keys]
+    is_measured = any(entry.baseline.fingerprint is not None or entry.samples is not None for entry in entries)
+    return reference.model != candidate.model and not is_measured
 
 
 def _unjudged(record: Record) -> Record:
-    """Return what the gate made of two scores without its verdict: another model's lower score is no regression."""
+    """Return a record without its verdict: another model's lower score is no regression."""
     reason = record.reason if record.verdict == "incomparable" else SCORES_ONLY
     return replace(record, verdict=None, rule=None, outcome="passed", reason=reason)
 
@@ -229,8 +229,8 @@ def _types(reference: Side, candidate: Side) -> dict[str, str]:
         key: next((side.measured[key].type for side in sides if key in side.measured and side.measured[key].type), "")
         for key in candidate.measured
     }
-    known = {} if all(kinds.values()) else known_tasks()
-    return {key: kind or known.get(candidate.measured[key].task, "unknown") for key, kind in kinds.items()}
+    catalog = {} if all(kinds.values()) else known_tasks()
+    return {key: kind or catalog.get(candidate.measured[key].task, "unknown") for key, kind in kinds.items()}
 
 
 def _from_baseline(key: str, reference: Reference, baselines: Baselines) -> Measured:
@@ -249,27 +249,27 @@ def _load_run(text: str, folder: Path, store: Path) -> Side:
     file, alias = split_alias(text)
     path = place(folder, file)
     run = read_run(path)
-    chosen, *more = choose_models(run, path, alias)
-    if more:
-        raise ConfigError(f"{path}: has {len(more) + 1} models; name one: {path.name}:{chosen}")
-    return make_side(run, chosen, [*filter(None, [find_store(path)]), store], name=text)
+    first, *others = choose_models(run, path, alias)
+    if others:
+        raise ConfigError(f"{path}: has {len(others) + 1} models; name one: {path.name}:{first}")
+    return make_side(run, first, [*filter(None, [find_store(path)]), store], name=text)
 
 
-def make_side(run: Run, chosen: str, stores: Sequence[Path], *, name: str) -> Side:
+def make_side(run: Run, alias: str, stores: Sequence[Path], *, name: str) -> Side:
     """Return one model of a run as a side.
 
     Args:
         run: measured something of it.
-        chosen: the model's alias in the run.
+        alias: the model's alias in the run.
         stores: where the samples of its records are looked for.
         name: what the side is called.
     """
-    records = [record for record in run.records if record.alias == chosen]
+    records = [record for record in run.records if record.alias == alias]
     measured = [record for record in records if record.score is not None]
     return Side(
         name=name,
-        alias=chosen,
-        model=measured[0].model or chosen,
+        alias=alias,
+        model=measured[0].model or alias,
         revision=measured[0].revision,
         measured={baseline_key(r.task, r.limit): _from_record(r, run, stores) for r in measured},
         unmeasured=tuple(replace(record, alias=name) for record in records if record.score is None),
@@ -278,8 +278,8 @@ def make_side(run: Run, chosen: str, stores: Sequence[Path], *, name: str) -> Si
 
 def _from_record(record: Record, run: Run, stores: Sequence[Path]) -> Measured:
     name, terms = record.samples or "", record.terms
-    content = next((one for store in stores if (one := Store(store).read_samples(name)) is not None), None)
-    where = f"{name} is not in {' or '.join(map(str, dict.fromkeys(stores)))}"
+    content = next((blob for store in stores if (blob := Store(store).read_samples(name)) is not None), None)
+    absence = f"{name} is not in {' or '.join(map(str, dict.fromkeys(stores)))}"
     return Measured(
         task=record.task,
         type=record.type,
@@ -287,19 +287,19 @@ def _from_record(record: Record, run: Run, stores: Sequence[Path]) -> Measured:
         samples=None if content is None else decode_samples(content, name),
         chance=record.chance,
         policy=None if terms is None else Policy(**{item.name: getattr(terms, item.name) for item in fields(Policy)}),
-        slices=tuple(dict.fromkeys(one.field for one in record.slices)),
-        lost=f"{where}; name the store that has it with --store" if name and content is None else None,
+        slices=tuple(dict.fromkeys(part.field for part in record.slices)),
+        lost=f"{absence}; name the store that has it with --store" if name and content is None else None,
         speed=record.speed,
     )
 
 
 def _case(key: str, side: Side, kind: str, override: Callable[[Policy], Policy]) -> Case:
     """Return a case as the run had it that measured it; of a baseline only the level is known."""
-    here, entry = side.measured[key], side.measured[key].baseline
-    known = here.policy or Policy(gated=entry.gated or len(side.measured), plan=entry.plan)
-    task = TaskInfo(name=here.task, type=kind, main_score=entry.metric)
-    policy, limit = override(known), entry.limit
-    return Case(alias=side.called, task=task, suite="compare", policy=policy, limit=limit, slices=here.slices)
+    measured, entry = side.measured[key], side.measured[key].baseline
+    gate = measured.policy or Policy(gated=entry.gated or len(side.measured), plan=entry.plan)
+    task = TaskInfo(name=measured.task, type=kind, main_score=entry.metric)
+    policy, limit = override(gate), entry.limit
+    return Case(alias=side.record_alias, task=task, suite="compare", policy=policy, limit=limit, slices=measured.slices)
 
 
 def _judge(case: Case, candidate: Side, reference: Side, key: str) -> Record:
@@ -308,9 +308,9 @@ def _judge(case: Case, candidate: Side, reference: Side, key: str) -> Record:
     if there is None:
         reason = f"{reference.name} has no score for it"
         return make_record(case, outcome, Verdict(word="missing", reason=reason), None)
-    lost = here.lost or there.lost
-    if lost is not None and case.policy.rule != "threshold":  # which asks for no samples
-        reason = f"not comparable with {reference.name}: {lost}"
+    loss = here.lost or there.lost
+    if loss is not None and case.policy.rule != "threshold":  # which asks for no samples
+        reason = f"not comparable with {reference.name}: {loss}"
         return make_record(case, outcome, Verdict(word="incomparable", reason=reason), None)
     expected = Reference(
         alias=reference.name,

@@ -13,10 +13,10 @@ from touchstone.task_types.base import Predicted
 from touchstone.task_types.registry import find_type
 from touchstone.task_types.retrieval import read_documents, read_relevant
 
-PLACES = 5
-ELSEWHERE = 2
-NOT_READ = "the texts were not read again, as the case was measured before; --overwrite shows them"
-DRAWS = "each is a draw of many texts that are clustered together: it has no text of its own"
+SHOWN_RANK = 5
+UNRANKED_COUNT = 2
+TEXTS_NOT_READ = "the texts were not read again, as the case was measured before; --overwrite shows them"
+DRAWS_NOTE = "each is a draw of many texts that are clustered together: it has no text of its own"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ class _Stratum:
 
 
 def show(
-    candidate: Samples, reference: Samples, predicted: Mapping[str, Predicted] | None, unread: str = NOT_READ
+    candidate: Samples, reference: Samples, predicted: Mapping[str, Predicted] | None, closed: str = TEXTS_NOT_READ
 ) -> Shown | None:
     """Make examples; None where nothing changed or samples have no values of their own.
 
@@ -41,17 +41,17 @@ def show(
         candidate: what was measured.
         reference: what it is compared with.
         predicted: of the candidate, by stratum, while its data is loaded; None where it is not.
-        unread: the note where it is not.
+        closed: the note where its data is not loaded.
     """
     changes = find_changes(candidate, reference)
     if changes is None or not changes.lost + changes.gained:
         return None
-    note = DRAWS if find_type(candidate.type).sample_word == "draws" else unread if predicted is None else None
+    note = DRAWS_NOTE if find_type(candidate.type).sample_word == "draws" else closed if predicted is None else None
     strata: dict[str, _Stratum] = {}
     changed = [] if note is not None else candidate.stratum[list(changes.lost + changes.gained)].tolist()
     try:
         for name in sorted(set(changed)):
-            strata[str(name)] = _read(str(name), (predicted or {})[str(name)], candidate, changes)
+            strata[str(name)] = _read_stratum(str(name), (predicted or {})[str(name)], candidate, changes)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         note = f"the texts could not be read: {first_line(error)}"
     lost, gained = (
@@ -70,7 +70,7 @@ def show(
     )
 
 
-def _read(name: str, of: Predicted, candidate: Samples, changes: Changes) -> _Stratum:
+def _read_stratum(name: str, of: Predicted, candidate: Samples, changes: Changes) -> _Stratum:
     rows = [row for row in changes.lost + changes.gained if candidate.stratum[row] == name]
     ids = [str(candidate.id[row]) for row in rows]
     relevant: dict[str, frozenset[str]] = {}
@@ -78,14 +78,14 @@ def _read(name: str, of: Predicted, candidate: Samples, changes: Changes) -> _St
     if candidate.top is not None:
         relevant = {id_: read_relevant(of, id_) for id_ in ids}
         rankings = [_rankings(candidate, changes, row) for row in rows]
-        chosen = [_choose(*places, relevant[id_]) for places, id_ in zip(rankings, ids, strict=True)]
-        documents = read_documents(of, set().union(*chosen), set().union(*relevant.values()))
+        shown_ids = [_choose(*places, relevant[id_]) for places, id_ in zip(rankings, ids, strict=True)]
+        documents = read_documents(of, set().union(*shown_ids), set().union(*relevant.values()))
     kind = find_type(candidate.type)
     texts = kind.texts(of, set(ids))
     return _Stratum(of=of, texts=texts, labels=kind.label_names(of), relevant=relevant, documents=documents)
 
 
-def _example(candidate: Samples, changes: Changes, row: int, known: _Stratum | None) -> Example:
+def _example(candidate: Samples, changes: Changes, row: int, stratum: _Stratum | None) -> Example:
     id_ = str(candidate.id[row])
     example = Example(
         id=id_,
@@ -94,19 +94,19 @@ def _example(candidate: Samples, changes: Changes, row: int, known: _Stratum | N
         after=float(changes.after[row]),
         texts={},
     )
-    if known is None:
+    if stratum is None:
         return example
-    example = replace(example, texts=known.texts.get(id_, {}))
+    example = replace(example, texts=stratum.texts.get(id_, {}))
     if candidate.top is not None:
-        return replace(example, documents=_documents(*_rankings(candidate, changes, row), known, id_))
+        return replace(example, documents=_documents(*_rankings(candidate, changes, row), stratum, id_))
     was, now, gold = changes.reference.prediction, candidate.prediction, candidate.gold
     if was is None or now is None or gold is None:
         return example
     tell = find_type(candidate.type).tell
     if tell is None:
         return example
-    said = tell(known.of, np.atleast_1d(gold[row]), was[row], now[row], names=known.labels)
-    return replace(example, expected=said[0], was=said[1], now=said[2])
+    told = tell(stratum.of, np.atleast_1d(gold[row]), was[row], now[row], names=stratum.labels)
+    return replace(example, expected=told[0], was=told[1], now=told[2])
 
 
 def _rankings(candidate: Samples, changes: Changes, row: int) -> tuple[dict[str, int], dict[str, int]]:
@@ -121,18 +121,18 @@ def _places(top: Sequence[Sequence[str]] | None, row: int) -> dict[str, int]:
 
 def _choose(before: Mapping[str, int], after: Mapping[str, int], relevant: frozenset[str]) -> set[str]:
     """Choose the first documents before and after, and the relevant ones: at any place, and a few that are at none."""
-    chosen = {d for places in (before, after) for d, place in places.items() if place <= PLACES or d in relevant}
-    return chosen | set(sorted(relevant - chosen)[:ELSEWHERE])
+    chosen = {d for places in (before, after) for d, place in places.items() if place <= SHOWN_RANK or d in relevant}
+    return chosen | set(sorted(relevant - chosen)[:UNRANKED_COUNT])
 
 
 def _documents(
-    before: Mapping[str, int], after: Mapping[str, int], known: _Stratum, query: str
+    before: Mapping[str, int], after: Mapping[str, int], stratum: _Stratum, query: str
 ) -> tuple[Document, ...]:
-    relevant = known.relevant.get(query, frozenset())
+    relevant = stratum.relevant.get(query, frozenset())
     documents = [
         Document(
-            id=d, text=known.documents.get(d, ""), relevant=d in relevant, before=before.get(d), after=after.get(d)
+            id=d, text=stratum.documents.get(d, ""), relevant=d in relevant, before=before.get(d), after=after.get(d)
         )
         for d in sorted(_choose(before, after, relevant))
     ]
-    return tuple(sorted(documents, key=lambda one: (one.after or 99, one.before or 99)))
+    return tuple(sorted(documents, key=lambda document: (document.after or 99, document.before or 99)))

@@ -52,7 +52,7 @@ class Forecast:
     @property
     def bases(self) -> dict[Basis, int]:
         """How many estimates rest on what."""
-        counts = Counter(one.basis for one in self.estimates.values())
+        counts = Counter(item.basis for item in self.estimates.values())
         return {basis: counts[basis] for basis in get_args(Basis) if counts[basis]}
 
     @property
@@ -71,32 +71,32 @@ class Forecast:
             workers: how many.
             parts: into how many the corpora of cases are divided, by case id; None for none.
         """
-        whole = zip(self.jobs, self.cases, strict=True)
-        jobs = [part for job, case in whole for part in make_parts(job, (parts or {}).get(case.id, 1))]
+        pairs = zip(self.jobs, self.cases, strict=True)
+        jobs = [part for job, case in pairs for part in make_parts(job, (parts or {}).get(case.id, 1))]
         # A case that is in the store needs no model.
-        needed = {job.model for job in jobs if job.seconds}
-        loading = {alias: seconds for alias, seconds in self.loading.items() if alias in needed}
+        aliases = {job.model for job in jobs if job.seconds}
+        loading = {alias: seconds for alias, seconds in self.loading.items() if alias in aliases}
         end, _ = simulate([job for job in jobs if job.seconds], workers, loading)
         return end, lower_bound([job.seconds for job in jobs], workers)
 
 
-def make_forecast(plan: Plan, runs: Sequence[Run], device: str, known: Collection[str] = frozenset()) -> Forecast:
+def make_forecast(plan: Plan, runs: Sequence[Run], device: str, cached_ids: Collection[str] = frozenset()) -> Forecast:
     """Estimate the cases of a plan.
 
     Args:
         plan: of a run.
         runs: of the store, oldest first.
         device: as typed; auto is the GPU where the driver or the environment says that there is one.
-        known: the ids of cases whose outcome is in the store already: they take no time.
+        cached_ids: the ids of cases whose outcome is in the store already: they take no time.
     """
     statistics = statistics_folder()
     place = device_kind(device) if device != "auto" else "cuda" if visible_devices(os.environ) else "cpu"
     sight = Sight(
         timings=find_timings(runs),
-        workloads={case.id: None if case.id in known else find_workload(case, statistics) for case in plan.cases},
+        workloads={case.id: None if case.id in cached_ids else find_workload(case, statistics) for case in plan.cases},
         devices={alias: "api" if kind_of(model).served else place for alias, model in plan.models.items()},
         reads={alias: kind_of(model).reads(model) for alias, model in plan.models.items()},
-        known=known,
+        cached_ids=cached_ids,
     )
     return Forecast(cases=plan.cases, estimates=estimate(plan.cases, sight), loading=find_loading(runs))
 
@@ -107,4 +107,4 @@ def forecast_session(session: "Session") -> Forecast:
         runs = load_runs(session.store.folder, NEWEST_RUNS)
     except TouchstoneError:
         runs = ()
-    return make_forecast(session.plan, runs, session.options.device, session.known.ids(session.plan.cases))
+    return make_forecast(session.plan, runs, session.options.device, session.cache.ids(session.plan.cases))

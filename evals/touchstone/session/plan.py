@@ -83,13 +83,13 @@ def find_cases(options: Options) -> Plan:
     """
     if options.against is not None:
         Baselines(options.baselines).require_alias(options.against, "--against")
-    known = _add_objects(load_models(*options.models_files), options)
-    suites = [options.made.get(name) or load_suite(name, options.cwd, known) for name in options.suites]
+    specs = _add_objects(load_models(*options.models_files), options)
+    suites = [options.made.get(name) or load_suite(name, options.cwd, specs) for name in options.suites]
     for suite in suites:
         _refuse_outside(suite, options)
         _admit_classes(suite, options)
     guesses = Guesses(options.guesses, offline=options.offline)
-    chosen = _find_models(options, suites, known, guesses)
+    chosen = _find_models(options, suites, specs, guesses)
     _admit_objects([model for models in chosen for model in models.values()], options)
     tasks = [find_tasks(suite.suite.tasks, str(suite.file)) for suite in suites]
     offers = [_Offer(suite=s, tasks=t, models=m) for s, t, m in zip(suites, tasks, chosen, strict=True)]
@@ -98,9 +98,9 @@ def find_cases(options: Options) -> Plan:
     _check_prompts(by_alias.values(), cases)
     if options.offline:
         _refuse_network(by_alias.values())
-    planned = [_plan(offer, options) for offer in offers]
-    whole, order = {alias: _count(alias, offers, planned) for alias in by_alias}, list(by_alias)
-    cases = [replace(case, policy=replace(case.policy, **whole[case.alias])) for case in cases]
+    entries = [_plan(offer, options) for offer in offers]
+    counts, order = {alias: _count(alias, offers, entries) for alias in by_alias}, list(by_alias)
+    cases = [replace(case, policy=replace(case.policy, **counts[case.alias])) for case in cases]
     return Plan(
         suite=" + ".join(suite.name for suite in suites),
         cases=tuple(sorted(cases, key=lambda case: order.index(case.alias))),
@@ -112,16 +112,16 @@ def find_cases(options: Options) -> Plan:
             alias: tuple(n for n, offer in zip(options.suites, offers, strict=True) if alias not in offer.models)
             for alias in by_alias
         },
-        named=frozenset(known),
+        named=frozenset(specs),
         guesses=guesses.guesses,
     )
 
 
-def _add_objects(known: dict[str, Spec], options: Options) -> dict[str, Spec]:
+def _add_objects(specs: dict[str, Spec], options: Options) -> dict[str, Spec]:
     """Add the models that a program hands over; under an alias of models.toml one would pass for that model."""
-    if taken := sorted(known.keys() & options.objects.keys()):
-        raise ConfigError(f'alias = "{taken[0]}" is a model of models.toml; give the model another alias')
-    return {**known, **options.objects}
+    if clashes := sorted(specs.keys() & options.objects.keys()):
+        raise ConfigError(f'alias = "{clashes[0]}" is a model of models.toml; give the model another alias')
+    return {**specs, **options.objects}
 
 
 def _notes(suites: Iterable[NamedSuite], models: Iterable[Model]) -> Iterator[str]:
@@ -149,14 +149,14 @@ def _select(offers: Sequence[_Offer], options: Options) -> tuple[list[Case], dic
     return list(cases.values()), left_out
 
 
-def _count(alias: str, offers: Sequence[_Offer], planned: Sequence[frozenset[str]]) -> dict[str, Any]:
+def _count(alias: str, offers: Sequence[_Offer], plans: Sequence[frozenset[str]]) -> dict[str, Any]:
     """Return how many cases a model has in the suites' files, whatever is selected, and the hash of what they plan.
 
     That is the same for each model, on every machine.
     """
     names: set[str] = set()
     entries: set[str] = set()
-    for offer, plan in zip(offers, planned, strict=True):
+    for offer, plan in zip(offers, plans, strict=True):
         if alias in offer.models:
             entries |= plan
             names.update(task.name for task in offer.tasks if _why_not(task, offer.models[alias]) is None)
@@ -210,43 +210,43 @@ def _admit_classes(suite: NamedSuite, options: Options) -> None:
 
 def _admit_objects(models: Iterable[Model], options: Options) -> None:
     """Look for objects of models beside the file that names them, too, if they may run."""
-    used = [one.spec for model in models for one in model.family if isinstance(one.spec, PythonSpec)]
-    known: dict[str, Spec] = {}
-    for place, file in enumerate(options.models_files if used else ()):
-        before, known = known, load_models(*options.models_files[: place + 1])
-        for alias, spec in known.items():
-            if isinstance(spec, PythonSpec) and spec in used and before.get(alias) != spec:
+    used_specs = [stage.spec for model in models for stage in model.family if isinstance(stage.spec, PythonSpec)]
+    specs: dict[str, Spec] = {}
+    for place, file in enumerate(options.models_files if used_specs else ()):
+        earlier, specs = specs, load_models(*options.models_files[: place + 1])
+        for alias, spec in specs.items():
+            if isinstance(spec, PythonSpec) and spec in used_specs and earlier.get(alias) != spec:
                 refuse_python(f'object = "{spec.object}"', file, options)
                 look_in(file.parent.resolve())
 
 
 def _store(options: Options, suites: Sequence[NamedSuite]) -> Path:
     """Return the folder for results: the one typed, else the suites' own, else the default."""
-    named = list(dict.fromkeys(suite.suite.store for suite in suites if suite.suite.store is not None))
-    if options.store is not None or not named:
+    folders = list(dict.fromkeys(suite.suite.store for suite in suites if suite.suite.store is not None))
+    if options.store is not None or not folders:
         return options.store_folder
-    if len(named) > 1:
-        raise ConfigError(f"the suites name two stores, {named[0]} and {named[1]}; say one with --store")
-    return named[0]
+    if len(folders) > 1:
+        raise ConfigError(f"the suites name two stores, {folders[0]} and {folders[1]}; say one with --store")
+    return folders[0]
 
 
 def _find_models(
-    options: Options, suites: Sequence[NamedSuite], known: Mapping[str, Spec], guess: Guesser
+    options: Options, suites: Sequence[NamedSuite], specs: Mapping[str, Spec], guess: Guesser
 ) -> list[dict[str, Model]]:
     """Resolve each suite's models, or those of ``--model`` for all of them; suites may define some themselves."""
-    known = {**known, **_defined(suites)}
-    found: list[dict[str, Model]] = []
+    specs = {**specs, **_defined(suites)}
+    resolved: list[dict[str, Model]] = []
     for suite in suites:
         if options.models:
-            models = [find_model(text, known, options.cwd, "--model", guess=guess) for text in options.models]
+            models = [find_model(text, specs, options.cwd, "--model", guess=guess) for text in options.models]
         else:
             where = f"{suite.file}: models"
-            models = [find_model(text, known, suite.file.parent, where) for text in suite.suite.models]
-        found.append({})
+            models = [find_model(text, specs, suite.file.parent, where) for text in suite.suite.models]
+        resolved.append({})
         for model in models:
-            if found[-1].setdefault(model.alias, model) != model:
+            if resolved[-1].setdefault(model.alias, model) != model:
                 raise ConfigError(f'two models are called "{model.alias}"; name one of them: --model PATH=NAME')
-    return found
+    return resolved
 
 
 def _defined(suites: Sequence[NamedSuite]) -> dict[str, Spec]:
@@ -263,28 +263,28 @@ def _defined(suites: Sequence[NamedSuite]) -> dict[str, Spec]:
 def _pick(tasks: Sequence[TaskInfo], patterns: Sequence[str], matched: set[str]) -> list[TaskInfo]:
     picked = []
     for task in tasks:
-        hits = [pattern for pattern in patterns if fnmatchcase(task.name, pattern)]
-        matched.update(hits)
-        if hits or not patterns:
+        matches = [pattern for pattern in patterns if fnmatchcase(task.name, pattern)]
+        matched.update(matches)
+        if matches or not patterns:
             picked.append(task)
     return picked
 
 
 def _refuse_unmatched(patterns: Sequence[str], matched: set[str], offers: Sequence[_Offer]) -> None:
-    offered = {task.name for offer in offers for task in offer.tasks}
+    task_names = {task.name for offer in offers for task in offer.tasks}
     for pattern in patterns:
         if pattern in matched:
             continue
         if (task := define_task(pattern)) is not None:
             _refuse_more_than_text(task)
         names = known_names()
-        inside = " + ".join(offer.suite.name for offer in offers)
+        suites = " + ".join(offer.suite.name for offer in offers)
         if any(fnmatchcase(name, pattern) for name in names):
-            alike = sorted(name for name in offered if fnmatchcase(name.lower(), pattern.lower()))
-            near = f'; did you mean "{alike[0]}"?' if alike else "; name a suite that has it with --suite"
-            raise ConfigError(f'--task = "{pattern}" is not in suite {inside}{near}')
-        near = suggest(pattern, offered) or suggest(pattern, names)
-        raise ConfigError(f'--task = "{pattern}" is no task of suite {inside} or of mteb{near}')
+            candidates = sorted(name for name in task_names if fnmatchcase(name.lower(), pattern.lower()))
+            near = f'; did you mean "{candidates[0]}"?' if candidates else "; name a suite that has it with --suite"
+            raise ConfigError(f'--task = "{pattern}" is not in suite {suites}{near}')
+        near = suggest(pattern, task_names) or suggest(pattern, names)
+        raise ConfigError(f'--task = "{pattern}" is no task of suite {suites} or of mteb{near}')
 
 
 def _refuse_more_than_text(task: TaskInfo) -> None:
@@ -295,18 +295,18 @@ def _refuse_more_than_text(task: TaskInfo) -> None:
 
 def _check_prompts(models: Iterable[Model], cases: Iterable[Case]) -> None:
     """Refuse a prompt that no text would ever get: its model would be measured without it."""
-    prompted = {model.alias: prompts for model in models if (prompts := kind_of(model).prompts(model))}
-    if not prompted:
+    with_prompts = {model.alias: prompts for model in models if (prompts := kind_of(model).prompts(model))}
+    if not with_prompts:
         return
-    known = known_tasks() | {case.task.name: case.task.type for case in cases}
-    for alias, prompts in prompted.items():
-        wrong = check_names(prompts, known)
-        if wrong is not None:
-            raise ConfigError(f"[{alias}] {wrong}")
+    types = known_tasks() | {case.task.name: case.task.type for case in cases}
+    for alias, prompts in with_prompts.items():
+        reason = check_names(prompts, types)
+        if reason is not None:
+            raise ConfigError(f"[{alias}] {reason}")
 
 
 def _refuse_network(models: Iterable[Model]) -> None:
-    for model in (one for chosen in models for one in chosen.family):
+    for model in (stage for whole in models for stage in whole.family):
         address = kind_of(model).remote(model)
         if address is not None:
             raise ConfigError(f"--offline promises no network call, and {model.alias} is at {address}")
@@ -349,9 +349,9 @@ def _make_case(alias: str, task: TaskInfo, suite: NamedSuite, options: Options) 
 
 def _add(cases: dict[str, Case], case: Case) -> None:
     """Add a case; the same one from a second suite is one case, a differing one is a contradiction."""
-    known = cases.setdefault(case.id, case)
-    if replace(known, suite=case.suite) != case:
+    first = cases.setdefault(case.id, case)
+    if replace(first, suite=case.suite) != case:
         raise ConfigError(
-            f"suites {known.suite} and {case.suite} both have {case.id}, with other subsets, splits, source, margin or "
+            f"suites {first.suite} and {case.suite} both have {case.id}, with other subsets, splits, source, margin or "
             "limit, or other slices; run them one after the other"
         )

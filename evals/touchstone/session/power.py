@@ -79,7 +79,7 @@ class ModelPower:
     @property
     def known(self) -> tuple[CasePower, ...]:
         """Those with choices, whose mean stands for the suite."""
-        return tuple(one for one in self.cases if one.choices)
+        return tuple(case for case in self.cases if case.choices)
 
     @property
     def criterion(self) -> Criterion:
@@ -87,17 +87,17 @@ class ModelPower:
         if len(self.known) == 1:
             return self.known[0].criterion
         policy = self.known[0].case.policy
-        level = policy.mean_level(anchored=any(one.anchored for one in self.known))
+        level = policy.mean_level(anchored=any(case.anchored for case in self.known))
         return Criterion(margin=policy.suite_margin, level=level)
 
     def fitted(self, goal: float) -> "ModelPower":
-        """Return the same with a margin of the mean by which a loss of the goal can be found."""
+        """Return the cases with a margin of the mean by which a loss of the goal can be found."""
         if len(self.known) < 2:
             return self
         margin = power.fitting_margin(self.criterion.margin, goal, self.criterion.level)
         cases = [
-            replace(one, case=replace(one.case, policy=replace(one.case.policy, suite_margin=margin)))
-            for one in self.cases
+            replace(item, case=replace(item.case, policy=replace(item.case.policy, suite_margin=margin)))
+            for item in self.cases
         ]
         return replace(self, cases=tuple(cases))
 
@@ -107,18 +107,18 @@ class ModelPower:
 
     def times_needed(self, goal: float) -> float:
         """Return how many times all samples detect a loss of the mean; infinite where no number does."""
-        return self.criterion.times_needed(goal, *_figures([one.choices[-1] for one in self.known]))
+        return self.criterion.times_needed(goal, *_figures([case.choices[-1] for case in self.known]))
 
     def allocate(self, goal: float) -> list[Choice] | None:
         """Return the cheapest choice of each known case by which a loss of the mean is found; None: there are none."""
         if len(self.known) == 1:
-            enough = [choice for choice in self.known[0].choices if self.detects([choice]) <= goal]
-            return [min(enough, key=lambda choice: choice.seconds)] if enough else None
-        return allocate([one.choices for one in self.known], self.criterion.largest_error(goal)) if self.known else []
+            choices = [choice for choice in self.known[0].choices if self.detects([choice]) <= goal]
+            return [min(choices, key=lambda choice: choice.seconds)] if choices else None
+        return allocate([case.choices for case in self.known], self.criterion.largest_error(goal)) if self.known else []
 
 
 def _figures(choices: Sequence[Choice]) -> tuple[float, float]:
-    """Return the error of the mean, and its shift, which is told of a case alone: in a mean it is small."""
+    """Return the error of the mean, and its shift, which counts for a single case only: in a mean it is small."""
     return mean_error([choice.error for choice in choices]), choices[0].shift if len(choices) == 1 else 0.0
 
 
@@ -135,14 +135,14 @@ def find_power(
     limits = {case.task.name: _find_limits(case, sizes[case.task.name]) for case in cases}
     seconds = _find_seconds(replace(plan, cases=cases), runs, device=device, sizes=sizes, limits=limits)
     records = [record for run in runs for record in run.records]
-    found = []
+    powers = []
     for case in cases:
         name = case.task.name
         spread = _find_spread(case, sizes[name], records=records, change=change)
         reference = baselines.find(case.alias, case.key)
-        made = _make(case, sizes[name], spread=spread, limits=limits[name], seconds=seconds)
-        found.append(replace(made, anchored=reference is not None and reference.anchor is not None))
-    return tuple(ModelPower(alias=alias, cases=tuple(o for o in found if o.case.alias == alias)) for alias in gated)
+        case_power = _make_power(case, sizes[name], spread=spread, limits=limits[name], seconds=seconds)
+        powers.append(replace(case_power, anchored=reference is not None and reference.anchor is not None))
+    return tuple(ModelPower(alias=alias, cases=tuple(p for p in powers if p.case.alias == alias)) for alias in gated)
 
 
 def find_goal(models: Sequence[ModelPower], goal: float) -> dict[str, Choice] | None:
@@ -150,18 +150,18 @@ def find_goal(models: Sequence[ModelPower], goal: float) -> dict[str, Choice] | 
 
     A task has one limit, the largest that a model needs. None: not even all samples do.
     """
-    needed: dict[str, float] = {}
+    limits: dict[str, float] = {}
     for model in models:
         allocated = model.allocate(goal)
         if allocated is None:
             return None
-        for one, choice in zip(model.known, allocated, strict=True):
+        for entry, choice in zip(model.known, allocated, strict=True):
             limit = math.inf if choice.limit is None else choice.limit
-            needed[one.case.task.name] = max(limit, needed.get(one.case.task.name, 0))
+            limits[entry.case.task.name] = max(limit, limits.get(entry.case.task.name, 0))
     return {
-        one.case.id: next((c for c in one.choices if c.limit == needed[one.case.task.name]), one.choices[-1])
+        entry.case.id: next((c for c in entry.choices if c.limit == limits[entry.case.task.name]), entry.choices[-1])
         for model in models
-        for one in model.known
+        for entry in model.known
     }
 
 
@@ -170,14 +170,14 @@ def has_draws(task: TaskInfo) -> bool:
     return find_type(task.type).sample_word == "draws"
 
 
-def _left(task: TaskInfo, sizes: Sequence[int], limit: int | None) -> tuple[int, ...]:
+def _limit_sizes(task: TaskInfo, sizes: Sequence[int], limit: int | None) -> tuple[int, ...]:
     return power.limit_sizes(sizes, None if has_draws(task) else limit)
 
 
 def _find_sizes(task: TaskInfo, baselines: Baselines, first: Iterable[str]) -> tuple[int, ...]:
     """Return all samples of each stratum, by the baseline of any model, else by statistics; none where not known."""
-    found = (_sizes_of_baseline(task, baselines, alias) for alias in dict.fromkeys((*first, *baselines.aliases())))
-    sizes = next(filter(None, found), ()) or (() if has_draws(task) else find_sizes(task, statistics_folder()))
+    candidates = (_sizes_of_baseline(task, baselines, alias) for alias in dict.fromkeys((*first, *baselines.aliases())))
+    sizes = next(filter(None, candidates), ()) or (() if has_draws(task) else find_sizes(task, statistics_folder()))
     strata = len(task.strata)
     return sizes if not sizes or len(sizes) == strata else (max(1, round(sum(sizes) / strata)),) * strata
 
@@ -201,21 +201,22 @@ def _find_limits(case: Case, sizes: Sequence[int]) -> Sequence[int | None]:
 def _find_seconds(
     plan: Plan, runs: Sequence[Run], *, device: str, sizes: Mapping[str, Sequence[int]], limits: Limits
 ) -> dict[tuple[str, int | None], float]:
-    """Return the seconds of each case at each limit: those of now, times how much more or less text there is."""
-    now, by_text = make_forecast(plan, runs, device).estimates, make_forecast(plan, (), device).estimates
-    found = {(case.id, case.limit): now[case.id].seconds for case in plan.cases}
+    """Return the seconds of each case at each limit: those of the plan, times the ratio of the amounts of text."""
+    current, by_text = make_forecast(plan, runs, device).estimates, make_forecast(plan, (), device).estimates
+    seconds = {(case.id, case.limit): current[case.id].seconds for case in plan.cases}
     before = {case.id: case.limit for case in plan.cases}
     for step in range(max(map(len, limits.values()), default=0)):
-        tried = [(case, limits[case.task.name]) for case in plan.cases]
-        cases = tuple(replace(case, limit=steps[step]) for case, steps in tried if step < len(steps))
+        steps_of = [(case, limits[case.task.name]) for case in plan.cases]
+        cases = tuple(replace(case, limit=steps[step]) for case, steps in steps_of if step < len(steps))
         estimates = make_forecast(replace(plan, cases=cases), (), device).estimates
         for case in cases:
-            text, own = by_text[case.id], sizes[case.task.name]
+            text, full = by_text[case.id], sizes[case.task.name]
             share = estimates[case.id].seconds / text.seconds if text.seconds else 1.0
-            if text.basis == "unknown" and own:  # then by the samples
-                share = sum(_left(case.task, own, case.limit)) / sum(_left(case.task, own, before[case.id]))
-            found.setdefault((case.id, case.limit), now[case.id].seconds * share)
-    return found
+            if text.basis == "unknown" and full:  # then by the samples
+                limited, planned = (_limit_sizes(case.task, full, limit) for limit in (case.limit, before[case.id]))
+                share = sum(limited) / sum(planned)
+            seconds.setdefault((case.id, case.limit), current[case.id].seconds * share)
+    return seconds
 
 
 def _find_spread(case: Case, sizes: Sequence[int], *, records: Sequence[Record], change: Change) -> Spread | None:
@@ -223,38 +224,36 @@ def _find_spread(case: Case, sizes: Sequence[int], *, records: Sequence[Record],
 
     A model that was compared with itself shows none.
     """
-    alike = [one for one in records if one.task == case.task.name and one.rule != "reproduce"]
-    for group, whose in (([one for one in alike if one.alias == case.alias], ""), (alike, " of other models")):
+    same_task = [r for r in records if r.task == case.task.name and r.rule != "reproduce"]
+    for group, suffix in (([r for r in same_task if r.alias == case.alias], ""), (same_task, " of other models")):
         # One comparison that was judged again is one.
-        found = {
-            (one.evidence.error, one.evidence.n, one.limit) for one in group if one.evidence and one.evidence.error > 0
-        }
-        if found and sizes:
-            spreads = [power.spread_of(error, n, _left(case.task, sizes, limit)) for error, n, limit in found]
-            return Spread(value=median(spreads), source=f"{count(len(spreads), 'earlier comparison')}{whose}")
+        errors = {(r.evidence.error, r.evidence.n, r.limit) for r in group if r.evidence and r.evidence.error > 0}
+        if errors and sizes:
+            spreads = [power.spread_of(error, n, _limit_sizes(case.task, sizes, limit)) for error, n, limit in errors]
+            return Spread(value=median(spreads), source=f"{count(len(spreads), 'earlier comparison')}{suffix}")
     if has_draws(case.task):
         return None
     return Spread(value=power.SPREADS[change], source=change, rough=find_type(case.task.type).largest_loss is None)
 
 
-def _make(
+def _make_power(
     case: Case, sizes: tuple[int, ...], *, spread: Spread | None, limits: Sequence[int | None], seconds: Seconds
 ) -> CasePower:
-    """Put together what is known of a case; its choices, where the samples and their spread are."""
-    drawn, largest = has_draws(case.task), find_type(case.task.type).largest_loss
+    """Return the power of a case; its choices are empty where the samples or their spread are not known."""
+    draws, largest = has_draws(case.task), find_type(case.task.type).largest_loss
 
     def choose(limit: int | None) -> Choice:
-        left = _left(case.task, sizes, limit)
-        error = spread.value / math.sqrt(power.effective(left)) if spread else math.inf
-        shift = 0.0 if drawn or not largest else largest / (min(left) + 1) / len(left)
-        return Choice(limit=limit, n=sum(left), error=error, seconds=seconds[case.id, limit], shift=shift)
+        counts = _limit_sizes(case.task, sizes, limit)
+        error = spread.value / math.sqrt(power.effective(counts)) if spread else math.inf
+        shift = 0.0 if draws or not largest else largest / (min(counts) + 1) / len(counts)
+        return Choice(limit=limit, n=sum(counts), error=error, seconds=seconds[case.id, limit], shift=shift)
 
-    known = bool(sizes and spread)
+    has_choices = bool(sizes and spread)
     return CasePower(
         case=case,
-        sizes=_left(case.task, sizes, case.limit),
+        sizes=_limit_sizes(case.task, sizes, case.limit),
         spread=spread,
         seconds=seconds[case.id, case.limit],
-        now=choose(case.limit) if known else None,
-        choices=tuple(map(choose, limits)) if known else (),
+        now=choose(case.limit) if has_choices else None,
+        choices=tuple(map(choose, limits)) if has_choices else (),
     )

@@ -44,9 +44,9 @@ def write_report(target: Target, run: Run, store: Path, pairs: Pairs, *, merged:
         history = load_runs(store, HISTORY)
     except BaselineError as error:  # it takes the lines over time with it, and nothing else
         history, notes = (), (f"no lines over past runs in the report: {error}",)
-    whole = [one for one in (*history, *merged) if one.shard is None]
-    known = {(one.started, one.suite): one for one in whole}
-    return (*target.write(run, tuple(known.values()), store, changed), *notes)
+    whole_runs = [past for past in (*history, *merged) if past.shard is None]
+    by_start = {(past.started, past.suite): past for past in whole_runs}
+    return (*target.write(run, tuple(by_start.values()), store, changed), *notes)
 
 
 def _list_changed(run: Run, pairs: Pairs) -> dict[str, Changed | str]:
@@ -68,7 +68,7 @@ def find_pair(record: Record, stores: Sequence[Path], baselines: Baselines) -> t
         TouchstoneError: one of them is gone, or the baseline is another by now.
     """
     name, against = record.samples or "", None if record.terms is None else record.terms.against
-    content = next((kept for store in stores if (kept := Store(store).read_samples(name)) is not None), None)
+    content = next((blob for store in stores if (blob := Store(store).read_samples(name)) is not None), None)
     if content is None:
         raise TouchstoneError("the store does not have its samples")
     entry = None if against is None else baselines.find(against, baseline_key(record.task, record.limit))
@@ -83,8 +83,8 @@ def find_pair(record: Record, stores: Sequence[Path], baselines: Baselines) -> t
 def _is_of(record: Record, subsets: Mapping[str, float]) -> bool:
     """Return True if these are the scores of the baseline that a case was judged by."""
     strata = (record.subsets or {}).keys()
-    known = strata and strata <= subsets.keys() and record.baseline is not None
-    return bool(known) and abs(fmean(subsets[name] for name in strata) - (record.baseline or 0.0)) <= ZERO_CHANGE
+    comparable = strata and strata <= subsets.keys() and record.baseline is not None
+    return bool(comparable) and abs(fmean(subsets[name] for name in strata) - (record.baseline or 0.0)) <= ZERO_CHANGE
 
 
 def write_baselines(mode: BaselineMode, run: Run, baselines: Baselines, store: Store) -> list[str]:
@@ -98,7 +98,7 @@ def write_baselines(mode: BaselineMode, run: Run, baselines: Baselines, store: S
     measured = [r for r in run.records if r.score is not None and r.error is None]
     if mode == "record":
         measured = [r for r in measured if r.verdict == "pass" and r.baseline is None]
-    if lost := [r.case for r in measured if r.samples is None and r.n is not None]:
-        raise BaselineError(f"no baseline was written: the samples of {lost[0]} could not be kept")
-    written = baselines.write(measured, run.environment, store)
-    return [f"wrote {path}: review and commit it" for path in written]
+    if cases_without := [r.case for r in measured if r.samples is None and r.n is not None]:
+        raise BaselineError(f"no baseline was written: the samples of {cases_without[0]} could not be kept")
+    paths = baselines.write(measured, run.environment, store)
+    return [f"wrote {path}: review and commit it" for path in paths]

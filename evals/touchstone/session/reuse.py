@@ -48,18 +48,18 @@ class Suites:
     suites: tuple[SuiteVerdict, ...]
 
 
-# Where each kind of what is known lies in the store.
+# The folder of the store for each kind of cached value.
 CACHE_OF: Mapping[type[Any], str] = {Outcome: OUTCOMES, Verdict: VERDICTS, Suites: VERDICTS, Shown: EXAMPLES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Computes:
-    """What computes on a machine, for a key: its device, libraries and kernels, and whether that says everything."""
+    """Device, libraries and kernels of a machine, for a key; ``complete`` if nothing else can change a number."""
 
     device: str
     libraries: Mapping[str, Any]
     kernels: Mapping[str, str]
-    known: bool
+    complete: bool
 
 
 def what_computes(device: str) -> Computes:
@@ -69,32 +69,32 @@ def what_computes(device: str) -> Computes:
         device=_name_device(device),
         libraries=installed["libraries"],
         kernels=kernel_settings(os.environ),
-        known=installed["known"],
+        complete=installed["known"],
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Elsewhere:
-    """What other machines, which measure, found there: who models are, or why not, and what data there is, by case.
+    """Other machines, which measure: the identities of models there, or why there are none, and of data, by case.
 
-    ``computes`` is what computes on all of them, and ``each`` what does on each.
+    ``computes`` is what computes on all of them, and ``per_machine`` what does on each.
     """
 
     computes: Computes
-    each: tuple[Computes, ...]
+    per_machine: tuple[Computes, ...]
     identities: Mapping[str, ModelIdentity | str]
     data: Mapping[str, str | None]
 
 
-class Known:
-    """What a store knows of the cases of a run.
+class OutcomeCache:
+    """Cache of the outcomes, verdicts and examples of a run's cases.
 
     Args:
-        models: by alias, what cases may name.
+        models: those that cases may name, by alias.
         device: auto, cpu, cuda, cuda:N or mps.
-        store: where it is kept; one that overwrites knows nothing.
+        store: holds the cache; one that overwrites returns nothing.
         plugins: returns the hash of the code beside ours in this process; asked when everything is loaded.
-        elsewhere: what is there where cases are measured; None for this process.
+        elsewhere: the machines that measure; None for this process.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Known:
         return replace(outcome, reused=True, encoded=None if outcome.encoded is None else 0)
 
     def ids(self, cases: Iterable[Case]) -> frozenset[str]:
-        """Return which cases `find` would give; one whose model is not there is none of them."""
+        """Return the ids of the cases that `find` has an outcome of; a case whose model is missing is none of them."""
         return frozenset(case.id for case in cases if self._has(case))
 
     def _has(self, case: Case) -> bool:
@@ -143,13 +143,13 @@ class Known:
         if key is not None:
             self.remember(key, replace(outcome, phases={}))
 
-    def check_model(self, alias: str, measured: ModelIdentity) -> None:
-        """Refuse to take what one model measured for what another one did, which had its alias when the run began.
+    def check_model(self, alias: str, identity: ModelIdentity) -> None:
+        """Refuse a model that is not the one that its alias named when the run began.
 
         Raises:
-            ModelError: they are two.
+            ModelError: their fingerprints differ.
         """
-        if self._identity(alias).fingerprint != measured.fingerprint:
+        if self._identity(alias).fingerprint != identity.fingerprint:
             raise ModelError(others_than_before(alias))
 
     def samples(self, outcome: Outcome) -> Samples | None:
@@ -167,23 +167,23 @@ class Known:
         except TouchstoneError:  # what was sealed is no JSON, or of another shape
             return None
 
-    def remember(self, key: Mapping[str, Any], what: Outcome | Verdict | Shown | Suites) -> None:
-        """Cache what `recall` is to give."""
-        self._store.put(CACHE_OF[type(what)], key, to_json(asdict(what)).encode())
+    def remember(self, key: Mapping[str, Any], value: Outcome | Verdict | Shown | Suites) -> None:
+        """Cache a value for `recall`."""
+        self._store.put(CACHE_OF[type(value)], key, to_json(asdict(value)).encode())
 
     def _make_key(self, case: Case) -> dict[str, Any] | None:
         model = self._models[case.alias]
-        kinds = [kind_of(one) for one in model.family]
+        kinds = [kind_of(stage) for stage in model.family]
         if any(kind.served for kind in kinds) and self._store.run_of_apis is not None:
             return None
-        there = what_computes(self._device) if self._elsewhere is None else self._elsewhere.computes
+        computes = what_computes(self._device) if self._elsewhere is None else self._elsewhere.computes
         # The code of a kind that another package adds is in no key.
-        if not there.known or any(kind.name not in KINDS for kind in kinds):
+        if not computes.complete or any(kind.name not in KINDS for kind in kinds):
             return None
         data = self._identify_data(case)
         if data is None:
             return None
-        return outcome_key(case, self._identity(case.alias), data, there) | {PLUGINS: self._plugins()}
+        return outcome_key(case, self._identity(case.alias), data, computes) | {PLUGINS: self._plugins()}
 
     def _identify_data(self, case: Case) -> str | None:
         if self._elsewhere is not None:
@@ -194,16 +194,16 @@ class Known:
         """Return who a model is; its files are looked at, or its server is asked, once, not for each of its cases."""
         if alias not in self._identities:
             self._identities[alias] = self._identify(self._models[alias])
-        found = self._identities[alias]
-        if isinstance(found, ModelError):
-            raise found
-        return found
+        identity = self._identities[alias]
+        if isinstance(identity, ModelError):
+            raise identity
+        return identity
 
     def _identify(self, model: Model) -> ModelIdentity | ModelError:
-        """Return who a model is, or why a server does not say: it was asked for as long as it may be."""
+        """Return who a model is, or the error of a server that did not answer: retrying took as long as it may."""
         if self._elsewhere is not None:
-            told = self._elsewhere.identities[model.alias]
-            return ModelError(told) if isinstance(told, str) else told
+            identity = self._elsewhere.identities[model.alias]
+            return ModelError(identity) if isinstance(identity, str) else identity
         try:
             return identify(model, self._store)
         except ModelError as error:
@@ -213,18 +213,18 @@ class Known:
 
 
 def others_than_before(alias: str) -> str:
-    """Return what is said where one alias means two models in one run."""
+    """Return the error for an alias that means two models in one run."""
     return f"{alias}: it is another model than when the run began; run again when it rests"
 
 
-def outcome_key(case: Case, identity: ModelIdentity, data: str, there: Computes) -> dict[str, Any]:
+def outcome_key(case: Case, identity: ModelIdentity, data: str, computes: Computes) -> dict[str, Any]:
     """Return everything that decides what measuring a case gives.
 
     Args:
         case: what is measured.
         identity: of its model.
         data: from `identify_data`.
-        there: what computes where it is measured.
+        computes: what computes where it is measured.
     """
     task = case.task
     return {
@@ -234,10 +234,10 @@ def outcome_key(case: Case, identity: ModelIdentity, data: str, there: Computes)
         "data": data,
         "limit": case.limit,
         "stage_folders": case.stage_folders,
-        "device": there.device,
+        "device": computes.device,
         "code": measuring_code(),
-        "libraries": there.libraries,
-        "kernels": there.kernels,
+        "libraries": computes.libraries,
+        "kernels": computes.kernels,
     }
 
 
@@ -293,10 +293,10 @@ def _installation() -> dict[str, Any]:
 
 
 @cache
-def _name_device(asked: str) -> str:
-    """Return what a device asked for is here, without importing torch."""
-    there = name_devices(os.environ, platform.system())
-    return f"cpu {platform.machine()}" if asked == "cpu" or there == "cpu" else f"{asked} of {there}"
+def _name_device(device: str) -> str:
+    """Return the name of the device that a run would get here, without importing torch."""
+    devices = name_devices(os.environ, platform.system())
+    return f"cpu {platform.machine()}" if device == "cpu" or devices == "cpu" else f"{device} of {devices}"
 
 
 def _digest_outcome(outcome: Outcome) -> str:

@@ -18,7 +18,7 @@ from touchstone.judging.gate import Comparison, expected_score, judge
 from touchstone.judging.overall import exit_code, judge_models
 from touchstone.measuring.case import Progress, join_results
 from touchstone.measuring.engines.local import LocalEngine
-from touchstone.measuring.engines.ray import Failed, Given
+from touchstone.measuring.engines.ray import ActorResult, Failed
 from touchstone.measuring.parts import Part
 from touchstone.records.baselines import Reference
 from touchstone.records.cases import Case
@@ -38,7 +38,7 @@ from touchstone.session.reports import find_pair, write_baselines, write_report
 from touchstone.session.reuse import (
     PLUGINS,
     Elsewhere,
-    Known,
+    OutcomeCache,
     Suites,
     examples_key,
     others_than_before,
@@ -53,14 +53,15 @@ from touchstone.task_types.base import Predicted
 from touchstone.tasks.identity import watch_data
 from touchstone.tasks.opening import bring_missing
 
-# The record of a run that goes on is written once in so many seconds, and takes one part in so many of the time.
-EVERY, SHARE = 1.0, 20.0
+# While a run goes on, its record is written at most once in so many seconds, and in at most one part in so many of the
+# time.
+WRITE_INTERVAL_S, WRITE_TIME_RATIO = 1.0, 20.0
 # In the place of the hash of the code beside ours, where none is loaded.
 NO_CODE_BESIDE = "none"
 # What the processes of a run call the list of the cases that were selected, of which a shard has some.
 WHOLE_RUN = "cases of the whole run"
 # The folder beside baselines in which a model may have canaries, and the rules under which these say what moved.
-CANARIES, SAME = "canaries", ("reproduce", "equivalent")
+CANARIES, SAME_VECTOR_RULES = "canaries", ("reproduce", "equivalent")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +106,7 @@ class Session:
         self.baselines = Baselines(options.baselines)
         self.engine = LocalEngine(plan.models, options.device, self.store, workers=options.workers)
         self._plugins = cache(plugins)
-        self.known = Known(plan.models, options.device, self.store, self._plugins)
+        self.cache = OutcomeCache(plan.models, options.device, self.store, self._plugins)
         self.started = datetime.now(UTC)
         self.targets = [find_target("--report", options.cwd, text) for text in options.reports]
         self.commit = find_commit(options.root)
@@ -116,7 +117,7 @@ class Session:
         self._whole: tuple[str, ...] = ()
         self._records: dict[str, Record] = {}
         self._notes: dict[str, None] = {}
-        self._given: dict[str, Given | Failed] = {}
+        self._results: dict[str, ActorResult | Failed] = {}
         self._stopped: str | None = None
         self._next_write = 0.0
 
@@ -129,25 +130,25 @@ class Session:
         Raises:
             TouchstoneError: it could not be measured.
         """
-        if case.id in self._given:
-            yield self._take(case, self._given[case.id])
+        if case.id in self._results:
+            yield self._take(case, self._results[case.id])
             return
-        if self.elsewhere is not None and (known := self.known.find(case)) is not None:
-            yield MeasuredCase(outcome=known)  # its data need not be on this machine
+        if self.elsewhere is not None and (cached := self.cache.find(case)) is not None:
+            yield MeasuredCase(outcome=cached)  # its data need not be on this machine
             return
         bring_missing(case.task, case.source, self.store)
         check_data = watch_data(case.task, case.source, self.store)
-        known = self.known.find(case)
-        if known is not None:
-            yield MeasuredCase(outcome=known)
+        cached = self.cache.find(case)
+        if cached is not None:
+            yield MeasuredCase(outcome=cached)
             return
         parts = self._measure_parts(case, progress)
         with self.engine.measure(case, progress, parts=parts) as opened:
             check_data()
-            self.known.check_model(case.alias, opened.outcome.identity)
+            self.cache.check_model(case.alias, opened.outcome.identity)
             outcome = self._keep_samples(case, opened.outcome, opened.samples)
             if opened.samples is None or outcome.samples_file is not None:  # else it could not be judged again
-                self.known.keep(case, outcome)
+                self.cache.keep(case, outcome)
             yield MeasuredCase(outcome=outcome, samples=opened.samples, predicted=opened.predicted)
 
     def _measure_parts(self, case: Case, progress: Progress) -> int:
@@ -161,35 +162,36 @@ class Session:
         return of
 
     def lies_elsewhere(self, elsewhere: Elsewhere) -> None:
-        """Note that cases are measured on other machines; code beside ours, such as a conftest's, is not there."""
+        """Note that cases are measured on other machines, which do not have code beside ours, such as a conftest's."""
         self.elsewhere = elsewhere
-        self.known = Known(self.plan.models, self.options.device, self.store, lambda: NO_CODE_BESIDE, elsewhere)
+        self.cache = OutcomeCache(self.plan.models, self.options.device, self.store, lambda: NO_CODE_BESIDE, elsewhere)
 
-    def give(self, case_id: str, given: Given | Failed) -> None:
-        """Hand over what another machine measured, or why it could not; `measure` takes it from there."""
-        self._given[case_id] = given
-        self._notes |= dict.fromkeys(given.notes)
+    def give(self, case_id: str, result: ActorResult | Failed) -> None:
+        """Add the result of another machine, for `measure` to return."""
+        self._results[case_id] = result
+        self._notes |= dict.fromkeys(result.notes)
 
-    def _take(self, case: Case, given: Given | Failed) -> MeasuredCase:
-        """Take in what another machine measured.
+    def _take(self, case: Case, result: ActorResult | Failed) -> MeasuredCase:
+        """Return the result of another machine, and write its files to the store.
 
         Raises:
             ModelError: it could not be measured, or something of it is missing.
         """
-        if isinstance(given, Failed):
-            raise ModelError(given.error)
-        assert given.outcome is not None  # a part of a case is none
-        outcome, file = given.outcome, given.outcome.samples_file
-        self.known.check_model(case.alias, outcome.identity)
-        for name, content in given.files.items():
+        if isinstance(result, Failed):
+            raise ModelError(result.error)
+        assert result.outcome is not None  # a part of a case is none
+        outcome, file = result.outcome, result.outcome.samples_file
+        self.cache.check_model(case.alias, outcome.identity)
+        for name, content in result.files.items():
             take(self.store.folder, name, content, join_results)
-        self._given[case.id] = replace(given, files={})  # they are written; a plug-in may run the case's test again
+        self._results[case.id] = replace(result, files={})  # they are written; a plug-in may run the case's test again
         if file is not None and self.store.read_samples(file) is None:
             raise ModelError(f"its samples did not come back whole from where it was measured: {file}")
-        if self.elsewhere is not None and given.computes in self.elsewhere.each:  # else nobody asked that machine
-            self.known.find(case)  # which works out the key
-            self.known.keep(case, outcome)
-        return MeasuredCase(outcome=outcome, shown=given.shown)
+        # Another machine is none that was asked.
+        if self.elsewhere is not None and result.computes in self.elsewhere.per_machine:
+            self.cache.find(case)  # which works out the key
+            self.cache.keep(case, outcome)
+        return MeasuredCase(outcome=outcome, shown=result.shown)
 
     def reference_samples(self, case: Case) -> Samples | None:
         """Return the samples by which examples of a case are chosen; None where there are none, or not these."""
@@ -216,42 +218,42 @@ class Session:
         if reference is None:
             return comparison
         try:
-            for one in filter(None, (reference, reference.anchor)):
-                self.baselines.check_samples(one)
+            for entry in filter(None, (reference, reference.anchor)):
+                self.baselines.check_samples(entry)
         except BaselineError as error:
             if self.options.baseline == "update":  # which is what writes them anew
                 return replace(comparison, paired=str(error))
             raise
         key = verdict_key(case, measured.outcome, comparison)
-        verdict = self.known.recall(Verdict, key)
+        verdict = self.cache.recall(Verdict, key)
         if verdict is not None and verdict.word == "pass":
             return replace(comparison, key=key, verdict=verdict)
         samples, anchor = self.baselines.load_samples(reference), reference.anchor
-        own = measured.samples or self.known.samples(measured.outcome)
+        own_samples = measured.samples or self.cache.samples(measured.outcome)
         return replace(
             comparison,
             key=key,
             verdict=verdict,
-            paired=pair_known(own, samples),
-            anchored=None if anchor is None else pair_known(own, self.baselines.load_samples(anchor)),
-            slices=slice_known(own, samples, case.slices),
-            shown=self._show(measured, own, reference, samples),
+            paired=pair_known(own_samples, samples),
+            anchored=None if anchor is None else pair_known(own_samples, self.baselines.load_samples(anchor)),
+            slices=slice_known(own_samples, samples, case.slices),
+            shown=self._show(measured, own_samples, reference, samples),
         )
 
     def _show(
-        self, measured: MeasuredCase, own: Samples | None, reference: Reference, samples: Samples | None
+        self, measured: MeasuredCase, own_samples: Samples | None, reference: Reference, samples: Samples | None
     ) -> Shown | None:
         """Return the samples that changed most, with the texts that are known of them."""
-        if own is None or samples is None:
+        if own_samples is None or samples is None:
             return None
         key = examples_key(measured.outcome, reference)
         if measured.shown is not None:
-            self.known.remember(key, measured.shown)
+            self.cache.remember(key, measured.shown)
             return measured.shown
-        known = self.known.recall(Shown, key) if measured.predicted is None else None
-        shown = known or show(own, samples, measured.predicted)
+        cached = self.cache.recall(Shown, key) if measured.predicted is None else None
+        shown = cached or show(own_samples, samples, measured.predicted)
         if shown is not None and measured.predicted is not None:
-            self.known.remember(key, shown)
+            self.cache.remember(key, shown)
         return shown
 
     def _find_reference(self, case: Case) -> Reference | None:
@@ -259,8 +261,8 @@ class Session:
         mode = self.options.baseline
         if mode in ("record", "update") and not self.baselines.has_own(case.alias, case.key):
             return None
-        found = self.baselines.find(self.options.against or case.alias, case.key)
-        return found.anchor if mode == "update" and found is not None and found.anchor is not None else found
+        reference = self.baselines.find(self.options.against or case.alias, case.key)
+        return (reference.anchor or reference) if mode == "update" and reference is not None else reference
 
     def judge(self, case: Case, outcome: Outcome, comparison: Comparison) -> Verdict | None:
         """Decide about a measured case, as the baseline mode has it; None when nothing is judged."""
@@ -269,7 +271,7 @@ class Session:
             return None
         verdict = judge(case, outcome, comparison)
         if comparison.key is not None and comparison.verdict is None:
-            self.known.remember(comparison.key, verdict)
+            self.cache.remember(comparison.key, verdict)
         if mode == "update":
             replaced = None if comparison.reference is None else self.baselines.find(case.alias, case.key)
             return _accept(outcome, replaced, verdict)
@@ -280,7 +282,7 @@ class Session:
         return Verdict(word="missing", reason=self._how_to_record(case))
 
     def take_shard(self, case_ids: Iterable[str]) -> frozenset[str]:
-        """Return which of the cases that were selected this shard has; all are of the run that it is a part of."""
+        """Return the ids of this shard's cases, of all that were selected for the run."""
         self._whole = tuple(dict.fromkeys(case_ids))
         self.store.agree(WHOLE_RUN, lambda: "\n".join(self._whole))
         return frozenset(self._cut().cases)
@@ -299,12 +301,12 @@ class Session:
         return self._expected
 
     def add(self, record: Record, notes: Iterable[str] = ()) -> None:
-        """Take in what became of a case, and what its process has to tell at the end of the run."""
+        """Add the record of a case, and its process's notes for the end of the run."""
         self._records[record.case] = record
         self._notes |= dict.fromkeys(notes)
 
     def add_crash(self, case_id: str, error: str) -> None:
-        """Take in a case whose worker went away; what it reported before stays."""
+        """Add an error for a case whose worker died; a record that it sent before stays."""
         if case_id in self._cases and case_id not in self._records:
             self._records[case_id] = make_record(self._cases[case_id], None, None, error)
 
@@ -314,7 +316,7 @@ class Session:
 
     @property
     def warnings(self) -> Iterator[str]:
-        """What is to be known before anything is measured."""
+        """Notes for the user before anything is measured."""
         installed = untried_mteb()
         if installed is not None:
             yield f"mteb {installed} is newer than what was tried, {', '.join(TESTED_VERSIONS)}"
@@ -322,28 +324,28 @@ class Session:
         if self.options.baseline != "check" or not limited:
             return
         with suppress(BaselineError):  # the case says so
-            missing = [case.id for case in limited if self._find_reference(case) is None]
-            if missing:
-                yield f"no baseline with that limit, so nothing to judge by, for {some(missing)}"
+            case_ids = [case.id for case in limited if self._find_reference(case) is None]
+            if case_ids:
+                yield f"no baseline with that limit, so nothing to judge by, for {some(case_ids)}"
 
     def records(self) -> tuple[Record, ...]:
         """Return a record of every case collected, in the order of the plan; unreported ones are not measured."""
-        found = []
+        records = []
         for case in self.plan.cases:
             if case.id in self._records:
-                found.append(self._records[case.id])
+                records.append(self._records[case.id])
             elif case.id in self._expected or case.id in self._whole:
                 record = make_record(case, None, None, None)
                 waits = self.shard is not None or self._stopped is None
-                found.append(record if waits else replace(record, reason=self._stopped))
-        return tuple(replace(record, command=self._how_to_repeat(self._cases[record.case])) for record in found)
+                records.append(record if waits else replace(record, reason=self._stopped))
+        return tuple(replace(record, command=self._how_to_repeat(self._cases[record.case])) for record in records)
 
     def write_so_far(self) -> None:
-        """Write the run record as it is by now, for a run that is killed; so seldom that it takes no time."""
+        """Write the run record so far, in case the run is killed; so seldom that it takes no time."""
         begun = time.monotonic()
         if begun >= self._next_write:
             self._write_run(self._run(self.records(), ()))
-            self._next_write = begun + max(EVERY, SHARE * (time.monotonic() - begun))
+            self._next_write = begun + max(WRITE_INTERVAL_S, WRITE_TIME_RATIO * (time.monotonic() - begun))
 
     def _run(self, records: tuple[Record, ...], suites: tuple[SuiteVerdict, ...]) -> Run:
         return Run(
@@ -362,7 +364,7 @@ class Session:
         return []
 
     def finish(self) -> Finished:
-        """Write the run record, then baselines and reports; each whatever becomes of the others."""
+        """Write the run record, then baselines and reports; each is written even if another fails."""
         records = self._refuse_others(self.records())
         if self.shard is not None:
             return self._finish_shard(records)
@@ -377,54 +379,55 @@ class Session:
             except (TouchstoneError, OSError) as error:
                 notes.append(str(error))
                 code = 1
-        told = {**self._notes, **dict.fromkeys(self.store.notes)}
+        messages = {**self._notes, **dict.fromkeys(self.store.notes)}
         self.store.leave()
-        notes += [*told, *self._what_moved(records), *self._how_to_examine(records), *self.plan.omissions]
+        notes += [*messages, *self._what_moved(records), *self._how_to_examine(records), *self.plan.omissions]
         return Finished(run=run, notes=tuple(notes), exit_code=code)
 
     def _finish_shard(self, records: tuple[Record, ...]) -> Finished:
         """Write what a shard measured, and decide nothing."""
-        run, own = self._run(records, ()), [record for record in records if record.case in self._expected]
+        run, mine = self._run(records, ()), [record for record in records if record.case in self._expected]
         self._write_run(run)
-        done = sum(record.score is not None and record.error is None for record in own)
-        waiting = sum(record.outcome == "not measured" and record.reason is not None for record in own)
-        told = {**self._notes, **dict.fromkeys(self.store.notes)}
+        measured = sum(record.score is not None and record.error is None for record in mine)
+        waiting = sum(record.outcome == "not measured" and record.reason is not None for record in mine)
+        messages = {**self._notes, **dict.fromkeys(self.store.notes)}
         self.store.leave()
-        notes = [*told, *self._how_to_examine(own), *self.plan.omissions]
+        notes = [*messages, *self._how_to_examine(mine), *self.plan.omissions]
+        command = shlex.join(["touchstone", "merge", str(self.store.folder)])
         notes.append(
-            f"shard {self.shard}: {done} of its {count(len(own), 'case')} measured, of {len(records)} in all; nothing "
-            f"is decided until all shards are there: {shlex.join(['touchstone', 'merge', str(self.store.folder)])}"
+            f"shard {self.shard}: {measured} of its {count(len(mine), 'case')} measured, of {len(records)} in all; "
+            f"nothing is decided until all shards are there: {command}"
         )
-        lost = self.store.trouble is not None
-        return Finished(run=run, notes=tuple(notes), exit_code=1 if lost or done + waiting < len(own) else 0)
+        lost_some = self.store.trouble is not None
+        return Finished(run=run, notes=tuple(notes), exit_code=1 if lost_some or measured + waiting < len(mine) else 0)
 
     def _refuse_others(self, records: tuple[Record, ...]) -> tuple[Record, ...]:
-        """Put an error in the place of a number that is not one of the models that this run is about, as they are now.
+        """Replace each number of another model or computation by an error.
 
-        Processes of one run may have seen other files under one alias; the first that reported counts. What one took
-        for known, another may have found out to be of another computation.
+        Processes of one run may have opened other files under one alias; the first that reported counts. One process
+        may have found out that what another one took from the cache is of another computation.
         """
-        first = {alias: known for one in reversed(self._records.values()) for alias, known in one.models}
-        found = []
+        first = {alias: fingerprint for r in reversed(self._records.values()) for alias, fingerprint in r.models}
+        checked = []
         for record in records:
             error = None
-            if other := [alias for alias, fingerprint in record.models if first[alias] != fingerprint]:
-                error = others_than_before(other[0])
+            if changed := [alias for alias, fingerprint in record.models if first[alias] != fingerprint]:
+                error = others_than_before(changed[0])
             elif any(map(self.store.has_forgotten, record.known_before)):
                 error = OF_ANOTHER_COMPUTATION
             if error is not None:
                 refused = make_record(self._cases[record.case], None, None, error)
                 record = replace(refused, command=record.command)  # noqa: PLW2901
-            found.append(record)
-        return tuple(found)
+            checked.append(record)
+        return tuple(checked)
 
     def _judge_models(self, records: tuple[Record, ...]) -> tuple[SuiteVerdict, ...]:
         key = suites_key(records)
-        known = self.known.recall(Suites, key)
-        if known is None:
-            known = Suites(suites=judge_models(records))
-            self.known.remember(key, known)
-        return known.suites
+        suites = self.cache.recall(Suites, key)
+        if suites is None:
+            suites = Suites(suites=judge_models(records))
+            self.cache.remember(key, suites)
+        return suites.suites
 
     def _write_baselines(self, run: Run) -> list[str]:
         return write_baselines(self.options.baseline, run, self.baselines, self.store)
@@ -442,54 +445,54 @@ class Session:
         return shlex.join([*words, "--against", against] if against else words)
 
     def _is_of_a_program(self) -> bool:
-        """Return whether a program handed over the model or made the suite, so that no command can name them."""
+        """Return True if a program handed over the model or made the suite, so that no command can name them."""
         return bool(self.options.objects or self.options.made)
 
     def _words(self, case: Case, model: str) -> list[str]:
         """Return how a case is run alone; suites without its model are left out: its name would put it into them."""
-        words, others = self.options.command, {("--suite", name) for name in self.plan.without.get(case.alias, ())}
-        dropped = {at + step for at, two in enumerate(pairwise(words)) if two in others for step in (0, 1)}
-        kept = [word for at, word in enumerate(words) if at not in dropped]
-        return [*kept, "--model", model, "--task", case.task.name]
+        words, without = self.options.command, {("--suite", name) for name in self.plan.without.get(case.alias, ())}
+        dropped = {at + step for at, two in enumerate(pairwise(words)) if two in without for step in (0, 1)}
+        remaining = [word for at, word in enumerate(words) if at not in dropped]
+        return [*remaining, "--model", model, "--task", case.task.name]
 
     def _what_moved(self, records: Iterable[Record]) -> Iterator[str]:
-        """Say whose vectors moved, of models that are not the same any more, by canaries beside the baselines."""
+        """Return how vectors moved, by canaries beside the baselines, for each model that differs from its baseline."""
         for alias in dict.fromkeys(
-            r.alias for r in records if r.rule in SAME and r.verdict not in ("pass", "improved")
+            r.alias for r in records if r.rule in SAME_VECTOR_RULES and r.verdict not in ("pass", "improved")
         ):
             file = self.options.baselines / CANARIES / f"{self.options.against or alias}.json"
             if file.is_file():
                 try:
-                    held = hold_or_check(self.plan.models[alias].text, file, self.options, None)
-                    yield f"{alias}: what moved since {file.name} of {CANARIES}: {held.reason}"
+                    check = hold_or_check(self.plan.models[alias].text, file, self.options, None)
+                    yield f"{alias}: what moved since {file.name} of {CANARIES}: {check.reason}"
                 except TouchstoneError as error:
                     yield f"{alias}: {error}"
 
     def _how_to_examine(self, records: Iterable[Record]) -> Iterator[str]:
         """Return the command that examines each model that could not be opened."""
-        more = [word for file in self.options.models_files for word in ("--models", str(file))]
-        more += [] if self.options.device == "auto" else ["--device", self.options.device]
+        options = [word for file in self.options.models_files for word in ("--models", str(file))]
+        options += [] if self.options.device == "auto" else ["--device", self.options.device]
         models = {} if self.options.objects else self.plan.models
         records = [r for r in records if r.alias in models]
         for alias in dict.fromkeys(r.alias for r in records if models[r.alias].is_blamed(r.error or "")):
-            command = shlex.join(["touchstone", "doctor", models[alias].text, *more])
+            command = shlex.join(["touchstone", "doctor", models[alias].text, *options])
             yield f"{alias}: look at what was found with: {command}"
 
     def _how_to_record(self, case: Case) -> str:
         """Return what is missing and the command that records it, or what to do where none could."""
         against = self.options.against
-        alias, text, where = against or case.alias, against or self.plan.models[case.alias].text, ""
+        alias, text, meaning = against or case.alias, against or self.plan.models[case.alias].text, ""
         limited = case.limit is not None and self.baselines.find(alias, case.task.name) is not None
-        missing = f"no baseline for {alias}:{case.key}" + (", only one without a limit" if limited else "")
+        problem = f"no baseline for {alias}:{case.key}" + (", only one without a limit" if limited else "")
         if self._is_of_a_program():
-            return f'{missing}; measure {alias} once with baseline="record"'
+            return f'{problem}; measure {alias} once with baseline="record"'
         if against is not None and against not in self.plan.named:
-            if all(one.baseline.fingerprint is None for one in self.baselines.entries(against).values()):
+            if all(entry.baseline.fingerprint is None for entry in self.baselines.entries(against).values()):
                 # Imported numbers alone: what is measured now is not written beside them.
-                return f"{missing}; {'leave the limit out' if limited else 'import one, or leave the case out'}"
-            text, where = f"MODEL={against}", f", where MODEL is the folder or hub id of {against}"
+                return f"{problem}; {'leave the limit out' if limited else 'import one, or leave the case out'}"
+            text, meaning = f"MODEL={against}", f", where MODEL is the folder or hub id of {against}"
         command = shlex.join([*self._words(case, text), "--baseline", "record"])
-        return f"{missing}; record one with: {command}{where}"
+        return f"{problem}; record one with: {command}{meaning}"
 
 
 def open_session(options: Options, plugins: Callable[[], str] = str) -> Session:
@@ -502,12 +505,12 @@ def open_session(options: Options, plugins: Callable[[], str] = str) -> Session:
 
 
 def _accept(outcome: Outcome, replaced: Reference | None, verdict: Verdict) -> Verdict:
-    """Say what the score was that gives way to a new one; the verdict is what was decided, but that none is missed."""
+    """Return the verdict with the new score and the replaced one as its reason; a missing baseline passes."""
     score = outcome.measurement.score
     change = f"recorded {points(score)}"
     if replaced is not None and set(outcome.measurement.subsets) <= set(replaced.baseline.subsets):
-        was = expected_score(outcome, replaced.baseline)
-        change += f", was {points(was)} (Δ {signed_points(score - was)})"
+        before = expected_score(outcome, replaced.baseline)
+        change += f", was {points(before)} (Δ {signed_points(score - before)})"
     if verdict.word == "missing":
         return Verdict(word="pass", reason=change)
     return replace(verdict, reason=change if verdict.ok else f"{change}; {verdict.reason}")

@@ -29,9 +29,9 @@ from touchstone.task_types.registry import find_type
 
 # What measures and judges: shards of another version are of another run.
 VERSIONS = ("touchstone-evals", "mteb")
-LARGEST = 1e9
+MAX_COST_S = 1e9
 # A part is worth it that has at least one part in so many of the largest corpus that is not divided.
-PARTS = 10
+PARTS_PER_LIMIT = 10
 
 
 def cut(shard: Shard, plan: Plan, selected: Sequence[str], options: Options) -> Shard:
@@ -54,14 +54,14 @@ def cut(shard: Shard, plan: Plan, selected: Sequence[str], options: Options) -> 
         jobs += make_parts(Job(items=(at,), seconds=costs[case.id], model=case.alias), parts)
     shares = [sorted(job.items for job in share) for share in divide(jobs, shard.of)]
     _refuse_unsure(plan, [{cases[items[0]].alias for items in share} for share in shares], options)
-    own: dict[int, list[int]] = {}
+    own_parts: dict[int, list[int]] = {}
     for at, *part in shares[shard.number - 1]:
-        own.setdefault(at, []).extend(part)
+        own_parts.setdefault(at, []).extend(part)
     return replace(
         shard,
         plan=_hash(cases, shares, options),
-        cases=tuple(cases[at].id for at in own),
-        parts={cases[at].id: tuple(part) for at, part in own.items() if part},
+        cases=tuple(cases[at].id for at in own_parts),
+        parts={cases[at].id: tuple(part) for at, part in own_parts.items() if part},
         baseline=options.baseline,
     )
 
@@ -69,7 +69,7 @@ def cut(shard: Shard, plan: Plan, selected: Sequence[str], options: Options) -> 
 def _refuse_unsure(plan: Plan, shares: Sequence[set[str]], options: Options) -> None:
     """Refuse to let several shards measure what may be another model in each of them."""
     for alias in dict.fromkeys(alias for share in shares for alias in share):
-        served = any(kind_of(one).served for one in plan.models[alias].family)
+        served = any(kind_of(stage).served for stage in plan.models[alias].family)
         if served and not options.reuse_api and sum(alias in share for share in shares) > 1:
             raise ConfigError(
                 f"--shard: {alias} is behind an API, and no shard knows that another one asks the same model; add "
@@ -77,7 +77,7 @@ def _refuse_unsure(plan: Plan, shares: Sequence[set[str]], options: Options) -> 
             )
 
 
-def count_parts(case: Case, model: Model, most: int, workers: int) -> int:
+def count_parts(case: Case, model: Model, max_documents: int, workers: int) -> int:
     """Return into how many parts a case's corpus is divided; 1 where it is not.
 
     As many as there are workers, if each part is worth it, and more where one would be larger than what is not divided.
@@ -85,7 +85,7 @@ def count_parts(case: Case, model: Model, most: int, workers: int) -> int:
     Args:
         case: what is measured.
         model: what measures it.
-        most: a corpus of more documents is divided.
+        max_documents: a corpus of more documents is divided.
         workers: among which it is.
     """
     kind, searched = kind_of(model), find_type(case.task.type).searches == "corpus"
@@ -93,13 +93,14 @@ def count_parts(case: Case, model: Model, most: int, workers: int) -> int:
     if not kind.divides or by_mteb or kind.reads(model) != "texts" or not searched or case.limit or case.task.code:
         return 1
     documents = find_documents(case.task, statistics_folder())
-    if documents <= most:
+    if documents <= max_documents:
         return 1
-    return max(math.ceil(documents / most), min(workers, math.ceil(documents / most * PARTS)))
+    limits = documents / max_documents
+    return max(math.ceil(limits), min(workers, math.ceil(limits * PARTS_PER_LIMIT)))
 
 
 def make_parts(job: Job, parts: int) -> list[Job]:
-    """Return a job for each part of a case, which alike take their share of its time; the job itself for one part."""
+    """Return a job for each part of a case, each with an equal share of its time; the job itself for one part."""
     if parts == 1:
         return [job]
     return [replace(job, items=(*job.items, part), seconds=job.seconds / parts) for part in range(1, parts + 1)]
@@ -121,7 +122,7 @@ def _find_costs(plan: Plan, cases: Sequence[Case], file: Path | None) -> dict[st
         devices={alias: "api" if kind.served else "cpu" for alias, kind in kinds.items()},
         reads={alias: kind.reads(plan.models[alias]) for alias, kind in kinds.items()},
     )
-    by_text = {id_: one.seconds for id_, one in estimate(cases, sight).items()}
+    by_text = {id_: estimated.seconds for id_, estimated in estimate(cases, sight).items()}
     return by_text | ({} if file is None else read_costs(file))
 
 
@@ -129,13 +130,13 @@ def read_costs(file: Path) -> dict[str, float]:
     """Read what `write_costs` wrote.
 
     Raises:
-        ConfigError: it is something else.
+        ConfigError: the file is damaged, or a number is no time.
     """
-    found = check_json(Costs, read_bytes(file, ConfigError), str(file)).seconds
-    wrong = next((id_ for id_, seconds in found.items() if not 0 <= seconds < LARGEST), None)
-    if wrong is not None:
-        raise ConfigError(f"{file}: [seconds] {wrong} = {found[wrong]}; expected seconds, 0 or more")
-    return dict(found)
+    costs = check_json(Costs, read_bytes(file, ConfigError), str(file)).seconds
+    case_id = next((id_ for id_, seconds in costs.items() if not 0 <= seconds < MAX_COST_S), None)
+    if case_id is not None:
+        raise ConfigError(f"{file}: [seconds] {case_id} = {costs[case_id]}; expected seconds, 0 or more")
+    return dict(costs)
 
 
 def write_costs(file: Path, costs: Mapping[str, float]) -> None:
@@ -151,5 +152,5 @@ def _hash(cases: Sequence[Case], shares: Sequence[Sequence[tuple[int, ...]]], op
         for case in cases
     ]  # fmt: skip
     versions = {name: describe_environment().get(name) for name in VERSIONS}
-    whole = [of_cases, shares, options.baseline, options.against, versions]
-    return hashlib.sha256(to_json(whole).encode()).hexdigest()[:16]
+    content = [of_cases, shares, options.baseline, options.against, versions]
+    return hashlib.sha256(to_json(content).encode()).hexdigest()[:16]

@@ -55,45 +55,45 @@ def find_standings(sides: Sequence[Side], alpha: float) -> Standings | None:
         return None
     pairs = list(combinations(sides, 2))
     tied: dict[str, list[str]] = {side.name: [] for side in sides}
-    known: set[str] = set()
-    for one, two in pairs:
-        p = _p_of_difference(one, two, keys)
+    compared: set[str] = set()
+    for first, second in pairs:
+        p = _p_of_difference(first, second, keys)
         if p is not None:
-            known |= {one.name, two.name}
+            compared |= {first.name, second.name}
         if p is None or p >= alpha / len(pairs):
-            tied[one.name].append(two.name)
-            tied[two.name].append(one.name)
+            tied[first.name].append(second.name)
+            tied[second.name].append(first.name)
     rows = [
         Standing(
             name=side.name,
             score=fmean(side.measured[key].baseline.score for key in keys),
-            tied=tuple(tied[side.name]) if side.name in known else None,
+            tied=tuple(tied[side.name]) if side.name in compared else None,
         )
         for side in sides
     ]
-    ordered = sorted(rows, key=lambda row: -row.score)
-    return Standings(rows=tuple(ordered), tasks=tuple(keys), pairs=len(pairs), alpha=alpha)
+    best_first = sorted(rows, key=lambda row: -row.score)
+    return Standings(rows=tuple(best_first), tasks=tuple(keys), pairs=len(pairs), alpha=alpha)
 
 
 def _is_same(key: str, sides: Sequence[Side]) -> bool:
     """Return True if all have a score for a case, by one metric, of the same subsets and, as far as known, data."""
-    found = [side.measured[key].baseline for side in sides if key in side.measured]
-    kinds = {(one.metric, frozenset(one.subsets)) for one in found}
-    data = {one.data_sha256 for one in found} - {None}
-    return len(found) == len(sides) and len(kinds) == 1 and len(data) <= 1
+    entries = [side.measured[key].baseline for side in sides if key in side.measured]
+    kinds = {(entry.metric, frozenset(entry.subsets)) for entry in entries}
+    data = {entry.data_sha256 for entry in entries} - {None}
+    return len(entries) == len(sides) and len(kinds) == 1 and len(data) <= 1
 
 
-def _p_of_difference(one: Side, two: Side, keys: Sequence[str]) -> float | None:
+def _p_of_difference(first: Side, second: Side, keys: Sequence[str]) -> float | None:
     """Return the two-sided p of the mean difference, though one sample more speaks against it; None if not known."""
-    found = [pair_known(two.measured[key].samples, one.measured[key].samples) for key in keys]
-    paired = [each for each in found if isinstance(each, Paired) and math.isfinite(each.difference.error)]
-    if len(paired) < len(keys):
+    pairs = [pair_known(second.measured[key].samples, first.measured[key].samples) for key in keys]
+    known_pairs = [pair for pair in pairs if isinstance(pair, Paired) and math.isfinite(pair.difference.error)]
+    if len(known_pairs) < len(keys):
         return None
-    if len(paired) == 1:
-        return min(1.0, 2 * min(paired[0].p_loss, paired[0].p_gain))
-    mean = over_tasks([each.difference for each in paired], correlations([each.sketch for each in paired]))
+    if len(known_pairs) == 1:
+        return min(1.0, 2 * min(known_pairs[0].p_loss, known_pairs[0].p_gain))
+    mean = over_tasks([pair.difference for pair in known_pairs], correlations([pair.sketch for pair in known_pairs]))
     best, worst = (
-        max(abs(extreme.shift) if extreme else 0.0 for extreme in extremes) / len(paired)
-        for extremes in ([each.best for each in paired], [each.worst for each in paired])
+        max(abs(extreme.shift) if extreme else 0.0 for extreme in extremes) / len(known_pairs)
+        for extremes in ([pair.best for pair in known_pairs], [pair.worst for pair in known_pairs])
     )
     return min(1.0, 2 * min(mean.moved(best).p_loss(), mean.negated().moved(worst).p_loss()))

@@ -25,19 +25,19 @@ def merge_runs(runs: Sequence[Run]) -> tuple[Run, tuple[str, ...]]:
     if len(runs) == 1:
         return runs[0], ()
     ordered = sorted(runs, key=lambda run: (run.started, run.suite))
-    taken: dict[tuple[str, str, int | None], tuple[Run, Record]] = {}
-    replaced = []
+    by_key: dict[tuple[str, str, int | None], tuple[Run, Record]] = {}
+    notes = []
     for run in ordered:
         for record in run.records:
             key = (record.alias, record.task, record.limit)
-            known = taken.get(key)
-            if known is not None and known[1].score is not None and record.score is None:
-                replaced.append(f"{record.case}: not measured in {run.started}, taken from {known[0].started}")
+            earlier = by_key.get(key)
+            if earlier is not None and earlier[1].score is not None and record.score is None:
+                notes.append(f"{record.case}: not measured in {run.started}, taken from {earlier[0].started}")
                 continue
-            if known is not None:
-                replaced.append(f"{record.case}: in two runs, taken from {run.started}")
-            taken[key] = (run, record)
-    records = _at_one_level([record for _, record in taken.values()])
+            if earlier is not None:
+                notes.append(f"{record.case}: in two runs, taken from {run.started}")
+            by_key[key] = (run, record)
+    records = _at_one_level([record for _, record in by_key.values()])
     judged = {suite.model for run in ordered for suite in run.suites}
     merged = replace(
         ordered[-1],
@@ -47,7 +47,7 @@ def merge_runs(runs: Sequence[Run]) -> tuple[Run, tuple[str, ...]]:
         records=records,
         suites=judge_models([record for record in records if record.alias in judged]),
     )
-    return merged, (*_other_plans(records), *replaced)
+    return merged, (*_other_plans(records), *notes)
 
 
 def _at_one_level(records: Sequence[Record]) -> tuple[Record, ...]:
@@ -67,21 +67,21 @@ def _other_plans(records: Sequence[Record]) -> list[str]:
         if record.terms is not None:
             plans.setdefault(record.alias, {})[record.terms.plan] = None
     return [
-        f"{alias}: its cases are of {len(found)} plans, {', '.join(plan or 'an unknown one' for plan in found)}: "
+        f"{alias}: its cases are of {len(ids)} plans, {', '.join(plan or 'an unknown one' for plan in ids)}: "
         "other tasks, limits or terms of the gate"
-        for alias, found in plans.items()
-        if len(found) > 1
+        for alias, ids in plans.items()
+        if len(ids) > 1
     ]
 
 
 def _environments(runs: Sequence[Run]) -> dict[str, str]:
     """Put the versions of several runs together; where they differ, all are named."""
     names = dict.fromkeys(name for run in runs for name in run.environment)
-    found = {name: dict.fromkeys(run.environment.get(name, "none") for run in runs) for name in names}
-    return {name: " / ".join(values) for name, values in found.items()}
+    versions = {name: dict.fromkeys(run.environment.get(name, "none") for run in runs) for name in names}
+    return {name: " / ".join(values) for name, values in versions.items()}
 
 
-# Shards that were measured further apart are told of: data may have moved meanwhile.
+# Shards that were measured further apart get a note: data may have changed meanwhile.
 DAY = timedelta(days=1)
 
 
@@ -111,23 +111,23 @@ def find_shards(stores: Sequence[Path]) -> list[ShardRun]:
         ConfigError: a store has none, or they are not of one run.
         BaselineError: a run record is damaged.
     """
-    found: list[ShardRun] = []
+    newest_shards: list[ShardRun] = []
     for store in stores:
         runs = [read_any_run(file) for file in find_files(store / "runs", "*.json")]
         shards = [ShardRun(store=Store(store), run=run) for run in runs if run.shard is not None]
         if not shards:
             raise ConfigError(f"{store}: has no record of a shard; pytest evals --shard K/N --store {store} writes one")
-        newest = {one.shard.number: one for one in shards if one.shard.plan == shards[-1].shard.plan}
-        found += newest.values()
-    found.sort(key=lambda one: one.order)
-    first = found[0]
-    for other in found:
+        by_number = {shard.shard.number: shard for shard in shards if shard.shard.plan == shards[-1].shard.plan}
+        newest_shards += by_number.values()
+    newest_shards.sort(key=lambda shard: shard.order)
+    first = newest_shards[0]
+    for other in newest_shards:
         if other.shard.plan != first.shard.plan:
             raise ConfigError(
                 f"shard {other.shard} in {other.store.folder} is not of the run of shard {first.shard} in "
                 f"{first.store.folder}: other cases, options, costs or versions; run all shards alike"
             )
-    return found
+    return newest_shards
 
 
 def merge_shards(shards: Sequence[ShardRun]) -> tuple[Run, tuple[str, ...]]:
@@ -140,21 +140,21 @@ def merge_shards(shards: Sequence[ShardRun]) -> tuple[Run, tuple[str, ...]]:
         The run, and sentences on what is not there.
     """
     by_case: dict[str, list[tuple[ShardRun, Record]]] = {}
-    for one in shards:
-        for record in one.run.records:
-            by_case.setdefault(record.case, []).append((one, record))
-    chosen = [_choose(found) for found in by_case.values()]
-    records = _at_one_level(list(_refuse_other_models(chosen)))
-    runs = [one.run for one in shards]
+    for shard in shards:
+        for record in shard.run.records:
+            by_case.setdefault(record.case, []).append((shard, record))
+    choices = [_choose(pairs) for pairs in by_case.values()]
+    records = _at_one_level(list(_refuse_other_models(choices)))
+    runs = [shard.run for shard in shards]
     first = runs[0]
-    there, of = {one.shard.number for one in shards}, shards[0].shard.of
+    numbers, of = {shard.shard.number for shard in shards}, shards[0].shard.of
     newest = max(datetime.fromisoformat(run.started) for run in runs)
-    old = [
-        f"shard {one.shard} is of {one.run.started}, more than a day before the newest"
-        for one in shards
-        if newest - datetime.fromisoformat(one.run.started) > DAY
+    old_shards = [
+        f"shard {shard.shard} is of {shard.run.started}, more than a day before the newest"
+        for shard in shards
+        if newest - datetime.fromisoformat(shard.run.started) > DAY
     ]
-    absent = [f"shard {number}/{of} is not there" for number in range(1, of + 1) if number not in there]
+    missing_shards = [f"shard {number}/{of} is not there" for number in range(1, of + 1) if number not in numbers]
     merged = replace(
         first,
         environment=_environments(runs),
@@ -163,33 +163,34 @@ def merge_shards(shards: Sequence[ShardRun]) -> tuple[Run, tuple[str, ...]]:
         suites=judge_models(records),
         shard=None,
     )
-    done = sum(record.score is not None and record.error is None for record in records)
-    return merged, (f"{done} of {count(len(records), 'case')} measured, by {len(there)} of {of} shards", *absent, *old)
+    measured = sum(record.score is not None and record.error is None for record in records)
+    summary = f"{measured} of {count(len(records), 'case')} measured, by {len(numbers)} of {of} shards"
+    return merged, (summary, *missing_shards, *old_shards)
 
 
 def name_merged(shards: Sequence[ShardRun]) -> str:
     """Return the name of a merged run's record in a store: after those of all its shards."""
-    newest = max(datetime.fromisoformat(one.run.started) for one in shards)
+    newest = max(datetime.fromisoformat(shard.run.started) for shard in shards)
     return newest.astimezone(UTC).strftime("%Y%m%dT%H%M%S.999999Z")
 
 
-def _choose(found: Sequence[tuple[ShardRun, Record]]) -> Record:
+def _choose(pairs: Sequence[tuple[ShardRun, Record]]) -> Record:
     """Return what became of a case: measured by one shard or more, else an error, else not measured."""
-    measured = [(one, record) for one, record in found if record.score is not None and record.error is None]
+    measured = [(shard, record) for shard, record in pairs if record.score is not None and record.error is None]
     if not measured:
-        return next((record for _, record in found if record.error is not None), found[0][1])
+        return next((record for _, record in pairs if record.error is not None), pairs[0][1])
     first, record = measured[0]
-    for other, again in measured[1:]:
-        if (again.measurement, again.samples, again.stages) != (record.measurement, record.samples, record.stages):
+    for other, repeat in measured[1:]:
+        if (repeat.measurement, repeat.samples, repeat.stages) != (record.measurement, record.samples, record.stages):
             return _refuse(record, f"measured twice, and not alike: {_say(record)} in {first.store.folder}, "
-                                   f"{_say(again)} in {other.store.folder}")  # fmt: skip
-    if record.samples is not None and all(one.store.read_samples(record.samples) is None for one, _ in measured):
+                                   f"{_say(repeat)} in {other.store.folder}")  # fmt: skip
+    if record.samples is not None and all(shard.store.read_samples(record.samples) is None for shard, _ in measured):
         return _refuse(record, f"its samples in {first.store.folder} are damaged or gone; run that shard again")
     return record
 
 
 def _say(record: Record) -> str:
-    return f"{points(record.score or 0.0)} by {str(record.fingerprint)[:12]}"
+    return f"{points(record.score or 0.0)} by {record.fingerprint[:12] if record.fingerprint else 'an unknown model'}"
 
 
 def _refuse_other_models(records: Sequence[Record]) -> Iterator[Record]:
@@ -208,6 +209,6 @@ def _refuse_other_models(records: Sequence[Record]) -> Iterator[Record]:
 
 def _refuse(record: Record, error: str) -> Record:
     """Return the record of a case whose number does not count."""
-    kept = ("case", "alias", "task", "type", "languages", "metric", "limit", "command")
-    values: Mapping[str, object] = {name: getattr(record, name) for name in kept}
+    names = ("case", "alias", "task", "type", "languages", "metric", "limit", "command")
+    values: Mapping[str, object] = {name: getattr(record, name) for name in names}
     return Record(**values, model=None, revision=None, outcome="error", error=error)  # type: ignore[arg-type]

@@ -40,8 +40,8 @@ def read_blob(path: Path, key: Mapping[str, Any]) -> bytes | None:
     Raises:
         ConfigError: a newer version of this package wrote it.
     """
-    found = open_blob(path)
-    return found[1] if found is not None and found[0] == json.loads(json.dumps(dict(key))) else None
+    blob = open_blob(path)
+    return blob[1] if blob is not None and blob[0] == json.loads(json.dumps(dict(key))) else None
 
 
 def open_blob(path: Path) -> tuple[dict[str, Any], bytes] | None:
@@ -54,10 +54,10 @@ def open_blob(path: Path) -> tuple[dict[str, Any], bytes] | None:
         data = read_bytes(path, ConfigError, max_bytes=None)
     except ConfigError:
         return None
-    found, version = unseal(data), int.from_bytes(data[-8:-4])
-    if found is None and data[-TAIL:].startswith(MARK) and version > FORMAT:
+    blob, version = unseal(data), int.from_bytes(data[-8:-4])
+    if blob is None and data[-TAIL:].startswith(MARK) and version > FORMAT:
         raise ConfigError(f"{path}: was written by a newer touchstone; run that one, or name another --store")
-    return found if version == FORMAT else None
+    return blob if version == FORMAT else None
 
 
 def unseal(data: bytes) -> tuple[dict[str, Any], bytes] | None:
@@ -67,8 +67,8 @@ def unseal(data: bytes) -> tuple[dict[str, Any], bytes] | None:
         return None
     content, footer = data[: -TAIL - length], data[-TAIL - length : -TAIL]
     try:
-        said = parse_json(footer, "", ConfigError)
-        key, seal = said["key"], said["sha256"]
+        fields = parse_json(footer, "", ConfigError)
+        key, seal = fields["key"], fields["sha256"]
     except (ConfigError, KeyError, TypeError):
         return None
     return (key, content) if isinstance(key, dict) and seal == _seal(content, key) else None

@@ -31,22 +31,22 @@ from touchstone.store.blobs import open_blob, read_blob, write_blob
 from touchstone.store.hashes import Hashes, Watch
 from touchstone.store.vectors import Embeddings
 
-# A data cache with this file holds what its name says; of one without it nobody knows.
-WHOLE = ".whole"
+# A data cache with this file is complete.
+CACHE_MARKER = ".whole"
 MEMOS, AGREEMENTS = "remembered", "agreed"
 SPACE, CANARIES, MODELS, HASHES = "space.json", "canaries.npy", "models", "hashes.blob"
 RANKINGS, OUTCOMES, VERDICTS, EXAMPLES, SAMPLES = "rankings", "outcomes", "verdicts", "examples", "samples"
 # A folder with this file is a store; the other keeps what is in it out of git.
-MARKER, IGNORE = "store.json", ".gitignore"
+MARKER, IGNORE_FILE = "store.json", ".gitignore"
 FORMAT = 1
 
 
 class Store:
     """One store folder. Several processes may share it: every file is written whole.
 
-    Nothing is lost where it cannot be written: what is known is read, what is new is kept for this run alone, and
-    ``trouble`` says so. ``told`` is what else the user is to hear of at the end of the run. ``written`` names the files
-    that this process wrote.
+    Nothing is lost where it cannot be written: what is there is read, what is new is kept for this run alone, and
+    ``trouble`` says so. ``messages`` are other sentences for the end of the run. ``written_files`` are those that this
+    process wrote.
 
     Args:
         folder: need not exist.
@@ -85,8 +85,8 @@ class Store:
         self._asked_again: set[str] = set()
         self._in_use: ExitStack | None = None
         self.trouble: str | None = None
-        self.told: tuple[str, ...] = ()
-        self.written: dict[str, None] = {}
+        self.messages: tuple[str, ...] = ()
+        self.written_files: dict[str, None] = {}
 
     def make(self) -> None:
         """Make the folder where it is not there yet, and note until this process ends that a run uses it.
@@ -94,20 +94,20 @@ class Store:
         Raises:
             ConfigError: it cannot be made, or read.
         """
-        self._made  # noqa: B018
+        self._root  # noqa: B018
         if self._in_use is None:
             self._in_use = ExitStack()
             self._in_use.enter_context(locked(self.folder / MARKER, shared=True))
 
     def leave(self) -> None:
-        """Use the folder no more; what was kept for this run alone is removed. For the last process of a run."""
+        """Release the folder, and remove what was kept for this run alone. For the last process of a run."""
         if self._in_use is not None:
             self._in_use.close()
-        shutil.rmtree(self._own, ignore_errors=True)
+        shutil.rmtree(self._run_folder, ignore_errors=True)
 
     @cached_property
-    def _own(self) -> Path:
-        """What stands in for the folder where nothing can be written there, for all processes of this run."""
+    def _run_folder(self) -> Path:
+        """The folder of this run's processes where nothing can be written to the store."""
         try:
             folder = tempfile.gettempdir()
         except OSError:  # all disks are full
@@ -115,17 +115,17 @@ class Store:
         return Path(folder) / f"touchstone-{self._run or uuid.uuid4().hex}"
 
     @cached_property
-    def _made(self) -> Path:
-        """The folder, with what says that it is a store; the one of this run where it can only be read."""
+    def _root(self) -> Path:
+        """The folder, marked as a store; that of this run where the store can only be read."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             empty = not any(self.folder.iterdir())
         except OSError as error:
-            why = f"no store can be made there: {error.strerror}; name another --store"
-            raise ConfigError(f"{self.folder}: {why}") from None
+            reason = f"no store can be made there: {error.strerror}; name another --store"
+            raise ConfigError(f"{self.folder}: {reason}") from None
         try:
             if empty:  # among files of somebody else's it would keep these out of git
-                write_atomically(self.folder / IGNORE, "*\n")
+                write_atomically(self.folder / IGNORE_FILE, "*\n")
             if not is_store(self.folder):
                 move_aside(self.folder, Path(MARKER))
                 write_atomically(self.folder / MARKER, to_json(make_marker(FORMAT)))
@@ -134,37 +134,38 @@ class Store:
         except OSError as error:
             self.note_trouble(error)
             with suppress(OSError):
-                self._own.mkdir(mode=0o700, exist_ok=True)
-            return self._own
+                self._run_folder.mkdir(mode=0o700, exist_ok=True)
+            return self._run_folder
         return self.folder
 
     def note_trouble(self, error: OSError) -> None:
         """Note, once, why something could not be kept."""
         if self.trouble is None:
-            why = error.strerror or first_line(error)
-            self.trouble = f"{self.folder} cannot be written ({why}): later runs know nothing of what this run measured"
+            reason = error.strerror or first_line(error)
+            problem = f"cannot be written ({reason}): later runs know nothing of what this run measured"
+            self.trouble = f"{self.folder} {problem}"
 
-    def tell(self, said: str) -> None:
-        """Have the user told something at the end of the run, once."""
-        self.told = tuple(dict.fromkeys((*self.told, said)))
+    def tell(self, message: str) -> None:
+        """Add a message for the end of the run, once."""
+        self.messages = tuple(dict.fromkeys((*self.messages, message)))
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """All that the user is to hear of at the end of the run, from this process."""
-        return (*self.told, *filter(None, [self.trouble]))
+        """Messages of this process for the end of the run."""
+        return (*self.messages, *filter(None, [self.trouble]))
 
     def _keep(self, path: Path, write: Callable[[Path], object]) -> bool:
-        """Write a file of the store, below what is in its way; where it cannot be, note that and return False."""
-        for last in (False, True):
+        """Write a file of the store, and move aside what is in its way; on failure note that and return False."""
+        for is_last in (False, True):
             try:
-                write(join_inside(self._made, path))
-                self.written[path.as_posix()] = None
+                write(join_inside(self._root, path))
+                self.written_files[path.as_posix()] = None
                 return True
             except (IsADirectoryError, NotADirectoryError, FileExistsError) as error:
-                if last:
+                if is_last:
                     self.note_trouble(error)
                 else:
-                    move_aside(self._made, path)
+                    move_aside(self._root, path)
             except OSError as error:
                 self.note_trouble(error)
                 return False
@@ -172,57 +173,56 @@ class Store:
 
     def _find(self, path: Path | str) -> Path:
         """Return where a file of the store is: that of this run alone where there is one."""
-        return self._own / path if (self._own / path).is_file() else self.folder / path
+        return self._run_folder / path if (self._run_folder / path).is_file() else self.folder / path
 
     @property
     def news(self) -> Path:
-        """Where the processes of this run say what they bring from a hub at this moment."""
+        """The folder for the progress of downloads, one file per process of this run."""
         return self.folder / AGREEMENTS / str(self._run) / "news"
 
-    def data_cache(self, content: str, what: str) -> tuple[Path, Watch]:
-        """Return the folder for what is prepared of data of that content, and what watches all that is in it.
+    def data_cache(self, content: str, selection: str) -> tuple[Path, Watch]:
+        """Return the folder for what is prepared of some data, with a watch of its files.
 
-        It is one that is whole, else a new one.
-
-        One that is not what it was when it was kept is removed, as is what came into it since.
+        It is a complete one, else a new one. One that has changed since it was completed is removed, as are files that
+        came into it since.
 
         Args:
             content: hash of the data.
-            what: says all that is read of it: of a folder that is whole nothing more is prepared.
+            selection: names all that is read of it: to a complete folder nothing is added.
         """
-        name = f"{content[:16]}-{_short_hash(what.encode())}"
-        for whole in join_inside(self.folder, "data").glob(f"{name}-*/{WHOLE}"):
-            join_inside(self.folder, whole.relative_to(self.folder))
+        name = f"{content[:16]}-{_short_hash(selection.encode())}"
+        for marker in join_inside(self.folder, "data").glob(f"{name}-*/{CACHE_MARKER}"):
+            join_inside(self.folder, marker.relative_to(self.folder))
             with self.watching() as watch:
-                kept = self._is_as_kept(whole)
-            if kept:
-                return whole.parent, watch
-            shutil.rmtree(whole.parent, ignore_errors=True)
-        return join_inside(self._made, f"data/{name}-{uuid.uuid4().hex[:8]}"), Watch()
+                is_intact = self._is_intact(marker)
+            if is_intact:
+                return marker.parent, watch
+            shutil.rmtree(marker.parent, ignore_errors=True)
+        return join_inside(self._root, f"data/{name}-{uuid.uuid4().hex[:8]}"), Watch()
 
     def keep_data_cache(self, folder: Path) -> None:
-        """Say that a folder of `data_cache` is whole, and of data that did not change meanwhile, and what is in it."""
-        with suppress(OSError):  # nothing was prepared, or it cannot be said: it is prepared again
-            if not (folder / WHOLE).is_file() and folder.is_dir():
+        """Mark a folder of `data_cache` as complete, with the hashes of its files, once its data has not changed."""
+        with suppress(OSError):  # nothing was prepared, or the mark cannot be written: it is prepared again
+            if not (folder / CACHE_MARKER).is_file() and folder.is_dir():
                 with self.one_write_of_hashes():
                     hashes = {name: self.file_sha256(path) for name, path in prepared(folder)}
-                write_atomically(folder / WHOLE, to_json(hashes))
+                write_atomically(folder / CACHE_MARKER, to_json(hashes))
 
-    def _is_as_kept(self, whole: Path) -> bool:
+    def _is_intact(self, marker: Path) -> bool:
         try:
-            hashes = read_json(whole, ConfigError)
-            there = dict(prepared(whole.parent))
-            for name in there.keys() - hashes.keys():  # kept by the library for itself while a task was evaluated
-                there[name].unlink()
+            hashes = read_json(marker, ConfigError)
+            files = dict(prepared(marker.parent))
+            for name in files.keys() - hashes.keys():  # kept by the library for itself while a task was evaluated
+                files[name].unlink()
             with self.one_write_of_hashes():
-                return all(self.file_sha256(there[name]) == hash_ for name, hash_ in hashes.items())
+                return all(self.file_sha256(files[name]) == hash_ for name, hash_ in hashes.items())
         except (OSError, ValueError, AttributeError, KeyError, ConfigError):
             return False
 
     @cached_property
     def _memo(self) -> Hashes:
         with suppress(ConfigError):  # looking at files needs no store
-            self._made  # noqa: B018
+            self._root  # noqa: B018
         return Hashes(self.folder / HASHES)
 
     def file_sha256(self, path: Path) -> str:
@@ -245,9 +245,9 @@ class Store:
         """Return one hash over files under the names given; names, not places, are part of it."""
         return self._memo.of_files(files)
 
-    def result_path(self, model: str, revision: str, task: str, *, inside: str = "results") -> Path:
-        """Name the file of one result in mteb's layout, inside the store."""
-        return Path(inside, model, revision, f"{task}.json")
+    def result_path(self, model: str, revision: str, task: str, *, folder: str = "results") -> Path:
+        """Return the file of one result in mteb's layout, inside the store."""
+        return Path(folder, model, revision, f"{task}.json")
 
     def write_result(self, path: Path, make: Callable[[Path, Path], None], meta: dict[str, Any]) -> None:
         """Keep a result in mteb's layout, with mteb's metadata of the model beside it.
@@ -258,12 +258,12 @@ class Store:
             meta: mteb's metadata of the model.
         """
 
-        def write(whole: Path) -> None:
-            whole.parent.mkdir(parents=True, exist_ok=True)
-            with locked(whole.parent), tempfile.TemporaryDirectory(dir=whole.parent, prefix=".") as beside:
-                make(whole, Path(beside, whole.name))
-                Path(beside, whole.name).replace(whole)
-                write_atomically(whole.parent / "model_meta.json", json.dumps(meta, default=str, indent=4))
+        def write(target: Path) -> None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with locked(target.parent), tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as temporary:
+                make(target, Path(temporary, target.name))
+                Path(temporary, target.name).replace(target)
+                write_atomically(target.parent / "model_meta.json", json.dumps(meta, default=str, indent=4))
 
         self._keep(path, write)
 
@@ -276,15 +276,15 @@ class Store:
         file = _samples_file(key)
         if not self._keep(Path(file), lambda path: write_blob(path, key, lambda blob: blob.write(content))):
             try:
-                write_blob(self._own / file, key, lambda blob: blob.write(content))
+                write_blob(self._run_folder / file, key, lambda blob: blob.write(content))
             except OSError:
                 return None
         return file
 
     def read_samples(self, file: str) -> bytes | None:
         """Return the bytes that `write_samples` kept; None where they are gone or are others."""
-        found = open_blob(self._find(file)) if SAMPLES_FILE.fullmatch(file) else None
-        return found[1] if found is not None and _samples_file(found[0]) == file else None
+        blob = open_blob(self._find(file)) if SAMPLES_FILE.fullmatch(file) else None
+        return blob[1] if blob is not None and _samples_file(blob[0]) == file else None
 
     def put(self, kind: str, key: Mapping[str, Any], write: bytes | Callable[[BinaryIO], object]) -> None:
         """Keep what was worked out under a key, in the place of what was kept there before.
@@ -320,19 +320,19 @@ class Store:
         None is not remembered.
         """
         path, key = self._remembered(name)
-        known = read_blob(self._find(path), key)
-        if known is not None:
+        stored = read_blob(self._find(path), key)
+        if stored is not None:
             with suppress(UnicodeDecodeError):
-                return known.decode()
-        found = compute()
-        content = (found or "").encode()
+                return stored.decode()
+        text = compute()
+        content = (text or "").encode()
         with suppress(OSError):  # where nothing can be written it is computed again
-            if found is not None:
-                write_blob(join_inside(self._made, path), key, lambda file: file.write(content))
-        return found
+            if text is not None:
+                write_blob(join_inside(self._root, path), key, lambda file: file.write(content))
+        return text
 
     def forget(self, name: str) -> None:
-        """Forget what `remember` keeps under a name, once: what is then as it was need not be asked for each case."""
+        """Forget what `remember` keeps under a name, once per process: not each case need ask again."""
         if name in self._asked_again:
             return
         self._asked_again.add(name)
@@ -346,17 +346,17 @@ class Store:
     def agree(self, name: str, compute: Callable[[], str]) -> str:
         """Return a text that all processes of this run have in common: what the first of them to ask computes."""
         if name not in self._agreed:
-            self._agreed[name] = compute() if self._run is None else self._first(name, self._run, compute)
+            self._agreed[name] = compute() if self._run is None else self._agree_on(name, self._run, compute)
         return self._agreed[name]
 
-    def _first(self, name: str, run: str, compute: Callable[[], str]) -> str:
-        file = join_inside(self._made, Path(AGREEMENTS, run, hashlib.sha256(name.encode()).hexdigest()[:16]))
+    def _agree_on(self, name: str, run: str, compute: Callable[[], str]) -> str:
+        file = join_inside(self._root, Path(AGREEMENTS, run, hashlib.sha256(name.encode()).hexdigest()[:16]))
         if not file.is_file():
-            found = compute()
+            text = compute()
             try:
-                write_first(file, found)
+                write_first(file, text)
             except OSError:
-                return found  # where nothing can be written each process asks for itself
+                return text  # where nothing can be written each process asks for itself
         return file.read_text()
 
     def embeddings(
@@ -384,7 +384,7 @@ class Store:
             check: called before vectors are written; what it raises keeps them from being.
         """
         key = hashlib.sha256(to_json(dict(space)).encode()).hexdigest()[:16]
-        self._made  # noqa: B018
+        self._root  # noqa: B018
         folder, number = join_inside(self.folder, Path("embeddings", key)), 0
         with suppress(OSError):
             move_aside(self.folder, Path("embeddings", key, SPACE))
@@ -392,8 +392,8 @@ class Store:
             number += 1
             folder = join_inside(self.folder, Path("embeddings", f"{key}-{number}"))
         if canaries is not None:
-            for other in {*folder.parent.glob(key), *folder.parent.glob(f"{key}-*")} - {folder}:
-                self._forget_models(other)
+            for sibling in {*folder.parent.glob(key), *folder.parent.glob(f"{key}-*")} - {folder}:
+                self._forget_models(sibling)
         if fingerprint:
             self._marks[fingerprint] = folder / MODELS / fingerprint
             self._mark(fingerprint)
@@ -413,7 +413,7 @@ class Store:
             self._marks[fingerprint] = self._marks[on].with_name(fingerprint)
 
     def _mark(self, fingerprint: str) -> None:
-        """Say of a space that it is of this model, so that what was measured goes when it is another that computes."""
+        """Mark a space as this model's, so that outcomes are forgotten with its vectors."""
         with suppress(OSError):
             if (mark := self._marks.get(fingerprint)) is not None:
                 join_inside(self.folder, mark.relative_to(self.folder)).parent.mkdir(parents=True, exist_ok=True)
@@ -427,15 +427,15 @@ class Store:
                 shutil.rmtree(join_inside(self.folder, Path(kind, model.name)), ignore_errors=True)
             with suppress(OSError):
                 if self._run is not None:
-                    told = join_inside(self.folder, Path(AGREEMENTS, self._run, f"forgotten {model.name}"))
-                    told.parent.mkdir(parents=True, exist_ok=True)
-                    told.touch()
+                    mark = join_inside(self.folder, Path(AGREEMENTS, self._run, f"forgotten {model.name}"))
+                    mark.parent.mkdir(parents=True, exist_ok=True)
+                    mark.touch()
                 model.unlink(missing_ok=True)  # the last: whoever stops here is followed by one who does it again
 
     def has_forgotten(self, fingerprint: str) -> bool:
-        """Return whether a process of this run has forgotten what was measured of a model."""
-        told = self.folder / AGREEMENTS / self._run / f"forgotten {fingerprint}" if self._run is not None else None
-        return fingerprint in self._forgotten or (told is not None and told.exists())
+        """Return True if a process of this run has forgotten what was measured of a model."""
+        mark = self.folder / AGREEMENTS / self._run / f"forgotten {fingerprint}" if self._run is not None else None
+        return fingerprint in self._forgotten or (mark is not None and mark.exists())
 
     def write_run(self, name: str, run: dict[str, Any]) -> Path:
         """Keep a run record; every run is kept, and one that goes on is written again."""
@@ -445,7 +445,7 @@ class Store:
 
 
 def _begin(file: Path, canaries: Vectors) -> None:
-    """Give a new space its canaries; those of another process that is first stay."""
+    """Write the canaries of a new space; those of another process that is first stay."""
     content = BytesIO()
     np.save(content, canaries, allow_pickle=False)
     with suppress(OSError):  # where nothing can be written, there are no vectors of others either
@@ -461,12 +461,12 @@ def _is_other(file: Path, canaries: Vectors, within: float) -> bool:
         _begin(file, canaries)
     if not file.exists():
         return False
-    known = read_canaries(file)
-    if known is None or known.shape != canaries.shape:
+    stored = read_canaries(file)
+    if stored is None or stored.shape != canaries.shape:
         return True
     scale = float(np.linalg.norm(canaries, axis=1).max()) or 1.0
     with np.errstate(over="ignore"):  # of numbers that no vector has
-        return not np.linalg.norm(known - canaries, axis=1).max() <= within * scale
+        return not np.linalg.norm(stored - canaries, axis=1).max() <= within * scale
 
 
 def read_canaries(file: Path) -> NDArray[np.float64] | None:
@@ -474,17 +474,17 @@ def read_canaries(file: Path) -> NDArray[np.float64] | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # of headers that no numpy of today writes
-            known = np.load(file, allow_pickle=False)
+            canaries = np.load(file, allow_pickle=False)
     except Exception:  # numpy has another for each part of a header
         return None
-    whole = isinstance(known, np.ndarray) and known.ndim == 2 and known.dtype.kind == "f"
-    return known.astype(np.float64) if whole and np.isfinite(known).all() else None
+    is_matrix = isinstance(canaries, np.ndarray) and canaries.ndim == 2 and canaries.dtype.kind == "f"
+    return canaries.astype(np.float64) if is_matrix and np.isfinite(canaries).all() else None
 
 
 def prepared(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield the files of a data cache that hold something: locks do not."""
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and path.suffix != ".lock" and path.name != WHOLE:
+        if path.is_file() and path.suffix != ".lock" and path.name != CACHE_MARKER:
             yield path.relative_to(folder).as_posix(), path
 
 
@@ -510,15 +510,15 @@ def is_store(folder: Path) -> bool:
 
 
 def make_marker(version: int) -> dict[str, int]:
-    """Return what a store's marker says; with a checksum, for one wrong bit is not a newer version."""
+    """Return the content of a store's marker; with a checksum, for one wrong bit is not a newer version."""
     return {"touchstone store": version, "crc32": zlib.crc32(b"touchstone store %d" % version)}
 
 
 def _format_of(folder: Path) -> int | None:
     try:
-        said = read_json(folder / MARKER, ConfigError)
-        version = said["touchstone store"]
-        return int(version) if said in ({"touchstone store": FORMAT}, make_marker(version)) else None
+        marker = read_json(folder / MARKER, ConfigError)
+        version = marker["touchstone store"]
+        return int(version) if marker in ({"touchstone store": FORMAT}, make_marker(version)) else None
     except (ConfigError, ValueError, KeyError, TypeError):
         return None  # there is none yet, or it is damaged: it is written again
 

@@ -1,4 +1,4 @@
-"""Take what other stores hold into one: samples, results, vectors, and what is cached of cases.
+"""Merge stores into one: samples, results, vectors, and cached outcomes.
 
 Whatever the order in which stores are named, the same files come out. What is damaged stays where it is, links are not
 followed, and run records are left to whoever reads them.
@@ -21,8 +21,8 @@ from touchstone.store.segments import Segment
 from touchstone.store.vectors import SUFFIX
 from touchstone.store.verifying import BLOB, RESULT, SPACE_NAME, need_store
 
-# What is measured of a case, of all that a store keeps.
-GIVEN_BACK = re.compile(rf"{RESULT.pattern}|{SAMPLES.pattern}|rankings/[\w.-]+/[0-9a-f]{{16}}\.blob")
+# Files of a store with what was measured of a case.
+MEASURED_FILE = re.compile(rf"{RESULT.pattern}|{SAMPLES.pattern}|rankings/[\w.-]+/[0-9a-f]{{16}}\.blob")
 # mteb's metadata of a model, beside its results.
 META = "model_meta.json"
 # Makes one result in mteb's layout of two of the same model and task: the earlier and the later one.
@@ -30,7 +30,7 @@ Join = Callable[[bytes, bytes], bytes]
 
 
 def gather(into: Path, sources: Sequence[Path], join: Join) -> tuple[str, ...]:
-    """Copy what some stores hold into another; return sentences on what was left where it is.
+    """Copy the files of some stores into another; return sentences on what was not copied.
 
     Args:
         into: a store.
@@ -41,34 +41,34 @@ def gather(into: Path, sources: Sequence[Path], join: Join) -> tuple[str, ...]:
         ConfigError: one of them is no store, or was written by a newer version.
     """
     need_store(into)
-    others = []
+    stores = []
     for source in sources:
         need_store(source)
-        if source.resolve() != into.resolve() and source.resolve() not in others:
-            others.append(source.resolve())
+        if source.resolve() != into.resolve() and source.resolve() not in stores:
+            stores.append(source.resolve())
     notes: list[str] = []
-    others.sort(key=_first_bytes)
-    strange = {model for source in others for model in _take_vectors(into, source, notes)}
-    for source in others:
+    stores.sort(key=_first_bytes)
+    strange = {model for source in stores for model in _take_vectors(into, source, notes)}
+    for source in stores:
         for name in _files(source):
             if BLOB.fullmatch(name) or SAMPLES.fullmatch(name):
                 _take_blob(into, source, name, strange)
-    _take_results(into, others, join)
+    _take_results(into, stores, join)
     return tuple(notes)
 
 
 def _files(folder: Path) -> Iterator[str]:
-    for inside, folders, names in os.walk(folder):
+    for directory, folders, names in os.walk(folder):
         folders.sort()
-        yield from (Path(inside, name).relative_to(folder).as_posix() for name in sorted(names))
+        yield from (Path(directory, name).relative_to(folder).as_posix() for name in sorted(names))
 
 
 def _first_bytes(source: Path) -> list[tuple[str, int]]:
-    """Return what puts stores in an order of their own: the names and sizes of what is in them."""
+    """Return the key to sort stores by, wherever they lie: the names and sizes of their files."""
     return [(name, (source / name).lstat().st_size) for name in _files(source)]
 
 
-def _read(path: Path) -> bytes | None:
+def _read_or_none(path: Path) -> bytes | None:
     try:
         return read_bytes(path, BaselineError, max_bytes=None)
     except BaselineError:  # it is no file, or cannot be read
@@ -85,24 +85,25 @@ def take(into: Path, name: str, content: bytes, join: Join | None = None) -> Non
         join: of two results that differ; None for the later one.
     """
     if RESULT.fullmatch(name):
-        known = _read(into / name)
-        if known not in (None, content) and join is not None and not name.endswith(META):
-            content = join(known or b"", content)
-        if content != known:
+        existing = _read_or_none(into / name)
+        if existing not in (None, content) and join is not None and not name.endswith(META):
+            content = join(existing or b"", content)
+        if content != existing:
             write_atomically(join_inside(into, name), content)
         return
-    found = unseal(content)
-    if found is None or place_of(found[0]) != name:
+    blob = unseal(content)
+    if blob is None or place_of(blob[0]) != name:
         return
-    known = _read(into / name)
-    if known is None or unseal(known) is None or content < known:  # in whatever order they come, the same one stays
+    existing = _read_or_none(into / name)
+    # In whatever order they come, the same one stays.
+    if existing is None or unseal(existing) is None or content < existing:
         write_atomically(join_inside(into, name), content)
 
 
 def _take_blob(into: Path, source: Path, name: str, strange: set[str]) -> None:
     """Copy a blob that is whole; of two under one key, the first by its bytes stays."""
     kind, model = name.split("/")[:2]
-    content = _read(source / name)
+    content = _read_or_none(source / name)
     if kind != "remembered" and content is not None and not (kind in (OUTCOMES, RANKINGS) and model in strange):
         take(into, name, content)
 
@@ -113,14 +114,14 @@ def _take_vectors(into: Path, source: Path, notes: list[str]) -> Iterator[str]:
         name = space.relative_to(source).as_posix()
         if not SPACE_NAME.fullmatch(name) or space.is_symlink() or not space.is_dir():
             continue
-        there = into / name
-        canaries, known = _read(space / CANARIES), _read(there / CANARIES)
-        if known is not None and known != canaries:
-            notes.append(f"{space}: its vectors stay there; another processor or library made those of {there}")
+        target = into / name
+        canaries, existing = _read_or_none(space / CANARIES), _read_or_none(target / CANARIES)
+        if existing is not None and existing != canaries:
+            notes.append(f"{space}: its vectors stay there; another processor or library made those of {target}")
             yield from (model.name for model in (space / MODELS).glob("*"))
             continue
         for file in (SPACE, CANARIES):
-            if (content := _read(space / file)) is not None and not (there / file).exists():
+            if (content := _read_or_none(space / file)) is not None and not (target / file).exists():
                 write_atomically(join_inside(into, f"{name}/{file}"), content)
         for model in (space / MODELS).glob("*"):
             mark = join_inside(into, f"{name}/{MODELS}/{model.name}")
@@ -135,13 +136,13 @@ def _take_segment(segment: Path, target: Path) -> None:
         return
     with suppress(ValueError, OSError, ConfigError):  # what is damaged is encoded again
         Segment(segment)
-        with open_regular(segment, ConfigError) as read, open_atomically(target) as write:
-            shutil.copyfileobj(read, write, 1 << 20)
+        with open_regular(segment, ConfigError) as source, open_atomically(target) as file:
+            shutil.copyfileobj(source, file, 1 << 20)
 
 
 def _take_results(into: Path, sources: Sequence[Path], join: Join) -> None:
     """Copy results in mteb's layout; those of one model and task become one, which keeps the subsets of each."""
     names = sorted({name for source in sources for name in _files(source) if RESULT.fullmatch(name)})
     for name in names:
-        for content in sorted({content for source in sources if (content := _read(source / name)) is not None}):
+        for content in sorted({content for source in sources if (content := _read_or_none(source / name)) is not None}):
             take(into, name, content, join)

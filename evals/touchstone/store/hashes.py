@@ -1,4 +1,4 @@
-"""Memo of the hashes of files: a file that has not moved is not read again; and files watched while they are used."""
+"""Cache of the hashes of files, keyed by size, times and inode; and files watched while they are used."""
 
 import hashlib
 import json
@@ -15,19 +15,19 @@ from pydantic import TypeAdapter
 from touchstone.errors import ConfigError
 from touchstone.store.blobs import read_blob, write_blob
 
-CHUNK = 1 << 20
+CHUNK_BYTES = 1 << 20
 # Of the memo, whose checksum covers it: one wrong digit in a hash would blame a file.
 KEY = {"kind": "hashes"}
 # Within one tick of a file system's clock a second change is not seen, in nanoseconds.
 TICK = 100_000_000
-# So many ticks a file that is being written is waited for; one that is still written then is seen to move.
-PATIENCE = 100
+# How long to wait for a file that is being written; one that is still written then is seen to change.
+MAX_TICKS = 100
 # Size, modification time, change time and inode of a file. The change time cannot be set by hand, so a file that is
 # rewritten in place under its old modification time, or changed and put back, is seen.
 Status = tuple[int, int, int, int]
 # The same, and the hash that it had then.
-Seen = tuple[int, int, int, int, str]
-_SEEN = TypeAdapter(dict[str, Seen])
+HashedStatus = tuple[int, int, int, int, str]
+_MEMO = TypeAdapter(dict[str, HashedStatus])
 # The links and folders that a file's path leads through, each as it is itself.
 Way = Mapping[Path, os.stat_result]
 
@@ -66,7 +66,7 @@ class Hashes:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._known: dict[str, Seen] | None = None
+        self._memo: dict[str, HashedStatus] | None = None
         self._gathering = False
         self._watches: list[Watch] = []
 
@@ -86,21 +86,21 @@ class Hashes:
 
     def has(self, path: Path, sha256: str) -> bool:
         """Return True if a file has that hash; it is read again before that is denied."""
-        return self._of(path) == sha256 or self._of(path, again=True) == sha256
+        return self._of(path) == sha256 or self._of(path, anew=True) == sha256
 
-    def _of(self, path: Path, *, again: bool = False) -> str:
-        way, seen = _at_rest(path)
+    def _of(self, path: Path, *, anew: bool = False) -> str:
+        way, status = _at_rest(path)
         for watch in self._watches:
-            watch.note(path, seen, way)
+            watch.note(path, status, way)
         memo, name = self._load(), os.path.realpath(path)
-        known = memo.get(name)
-        if known is not None and known[:4] == seen and not again:
-            return known[4]
+        entry = memo.get(name)
+        if entry is not None and entry[:4] == status and not anew:
+            return entry[4]
         with path.open("rb") as file:
-            before, digest = _status(file.fileno()), _read(file)
+            before, digest = _status(file.fileno()), _hash_file(file)
             # Of what else came to lie there nothing is remembered; whoever watches is told so.
-            if before == _status(file.fileno()) == seen:
-                memo[name] = (*seen, digest)
+            if before == _status(file.fileno()) == status:
+                memo[name] = (*status, digest)
         if not self._gathering:
             self._write()
         return digest
@@ -129,22 +129,22 @@ class Hashes:
         with suppress(OSError):
             write_blob(self._file, KEY, lambda file: file.write(json.dumps(self._load(), sort_keys=True).encode()))
 
-    def _load(self) -> dict[str, Seen]:
-        if self._known is None:
+    def _load(self) -> dict[str, HashedStatus]:
+        if self._memo is None:
             try:
-                self._known = _SEEN.validate_json(read_blob(self._file, KEY) or b"{}")
+                self._memo = _MEMO.validate_json(read_blob(self._file, KEY) or b"{}")
             except (ConfigError, ValueError):  # of another version
-                self._known = {}
-        return self._known
+                self._memo = {}
+        return self._memo
 
 
 def _status(file: Path | int) -> Status | None:
     """Return how a file is, by its path or open, None where there is none; of a link, what it leads to."""
     try:
-        found = os.stat(file)  # noqa: PTH116  # of an open file too
+        status = os.stat(file)  # noqa: PTH116  # of an open file too
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _at_rest(path: Path) -> tuple[Way, Status]:
@@ -152,58 +152,58 @@ def _at_rest(path: Path) -> tuple[Way, Status]:
 
     An earlier look could not tell that change from another one.
     """
-    for _ in range(PATIENCE):
-        way, found = _way_to(path), path.stat()
+    for _ in range(MAX_TICKS):
+        way, status = _way_to(path), path.stat()
         folder = path.parent.resolve()
-        changed = [one.st_ctime_ns for place, one in way.items() if place == folder or not stat.S_ISDIR(one.st_mode)]
-        age = time.time_ns() - max(found.st_ctime_ns, *changed)
+        changed = [link.st_ctime_ns for place, link in way.items() if place == folder or not stat.S_ISDIR(link.st_mode)]
+        age = time.time_ns() - max(status.st_ctime_ns, *changed)
         if not 0 <= age < TICK:
             break
         time.sleep((TICK - age) / 1e9)
-    return way, (found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino)
+    return way, (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 def _way_to(path: Path) -> dict[Path, os.stat_result]:
     """Return every link and folder that a path leads through, as they are themselves, and the folder it ends in."""
     folder = path.parent.resolve()
-    found: dict[Path, os.stat_result] = {}
+    way: dict[Path, os.stat_result] = {}
     waiting = [path.absolute()]
     while waiting:
         path = waiting.pop()
         for place in (path, *path.parents):
-            if place in found:
+            if place in way:
                 break
             status = place.lstat()
             if stat.S_ISLNK(status.st_mode):
                 waiting.append(place.parent / place.readlink())
             if place != path or not stat.S_ISREG(status.st_mode):
-                found[place] = status
-    return {**found, folder: folder.lstat()}
+                way[place] = status
+    return {**way, folder: folder.lstat()}
 
 
 def _leads_on(path: Path, before: os.stat_result, *, full: bool) -> bool:
-    """Return whether a link or a folder is where and what it was; ``full``: a folder with what was in it.
+    """Return True if a link or a folder is where and what it was; with ``full``, a folder with what was in it.
 
     Where something comes into a folder or goes, both of its times become that one; where it is renamed, one of them.
     """
     try:
-        now = path.lstat()
+        after = path.lstat()
     except OSError:
         return False
-    if not os.path.samestat(now, before) or stat.S_IFMT(now.st_mode) != stat.S_IFMT(before.st_mode):
+    if not os.path.samestat(after, before) or stat.S_IFMT(after.st_mode) != stat.S_IFMT(before.st_mode):
         return False
-    filled = stat.S_ISDIR(now.st_mode) and not full and now.st_ctime_ns == now.st_mtime_ns
-    return filled or now.st_ctime_ns == before.st_ctime_ns
+    filled = stat.S_ISDIR(after.st_mode) and not full and after.st_ctime_ns == after.st_mtime_ns
+    return filled or after.st_ctime_ns == before.st_ctime_ns
 
 
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file, read in parts."""
     with path.open("rb") as file:
-        return _read(file)
+        return _hash_file(file)
 
 
-def _read(file: BinaryIO) -> str:
+def _hash_file(file: BinaryIO) -> str:
     digest = hashlib.sha256()
-    while chunk := file.read(CHUNK):
+    while chunk := file.read(CHUNK_BYTES):
         digest.update(chunk)
     return digest.hexdigest()

@@ -26,7 +26,7 @@ from touchstone.store.hashes import sha256_of
 
 T = TypeVar("T")
 Kind = Literal["model", "dataset"]
-SECONDS = 30
+TIMEOUT_S = 30
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REPOSITORY = re.compile(r"(?!.*\.\.)([A-Za-z0-9_][A-Za-z0-9_.-]{0,95}/)?[A-Za-z0-9_][A-Za-z0-9_.-]{0,95}")
 KIND_NAMES = {"model": "model", "dataset": "data set"}
@@ -65,9 +65,9 @@ class Snapshot:
 
     def __post_init__(self) -> None:
         """Refuse names that would lead out of the folder, whoever lists them."""
-        if bad := [name for name in self.listed if not is_plain(name)]:
+        if unsafe := [name for name in self.listed if not is_plain(name)]:
             raise error_of(self.kind)(
-                f'{self.repository} at {self.commit} lists "{bad[0]}", which is no name of a file'
+                f'{self.repository} at {self.commit} lists "{unsafe[0]}", which is no name of a file'
             )
 
     def expect(self, names: Iterable[str]) -> None:
@@ -90,19 +90,19 @@ class Snapshot:
         """
         if name not in self.listed:
             return None
-        path, said = self.folder / name, self.listed[name].hash
+        path, hash_ = self.folder / name, self.listed[name].hash
         if path.is_file():
-            if not _is_said(said, path, self.store.has_sha256):
-                what, then = ("its manifest", "fetch it") if self.mirror else ("the hub", "run")
+            if not _has_hash(hash_, path, self.store.has_sha256):
+                source, command = ("its manifest", "fetch it") if self.mirror else ("the hub", "run")
                 raise error_of(self.kind)(
-                    f"{path} is damaged, it is not what {what} says of it; remove it and {then} again"
+                    f"{path} is damaged, it is not what {source} says of it; remove it and {command} again"
                 )
             return path
         if self.mirror:
             raise error_of(self.kind)(f"{self.mirror} lacks {name} of {self.repository}; fetch it again")
         for _ in range(2):
             self._fetch(name)
-            if path.is_file() and _is_said(said, path, lambda path, sha256: sha256_of(path) == sha256):
+            if path.is_file() and _has_hash(hash_, path, lambda path, sha256: sha256_of(path) == sha256):
                 return path
             for copy in (path.resolve(), path):  # the second is a link to the first
                 copy.unlink(missing_ok=True)
@@ -114,9 +114,9 @@ class Snapshot:
         if huggingface_hub.is_offline_mode():
             raise _offline(self.repository, self.commit, self.kind)
         ask, asking = huggingface_hub.hf_hub_download, self.store.asking
-        where: dict[str, Any] = {"revision": self.commit, "repo_type": self.kind, "tqdm_class": asking.bar()}
+        arguments: dict[str, Any] = {"revision": self.commit, "repo_type": self.kind, "tqdm_class": asking.bar()}
         try:
-            _ask(self.store, self.repository, self.kind, lambda: ask(self.repository, name, **where), name)
+            _ask(self.store, self.repository, self.kind, lambda: ask(self.repository, name, **arguments), name)
         except TouchstoneError:
             # The client notes in its cache that there is no such file; the list of the commit says that there is.
             with suppress(OSError):
@@ -167,9 +167,9 @@ def open_main(repository: str, reader: str, store: Store) -> Snapshot:
     return snapshot
 
 
-def _is_said(said: str | None, path: Path, has_sha256: Callable[[Path, str], bool]) -> bool:
-    """Return whether a file has the hash that is said of it, of its kind; one of which nothing is said is not read."""
-    return said is None or (git_blob(path) == said if COMMIT.fullmatch(said) else has_sha256(path, said))
+def _has_hash(hash_: str | None, path: Path, has_sha256: Callable[[Path, str], bool]) -> bool:
+    """Return True if a file has a hash, a sha256 or git's; without a hash the file is not read."""
+    return hash_ is None or (git_blob(path) == hash_ if COMMIT.fullmatch(hash_) else has_sha256(path, hash_))
 
 
 def git_blob(path: Path) -> str:
@@ -210,13 +210,13 @@ def _list(repository: str, commit: str, store: Store, kind: Kind) -> Listed:
         offline = huggingface_hub.is_offline_mode()
         return None if offline else json.dumps(_about(repository, commit, kind, store)[1])
 
-    known = store.remember(_name(repository, commit, kind), ask)
-    if known is not None:
-        return {name: Entry(*said) for name, said in parse_json(known, repository, error_of(kind)).items()}
+    text = store.remember(_name(repository, commit, kind), ask)
+    if text is not None:
+        return {name: Entry(*fields) for name, fields in parse_json(text, repository, error_of(kind)).items()}
     # Brought by another program. Only the client's own list, from its version 2 on, says what of it is not there.
     if tree := getattr(huggingface_hub, "get_cached_repo_tree", None):
         with suppress(errors.CachedRepoTreeNotFoundError):
-            return {one.path: Entry() for one in tree(repository, repo_type=kind, revision=commit)}
+            return {file.path: Entry() for file in tree(repository, repo_type=kind, revision=commit)}
     raise _offline(repository, commit, kind)
 
 
@@ -229,40 +229,39 @@ def _about(repository: str, revision: str, kind: Kind, store: Store) -> tuple[st
     import huggingface_hub
     from huggingface_hub.errors import RevisionNotFoundError
 
-    asked: dict[str, Any] = {"revision": revision, "repo_type": kind, "timeout": SECONDS, "files_metadata": True}
+    arguments: dict[str, Any] = {"revision": revision, "repo_type": kind, "timeout": TIMEOUT_S, "files_metadata": True}
 
     def ask() -> Any:
         with suppress(RevisionNotFoundError):
-            return huggingface_hub.HfApi().repo_info(repository, **asked)
+            return huggingface_hub.HfApi().repo_info(repository, **arguments)
         return None
 
     info = _ask(store, repository, kind, ask, f"the list of files at {revision}")
     if info is None and revision == "main":
         raise error_of(kind)(f'the hub gives no {KIND_NAMES[kind]} "{repository}": {NO_REVISION}')
     if info is None:
-        there, _ = _about(repository, "main", kind, store)
-        what = f'has no branch, tag or commit "{revision}"; its main branch is at {there}'
-        raise error_of(kind)(f'"{repository}" {what}')
-    listed = {
-        one.rfilename: Entry(one.lfs.sha256 if one.lfs else one.blob_id, one.size or 0) for one in info.siblings or ()
-    }
+        main, _ = _about(repository, "main", kind, store)
+        problem = f'has no branch, tag or commit "{revision}"; its main branch is at {main}'
+        raise error_of(kind)(f'"{repository}" {problem}')
+    files = info.siblings or ()
+    listed = {file.rfilename: Entry(file.lfs.sha256 if file.lfs else file.blob_id, file.size or 0) for file in files}
     commit = str(info.sha)
     if not listed or not COMMIT.fullmatch(commit) or (COMMIT.fullmatch(revision) and commit != revision):
-        said = f"at {revision} it lists {len(listed)} files of {commit}"
-        raise error_of(kind)(f'the hub gives no {KIND_NAMES[kind]} "{repository}": {said}')
+        problem = f"at {revision} it lists {len(listed)} files of {commit}"
+        raise error_of(kind)(f'the hub gives no {KIND_NAMES[kind]} "{repository}": {problem}')
     return commit, listed
 
 
-def _ask(store: Store, repository: str, kind: Kind, ask: Callable[[], T], what: str) -> T:
+def _ask(store: Store, repository: str, kind: Kind, ask: Callable[[], T], subject: str) -> T:
     """Ask the hub one question; every question is asked here."""
     import huggingface_hub
 
     keep_secret(huggingface_hub.get_token() or "")  # which may be that of a file
-    return store.asking.ask(repository, ask, lambda error: error_of(kind)(_why_not(repository, kind, error, what)))
+    return store.asking.ask(repository, ask, lambda error: error_of(kind)(_explain(repository, kind, error, subject)))
 
 
-def _why_not(repository: str, kind: Kind, error: BaseException, what: str) -> str:
-    """Say why the hub does not answer, and what would help; addresses, which may be signed, are no part of it."""
+def _explain(repository: str, kind: Kind, error: BaseException, subject: str) -> str:
+    """Return why the hub does not answer, and the remedy; without addresses, which may be signed."""
     from huggingface_hub import constants, errors, get_token
 
     while isinstance(error, errors.LocalEntryNotFoundError) and error.__cause__ is not None:
@@ -273,19 +272,20 @@ def _why_not(repository: str, kind: Kind, error: BaseException, what: str) -> st
         place = f"{host}/{'datasets/' if kind == 'dataset' else ''}{repository}"
         return f'"{repository}" is gated; ask for access at {place}, then set HF_TOKEN'
     if isinstance(error, errors.RepositoryNotFoundError) or status == 401:
-        how = "set HF_TOKEN" if get_token() is None else "the token, HF_TOKEN or that of hf auth login"
-        return f'"{repository}" is missing or private; mend the name, or {how}'
+        remedy = "set HF_TOKEN" if get_token() is None else "the token, HF_TOKEN or that of hf auth login"
+        return f'"{repository}" is missing or private; mend the name, or {remedy}'
     if isinstance(error, errors.RevisionNotFoundError):
         return f'the hub gives no {KIND_NAMES[kind]} "{repository}": {NO_REVISION}'
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return f'"{repository}", {what}: no space is left in {constants.HF_HUB_CACHE}; free some, or set HF_HUB_CACHE'
+        remedy = f"no space is left in {constants.HF_HUB_CACHE}; free some, or set HF_HUB_CACHE"
+        return f'"{repository}", {subject}: {remedy}'
     if isinstance(error, errors.FileMetadataError | json.JSONDecodeError):
-        why = "what answers is no hub; look at HF_ENDPOINT, and at proxies on the way"
+        reason = "what answers is no hub; look at HF_ENDPOINT, and at proxies on the way"
     elif isinstance(error, PassingError):
-        why = str(error)
+        reason = str(error)
     else:
-        why = first_line(error) if status is None else f"HTTP {status}"
-    return f'the hub gives no {KIND_NAMES[kind]} "{repository}", not {what}: {why}'
+        reason = first_line(error) if status is None else f"HTTP {status}"
+    return f'the hub gives no {KIND_NAMES[kind]} "{repository}", not {subject}: {reason}'
 
 
 def find_unlisted(folder: Path, listed: Container[str]) -> Iterator[Path]:
@@ -301,6 +301,6 @@ def error_of(kind: Kind) -> type[TouchstoneError]:
 
 
 def _offline(repository: str, revision: str, kind: Kind) -> TouchstoneError:
-    where = "is not in the cache, or not all of it, and the run is offline"
-    how = f"hf download --repo-type {kind} {repository} --revision {revision}"
-    return error_of(kind)(f'"{repository}" {where}; run once online, or bring it with: {how}')
+    problem = "is not in the cache, or not all of it, and the run is offline"
+    command = f"hf download --repo-type {kind} {repository} --revision {revision}"
+    return error_of(kind)(f'"{repository}" {problem}; run once online, or bring it with: {command}')

@@ -45,7 +45,7 @@ class Held:
             raise ValueError("a commit is 40 hex digits, and a file lies in its repository")
 
 
-_HELD = TypeAdapter(tuple[Held, ...])
+_ENTRIES = TypeAdapter(tuple[Held, ...])
 
 
 def read_manifest(root: Path) -> tuple[Held, ...]:
@@ -58,13 +58,13 @@ def read_manifest(root: Path) -> tuple[Held, ...]:
     if not file.exists():
         return ()
     try:
-        said = read_json(file, ConfigError)
+        fields = read_json(file, ConfigError)
     except ConfigError as error:
         raise ConfigError(f"{error}; fill the mirror again with touchstone fetch") from None
     try:
-        if said["touchstone mirror"] != FORMAT:
+        if fields["touchstone mirror"] != FORMAT:
             raise ConfigError(f"{file}: a newer touchstone wrote it; read it with that one")
-        return _HELD.validate_python(said["repositories"])
+        return _ENTRIES.validate_python(fields["repositories"])
     except (ValidationError, KeyError, TypeError):
         raise ConfigError(f"{file} is damaged; fill the mirror again with touchstone fetch") from None
 
@@ -83,24 +83,24 @@ def open_mirrored(root: Path, repository: str, revision: str | None, store: Stor
         ConfigError: the manifest is damaged.
         TouchstoneError: it is there at another revision, or with a file that is not named, which a library could read.
     """
-    held = next((one for one in read_manifest(root) if (one.kind, one.repository) == (kind, repository)), None)
-    if held is None:
+    entry = next((entry for entry in read_manifest(root) if (entry.kind, entry.repository) == (kind, repository)), None)
+    if entry is None:
         return None
-    if revision not in (None, held.revision) and not (
-        SHORT_COMMIT.fullmatch(revision) and held.commit.startswith(revision)
+    if revision not in (None, entry.revision) and not (
+        SHORT_COMMIT.fullmatch(revision) and entry.commit.startswith(revision)
     ):
-        at = f"at {held.commit}, not at {revision}"
+        at = f"at {entry.commit}, not at {revision}"
         raise error_of(kind)(f'mirror {root} has "{repository}" {at}; fetch that into a mirror of its own')
     folder = folder_of(root, kind, repository).resolve()
-    for more in find_unlisted(folder, held.files):
-        raise error_of(kind)(f"{more} is not in the manifest of mirror {root}; remove it")
-    listed = {name: Entry(file.sha256, file.size) for name, file in held.files.items()}
+    for unlisted in find_unlisted(folder, entry.files):
+        raise error_of(kind)(f"{unlisted} is not in the manifest of mirror {root}; remove it")
+    listed = {name: Entry(file.sha256, file.size) for name, file in entry.files.items()}
     return Snapshot(
         repository=repository,
         kind=kind,
-        commit=held.commit,
+        commit=entry.commit,
         folder=folder,
-        listed=dict.fromkeys(held.left_out, Entry()) | listed,
+        listed=dict.fromkeys(entry.left_out, Entry()) | listed,
         store=store,
         mirror=f"mirror {root}",
     )
@@ -112,8 +112,8 @@ def find_mirrored_model(repository: str, revision: str | None, store: Store) -> 
     Raises:
         ModelError: it is there at another revision.
     """
-    found = (open_mirrored(root, repository, revision, store, "model") for root in store.mirrors)
-    return next(filter(None, found), None)
+    snapshots = (open_mirrored(root, repository, revision, store, "model") for root in store.mirrors)
+    return next(filter(None, snapshots), None)
 
 
 def folder_of(root: Path, kind: Kind, repository: str) -> Path:
@@ -128,33 +128,33 @@ def fill(root: Path, snapshot: Snapshot, revision: str | None, names: Iterable[s
         ConfigError: the mirror holds another commit of the repository.
     """
     folder = folder_of(root, snapshot.kind, snapshot.repository)
-    held = {(one.kind, one.repository): one for one in read_manifest(root)}
+    entries = {(entry.kind, entry.repository): entry for entry in read_manifest(root)}
     key = (snapshot.kind, snapshot.repository)
-    files = dict(held[key].files) if key in held else {}
-    if key in held and held[key].commit != snapshot.commit:
+    files = dict(entries[key].files) if key in entries else {}
+    if key in entries and entries[key].commit != snapshot.commit:
         raise ConfigError(
-            f'mirror {root} has "{snapshot.repository}" at {held[key].commit}, not at {snapshot.commit}; '
+            f'mirror {root} has "{snapshot.repository}" at {entries[key].commit}, not at {snapshot.commit}; '
             f"remove {folder} and its entry in {MANIFEST}, or fetch into another folder"
         )
-    asked = revision or "main"
-    if key in held and SHORT_COMMIT.fullmatch(asked):  # the commit is held anyway; a branch that was asked for is not
-        asked = held[key].revision
+    branch = revision or "main"
+    if key in entries and SHORT_COMMIT.fullmatch(branch):  # the commit is noted anyway; a branch is not
+        branch = entries[key].revision
     for name in names:
         path = snapshot.bring(name)
         if path is None:
             continue
-        said, target = HeldFile(size=path.stat().st_size, sha256=snapshot.store.file_sha256(path)), folder / name
-        if not target.is_file() or files.get(name) != said or snapshot.store.file_sha256(target) != said.sha256:
+        held, target = HeldFile(size=path.stat().st_size, sha256=snapshot.store.file_sha256(path)), folder / name
+        if not target.is_file() or files.get(name) != held or snapshot.store.file_sha256(target) != held.sha256:
             with open_atomically(target) as file, path.open("rb") as source:
                 shutil.copyfileobj(source, file)
-        files[name] = said
-    held[key] = Held(
-        kind=snapshot.kind, repository=snapshot.repository, commit=snapshot.commit, revision=asked,
+        files[name] = held
+    entries[key] = Held(
+        kind=snapshot.kind, repository=snapshot.repository, commit=snapshot.commit, revision=branch,
         files=files, left_out=tuple(sorted(snapshot.listed.keys() - files.keys())),
     )  # fmt: skip
-    repositories = _HELD.dump_python(tuple(held[one] for one in sorted(held)))
+    repositories = _ENTRIES.dump_python(tuple(entry for _, entry in sorted(entries.items())))
     write_atomically(root / MANIFEST, to_json({"touchstone mirror": FORMAT, "repositories": repositories}))
-    return held[key]
+    return entries[key]
 
 
 def verify(root: Path) -> Iterator[str]:
@@ -163,21 +163,21 @@ def verify(root: Path) -> Iterator[str]:
     Raises:
         ConfigError: there is no manifest, or it is damaged.
     """
-    held = read_manifest(root)
-    if not held:
+    entries = read_manifest(root)
+    if not entries:
         raise ConfigError(f"{root} has no {MANIFEST}; touchstone fetch --into {root} fills a mirror with one")
-    for one in held:
-        folder = folder_of(root, one.kind, one.repository)
-        for name, said in sorted(one.files.items()):
+    for entry in entries:
+        folder = folder_of(root, entry.kind, entry.repository)
+        for name, held_file in sorted(entry.files.items()):
             path = folder / name
             if not path.is_file():
                 yield f"{path} is not there"
-            elif path.stat().st_size != said.size:
-                yield f"{path} has {path.stat().st_size} bytes, not {said.size}"
-            elif sha256_of(path) != said.sha256:
+            elif path.stat().st_size != held_file.size:
+                yield f"{path} has {path.stat().st_size} bytes, not {held_file.size}"
+            elif sha256_of(path) != held_file.sha256:
                 yield f"{path} has other content"
-        yield from (f"{path} is not in the manifest" for path in find_unlisted(folder, one.files))
-    known = [folder_of(root, one.kind, one.repository) for one in held]
+        yield from (f"{path} is not in the manifest" for path in find_unlisted(folder, entry.files))
+    folders = [folder_of(root, entry.kind, entry.repository) for entry in entries]
     for path in sorted((*root.glob("*/*"), *root.glob("models/*/*"))):
-        if path.is_dir() and not any(one.is_relative_to(path) for one in known):
+        if path.is_dir() and not any(folder.is_relative_to(path) for folder in folders):
             yield f"{path} is not in the manifest"

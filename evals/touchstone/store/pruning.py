@@ -1,4 +1,4 @@
-"""What a store holds, and what of it can go."""
+"""The parts of a store, and the removal of what can be recreated."""
 
 import os
 import re
@@ -19,10 +19,10 @@ from touchstone.store.runs import load_runs
 from touchstone.store.vectors import Embeddings
 from touchstone.store.verifying import BLOB, CACHE, SPACE_NAME, need_store
 
-# Each segment of a space is looked through for what no other has: more than these are made one.
-MANY = 8
+# A look-up may search every segment of a space: more than these are merged.
+MAX_SEGMENTS = 8
 CACHES = (OUTCOMES, VERDICTS, EXAMPLES, RANKINGS)
-DAY = 86_400
+DAY_S = 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +54,8 @@ def unused(store: Store) -> Iterator[None]:
         ConfigError: one does, or it is no store.
     """
     need_store(store.folder)
-    with locked(store.folder / MARKER, wait=False) as alone:
-        if not alone:
+    with locked(store.folder / MARKER, wait=False) as is_free:
+        if not is_free:
             raise ConfigError(f"{store.folder} is used by a run; wait until that has ended")
         yield
 
@@ -74,37 +74,37 @@ def prune(store: Store, days: float) -> tuple[tuple[Part, ...], int]:
         BaselineError: a run record is damaged, so that nobody knows which samples it names.
     """
     with unused(store):
-        named = {record.samples for run in load_runs(store.folder) for record in run.records}
-        gone = [part for part in take_stock(store) if _can_be_made_again(part) and part.idle > days]
-        for part in gone:
+        named_samples = {record.samples for run in load_runs(store.folder) for record in run.records}
+        parts = [part for part in take_stock(store) if _can_be_made_again(part) and part.idle > days]
+        for part in parts:
             if not part.name.startswith(CACHES):
                 shutil.rmtree(part.folder)
         _remove([path for kind in CACHES for path in _files(store.folder, kind, BLOB)], days)
-        for part in gone:
+        for part in parts:
             with suppress(OSError):  # it is not empty, or went as a whole
                 part.folder.rmdir()
         for run in (store.folder / AGREEMENTS).glob("*"):
             if not run.is_symlink() and run.is_dir():
                 shutil.rmtree(run)
         for folder in _spaces(store.folder):
-            Embeddings(folder).merge(MANY)
+            Embeddings(folder).merge(MAX_SEGMENTS)
         samples = _files(store.folder, "samples", SAMPLES)
-        orphans = [path for path in samples if path.relative_to(store.folder).as_posix() not in named]
-        return tuple(gone), _remove(orphans, max(days, 1))  # a run of yesterday may not have written its record yet
+        orphans = [path for path in samples if path.relative_to(store.folder).as_posix() not in named_samples]
+        return tuple(parts), _remove(orphans, max(days, 1))  # a run of yesterday may not have written its record yet
 
 
 def _files(folder: Path, kind: str, pattern: re.Pattern[str]) -> list[Path]:
     """Return the files of one kind that the store has written."""
-    found = (Path(inside, name) for inside, _, names in os.walk(folder / kind) for name in names)
-    return [path for path in found if pattern.fullmatch(path.relative_to(folder).as_posix())]
+    paths = (Path(directory, name) for directory, _, names in os.walk(folder / kind) for name in names)
+    return [path for path in paths if pattern.fullmatch(path.relative_to(folder).as_posix())]
 
 
 def _remove(paths: Iterable[Path], days: float) -> int:
     """Remove files that were not used for so many days; return how many."""
-    old = [path for path in paths if time.time() - path.lstat().st_mtime > days * DAY]
-    for path in old:
+    unused_paths = [path for path in paths if time.time() - path.lstat().st_mtime > days * DAY_S]
+    for path in unused_paths:
         path.unlink()
-    return len(old)
+    return len(unused_paths)
 
 
 def _parts(folder: Path) -> Iterator[tuple[str, Path]]:
@@ -131,30 +131,31 @@ def _is_folder(path: Path) -> bool:
 
 
 def _describe(space: Path) -> str:
-    """Name a space of vectors by what its file says."""
+    """Return the name of a space of vectors, from its file."""
     try:
-        said = read_json(space / SPACE, ConfigError)
-        if "url" in said:
-            return f"{said['model']} {said['fingerprint']} from {said['url']}"
-        return f"{said['model']} {said['fingerprint']} {said['dtype']} {said['device']}, torch {said['torch']}"
+        fields = read_json(space / SPACE, ConfigError)
+        if "url" in fields:
+            return f"{fields['model']} {fields['fingerprint']} from {fields['url']}"
+        words = [str(fields[name]) for name in ("model", "fingerprint", "dtype", "device")]
+        return f"{' '.join(words)}, torch {fields['torch']}"
     except (ConfigError, KeyError, TypeError):
         return space.name
 
 
 def _measure(name: str, folder: Path) -> Part:
-    found = []
-    for inside, _, names in os.walk(folder):
+    statuses = []
+    for directory, _, names in os.walk(folder):
         for file in names:
             with suppress(FileNotFoundError):  # a run beside this has removed it
-                found.append(Path(inside, file).lstat())
-    found = [status for status in found if S_ISREG(status.st_mode)]
-    newest = max((status.st_mtime for status in found), default=folder.stat().st_mtime)
+                statuses.append(Path(directory, file).lstat())
+    statuses = [status for status in statuses if S_ISREG(status.st_mode)]
+    newest = max((status.st_mtime for status in statuses), default=folder.stat().st_mtime)
     return Part(
         name=name,
         folder=folder,
-        files=len(found),
-        size=sum(status.st_size for status in found),
-        idle=max(0.0, (time.time() - newest) / DAY),
+        files=len(statuses),
+        size=sum(status.st_size for status in statuses),
+        idle=max(0.0, (time.time() - newest) / DAY_S),
     )
 
 

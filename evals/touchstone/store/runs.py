@@ -67,12 +67,12 @@ def choose_models(run: Run, file: Path, alias: str | None) -> list[str]:
     Raises:
         TouchstoneError: there is none, or not this one.
     """
-    found = list(dict.fromkeys(record.alias for record in run.records if record.score is not None))
-    if not found:
+    aliases = list(dict.fromkeys(record.alias for record in run.records if record.score is not None))
+    if not aliases:
         raise BaselineError(f"{file}: measured nothing")
-    if alias is not None and alias not in found:
-        raise ConfigError(f'{file}: has no model "{alias}"{suggest(alias, found)}')
-    return found if alias is None else [alias]
+    if alias is not None and alias not in aliases:
+        raise ConfigError(f'{file}: has no model "{alias}"{suggest(alias, aliases)}')
+    return aliases if alias is None else [alias]
 
 
 def find_store(file: Path) -> Path | None:

@@ -30,8 +30,8 @@ MAGIC, VERSION = b"tsvector", 2
 HEADER = struct.Struct("<8sIIQQ28x")
 HEADER_BYTES = HEADER.size + 4
 KEY_BYTES = 24
-# Of keys that are looked at together: first few, then more, where a wrong directory makes a bucket long.
-FEW, MANY = 8, 256
+# Keys that are looked at together: at first, and at most, where a wrong directory makes a bucket long.
+MIN_WINDOW, MAX_WINDOW = 8, 256
 BLOCK_BYTES = 1 << 20
 
 
@@ -54,7 +54,7 @@ class Segment:
             raise ValueError(f"{path}: was written by an older touchstone")
         self.path = path
         self._bits, keys_at, vectors_at = _lay_out(room)
-        self.said = rows
+        self.header_rows = rows
         self.rows = min(rows, (len(data) - vectors_at) // (4 * self.width))  # where its end is gone the rest is read
         if self.rows < 1:
             raise ValueError(f"{path}: has no whole row")
@@ -68,34 +68,34 @@ class Segment:
         row = self._find(keys)
         places = np.flatnonzero(row >= 0)
         vectors = self._vectors[row[places]]
-        whole = _checksums(keys[places], vectors) == self._keys[row[places], 2]
-        return (places, vectors) if whole.all() else (places[whole], vectors[whole])
+        is_whole = _checksums(keys[places], vectors) == self._keys[row[places], 2]
+        return (places, vectors) if is_whole.all() else (places[is_whole], vectors[is_whole])
 
     def read(self) -> Iterator[Rows]:
-        """Give every row that is whole, in the order of the keys, some at a time."""
+        """Yield every row that is whole, in the order of the keys, some at a time."""
         step = max(1, BLOCK_BYTES // (4 * self.width))
         for at in range(0, self.rows, step):
             keys, vectors = self._keys[at : at + step], self._vectors[at : at + step]
-            whole = _checksums(keys[:, :2], vectors) == keys[:, 2]
-            if whole.any():
-                yield np.ascontiguousarray(keys[whole, :2]), vectors[whole]
+            is_whole = _checksums(keys[:, :2], vectors) == keys[:, 2]
+            if is_whole.any():
+                yield np.ascontiguousarray(keys[is_whole, :2]), vectors[is_whole]
 
     def _find(self, keys: Keys) -> NDArray[np.int64]:
         """Return the row of each key; -1 where it is not here. Whole buckets are read: their order is not trusted."""
         bucket = _bucket(keys, self._bits)
         at, end = (np.minimum(self._directory[bucket + side].astype(np.int64), self.rows) for side in (0, 1))
-        found = np.full(len(keys), -1)
-        left, window = np.flatnonzero(at < end), np.arange(FEW)
-        while len(left):
-            rows = np.minimum(at[left, None] + window, self.rows - 1)
-            asked, place = np.nonzero(self._keys[rows, 0] == keys[left, :1])
-            rows, asked = rows[asked, place], left[asked]
-            same = self._keys[rows, 1] == keys[asked, 1]
-            found[asked[same]] = rows[same]
-            at[left] += len(window)
-            left = left[(at[left] < end[left]) & (found[left] < 0)]
-            window = np.arange(min(2 * len(window), MANY))
-        return found
+        row = np.full(len(keys), -1)
+        open_keys, window = np.flatnonzero(at < end), np.arange(MIN_WINDOW)
+        while len(open_keys):
+            rows = np.minimum(at[open_keys, None] + window, self.rows - 1)
+            hits, column = np.nonzero(self._keys[rows, 0] == keys[open_keys, :1])
+            rows, hits = rows[hits, column], open_keys[hits]
+            is_same = self._keys[rows, 1] == keys[hits, 1]
+            row[hits[is_same]] = rows[is_same]
+            at[open_keys] += len(window)
+            open_keys = open_keys[(at[open_keys] < end[open_keys]) & (row[open_keys] < 0)]
+            window = np.arange(min(2 * len(window), MAX_WINDOW))
+        return row
 
 
 def write_segment(path: Path, width: int, room: int, blocks: Iterable[Rows]) -> None:
@@ -120,22 +120,22 @@ def write_segment(path: Path, width: int, room: int, blocks: Iterable[Rows]) -> 
         _write_at(file, 0, header + np.cumsum(sizes).astype("<u4").tobytes())
 
 
-def merged(segments: Sequence[Segment]) -> Iterator[Rows]:
-    """Give every whole row of some segments, in the order of the keys; of one key, that of the first segment."""
+def merge_rows(segments: Sequence[Segment]) -> Iterator[Rows]:
+    """Yield every whole row of some segments, in the order of the keys; of one key, that of the first segment."""
     nothing = np.empty((0, 2), np.uint64), np.empty((0, segments[0].width), np.float32)
     streams = [segment.read() for segment in segments]
-    held = [next(stream, nothing) for stream in streams]
-    while blocks := [keys for keys, _ in held if len(keys)]:
-        last = min(keys[-1, 0] for keys in blocks)  # up to here no segment has more to come
-        cuts = [int(np.searchsorted(keys[:, 0], last, side="right")) for keys, _ in held]
-        keys = np.concatenate([keys[:cut] for (keys, _), cut in zip(held, cuts, strict=True)])
-        vectors = np.concatenate([vectors[:cut] for (_, vectors), cut in zip(held, cuts, strict=True)])
+    heads = [next(stream, nothing) for stream in streams]
+    while blocks := [keys for keys, _ in heads if len(keys)]:
+        bound = min(keys[-1, 0] for keys in blocks)  # up to here no segment has more to come
+        cuts = [int(np.searchsorted(keys[:, 0], bound, side="right")) for keys, _ in heads]
+        keys = np.concatenate([keys[:cut] for (keys, _), cut in zip(heads, cuts, strict=True)])
+        vectors = np.concatenate([vectors[:cut] for (_, vectors), cut in zip(heads, cuts, strict=True)])
         order = sort_keys(keys)
         order = order[np.append(True, (keys[order[1:]] != keys[order[:-1]]).any(axis=1))]
         yield keys[order], vectors[order]
-        held = [
+        heads = [
             (keys[cut:], vectors[cut:]) if cut < len(keys) else next(stream, nothing)
-            for (keys, vectors), cut, stream in zip(held, cuts, streams, strict=True)
+            for (keys, vectors), cut, stream in zip(heads, cuts, streams, strict=True)
         ]
 
 
@@ -146,14 +146,14 @@ def sort_keys(keys: Keys) -> NDArray[np.int64]:
 
 def make_header(version: int, width: int, rows: int, room: int) -> bytes:
     """Return a header with its checksum."""
-    said = HEADER.pack(MAGIC, version, width, rows, room)
-    return said + zlib.crc32(said).to_bytes(4, "little")
+    header = HEADER.pack(MAGIC, version, width, rows, room)
+    return header + zlib.crc32(header).to_bytes(4, "little")
 
 
 def _read_header(data: mmap.mmap) -> tuple[int, int, int, int]:
-    for said in (data[:HEADER_BYTES], data[-HEADER_BYTES:]):
-        if len(said) == HEADER_BYTES and zlib.crc32(said[:-4]) == int.from_bytes(said[-4:], "little"):
-            magic, version, width, rows, room = HEADER.unpack(said[:-4])
+    for header in (data[:HEADER_BYTES], data[-HEADER_BYTES:]):
+        if len(header) == HEADER_BYTES and zlib.crc32(header[:-4]) == int.from_bytes(header[-4:], "little"):
+            magic, version, width, rows, room = HEADER.unpack(header[:-4])
             if magic == MAGIC:
                 return version, width, rows, room
     raise ValueError("no header")

@@ -24,23 +24,23 @@ from touchstone.encoding.base import Vectors
 from touchstone.encoding.keys import Keys
 from touchstone.errors import ConfigError
 from touchstone.files.locking import locked
-from touchstone.store.segments import BLOCK_BYTES, Rows, Segment, merged, sort_keys, write_segment
+from touchstone.store.segments import BLOCK_BYTES, Rows, Segment, merge_rows, sort_keys, write_segment
 
 SUFFIX = ".vectors"
 # The first format: two files of numpy's.
-OLD = re.compile(r"[0-9a-f]{32}\.(keys|vectors)\.npy")
+OLD_FORMAT_NAME = re.compile(r"[0-9a-f]{32}\.(keys|vectors)\.npy")
 NUMBER = re.compile(r"\d{10}")
 # So much is kept in memory before a segment is written: what a killed process may lose.
 PENDING_BYTES = 8 << 20
 # So many segments of one size become one, which is of the next size.
 FANOUT = 4
 # So many keys are looked up together.
-CHUNK = 1 << 14
+CHUNK_KEYS = 1 << 14
 CHUNK_BYTES = 32 << 20
 # Within one tick of a file system's clock a second change is not seen, in nanoseconds.
 TICK = 100_000_000
 # A writer that was killed leaves a hidden file; an hour is longer than any takes to write.
-LEFT_BEHIND = 3600
+LEFTOVER_AGE_S = 3600
 
 
 class Embeddings:
@@ -51,9 +51,9 @@ class Embeddings:
     Args:
         folder: where the segments are; need not exist, and nothing is written to it but by `flush` and `merge`.
         width: numbers in a vector; None for as many as the newest vectors there have, else the first that are put.
-        anew: know only what is put here, nothing that lies in the folder; both are known to the next.
+        anew: read only what is put here, nothing that lies in the folder; the next reader finds both.
         check: called before anything is written; what it raises is raised, and what was not written is lost.
-        lose: told why vectors could not be written, which are lost then; None to raise that.
+        lose: called with the error by which vectors are lost; None to raise it.
 
     Raises:
         ConfigError: a newer version has written to the folder.
@@ -91,11 +91,11 @@ class Embeddings:
         width = self._width or 0
         known = np.zeros(len(keys), np.bool_)
         vectors = np.empty((len(keys), width), np.float32)  # what is never filled takes no memory
-        filled, step = 0, min(CHUNK, CHUNK_BYTES // (4 * width or 1) + 1)
+        filled, step = 0, min(CHUNK_KEYS, CHUNK_BYTES // (4 * width or 1) + 1)
         for at in range(0, len(keys), step):
-            known[at : at + step], found = self._look_up(np.ascontiguousarray(keys[at : at + step]), width)
-            vectors[filled : filled + len(found)] = found
-            filled += len(found)
+            known[at : at + step], rows = self._look_up(np.ascontiguousarray(keys[at : at + step]), width)
+            vectors[filled : filled + len(rows)] = rows
+            filled += len(rows)
         return known, vectors[:filled]
 
     def put(self, keys: Keys, vectors: Vectors) -> None:
@@ -110,8 +110,8 @@ class Embeddings:
         if self._width not in (None, width):
             raise ConfigError(f"{self.folder}: has vectors of {self._width} numbers, not {width}; take another --store")
         self._width = width
-        own = np.array(vectors, np.float32)  # a copy: what the caller does to its vectors is not kept
-        self._pending.update(zip(_split(keys), own, strict=True))
+        copies = np.array(vectors, np.float32)  # a copy: what the caller does to its vectors is not kept
+        self._pending.update(zip(_split(keys), copies, strict=True))
         if len(self._pending) * 4 * width >= PENDING_BYTES:
             self.flush()
 
@@ -122,9 +122,9 @@ class Embeddings:
         pending, self._pending = self._pending, {}
         self._check()
         self._pending = pending
-        last = max((_number(name) for name in self._names()), default=0)
+        newest = max((_number(name) for name in self._names()), default=0)
         try:
-            self._write(last + 1, len(self._pending), self._sorted_pending())
+            self._write(newest + 1, len(self._pending), self._sorted_pending())
         except OSError as error:  # such as a full disk
             if self._lose is None:
                 raise
@@ -133,15 +133,15 @@ class Embeddings:
         with suppress(OSError):  # all is written, though not merged
             self._merge_alike()
 
-    def merge(self, many: int) -> None:
+    def merge(self, max_segments: int) -> None:
         """Make one segment of all, where there are more than so many; remove what nobody can read."""
         if not self.folder.is_dir():
             return
-        with locked(self.folder, wait=False) as alone:
-            if not alone:
+        with locked(self.folder, wait=False) as is_free:
+            if not is_free:
                 return
             self._load_new()
-            if len(self._readable()) > many:
+            if len(self._readable()) > max_segments:
                 self._replace(self._readable())
             self._remove_unreadable()
 
@@ -160,23 +160,23 @@ class Embeddings:
 
     def _look_up(self, keys: Keys, width: int) -> tuple[NDArray[np.bool_], Vectors]:
         """Look a few keys up, in the newest segment first."""
-        known, found = np.zeros(len(keys), np.bool_), np.empty((len(keys), width), np.float32)
+        known, rows = np.zeros(len(keys), np.bool_), np.empty((len(keys), width), np.float32)
         if self._pending:
             for place, key in enumerate(_split(keys)):
                 if (vector := self._pending.get(key)) is not None:
-                    known[place], found[place] = True, vector
+                    known[place], rows[place] = True, vector
         for segment in self._readable():
-            left = np.flatnonzero(~known)
-            if not len(left):
+            missing = np.flatnonzero(~known)
+            if not len(missing):
                 break
-            places, vectors = segment.get(keys[left])
-            known[left[places]], found[left[places]] = True, vectors
-        return known, found[known]
+            places, vectors = segment.get(keys[missing])
+            known[missing[places]], rows[missing[places]] = True, vectors
+        return known, rows[known]
 
     def _readable(self) -> list[Segment]:
         """Return the segments of this space, the newest first."""
-        found = [self._segments[name] for name in sorted(self._segments, reverse=True)]
-        return [segment for segment in found if segment is not None and segment.width == self._width]
+        segments = [self._segments[name] for name in sorted(self._segments, reverse=True)]
+        return [segment for segment in segments if segment is not None and segment.width == self._width]
 
     def _names(self) -> set[str]:
         try:
@@ -185,7 +185,7 @@ class Embeddings:
             return set()
 
     def _load_new(self) -> None:
-        """Take in what other processes have written since."""
+        """Load segments that other processes have written since."""
         if self._anew or (changed := _last_change(self.folder)) == self._changed:
             return
         settled = time.time_ns() - changed > TICK
@@ -214,17 +214,17 @@ class Embeddings:
     def _merge_alike(self) -> None:
         """Merge the newest segments while there are many of about one size."""
         while _choose(self._readable()):
-            with locked(self.folder, wait=False) as alone:
+            with locked(self.folder, wait=False) as is_free:
                 self._load_new()
-                chosen = _choose([segment for segment in self._readable() if segment.path.exists()])
-                if not alone or not chosen:
+                segments = _choose([segment for segment in self._readable() if segment.path.exists()])
+                if not is_free or not segments:
                     return
-                self._replace(chosen)
+                self._replace(segments)
 
     def _replace(self, segments: list[Segment]) -> None:
         """Make one segment of some, which is written before they go: whoever stops here leaves vectors twice."""
         room = sum(segment.rows for segment in segments)
-        self._write(_number(segments[0].path.name), room, merged(segments))
+        self._write(_number(segments[0].path.name), room, merge_rows(segments))
         for segment in segments:
             segment.path.unlink(missing_ok=True)
             del self._segments[segment.path.name]
@@ -233,8 +233,9 @@ class Embeddings:
         """Remove segments of older versions and without a whole row, and what killed writers have left."""
         for path in list(self.folder.iterdir()):
             with suppress(OSError):
-                old = path.name.startswith(".") and time.time() - path.stat().st_mtime > LEFT_BEHIND
-                if old or OLD.fullmatch(path.name) or (path.name in self._segments and not _is_segment(path)):
+                is_leftover = path.name.startswith(".") and time.time() - path.stat().st_mtime > LEFTOVER_AGE_S
+                is_unreadable = path.name in self._segments and not _is_segment(path)
+                if is_leftover or OLD_FORMAT_NAME.fullmatch(path.name) or is_unreadable:
                     path.unlink()
 
 
@@ -256,7 +257,7 @@ def _choose(segments: list[Segment]) -> list[Segment]:
     """Choose the newest segments, up to where so many are of one size: neighbours only, as the newest vector counts."""
     sizes = [max(0, round(math.log(segment.size / PENDING_BYTES, FANOUT))) for segment in segments]
     for size in sorted(set(sizes)):
-        run = next((place for place, other in enumerate(sizes) if other > size), len(sizes))
+        run = next((place for place, larger in enumerate(sizes) if larger > size), len(sizes))
         if sizes[:run].count(size) >= FANOUT:
             return segments[:run]
     return []
@@ -268,8 +269,8 @@ def _split(keys: Keys) -> list[bytes]:
 
 
 def _number(name: str) -> int:
-    found = NUMBER.match(name)
-    return int(found[0]) if found else 0
+    match = NUMBER.match(name)
+    return int(match[0]) if match else 0
 
 
 def _last_change(folder: Path) -> int:
@@ -281,7 +282,7 @@ def _last_change(folder: Path) -> int:
 
 
 def forgetful(owner: object) -> Embeddings:
-    """Make a place for vectors that goes with an object: a corpus may not fit the memory."""
+    """Return vectors in a temporary folder, removed with an object: a corpus may not fit the memory."""
     folder = tempfile.mkdtemp(prefix="touchstone-")
     weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
     return Embeddings(Path(folder))

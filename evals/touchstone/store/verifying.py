@@ -1,4 +1,4 @@
-"""Whether every file of a store is what was written there; what is not can go, and is made again by a run."""
+"""Check of every file of a store; what is damaged can be removed, and is made again by a run."""
 
 import os
 import re
@@ -14,11 +14,11 @@ from touchstone.files.json import read_json
 from touchstone.files.writing import move_aside
 from touchstone.records.names import SAMPLES
 from touchstone.store.blobs import open_blob
-from touchstone.store.folder import MARKER, WHOLE, is_store, place_of, prepared, read_canaries
+from touchstone.store.folder import CACHE_MARKER, MARKER, is_store, place_of, prepared, read_canaries
 from touchstone.store.hashes import KEY, sha256_of
 from touchstone.store.runs import read_any_run
 from touchstone.store.segments import Segment
-from touchstone.store.vectors import LEFT_BEHIND, Embeddings
+from touchstone.store.vectors import LEFTOVER_AGE_S, Embeddings
 
 HEX = "[0-9a-f]"
 # Data caches and spaces of vectors, by their names; what a project calls so itself has another.
@@ -32,8 +32,8 @@ FILE = re.compile(
     "|".join([BLOB.pattern, SAMPLES.pattern, RUN.pattern, rf"{SPACE_NAME.pattern}/{IN_SPACE}"])
     + rf"|hashes\.blob|store\.json|\.gitignore|{RESULT.pattern}"
 )
-# What a process that was killed leaves behind: of a file that was never whole.
-HALF = re.compile(r"(.*/)?\.[^/]+\.[a-z0-9_]{8}(/.*)?|agreed/.*|.*\.aside-[0-9a-f]{8}(/.*)?")
+# Temporary files and folders that a killed process leaves behind.
+LEFTOVER = re.compile(r"(.*/)?\.[^/]+\.[a-z0-9_]{8}(/.*)?|agreed/.*|.*\.aside-[0-9a-f]{8}(/.*)?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +58,11 @@ def verify(folder: Path) -> Iterator[Damage]:
         ConfigError: the folder is no store.
     """
     need_store(folder)
-    for inside, folders, names in os.walk(folder):
-        here = Path(inside)
+    for directory, folders, names in os.walk(folder):
+        parent = Path(directory)
         folders.sort()
         for name in list(folders):
-            path = here / name
+            path = parent / name
             if path.is_symlink():
                 yield Damage(path=path, what="is a link, and none of the store's", mend=None)
             elif FILE.fullmatch(path.relative_to(folder).as_posix()):
@@ -73,7 +73,7 @@ def verify(folder: Path) -> Iterator[Damage]:
                 folders.remove(name)
                 yield from _check_cache(path)
         for name in sorted(names):
-            yield from _check(folder, here / name)
+            yield from _check(folder, parent / name)
 
 
 def need_store(folder: Path) -> None:
@@ -91,7 +91,7 @@ def need_store(folder: Path) -> None:
 def _check(folder: Path, path: Path) -> Iterator[Damage]:
     name = path.relative_to(folder).as_posix()
     try:
-        what = "is a link, and none of the store's" if path.is_symlink() else _wrong(path, name)
+        what = "is a link, and none of the store's" if path.is_symlink() else _find_damage(path, name)
     except ConfigError as error:  # a newer version wrote it
         what = str(error).removeprefix(f"{path}: ")
         yield Damage(path=path, what=what, mend=None)
@@ -106,47 +106,47 @@ def _check(folder: Path, path: Path) -> Iterator[Damage]:
         yield Damage(path=path, what=what, mend=None if what.endswith("store's") else path.unlink)
 
 
-def _wrong(path: Path, name: str) -> str | None:
+def _find_damage(path: Path, name: str) -> str | None:
     """Return what is wrong with a file, None for nothing."""
-    if HALF.fullmatch(name):
-        return "was left behind by a process that was killed" if _age(path) > LEFT_BEHIND else None
+    if LEFTOVER.fullmatch(name):
+        return "was left behind by a process that was killed" if _age(path) > LEFTOVER_AGE_S else None
     if BLOB.fullmatch(name) or SAMPLES.fullmatch(name) or name == "hashes.blob":
-        found = open_blob(path)
-        place = "hashes.blob" if found is not None and found[0] == KEY else found and place_of(found[0])
-        return None if place == name else "is damaged" if found is None else "is of another name"
+        blob = open_blob(path)
+        place = "hashes.blob" if blob is not None and blob[0] == KEY else blob and place_of(blob[0])
+        return None if place == name else "is damaged" if blob is None else "is of another name"
     if RUN.fullmatch(name):
-        return None if _reads(lambda: read_any_run(path)) else "is damaged"
+        return None if _is_readable(lambda: read_any_run(path)) else "is damaged"
     if SPACE_NAME.match(name):
-        return _wrong_in_space(path)
+        return _damage_in_space(path)
     if RESULT.fullmatch(name):
-        return None if _reads(lambda: read_json(path, BaselineError, wide=True)) else "is damaged"
+        return None if _is_readable(lambda: read_json(path, BaselineError, wide=True)) else "is damaged"
     return None if name in ("store.json", ".gitignore") else "is none of the store's"
 
 
-def _wrong_in_space(path: Path) -> str | None:
+def _damage_in_space(path: Path) -> str | None:
     if path.parent.name == "models":
         return None
     if path.suffix == ".vectors":
-        return _wrong_in_segment(path)
+        return _damage_in_segment(path)
     if path.name == "canaries.npy":
         return "is damaged" if read_canaries(path) is None else None
     if path.name != "space.json":
         return "is none of the store's"
-    return None if _reads(lambda: read_json(path, BaselineError)) else "is damaged"
+    return None if _is_readable(lambda: read_json(path, BaselineError)) else "is damaged"
 
 
-def _wrong_in_segment(path: Path) -> str | None:
+def _damage_in_segment(path: Path) -> str | None:
     try:
         segment = Segment(path)
     except ValueError:
         return "is damaged"
-    lost = segment.said - sum(len(keys) for keys, _ in segment.read())
-    if lost == segment.said:
+    damaged = segment.header_rows - sum(len(keys) for keys, _ in segment.read())
+    if damaged == segment.header_rows:
         return "is damaged"
-    return f"has {lost} damaged of {segment.said} vectors" if lost else None
+    return f"has {damaged} damaged of {segment.header_rows} vectors" if damaged else None
 
 
-def _reads(read: Callable[[], object]) -> bool:
+def _is_readable(read: Callable[[], object]) -> bool:
     try:
         read()
     except (ValueError, EOFError, BaselineError):
@@ -157,15 +157,15 @@ def _reads(read: Callable[[], object]) -> bool:
 def _check_cache(cache: Path) -> Iterator[Damage]:
     """Look at a data cache: what lies beside what was kept came later, and is removed when it is used."""
     try:
-        there = dict(prepared(cache))
-        hashes = read_json(cache / WHOLE, BaselineError) if (cache / WHOLE).exists() else {}
-        bad = (name for name, said in hashes.items() if name not in there or sha256_of(there[name]) != said)
+        files = dict(prepared(cache))
+        hashes = read_json(cache / CACHE_MARKER, BaselineError) if (cache / CACHE_MARKER).exists() else {}
+        mismatches = (name for name, sha256 in hashes.items() if name not in files or sha256_of(files[name]) != sha256)
         # Where that file is not there yet, it is being prepared.
-        wrong = next(bad, None) if hashes or _age(cache) <= LEFT_BEHIND else WHOLE
+        damaged = next(mismatches, None) if hashes or _age(cache) <= LEFTOVER_AGE_S else CACHE_MARKER
     except (OSError, ValueError, AttributeError, BaselineError):
-        wrong = WHOLE
-    if wrong is not None:
-        yield Damage(path=cache / wrong, what="is damaged", mend=lambda: shutil.rmtree(cache))
+        damaged = CACHE_MARKER
+    if damaged is not None:
+        yield Damage(path=cache / damaged, what="is damaged", mend=lambda: shutil.rmtree(cache))
 
 
 def _age(path: Path) -> float:

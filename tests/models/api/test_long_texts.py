@@ -197,7 +197,7 @@ def test_where_a_rerank_endpoint_cuts_is_found_and_told(server: Server, cut: int
     said = str(opened.settings.long_texts)  # type: ignore[union-attr]
     assert said.startswith("cuts texts after about ")
     assert int(said.split()[4].replace(",", "")) == pytest.approx(cut, rel=0.06)
-    assert store.told == (f"served: {spec.address} {said}",)
+    assert store.messages == (f"served: {spec.address} {said}",)
     assert len(server.requests) <= MAX_REQUESTS + 1  # with the one that asks whether it answers
 
 

@@ -17,7 +17,7 @@ from touchstone.errors import ModelError, MovedError
 from touchstone.models.api import ApiClient, ApiReranker
 from touchstone.models.kinds import identify, open_encoder
 from touchstone.records.outcomes import ModelIdentity
-from touchstone.session.reuse import Known
+from touchstone.session.reuse import OutcomeCache
 from touchstone.store.folder import Store
 
 EMBEDS, RERANKS = speak_infinity({NAME: ["embed"]}), speak_infinity({NAME: ["rerank"]})
@@ -269,7 +269,7 @@ def test_what_a_server_says_of_itself_is_asked_with_the_same_care(
 
 def test_a_server_that_does_not_say_who_it_is_is_not_waited_for_by_each_case(server: Server, tmp_path: Path) -> None:
     server.always = with_status(503)
-    known = Known({"served": at(server)}, "cpu", Store(tmp_path, reuse_api=True))
+    known = OutcomeCache({"served": at(server)}, "cpu", Store(tmp_path, reuse_api=True))
     measured = ModelIdentity(name="x", revision=None, unmodified=False, fingerprint="0" * 12)
     for _ in range(3):
         with pytest.raises(ModelError, match="/info answered 503"):

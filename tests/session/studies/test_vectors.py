@@ -17,7 +17,7 @@ from tests.models.api.server import NAME, Reply, Request, serving
 from touchstone.__main__ import main
 from touchstone.commands.vectors import read_texts
 from touchstone.errors import ConfigError
-from touchstone.measuring.mixed import MOST, Seen
+from touchstone.measuring.mixed import MAX_TEXTS, SeenVectors
 from touchstone.metrics.geometry import tell_what_moved
 from touchstone.session.studies.vectors import compare_same_texts, judge_index
 
@@ -94,11 +94,11 @@ def test_a_served_model_that_cuts_texts_is_named(project: Path, monkeypatch: pyt
 
 
 def test_texts_that_are_looked_at_are_bounded_in_number() -> None:
-    seen = Seen()
-    texts = [f"text {number}" for number in range(MOST + 10)]
-    for at in (0, MOST // 2):
+    seen = SeenVectors()
+    texts = [f"text {number}" for number in range(MAX_TEXTS + 10)]
+    for at in (0, MAX_TEXTS // 2):
         seen.add("query", texts[at:], np.zeros((len(texts) - at, 2), np.float32))
-    assert len(seen.rows) == MOST
+    assert len(seen.rows) == MAX_TEXTS
 
 
 def test_old_queries_on_the_old_index_score_what_a_run_does(

@@ -36,9 +36,9 @@ class LocalEngine:
         self._device = device
         self._store = store
         self._workers = workers
-        self._asked: set[str] = set()
+        self._timed_aliases: set[str] = set()
         self._open: dict[str, Opened] = {}
-        self._broken: dict[str, TouchstoneError] = {}
+        self._load_errors: dict[str, TouchstoneError] = {}
 
     @contextmanager
     def measure(self, case: Case, progress: Progress, *, parts: int = 1) -> Iterator[OpenCase]:
@@ -62,7 +62,7 @@ class LocalEngine:
             TouchstoneError: it could not be measured.
         """
         with self._refuse_no_memory():
-            measure_part(case, self._get(case.alias, progress), part, self._store, progress)
+            measure_part(case, self._open_model(case.alias, progress), part, self._store, progress)
 
     @contextmanager
     def _refuse_no_memory(self) -> Iterator[None]:
@@ -79,7 +79,7 @@ class LocalEngine:
 
     def _measure(self, case: Case, progress: Progress, parts: int) -> Iterator[OpenCase]:
         started = time.perf_counter()
-        model = self._get(case.alias, progress)
+        model = self._open_model(case.alias, progress)
         loaded = time.perf_counter() - started
         if parts > 1:
             run = put_together(case, model, parts, self._store, progress)
@@ -100,8 +100,8 @@ class LocalEngine:
         if isinstance(ours, OpenPipeline | OpenHybrid):
             return None
         latency, answer = Latency(), ours.answer
-        if answer is not None and opened.sample.texts and alias not in self._asked:
-            self._asked.add(alias)
+        if answer is not None and opened.sample.texts and alias not in self._timed_aliases:
+            self._timed_aliases.add(alias)
             progress("timing queries")
             role = opened.sample.role
             latency = measure_latency(lambda text: answer(text, role), opened.sample.texts)
@@ -112,9 +112,9 @@ class LocalEngine:
             unit="pair" if isinstance(ours, OpenReranker) else "text",
         )
 
-    def _get(self, alias: str, progress: Progress) -> Opened:
-        if alias in self._broken:
-            raise self._broken[alias]  # loading it again would take as long and fail the same way
+    def _open_model(self, alias: str, progress: Progress) -> Opened:
+        if alias in self._load_errors:
+            raise self._load_errors[alias]  # loading it again would take as long and fail the same way
         if alias in self._open:
             try:
                 self._open[alias].check_unchanged()
@@ -129,6 +129,6 @@ class LocalEngine:
                 raise  # its files may rest when the next case comes
             except TouchstoneError as error:
                 if not may_pass(error) and find_no_memory(error) is None:
-                    self._broken[alias] = error
+                    self._load_errors[alias] = error
                 raise
         return self._open[alias]

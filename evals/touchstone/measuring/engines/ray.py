@@ -26,7 +26,7 @@ from touchstone.records.names import slug
 from touchstone.records.outcomes import ModelIdentity, Outcome
 from touchstone.records.samples import Samples, encode_samples
 from touchstone.store.folder import Store
-from touchstone.store.gathering import GIVEN_BACK, META, take
+from touchstone.store.gathering import MEASURED_FILE, META, take
 from touchstone.store.verifying import BLOB, RESULT
 from touchstone.tasks.identity import identify_data, watch_data
 from touchstone.tasks.opening import bring_missing
@@ -78,8 +78,8 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What an actor gave back: files that the driver's store lacks, and of a whole case its outcome and examples.
+class ActorResult:
+    """Result of an actor: files that the driver's store lacks, and of a whole case its outcome and examples.
 
     ``computes`` is what computed there.
     """
@@ -172,7 +172,7 @@ class Worker:
         except TouchstoneError as error:
             return str(error)
 
-    def measure(self, task: Task) -> Given | Failed:
+    def measure(self, task: Task) -> ActorResult | Failed:
         """Measure a case, or a part of its corpus; what the user can fix is one sentence."""
         case = task.case
         self._note("")
@@ -181,18 +181,18 @@ class Worker:
             _refuse_absent(case, self._setup.models[case.alias])
             for name, content in task.files.items():
                 take(self._store.folder, name, content)
-            self._store.written.clear()
+            self._store.written_files.clear()
             bring_missing(case.task, case.source, self._store)
             check_data = watch_data(case.task, case.source, self._store)
             if task.part is not None:
                 self._engine.measure_part(case, task.part, self._note)
                 check_data()
-                return Given(outcome=None, files=self._files(BLOB), notes=self._store.notes)
+                return ActorResult(outcome=None, files=self._files(BLOB), notes=self._store.notes)
             return self._measure(task, check_data)
         except TouchstoneError as error:
             return Failed(error=str(error), notes=self._store.notes)
 
-    def _measure(self, task: Task, check_data: Callable[[], None]) -> Given:
+    def _measure(self, task: Task, check_data: Callable[[], None]) -> ActorResult:
         case, shown = task.case, None
         with self._engine.measure(case, self._note, parts=task.parts) as opened:
             check_data()
@@ -203,19 +203,19 @@ class Worker:
                 outcome = replace(outcome, samples_file=file)
                 if task.reference is not None:
                     shown = self._setup.show(samples, task.reference, opened.predicted)
-        return Given(
+        return ActorResult(
             outcome=outcome,
             computes=self._setup.computes(self._setup.device),
-            files=self._files(GIVEN_BACK),
+            files=self._files(MEASURED_FILE),
             shown=shown,
             notes=self._store.notes,
         )
 
-    def _files(self, wanted: re.Pattern[str]) -> dict[str, bytes]:
+    def _files(self, pattern: re.Pattern[str]) -> dict[str, bytes]:
         """Return what was written to the store that the driver's has not; nothing where they are one."""
-        names = [] if self._shared else [name for name in self._store.written if wanted.fullmatch(name)]
-        beside = {f"{name.rpartition('/')[0]}/{META}" for name in names if RESULT.fullmatch(name)}
-        names += [name for name in sorted(beside) if (self._store.folder / name).is_file()]
+        names = [] if self._shared else [name for name in self._store.written_files if pattern.fullmatch(name)]
+        metadata = {f"{name.rpartition('/')[0]}/{META}" for name in names if RESULT.fullmatch(name)}
+        names += [name for name in sorted(metadata) if (self._store.folder / name).is_file()]
         return {name: (self._store.folder / name).read_bytes() for name in names}
 
 
@@ -233,7 +233,7 @@ def _identify_data(case: Case, store: Store) -> str | None:
 
 def _refuse_absent(case: Case, model: Model) -> None:
     """Refuse what is only on the machine of the driver: a folder is named where nobody here can read it."""
-    specs = [one.spec for one in model.family]
+    specs = [stage.spec for stage in model.family]
     paths = [getattr(spec, "path", None) for spec in specs if getattr(spec, "package", None) is None]
     for path in (*paths, case.task.folder, case.source.path):
         if path is not None and not Path(path).exists():
@@ -279,10 +279,10 @@ class Actors:
             self._call(number, "ping")
 
     def _connect(self, address: str | None) -> None:
-        here = address is None and not os.environ.get("RAY_ADDRESS")
+        is_local = address is None and not os.environ.get("RAY_ADDRESS")
         # What a library prints in every actor is nothing for whoever reads the run.
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "namespace": "touchstone"}
-        local = {"num_cpus": available_cores(), "include_dashboard": False} if here else {}
+        local = {"num_cpus": available_cores(), "include_dashboard": False} if is_local else {}
         try:
             self._ray.init(address=address, ignore_reinit_error=True, **quiet, **local)
         except (ConnectionError, ValueError, RuntimeError, OSError) as error:
@@ -298,21 +298,21 @@ class Actors:
         Raises:
             ConfigError: none can be asked.
         """
-        pings = {ref: number for ref, (number, what) in self._running.items() if what == "ping"}
-        ready, rest = self._ray.wait(list(pings), num_returns=len(pings), timeout=START_TIMEOUT)
+        pings = {ref: number for ref, (number, method) in self._running.items() if method == "ping"}
+        ready, waiting = self._ray.wait(list(pings), num_returns=len(pings), timeout=START_TIMEOUT)
         if not ready:
-            ready, _ = self._ray.wait(rest, num_returns=1, timeout=BUSY_TIMEOUT)
+            ready, _ = self._ray.wait(waiting, num_returns=1, timeout=BUSY_TIMEOUT)
         if not ready:
             raise ConfigError(
                 f"no actor could begin within {START_TIMEOUT + BUSY_TIMEOUT:g} s: the cluster is busy; run later"
             )
         try:
             self._ray.get(ready)
-            found: list[Survey] = self._ray.get([self._actors[pings[ref]].survey.remote(cases) for ref in ready])
+            surveys: list[Survey] = self._ray.get([self._actors[pings[ref]].survey.remote(cases) for ref in ready])
         except self._ray.exceptions.RayError as error:
             raise ConfigError(f"an actor could not begin: {_reason(error)}; install this version of touchstone-evals "
                               "on every machine of the cluster") from None  # fmt: skip
-        return tuple(found)
+        return tuple(surveys)
 
     def measure(self, number: int, task: Task) -> None:
         """Let a free actor measure something."""
@@ -320,33 +320,33 @@ class Actors:
 
     def tell(self, number: int) -> str:
         """Return what an actor is doing, in a few words; ``""`` if it does not say so at once."""
-        asked = self._actors[number].tell.options(concurrency_group=TELL_GROUP).remote()
+        request = self._actors[number].tell.options(concurrency_group=TELL_GROUP).remote()
         try:
-            ready, _ = self._ray.wait([asked], timeout=AT_ONCE)
+            ready, _ = self._ray.wait([request], timeout=TELL_TIMEOUT_S)
             return str(self._ray.get(ready[0])) if ready else ""
         except self._ray.exceptions.RayError:
             return ""
 
-    def _call(self, number: int, what: str, *arguments: Any) -> None:
-        self._running[getattr(self._actors[number], what).remote(*arguments)] = number, what
+    def _call(self, number: int, method: str, *arguments: Any) -> None:
+        self._running[getattr(self._actors[number], method).remote(*arguments)] = number, method
 
-    def wait(self, seconds: float) -> Iterator[tuple[int, Given | Failed | Lost | None]]:
+    def wait(self, seconds: float) -> Iterator[tuple[int, ActorResult | Failed | Lost | None]]:
         """Yield the actors that are free now, each with what it gave back; None for one that begins.
 
         One that is lost is yielded with the reason, and again when it has begun anew.
         """
         ready, _ = self._ray.wait(list(self._running), num_returns=1, timeout=seconds)
         for ref in ready:
-            number, what = self._running.pop(ref)
+            number, method = self._running.pop(ref)
             try:
-                found = self._ray.get(ref)
+                result = self._ray.get(ref)
             except self._ray.exceptions.RayTaskError as error:  # nobody foresaw it
-                yield number, None if what == "ping" else Failed(error=_reason(error))
+                yield number, None if method == "ping" else Failed(error=_reason(error))
             except self._ray.exceptions.RayError as error:
                 self._call(number, "ping")
                 yield number, Lost(reason=_reason(error))
             else:
-                yield number, None if what == "ping" else found
+                yield number, None if method == "ping" else result
 
     def close(self) -> None:
         """Let the cluster go; actors end with their driver."""
@@ -358,8 +358,8 @@ class Actors:
 START_TIMEOUT = 60.0
 # How long the first may take then: a cluster may have to start machines.
 BUSY_TIMEOUT = 900.0
-# Of each actor's threads the one that says what another does, and how long that may take, in seconds.
-TELL_GROUP, AT_ONCE = "telling", 0.2
+# Of each actor's threads the one that reports what another does, and how long that may take, in seconds.
+TELL_GROUP, TELL_TIMEOUT_S = "telling", 0.2
 
 
 def find_room(nodes: Sequence[Mapping[str, float]], cpus: int, *, gpus: bool) -> tuple[bool, list[int]]:
@@ -380,16 +380,16 @@ def installed() -> dict[str, str]:
     return {name: version for name, version in describe_environment().items() if name in PACKAGES}
 
 
-def refuse_versions(drivers: Mapping[str, str], there: Mapping[str, str], host: str) -> None:
+def refuse_versions(drivers: Mapping[str, str], versions: Mapping[str, str], host: str) -> None:
     """Refuse a machine that has other versions than that of the driver.
 
     Raises:
         ConfigError: saying which.
     """
-    for name in sorted(drivers.keys() | there.keys()):
-        if drivers.get(name) != there.get(name):
+    for name in sorted(drivers.keys() | versions.keys()):
+        if drivers.get(name) != versions.get(name):
             raise ConfigError(
-                f"{host} has {name} {there.get(name, 'not at all')}, the machine of the run "
+                f"{host} has {name} {versions.get(name, 'not at all')}, the machine of the run "
                 f"{drivers.get(name, 'not at all')}; install the same versions everywhere"
             )
 
@@ -400,22 +400,22 @@ def refuse_others(surveys: Sequence[Survey], models: Mapping[str, Model]) -> Non
     Raises:
         ConfigError: saying what differs, and where.
     """
-    for one in surveys:
-        refuse_versions(installed(), one.versions, one.host)
+    for survey in surveys:
+        refuse_versions(installed(), survey.versions, survey.host)
     for alias in surveys[0].identities:
-        found = {who.fingerprint: one.host for one in surveys
-                 if isinstance(who := one.identities[alias], ModelIdentity)}  # fmt: skip
-        if len(found) > 1 and not kind_of(models[alias]).served:
-            raise ConfigError(f"{alias} is not the same model on {' and '.join(found.values())}; put it there anew")
+        hosts = {identity.fingerprint: survey.host for survey in surveys
+                 if isinstance(identity := survey.identities[alias], ModelIdentity)}  # fmt: skip
+        if len(hosts) > 1 and not kind_of(models[alias]).served:
+            raise ConfigError(f"{alias} is not the same model on {' and '.join(hosts.values())}; put it there anew")
 
 
 def _reason(error: Exception) -> str:
-    """Return what went wrong in an actor in one line: of an exception inside a task that exception."""
+    """Return the error of an actor in one line: of an exception inside a task, that exception."""
     cause = getattr(error, "cause", None)
     if cause is not None:
         return first_line(cause)
-    said = getattr(error, "error_msg", None) or str(error)
-    return next((line.strip() for line in str(said).splitlines() if line.strip()), type(error).__name__)
+    message = getattr(error, "error_msg", None) or str(error)
+    return next((line.strip() for line in str(message).splitlines() if line.strip()), type(error).__name__)
 
 
 def _import_ray() -> Any:

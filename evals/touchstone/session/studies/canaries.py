@@ -16,7 +16,7 @@ from touchstone.environment import describe_environment
 from touchstone.errors import ConfigError, ModelError
 from touchstone.files.json import read_json
 from touchstone.files.writing import to_json, write_atomically
-from touchstone.measuring.mixed import Seen, encode_texts
+from touchstone.measuring.mixed import SeenVectors, encode_texts
 from touchstone.metrics import geometry
 from touchstone.models.api.guessing import Guesses
 from touchstone.models.kinds import find_model, kind_of, open_encoder
@@ -26,18 +26,18 @@ from touchstone.store.folder import Store
 
 FORMAT = 1
 # Every so many of the embedded articles and their queries.
-STEP = 10
+SAMPLE_STEP = 10
 # Half precision moves vectors by less than this; more is another vector, or another text's.
-HALF = 1e-2
-AT_ONCE = 32
+HALF_PRECISION_DISTANCE = 1e-2
+CONCURRENT_TEXTS = 32
 Vectors = geometry.Vectors
 
 
 def pinned_texts() -> list[str]:
     """Return a few texts of many lengths, the longest longer than most models read."""
     texts, _ = read_sample()
-    chosen = [text for found in texts.values() for text in found[::STEP]]
-    return [*CANARIES, *chosen, " ".join(texts["document"][:40])]
+    sample = [text for part in texts.values() for text in part[::SAMPLE_STEP]]
+    return [*CANARIES, *sample, " ".join(texts["document"][:40])]
 
 
 def hold_or_check(model: str, file: Path, options: Options, texts: Sequence[str] | None) -> Held:
@@ -52,19 +52,19 @@ def hold_or_check(model: str, file: Path, options: Options, texts: Sequence[str]
     Raises:
         TouchstoneError: the file is damaged, or the model cannot be opened.
     """
-    chosen = _find(model, options)
+    resolved = _find(model, options)
     if not file.exists():
-        kept = list(dict.fromkeys(texts or pinned_texts()))
-        vectors = _encode(chosen, kept, options)
-        write_atomically(file, _pack(chosen, kept, vectors))
-        return Held(model=model, texts=len(kept), ways={}, verdict="interchangeable", reason=f"wrote {file}")
-    kept, before = _unpack(file)
-    now = _encode(chosen, kept, options)
-    if now.shape != before.shape:
-        reason = f"{now.shape[1]} dimensions, {before.shape[1]} in {file.name}"
-        return Held(model=model, texts=len(kept), ways={}, verdict="re-embed", reason=reason)
-    said, farthest = _tell(before, now, kept)
-    return Held(model=model, texts=len(kept), ways={file.name: said}, verdict=_word(farthest), reason=said)
+        pinned = list(dict.fromkeys(texts or pinned_texts()))
+        vectors = _encode(resolved, pinned, options)
+        write_atomically(file, _pack(resolved, pinned, vectors))
+        return Held(model=model, texts=len(pinned), ways={}, verdict="interchangeable", reason=f"wrote {file}")
+    pinned, before = _unpack(file)
+    after = _encode(resolved, pinned, options)
+    if after.shape != before.shape:
+        reason = f"{after.shape[1]} dimensions, {before.shape[1]} in {file.name}"
+        return Held(model=model, texts=len(pinned), ways={}, verdict="re-embed", reason=reason)
+    summary, farthest = _tell(before, after, pinned)
+    return Held(model=model, texts=len(pinned), ways={file.name: summary}, verdict=_word(farthest), reason=summary)
 
 
 def probe(model: str, options: Options, texts: Sequence[str] | None) -> Held:
@@ -73,17 +73,17 @@ def probe(model: str, options: Options, texts: Sequence[str] | None) -> Held:
     Raises:
         TouchstoneError: the model cannot be opened.
     """
-    kept = list(dict.fromkeys(texts or pinned_texts()))
+    pinned = list(dict.fromkeys(texts or pinned_texts()))
     served = kind_of(_find(model, options)).served
     ways = {"in batches": "concurrency=1" if served else ""}
-    ways |= {f"{AT_ONCE} at once": f"batch_size=1,concurrency={AT_ONCE}"} if served else {}
-    alone = _encode(_find(model, options, "batch_size=1,concurrency=1" if served else "batch_size=1"), kept, options)
-    found, farthest = {}, 0.0
+    ways |= {f"{CONCURRENT_TEXTS} at once": f"batch_size=1,concurrency={CONCURRENT_TEXTS}"} if served else {}
+    single = _encode(_find(model, options, "batch_size=1,concurrency=1" if served else "batch_size=1"), pinned, options)
+    summaries, farthest = {}, 0.0
     for way, settings in ways.items():
-        found[way], far = _tell(alone, _encode(_find(model, options, settings), kept, options), kept)
+        summaries[way], far = _tell(single, _encode(_find(model, options, settings), pinned, options), pinned)
         farthest = max(farthest, far)
-    reason = "; ".join(f"{way}: {said}" for way, said in found.items())
-    return Held(model=model, texts=len(kept), ways=found, verdict=_word(farthest), reason=reason)
+    reason = "; ".join(f"{way}: {summary}" for way, summary in summaries.items())
+    return Held(model=model, texts=len(pinned), ways=summaries, verdict=_word(farthest), reason=reason)
 
 
 def _find(model: str, options: Options, settings: str = "") -> Model:
@@ -94,7 +94,7 @@ def _find(model: str, options: Options, settings: str = "") -> Model:
 def _encode(model: Model, texts: Sequence[str], options: Options) -> Vectors:
     """Encode texts anew: what the store has is what once was."""
     store = Store(options.store_folder, run=uuid.uuid4().hex, patience=options.patience)
-    opened, seen = open_encoder(model, options.device, store), Seen()
+    opened, seen = open_encoder(model, options.device, store), SeenVectors()
     if opened.encoder is None:
         raise ModelError(f"{model.alias}: code of mteb's encodes, which keeps no pinned vectors; name the model itself")
     with opened.encoder.encoding_anew(opened.batch_size):
@@ -102,15 +102,15 @@ def _encode(model: Model, texts: Sequence[str], options: Options) -> Vectors:
     return np.stack([seen.rows["", text] for text in texts])
 
 
-def _tell(before: Vectors, now: Vectors, texts: Sequence[str]) -> tuple[str, float]:
-    apart = geometry.distances(before, now)
+def _tell(before: Vectors, after: Vectors, texts: Sequence[str]) -> tuple[str, float]:
+    apart = geometry.distances(before, after)
     return geometry.tell_what_moved(apart, [len(text) for text in texts]), float(apart.max())
 
 
 def _word(farthest: float) -> Literal["interchangeable", "inconclusive", "re-embed"]:
     if farthest <= geometry.ROUNDING:
         return "interchangeable"
-    return "inconclusive" if farthest <= HALF else "re-embed"
+    return "inconclusive" if farthest <= HALF_PRECISION_DISTANCE else "re-embed"
 
 
 def _pack(model: Model, texts: Sequence[str], vectors: Vectors) -> str:
@@ -130,12 +130,12 @@ def _unpack(file: Path) -> tuple[list[str], Vectors]:
     Raises:
         ConfigError: it holds no canaries, or others than it says.
     """
-    said = read_json(file, ConfigError)
+    content = read_json(file, ConfigError)
     try:
-        if said["touchstone canaries"] > FORMAT:
+        if content["touchstone canaries"] > FORMAT:
             raise ConfigError(f"{file}: was written by a newer touchstone; run that one")
-        texts, rows = said["texts"], said["vectors"]
-        if said["sha256"] != _hash(texts, rows):
+        texts, rows = content["texts"], content["vectors"]
+        if content["sha256"] != _hash(texts, rows):
             raise ConfigError(f"{file}: its texts or vectors are not those that its sha256 is of; write it anew")
         vectors = np.stack([np.frombuffer(base64.b64decode(row, validate=True), "<f4") for row in rows])
     except (KeyError, TypeError, ValueError, AttributeError):

@@ -11,7 +11,7 @@ from touchstone.encoding.quantization import BITS
 
 MILLION = 1_000_000
 # So many bytes of vectors are looked through; time is proportional to them beyond any cache.
-BYTES = 64 << 20
+SEARCHED_BYTES = 64 << 20
 QUERIES, DEPTH, BLOCK = 16, 10, 1 << 14
 STORAGE_DTYPES = {"float32": np.float32, "float16": np.float16, "int8": np.int8, "uint8": np.uint8}
 
@@ -28,7 +28,7 @@ def search_seconds(dimensions: int, precision: str) -> float:
     Numbers of few bits are made single ones block by block and multiplied; signs are compared by their bits.
     """
     random = np.random.default_rng(1)
-    rows = max(BLOCK, min(MILLION, BYTES // bytes_of(dimensions, precision)))
+    rows = max(BLOCK, min(MILLION, SEARCHED_BYTES // bytes_of(dimensions, precision)))
     if precision == "binary":
         words = -(-dimensions // 64)
         documents: NDArray[Any] = random.integers(0, 1 << 63, (rows, words), np.uint64)
@@ -47,8 +47,8 @@ def _search(documents: NDArray[Any], queries: NDArray[Any], precision: str) -> N
     for at in range(0, len(documents), BLOCK):
         block = documents[at : at + BLOCK]
         if precision == "binary":
-            far = np.stack([np.bitwise_count(block ^ query).sum(axis=1) for query in queries], axis=1)
-            np.argpartition(far, DEPTH, axis=0)
+            distances = np.stack([np.bitwise_count(block ^ query).sum(axis=1) for query in queries], axis=1)
+            np.argpartition(distances, DEPTH, axis=0)
         else:
-            near = block.astype(np.float32, copy=False) @ queries
-            np.argpartition(-near, DEPTH, axis=0)
+            similarities = block.astype(np.float32, copy=False) @ queries
+            np.argpartition(-similarities, DEPTH, axis=0)

@@ -26,7 +26,7 @@ from touchstone.session.compare import Side, compare, load_side, sharing, sum_up
 from touchstone.session.studies.search_time import MILLION, bytes_of, search_seconds
 from touchstone.store.runs import read_run
 
-WHOLE = "float32"
+FULL_PRECISION = "float32"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +43,8 @@ class Variant:
     def text(self, model: str) -> str:
         """Return the variant as one would type it."""
         model = self.model or model
-        said = ",".join(f"{key}={value}" for key, value in self.settings.items())
-        return f"{model}{',' if '@' in model else '@'}{said}" if said else model
+        settings = ",".join(f"{key}={value}" for key, value in self.settings.items())
+        return f"{model}{',' if '@' in model else '@'}{settings}" if settings else model
 
 
 def make_variants(
@@ -54,13 +54,13 @@ def make_variants(
 
     Widths and precisions are of vectors that are there already; a data type or length encodes anew.
     """
-    found = []
+    variants = []
     for width, precision in product((None, *dimensions), (None, *precisions)):
-        settings = {"truncate_dim": width and str(width), "quantize": precision}
-        said = {key: value for key, value in settings.items() if value}
-        found.append(Variant(name=" ".join(said.values()), settings=said))
-    found += [Variant(name=name, settings={"dtype": name}) for name in dtypes]
-    return found + [Variant(name=f"{length} tokens", settings={"max_seq_length": str(length)}) for length in lengths]
+        options = {"truncate_dim": width and str(width), "quantize": precision}
+        settings = {key: value for key, value in options.items() if value}
+        variants.append(Variant(name=" ".join(settings.values()), settings=settings))
+    variants += [Variant(name=name, settings={"dtype": name}) for name in dtypes]
+    return variants + [Variant(name=f"{length} tokens", settings={"max_seq_length": str(length)}) for length in lengths]
 
 
 def run_study(model: str, variants: Sequence[Variant], options: Options, tell: Callable[[str], None]) -> Study:
@@ -72,31 +72,31 @@ def run_study(model: str, variants: Sequence[Variant], options: Options, tell: C
         model: as for ``--model``.
         variants: from `make_variants`, the whole model first, and other models.
         options: what was typed: suites, store, margins and so on.
-        tell: told each line of the run that says how a case ended.
+        tell: called with each line of the run that says how a case ended.
 
     Raises:
         TouchstoneError: the run measured nothing of the whole model.
     """
-    known, guess = load_models(*options.models_files), Guesses()
-    aliases = [find_model(one.text(model), known, options.cwd, "MODEL", guess=guess).alias for one in variants]
-    if any(one.model for one in variants):
-        variants = [replace(one, name=one.name or alias) for one, alias in zip(variants, aliases, strict=True)]
+    specs, guess = load_models(*options.models_files), Guesses()
+    aliases = [find_model(variant.text(model), specs, options.cwd, "MODEL", guess=guess).alias for variant in variants]
+    if any(variant.model for variant in variants):
+        variants = [replace(v, name=v.name or alias) for v, alias in zip(variants, aliases, strict=True)]
     if twice := [alias for alias, count in Counter(aliases).items() if count > 1]:
         raise ConfigError(f"{twice[0]} is named twice; give one of them another name, as in FOLDER=NAME")
     baselines = Baselines(options.baselines)
     with TemporaryDirectory() as folder:
         file = Path(folder) / "run.json"
-        run = _measure(file, [one.text(model) for one in variants], options, tell)
+        run = _measure(file, [variant.text(model) for variant in variants], options, tell)
         measured = {record.alias for record in run.records if record.score is not None}
         if aliases[0] not in measured:
-            why = next((record.error for record in run.records if record.error), "nothing was measured")
-            raise ModelError(f"{aliases[0]}: {why}")
+            reason = next((record.error for record in run.records if record.error), "nothing was measured")
+            raise ModelError(f"{aliases[0]}: {reason}")
         sides = {
             alias: replace(load_side(f"{file}:{alias}", options.cwd, baselines, options.store_folder), name=alias)
             for alias in aliases
             if alias in measured
         }
-    rows = [_row(one, alias, sides, run, options) for one, alias in zip(variants, aliases, strict=True)]
+    rows = [_row(variant, alias, sides, run, options) for variant, alias in zip(variants, aliases, strict=True)]
     whole = rows[0]
     tasks = tuple(dict.fromkeys(record.task for record in run.records))
     policy = options.override(policy_of(run.records))
@@ -110,8 +110,8 @@ def run_study(model: str, variants: Sequence[Variant], options: Options, tell: C
 
 def _measure(file: Path, models: Sequence[str], options: Options, tell: Callable[[str], None]) -> Run:
     """Run the suites with all models, in a process of pytest's own, and return the record."""
-    own = options.cwd / "evals" / "test_tasks.py"
-    where = [str(own)] if own.is_file() else ["-p", "touchstone.plugin", "--pyargs", "touchstone"]
+    test_file = options.cwd / "evals" / "test_tasks.py"
+    target = [str(test_file)] if test_file.is_file() else ["-p", "touchstone.plugin", "--pyargs", "touchstone"]
     typed = [word for text in options.suites for word in ("--suite", text)]
     typed += [word for text in models for word in ("--model", text)]
     typed += [word for path in options.models_files for word in ("--models", str(path))]
@@ -119,7 +119,7 @@ def _measure(file: Path, models: Sequence[str], options: Options, tell: Callable
     typed += ["--limit", str(options.limit)] if options.limit else []
     typed += ["--allow-python"] if options.allow_python else []
     typed += ["--device", options.device, "--store", str(options.store_folder), "--baseline", "off"]
-    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:randomly", *where, *typed, "--report", str(file)]
+    command = [sys.executable, "-m", "pytest", "-v", "-p", "no:randomly", *target, *typed, "--report", str(file)]
     lines = []
     with subprocess.Popen(
         command, cwd=options.cwd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
@@ -129,8 +129,9 @@ def _measure(file: Path, models: Sequence[str], options: Options, tell: Callable
             if "test_task[" in line and "%]" in line:
                 tell(line.strip())
     if not file.is_file():
-        said = next((line for line in reversed(lines) if line.startswith("ERROR")), (lines or ["it said nothing"])[-1])
-        raise ModelError(f"the run ended without a record: {said}")
+        last = lines[-1] if lines else "it said nothing"
+        reason = next((line for line in reversed(lines) if line.startswith("ERROR")), last)
+        raise ModelError(f"the run ended without a record: {reason}")
     return read_run(file)
 
 
@@ -146,8 +147,8 @@ def _row(variant: Variant, alias: str, sides: Mapping[str, Side], run: Run, opti
     if alias not in sides:
         verdict, reason = "ERROR", next((record.error for record in mine if record.error), "it was not measured")
     elif alias != whole:
-        judged = compare(sides[whole], sides[alias], override=sharing(options, len(sides) - 1))
-        suite = sum_up(judged)
+        records = compare(sides[whole], sides[alias], override=sharing(options, len(sides) - 1))
+        suite = sum_up(records)
         delta, interval, verdict, reason = suite.delta, suite.interval, suite.verdict, suite.reason
     return Row(
         name=variant.name or f"{width}",
@@ -169,9 +170,9 @@ def _row(variant: Variant, alias: str, sides: Mapping[str, Side], run: Run, opti
 
 def _precision(settings: Settings | None) -> str:
     """Return the precision of a model's vectors, where its own specification quantizes them."""
-    said = (settings and settings.quantize) or WHOLE
-    name = said.removeprefix("mteb-").partition(",")[0]  # behind it stands what ranges are from
-    return name if name in BITS else WHOLE
+    quantize = (settings and settings.quantize) or FULL_PRECISION
+    name = quantize.removeprefix("mteb-").partition(",")[0]  # behind it stands what ranges are from
+    return name if name in BITS else FULL_PRECISION
 
 
 def _encode_seconds(records: Sequence[Record]) -> float | None:

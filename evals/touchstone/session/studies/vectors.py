@@ -14,7 +14,7 @@ from touchstone.encoding.meter import Meter
 from touchstone.errors import ConfigError
 from touchstone.formatting import render_duration, shorten, some
 from touchstone.measuring.case import measure_opened
-from touchstone.measuring.mixed import Mixed, Seen, encode_texts
+from touchstone.measuring.mixed import Mixed, SeenVectors, encode_texts
 from touchstone.metrics import geometry
 from touchstone.models.api.guessing import Guesses
 from touchstone.models.base import OpenModel
@@ -45,11 +45,11 @@ class Two:
 
     names: tuple[str, str]
     opened: tuple[OpenModel, OpenModel]
-    seen: tuple[Seen, Seen]
+    seen: tuple[SeenVectors, SeenVectors]
 
     @property
     def one_width(self) -> bool:
-        """Whether one can be searched with the other's vectors, by those that were seen."""
+        """True if the vectors of both have one width, by those encoded so far."""
         return len({len(next(iter(seen.rows.values()), ())) for seen in self.seen}) == 1
 
 
@@ -63,40 +63,40 @@ def study_vectors(
         new: the one that is to come.
         options: what was typed: suites, store, bound and so on.
         texts: a user's own, in the place of a suite's; nothing is searched then.
-        tell: told what is being done.
+        tell: called with lines of progress.
 
     Raises:
         TouchstoneError: one of them cannot be opened or measured, or nothing is there to compare.
     """
-    known, guess = load_models(*options.models_files), Guesses()
-    found = [find_model(text, known, options.cwd, "MODEL", guess=guess) for text in (old, new)]
+    specs, guess = load_models(*options.models_files), Guesses()
+    resolved = [find_model(text, specs, options.cwd, "MODEL", guess=guess) for text in (old, new)]
     store = Store(options.store_folder, run=uuid.uuid4().hex, reuse_api=options.reuse_api, patience=options.patience)
-    models = [open_encoder(model, options.device, store) for model in found]
-    for model, opened in zip(found, models, strict=True):
+    models = [open_encoder(model, options.device, store) for model in resolved]
+    for model, opened in zip(resolved, models, strict=True):
         if opened.quantize is not None:
             raise ConfigError(f"{model.alias}: {opened.quantize} quantizes by what is encoded together; name another")
-    two = Two(names=(old, new), opened=(models[0], models[1]), seen=(Seen(), Seen()))
+    two = Two(names=(old, new), opened=(models[0], models[1]), seen=(SeenVectors(), SeenVectors()))
     if texts is not None:
         for opened, seen in zip(two.opened, two.seen, strict=True):
             encode_texts(opened, texts, seen)
     searched = () if texts is not None else _search(two, store, options, tell)
-    return judge_index(old, new, compare_same_texts(*_shared(*two.seen)), searched)
+    return judge_index(old, new, compare_same_texts(*_stack_shared(*two.seen)), searched)
 
 
-def _shared(first: Seen, second: Seen) -> tuple[list[str], np.ndarray, np.ndarray]:
+def _stack_shared(first: SeenVectors, second: SeenVectors) -> tuple[list[str], np.ndarray, np.ndarray]:
     """Return the texts that both models were asked for, and the vectors of each, in one order."""
     keys = [key for key in first.rows if key in second.rows]
     if len(keys) < 2:
         raise ConfigError("there are fewer than two different texts to compare")
-    vectors = [np.stack([one.rows[key] for key in keys]) for one in (first, second)]
+    vectors = [np.stack([seen.rows[key] for key in keys]) for seen in (first, second)]
     return [text for _, text in keys], vectors[0], vectors[1]
 
 
 def compare_same_texts(texts: Sequence[str], old: np.ndarray, new: np.ndarray) -> SameTexts:
     """Look at two models' vectors of the same texts; shapes (texts, dimensions), which may differ in width."""
-    asked = np.linspace(0, len(texts) - 1, min(QUERY_LIMIT, len(texts))).astype(np.int64)
+    queries = np.linspace(0, len(texts) - 1, min(QUERY_LIMIT, len(texts))).astype(np.int64)
     count = min(NEIGHBOURS, len(texts) - 1)
-    kept = geometry.kept_share(*(geometry.nearest(one, asked, count) for one in (old, new)))
+    overlap = geometry.kept_share(*(geometry.nearest(vectors, queries, count) for vectors in (old, new)))
     one_width = old.shape[1] == new.shape[1]
     cosines = geometry.cosines(old, new) if one_width else None
     worst = () if cosines is None else np.argsort(cosines, kind="stable")[:WORST_COUNT]
@@ -109,7 +109,7 @@ def compare_same_texts(texts: Sequence[str], old: np.ndarray, new: np.ndarray) -
         below={} if cosines is None else {f"{limit:g}": float((cosines < limit).mean()) for limit in THRESHOLDS},
         worst=tuple(Moved(text=shorten(texts[row], TEXT_LIMIT), cosine=float(cosines[row])) for row in worst),  # type: ignore[index]
         moved=None if apart is None else geometry.tell_what_moved(apart, [len(text) for text in texts]),
-        kept=(float(kept.mean()), float(kept.min())),
+        kept=(float(overlap.mean()), float(overlap.min())),
         ranks=ranks,
         pairs=pairs,
     )
@@ -121,9 +121,9 @@ def _search(two: Two, store: Store, options: Options, tell: Callable[[str], None
     cases = [case for case in plan.cases if case.alias == plan.cases[0].alias]
     searching = [case for case in cases if find_type(case.task.type).searches == "corpus"]
     forecast = make_forecast(plan, load_runs(options.store_folder), options.device)
-    named = sorted({case.task.name for case in searching or cases})
-    seconds = forecast.seconds(case for case in plan.cases if case.task.name in named)
-    tell(f"about {render_duration(seconds)} for {some(named)}")
+    task_names = sorted({case.task.name for case in searching or cases})
+    seconds = forecast.seconds(case for case in plan.cases if case.task.name in task_names)
+    tell(f"about {render_duration(seconds)} for {some(task_names)}")
     measured: dict[Ways, dict[str, Measured]] = {}
     for case in searching or cases:
         with open_task(case.task, case.source, store, limit=case.limit) as opened:
@@ -148,14 +148,14 @@ def _measure(case: Case, opened: Any, two: Two, ways: Ways) -> Measured:
         return Mixed(queries, others, meter, seen)
 
     mixed = replace(others, for_mteb=for_mteb, identity=identity, encode_kwargs={})
-    found = measure_opened(case, opened, mixed, lambda _: None)
-    record = make_record(case, found.outcome, None, None)
+    result = measure_opened(case, opened, mixed, lambda _: None)
+    record = make_record(case, result.outcome, None, None)
     return Measured(
         task=case.task.name,
         type=case.task.type,
         baseline=replace(make_baseline(record, {}), recorded=None),
-        samples=found.samples,
-        chance=found.outcome.measurement.chance,
+        samples=result.samples,
+        chance=result.outcome.measurement.chance,
     )
 
 
@@ -166,15 +166,15 @@ def _judge(
     policy: Policy,
     options: Options,
 ) -> Searched:
-    """Judge one way to search by old queries on the old index, whether it is proven the same."""
-    found, reference = measured[ways], {key: measured[0, 0][key] for key in measured[ways]}
-    sides = [Side(name=name, alias=name, model=name, revision=None, measured=each)
-             for name, each in (("old on old", reference), ("candidate", found))]  # fmt: skip
+    """Judge whether one way to search is equivalent to old queries on the old index."""
+    cases, reference = measured[ways], {key: measured[0, 0][key] for key in measured[ways]}
+    sides = [Side(name=name, alias=name, model=name, revision=None, measured=by_key)
+             for name, by_key in (("old on old", reference), ("candidate", cases))]  # fmt: skip
 
     def override(_: Policy) -> Policy:
-        return replace(options.override(policy), rule="equivalent", gated=len(found))
+        return replace(options.override(policy), rule="equivalent", gated=len(cases))
 
-    scores = {one.task: one.baseline.score for one in found.values()}
+    scores = {case.task: case.baseline.score for case in cases.values()}
     if ways == (0, 0):
         return Searched(queries=names[0], index=names[0], scores=scores, delta=None, interval=None, verdict="",
                         reason="")  # fmt: skip
@@ -191,26 +191,26 @@ def _judge(
 
 
 def judge_index(old: str, new: str, same: SameTexts, searched: Sequence[Searched]) -> IndexVerdict:
-    """Say whether the index may stay, by how each way to search was judged."""
-    words = {(one.queries == new, one.index == new): one.verdict for one in searched}
-    both, first, last = words.get((True, True)), words.get((True, False)), words.get((False, True))
+    """Return the verdict on the index, from the verdict on each way to search."""
+    words = {(way.queries == new, way.index == new): way.verdict for way in searched}
+    new_on_new, new_on_old, old_on_new = words.get((True, True)), words.get((True, False)), words.get((False, True))
     verdict: Any = "inconclusive"
     if old == new or same.moved == geometry.ROUNDING_ONLY:
         verdict, reason = "interchangeable", "the same vectors but for rounding"
     elif not searched:
         reason = f"{same.moved or 'two widths'}; only a suite with a retrieval task says what a search would find"
-    elif both is not None and same.quantiles is None:
+    elif new_on_new is not None and same.quantiles is None:
         widths = " and ".join(str(shape.dimensions) for shape in same.shapes)
         verdict, reason = "re-embed", f"an index has vectors of one width, these have {widths}"
-    elif first is None:
+    elif new_on_old is None:
         reason = f"no task searches; {same.moved}"
-    elif (both, first, last) == ("PASS", "PASS", "PASS"):
+    elif (new_on_new, new_on_old, old_on_new) == ("PASS", "PASS", "PASS"):
         verdict, reason = "interchangeable", f"the same scores within the bound in all four ways; {same.moved}"
-    elif first == "PASS":
+    elif new_on_old == "PASS":
         verdict, reason = "queries first", f"new queries find the same on the old index; {same.moved}"
-    elif "FAIL" in (first, last):
-        why = "; the same up to an orthogonal map" if same.pairs <= ROTATION_TOLERANCE else ""
-        verdict, reason = "re-embed", f"one model's queries do not find the other's documents; {same.moved}{why}"
+    elif "FAIL" in (new_on_old, old_on_new):
+        cause = "; the same up to an orthogonal map" if same.pairs <= ROTATION_TOLERANCE else ""
+        verdict, reason = "re-embed", f"one model's queries do not find the other's documents; {same.moved}{cause}"
     else:
         reason = f"too few samples to prove that a search finds the same; {same.moved}"
     return IndexVerdict(old=old, new=new, verdict=verdict, reason=reason, same_texts=same, searched=tuple(searched))
