@@ -150,7 +150,7 @@ def read_baselines(place: Place) -> None:
     """Read a folder of baselines in each of the ways in which it is used."""
     own = Baselines(place.folder / "own", place.folder / "built-in")
     for alias in own.aliases():
-        content = load_baseline_file(own.folder / f"{alias}.json") if (own.own / f"{alias}.json").is_file() else None
+        content = load_baseline_file(own.folder / f"{alias}.json") if (own.folder / f"{alias}.json").is_file() else None
         if content is not None:
             keep(content)
         entries = own.entries(alias)
