@@ -21,7 +21,7 @@ PACKAGES = ("touchstone-evals", "mteb", "sentence-transformers", "transformers",
             "scipy", "numpy", "onnxruntime", "onnxruntime-gpu", "openvino")  # fmt: skip
 
 
-# Prefixes of environment variables that choose precision, kernels or attention, and variables that do not in spite of it.
+# Prefixes of environment variables that choose precision, kernels or attention, and the exceptions among their names.
 COMPUTE_VARIABLES = (
     "TORCH", "PYTORCH", "NVIDIA_TF32", "CUBLAS", "CUDNN", "MKL_", "ONEDNN", "DNNL", "ATEN_", "XFORMERS",
     "FLASH_ATTENTION", "NPY_", "OPENBLAS_CORETYPE", "ACCELERATE_", "ORT_", "OPENVINO_", "OV_",

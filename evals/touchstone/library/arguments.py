@@ -201,12 +201,10 @@ def _type_of(folder: Path) -> str:
     """Return the one task type that can read a folder."""
     if not folder.is_dir():
         raise ConfigError(f"tasks: there is no folder {folder}")
-    types, refusals = check_folder(folder)
+    types, errors = check_folder(folder)
     if len(types) != 1:
-        why = (
-            f"can be read as {' and '.join(types)}" if types else f"is data of no type ({', '.join(refusals.values())})"
-        )
-        raise ConfigError(f'{folder} {why}; say which, as in "{next(iter(types or refusals))}:{folder}"')
+        why = f"can be read as {' and '.join(types)}" if types else f"is data of no type ({', '.join(errors.values())})"
+        raise ConfigError(f'{folder} {why}; say which, as in "{next(iter(types or errors))}:{folder}"')
     return next(iter(types))
 
 
