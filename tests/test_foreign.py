@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from touchstone import foreign
-from touchstone.errors import SENTENCE, ConfigError
+from touchstone.errors import SENTENCE_LENGTH, ConfigError
 from touchstone.foreign import (
     disarm,
     hide_secrets,
@@ -166,7 +166,7 @@ def test_texts_inside_anything_are_changed() -> None:
 
 def test_a_sentence_that_is_too_long_keeps_its_beginning_and_its_end() -> None:
     said = str(ConfigError(f"first {string.ascii_letters * 50} last"))
-    assert len(said) == SENTENCE
+    assert len(said) == SENTENCE_LENGTH
     assert said.startswith("first abc")
     assert said.endswith("XYZ last")
     assert " … " in said

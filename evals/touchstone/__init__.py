@@ -14,15 +14,15 @@ from touchstone.records.runs import Record, Run
 from touchstone.records.verdicts import Verdict
 
 if TYPE_CHECKING:
+    from touchstone.library.arguments import Model, Suite
     from touchstone.library.comparing import compare, judge, load_run, measure
-    from touchstone.library.given import Model, Suite
     from touchstone.library.result import Result
 
 __version__ = "0.2.0"
 
 # What is imported when it is asked for: a program that only reads records pays for no more.
 _LATE = {
-    "Model": "given", "Result": "result", "Suite": "given", "compare": "comparing", "judge": "comparing",
+    "Model": "arguments", "Result": "result", "Suite": "arguments", "compare": "comparing", "judge": "comparing",
     "load_run": "comparing", "measure": "comparing",
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""The ``touchstone`` command, for what is not a test run."""
+"""The ``touchstone`` command."""
 
 import argparse
 import io
@@ -19,20 +19,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return its exit code: 0, 4 for a mistake in what was typed, and for `compare` 1 or 9 too."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows a question mark
+            stream.reconfigure(errors="replace")  # a question mark for a character that the terminal cannot show
     parsed = _parser().parse_args(arguments)
     try:
         text, code = parsed.run(parsed)
     except TouchstoneError as error:
         print(f"touchstone: {error}", file=sys.stderr)
         return USAGE
-    except Exception:  # nobody foresaw it; what it shows may hold a stranger's text, or a secret
+    except Exception:  # a bug; its traceback may hold foreign text or a secret
         print(lines(traceback.format_exc()), file=sys.stderr)
         return INTERNAL_ERROR
-    said = [text] if isinstance(text, str) else text
+    output = [text] if isinstance(text, str) else text
     try:
-        print("\n".join(line if isinstance(line, Command) else in_log(line) for line in said), flush=True)
-    except BrokenPipeError:  # whoever reads has seen enough; the interpreter must not write the rest when it ends
+        print("\n".join(line if isinstance(line, Command) else in_log(line) for line in output), flush=True)
+    except BrokenPipeError:  # the reader closed the pipe; the interpreter must not flush the rest at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -21,7 +21,7 @@ PACKAGES = ("touchstone-evals", "mteb", "sentence-transformers", "transformers",
             "scipy", "numpy", "onnxruntime", "onnxruntime-gpu", "openvino")  # fmt: skip
 
 
-# Prefixes of environment variables that choose precision, kernels or attention; of those, what does not.
+# Prefixes of environment variables that choose precision, kernels or attention, and the exceptions among their names.
 COMPUTE_VARIABLES = (
     "TORCH", "PYTORCH", "NVIDIA_TF32", "CUBLAS", "CUDNN", "MKL_", "ONEDNN", "DNNL", "ATEN_", "XFORMERS",
     "FLASH_ATTENTION", "NPY_", "OPENBLAS_CORETYPE", "ACCELERATE_", "ORT_", "OPENVINO_", "OV_",
@@ -47,7 +47,7 @@ FLAGS = {
 
 # What git is called with, for any repository: no commands of its configuration, no network, no writing, no questions.
 GIT_SECONDS = 10
-CEILING = "GIT_CEILING_DIRECTORIES"  # of git's variables the one that is kept: it only keeps git from looking further
+CEILING = "GIT_CEILING_DIRECTORIES"  # the one variable of git that stays: it only limits git's search for a repository
 GIT_ENVIRONMENT = {
     "GIT_ALLOW_PROTOCOL": "none", "GIT_CONFIG_NOSYSTEM": "1", "GIT_LITERAL_PATHSPECS": "1", "GIT_NO_LAZY_FETCH": "1",
     "GIT_NO_REPLACE_OBJECTS": "1", "GIT_OPTIONAL_LOCKS": "0", "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C",
@@ -65,28 +65,28 @@ def available_cores() -> int:
 
 def describe_environment() -> dict[str, str]:
     """Return the versions of Python and of every library that can change a score; imports none of them."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    versions = {"python": platform.python_version(), "platform": platform.platform()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def kernel_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return everything set in this process that chooses how numbers are computed, where it is not the default.
+    """Return the settings of this process that change how numbers are computed, where they are not the default.
 
     These are environment variables of torch and of the libraries below it, and torch's own flags if torch is loaded:
-    whoever sets one by code before that is told by the code's hash. Numbers of threads are not among them.
+    code that sets a flag is covered by its own hash. Numbers of threads are not among them.
     """
     names = [name for name in environ if name.startswith(COMPUTE_VARIABLES) and not SECRET.search(name)]
-    found = {name: hide_secrets(environ[name]) for name in names if name not in NOT_COMPUTING}
+    settings = {name: hide_secrets(environ[name]) for name in names if name not in NOT_COMPUTING}
     torch = sys.modules.get("torch")
     if torch is None:
-        return found
+        return settings
     flags = {path: _flag(torch, path) for path in FLAGS}
-    return found | {path: value for path, value in flags.items() if value not in (None, FLAGS[path])}
+    return settings | {path: value for path, value in flags.items() if value not in (None, FLAGS[path])}
 
 
 def _flag(torch: Any, path: str) -> str | None:
@@ -99,34 +99,34 @@ def _flag(torch: Any, path: str) -> str | None:
 
 @cache
 def describe_processor() -> str:
-    """Return the name of the processor, as far as the system tells one: ``AMD EPYC 7B13``."""
-    named = ""
+    """Return the name of the processor, or of its architecture where the name is not known: ``AMD EPYC 7B13``."""
+    name = ""
     with suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        named = next((line.partition(":")[2] for line in lines if line.startswith("model name")), "")
+        name = next((line.partition(":")[2] for line in lines if line.startswith("model name")), "")
     if sys.platform == "darwin":
         with suppress(OSError, subprocess.SubprocessError):
             command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
-            named = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
-    plain = re.sub(r"\((R|TM|r|tm)\)|\bCPU\b|\bProcessor\b|@.*", " ", named or platform.processor())
+            name = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+    plain = re.sub(r"\((R|TM|r|tm)\)|\bCPU\b|\bProcessor\b|@.*", " ", name or platform.processor())
     return shorten(" ".join(plain.split()), 80) or platform.machine() or "a processor"
 
 
 def describe_memory() -> str:
-    """Return how much memory this process took at most, of how much there is for it."""
+    """Return the peak memory of this process and the memory that it may use, as a clause."""
     try:
         import resource
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *resource.getrlimit(resource.RLIMIT_AS)]
-        there = min(limit for limit in limits if limit != resource.RLIM_INFINITY)
-    except (ImportError, ValueError, OSError):  # a system that does not say
-        return "what there is of it is not known here"
-    return f"this process took up to {render_size(peak)} of {render_size(there)}"
+        total = min(limit for limit in limits if limit != resource.RLIM_INFINITY)
+    except (ImportError, ValueError, OSError):  # not on this system
+        return "the size of the memory is not known here"
+    return f"this process took up to {render_size(peak)} of {render_size(total)}"
 
 
 def installed_for_good() -> bool:
-    """Return True if every library that can change a score is what its version says: one under development is not."""
+    """Return True if no library that can change a score is an editable install."""
     for package in PACKAGES[1:]:
         try:
             if is_editable(distribution(package)):
@@ -138,32 +138,32 @@ def installed_for_good() -> bool:
 
 def is_editable(package: Distribution) -> bool:
     """Return True if a package is a checkout that may change at any time."""
-    said = package.read_text("direct_url.json")
-    return said is not None and bool(json.loads(said).get("dir_info", {}).get("editable"))
+    origin = package.read_text("direct_url.json")
+    return origin is not None and bool(json.loads(origin).get("dir_info", {}).get("editable"))
 
 
 def find_commit(folder: Path) -> str | None:
-    """Return the commit checked out there, 12 hex digits and a plus where files differ from it; None without git.
+    """Return the commit of a folder, 12 hex digits and a plus where files differ from it; None without git.
 
-    A repository's filters would run for files that look changed. All are overridden, so that what `git lfs` replaced
-    counts as changed once it was touched: git before 2.43 cannot be told to take attributes from nowhere.
+    A repository's filters would run for files that look changed, so all filters are overridden: git before 2.43 cannot
+    ignore attributes. A file that `git lfs` replaced thus counts as changed once its time has changed.
     """
-    found = ask_git(folder, "rev-parse", "--verify", "--quiet", "--short=12", "HEAD")
-    if found is None:
+    commit = ask_git(folder, "rev-parse", "--verify", "--quiet", "--short=12", "HEAD")
+    if commit is None:
         return None
-    said = ask_git(folder, "config", "-z", "--name-only", "--get-regexp", r"^filter\.") or b""
-    filters = {os.fsdecode(name).rpartition(".")[0] for name in said.split(b"\0") if name}
+    names = ask_git(folder, "config", "-z", "--name-only", "--get-regexp", r"^filter\.") or b""
+    filters = {os.fsdecode(name).rpartition(".")[0] for name in names.split(b"\0") if name}
     off = {"clean": "", "smudge": "", "process": "", "required": "false"}
-    settings = {f"{one}.{key}": value for one in filters for key, value in off.items()}
-    changed = ask_git(
+    settings = {f"{driver}.{key}": value for driver in filters for key, value in off.items()}
+    status = ask_git(
         folder, "status", "--porcelain", "-z", "--untracked-files=no", "--no-renames", "--ignore-submodules=dirty",
         settings=settings,
     )  # fmt: skip
-    return None if changed is None else found.decode().strip() + "+" * bool(changed)
+    return None if status is None else commit.decode().strip() + "+" * bool(status)
 
 
 def ask_git(folder: Path, *arguments: str, settings: Mapping[str, str] | None = None) -> bytes | None:
-    """Return what git prints in a folder; None where it refuses, takes too long, or is not there.
+    """Return the output of git in a folder; None where git fails, takes too long, or is not installed.
 
     The repository may be a stranger's: nothing that its configuration names is run, nothing is fetched or written.
 
@@ -180,9 +180,9 @@ def ask_git(folder: Path, *arguments: str, settings: Mapping[str, str] | None = 
     # Not in the folder itself, where a relative place in PATH might find another git.
     command = ["git", "--no-pager", "-C", str(folder), *arguments]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command, env=environ, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=GIT_SECONDS
         )
     except (OSError, ValueError, subprocess.TimeoutExpired):  # ValueError: an argument with a NUL
         return None
-    return done.stdout if done.returncode == 0 else None
+    return process.stdout if process.returncode == 0 else None

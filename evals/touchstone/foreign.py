@@ -1,7 +1,7 @@
-"""Text that strangers wrote, made harmless for where it is shown: a terminal, a CI's log, Markdown, GitHub, HTML.
+"""Escape foreign text for where it is shown: a terminal, a CI's log, Markdown, GitHub, HTML.
 
-Labels, names, messages of servers and excerpts of data sets reach all of these. Each place has one function; what it
-returns shows the text and does nothing else there. Secrets are taken out in all of them.
+Labels, names, messages of servers and excerpts of data sets reach all of these. Each place has one function, whose
+result shows the text there and does nothing else. All of them remove secrets.
 """
 
 import html
@@ -14,33 +14,33 @@ from functools import cache, partial
 from typing import Any
 from urllib.parse import unquote
 
-# Environment variables that hold secrets by their names; the path of a file that holds one is none.
+# Names of environment variables that hold secrets; a value that is the path of a file is no secret.
 SECRET = re.compile(r"(^|_)(TOKEN|API_?KEY|KEY|SECRET|PASSWORD|PASSWD|CREDENTIALS?|AUTH)$", re.IGNORECASE)
 ADDRESS = re.compile(r"(PROXY|ENDPOINT|UR[LI])$", re.IGNORECASE)
 PATH = ("/", "~", ".")
-# Characters that a secret has at least, and by which one that was cut is known.
-SHORTEST, PART = 8, 12
-# So much of a key in a server's message is taken for the key.
-BEGINS = 6
+# The fewest characters of a secret, and of a part by which a truncated secret is recognized.
+MIN_SECRET_LENGTH, MIN_PART_LENGTH = 8, 12
+# The first characters of a key, by which it is recognized in a server's message.
+KEY_PREFIX_LENGTH = 6
 REDACTION = "***"
 CREDENTIALS = re.compile(r"(?<=://)[^/\s'\"<>]*@")
 LOGIN = re.compile(r"://([^/\s:@]*:[^/\s]+)@")
 # Joins the signs of scripts and of emoji, and moves nothing.
 JOINERS = "\u200c\u200d"
-# What a CI takes for a command: at the start of a line GitHub's, anywhere the forms of Azure and TeamCity.
-AT_START = re.compile(r"(^|[\r\n])([^\S\r\n]*)::")
-ANYWHERE = re.compile(r"##(?=\[|vso\[|teamcity\[)")
-# What pytest and its colouring write themselves; other escape sequences are somebody else's.
+# Commands to a CI: GitHub's at the start of a line, those of Azure and TeamCity anywhere.
+COMMAND_AT_START = re.compile(r"(^|[\r\n])([^\S\r\n]*)::")
+COMMAND_ANYWHERE = re.compile(r"##(?=\[|vso\[|teamcity\[)")
+# The escape sequences that pytest writes for colours; all others come from foreign text.
 COLOR = re.compile(r"\x1b\[[0-9;]*m")
-# Puts nothing on the page, and ends what GitHub would turn into a link, a mention or a reference.
+# A space of no width, which ends what GitHub would turn into a link, a mention or a reference.
 BREAK = "\u200b"
 AUTOLINK = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)|(?<=@)(?=[\w-])|(?<=#)(?=[0-9])|(?<=GH-)(?=[0-9])", re.IGNORECASE)
-SPECIAL = re.compile(r"([\\`*_\[\]|~#!$@])")
+MARKDOWN_SYNTAX = re.compile(r"([\\`*_\[\]|~#!$@])")
 _secrets: set[str] = set()
 
 
 class Secret:
-    """What an environment variable holds: it is no part of this object, which can be shown, and is read each time.
+    """The secret in an environment variable. The object does not hold the value and can be shown.
 
     Args:
         variable: its name.
@@ -55,27 +55,27 @@ class Secret:
         return f"<secret in {self.variable}>"
 
     def reveal(self) -> str:
-        """Return it, for the one place that puts it on the wire; no local may hold it."""
+        """Return the secret for a request; no local variable may hold it."""
         keep_secret(os.environ.get(self.variable, "").strip())
         return os.environ.get(self.variable, "").strip()
 
     def hide(self, text: str) -> str:
-        """Return the words of a server that has it; some repeat it with its middle starred out."""
-        return re.sub(re.escape(self.reveal()[:BEGINS]) + r"\S*", "[key]", text) if self.reveal() else text
+        """Return a server's message without the secret; some servers repeat it with stars in its middle."""
+        return re.sub(re.escape(self.reveal()[:KEY_PREFIX_LENGTH]) + r"\S*", "[key]", text) if self.reveal() else text
 
 
 def keep_secret(value: str) -> None:
-    """Let no text that goes through here show a value from now on."""
+    """Hide a value in every text from now on."""
     _secrets.add(value)
 
 
 def hide_secrets(text: str) -> str:
     """Return text without secrets, and without the user and password of an address.
 
-    Secrets are what `keep_secret` was told, the values of environment variables that are called so, and passwords in
-    addresses there. Of one that was cut, what is left goes too, from twelve characters on.
+    Secrets are the values passed to `keep_secret`, those of environment variables with such a name, and passwords in
+    addresses there. Parts of a secret are removed too, from twelve characters on.
     """
-    if not text or text.isspace():  # half of what a terminal is given are line ends
+    if not text or text.isspace():  # half of the texts for a terminal are line ends
         return text
     for secret in _find_secrets():
         text = _hide(text, secret)
@@ -93,7 +93,7 @@ def _is_address(name: str) -> bool:
 
 
 def find_passwords(text: str) -> Iterator[str]:
-    """Yield the passwords of addresses in a text, and what HTTP sends of each."""
+    """Yield the passwords of addresses in a text, each also in the form that HTTP sends."""
     for login in LOGIN.findall(text):
         yield login.partition(":")[2]
         yield b64encode(unquote(login).encode(errors="replace")).decode()
@@ -101,33 +101,32 @@ def find_passwords(text: str) -> Iterator[str]:
 
 def _find_secrets() -> Iterator[str]:
     names = list(os.environ)  # each name is decoded anew
-    found = _secrets | {os.environ.get(name, "").strip() for name in names if _is_secret(name)}
+    secrets = _secrets | {os.environ.get(name, "").strip() for name in names if _is_secret(name)}
     for name in filter(_is_address, names):
-        found |= set(find_passwords(os.environ.get(name, "")))
-    yield from sorted(
-        (one for one in found if len(one) >= SHORTEST and not one.startswith(PATH)), key=len, reverse=True
-    )
+        secrets |= set(find_passwords(os.environ.get(name, "")))
+    long = (secret for secret in secrets if len(secret) >= MIN_SECRET_LENGTH and not secret.startswith(PATH))
+    yield from sorted(long, key=len, reverse=True)
 
 
 def _hide(text: str, secret: str) -> str:
-    """Take out a secret, and each part of it of so many characters or more."""
+    """Return text without a secret, and without each part of it from `MIN_PART_LENGTH` characters on."""
     text = text.replace(secret, REDACTION)
-    for start in range(len(secret) - PART + 1):
-        while (found := text.find(secret[start : start + PART])) >= 0:
-            size = PART
-            while text[found : found + size + 1] == secret[start : start + size + 1] and start + size < len(secret):
+    for start in range(len(secret) - MIN_PART_LENGTH + 1):
+        while (index := text.find(secret[start : start + MIN_PART_LENGTH])) >= 0:
+            size = MIN_PART_LENGTH
+            while text[index : index + size + 1] == secret[start : start + size + 1] and start + size < len(secret):
                 size += 1
-            text = text[:found] + REDACTION + text[found + size :]
+            text = text[:index] + REDACTION + text[index + size :]
     return text
 
 
 def one_line(text: str) -> str:
-    """Return text for one line of a terminal or a log; what would move the cursor or the reader is spelled out."""
+    """Return text for one line of a terminal or a log, with control characters as escapes."""
     return hide_secrets(disarm(_spell_all(text, "").strip()))
 
 
 def lines(text: str) -> str:
-    """Return text of several lines for a terminal or a log, such as what a failure shows."""
+    """Return text of several lines for a terminal or a log, such as a traceback."""
     text = text.replace("\r\n", "\n")
     return hide_secrets(disarm(_spell_all(text, "\n\t")))
 
@@ -141,12 +140,12 @@ def disarm(text: str, *, at_start: bool = True) -> str:
     """
     if "::" not in text and "##" not in text:
         return text
-    text = ANYWHERE.sub(r"#\\#", text)
-    return AT_START.sub(r"\1\2:\\:", text) if at_start else AT_START.sub(r"\1\2:\\:", f"\0{text}")[1:]
+    text = COMMAND_ANYWHERE.sub(r"#\\#", text)
+    return COMMAND_AT_START.sub(r"\1\2:\\:", text) if at_start else COMMAND_AT_START.sub(r"\1\2:\\:", f"\0{text}")[1:]
 
 
 def in_log(text: str, *, at_start: bool = True) -> str:
-    """Return what goes to a terminal or a log with its colours, whoever wrote it; arguments as in `disarm`."""
+    """Return text for a terminal or a log, with its colours; arguments as in `disarm`."""
     if not (text.isascii() and text.isprintable()):
         parts = map(partial(_spell_all, spaces="\n\t"), COLOR.split(text))
         text = "".join(part + color for part, color in zip(parts, [*COLOR.findall(text), ""], strict=True))
@@ -154,18 +153,18 @@ def in_log(text: str, *, at_start: bool = True) -> str:
 
 
 def in_html(text: str) -> str:
-    """Return text for a page that escapes it itself; its lines stay, and nothing turns the direction of reading."""
+    """Return text for a page whose template escapes HTML: lines stay, and the reading direction cannot change."""
     return hide_secrets(_spell_all(text, "\n\t"))
 
 
 def in_markdown(text: str) -> str:
-    """Return text that Markdown shows as it is, on one line; nothing in it becomes a link or calls somebody."""
+    """Return text on one line that Markdown shows as it is, without links or mentions."""
     line = " ".join(one_line(text).split())
-    return SPECIAL.sub(r"\\\1", html.escape(AUTOLINK.sub(BREAK, line), quote=False))
+    return MARKDOWN_SYNTAX.sub(r"\\\1", html.escape(AUTOLINK.sub(BREAK, line), quote=False))
 
 
 def in_code(texts: list[str], language: str = "") -> str:
-    """Return lines as a block of code in Markdown, whose fence is longer than any inside."""
+    """Return lines as a block of code in Markdown, with a fence longer than any inside."""
     shown = [one_line(text) for text in texts]
     fence = "`" * max(3, 1 + max((len(run) for text in shown for run in re.findall("`+", text)), default=0))
     return "\n".join([f"{fence}{language}", *shown, fence])
@@ -183,7 +182,7 @@ def in_property(text: str) -> str:
 
 
 class Command(str):
-    """A line that a CI is to obey; every other is disarmed on its way to the log."""
+    """A line that is a command to a CI; all other lines are disarmed on the way to the log."""
 
     __slots__ = ()
 
@@ -193,12 +192,12 @@ def in_every(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, str):
         return change(value)
     if isinstance(value, list | tuple):
-        changed = [in_every(one, change) for one in value]
+        changed = [in_every(item, change) for item in value]
         return tuple(changed) if isinstance(value, tuple) else changed
     if isinstance(value, dict):
-        return {in_every(key, change): in_every(one, change) for key, one in value.items()}
-    for name, one in vars(value).items() if hasattr(value, "__dict__") else ():
-        object.__setattr__(value, name, in_every(one, change))
+        return {in_every(key, change): in_every(item, change) for key, item in value.items()}
+    for name, item in vars(value).items() if hasattr(value, "__dict__") else ():
+        object.__setattr__(value, name, in_every(item, change))
     return value
 
 

@@ -1,9 +1,9 @@
-"""Scores, durations and tables as people read them: fractions inside, points (percent) outside."""
+"""Render scores, durations and tables: fractions become points (percent)."""
 
 from collections.abc import Sequence
 from decimal import Decimal
 
-# Names that a sentence has of many.
+# The most names in a sentence.
 NAME_LIMIT = 10
 # Rounding in other batches moves scores by less than this; a sample that moves no more has not changed.
 ZERO_CHANGE = 1e-6
@@ -23,7 +23,7 @@ def signed_points(fraction: float) -> str:
 
 
 def shorten(text: str, longest: int) -> str:
-    """Return text cut to so many characters, with an ellipsis where it was."""
+    """Return text truncated to so many characters, with an ellipsis at the end."""
     return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
@@ -33,9 +33,9 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def some(names: Sequence[str]) -> str:
-    """Return how many names there are, and the first of them."""
-    more = f" and {len(names) - NAME_LIMIT} more" if len(names) > NAME_LIMIT else ""
-    return f"{len(names)}: {', '.join(names[:NAME_LIMIT])}{more}"
+    """Return the number of names, and the first ten."""
+    rest = f" and {len(names) - NAME_LIMIT} more" if len(names) > NAME_LIMIT else ""
+    return f"{len(names)}: {', '.join(names[:NAME_LIMIT])}{rest}"
 
 
 def render_duration(seconds: float) -> str:
@@ -55,7 +55,7 @@ def render_rate(rate: float) -> str:
 
 
 def render_latency(seconds: float) -> str:
-    """Return how long an answer takes: ``0.4 ms``, ``12 ms``, ``1.3 s``."""
+    """Return a latency: ``0.4 ms``, ``12 ms``, ``1.3 s``."""
     if seconds >= 0.9995:
         return f"{seconds:.1f} s"
     return f"{1000 * seconds:.0f} ms" if seconds >= 0.00995 else f"{1000 * seconds:.2g} ms"

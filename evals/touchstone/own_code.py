@@ -1,7 +1,7 @@
-"""Python of the user's own, named as ``module:name``: imported, and known by a hash of its files.
+"""Python code of the user, named as ``module:name``: import it, and identify it by a hash of its files.
 
-A file imports others: all that lie outside of installed packages are followed, without running anything. What is read
-at run time, such as an index or a table of settings, is not seen; whoever has such a thing says a ``version`` of it.
+Imports are followed to all files outside of installed packages, without running anything. Files that the code opens at
+run time, such as an index or a table of settings, are not covered; for these the user sets a ``version``.
 """
 
 import ast
@@ -25,13 +25,13 @@ REFERENCE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\
 INSTALL_PATHS = {
     Path(path).resolve() for name, path in sysconfig.get_paths().items() if name.endswith(("lib", "stdlib"))
 }
-MORE_INSTALLED = {"site-packages", "dist-packages"}  # of the user, or of the interpreter behind a virtual environment
-# The folders in which code of the user's own is looked for, in this order.
+PACKAGE_FOLDERS = {"site-packages", "dist-packages"}  # of the user, or of the interpreter behind a virtual environment
+# The folders in which the user's code is looked for, in this order.
 _FOLDERS: dict[str, None] = {}
 
 
 def check_reference(text: str, key: str) -> None:
-    """Refuse what is no ``module:name``.
+    """Check that a text is a ``module:name``.
 
     Raises:
         ValueError: naming the key.
@@ -49,14 +49,12 @@ def look_in(folder: Path) -> None:
 
 
 def folders_looked_in() -> tuple[str, ...]:
-    """Return the folders that `look_in` was told of, for another process."""
+    """Return the folders passed to `look_in`, for another process."""
     return tuple(_FOLDERS)
 
 
 def load_object(reference: str, refuse: type[TouchstoneError]) -> Any:
-    """Import what a reference names; modules are looked for where Python looks, and in the working directory.
-
-    `look_in` adds other folders.
+    """Import the object of a reference, from Python's path, the working directory and the folders of `look_in`.
 
     Raises:
         TouchstoneError: of the class given: it is not there, or its code fails while it is imported.
@@ -69,18 +67,18 @@ def load_object(reference: str, refuse: type[TouchstoneError]) -> Any:
     if len(places := _places(module.partition(".")[0])) > 1:
         raise refuse(f'"{reference}": which of {" and ".join(places)} is meant cannot be told; rename one')
     try:
-        found: Any = importlib.import_module(module)
-    except (Exception, SystemExit) as error:  # code of the user's own may raise anything
-        raise refuse(f'"{reference}" cannot be imported: {_say(error)}') from error
+        value: Any = importlib.import_module(module)
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
+        raise refuse(f'"{reference}" cannot be imported: {_describe(error)}') from error
     for name in path.split("."):
-        if not hasattr(found, name):
-            raise refuse(f'"{reference}": {module} has no {path}{suggest(name, vars(found))}')
-        found = getattr(found, name)
-    return found
+        if not hasattr(value, name):
+            raise refuse(f'"{reference}": {module} has no {path}{suggest(name, vars(value))}')
+        value = getattr(value, name)
+    return value
 
 
 def identify_code(reference: str) -> dict[str, dict[str, str]] | None:
-    """Return what the code behind a reference is known by; None where neither files nor a version can be found.
+    """Return the identity of the code behind a reference; None where neither files nor a version can be found.
 
     Returns:
         ``files``: the first digits of the sha256 of each module outside of installed packages that may be imported;
@@ -89,25 +87,25 @@ def identify_code(reference: str) -> dict[str, dict[str, str]] | None:
     look_in(Path.cwd())
     files: dict[str, str] = {}
     packages: dict[str, str] = {}
-    waiting = [reference.partition(":")[0]]
-    while waiting:
-        module = waiting.pop()
+    queue = [reference.partition(":")[0]]
+    while queue:
+        module = queue.pop()
         for name, spec in _chain(module):
             path = None if spec.origin is None else Path(spec.origin)
             if name in files or path is None or not path.is_file():
                 continue
             if is_installed(path):
-                packages |= _version_of(name.partition(".")[0])
+                packages |= _find_versions(name.partition(".")[0])
                 break
             content = path.read_bytes()
             files[name] = hashlib.sha256(content).hexdigest()[:16]
             is_package = spec.submodule_search_locations is not None
-            waiting += _imported(content, name if is_package else name.rpartition(".")[0])
+            queue += _find_imports(content, name if is_package else name.rpartition(".")[0])
     return {"files": files, "packages": packages} if files or packages else None
 
 
-def _say(error: BaseException) -> str:
-    """Return what an import raised, in a line; of wrong metadata and the like the first key that is wrong."""
+def _describe(error: BaseException) -> str:
+    """Return the error of an import in a line; for metadata that is not valid, the first wrong key."""
     if not isinstance(error, ValidationError):
         return first_line(error)
     first = error.errors(include_url=False)[0]
@@ -115,14 +113,14 @@ def _say(error: BaseException) -> str:
 
 
 def _places(top: str) -> list[str]:
-    """Return the files of a module of one name in our folders: Python would take the first, whoever names it."""
+    """Return the files of a top-level module in our folders, of which Python would take the first."""
     specs = (PathFinder.find_spec(top, [folder]) for folder in _FOLDERS)
     files = {str(Path(spec.origin).resolve()): None for spec in specs if spec is not None and spec.origin is not None}
     return list(files)
 
 
 def _chain(module: str) -> Iterator[tuple[str, ModuleSpec]]:
-    """Find the packages that a module lies in, outermost first, and then itself; what is not there ends it."""
+    """Yield the packages of a module, outermost first, and then the module, up to the first that is missing."""
     path, parts = None, module.split(".")
     for end in range(1, len(parts) + 1):
         name = ".".join(parts[:end])
@@ -136,23 +134,23 @@ def _chain(module: str) -> Iterator[tuple[str, ModuleSpec]]:
 
 
 def _find(module: str) -> ModuleSpec | None:
-    found = dict(_chain(module))
-    return found.get(module)
+    specs = dict(_chain(module))
+    return specs.get(module)
 
 
 def _find_in(name: str, path: list[str] | None) -> ModuleSpec | None:
-    """Find a module as an import does, but import nothing, not even the packages that it lies in."""
+    """Find a module as an import does, but import nothing, not even its packages."""
     return next((spec for finder in sys.meta_path if (spec := finder.find_spec(name, path)) is not None), None)
 
 
 @cache
 def is_installed(path: Path) -> bool:
-    """Return whether a file is of Python's own library or of an installed package."""
+    """Return True if a file belongs to Python's own library or to an installed package."""
     inside = path.resolve()
-    return bool(MORE_INSTALLED & set(inside.parts)) or any(map(inside.is_relative_to, INSTALL_PATHS))
+    return bool(PACKAGE_FOLDERS & set(inside.parts)) or any(map(inside.is_relative_to, INSTALL_PATHS))
 
 
-def _version_of(top: str) -> dict[str, str]:
+def _find_versions(top: str) -> dict[str, str]:
     return {name: importlib.metadata.version(name) for name in _distributions().get(top, ())}
 
 
@@ -161,12 +159,12 @@ def _distributions() -> dict[str, list[str]]:
     return {top: sorted(set(names)) for top, names in importlib.metadata.packages_distributions().items()}
 
 
-def _imported(content: bytes, package: str) -> Iterator[str]:
-    """Name the modules that Python code may import; of ``from a import b`` both ``a`` and ``a.b``."""
+def _find_imports(content: bytes, package: str) -> Iterator[str]:
+    """Yield the modules that Python code may import; for ``from a import b`` both ``a`` and ``a.b``."""
     try:
         tree = ast.parse(content)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return  # importing it says so
+        return  # the import raises the error
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -1,7 +1,7 @@
 """Private names of mteb, and all patches of libraries, with the version they were read in.
 
-A private name may move in any release. `SEAMS` says what each must look like; `moved` names those that do not any more,
-and everything else in this package asks here for them.
+A private name may change in any release. `SEAMS` describes each, `moved` lists those that have changed, and the rest of
+this package gets them here.
 """
 
 import ast
@@ -30,8 +30,8 @@ TESTED_VERSIONS = ("2.26",)
 class Seam:
     """One private name.
 
-    ``place`` is ``module:name`` or ``module:Class.name``; ``parameters`` are those of a function that we pass or take,
-    ``body`` the start of the sha256 of its code where we do the same by code of our own.
+    ``place`` is ``module:name`` or ``module:Class.name``; ``parameters`` are those of a function that we use, and
+    ``body`` is the start of the sha256 of its code where we replace it by code of our own.
     """
 
     place: str
@@ -101,42 +101,42 @@ ATTRIBUTES = {
 
 
 def find(place: str) -> Any:
-    """Return what is at ``module:name``, private or not.
+    """Return the object at ``module:name``, private or not.
 
     Raises:
         ImportError: there is no such module.
         AttributeError: it has no such name.
     """
     module, _, names = place.partition(":")
-    found: Any = import_module(module)
+    value: Any = import_module(module)
     for name in names.split("."):
-        found = getattr(found, name)
-    return found
+        value = getattr(value, name)
+    return value
 
 
 def moved() -> list[str]:
-    """Return a sentence for each private name that is not what it was; empty where all are."""
-    found = [sentence for seam in SEAMS if (sentence := _look(seam)) is not None]
+    """Return a sentence for each private name that has changed."""
+    problems = [sentence for seam in SEAMS if (sentence := _find_problem(seam)) is not None]
     for place, names in ATTRIBUTES.items():
         source = inspect.getsource(find(place))
-        found += [f"{place}: objects have no {name}" for name in names if f"self.{name}" not in source
+        problems += [f"{place}: objects have no {name}" for name in names if f"self.{name}" not in source
                   and name not in vars(find(place))]  # fmt: skip
-    return found
+    return problems
 
 
-def _look(seam: Seam) -> str | None:
+def _find_problem(seam: Seam) -> str | None:
     try:
-        found = find(seam.place)
+        value = find(seam.place)
     except (ImportError, AttributeError):
         return f"{seam.place}: is not there"
-    if not callable(found):
+    if not callable(value):
         return None
-    known = inspect.signature(found).parameters
-    missing = [name for name in seam.parameters if name not in known]
+    parameters = inspect.signature(value).parameters
+    missing = [name for name in seam.parameters if name not in parameters]
     if missing:
         return f"{seam.place}: takes no {', '.join(missing)}"
-    if seam.body is not None and hash_body(found) != seam.body:
-        return f"{seam.place}: does something else; read it again, and then write body={hash_body(found)!r}"
+    if seam.body is not None and hash_body(value) != seam.body:
+        return f"{seam.place}: does something else; read it again, and then write body={hash_body(value)!r}"
     return None
 
 
@@ -164,17 +164,17 @@ def check_seams() -> None:
         ConfigError: naming what has moved.
     """
     installed = untried_mteb()
-    if installed is not None and (wrong := moved()):
+    if installed is not None and (problems := moved()):
         tried = ", ".join(f"{minor}.*" for minor in TESTED_VERSIONS)
-        raise ConfigError(f'mteb {installed}: {wrong[0]}; install one that was tried: pip install "mteb=={tried}"')
+        raise ConfigError(f'mteb {installed}: {problems[0]}; install one that was tried: pip install "mteb=={tried}"')
 
 
 def evaluate_subsets_by(task: Any, evaluate: Callable[..., Any]) -> Callable[[], None]:
-    """Let a retrieval task evaluate its splits and subsets by another function; return what undoes that.
+    """Replace the function by which a retrieval task evaluates a split and subset; return a function that undoes this.
 
     Args:
         task: an `AbsTaskRetrieval`.
-        evaluate: called with the task's own function and then with what that is called with.
+        evaluate: called with the task's own function, followed by the arguments of that function.
     """
     original = task._evaluate_subset
     task._evaluate_subset = lambda *args, **kwargs: evaluate(original, *args, **kwargs)
@@ -191,17 +191,17 @@ def has_own_evaluation(task: Any) -> bool:
 
 
 def search_by(searcher: Any, search: Callable[..., Any]) -> None:
-    """Let a `SearchEncoderWrapper` of mteb's search a whole corpus by another function."""
+    """Replace the function by which a `SearchEncoderWrapper` of mteb's searches a whole corpus."""
     searcher._full_corpus_search = search
 
 
 def keep_predictions_by(task: Any, keep: Callable[..., None]) -> None:
-    """Let a task hand what it predicts to a function, instead of writing it to a file."""
+    """Let a task pass its predictions to a function, instead of writing them to a file."""
     task._save_task_predictions = keep
 
 
 def tell_predictions(task: Any, *args: Any, **kwargs: Any) -> None:
-    """Do what a task does with what it predicts."""
+    """Pass predictions to a task, as its own evaluation does."""
     task._save_task_predictions(*args, **kwargs)
 
 
@@ -211,7 +211,7 @@ def top_k_of(task: Any) -> int:
 
 
 def rerank_of(task: Any, top_k: int, model_name: str | None, revision: str | None) -> Callable[[], None]:
-    """Tell a retrieval task that it reranks so many documents that another model found; return what undoes that."""
+    """Let a retrieval task rerank the best documents of another model; return a function that undoes this."""
     before = task._top_k, task._previous_results_model_meta
     task._top_k = top_k
     task._previous_results_model_meta = {"model_name": model_name, "revision": revision}
@@ -223,7 +223,7 @@ def rerank_of(task: Any, top_k: int, model_name: str | None, revision: str | Non
 
 
 def previous_model_of(task: Any) -> Any:
-    """Return what `rerank_of` told a task, None where nothing was."""
+    """Return the model that `rerank_of` set on a task, None without one."""
     return task._previous_results_model_meta
 
 
@@ -234,23 +234,23 @@ def eval_splits_of(task: Any) -> Any:
 
 @contextmanager
 def replaced(owner: object, name: str, *, value: object) -> Iterator[None]:
-    """Set an attribute of a library for a while: these have no parameter that reaches every loader of mteb's."""
-    old = inspect.getattr_static(owner, name)  # a class method as it is, not bound to this class
+    """Set an attribute of a library in a block: no parameter reaches every loader of mteb's."""
+    original = inspect.getattr_static(owner, name)  # a class method as it is, not bound to this class
     setattr(owner, name, value)
     try:
         yield
     finally:
-        setattr(owner, name, old)
+        setattr(owner, name, original)
 
 
 @contextmanager
 def exports_loaded_by(load: Callable[[Any, str], Any]) -> Iterator[None]:
-    """Let sentence-transformers load models for its backends ``onnx`` and ``openvino`` by another function.
+    """Replace the function by which sentence-transformers loads models for its backends ``onnx`` and ``openvino``.
 
-    Its own needs the package optimum. Read in sentence-transformers 6.2; version 5 has other names.
+    The library's own function needs the package optimum. Read in sentence-transformers 6.2; version 5 has other names.
 
     Args:
-        load: called with the configuration of a transformer and with what it is for, such as ``feature-extraction``.
+        load: called with the configuration of a transformer and with its task, such as ``feature-extraction``.
 
     Raises:
         ModelError: another version is installed, which has these names elsewhere.
@@ -273,19 +273,21 @@ def exports_loaded_by(load: Callable[[Any, str], Any]) -> Iterator[None]:
 
 @contextmanager
 def local_datasets(
-    find: Callable[[str, str | None], tuple[Path | None, Path]], note: Callable[[Any], None], own: Path | None = None
+    find: Callable[[str, str | None], tuple[Path | None, Path]],
+    note: Callable[[Any], None],
+    own_cache: Path | None = None,
 ) -> Iterator[None]:
     """Let the library datasets read folders in the place of repositories of a hub, without a network.
 
-    Every way of mteb's to load data comes through the function that is replaced here: the library is never asked for a
-    repository by name, so it cannot fall back to whatever lies in its cache.
+    All loading in mteb comes through the function that is replaced here. The library never gets the name of a
+    repository, so it cannot fall back to its own cache.
 
     Args:
-        find: returns the folder of a repository at a revision, and the folder for what is prepared of it; None in the
-            place of the first leaves a format that the library reads by itself, such as ``json``, to it.
-        note: told the ``data_files`` of each configuration that is prepared.
-        own: an empty folder for all else that a loader of the user's own has prepared; the library would take files
-            that were changed under their old time for what they were. Such a loader may ask the hub by itself.
+        find: returns the folder of a repository at a revision, and its cache folder; None in the place of the first
+            leaves a format that the library reads by itself, such as ``json``, to the library.
+        note: called with the ``data_files`` of each configuration that is prepared.
+        own_cache: an empty cache folder for a loader of the user's, which may use the hub; the library's own cache
+            would not notice a file that was changed without a new time.
     """
     import datasets
     from huggingface_hub import constants
@@ -294,20 +296,20 @@ def local_datasets(
     prepare, make = datasets.DatasetBuilder.download_and_prepare, datasets.load.dataset_module_factory
 
     def noting(builder: Any, *args: Any, **kwargs: Any) -> Any:
-        datasets.config.HF_DATASETS_CACHE = own or datasets.config.HF_DATASETS_CACHE
+        datasets.config.HF_DATASETS_CACHE = own_cache or datasets.config.HF_DATASETS_CACHE
         note(builder.config.data_files)
         return prepare(builder, *args, **kwargs)
 
     def from_folder(path: str, revision: Any = None, *args: Any, **kwargs: Any) -> Any:
-        with replaced(constants, "HF_HUB_OFFLINE", value=offline):  # whoever finds a folder may bring it
+        with replaced(constants, "HF_HUB_OFFLINE", value=offline):  # find may download the folder
             folder, cache = find(path, None if revision is None else str(revision))
         datasets.config.HF_DATASETS_CACHE = cache  # read when the builder of this module is made, right after it
         return make(path if folder is None else str(folder), None, *args, **kwargs)
 
     with (
-        replaced(datasets.config, "HF_DATASETS_CACHE", value=own or datasets.config.HF_DATASETS_CACHE),
-        replaced(datasets.config, "HF_HUB_OFFLINE", value=own is None or datasets.config.HF_HUB_OFFLINE),
-        replaced(constants, "HF_HUB_OFFLINE", value=own is None or offline),
+        replaced(datasets.config, "HF_DATASETS_CACHE", value=own_cache or datasets.config.HF_DATASETS_CACHE),
+        replaced(datasets.config, "HF_HUB_OFFLINE", value=own_cache is None or datasets.config.HF_HUB_OFFLINE),
+        replaced(constants, "HF_HUB_OFFLINE", value=own_cache is None or offline),
         replaced(datasets.DatasetBuilder, "download_and_prepare", value=noting),
         replaced(datasets.load, "dataset_module_factory", value=from_folder),
         replaced(datasets.inspect, "dataset_module_factory", value=from_folder),
@@ -324,36 +326,36 @@ def is_format(name: str) -> bool:
 
 @contextmanager
 def columns_read_once() -> Iterator[None]:
-    """Make every lazy column of datasets a list behind its own interface, kept as long as its data set lives.
+    """Cache every lazy column of datasets as a list, as long as its data set lives.
 
-    The library's columns are lazy, and mteb and scikit-learn read them by rows; a walk by rows decodes an Arrow table
-    for each: of Banking77, 12 of the 13 seconds that are not encoding.
+    mteb and scikit-learn read the library's lazy columns row by row, and each row decodes an Arrow table: 12 of the 13
+    seconds of Banking77 that are not encoding.
     """
     from datasets.arrow_dataset import Column
 
     lists: WeakKeyDictionary[Any, dict[str, list[Any]]] = WeakKeyDictionary()
     get, walk = Column.__getitem__, Column.__iter__
 
-    def read(column: Any) -> list[Any] | None:
-        # Held by the column too: some 200 000 single labels are asked for, and looking the data set up costs 5 us each.
-        held: list[Any] | None = vars(column).get("read_once")
-        if held is None and _is_plain(column.source):
-            known = lists.setdefault(column.source, {})
+    def read_list(column: Any) -> list[Any] | None:
+        # The column holds the list too: a look-up of the data set costs 5 us for each of some 200 000 labels.
+        values: list[Any] | None = vars(column).get("read_once")
+        if values is None and _is_plain(column.source):
+            columns = lists.setdefault(column.source, {})
             name = column.column_name
-            if name not in known or len(known[name]) != len(column.source):
-                known[name] = list(get(column, slice(None)))
-            held = column.read_once = known[name]
-        return held
+            if name not in columns or len(columns[name]) != len(column.source):
+                columns[name] = list(get(column, slice(None)))
+            values = column.read_once = columns[name]
+        return values
 
     def get_once(column: Any, key: Any) -> Any:
-        if type(key) is int and (held := column.__dict__.get("read_once")) is not None:
-            return held[key]
-        if isinstance(key, str) or (values := read(column)) is None:
+        if type(key) is int and (values := column.__dict__.get("read_once")) is not None:
+            return values[key]
+        if isinstance(key, str) or (values := read_list(column)) is None:
             return get(column, key)
         return [values[index] for index in key] if isinstance(key, Iterable) else values[key]
 
     def walk_once(column: Any) -> Iterator[Any]:
-        values = read(column)
+        values = read_list(column)
         return walk(column) if values is None else iter(values)
 
     with replaced(Column, "__getitem__", value=get_once), replaced(Column, "__iter__", value=walk_once):
@@ -366,7 +368,7 @@ def _is_plain(source: Any) -> bool:
     return isinstance(source, Dataset) and source.format["type"] is None
 
 
-# What a model that is loaded here needs, in the order in which it is imported.
+# The libraries of a model that is loaded here, in the order of import.
 LIBRARIES = ("torch", "transformers.models", "sentence_transformers", "mteb")
 
 
@@ -374,17 +376,17 @@ LIBRARIES = ("torch", "transformers.models", "sentence_transformers", "mteb")
 def import_libraries(*names: str) -> None:
     """Import libraries, all of `LIBRARIES` or those named, in less time.
 
-    Nothing of what is imported is garbage, so none is looked for: a quarter of the time. Nor does torch write down the
-    stack of each seed that mteb sets, for each of its tasks, to show it should a GPU fail. Where transformers has
-    changed so that its short cut is not there any more, its import is the plain one.
+    The garbage collector is off, as an import leaves no garbage: a quarter of the time. Torch does not record a stack
+    for each seed that mteb sets, which it would show if a GPU failed. A version of transformers without the function
+    that `_models_listed_once` replaces is imported as usual.
     """
     collects = gc.isenabled()
     stacks, traceback.format_stack = traceback.format_stack, lambda *_: []
     gc.disable()
     try:
         for name in names or LIBRARIES:
-            listed = _models_listed_once() if name == "transformers.models" else nullcontext()
-            with listed, suppress(ModuleNotFoundError):  # whoever needs it will tell
+            context = _models_listed_once() if name == "transformers.models" else nullcontext()
+            with context, suppress(ModuleNotFoundError):  # the code that needs the library reports it
                 import_module(name)
     finally:
         traceback.format_stack = stacks
@@ -395,7 +397,7 @@ def import_libraries(*names: str) -> None:
 
 @contextmanager
 def _models_listed_once() -> Iterator[None]:
-    """Let transformers search the files of its models for names once; it does so twice, with another prefix."""
+    """Let transformers search the files of its models for names once, instead of twice with two prefixes."""
     import transformers
     from transformers.utils import import_utils
 
@@ -410,7 +412,7 @@ def _models_listed_once() -> Iterator[None]:
             return define(path, prefix)
         return {
             backends: {name.removeprefix("models."): names for name, names in modules.items() if name[:7] == "models."}
-            for backends, modules in define(models, prefix="models").items()  # as it was called before: remembered
+            for backends, modules in define(models, prefix="models").items()  # the same call as before, so cached
         }
 
     with replaced(import_utils, "define_import_structure", value=define_again):

@@ -1,4 +1,4 @@
-"""While a model is trained: an evaluator for its trainer, and the promotion of what came of it."""
+"""Evaluate a model while it is trained, and promote it to a baseline afterwards."""
 
 import logging
 from collections.abc import Sequence
@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from touchstone.baselines.files import Baselines, take_records
 from touchstone.errors import ConfigError
-from touchstone.library.comparing import judge, measure
-from touchstone.library.given import (
-    OF_GATE,
-    OF_MEASURING,
+from touchstone.library.arguments import (
+    GATE_OPTIONS,
+    MEASURE_OPTIONS,
     GateOptions,
     MeasureOptions,
     Model,
@@ -21,6 +20,7 @@ from touchstone.library.given import (
     check_tasks,
     parse_options,
 )
+from touchstone.library.comparing import judge, measure
 from touchstone.library.result import Result
 from touchstone.records.baselines import BaselineFile
 from touchstone.records.names import baseline_key
@@ -36,23 +36,23 @@ else:
 __all__ = ["Promotion", "TouchstoneEvaluator", "promote"]
 
 POINTS = 100
-UNKNOWN = float("-inf")
+UNKNOWN_MEAN = float("-inf")
 logger = logging.getLogger(__name__)
 
 
 class TouchstoneEvaluator(BaseEvaluator):
     """Evaluator of sentence-transformers: measures the model as it is now, and judges it by a reference.
 
-    Each call gives a dictionary, all in points: ``mean_delta``, the mean over all cases of what was gained against the
-    reference, paired sample by sample; ``mean_score``; for each task ``TASK_METRIC`` and ``TASK_delta``; and counts,
+    Each call returns a dictionary of metrics in points: ``mean_delta``, the mean difference to the reference over all
+    cases, paired sample by sample; ``mean_score``; ``TASK_METRIC`` and ``TASK_delta`` for each task; and two counts,
     ``regressed`` and ``errors``. ``mean_delta`` is the primary metric, and greater is better. It is minus infinity
     where a case could not be measured or compared, so that such a checkpoint is never the best.
 
     Args:
         tasks: as of `touchstone.measure`.
-        against: the reference, as of `touchstone.measure`; a model is measured at once, as it is before it is trained.
-        name: is put before each metric, with an underscore.
-        alias: the model's in reports.
+        against: the reference, as of `touchstone.measure`; a model is measured at once, before the training.
+        name: the prefix of each metric, before an underscore.
+        alias: of the model, in reports.
         options: as of `touchstone.measure`.
 
     Attributes:
@@ -62,11 +62,11 @@ class TouchstoneEvaluator(BaseEvaluator):
         TouchstoneError: a task, the reference or an option is wrong.
     """
 
-    def __new__(cls, *_given: Any, **_options: Any) -> "TouchstoneEvaluator":
-        """Return one that is an evaluator of the library's, too, which is imported here for the first time."""
+    def __new__(cls, *_arguments: Any, **_options: Any) -> "TouchstoneEvaluator":
+        """Return an object of a class that is also the library's evaluator, which is imported here at the latest."""
         base = _find_base()
-        both = cls if issubclass(cls, base) else type(cls.__name__, (cls, base), {"__module__": cls.__module__})
-        return object.__new__(both)
+        combined = cls if issubclass(cls, base) else type(cls.__name__, (cls, base), {"__module__": cls.__module__})
+        return object.__new__(combined)
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class TouchstoneEvaluator(BaseEvaluator):
         super().__init__()  # type: ignore[no-untyped-call]  # the library's
         check_tasks(tasks)
         if isinstance(against, str) and not against.endswith(".json"):
-            Baselines(parse_options(options, OF_MEASURING).baselines).require_alias(against, "against")
+            Baselines(parse_options(options, MEASURE_OPTIONS).baselines).require_alias(against, "against")
         elif not isinstance(against, str | Path | Result):
             reference = against if isinstance(against, Model) else Model(against, "reference")
             unjudged: Any = {**options, "baseline": "off"}
@@ -100,13 +100,13 @@ class TouchstoneEvaluator(BaseEvaluator):
         """Measure a model and return its metrics, in points.
 
         Args:
-            model: as it is now.
-            output_path: of the trainer; nothing is written there, for the store has it all.
+            model: in its present state.
+            output_path: of the trainer; nothing is written there, as the store has everything.
             epoch: of the training, for the model's card.
             steps: likewise.
 
         Raises:
-            TouchstoneError: something is wrong that concerns no single case.
+            TouchstoneError: something other than a single case is wrong.
         """
         del output_path
         result = measure(Model(model, self._alias), self._tasks, against=self._against, **self._options)
@@ -126,15 +126,15 @@ def _count(result: Result) -> dict[str, float]:
     deltas = [record.delta for record in records if record.delta is not None and record.error is None]
     scores = [record.score for record in records if record.score is not None]
     metrics = {
-        "mean_delta": POINTS * fmean(deltas) if len(deltas) == len(records) else UNKNOWN,
-        "mean_score": POINTS * fmean(scores) if len(scores) == len(records) else UNKNOWN,
+        "mean_delta": POINTS * fmean(deltas) if len(deltas) == len(records) else UNKNOWN_MEAN,
+        "mean_score": POINTS * fmean(scores) if len(scores) == len(records) else UNKNOWN_MEAN,
         "regressed": float(sum(record.verdict in ("regressed", "drifted") for record in records)),
         "errors": float(len(records) - len(scores)),
     }
     for record in records:
-        for named, value in ((record.metric, record.score), ("delta", record.delta)):
+        for name, value in ((record.metric, record.score), ("delta", record.delta)):
             if value is not None:
-                metrics[f"{record.task}_{named}"] = POINTS * value
+                metrics[f"{record.task}_{name}"] = POINTS * value
     return metrics
 
 
@@ -148,9 +148,10 @@ def _find_base() -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """What became of a candidate: whether the baseline is now its own, the verdict, and a sentence on both.
+    """The promotion of a candidate, or its refusal, with the verdict and a sentence on the reason.
 
-    ``verdict`` is None of a candidate of which nothing was judged; ``written`` is the file that changed, if any.
+    ``promoted`` is True if the candidate's scores are now the baseline, ``verdict`` is None if nothing was judged, and
+    ``written`` is the file that changed, if any.
     """
 
     promoted: bool
@@ -180,10 +181,10 @@ def promote(candidate: Result, released: str, **options: Unpack[GateOptions]) ->
     """
     if not isinstance(candidate, Result):
         raise ConfigError(f"candidate is a {type(candidate).__name__}; expected what touchstone.measure gives")
-    baselines = Baselines(parse_options(options, OF_GATE).baselines)
+    baselines = Baselines(parse_options(options, GATE_OPTIONS).baselines)
     baselines.require_alias(released, "released")
     store = Store(candidate.store)
-    with baselines.writing():  # nobody else moves it between the verdict and the writing
+    with baselines.writing():  # locked, so that no other process changes the baseline after the verdict
         result = judge(candidate, released, **options)
         word, reason = _decide(result, set(baselines.entries(released)), released)
         if word != "PASS":
@@ -199,7 +200,7 @@ def promote(candidate: Result, released: str, **options: Unpack[GateOptions]) ->
 
 
 def _decide(result: Result, expected: set[str], released: str) -> tuple[str, str]:
-    """Return the verdict that counts, and its reason."""
+    """Return the verdict of a promotion, and its reason."""
     suites = "; ".join(f"{alias} {suite.verdict}: {suite.reason}" for alias, suite in result.suites.items())
     if result.verdict != "PASS":
         return result.verdict or "INCOMPLETE", suites or "nothing of it was measured and judged"

@@ -77,7 +77,7 @@ def hub(tmp_path: Path, files: Files, monkeypatch: pytest.MonkeyPatch) -> Iterat
         monkeypatch.setattr(dynamic_module_utils, "HF_MODULES_CACHE", str(tmp_path / "python"))
         # A test before this one may have left the folder of another cache on the path.
         monkeypatch.setattr(sys, "path", [one for one in sys.path if not Path(one, "transformers_modules").is_dir()])
-        monkeypatch.setattr("touchstone.retrying.FIRST_WAIT", 0.02)
+        monkeypatch.setattr("touchstone.retrying.FIRST_WAIT_S", 0.02)
         monkeypatch.setattr("touchstone.store.hashes.TICK", 0)  # a wait for each file that is new
         forget_python()
         yield served

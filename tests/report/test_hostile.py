@@ -20,7 +20,7 @@ from touchstone.report.github import render_annotations
 from touchstone.report.html import render_html
 from touchstone.report.json import render_json
 from touchstone.report.leaderboard import side_by_side
-from touchstone.report.markdown import LIMIT, render_markdown
+from touchstone.report.markdown import MAX_LENGTH, render_markdown
 from touchstone.report.summary import summarize
 from touchstone.report.text import render_board, render_power, render_suite, render_summary
 from touchstone.report.trend import render_trend, trace
@@ -111,7 +111,7 @@ def test_what_a_verdict_lacks_is_never_shown_as_none() -> None:
 def test_every_run_that_is_accepted_is_shown(run: Run) -> None:
     shown = {name: render(run) for name, render in RENDERINGS.items()}
 
-    assert len(shown["markdown"]) <= LIMIT
+    assert len(shown["markdown"]) <= MAX_LENGTH
     assert not re.search(r"\b(nan|inf)%", shown["html"])
     for name in ("terminal", "plain", "suites", "power", "trend", "board", "markdown"):
         assert all(line.isprintable() for line in OURS.sub("", shown[name]).split("\n")), name
@@ -137,7 +137,7 @@ def test_a_long_fence_or_a_flood_of_escapes_does_not_break_the_limit() -> None:
     for text in ("`" * 4_000, "\U000e0041" * 4_000, "&" * 4_000, "@a" * 4_000, "| \n" * 4_000):
         shown = render_markdown(run_of(*[text] * 20))
 
-        assert len(shown) <= LIMIT
+        assert len(shown) <= MAX_LENGTH
         assert shown.endswith("</details>\n")
         assert dom(shown).count("pre") == 1
         assert set(dom(shown)) == set(dom(render_markdown(run_of(*["x"] * 20))))

@@ -17,7 +17,7 @@ from touchstone.records.examples import Changed
 from touchstone.records.outcomes import Speed, Stage
 from touchstone.records.runs import Record, Run
 from touchstone.records.verdicts import Slice
-from touchstone.report.html import SAMPLES, breaks, render_html
+from touchstone.report.html import SAMPLES_BYTES, breaks, render_html
 from touchstone.report.leaderboard import Average, Board, side_by_side
 
 GOLDEN = Path(__file__).parent / "page.txt"
@@ -254,7 +254,7 @@ def test_so_many_samples_that_they_have_no_room_are_cut_and_that_is_said() -> No
     page = render_html(run, (), None, lists)
     first, second, small = sorted((one["rows"] for one in embedded(page)["changed"] if one), key=len, reverse=True)
 
-    assert len(page.encode()) < SAMPLES + 300_000
+    assert len(page.encode()) < SAMPLES_BYTES + 300_000
     assert len(small) == 10
     assert 20_000 < len(second) <= len(first) < 22_000
     assert f"The {len(first)} most changed are listed: the page has no room for the other" in page
@@ -281,5 +281,5 @@ def test_models_side_by_side_have_short_names_and_their_cost_is_drawn() -> None:
 
     assert '<th scope="col" class="num" title="a+dim-64" aria-label="a+dim-64">…64</th>' in page
     assert "Mean score over 1 task by texts per second, on a logarithmic axis." in page
-    assert "That is not known of a+<wbr>dim-32." in page
+    assert "Not known for a+<wbr>dim-32." in page
     assert 'aria-label="a: 10 texts per second, 80.00; a+dim-64: 20 texts per second, 80.00"' in page

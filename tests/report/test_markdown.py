@@ -10,7 +10,7 @@ from tests.builders import make_row, make_run
 from tests.report.suites import SMALL, large_run, small_run
 from touchstone.records.runs import Record, Run
 from touchstone.records.verdicts import Slice
-from touchstone.report.markdown import LIMIT, render_markdown
+from touchstone.report.markdown import MAX_LENGTH, render_markdown
 
 GOLDEN = """\
 ## touchstone: smoke
@@ -87,7 +87,7 @@ def test_a_large_suite_stays_within_the_limit_and_says_what_is_left_out() -> Non
     run = large_run()
     text = render_markdown(run)
 
-    assert LIMIT - 2_000 < len(text) <= LIMIT
+    assert MAX_LENGTH - 2_000 < len(text) <= MAX_LENGTH
     left = [int(found) for found in re.findall(r"^\d+(?= more cases are left out here)", text, re.MULTILINE)]
     assert len(left) == 2
     assert text.count("\n| regressed |") + text.count("\n| drifted |") + left[0] > 100
@@ -107,7 +107,7 @@ def test_whatever_is_in_a_run_it_stays_within_the_limit(
     ]
     text = render_markdown(replace(make_run(*rows), suite=filling * length))
 
-    assert len(text) <= LIMIT
+    assert len(text) <= MAX_LENGTH
     assert text.endswith("</details>\n")
 
 

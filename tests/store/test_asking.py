@@ -25,7 +25,7 @@ FILES: Files = {LARGE: bytes(range(256)) * 4000, SMALL: b"{}", ".gitattributes":
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
-    monkeypatch.setattr("touchstone.retrying.FIRST_WAIT", 0.02)
+    monkeypatch.setattr("touchstone.retrying.FIRST_WAIT_S", 0.02)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     with serve_to_client(monkeypatch, tmp_path / "cache") as served:
         served.add(NAME, FILES)

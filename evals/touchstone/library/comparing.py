@@ -9,8 +9,8 @@ from touchstone.baselines.files import Baselines
 from touchstone.config.options import Options
 from touchstone.errors import BaselineError, ConfigError
 from touchstone.judging.overall import judge_models
-from touchstone.library.given import (
-    OF_GATE,
+from touchstone.library.arguments import (
+    GATE_OPTIONS,
     GateOptions,
     MeasureOptions,
     Model,
@@ -27,10 +27,10 @@ from touchstone.session.compare import Side, load_side, make_run, make_side, nam
 from touchstone.session.compare import compare as compare_sides
 from touchstone.store.runs import find_store, newest_run, read_run
 
-# What judging says of a case; the rest of its record is what was measured.
-JUDGED = ("outcome", "baseline", "delta", "verdict", "rule", "reason", "evidence", "terms", "suspect", "anchor",
+# The fields of a record that judging sets, and their values for a case that is not judged; measuring sets the others.
+VERDICT_FIELDS = ("outcome", "baseline", "delta", "verdict", "rule", "reason", "evidence", "terms", "suspect", "anchor",
           "slices", "shown")  # fmt: skip
-UNJUDGED = {"outcome": "passed", "baseline": None, "delta": None, "verdict": None, "rule": None, "reason": None,
+NO_VERDICT = {"outcome": "passed", "baseline": None, "delta": None, "verdict": None, "rule": None, "reason": None,
             "evidence": None, "suspect": False, "anchor": None, "shown": None}  # fmt: skip
 
 
@@ -58,14 +58,14 @@ def measure(
         The run, whose record is in the store. A case that could not be measured has an ``error`` and no score.
 
     Raises:
-        ConfigError: an option, a task or the model is not what it must be.
+        ConfigError: an option, a task or the model is wrong.
         BaselineError: ``against`` names no baseline, or a baseline file is damaged.
     """
-    given, suite = give_model(model), give_suite(tasks)
+    argument, suite = give_model(model), give_suite(tasks)
     if against is None or (isinstance(against, str) and not against.endswith(".json")):
-        unknown = against is None and given.loaded is not None and not _has_baseline(given.text, options)
-        more = {"baseline": "off"} if unknown and "baseline" not in options else {}
-        return run_session(given, suite, {**options, **more}, against=against)
+        no_baseline = against is None and argument.loaded is not None and not _has_baseline(argument.text, options)
+        extra = {"baseline": "off"} if no_baseline and "baseline" not in options else {}
+        return run_session(argument, suite, {**options, **extra}, against=against)
     if options.get("baseline", "check") != "check":
         raise ConfigError(f'baseline = "{options["baseline"]}" beside against, which is no baseline; drop one')
     unjudged: dict[str, Any] = {**options, "baseline": "off"}
@@ -74,7 +74,7 @@ def measure(
     else:
         other = against if isinstance(against, Model) else Model(against, "reference")
         reference = run_session(give_model(other), suite, unjudged)
-    return _judge(run_session(given, suite, unjudged), reference, _parse_gate(options))
+    return _judge(run_session(argument, suite, unjudged), reference, _parse_gate(options))
 
 
 def judge(
@@ -85,10 +85,10 @@ def judge(
     Args:
         run: of one model; or the file of a run record.
         against: the alias of a baseline, another run or its file; by default the baseline of the run's own alias.
-        options: as of `GateOptions`; without one, the terms of the run itself.
+        options: those of `GateOptions`; an option that is left out has its value from the run.
 
     Returns:
-        The same run with these verdicts.
+        The same run with the new verdicts.
 
     Raises:
         BaselineError: there is no such baseline, or the two have no case in common.
@@ -107,8 +107,8 @@ def compare(
     """Judge a candidate by a reference, sample by sample, as ``touchstone compare`` does.
 
     Args:
-        reference: what is expected: a `Result`, the file of a run record, or the alias of a baseline.
-        candidate: what is judged; likewise.
+        reference: a `Result`, the file of a run record, or the alias of a baseline.
+        candidate: likewise; it is judged.
         tasks: measure both first, which are then models, as `measure` takes them.
         options: as of `MeasureOptions`; without ``tasks`` those of `GateOptions`.
 
@@ -117,15 +117,15 @@ def compare(
 
     Raises:
         BaselineError: the two have no case in common, or a file is damaged.
-        ConfigError: one of them is no run and no model, or an option is wrong.
+        ConfigError: the reference or the candidate is no run and no model, or an option is wrong.
     """
     if tasks is not None:
         other = reference if isinstance(reference, Model | str | Path) else Model(reference, "reference")
         return measure(candidate, tasks, against=Model(other) if isinstance(other, str | Path) else other, **options)
-    parsed = parse_options(options, OF_GATE)
+    parsed = parse_options(options, GATE_OPTIONS)
     if isinstance(candidate, Result):
         return _judge(candidate, reference, parsed)
-    sides = [_make_side(one, parsed) for one in (reference, candidate)]
+    sides = [_make_side(source, parsed) for source in (reference, candidate)]
     records = compare_sides(*sides, override=parsed.override)
     return _result(make_run(sides[0], records, judge_models(records)), sides, parsed)
 
@@ -134,7 +134,7 @@ def load_run(path: str | Path, *, store: str | Path | None = None) -> Result:
     """Load a run record.
 
     Args:
-        path: the file, or a store, of which the newest is loaded.
+        path: the file, or a store, whose newest record is loaded.
         store: the folder with its samples; by default the store that the file lies in, else that of the project.
 
     Raises:
@@ -142,7 +142,7 @@ def load_run(path: str | Path, *, store: str | Path | None = None) -> Result:
     """
     file = Path(path)
     file = newest_run(file) if file.is_dir() else file
-    folder = Path(store) if store is not None else find_store(file) or parse_options({}, OF_GATE).store_folder
+    folder = Path(store) if store is not None else find_store(file) or parse_options({}, GATE_OPTIONS).store_folder
     return Result(run=read_run(file), store=folder)
 
 
@@ -155,7 +155,7 @@ def _load(what: object) -> Result:
 
 
 def _parse_gate(options: MeasureOptions | GateOptions) -> Options:
-    return parse_options({name: value for name, value in options.items() if name in OF_GATE}, OF_GATE)
+    return parse_options({name: value for name, value in options.items() if name in GATE_OPTIONS}, GATE_OPTIONS)
 
 
 def _has_baseline(alias: str, options: MeasureOptions) -> bool:
@@ -181,12 +181,12 @@ def _alias(result: Result) -> str:
 
 
 def _judge(result: Result, against: object, options: Options) -> Result:
-    """Return a run with the verdicts by something else, and all that was measured as it is."""
+    """Return a run with new verdicts, by another reference, and all measured values as they are."""
     reference = _make_side(against, options)
     if not any(record.score is not None for record in result.records):
         return result
     side = _make_side(result, options)
-    judged = {_key(one): one for one in compare_sides(reference, side, override=options.override)}
+    judged = {_key(record): record for record in compare_sides(reference, side, override=options.override)}
     records = tuple(_with_verdict(record, judged.get(_key(record))) for record in result.records)
     return _result(
         replace(result.run, records=records, suites=judge_models(records)), [reference, side], options, result
@@ -194,11 +194,11 @@ def _judge(result: Result, against: object, options: Options) -> Result:
 
 
 def _with_verdict(record: Record, judged: Record | None) -> Record:
-    """Return what was measured of a case with what was judged of it; an error stays one."""
+    """Return the record of a measured case with its verdict; a case with an error stays as it is."""
     if record.score is None:
         return record
-    said: dict[str, Any] = UNJUDGED if judged is None else {name: getattr(judged, name) for name in JUDGED}
-    return replace(record, **said)
+    fields: dict[str, Any] = NO_VERDICT if judged is None else {name: getattr(judged, name) for name in VERDICT_FIELDS}
+    return replace(record, **fields)
 
 
 def _key(record: Record) -> str:

@@ -1,4 +1,4 @@
-"""Measure a model from Python, by the session that a run of pytest is."""
+"""Measure a model from Python, with the session of a run of pytest."""
 
 import hashlib
 import sys
@@ -12,7 +12,7 @@ from touchstone.config.suites import NamedSuite
 from touchstone.errors import ModelError
 from touchstone.foreign import one_line
 from touchstone.judging.overall import exit_code
-from touchstone.library.given import OF_MEASURING, Given, device_for, parse_options
+from touchstone.library.arguments import MEASURE_OPTIONS, ModelArgument, device_for, parse_options
 from touchstone.library.progress import RunProgress, check_progress, open_line
 from touchstone.library.result import Result
 from touchstone.measuring.case import Progress
@@ -27,27 +27,27 @@ from touchstone.tasks.sources import go_offline
 HOME = Path(__file__).parent.parent
 
 
-def run_session(given: Given, suite: str | NamedSuite, options: Mapping[str, Any], **typed: Any) -> Result:
-    """Measure a model on a suite, each case as pytest does, and judge it by baselines where that is asked for.
+def run_session(model: ModelArgument, suite: str | NamedSuite, options: Mapping[str, Any], **typed: Any) -> Result:
+    """Measure a model on a suite, each case as pytest does, and judge it by baselines unless an option says otherwise.
 
     Args:
-        given: the model.
-        suite: its name or file, or one that was made.
+        model: as options take it.
+        suite: its name or file, or a suite in memory.
         options: of `MeasureOptions`.
         typed: more options, by their names in the option table.
 
     Raises:
-        TouchstoneError: something in what was given is wrong; what is wrong with one case is in its record.
+        TouchstoneError: an argument is wrong; the error of one case is in its record instead.
     """
     name = suite if isinstance(suite, str) else suite.name
-    device = device_for(given.loaded, str(options.get("device", "auto")))
-    parsed = parse_options({**options, "device": device}, OF_MEASURING, suites=[name], models=[given.text], **typed)
-    made = {} if isinstance(suite, str) else {name: suite}
-    parsed = replace(parsed, objects=given.objects, made=made)
+    device = device_for(model.loaded, str(options.get("device", "auto")))
+    parsed = parse_options({**options, "device": device}, MEASURE_OPTIONS, suites=[name], models=[model.text], **typed)
+    suites = {} if isinstance(suite, str) else {name: suite}
+    parsed = replace(parsed, objects=model.objects, made=suites)
     check_progress(options.get("progress"))
     if parsed.offline:
         go_offline()
-    with measured_as_is(given.loaded):
+    with measured_as_is(model.loaded):
         session = open_session(parsed, hash_program)
         session.plan.refuse_empty()
         finished = _go_through(session, progress=options.get("progress"))
@@ -62,7 +62,7 @@ def run_session(given: Given, suite: str | NamedSuite, options: Mapping[str, Any
 
 
 def _go_through(session: Session, *, progress: Progress | bool | None) -> Finished:
-    """Run every case, and write everything however that ends."""
+    """Run every case, and write all results even after an error."""
     cases = session.plan.cases
     session.store.make()
     session.expect(case.id for case in cases)
@@ -81,45 +81,45 @@ def _go_through(session: Session, *, progress: Progress | bool | None) -> Finish
 
 
 def _run(session: Session, case: Case, progress: Progress) -> Record:
-    """Measure and judge a case; whatever goes wrong is its error, as in pytest."""
+    """Measure and judge a case; an exception becomes the error of its record, as in pytest."""
     outcome = comparison = verdict = error = None
     try:
         with session.measure(case, progress) as measured:
             outcome = measured.outcome
             comparison = session.compare(case, measured)
             verdict = session.judge(case, outcome, comparison)
-    except Exception as wrong:  # foreign code may raise anything
-        error = one_line(str(wrong)).removeprefix(f"{case.id}: ") or type(wrong).__name__
+    except Exception as failure:  # foreign code may raise anything
+        error = one_line(str(failure)).removeprefix(f"{case.id}: ") or type(failure).__name__
     return make_record(case, outcome, verdict, error, None if comparison is None else comparison.shown)
 
 
 def _look_again(session: Session, alias: str) -> None:
-    """Put an error in the place of every number of a model that is another one in the end: it moved meanwhile."""
+    """Replace every score of a model by an error if the model changed during the run."""
     try:
         session.cache.check_model(alias, identify(session.plan.models[alias], session.store))
-    except ModelError as moved:
+    except ModelError as error:
         cases = {case.id: case for case in session.plan.cases}
         for record in session.records():
             if record.error is None:
-                session.add(make_record(cases[record.case], None, None, str(moved)))
+                session.add(make_record(cases[record.case], None, None, str(error)))
 
 
 def hash_program() -> str:
-    """Return the hash of the code beside installed packages in this process, which can change how a model computes.
+    """Return the hash of the loaded code outside of installed packages, which can change how a model computes.
 
-    ``""`` for none; another one each time where nobody can tell, as in a notebook.
+    ``""`` for no such code; another hash each time where the code has no file, as in a notebook.
     """
-    said = {f"setting {setting}" for setting in process_settings()}
+    parts = {f"setting {setting}" for setting in process_settings()}
     for name, file in _modules():
         if file is None:
-            said.add(uuid.uuid4().hex)
+            parts.add(uuid.uuid4().hex)
         elif not is_installed(file) and not file.is_relative_to(HOME) and file.is_file():
-            said.add(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}")
-    return hashlib.sha256("\n".join(sorted(said)).encode()).hexdigest()[:16] if said else ""
+            parts.add(f"{name} {hashlib.sha256(file.read_bytes()).hexdigest()}")
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()[:16] if parts else ""
 
 
 def _modules() -> Iterator[tuple[str, Path | None]]:
-    """Yield the modules that are loaded with their files; of a notebook, whose cells are in none, None."""
+    """Yield the names and files of loaded modules; the file of a notebook's ``__main__`` is None."""
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if isinstance(file, str):

@@ -1,4 +1,4 @@
-"""How far a run from Python is: words for a function, or one line in a notebook or in a terminal."""
+"""The progress of a run from Python: words for a function, or one line in a notebook or in a terminal."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ from touchstone.session.forecast import forecast_session
 from touchstone.session.session import Session
 
 INTERVAL_S = 0.3
-# Paints a line: how many cases are done, and the words behind that.
+# Paints a line from the number of cases that are done and a few words.
 Paint = Callable[[int, str], object]
 
 
@@ -36,7 +36,7 @@ class RunProgress:
 
     @contextmanager
     def follow(self, case: Case) -> Iterator[Callable[[str], None]]:
-        """Follow one case; yields what its measurement calls with a few words."""
+        """Follow one case; yields the function that its measurement calls with a few words."""
 
         def tell(doing: str) -> None:
             if time.monotonic() - self._painted > INTERVAL_S:
@@ -61,7 +61,7 @@ class RunProgress:
 
 
 def check_progress(choice: object) -> None:
-    """Refuse what is neither a choice of `open_line` nor a function.
+    """Check that an argument is a choice of `open_line` or a function.
 
     Raises:
         ConfigError: it is neither.
@@ -72,7 +72,7 @@ def check_progress(choice: object) -> None:
 
 @contextmanager
 def open_line(choice: object, cases: int) -> Iterator[Paint | None]:
-    """Open the line of a run, and yield what paints it; None where nobody could see it.
+    """Open the line of a run, and yield the function that paints it; None where nobody could see it.
 
     Args:
         choice: True for a line wherever one can be seen, None for one in a notebook only, anything else for none.
@@ -98,7 +98,7 @@ def _notebook_display() -> Any:
 
 
 def _paint_notebook(display: Any, cases: int) -> Paint:
-    """Return what paints one output of a cell again and again; it needs no widgets."""
+    """Return the function that paints the output of a cell, which needs no widgets."""
     handle = display.display(display.HTML(""), display_id=True)
 
     def paint(done: int, text: str) -> None:

@@ -1,4 +1,4 @@
-"""What measuring, judging or comparing gives a program: a run, with its verdict, as a table, and as reports."""
+"""The result of measuring, judging or comparing from Python: a run, with its verdict, as a table, and as reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ WIDTH = 120
 class Result:
     """A run in memory. Scores, baselines and differences are fractions of 1: a point is 0.01.
 
-    ``store`` is the folder that its samples lie in, ``notes`` are the lines that a command would print beside it, and
-    ``inconclusive`` is as typed for a command. ``lost``: something of it could not be written. ``baselines`` is the
-    folder of what it was judged by; None for that of the project.
+    ``store`` is the folder of its samples, ``notes`` are the lines that a command would print beside it, and
+    ``inconclusive`` is the option of a command with this name. ``lost`` is True if a part of it could not be written.
+    ``baselines`` is the folder of the baselines that judged it; None for that of the project.
     """
 
     run: Run
@@ -54,20 +54,20 @@ class Result:
     def verdict(self) -> SuiteWord | None:
         """Return ``PASS``, ``FAIL``, ``INCOMPLETE`` or ``INCONCLUSIVE``, of several models the worst.
 
-        None where nothing was judged, which is no ``PASS``; with a case that was not measured it is never that.
+        None where nothing was judged, which is no ``PASS``; a run with a case that was not measured never passes.
         """
-        said = {suite.verdict for suite in self.run.suites}
+        words = {suite.verdict for suite in self.run.suites}
         if any(record.outcome in BLOCKING_OUTCOMES for record in self.records):
-            said.add("INCOMPLETE")
-        return next((word for word in WORDS if word in said), None)
+            words.add("INCOMPLETE")
+        return next((word for word in WORDS if word in words), None)
 
     @property
     def exit_code(self) -> int:
-        """Return what ``pytest evals`` exits with: 0, 1, or 9 where a case is suspect."""
+        """Return the exit code of ``pytest evals``: 0, 1, or 9 where a case is suspect."""
         return 1 if self.lost else exit_code(self.records, self.run.suites, self.inconclusive)
 
     def to_frame(self) -> "pd.DataFrame":
-        """Return a row for each case, as pandas has them: fractions of 1, and seconds."""
+        """Return a table of pandas with a row for each case, in fractions of 1 and in seconds."""
         import pandas as pd
 
         return pd.DataFrame([_row(record) for record in self.records])
@@ -94,7 +94,7 @@ class Result:
         return "\n".join([*lines, *map(render_suite, self.run.suites), *self.notes])
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: every text is escaped."""
+        """Return HTML for a notebook, with every text escaped."""
         return render_fragment(self.run, self.notes)
 
 

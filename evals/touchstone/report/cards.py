@@ -12,46 +12,53 @@ from touchstone.judging.overall import policy_of
 from touchstone.records.runs import Record, SuiteVerdict
 from touchstone.report import charts
 from touchstone.report.summary import SEVERITY, speed_word, verdict_word
-from touchstone.report.words import BY_MARGIN, BY_SAMPLES, DATE, TOGETHER, by_score, near_guessing, rules, threshold
+from touchstone.report.words import (
+    DATE_LENGTH,
+    MARGIN_RULES,
+    MEAN_RULE,
+    SAMPLE_RULES,
+    by_score,
+    near_guessing,
+    rules,
+    threshold,
+)
 from touchstone.task_types.registry import find_type
 
 Fact = tuple[str, str]
 
 
 def facts(record: Record) -> list[Fact]:
-    """Return what is known of a case: its comparison first, then how it was measured."""
-    found = (*_comparison(record), *_measurement(record))
-    return [(name, value) for name, value in found if value]
+    """Return the facts of a case as names and values: its comparison first, then how it was measured."""
+    rows = (*_comparison(record), *_measurement(record))
+    return [(name, value) for name, value in rows if value]
 
 
 def _comparison(record: Record) -> list[Fact]:
     terms, evidence = record.terms, record.evidence
     against = "" if terms is None or terms.against is None else f", {terms.against}"
-    found = [
+    rows = [
         ("score", "" if record.score is None else f"{points(record.score)} {record.metric}"),
         ("baseline", "" if record.baseline is None else f"{points(record.baseline)}{against}"),
         ("Δ", "" if record.delta is None else signed_points(record.delta)),
     ]
     if evidence is not None and not by_score(record):
         low, high = (signed_points(bound) for bound in evidence.interval)
-        found.append(("95 % interval", f"{low} to {high}"))
-        if record.rule in BY_SAMPLES:
+        rows.append(("95 % interval", f"{low} to {high}"))
+        if record.rule in SAMPLE_RULES:
             if terms is not None and (record.delta or 0.0) < 0:
                 how = "below" if evidence.p < terms.case_level else "not below"
-                found.append(("p", f"{evidence.p:.2g}, {how} {threshold(terms)}"))
-            found.append(("could detect", f"a loss of {points(evidence.detectable)}"))
-            found.append(
-                ("effect size", "" if evidence.effect is None else f"{evidence.effect:+.2f}".replace("-", "−"))
-            )
-    if terms is not None and record.rule in BY_MARGIN:
-        found.append(("margin", points(terms.margin)))
+                rows.append(("p", f"{evidence.p:.2g}, {how} {threshold(terms)}"))
+            rows.append(("could detect", f"a loss of {points(evidence.detectable)}"))
+            rows.append(("effect size", "" if evidence.effect is None else f"{evidence.effect:+.2f}".replace("-", "−")))
+    if terms is not None and record.rule in MARGIN_RULES:
+        rows.append(("margin", points(terms.margin)))
     if terms is not None and record.rule == "equivalent":
-        found.append(("bound", points(terms.bound)))
+        rows.append(("bound", points(terms.bound)))
     if record.anchor is not None and record.anchor.word != "incomparable":
-        since = f", {shorten(record.anchor.recorded, DATE)}" if record.anchor.recorded else ""
-        found.append(("anchor", f"{points(record.anchor.baseline)}{since}, Δ {signed_points(record.anchor.delta)}"))
+        since = f", {shorten(record.anchor.recorded, DATE_LENGTH)}" if record.anchor.recorded else ""
+        rows.append(("anchor", f"{points(record.anchor.baseline)}{since}, Δ {signed_points(record.anchor.delta)}"))
     return [
-        *found,
+        *rows,
         ("guessing", "" if record.chance is None else points(record.chance)),
         (find_type(record.type).sample_word, _samples(record)),
         ("settings", "" if terms is None else "; ".join(terms.differences)),
@@ -73,11 +80,11 @@ def _samples(record: Record) -> str:
 
 
 def _measurement(record: Record) -> list[Fact]:
-    asked = "" if record.texts is None else f"{record.texts} asked"
+    texts = "" if record.texts is None else f"{record.texts} asked"
     return [
         ("stages", ", ".join(f"{stage.alias} {points(stage.score)}" for stage in record.stages)),
         ("languages", ", ".join(record.languages)),
-        ("texts", asked + (f", {record.encoded} encoded" if asked and record.encoded is not None else "")),
+        ("texts", texts + (f", {record.encoded} encoded" if texts and record.encoded is not None else "")),
         ("seconds", ", ".join(f"{name} {seconds:.1f}" for name, seconds in (record.phases or {}).items())),
         ("speed", "" if record.speed is None else f"{speed_word(record.speed)} on {record.speed.machine}"),
         ("device", record.device or ""),
@@ -88,10 +95,11 @@ def _measurement(record: Record) -> list[Fact]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Card:
-    """The verdict on a model. ``against`` are names of references by alias; ``called`` is what the alias stands for.
+    """The verdict on a model.
 
-    ``guessing`` are the cases that say little, by how they stand to what guessing gets; ``rests`` counts cases by how
-    they were compared.
+    ``against`` are the models of references, by alias; ``called`` is the option that the alias stands for. ``guessing``
+    are the tasks whose score or baseline is close to that of guessing, by how close; ``rests`` counts cases by the way
+    in which they were compared.
     """
 
     suite: SuiteVerdict
@@ -125,11 +133,11 @@ def make_card(suite: SuiteVerdict, records: Sequence[Record], reach: float) -> C
         suite=suite,
         counts=count_verdicts(records),
         against={
-            one.against: one.model
-            for one in sorted(terms, key=lambda one: one.against or "")
-            if one.against and one.model
+            term.against: term.model
+            for term in sorted(terms, key=lambda term: term.against or "")
+            if term.against and term.model
         },
-        differences=sorted({difference for one in terms for difference in one.differences}),
+        differences=sorted({difference for term in terms for difference in term.differences}),
         called=called(suite.model, records),
         forest=charts.forest(suite.delta, suite.interval, reach, suite.verdict, policy_of(records).suite_margin),
         rules=[*rules(records), _together(suite, records)] if terms else (),
@@ -141,17 +149,17 @@ def make_card(suite: SuiteVerdict, records: Sequence[Record], reach: float) -> C
 def _together(suite: SuiteVerdict, records: Sequence[Record]) -> str:
     policy = policy_of(records)
     level = policy.mean_level(anchored=suite.anchor is not None)
-    return TOGETHER.format(f"{points(policy.suite_margin)} points", level)
+    return MEAN_RULE.format(f"{points(policy.suite_margin)} points", level)
 
 
 def count_verdicts(records: Sequence[Record]) -> dict[str, int]:
-    """Count what became of cases, what is worst first."""
+    """Count cases by verdict, the worst first."""
     counts = Counter(verdict_word(record) for record in records)
     return {word: counts[word] for word in SEVERITY if counts[word]}
 
 
 def called(alias: str, records: Sequence[Record]) -> str | None:
-    """Return the option that an alias stands for in names of cases and files, where it is another text."""
+    """Return the option that an alias stands for in names of cases and files; None where the two are the same."""
     for record in records:
         option = re.search(r"--model ('[^']*'|\S+)", record.command or "")
         if option is not None and option[1].strip("'") != alias:

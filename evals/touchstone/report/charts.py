@@ -1,4 +1,4 @@
-"""Small charts as inline SVG. Places are shares of the width: a chart fits a phone without shrinking its text."""
+"""Small charts as inline SVG, with coordinates in percent: a chart fits a phone without shrinking its text."""
 
 import math
 from collections.abc import Sequence
@@ -8,18 +8,18 @@ from markupsafe import Markup
 from touchstone.foreign import in_html
 from touchstone.formatting import points, signed_points
 
-# Scores differ by no more than 2; an interval that reaches beyond ends where the axis does.
-FARTHEST = 100.0
-NICE = (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10)
+# Scores differ by 2 at most; an interval that is wider ends where the axis does.
+MAX_REACH = 100.0
+ROUND_FACTORS = (1, 1.2, 1.6, 2, 3, 4, 5, 6, 8, 10)
 
 
 def nice_reach(values: Sequence[float]) -> float:
     """Return the smallest round number that no value exceeds, of either sign; 0.01 at least, which is one point."""
-    largest = min(max((abs(value) for value in values if math.isfinite(value)), default=0.0), FARTHEST)
+    largest = min(max((abs(value) for value in values if math.isfinite(value)), default=0.0), MAX_REACH)
     if largest <= 0.01:
         return 0.01
     power: float = 10.0 ** math.floor(math.log10(largest))
-    return next(factor * power for factor in NICE if factor * power >= largest * (1 - 1e-9))
+    return next(factor * power for factor in ROUND_FACTORS if factor * power >= largest * (1 - 1e-9))
 
 
 def forest(
@@ -37,7 +37,7 @@ def forest(
         interval: its bounds; None where there are none, which is drawn as a hollow point.
         reach: where the axis ends; bounds beyond it end there.
         word: the verdict, which decides the colour.
-        margin: the loss allowed, a dashed line; None where there is no such.
+        margin: the loss allowed, a dashed line; None for no line.
         sides: the baseline and the score, to be read out.
     """
     if delta is None:
@@ -83,7 +83,7 @@ def dumbbell(baseline: float | None, score: float, label: str) -> Markup:
 
 
 def history(scores: Sequence[float], marked: Sequence[int], label: str) -> Markup:
-    """Draw scores over runs from left to right, the lowest at the bottom; those marked and the last have a point."""
+    """Draw scores over runs from left to right, the lowest at the bottom; marked runs and the last have a point."""
     places = _places(scores)
     lines = [
         Markup('<svg viewBox="0 0 100 100" preserveAspectRatio="none" width="100%" height="100%">{}</svg>').format(
@@ -106,7 +106,7 @@ def scatter(dots: Sequence[Dot], unit: str, least: float | None = None) -> Marku
     Args:
         dots: of each its name, cost, score, interval of the score if there is one, and verdict.
         unit: what the cost is counted in.
-        least: the lowest score allowed; None where there is no such.
+        least: the lowest score allowed; None for no line.
     """
     costs = [math.log2(cost) for _, cost, _, _, _ in dots]
     scores = [score for _, _, score, _, _ in dots]
@@ -134,7 +134,7 @@ def scatter(dots: Sequence[Dot], unit: str, least: float | None = None) -> Marku
             reach = Markup('<line class="bar" x1="{0}" y1="{1}" x2="{0}" y2="{2}"/>')
             lines.append(reach.format(x, *map(down, interval)))
         lines.append(Markup('<circle class="point" cx="{}" cy="{}" r="4"/>').format(x, y))
-        # A name is written towards the middle, and not always at one height: on a phone some would meet.
+        # Names run towards the middle, in turn above and below their points: on a phone some would overlap.
         end, step = ("end", -7) if float(x[:-1]) > 50 else ("start", 7)
         text = Markup('<text x="{}" y="{}" dx="{}" dy="{}" text-anchor="{}">{}</text></g>')
         lines.append(text.format(x, y, step, (-8, 16)[number % 2], end, in_html(name)))
@@ -143,7 +143,7 @@ def scatter(dots: Sequence[Dot], unit: str, least: float | None = None) -> Marku
 
 
 def sparkline(scores: Sequence[float]) -> Markup:
-    """Draw the line of `history` alone, to stand in a table beside the numbers that it is of."""
+    """Draw the line of `history` without points, for the cell of a table."""
     line = _polyline(_places(scores))
     return Markup('<svg class="spark" viewBox="0 0 100 100" preserveAspectRatio="none">{}</svg>').format(line)
 
@@ -174,6 +174,6 @@ def _svg(kind: str, label: str, lines: Sequence[Markup]) -> Markup:
 
 
 def _share(value: float, low: float, high: float) -> str:
-    """Return where a value lies between two others, in percent of the way; no further than either."""
+    """Return the position of a value between two bounds, in percent; 0 or 100 for a value outside of them."""
     share = (min(max(value, low), high) - low) / (high - low)
     return f"{100 * share:.4g}%"

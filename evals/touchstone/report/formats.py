@@ -21,17 +21,18 @@ GROUP = "touchstone.reports"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportFormat:
-    """A way to write a run down.
+    """A format of reports.
 
     Args:
         name: a suffix such as ``.html``, a word that is typed in the place of a file, or the name of a folder with a
             slash, such as ``runs/``, which may lie anywhere and begin with a dot.
-        render: returns the report of a run; the second argument are earlier runs, oldest first.
-        history: whether earlier runs are shown, so that they must be read.
-        render_changed: as `render`, in its place, with the samples that changed by case, or why they are not known.
-        find_file: returns the file that a word stands for, and is appended to.
+        render: returns the report of a run; the second argument holds earlier runs, oldest first.
+        history: True if the report shows earlier runs, so that these must be loaded.
+        render_changed: replaces `render`; its third argument holds, by case, the samples that changed, or the reason
+            why these are not known.
+        find_file: returns the file that a word stands for; the report is appended to this file.
         print: returns lines for the terminal beside the report.
-        write_folder: writes a run, with what the store has of it, into a folder, and returns lines for the terminal.
+        write_folder: writes a run and its data from the store into a folder, and returns lines for the terminal.
     """
 
     name: str
@@ -45,7 +46,7 @@ class ReportFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A report that was asked for: its format and its file."""
+    """A report to write: its format and its file."""
 
     format: ReportFormat
     path: Path
@@ -53,15 +54,15 @@ class Target:
     def write(
         self, run: Run, history: Sequence[Run], store: Path, changed: Mapping[str, Changed | str] | None = None
     ) -> tuple[str, ...]:
-        """Write the report; return the lines to print. What there is beside the run is in the store.
+        """Write the report, and return the lines to print. A folder is written from the run and the store.
 
         Raises:
             OSError: the file cannot be written.
         """
         if self.format.write_folder is not None:
             return tuple(self.format.write_folder(run, self.path, store))
-        whole = self.format.render_changed
-        text = self.format.render(run, history) if whole is None else whole(run, history, changed or {})
+        render = self.format.render_changed
+        text = self.format.render(run, history) if render is None else render(run, history, changed or {})
         if self.format.find_file is None:
             write_atomically(self.path, text)
             return (f"wrote {self.path}", *self.format.print(run))
@@ -76,19 +77,20 @@ def load_formats() -> Mapping[str, ReportFormat]:
     Raises:
         ConfigError: another package registers something else, or a name that is taken.
     """
-    formats = {(found := import_module(f"touchstone.report.{name}").FORMAT).name: found for name in BUILT_IN}
-    for name, found in load_extensions(GROUP).items():
-        if not isinstance(found, ReportFormat) or found.name in formats:
+    built_in = (import_module(f"touchstone.report.{name}").FORMAT for name in BUILT_IN)
+    formats: dict[str, ReportFormat] = {report_format.name: report_format for report_format in built_in}
+    for name, report_format in load_extensions(GROUP).items():
+        if not isinstance(report_format, ReportFormat) or report_format.name in formats:
             raise ConfigError(f"{GROUP}: {name} must be a ReportFormat with a name of its own")
-        formats[found.name] = found
+        formats[report_format.name] = report_format
     return formats
 
 
 def find_target(option: str, folder: Path, text: str) -> Target:
-    """Return the report that was typed.
+    """Return the report that an option names.
 
     Args:
-        option: that it was typed for.
+        option: its name, for messages.
         folder: what a path is relative to.
         text: a file, a folder with a slash behind it, or the word of a format.
 
@@ -105,7 +107,7 @@ def find_target(option: str, folder: Path, text: str) -> Target:
         if path.exists() and not path.is_dir():
             raise ConfigError(f'{option} = "{text}" is a file; expected a folder')
         return Target(format=folder_format, path=path)
-    suffixes = [name for name, one in formats.items() if one.find_file is None]
+    suffixes = [name for name, report_format in formats.items() if report_format.find_file is None]
     if path.suffix not in suffixes:
         raise ConfigError(f'{option} = "{text}"; its suffix says the format, one of {", ".join(suffixes)}')
     if path.is_dir():

@@ -22,21 +22,21 @@ from touchstone.records.runs import Run
 from touchstone.report.charts import scatter
 from touchstone.report.formats import ReportFormat
 from touchstone.report.leaderboard import Board, find_costs, shorten_names, side_by_side
-from touchstone.report.page import CASE, ROOM, Page, Shot, make_page
+from touchstone.report.page import CASE_BYTES, PAGE_BYTES, Page, Shot, make_page
 from touchstone.report.summary import closing, numbers, summarize, verdict_word, why
 from touchstone.report.text import NOT_COMPARABLE, render_suite, speed_cell, speed_title
 from touchstone.report.words import MEANING, sentence
 
-# A sentence may name all tasks of a benchmark; no text that is meant to be read is longer.
-LONGEST = 100_000
+# A sentence may name all tasks of a benchmark; a longer text is truncated.
+TEXT_LENGTH = 100_000
 POLICY = "default-src 'none'; style-src '{}'; script-src '{}'; img-src data:; base-uri 'none'; form-action 'none'"
 
 
-# What can be downloaded of a case and compared, called as in a record; but a verdict is any word for what became of it.
+# Fields of a record that the page offers for download and compares; the verdict here is `verdict_word`'s.
 COLUMNS = ("alias", "task", "limit", "type", "metric", "verdict", "score", "baseline", "delta", "n", "seconds",
            "texts_per_second", "data_sha256")  # fmt: skip
-# Bytes that the samples that changed may take on a page, and those of one beside its id.
-SAMPLES, NUMBERS = 1_500_000, 28
+# Bytes of a page for the samples that changed, and those of one sample beside its id.
+SAMPLES_BYTES, NUMBERS_BYTES = 1_500_000, 28
 
 
 def render_html(
@@ -53,7 +53,7 @@ def render_html(
         board: models side by side, where there are several.
         changed: all samples that changed, by case, or why they are not known.
     """
-    listed = _list_changed(changed or {}, max(min(SAMPLES, ROOM - CASE * len(run.records)), 0))
+    listed = _list_changed(changed or {}, max(min(SAMPLES_BYTES, PAGE_BYTES - CASE_BYTES * len(run.records)), 0))
     page = make_page(run, history, sum(case["bytes"] for case in listed.values()))
     return render_page(
         "page.html.jinja",
@@ -71,7 +71,7 @@ def render_html(
 
 
 def _draw_costs(board: Board, run: Run) -> Iterator[tuple[str, Markup, list[str]]]:
-    """Yield what models cost: the unit, their mean scores by it, and the models of which it is not known."""
+    """Yield each kind of cost: its unit, a chart of mean scores by this cost, and the models without a known cost."""
     words = {suite.model: suite.verdict for suite in run.suites}
     for unit, costs in find_costs(board, run.records).items():
         dots = [
@@ -82,59 +82,59 @@ def _draw_costs(board: Board, run: Run) -> Iterator[tuple[str, Markup, list[str]
 
 
 def _list_changed(changed: Mapping[str, Changed | str], room: int) -> dict[str, dict[str, Any]]:
-    """Return the most changed samples of cases as rows, in so many bytes; what a small case leaves, the larger have."""
-    known = [(case, samples) for case, samples in changed.items() if isinstance(samples, Changed)]
+    """Return the most changed samples of each case as rows, in `room` bytes; bytes that a case spares go to others."""
+    pairs = [(case, samples) for case, samples in changed.items() if isinstance(samples, Changed)]
     listed: dict[str, dict[str, Any]] = {}
-    for case, samples in sorted(known, key=lambda pair: len(pair[1].ids)):
-        share = room // (len(known) - len(listed))
-        ids = _clean(samples.ids[: share // NUMBERS])
-        ends = [0, *accumulate(NUMBERS + len(id_.encode()) for id_ in ids)]
+    for case, samples in sorted(pairs, key=lambda pair: len(pair[1].ids)):
+        share = room // (len(pairs) - len(listed))
+        ids = _clean(samples.ids[: share // NUMBERS_BYTES])
+        ends = [0, *accumulate(NUMBERS_BYTES + len(id_.encode()) for id_ in ids)]
         count = bisect_right(ends, share) - 1
         room -= ends[count]
         places = {name: place for place, name in enumerate(dict.fromkeys(samples.strata))}
         columns = [[round(value, 6) for value in side[:count]] for side in (samples.before, samples.after)]
         rows = list(zip(ids[:count], (places[name] for name in samples.strata[:count]), *columns, strict=True))
         measure, *strata = _clean((samples.measure, *places))
-        kept = {"measure": measure, "of": len(samples.ids), "strata": strata, "rows": rows, "bytes": ends[count]}
-        listed[case] = kept
+        table = {"measure": measure, "of": len(samples.ids), "strata": strata, "rows": rows, "bytes": ends[count]}
+        listed[case] = table
     return listed
 
 
 def _clean(texts: Sequence[str]) -> list[str]:
-    """Return texts as they may be shown, all at once: to search each for secrets would take long."""
+    """Return texts safe for a page, all in one pass: a search for secrets in each would take long."""
     cleaned = in_html("\n".join(text.replace("\n", " ") for text in texts)).split("\n")
     return cleaned if len(cleaned) == len(texts) else list(map(in_html, texts))
 
 
 def _embed(page: Page, listed: Mapping[str, Any]) -> Markup:
-    """Return what the script reads, as JSON: records, called as in ``run.json``, and the samples that changed."""
+    """Return the data of the script as JSON: records, with the names of ``run.json``, and the samples that changed."""
     names = ("suite", "started", "commit")
-    told: dict[str, Any] = dict(zip(names, _clean([getattr(page.run, name) or "" for name in names]), strict=True))
-    told |= {"columns": COLUMNS, "records": [_row(shot) for shot in page.cases]}
-    told["changed"] = [listed.get(shot.record.case) for shot in page.cases]
-    text = json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+    data: dict[str, Any] = dict(zip(names, _clean([getattr(page.run, name) or "" for name in names]), strict=True))
+    data |= {"columns": COLUMNS, "records": [_row(shot) for shot in page.cases]}
+    data["changed"] = [listed.get(shot.record.case) for shot in page.cases]
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c"))
 
 
 def _row(shot: Shot) -> list[Any]:
-    """Return what can be downloaded and compared of a case, by column; a text too long to be read is cut."""
+    """Return the values of a case in the order of `COLUMNS`; long texts are truncated."""
     record, speed = shot.record, shot.record.speed
-    known = {"verdict": shot.word, "texts_per_second": None if speed is None else speed.texts_per_second}
-    row = [known[name] if name in known else getattr(record, name) for name in COLUMNS]
+    values = {"verdict": shot.word, "texts_per_second": None if speed is None else speed.texts_per_second}
+    row = [values[name] if name in values else getattr(record, name) for name in COLUMNS]
     texts = iter(_clean([shorten(value, 500) for value in row if isinstance(value, str)]))
     return [next(texts) if isinstance(value, str) else value for value in row]
 
 
 def render_page(template: str, **shown: Any) -> str:
-    """Return a page of one of our templates, which gets styles, script, and the policy that allows just these."""
+    """Return a page from one of our templates, with styles, script, and the policy that allows just these."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    known = cache(_shown)  # texts repeat, and to search one for secrets takes its time
+    show = cache(_shown)  # texts repeat, and a search for secrets takes time
     environment = Environment(
         loader=PackageLoader("touchstone.report", "templates"),
         autoescape=True,
         undefined=StrictUndefined,
-        finalize=lambda value: known(value) if type(value) is str else value,  # markup is the template's own
+        finalize=lambda value: show(value) if type(value) is str else value,  # markup is the template's own
         trim_blocks=True,
         lstrip_blocks=True,
     )
@@ -151,8 +151,8 @@ def render_fragment(run: Run, notes: Sequence[str] = ()) -> str:
     summary = summarize(run.records)
     return render_page(
         "fragment.html.jinja",
-        suites=[(one.verdict, render_suite(one)) for one in run.suites],
-        rows=[(r, verdict_word(r), numbers(r), why(r)) for found in summary.by_model.values() for r in found],
+        suites=[(suite.verdict, render_suite(suite)) for suite in run.suites],
+        rows=[(r, verdict_word(r), numbers(r), why(r)) for records in summary.by_model.values() for r in records],
         closing=closing(summary),
         notes=notes,
     )
@@ -173,7 +173,7 @@ def breaks(text: str) -> Markup:
 
 
 def _shown(text: str) -> str:
-    return shorten(in_html(text), LONGEST)
+    return shorten(in_html(text), TEXT_LENGTH)
 
 
 def _read(name: str) -> Markup:
@@ -181,5 +181,5 @@ def _read(name: str) -> Markup:
 
 
 def _hash(text: str) -> str:
-    """Return what a content security policy knows an inline element by: nothing else may run."""
+    """Return the hash by which a content security policy allows an inline element: nothing else may run."""
     return f"sha256-{b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,4 +1,4 @@
-"""The run record as JSON: the contract that other tools read, and the schema that says what is in it."""
+"""The run record as JSON, which other tools read, and its JSON Schema."""
 
 from typing import Any
 
@@ -19,6 +19,6 @@ FORMAT = ReportFormat(name=".json", render=lambda run, _: render_json(run))
 
 
 def make_schema() -> dict[str, Any]:
-    """Work out the JSON Schema of a run record, draft 2020-12, from its classes: ``run.schema.json``."""
-    found = TypeAdapter(flat_twin(Run)).json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **found}
+    """Return the JSON Schema of a run record, draft 2020-12, from its classes: ``run.schema.json``."""
+    schema = TypeAdapter(flat_twin(Run)).json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -36,9 +36,9 @@ class Average:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """Scores by task and then by model; ``types`` has the type of each task, by which tasks are in order.
+    """Scores by task and then by model; ``types`` has the type of each task, and tasks are sorted by type.
 
-    ``means`` are over the ``shared`` tasks that all models have: means over other tasks say nothing of the models.
+    ``means`` are over the ``shared`` tasks that all models have: means over different tasks cannot be compared.
     ``lineup`` has their speeds, None where none is known.
     """
 
@@ -50,14 +50,14 @@ class Board:
     lineup: Lineup | None = None
 
 
-# More could not be read: fifty models on a thousand tasks.
+# Nobody could read a larger board than of fifty models on a thousand tasks.
 CELLS = 50_000
 AGGREGATE, CHILDREN = "CQADupstackRetrieval", "CQADupstack"
 Metrics = Literal["main", "published"]
 
 
 def side_by_side(run: Run) -> Board | None:
-    """Put the models of a run side by side, with their means over what all measured; None if it has one or too many."""
+    """Return the models of a run side by side, with means over their common tasks; None for one or too many."""
     scored = [record for record in run.records if record.subsets and record.error is None]
     models = tuple(sorted({record.alias for record in scored}))
     types = {baseline_key(r.task, r.limit): r.type for r in sorted(scored, key=lambda r: (r.type, r.task))}
@@ -65,8 +65,8 @@ def side_by_side(run: Run) -> Board | None:
         return None
     metrics = {baseline_key(record.task, record.limit): record.metric for record in scored}
     entries = {model: _entries(model, scored, run) for model in models}
-    known = [key for key in types if all(key in entries[model] for model in models)]
-    infos = [TaskInfo(name=k, type=types[k], main_score=metrics[k], splits=()) for k in without_children(known)]
+    shared = [key for key in types if all(key in entries[model] for model in models)]
+    infos = [TaskInfo(name=k, type=types[k], main_score=metrics[k], splits=()) for k in without_children(shared)]
     means, _ = average_alike(entries, infos, "main")
     return Board(
         models=models,
@@ -79,7 +79,7 @@ def side_by_side(run: Run) -> Board | None:
 
 
 def shorten_names(models: Sequence[str]) -> dict[str, str]:
-    """Return what to call models side by side: a variant of another one of them by what only it has behind an ellipsis.
+    """Return names of models for a table; a variant of another model there is an ellipsis and its own settings.
 
     ``minilm+truncate_dim-64`` is ``…64`` beside ``minilm`` and ``minilm+truncate_dim-128``.
     """
@@ -92,24 +92,25 @@ def shorten_names(models: Sequence[str]) -> dict[str, str]:
     for base, settings in variants.items():
         words = [re.split(r"(?<=[-+_])", setting) for setting in settings]
         alike = 0 if len(words) == 1 else next(n for n, row in enumerate(zip_longest(*words)) if len(set(row)) > 1)
-        names |= {f"{base}+{one}": f"…{''.join(own[alike:]) or one}" for one, own in zip(settings, words, strict=True)}
+        for setting, parts in zip(settings, words, strict=True):
+            names[f"{base}+{setting}"] = f"…{''.join(parts[alike:]) or setting}"
     return names if len(set(names.values())) == len(names) else {model: model for model in models}
 
 
 def find_costs(board: Board, records: Sequence[Record]) -> dict[str, dict[str, float]]:
-    """Return what models with a mean cost, by what it is counted in; nothing that is the same of all."""
+    """Return the costs of the models that have a mean, by unit and then by model; no cost that is the same for all."""
     speeds = {} if board.lineup is None else board.lineup.speeds
-    found: dict[str, dict[str, float | None]] = {
+    values: dict[str, dict[str, float | None]] = {
         f"{next(iter(speeds.values())).unit}s per second" if speeds else "": {
             model: speed.texts_per_second for model, speed in speeds.items()
         },
         "dimensions of a vector": {r.alias: r.settings.dimension for r in records if r.settings is not None},
     }
     costs = {
-        unit: {m: cost for m in board.models if (cost := known.get(m)) and board.means[m].average is not None}
-        for unit, known in found.items()
+        unit: {m: cost for m in board.models if (cost := by_model.get(m)) and board.means[m].average is not None}
+        for unit, by_model in values.items()
     }
-    return {unit: known for unit, known in costs.items() if len(set(known.values())) > 1}
+    return {unit: by_model for unit, by_model in costs.items() if len(set(by_model.values())) > 1}
 
 
 def _entries(model: str, records: Sequence[Record], run: Run) -> dict[str, Reference]:
@@ -125,20 +126,21 @@ def _entries(model: str, records: Sequence[Record], run: Run) -> dict[str, Refer
 def average_alike(
     models: Mapping[str, Mapping[str, Reference]], tasks: Sequence[TaskInfo], metrics: Metrics
 ) -> tuple[dict[str, Average], list[str]]:
-    """Average the entries of models over the same tasks: means over others, or over other subsets, have no order.
+    """Average the entries of models over the same tasks: means over different tasks or subsets cannot be compared.
 
     Args:
         models: the entries of each, by task name.
-        tasks: what could be averaged over, unweighted; one without splits is all that entries have of it.
+        tasks: the tasks to average over, unweighted; a task without splits takes the strata of the entries.
         metrics: today's main scores, or what the original tables averaged.
 
     Returns:
-        The averages over the tasks of which all models have a score, of the same strata, each with all the tasks of
-        which its model has none; and the names of the tasks of other strata.
+        The averages, each with the tasks that its model has no score of, over those that all models have a score of,
+        from the same strata; and the names of the tasks whose strata differ.
     """
-    strata = {task.name: [_strata(found.get(task.name), task, metrics) for found in models.values()] for task in tasks}
+    entries = list(models.values())
+    strata = {task.name: [_strata(entry.get(task.name), task, metrics) for entry in entries] for task in tasks}
     scored = [task for task in tasks if None not in strata[task.name]]
-    alike = [task for task in scored if len({frozenset(one or ()) for one in strata[task.name]}) == 1]
+    alike = [task for task in scored if len({frozenset(scores or ()) for scores in strata[task.name]}) == 1]
     averages = {
         model: _average(
             [(task.type, fmean((strata[task.name][place] or {}).values())) for task in alike],
@@ -156,13 +158,13 @@ def _average(scores: Sequence[tuple[str, float]], missing: Sequence[str]) -> Ave
     return Average(
         tasks=len(scores),
         average=fmean(score for _, score in scores) if scores else None,
-        by_type={name: fmean(found) for name, found in by_type.items()},
+        by_type={name: fmean(values) for name, values in by_type.items()},
         missing=tuple(missing),
     )
 
 
 def _strata(reference: Reference | None, task: TaskInfo, metrics: Metrics) -> Mapping[str, float] | None:
-    """Return the scores that the one of a task is the mean of; None where one of them is missing."""
+    """Return the scores whose mean is the score of a task, by stratum; None where one of these is missing."""
     if reference is None:
         return None
     entry, kind, name = reference.baseline, find_type(task.type), task.main_score
@@ -177,7 +179,7 @@ def _strata(reference: Reference | None, task: TaskInfo, metrics: Metrics) -> Ma
 
 
 def without_children(names: Sequence[str]) -> list[str]:
-    """Leave out the tasks whose mean another of the tasks is."""
+    """Return the names without the parts of an aggregate task that is among them."""
     if AGGREGATE not in names:
         return list(names)
     return [name for name in names if name == AGGREGATE or not name.startswith(CHILDREN)]

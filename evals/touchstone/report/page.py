@@ -1,4 +1,4 @@
-"""A run as the page shows it: cases with their charts, grouped and ordered. The template only writes it down."""
+"""The data of the HTML page: cases with their charts, grouped and ordered. The template only renders them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,22 +15,23 @@ from touchstone.report import charts
 from touchstone.report.cards import Card, Fact, called, count_verdicts, facts, make_card
 from touchstone.report.summary import Summary, rates, speed_lines, summarize, verdict_word, why, worst_first
 from touchstone.report.trend import Key, Line, trace
-from touchstone.report.words import BY_MARGIN, BY_SAMPLES, by_score, clauses, explain, near_guessing
+from touchstone.report.words import MARGIN_RULES, SAMPLE_RULES, by_score, clauses, explain, near_guessing
 
-# A page of more bytes than these would be too large to be opened from a job: what its cases leave, their samples have.
-ROOM, CASE, LEAST = 4_700_000, 3_400, 300_000
-# Of a row of a slice. Slices have at most so large a part of the room, and never make a page of large suites larger.
-SLICE, PART = 280, 0.4
-TAGS = 500
-LONGEST = 2000
+# Bytes of a page that a CI can still show, those of a case without samples, and the least for all samples together.
+PAGE_BYTES, CASE_BYTES, MIN_SAMPLE_BYTES = 4_700_000, 3_400, 300_000
+# Bytes of a row of a slice, and the share of the room for samples that slices may take.
+SLICE_BYTES, SLICES_SHARE = 280, 0.4
+TAG_BYTES = 500
+REASON_LENGTH = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
-    """One case on the page. ``guessing`` is how it stands to what guessing gets, where that is close.
+    """One case on the page. ``guessing`` is how its score or baseline stands to that of guessing, where it is close.
 
-    ``left_out``: its samples have texts for which there was no room; ``slices`` are None where these had none. ``rate``
-    are its texts per second, with a star where they cannot be compared with those of the model's other cases.
+    ``left_out`` is True if its samples have texts that the page has no room for, and ``slices`` is None if the page has
+    no room for these. ``rate`` are its texts per second, with a star where they cannot be compared with those of the
+    model's other cases.
     """
 
     anchor: str
@@ -69,7 +70,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Everything that the template shows. ``called`` is what each alias stands for, where it is another text.
+    """Everything that the template shows. ``called`` is the option that each alias stands for, where the two differ.
 
     ``choices`` are what the filters of the table offer, by the filter's name; ``speeds`` are lines by alias.
     """
@@ -91,18 +92,18 @@ class Page:
 
 
 def make_page(run: Run, history: Sequence[Run] = (), taken: int = 0) -> Page:
-    """Work out the page of a run, of which so many bytes are taken; no order of records or of past runs matters."""
+    """Return the page of a run, of which `taken` bytes are used already; records and runs may come in any order."""
     summary = summarize(run.records)
-    # A run that was merged of others is no measurement of its own beside them.
+    # A run that was merged from others is no measurement of its own beside them.
     lines = trace(history if run.started in {past.started for past in history} else (*history, run))
     reach = charts.nice_reach([bound for record in run.records for bound in _extent(record)])
-    space = max(ROOM - CASE * len(run.records) - taken, LEAST)
+    space = max(PAGE_BYTES - CASE_BYTES * len(run.records) - taken, MIN_SAMPLE_BYTES)
     look = worst_first(summary.look)
-    sliced, used = _fitting([*look, *run.records], _size_of_slices, PART * space)
+    sliced, used = _fitting([*look, *run.records], _size_of_slices, SLICES_SHARE * space)
     texts, _ = _fitting(look, _size_of_texts, space - used)
     room = {"texts": texts, "slices": sliced}
-    records = [record for found in summary.by_model.values() for record in found]
-    speeds = [rate for found in summary.by_model.values() for rate in rates(found) or [""] * len(found)]
+    records = [record for group in summary.by_model.values() for record in group]
+    speeds = [rate for group in summary.by_model.values() for rate in rates(group) or [""] * len(group)]
     several = len(summary.by_model) > 1
     cases = [
         replace(_shot(number, record, lines, reach, several=several, room=room), rate=speeds[number - 1])
@@ -118,7 +119,7 @@ def make_page(run: Run, history: Sequence[Run] = (), taken: int = 0) -> Page:
             for suite in sorted(run.suites, key=lambda suite: suite.model)
         ],
         counts=count_verdicts(run.records),
-        called={alias: called(alias, found) for alias, found in summary.by_model.items()},
+        called={alias: called(alias, group) for alias, group in summary.by_model.items()},
         cases=cases,
         look=shown,
         rest=list(rest.values()),
@@ -126,11 +127,11 @@ def make_page(run: Run, history: Sequence[Run] = (), taken: int = 0) -> Page:
         choices=_choices(cases),
         axis=charts.forest_axis(reach),
         marks={
-            "margin": any(record.terms and record.rule in BY_MARGIN for record in run.records),
+            "margin": any(record.terms and record.rule in MARGIN_RULES for record in run.records),
             "hollow": any(shot.forest is not None and _interval(shot.record) is None for shot in cases),
-            "tested": any(record.rule in BY_SAMPLES and record.evidence for record in run.records),
+            "tested": any(record.rule in SAMPLE_RULES and record.evidence for record in run.records),
         },
-        speeds={alias: speed_lines(found) for alias, found in summary.by_model.items()},
+        speeds={alias: speed_lines(group) for alias, group in summary.by_model.items()},
         lines=sum(shot.history is not None for shot in cases),
     )
 
@@ -143,12 +144,12 @@ def _extent(record: Record) -> tuple[float, ...]:
 
 
 def _interval(record: Record) -> tuple[float, float] | None:
-    """Return the interval that the verdict rests on: that of a few draws decides nothing."""
+    """Return the interval that the verdict rests on; None where only the scores decided."""
     return None if record.evidence is None or by_score(record) else record.evidence.interval
 
 
 def _fitting(records: Sequence[Record], size: Callable[[Record], int], limit: float) -> tuple[frozenset[str], int]:
-    """Choose the first cases that have room, and return them with the room they take."""
+    """Return the first cases that fit into a limit, and the size of these together."""
     sizes = {record.case: size(record) for record in records}
     chosen, used = set(), 0
     for case, needed in sizes.items():
@@ -160,7 +161,7 @@ def _fitting(records: Sequence[Record], size: Callable[[Record], int], limit: fl
 
 
 def _size_of_slices(record: Record) -> int:
-    return sum(SLICE + len(escape(one.value).encode()) for one in record.slices)
+    return sum(SLICE_BYTES + len(escape(figures.value).encode()) for figures in record.slices)
 
 
 def _size_of_texts(record: Record) -> int:
@@ -168,10 +169,10 @@ def _size_of_texts(record: Record) -> int:
 
 
 def _size(example: Example) -> int:
-    documents = (text for one in example.documents for text in (one.id, one.text))
-    said = (example.id, example.stratum, example.expected or "", example.was or "", example.now or "")
-    texts = (*example.texts, *example.texts.values(), *documents, *said)
-    return TAGS + sum(len(escape(text).encode()) for text in texts) + TAGS * len(example.documents) // 4
+    documents = (text for document in example.documents for text in (document.id, document.text))
+    labels = (example.id, example.stratum, example.expected or "", example.was or "", example.now or "")
+    texts = (*example.texts, *example.texts.values(), *documents, *labels)
+    return TAG_BYTES + sum(len(escape(text).encode()) for text in texts) + TAG_BYTES * len(example.documents) // 4
 
 
 def _shot(
@@ -191,14 +192,14 @@ def _shot(
         name=f"{name} · {record.alias}" if several else name,
         record=record,
         word=word,
-        why=shorten(why(record) if record.error or record.verdict is None else clauses(record), LONGEST),
+        why=shorten(why(record) if record.error or record.verdict is None else clauses(record), REASON_LENGTH),
         explained=explain(record),
         guessing=near_guessing(record),
         facts=facts(record),
         forest=_forest(record, reach, word),
         line=line,
         history=_history(line),
-        spark=None if line is None or len(line.points) < 2 else charts.sparkline([one.score for one in line.points]),
+        spark=None if line is None or len(line.points) < 2 else charts.sparkline([p.score for p in line.points]),
         left_out=record.shown is not None and record.case not in room["texts"],
         slices=record.slices if record.case in room["slices"] else None,
         rate="",
@@ -207,7 +208,7 @@ def _shot(
 
 def _forest(record: Record, reach: float, word: str) -> Markup | None:
     sides = None if record.score is None or record.baseline is None else (record.baseline, record.score)
-    margin = record.terms.margin if record.terms is not None and record.rule in BY_MARGIN else None
+    margin = record.terms.margin if record.terms is not None and record.rule in MARGIN_RULES else None
     return charts.forest(record.delta, _interval(record), reach, word, margin, sides)
 
 
@@ -220,13 +221,13 @@ def _history(line: Line | None) -> Markup | None:
 
 
 def _groups(cases: Sequence[Shot], suites: Sequence[SuiteVerdict]) -> list[Group]:
-    by_type = {(suite.model, name): found for suite in suites for name, found in suite.by_type.items()}
+    by_type = {(suite.model, name): figures for suite in suites for name, figures in suite.by_type.items()}
     grouped: dict[tuple[str, str], list[Shot]] = {}
     for shot in cases:
         grouped.setdefault((shot.record.type, shot.record.alias), []).append(shot)
     groups = []
-    for (name, alias), found in sorted(grouped.items(), key=lambda one: one[0]):
-        compared = [shot.record for shot in found if shot.record.score is not None and shot.record.baseline is not None]
+    for (name, alias), shots in sorted(grouped.items(), key=lambda item: item[0]):
+        compared = [shot.record for shot in shots if shot.record.score is not None and shot.record.baseline is not None]
         score, baseline = (
             fmean(getattr(record, side) for record in compared) if compared else None for side in ("score", "baseline")
         )
@@ -239,7 +240,7 @@ def _groups(cases: Sequence[Shot], suites: Sequence[SuiteVerdict]) -> list[Group
             Group(
                 type=name,
                 model=alias,
-                cases=sorted(found, key=lambda shot: (shot.record.delta is None, shot.record.delta or 0.0)),
+                cases=sorted(shots, key=lambda shot: (shot.record.delta is None, shot.record.delta or 0.0)),
                 score=score,
                 baseline=baseline,
                 delta=delta,

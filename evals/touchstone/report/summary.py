@@ -1,4 +1,4 @@
-"""What a run comes down to: counts, rows, and where the time went."""
+"""The summary of a run: counts, rows, and where the time went."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,8 @@ ORDER: tuple[OutcomeWord, ...] = ("failed", "error", "not measured", "passed")
 class Summary:
     """A run in brief. ``look`` holds the records that are not a plain pass; seconds are by phase.
 
-    ``texts`` were asked for, ``encoded`` of them not known from before; None where that is not known of every case.
-    ``reused`` cases count in neither: an earlier run measured them.
+    ``texts`` were asked for; ``encoded`` of these were not in the cache, None where a case does not tell. ``reused``
+    cases count in neither: an earlier run measured them.
     """
 
     counts: Mapping[OutcomeWord, int]
@@ -35,7 +35,7 @@ class Summary:
 
 
 def summarize(records: Sequence[Record]) -> Summary:
-    """Sum up records; their order does not matter."""
+    """Return the summary of records, which may come in any order."""
     ordered = sorted(records, key=lambda record: (record.alias, record.type, record.task, record.limit or 0))
     measured = [record for record in ordered if record.texts is not None and not record.reused]
     seconds: Counter[str] = Counter()
@@ -57,7 +57,7 @@ def summarize(records: Sequence[Record]) -> Summary:
 
 def numbers(record: Record) -> tuple[str, str, str, str]:
     """Return a case's score, baseline, difference and number of samples as cells of a table, empty for none."""
-    score, baseline = ("" if one is None else points(one) for one in (record.score, record.baseline))
+    score, baseline = ("" if value is None else points(value) for value in (record.score, record.baseline))
     delta = "" if record.delta is None else signed_points(record.delta)
     return score, baseline, delta, "" if record.n is None else str(record.n)
 
@@ -66,15 +66,16 @@ def speed_word(speed: Speed) -> str:
     """Return a speed in brief: ``1240 texts/s, 21k tokens/s, p50 12 ms, p95 40 ms``."""
     rates = {f"{speed.unit}s/s": speed.texts_per_second, "tokens/s": speed.tokens_per_second}
     latencies = {"p50": speed.query_p50, "p95": speed.query_p95}
-    said = [f"{render_rate(rate)} {unit}" for unit, rate in rates.items() if rate is not None]
-    return ", ".join(said + [f"{name} {render_latency(one)}" for name, one in latencies.items() if one is not None])
+    cells = [f"{render_rate(rate)} {unit}" for unit, rate in rates.items() if rate is not None]
+    cells += [f"{name} {render_latency(seconds)}" for name, seconds in latencies.items() if seconds is not None]
+    return ", ".join(cells)
 
 
 def speed_lines(records: Sequence[Record]) -> list[str]:
     """Return the speed of a model over its cases; a line with a star for each other machine that measured some."""
-    found = average(record.speed for record in records)
-    names = ["speed, not gated", *["* speed on another machine"] * len(found)]
-    return [f"{name}: {speed_word(one)} on {one.machine}" for name, one in zip(names, found, strict=False)]
+    speeds = average(record.speed for record in records)
+    names = ["speed, not gated", *["* speed on another machine"] * len(speeds)]
+    return [f"{name}: {speed_word(speed)} on {speed.machine}" for name, speed in zip(names, speeds, strict=False)]
 
 
 def lineup_lines(lineup: Lineup | None) -> list[str]:
@@ -84,10 +85,11 @@ def lineup_lines(lineup: Lineup | None) -> list[str]:
     lines = []
     if lineup.speeds:
         first, *_ = lineup.speeds.values()
-        said = [f"{name} {speed_word(one)}{_times(one, first)}" for name, one in lineup.speeds.items()]
-        lines.append(f"speed, not gated, over {count(lineup.cases, 'task')} on {first.machine}: {'; '.join(said)}")
-    others = lineup.apart.items()
-    return lines + [f"speed of {name}, not comparable here: {speed_word(one)} on {one.machine}" for name, one in others]
+        speeds = [f"{name} {speed_word(speed)}{_times(speed, first)}" for name, speed in lineup.speeds.items()]
+        lines.append(f"speed, not gated, over {count(lineup.cases, 'task')} on {first.machine}: {'; '.join(speeds)}")
+    for name, speed in lineup.apart.items():
+        lines.append(f"speed of {name}, not comparable here: {speed_word(speed)} on {speed.machine}")
+    return lines
 
 
 def _times(speed: Speed, first: Speed) -> str:
@@ -97,22 +99,19 @@ def _times(speed: Speed, first: Speed) -> str:
 
 
 def rates(records: Sequence[Record]) -> list[str]:
-    """Return the texts per second of each case as cells of a column, with a star as `speed_lines` has them.
-
-    Nothing where none is known.
-    """
-    known = average(record.speed for record in records)
-    cells = [_rate(record.speed, known[0]) if record.speed else "" for record in records]
+    """Return the texts per second of each case as a column, with the stars of `speed_lines`; empty for none."""
+    speeds = average(record.speed for record in records)
+    cells = [_rate(record.speed, speeds[0]) if record.speed else "" for record in records]
     return cells if any(cells) else []
 
 
-def _rate(speed: Speed, most: Speed) -> str:
-    star = "" if speed.like(most) else "*"
+def _rate(speed: Speed, usual: Speed) -> str:
+    star = "" if speed.like(usual) else "*"
     return "" if speed.texts_per_second is None else f"{render_rate(speed.texts_per_second)}{star}"
 
 
 def verdict_word(record: Record) -> str:
-    """Return one word for what became of a case: its verdict, or why it has none."""
+    """Return the verdict of a case in a word, or in another word why it has none."""
     if record.outcome in ("error", "not measured"):
         return record.outcome
     if record.verdict is None and record.delta is not None:  # two published scores side by side
@@ -121,20 +120,20 @@ def verdict_word(record: Record) -> str:
 
 
 def why(record: Record) -> str:
-    """Return the sentence that says why a case is what it is."""
+    """Return the reason of a case's verdict, or its error."""
     if record.outcome == "not measured":
         return record.reason or "the run ended before it was measured"
-    said = record.error or record.reason or ""
-    return f"{said}. {SUSPECT_NOTE}" if record.suspect else said
+    sentence = record.error or record.reason or ""
+    return f"{sentence}. {SUSPECT_NOTE}" if record.suspect else sentence
 
 
 def worst_first(records: Sequence[Record]) -> list[Record]:
-    """Order what needs a look by how much it needs it: what is red before what is not, large losses first."""
+    """Sort records by severity of their verdicts, and large losses first."""
     return sorted(records, key=lambda r: (SEVERITY.index(verdict_word(r)), r.delta or 0.0, r.alias, r.type, r.case))
 
 
 def closing(summary: Summary) -> str:
-    """Return the counts, and where the time went."""
+    """Return the counts of cases by outcome, and where the time went."""
     counts = ", ".join(f"{count} {word}" for word, count in summary.counts.items())
     total = sum(summary.counts.values())
     line = f"{total} case{'s' if total != 1 else ''}{': ' if counts else ''}{counts}."

@@ -20,7 +20,7 @@ from touchstone.report.summary import Summary, closing, numbers, rates, speed_li
 
 
 def draw(parts: Iterable[Table | Text], *, width: int, color: bool) -> list[str]:
-    """Return the lines of what is drawn, as many columns wide, without the blanks that fill them up."""
+    """Return tables and texts as lines of at most `width` columns, without trailing blanks."""
     out = StringIO()
     console = Console(
         file=out,
@@ -35,8 +35,8 @@ def draw(parts: Iterable[Table | Text], *, width: int, color: bool) -> list[str]
     return [line.rstrip() for line in out.getvalue().splitlines()]
 
 
-# Of a text in a cell, and of one on lines of its own.
-NAME, LONGEST = 500, 4_000
+# Characters of a text in a cell, and of one on lines of its own.
+CELL_LENGTH, LINE_LENGTH = 500, 4_000
 STYLES = {
     "pass": "green",
     "measured": "green",
@@ -49,9 +49,9 @@ STYLES = {
     "missing": "yellow",
     "not measured": "yellow",
 }
-BAD = "bold red"
-# A bar of a difference: so many halves of a character to each side; a full one is at least a point.
-HALVES = 8
+BAD_STYLE = "bold red"
+# Half characters of a bar to each side of its middle; a full bar is at least a point.
+BAR_HALVES = 8
 POINT = 0.01
 
 
@@ -66,13 +66,13 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
     parts: list[Table | Text] = []
     for alias, records in summary.by_model.items():
         parts.append(_fitting_table(alias, records, width, color=color))
-        parts += [Text(brief(line, LONGEST)) for line in speed_lines(records)]
-        parts += [Text(brief(_stages(record), LONGEST)) for record in records if record.stages]
+        parts += [Text(brief(line, LINE_LENGTH)) for line in speed_lines(records)]
+        parts += [Text(brief(_stages(record), LINE_LENGTH)) for record in records if record.stages]
         parts += [_slices_table(records)] if any(record.slices for record in records) else []
     for record in summary.look:
         if record.outcome in ("passed", "not measured"):
-            parts.append(Text(brief(f"{record.case} {verdict_word(record)}: {why(record)}", LONGEST)))
-    return "\n".join(draw([*parts, Text(brief(closing(summary), LONGEST))], width=width, color=color)) + "\n"
+            parts.append(Text(brief(f"{record.case} {verdict_word(record)}: {why(record)}", LINE_LENGTH)))
+    return "\n".join(draw([*parts, Text(brief(closing(summary), LINE_LENGTH))], width=width, color=color)) + "\n"
 
 
 def render_board(board: Board, *, width: int) -> str:
@@ -82,12 +82,12 @@ def render_board(board: Board, *, width: int) -> str:
     for model in board.models:
         table.add_column(Text(brief(model)), justify="right", overflow="fold")
     means = [board.means[model] for model in board.models]
-    table.add_row(f"mean over tasks ({board.shared})", *(_mean(one.average) for one in means))
-    table.add_row("mean over their types", *(_mean(one.by_types) for one in means))
+    table.add_row(f"mean over tasks ({board.shared})", *(_mean(mean.average) for mean in means))
+    table.add_row("mean over their types", *(_mean(mean.by_types) for mean in means))
     if board.lineup is not None:
         table.add_row(speed_title(board.lineup), *(speed_cell(board.lineup, model) for model in board.models))
     for kind in dict.fromkeys(board.types.values()):
-        table.add_row(Text(brief(kind)), *(_mean(one.by_type.get(kind)) for one in means))
+        table.add_row(Text(brief(kind)), *(_mean(mean.by_type.get(kind)) for mean in means))
         for task in (task for task, of in board.types.items() if of == kind):
             table.add_row(Text(f"  {brief(task)}"), *(_mean(board.scores[task].get(model)) for model in board.models))
     lines = draw([table], width=width, color=False) + [
@@ -102,20 +102,20 @@ NOT_COMPARABLE = "* texts/s on another machine, of other tasks, or of pairs: not
 
 
 def speed_title(lineup: Lineup) -> str:
-    """Return what a row of speeds is called."""
+    """Return the name of the row of speeds."""
     return f"texts/s ({lineup.cases})" if lineup.cases else "texts/s"
 
 
 def speed_cell(lineup: Lineup, model: str) -> str:
-    """Return the speed of a model beside others, with a star where it cannot be compared."""
-    found, star = lineup.speeds.get(model), ""
-    if found is None:
-        found, star = lineup.apart.get(model), "*"
-    return "-" if found is None or found.texts_per_second is None else f"{render_rate(found.texts_per_second)}{star}"
+    """Return the speed of a model in a lineup, with a star where it cannot be compared."""
+    speed, star = lineup.speeds.get(model), ""
+    if speed is None:
+        speed, star = lineup.apart.get(model), "*"
+    return "-" if speed is None or speed.texts_per_second is None else f"{render_rate(speed.texts_per_second)}{star}"
 
 
-def brief(text: str, longest: int = NAME) -> str:
-    """Return foreign text on one line, cut where none that is meant to be read is as long."""
+def brief(text: str, longest: int = CELL_LENGTH) -> str:
+    """Return foreign text on one line, truncated where it is too long to be read."""
     return shorten(one_line(text), longest)
 
 
@@ -124,9 +124,9 @@ def _mean(score: float | None) -> str:
 
 
 def _fitting_table(alias: str, records: Sequence[Record], width: int, *, color: bool) -> Table:
-    """Return the table of a model with bars and speeds, as far as there are such columns and room for them.
+    """Return the table of a model with columns of bars and of speeds, where there is room for them.
 
-    Speeds give way first: a line below the table has their mean.
+    Speeds are left out before bars: a line below the table has their mean.
     """
     bars, speeds = _bars(records) if color else [], rates(records)
     wide = Console(width=2 * width, legacy_windows=False)
@@ -154,17 +154,17 @@ def _table(alias: str, records: Sequence[Record], bars: Sequence[str], speeds: S
     if bars:
         table.add_column("", no_wrap=True)
     for number, record in enumerate(records):
-        drawn = [Text(bars[number], style=_style(record))] if bars else []
+        bar = [Text(bars[number], style=_style(record))] if bars else []
         *cells, word = _cells(record)
-        table.add_row(*cells, *([speeds[number]] if speeds else []), word, *drawn)
+        table.add_row(*cells, *([speeds[number]] if speeds else []), word, *bar)
     return table
 
 
-def slice_cells(record: Record, one: Slice) -> tuple[str, ...]:
-    """Return a row of figures of some samples: what they are, how many, and what became of their score."""
-    interval = "" if one.interval is None else "[{}, {}]".format(*map(signed_points, one.interval))
-    delta = signed_points(one.score - one.baseline)
-    return record.task, f"{one.field} {one.value}", str(one.n), points(one.score), points(one.baseline), delta, interval
+def slice_cells(record: Record, figures: Slice) -> tuple[str, ...]:
+    """Return a slice as a row of `SLICE_HEADER`."""
+    interval = "" if figures.interval is None else "[{}, {}]".format(*map(signed_points, figures.interval))
+    name, delta = f"{figures.field} {figures.value}", signed_points(figures.score - figures.baseline)
+    return record.task, name, str(figures.n), points(figures.score), points(figures.baseline), delta, interval
 
 
 SLICE_HEADER = ("task", "slice", "n", "score", "baseline", "Δ", "95 %")
@@ -176,13 +176,13 @@ def _slices_table(records: Sequence[Record]) -> Table:
     for name in SLICE_HEADER:
         table.add_column(name, justify="left" if name in SLICE_HEADER[:2] else "right", overflow="fold")
     for record in records:
-        for one in record.slices:
-            table.add_row(*(Text(brief(cell)) for cell in slice_cells(record, one)))
+        for figures in record.slices:
+            table.add_row(*(Text(brief(cell)) for cell in slice_cells(record, figures)))
     return table
 
 
 def _bars(records: Sequence[Record]) -> list[str]:
-    """Draw the differences, losses to the left, all to one scale; nothing where none would be seen."""
+    """Draw the differences, losses to the left, all to one scale; empty where all bars would be."""
     largest = max([POINT, *(abs(record.delta) for record in records if record.delta is not None)])
     bars = [_bar(record.delta, largest) for record in records]
     return bars if any(bar.strip(" │") for bar in bars) else []
@@ -191,8 +191,8 @@ def _bars(records: Sequence[Record]) -> list[str]:
 def _bar(delta: float | None, largest: float) -> str:
     if delta is None:
         return ""
-    whole, half = divmod(round(HALVES * abs(delta) / largest), 2)
-    side = HALVES // 2
+    whole, half = divmod(round(BAR_HALVES * abs(delta) / largest), 2)
+    side = BAR_HALVES // 2
     if delta < 0:
         return ("▐" * half + "█" * whole).rjust(side) + "│" + " " * side
     return " " * side + "│" + "█" * whole + "▌" * half
@@ -210,11 +210,11 @@ def _cells(record: Record) -> list[str | Text]:
 
 
 def _style(record: Record) -> str:
-    return STYLES.get(verdict_word(record), BAD)
+    return STYLES.get(verdict_word(record), BAD_STYLE)
 
 
 def _stages(record: Record) -> str:
-    """Return what each of the models came to that a model is made of."""
+    """Return the scores of the stages that a composed model has."""
     scores = [
         f"{stage.alias} {points(stage.score)}{' (found before)' if stage.reused else ''}" for stage in record.stages
     ]
@@ -229,21 +229,21 @@ def render_suite(suite: SuiteVerdict, *, width: int | None = None) -> str:
         width: in columns; the line by type is folded there, between two types. None for one line, however long.
     """
     part = f" of {suite.cases} of {suite.planned} cases" if (suite.planned or 0) > suite.cases else ""
-    said = one_line(f"{suite.model}: {suite.verdict}{part}: {suite.reason}")
+    verdict = one_line(f"{suite.model}: {suite.verdict}{part}: {suite.reason}")
     if suite.delta is None or suite.interval is None:
-        return said
+        return verdict
     others = f", {suite.cases - suite.paired} without samples" if suite.cases > suite.paired else ""
     low, high = (signed_points(bound) for bound in suite.interval)
     mean = f"mean Δ {signed_points(suite.delta)}, 95 % [{low}, {high}] over {suite.paired} tasks{others}"
     mean += f"; over types {_figures(*suite.over_types)}" if suite.over_types else ""
     mean += f"; against the anchors {_figures(*suite.anchor)}" if suite.anchor else ""
     if suite.interval == (0.0, 0.0) and set(suite.verdicts.values()) <= {"PASS"}:
-        return f"{said} ({mean})"
+        return f"{verdict} ({mean})"
     types = [
         f"{name} {suite.verdicts.get(name, '')} {_figures(*figures)}".replace("  ", " ")
         for name, figures in suite.by_type.items()
     ]
-    return f"{said} ({mean})\n{_fold('by type: ' + one_line('; '.join(types)), '; ', width)}"
+    return f"{verdict} ({mean})\n{_fold('by type: ' + one_line('; '.join(types)), '; ', width)}"
 
 
 def _fold(line: str, separator: str, width: int | None) -> str:
@@ -260,16 +260,16 @@ def _figures(mean: float, low: float, high: float) -> str:
 
 
 def render_power(records: Sequence[Record]) -> str:
-    """Return what each task, and the mean over all, could detect with samples like these: losses found 4 times in 5."""
+    """Return the loss that each task, and the mean over all, detects in 4 of 5 runs with samples like these."""
     lines = []
     for record in records:
-        found = record.evidence
-        if found is None:
+        evidence = record.evidence
+        if evidence is None:
             lines.append(f"{brief(record.task)}: no samples on both sides")
             continue
         lines.append(
-            f"{brief(record.task)}: {signed_points(-found.detectable)} with {found.n} samples "
-            f"(standard error {100 * found.error:.2f}, {found.changed} changed)"
+            f"{brief(record.task)}: {signed_points(-evidence.detectable)} with {evidence.n} samples "
+            f"(standard error {100 * evidence.error:.2f}, {evidence.changed} changed)"
         )
     reach = detectable_mean(records)
     if reach is not None:

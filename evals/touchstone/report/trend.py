@@ -37,7 +37,7 @@ class Line:
 
     @property
     def moves(self) -> tuple[int, ...]:
-        """Which points differ from the one before by more than a repetition does."""
+        """Indexes of the points that differ from the point before by more than a repetition does."""
         scores = [point.score for point in self.points]
         return tuple(i for i in range(1, len(scores)) if abs(scores[i] - scores[i - 1]) > VISIBLE_CHANGE)
 
@@ -58,14 +58,14 @@ def trace(runs: Iterable[Run]) -> Mapping[Key, Line]:
             points.setdefault(key, []).append(point)
             types[key] = record.type
     return {
-        key: Line(alias=key[0], key=key[1], metric=key[2], type=types[key], points=tuple(found))
-        for key, found in sorted(points.items())
+        key: Line(alias=key[0], key=key[1], metric=key[2], type=types[key], points=tuple(measured))
+        for key, measured in sorted(points.items())
     }
 
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 ROW_LIMIT = 30
-MOVES = 5
+MOVE_LIMIT = 5
 
 
 def render_trend(lines: Iterable[Line], *, width: int, color: bool) -> str:
@@ -74,24 +74,24 @@ def render_trend(lines: Iterable[Line], *, width: int, color: bool) -> str:
     Args:
         lines: from `touchstone.report.trend.trace`.
         width: of the terminal, in columns.
-        color: whether the terminal shows colours.
+        color: True for a terminal with colours.
     """
-    found = list(lines)
-    parts: list[Table | Text] = [_table(found)]
-    moved = [line for line in found if line.moves]
-    if moved:
+    rows = list(lines)
+    parts: list[Table | Text] = [_table(rows)]
+    moving = [line for line in rows if line.moves]
+    if moving:
         parts.append(Text("\nmoved", style="bold"))
-    for line in moved:
+    for line in moving:
         parts.append(Text(brief(f"{line.alias}:{line.key} {line.metric}")))
-        left_out = len(line.moves) - MOVES
+        left_out = len(line.moves) - MOVE_LIMIT
         if left_out > 0:
             parts.append(Text(f"  {left_out} earlier moves are left out"))
-        parts += [_move(line, index) for index in line.moves[-MOVES:]]
+        parts += [_move(line, index) for index in line.moves[-MOVE_LIMIT:]]
     return "\n".join(draw(parts, width=width, color=color))
 
 
 def blocks(scores: Sequence[float]) -> str:
-    """Draw scores as blocks, the lowest at the bottom; what differs no more than by repetition is flat."""
+    """Draw scores as blocks, the lowest at the bottom; scores that a repetition explains are flat."""
     low, high = min(scores), max(scores)
     if high - low <= VISIBLE_CHANGE:
         return BLOCKS[3] * len(scores)
@@ -126,8 +126,8 @@ def _move(line: Line, index: int) -> Text:
     before, here = line.points[index - 1], line.points[index]
     change = here.score - before.score
     commit = "no commit known" if here.commit is None else f"commit {brief(here.commit)}"
-    known = before.fingerprint is not None and here.fingerprint is not None
+    comparable = before.fingerprint is not None and here.fingerprint is not None
     same = "the same model" if before.fingerprint == here.fingerprint else "other weights or settings"
     text = Text(f"  {brief(here.started[:16].replace('T', ' '))}  ")
     text.append(signed_points(change), style="red" if change < 0 else "green")
-    return text.append(f"  {points(before.score)} -> {points(here.score)}  {commit}{f', {same}' if known else ''}")
+    return text.append(f"  {points(before.score)} -> {points(here.score)}  {commit}{f', {same}' if comparable else ''}")

@@ -8,9 +8,9 @@ from touchstone.records.verdicts import Evidence, Rule, Terms
 from touchstone.report.summary import SUSPECT_NOTE, verdict_word
 from touchstone.task_types.registry import find_type
 
-# Of a date, and of what somebody wrote in the place of one.
-DATE = 32
-# A score that is no more than this above what guessing gets says little of a model.
+# Characters of a date, which somebody may have replaced by another text.
+DATE_LENGTH = 32
+# A score above that of guessing by no more than this tells little of a model.
 NEAR_GUESSING = 0.02
 MEANING: Mapping[str, str] = {
     "regressed": "worse: it lost at least the margin, and more than chance explains",
@@ -28,7 +28,7 @@ MEANING: Mapping[str, str] = {
     "higher": "a higher score than the other model's, and not judged",
     "pass": "within the margin of its baseline, or the same",
 }
-BY_RULE: Mapping[tuple[str, str], str] = {
+RULE_SENTENCES: Mapping[tuple[str, str], str] = {
     ("regressed", "floor"): "The score is below the floor that the suite sets, whatever the baseline says.",
     ("regressed", "chance"): "The score is what guessing gets: pooling, prompts or weights are likelier to be wrong "
     "than the model to be worse.",
@@ -47,8 +47,8 @@ BY_RULE: Mapping[tuple[str, str], str] = {
     ("improved", "draws"): "It gained at least the margin, and more than the scatter of its draws explains.",
 }
 # Rules by which the margin counts, and those that need samples of both sides.
-BY_MARGIN, BY_SAMPLES = ("paired", "threshold", "draws"), ("paired", "draws", "equivalent")
-HOW: Mapping[Rule, str] = {
+MARGIN_RULES, SAMPLE_RULES = ("paired", "threshold", "draws"), ("paired", "draws", "equivalent")
+RULE_TEXTS: Mapping[Rule, str] = {
     "paired": "A case regressed when it lost the margin ({margins}) or more and p, the probability that chance alone "
     "loses as much, is below {levels}. It passes when its loss is within the margin with {sure} confidence, though one "
     "sample more lost everything; in between it is inconclusive.",
@@ -59,16 +59,16 @@ HOW: Mapping[Rule, str] = {
     "both sides.",
     "reproduce": "The same model again has to repeat its score, to a small tolerance; else it drifted.",
 }
-TOGETHER = (
+MEAN_RULE = (
     "All together fail when a case is red, or when the mean over them lost {} or more and its p is below {:.2g}: the "
     "mean has as much of α as all cases share."
 )
-# What the gate's reason has where the anchor decided.
-OF_ANCHOR, BY_ANCHOR = (
+# The clause of the gate's reason where the anchor decided, and the sentence for it.
+ANCHOR_CLAUSE, ANCHOR_DECIDED = (
     "; against its anchor",
-    "It lost too much against its anchor, whatever it is to the entry of now.",
+    "It lost too much against its anchor, whatever the comparison with its baseline says.",
 )
-ANCHOR = (
+ANCHOR_SENTENCE = (
     "Its anchor{} had {} (Δ {}). The anchor bounds what all releases since may lose together, and only touchstone "
     "baselines anchor --move moves it."
 )
@@ -76,16 +76,16 @@ ANCHOR = (
 
 def rules(records: Sequence[Record]) -> list[str]:
     """Return how the cases of one model are judged, a sentence or two for each rule that was used."""
-    found = {record.rule: record.terms for record in records if record.terms is not None}
+    terms_of = {record.rule: record.terms for record in records if record.terms is not None}
     levels = {threshold(record.terms) for record in records if record.terms and record.rule == "paired"}
-    sure = {f"{100 * terms.confidence:g} %" for terms in found.values()}
+    sure = {f"{100 * terms.confidence:g} %" for terms in terms_of.values()}
     names = {"margins": margins(records), "levels": " or ".join(sorted(levels)), "sure": " or ".join(sorted(sure))}
-    bound = points(found["equivalent"].bound) if "equivalent" in found else ""
-    return [text.format(**names, bound=bound) for rule, text in HOW.items() if rule in found]
+    bound = points(terms_of["equivalent"].bound) if "equivalent" in terms_of else ""
+    return [text.format(**names, bound=bound) for rule, text in RULE_TEXTS.items() if rule in terms_of]
 
 
 def margins(records: Sequence[Record]) -> str:
-    """Return how much cases may lose, with their types where that is not the same."""
+    """Return the margins of cases, with their task types where the margins differ."""
     types: dict[float, set[str]] = {}
     for record in records:
         if record.terms is not None:
@@ -96,7 +96,7 @@ def margins(records: Sequence[Record]) -> str:
 
 
 def threshold(terms: Terms) -> str:
-    """Return what p has to be below, and where that is from."""
+    """Return the level that p has to be below, and where the level comes from."""
     if terms.gated == 1:
         return f"{terms.case_level:.2g}"
     return f"{terms.case_level:.2g} ({terms.case_level * terms.gated:g} shared among {terms.gated} cases)"
@@ -107,23 +107,23 @@ def _counted(fraction: float) -> str:
 
 
 def by_score(record: Record) -> bool:
-    """Return True if only the scores were compared, whatever is known of samples."""
+    """Return True if only the scores were compared, with or without samples."""
     return record.rule == "threshold"
 
 
 def explain(record: Record) -> list[str]:
-    """Return sentences that say what the verdict rests on; fewer where less is known."""
-    word, found = verdict_word(record), record.evidence
-    by_anchor = word == "regressed" and OF_ANCHOR in (record.reason or "")
-    lines = [BY_ANCHOR if by_anchor else BY_RULE.get((word, record.rule or ""), sentence(MEANING[word]))]
-    if found is not None and not by_score(record):
-        low, high = (signed_points(bound) for bound in found.interval)
+    """Return sentences that explain a verdict; fewer where less is known."""
+    word, evidence = verdict_word(record), record.evidence
+    by_anchor = word == "regressed" and ANCHOR_CLAUSE in (record.reason or "")
+    lines = [ANCHOR_DECIDED if by_anchor else RULE_SENTENCES.get((word, record.rule or ""), sentence(MEANING[word]))]
+    if evidence is not None and not by_score(record):
+        low, high = (signed_points(bound) for bound in evidence.interval)
         lines.append(
-            f"{found.changed} of {counted(record, found)} changed; the true change lies between {low} and {high} "
+            f"{evidence.changed} of {counted(record, evidence)} changed; the true change lies between {low} and {high} "
             "points, with 95 % confidence."
         )
         if record.verdict == "inconclusive" and record.rule != "reproduce":
-            lines += [*_inconclusive(record, found), _next_step(record)]
+            lines += [*_inconclusive(record, evidence), _next_step(record)]
     elif record.suspect:
         lines.append(_next_step(record))
     if record.suspect:
@@ -131,37 +131,37 @@ def explain(record: Record) -> list[str]:
     if record.anchor is not None and record.anchor.word == "incomparable":
         lines.append("It cannot be compared with its anchor.")
     elif record.anchor is not None:
-        since = f" of {shorten(record.anchor.recorded, DATE)}" if record.anchor.recorded else ""
-        lines.append(ANCHOR.format(since, points(record.anchor.baseline), signed_points(record.anchor.delta)))
+        since = f" of {shorten(record.anchor.recorded, DATE_LENGTH)}" if record.anchor.recorded else ""
+        lines.append(ANCHOR_SENTENCE.format(since, points(record.anchor.baseline), signed_points(record.anchor.delta)))
     return lines
 
 
-def counted(record: Record, found: Evidence) -> str:
-    """Return the number of samples, and of what they share where that is another one: ``1185 samples, 240 units``."""
-    samples = f"{found.n} {find_type(record.type).sample_word}"
-    return samples if found.units in (None, found.n) else f"{samples}, {found.units} units,"
+def counted(record: Record, evidence: Evidence) -> str:
+    """Return the number of samples, and that of independent units where it differs: ``1185 samples, 240 units``."""
+    samples = f"{evidence.n} {find_type(record.type).sample_word}"
+    return samples if evidence.units in (None, evidence.n) else f"{samples}, {evidence.units} units,"
 
 
-def _inconclusive(record: Record, found: Evidence) -> list[str]:
+def _inconclusive(record: Record, evidence: Evidence) -> list[str]:
     terms, delta = record.terms, record.delta or 0.0
-    if terms is not None and delta <= -terms.margin and terms.case_level <= found.p < terms.case_level * terms.gated:
+    if terms is not None and delta <= -terms.margin and terms.case_level <= evidence.p < terms.case_level * terms.gated:
         opening = (
-            f"Alone it would count as a loss; among {terms.gated} cases chance could explain it: p = {found.p:.2g} is "
-            f"not below {threshold(terms)}."
+            f"Alone it would count as a loss; among {terms.gated} cases chance could explain it: "
+            f"p = {evidence.p:.2g} is not below {threshold(terms)}."
         )
-    elif found.interval[1] < 0:
+    elif evidence.interval[1] < 0:
         opening = "It lost something; whether as much as the margin can be neither shown nor ruled out."
     else:
         opening = "So a loss of the margin can be neither shown nor ruled out."
     return [
         opening,
-        f"With samples like these only a loss of {points(found.detectable)} points or more would be found, four times "
-        "in five.",
+        f"With samples like these only a loss of {points(evidence.detectable)} points or more would be found, "
+        "four times in five.",
     ]
 
 
 def _next_step(record: Record) -> str:
-    """Return what can be done; where the experiments of a classifier differ too much, more samples would not help."""
+    """Return the advice; where the experiments of a classifier differ too much, more samples would not help."""
     data = "a second" if "more samples would not settle" in (record.reason or "") else "a larger or a second"
     return (
         f"What to do: add {data} data set of this kind, allow {record.type} a wider margin (margins under [gate] in "
@@ -170,27 +170,27 @@ def _next_step(record: Record) -> str:
 
 
 def near_guessing(record: Record) -> str | None:
-    """Return how a score or its baseline stands to what guessing gets, where that is close."""
-    known = [score for score in (record.score, record.baseline) if score is not None]
-    if record.chance is None or record.rule == "chance" or not known:
+    """Return how a score or its baseline stands to the score of guessing; None where neither is close."""
+    scores = [score for score in (record.score, record.baseline) if score is not None]
+    if record.chance is None or record.rule == "chance" or not scores:
         return None
-    if min(known) < record.chance:
+    if min(scores) < record.chance:
         return "below what guessing gets"
-    return "close to what guessing gets" if min(known) <= record.chance + NEAR_GUESSING else None
+    return "close to what guessing gets" if min(scores) <= record.chance + NEAR_GUESSING else None
 
 
 def clauses(record: Record) -> str:
-    """Return of a reason what the facts of the case do not say already."""
+    """Return the clauses of a reason that the facts of the case do not repeat."""
     first, *others = (record.reason or "").split("; ")
-    said = record.terms.differences if record.terms is not None else ()
-    kept = [clause for clause in others if clause not in said and not clause.startswith("worst: ")]
+    differences = record.terms.differences if record.terms is not None else ()
+    parts = [clause for clause in others if clause not in differences and not clause.startswith("worst: ")]
     if record.rule not in ("paired", "threshold", "draws", "equivalent"):
-        kept.insert(0, first)
-    return sentence("; ".join(kept))
+        parts.insert(0, first)
+    return sentence("; ".join(parts))
 
 
 def sentence(text: str) -> str:
-    """Return text with a large first letter and a full stop."""
+    """Return text with a capital letter and a full stop."""
     if not text:
         return ""
     return f"{text[0].upper()}{text[1:]}{'' if text.endswith(('.', '!', '?')) else '.'}"

@@ -18,7 +18,7 @@ from tests.models.api.server import NAME
 from tests.models.api.speaking import INFINITY, TEI
 from touchstone.config.api import ApiSpec
 from touchstone.errors import ModelError
-from touchstone.foreign import PART, Secret, hide_secrets
+from touchstone.foreign import MIN_PART_LENGTH, Secret, hide_secrets
 from touchstone.models.api.client import ApiClient
 from touchstone.models.api.embedding import ApiModel
 from touchstone.models.api.protocols import ask_about
@@ -150,16 +150,16 @@ def test_a_key_shows_its_name_and_cannot_be_taken_along() -> None:
     assert secret.reveal() == KEY
     assert not hasattr(secret, "__dict__")
     for shown in (repr(secret), str(secret), f"{secret}", f"{secret!r}", str(pickle.dumps(secret)), str(dir(secret))):
-        assert KEY[:PART] not in shown
+        assert KEY[:MIN_PART_LENGTH] not in shown
     assert "EMBED_KEY" in repr(secret)
 
 
-@pytest.mark.parametrize("start", range(0, len(KEY) - PART + 1, 3))
+@pytest.mark.parametrize("start", range(0, len(KEY) - MIN_PART_LENGTH + 1, 3))
 @pytest.mark.parametrize("around", ["{}", "x{}y", "=={}=={}"])
 def test_no_part_of_it_is_shown_once_it_was_sent(monkeypatch: pytest.MonkeyPatch, start: int, around: str) -> None:
     Secret("EMBED_KEY").reveal()
     monkeypatch.delenv("EMBED_KEY")
-    part = KEY[start : start + PART + 2]
+    part = KEY[start : start + MIN_PART_LENGTH + 2]
     assert hide_secrets(around.format(part, part)) == around.format("***", "***")
 
 

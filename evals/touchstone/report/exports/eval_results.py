@@ -1,4 +1,4 @@
-"""Scores as the hub's community evaluations, ``.eval_results/TASK.yaml`` of a model's repository, as mteb has them."""
+"""Scores as community evaluations of the hub: ``.eval_results/TASK.yaml`` of a model's repository, as mteb has them."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,32 +19,32 @@ MTEB = "https://github.com/embeddings-benchmark/mteb/"
 def write_entries(run: Run, folder: Path, _store: Path) -> tuple[str, ...]:
     """Write a file for each task of mteb's that was measured whole; in a folder for each model where there are several.
 
-    A part of the data would look like all of it there, so cases with a limit are left out.
+    Cases with a limit are left out: the file cannot tell a part of the data from the whole.
 
     Returns:
-        What was written, and what was not and why.
+        Lines on what was written, and on what was left out and why.
 
     Raises:
         OSError: a file cannot be written.
     """
     several = len({record.alias for record in run.records}) > 1
-    known = load_registry().tasks
-    left: dict[str, list[str]] = {"not measured": [], "measured in part": [], "of no data set of the hub": []}
+    definitions = load_registry().tasks
+    omitted: dict[str, list[str]] = {"not measured": [], "measured in part": [], "of no data set of the hub": []}
     written = 0
     for record in run.records:
         if record.score is None or record.error is not None or record.fingerprint is None:  # published by somebody
-            left["not measured"].append(record.case)
+            omitted["not measured"].append(record.case)
         elif record.limit is not None:
-            left["measured in part"].append(record.case)
-        elif record.dataset_revision is None or record.task not in known or known[record.task].parts:
-            # Of a custom task that is called like one of mteb's, or of an aggregate, which has no data set of its own.
-            left["of no data set of the hub"].append(record.case)
+            omitted["measured in part"].append(record.case)
+        elif record.dataset_revision is None or record.task not in definitions or definitions[record.task].parts:
+            # A custom task with the name of one of mteb's, or an aggregate, which has no data set of its own.
+            omitted["of no data set of the hub"].append(record.case)
         else:
             path = (folder / record.alias if several else folder) / f"{record.task}.yaml"
-            entries = list(make_entries(record, run, known[record.task]))
+            entries = list(make_entries(record, run, definitions[record.task]))
             write_atomically(path, yaml.safe_dump(entries, sort_keys=False, allow_unicode=True, width=1000))
             written += 1
-    notes = [f"left out, {why}, {some(cases)}" for why, cases in left.items() if cases]
+    notes = [f"left out, {why}, {some(cases)}" for why, cases in omitted.items() if cases]
     return (f"files written into {folder}: {written}", *notes)
 
 
@@ -59,9 +59,10 @@ def make_entries(record: Record, run: Run, task: Definition) -> Iterator[dict[st
 
 
 def _entry(record: Record, run: Run, task: Definition, name: str, score: float) -> dict[str, Any]:
-    """Return an entry with where its number is from: data, day, tools, model and what was done to it."""
-    versions = ", ".join(f"{one} {run.environment[one]}" for one in ("mteb", "torch") if one in run.environment)
-    model = f"{record.model} at {record.revision}" if record.revision else f"{record.model}"
+    """Return an entry with the origin of its number: data, date, tools and model."""
+    packages = [name for name in ("mteb", "torch") if name in run.environment]
+    versions = ", ".join(f"{name} {run.environment[name]}" for name in packages)
+    model = f"{record.model or record.alias}{f' at {record.revision}' if record.revision else ''}"
     notes = [f"{record.metric} of {record.alias} ({model})", f"fingerprint {record.fingerprint}", versions]
     if record.data_sha256:
         notes.append(f"data sha256 {record.data_sha256}")

@@ -1,4 +1,4 @@
-"""Run files of TREC: what models found in retrieval cases, for trec_eval and every tool that reads its files."""
+"""Run files of TREC: the rankings of retrieval cases, for trec_eval and every tool that reads its files."""
 
 from pathlib import Path
 
@@ -30,19 +30,19 @@ def write_runs(run: Run, folder: Path, store: Path) -> tuple[str, ...]:
         if find_type(record.type).searches is None or record.score is None:
             continue
         try:
-            found = _find(record, Store(store))
+            strata = _find(record, Store(store))
         except TouchstoneError as error:
             notes.append(f"{record.case}: no run file: {error}")
             continue
-        for name, lines in found.items():
+        for name, lines in strata.items():
             with open_atomically(folder / f"{record.alias}.{record.task}.{name}.run") as file:
                 file.writelines(f"{line} {record.alias}\n".encode() for line in lines)
-        written += len(found)
+        written += len(strata)
     return (f"run files written into {folder}: {written}", *notes)
 
 
 def _find(record: Record, store: Store) -> dict[str, list[str]]:
-    """Return the lines of each stratum's run file, but for the tag: of the ranking that was scored.
+    """Return the lines of each stratum's run file without the tag, from the ranking that was scored.
 
     Raises:
         TouchstoneError: there is none, or it cannot be written in columns.
@@ -52,21 +52,22 @@ def _find(record: Record, store: Store) -> dict[str, list[str]]:
     if content is None:
         raise TouchstoneError("the store has no samples of it, by which its ranking would be known")
     samples = decode_samples(content, name)
-    said = {"task": record.task, "limit": record.limit, "data": record.data_sha256, "revision": record.dataset_revision}
+    data = {"data": record.data_sha256, "revision": record.dataset_revision}
+    identity = {"task": record.task, "limit": record.limit, **data}
     for file in find_files(store.folder / RANKINGS / (record.fingerprint or "none"), "*.blob"):
         blob = open_blob(file)
-        if blob is not None and said.items() <= blob[0].items():
-            lines = {f"{one.split}/{one.subset}": _scored(one, samples) for one in decode_rankings(blob[1])}
+        if blob is not None and identity.items() <= blob[0].items():
+            lines = {f"{part.split}/{part.subset}": _scored(part, samples) for part in decode_rankings(blob[1])}
             if all(lines.values()) and lines.keys() == (record.subsets or {}).keys():
                 return {".".join(map(slug, stratum.split("/", 1))): lines[stratum] for stratum in lines}
     raise TouchstoneError("the store has no ranking of it; only what a model searched by itself is kept")
 
 
 def _scored(ranking: Ranking, samples: Samples) -> list[str]:
-    """Return the lines of a ranking, without documents called as their query where these did not count.
+    """Return the lines of a ranking, without documents that have their query's id where these did not count.
 
     Returns:
-        Nothing where its ten best are not those that were scored.
+        An empty list where its ten best are not those that were scored.
 
     Raises:
         TouchstoneError: an id cannot be written in a column.
@@ -75,15 +76,15 @@ def _scored(ranking: Ranking, samples: Samples) -> list[str]:
     best = {} if samples.top is None else {str(samples.id[row]): list(samples.top[row]) for row in rows}
     if any(len(name.split()) != 1 for name in (*ranking.queries, *ranking.names)):
         raise TouchstoneError("an id is empty or has a space inside, for which the format has no room")
-    for itself in (True, False):
-        found = {  # a score's text loses no digit of it
+    for with_query in (True, False):
+        results = {  # str keeps every digit of a score
             query: [(ranking.names[d], str(s)) for d, s in zip(documents.tolist(), scores, strict=True)
-                    if itself or ranking.names[d] != query]
+                    if with_query or ranking.names[d] != query]
             for query, documents, scores in ranking.rows()
         }  # fmt: skip
-        if best == {query: [name for name, _ in one[: len(best.get(query, ()))]] for query, one in found.items()}:
-            return [f"{query} Q0 {name} {rank} {score}" for query, one in found.items()
-                    for rank, (name, score) in enumerate(one, start=1)]  # fmt: skip
+        if best == {query: [name for name, _ in rows[: len(best.get(query, ()))]] for query, rows in results.items()}:
+            return [f"{query} Q0 {name} {rank} {score}" for query, rows in results.items()
+                    for rank, (name, score) in enumerate(rows, start=1)]  # fmt: skip
     return []
 
 

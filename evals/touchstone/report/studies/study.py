@@ -1,4 +1,4 @@
-"""A study as people read it: a table with a picture in the terminal, and one page of HTML."""
+"""A study as text, a table with a chart, and as one page of HTML."""
 
 from collections.abc import Sequence
 
@@ -10,50 +10,50 @@ from touchstone.records.studies import Row, Study
 from touchstone.report.charts import nice_reach, scatter
 from touchstone.report.html import render_page
 from touchstone.report.summary import lineup_lines
-from touchstone.report.text import BAD, LONGEST, STYLES, brief, draw
+from touchstone.report.text import BAD_STYLE, LINE_LENGTH, STYLES, brief, draw
 
-# Characters of the picture beside the table, with the middle in one of them.
-PICTURE = 21
-# The columns of a terminal from which on there is room for it.
-WIDE = 100
-WORDS = {"PASS": "pass", "INCONCLUSIVE": "inconclusive"}
+# Characters of the chart beside the table; an odd number has a middle.
+PICTURE_WIDTH = 21
+# The narrowest terminal with room for the chart.
+PICTURE_COLUMNS = 100
+STYLE_NAMES = {"PASS": "pass", "INCONCLUSIVE": "inconclusive"}
 
 
 def render_study(study: Study, *, width: int, color: bool) -> str:
-    """Return the table, the smallest variant first, and the sentence that it comes to."""
+    """Return the table, the smallest variant first, and the conclusions."""
     table = Table(box=None, pad_edge=False, header_style="dim")
-    reach, wide = _reach(study.rows), width >= WIDE
+    reach, wide = _reach(study.rows), width >= PICTURE_COLUMNS
     header = ("", "bytes", *(("a million",) if wide else ()), "search", "a text", "score", "Δ", "95 %", "verdict")
     for name in header:
         table.add_column(name, justify="left" if name in ("", "verdict") else "right", no_wrap=True)
     if wide:
         table.add_column(_picture(None, None, reach, study.margin), no_wrap=True)
     for row in study.rows:
-        style = "" if not row.verdict else STYLES.get(WORDS.get(row.verdict, ""), BAD)
+        style = "" if not row.verdict else STYLES.get(STYLE_NAMES.get(row.verdict, ""), BAD_STYLE)
         cells = [row.name, str(row.bytes), *_cells(row)[0 if wide else 1 :]]
-        drawn = [Text(_picture(row.delta, row.interval, reach, study.margin), style=style)] if wide else []
-        table.add_row(*(Text(brief(cell)) for cell in cells), Text(brief(row.verdict or "whole"), style=style), *drawn)
-    return "\n".join([*draw([table], width=width, color=color), *said(study)])
+        chart = [Text(_picture(row.delta, row.interval, reach, study.margin), style=style)] if wide else []
+        table.add_row(*(Text(brief(cell)) for cell in cells), Text(brief(row.verdict or "whole"), style=style), *chart)
+    return "\n".join([*draw([table], width=width, color=color), *conclude(study)])
 
 
-def said(study: Study) -> list[str]:
-    """Return what a study comes to, in sentences; figures of the last columns are explained."""
+def conclude(study: Study) -> list[str]:
+    """Return the conclusions of a study: the smallest and the fastest variant, failures, and speeds."""
     whole = next(row for row in study.rows if not row.verdict)
     smallest = study.smallest
     margin = points(study.margin)
     if smallest is None:
-        found = f"no variant is proven to lose less than {margin} points"
+        result = f"no variant is proven to lose less than {margin} points"
     else:
         times = whole.bytes / smallest.bytes
         fewer = f"{times:.3g} times fewer than {whole.name}" if times > 1 else "no fewer than the whole model's"
         size = count(smallest.bytes, "byte")
-        found = f"the smallest proven to lose less than {margin} points is {smallest.name}: {size} a vector, {fewer}"
+        result = f"the smallest proven to lose less than {margin} points is {smallest.name}: {size} a vector, {fewer}"
     fastest = study.fastest
     if fastest is not None and fastest.encode and whole.encode:
         faster = f"{whole.encode / fastest.encode:.2g} times as fast as {whole.name}"
-        found += f"; the fastest is {fastest.name}: {_milliseconds(fastest.encode)} a text, {faster}"
+        result += f"; the fastest is {fastest.name}: {_milliseconds(fastest.encode)} a text, {faster}"
     others = [f"{row.name} {row.verdict}: {row.reason}" for row in study.rows if row.verdict not in ("", "PASS")]
-    return [found, *map(brief, others), *(brief(line, LONGEST) for line in lineup_lines(study.lineup))]
+    return [result, *map(brief, others), *(brief(line, LINE_LENGTH) for line in lineup_lines(study.lineup))]
 
 
 def _milliseconds(seconds: float | None) -> str:
@@ -72,8 +72,8 @@ def _reach(rows: Sequence[Row]) -> float:
 
 
 def _picture(delta: float | None, interval: tuple[float, float] | None, reach: float, margin: float) -> str:
-    """Draw a difference with its interval; ┊ is the loss allowed and │ none."""
-    line = [" "] * PICTURE
+    """Draw a difference with its interval; ┊ is the loss allowed and │ is zero."""
+    line = [" "] * PICTURE_WIDTH
     if interval is not None:
         low, high = (_place(bound, reach) for bound in interval)
         line[low : high + 1] = "─" * (high + 1 - low)
@@ -86,22 +86,22 @@ def _picture(delta: float | None, interval: tuple[float, float] | None, reach: f
 
 def _place(value: float, reach: float) -> int:
     share = min(max(value / reach, -1.0), 1.0)
-    return round((share + 1) / 2 * (PICTURE - 1))
+    return round((share + 1) / 2 * (PICTURE_WIDTH - 1))
 
 
 def render_study_page(study: Study) -> str:
-    """Return one page: the picture of scores by bytes, and the table."""
+    """Return one page of HTML: the chart of scores by bytes, and the table."""
     scored = [row for row in study.rows if row.score is not None]
     whole = next(row for row in study.rows if not row.verdict)
     best = whole.score or 0.0
-    shown = []
+    dots = []
     for row in scored:
         interval = None if row.interval is None else (best + row.interval[0], best + row.interval[1])
-        shown.append((row.name, float(row.bytes), row.score or 0.0, interval, row.verdict or "measured"))
+        dots.append((row.name, float(row.bytes), row.score or 0.0, interval, row.verdict or "measured"))
     return render_page(
         "study.html.jinja",
         study=study,
-        picture=scatter(shown, "bytes", best - study.margin),
+        picture=scatter(dots, "bytes", best - study.margin),
         rows=[(row, _cells(row)) for row in study.rows],
-        said=said(study),
+        said=conclude(study),
     )

@@ -1,4 +1,4 @@
-"""What two models' vectors have in common, as people read it."""
+"""The comparison of two models' vectors, as text and as a page."""
 
 from collections.abc import Iterator, Sequence
 
@@ -9,39 +9,41 @@ from touchstone.report.html import render_page
 from touchstone.report.text import brief
 
 
-def render_vectors(found: IndexVerdict) -> str:
+def render_vectors(comparison: IndexVerdict) -> str:
     """Return the verdict, how each way to search scores, and how the vectors of the same texts differ."""
-    lines = [brief(f"{found.new} on an index of {found.old}: {found.verdict}: {found.reason}", 4_000)]
-    if found.searched:
-        lines += ["", *columns([HEADER, *map(searched_cells, found.searched)])]
-    return "\n".join([*lines, "", *columns(list(same_rows(found.same_texts, found.old, found.new)))])
+    lines = [
+        brief(f"{comparison.new} on an index of {comparison.old}: {comparison.verdict}: {comparison.reason}", 4_000)
+    ]
+    if comparison.searched:
+        lines += ["", *columns([HEADER, *map(searched_cells, comparison.searched)])]
+    return "\n".join([*lines, "", *columns(list(same_rows(comparison.same_texts, comparison.old, comparison.new)))])
 
 
-def render_vectors_page(found: IndexVerdict) -> str:
+def render_vectors_page(comparison: IndexVerdict) -> str:
     """Return the same as one page of HTML."""
     return render_page(
         "vectors.html.jinja",
-        found=found,
+        comparison=comparison,
         header=HEADER,
-        searched=list(map(searched_cells, found.searched)),
-        same=list(same_rows(found.same_texts, found.old, found.new)),
+        searched=list(map(searched_cells, comparison.searched)),
+        same=list(same_rows(comparison.same_texts, comparison.old, comparison.new)),
     )
 
 
 HEADER = ("queries", "on an index of", "mean", "Δ", "95 %", "verdict")
 
 
-def searched_cells(one: Searched) -> tuple[str, ...]:
+def searched_cells(way: Searched) -> tuple[str, ...]:
     """Return one way to search as a row: a mean over tasks, and its difference to old on old."""
-    mean = sum(one.scores.values()) / len(one.scores)
-    delta = "" if one.delta is None else signed_points(one.delta)
-    interval = "" if one.interval is None else "[{}, {}]".format(*map(signed_points, one.interval))
-    said = {"": "as it is", "PASS": "the same", "FAIL": "another"}.get(one.verdict, one.verdict.lower())
-    return brief(one.queries), brief(one.index), points(mean), delta, interval, said
+    mean = sum(way.scores.values()) / len(way.scores)
+    delta = "" if way.delta is None else signed_points(way.delta)
+    interval = "" if way.interval is None else "[{}, {}]".format(*map(signed_points, way.interval))
+    word = {"": "as it is", "PASS": "the same", "FAIL": "another"}.get(way.verdict, way.verdict.lower())
+    return brief(way.queries), brief(way.index), points(mean), delta, interval, word
 
 
 def same_rows(same: SameTexts, old: str, new: str) -> Iterator[tuple[str, str]]:
-    """Yield the names and values of what is seen of the vectors of the same texts."""
+    """Yield the names and values of facts about the vectors of the same texts."""
     yield "texts", str(same.texts)
     if same.quantiles is not None:
         least, low, middle = same.quantiles
@@ -55,8 +57,8 @@ def same_rows(same: SameTexts, old: str, new: str) -> Iterator[tuple[str, str]]:
     yield "cosines of pairs of texts", f"99 % differ by {same.pairs:.1g} or less"
     for name, shape in zip((old, new), same.shapes, strict=True):
         yield brief(name), _shape(shape)
-    for one in same.worst if (same.quantiles or (1.0,))[0] < 1 - 1e-6 else ():
-        yield f"cosine {one.cosine:.4f}", brief(one.text, 80)
+    for sample in same.worst if (same.quantiles or (1.0,))[0] < 1 - 1e-6 else ():
+        yield f"cosine {sample.cosine:.4f}", brief(sample.text, 80)
 
 
 def _shape(shape: Shape) -> str:

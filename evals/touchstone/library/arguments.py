@@ -1,4 +1,4 @@
-"""What a program gives: a model, tasks, and options by their names in Python."""
+"""The arguments of a program: a model, tasks, and options by their names in Python."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ from touchstone.tasks.checking import check_folder
 
 
 class GateOptions(TypedDict, total=False):
-    """How cases are judged, and where things lie; each is the option of ``pytest evals`` with this name.
+    """Options of the gate, and the folders of files; each is the option of ``pytest evals`` with this name.
 
     ``margin``, ``suite_margin``, ``bound`` and ``alpha`` are fractions: one point is 0.01. ``baselines`` and ``store``
     are folders.
@@ -38,7 +38,7 @@ class GateOptions(TypedDict, total=False):
 
 
 class MeasureOptions(GateOptions, total=False):
-    """How a model is measured, beside how it is judged.
+    """Options of measuring, beside those of the gate.
 
     ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; a model in memory is measured where it lies.
     ``limit`` keeps at most so many queries, rows or pairs of each split and subset. ``select`` are globs of tasks of
@@ -59,28 +59,28 @@ class MeasureOptions(GateOptions, total=False):
     progress: Callable[[str], None] | bool
 
 
-# The rows of the option table that have another name there.
-CALLED: Mapping[str, str] = {"select": "tasks", "models": "models_files"}
-OF_GATE, OF_MEASURING = (frozenset(one.__annotations__) for one in (GateOptions, MeasureOptions))
+# The options that have another name in the option table.
+TABLE_NAMES: Mapping[str, str] = {"select": "tasks", "models": "models_files"}
+GATE_OPTIONS, MEASURE_OPTIONS = (frozenset(table.__annotations__) for table in (GateOptions, MeasureOptions))
 
 
-def parse_options(given: Mapping[str, Any], known: frozenset[str], **more: Any) -> Options:
+def parse_options(options: Mapping[str, Any], names: frozenset[str], **extra: Any) -> Options:
     """Return the options of a program against the defaults of the project in the working directory.
 
     Args:
-        given: by their names in Python.
-        known: the names that there are.
-        more: by their names in the option table.
+        options: by their names in Python.
+        names: the allowed names.
+        extra: more options, by their names in the option table.
 
     Raises:
         ConfigError: naming the option and what it may be.
     """
-    if unknown := sorted(given.keys() - known):
-        raise ConfigError(f"{unknown[0]} = … is no option here{suggest(unknown[0], known)}")
-    typed = {CALLED.get(name, name): _as_typed(value) for name, value in given.items() if name != "progress"}
+    if unknown := sorted(options.keys() - names):
+        raise ConfigError(f"{unknown[0]} = … is no option here{suggest(unknown[0], names)}")
+    typed = {TABLE_NAMES.get(name, name): _as_typed(value) for name, value in options.items() if name != "progress"}
     here = Path.cwd()
     command = ("pytest", "-p", "touchstone.plugin", "--pyargs", "touchstone")
-    return Options.parse({**typed, **more}, root=here, cwd=here, command=command)
+    return Options.parse({**typed, **extra}, root=here, cwd=here, command=command)
 
 
 def _as_typed(value: Any) -> Any:
@@ -89,12 +89,12 @@ def _as_typed(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return format(Decimal(str(value)), "f")
-    return [str(one) for one in value] if isinstance(value, list | tuple) else str(value)
+    return [str(item) for item in value] if isinstance(value, list | tuple) else str(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """A model as options take it: what is typed, and its specification where no command could name it."""
+class ModelArgument:
+    """A model as options take it: its text, and its specification where no command could name it."""
 
     text: str
     objects: Mapping[str, Spec] = field(default_factory=dict)
@@ -102,18 +102,18 @@ class Given:
     @property
     def loaded(self) -> Any:
         """The model in memory; None where it is not there."""
-        return next((one.loaded for one in self.objects.values() if isinstance(one, InMemorySpec)), None)
+        return next((spec.loaded for spec in self.objects.values() if isinstance(spec, InMemorySpec)), None)
 
 
 class Model:
-    """A model under an alias, with settings: what a table of ``models.toml`` says, as keyword arguments.
+    """A model under an alias, with settings: a table of ``models.toml`` as keyword arguments.
 
     Args:
         source: a folder, the id of a hub, what a command takes (``ALIAS@key=value``), or a model in memory: one of
             sentence-transformers, or an object with ``encode``, ``index`` and ``search``, or ``rerank``.
         alias: the name in reports and baselines; by default that of the folder or id, and ``model`` of one in memory.
-        settings: keys of ``models.toml``, such as ``prompts`` or ``pooling``. What can be set on a model in memory is
-            set there, and only the rest is said here.
+        settings: keys of ``models.toml``, such as ``prompts`` or ``pooling``; for a model in memory only those that
+            cannot be set on the model itself.
     """
 
     def __init__(self, source: object, alias: str | None = None, **settings: Any) -> None:
@@ -121,7 +121,7 @@ class Model:
         self.alias = alias
         self.settings = settings
 
-    def give(self) -> Given:
+    def give(self) -> ModelArgument:
         """Return the model as options take it.
 
         Raises:
@@ -129,14 +129,15 @@ class Model:
         """
         if not isinstance(self.source, str | Path):
             alias = self._check(self.alias or "model")
-            return Given(text=alias, objects={alias: make_in_memory(self.source, self.settings, f'Model("{alias}")')})
+            spec = make_in_memory(self.source, self.settings, f'Model("{alias}")')
+            return ModelArgument(text=alias, objects={alias: spec})
         text = str(self.source)
         if not self.settings:
-            return Given(text=text if self.alias is None else f"{text}={self.alias}")
+            return ModelArgument(text=text if self.alias is None else f"{text}={self.alias}")
         alias = self._check(self.alias or slug(Path(text).name))
         folder, where = place(Path.cwd(), text), f'Model("{alias}")'
-        said = {"path": str(folder), "kind": kind_at(folder)} if folder.is_dir() else {"id": text}
-        return Given(text=alias, objects={alias: make_spec({**said, **self.settings}, where)})
+        source = {"path": str(folder), "kind": kind_at(folder)} if folder.is_dir() else {"id": text}
+        return ModelArgument(text=alias, objects={alias: make_spec({**source, **self.settings}, where)})
 
     def _check(self, alias: str) -> str:
         if not NAME.fullmatch(alias):
@@ -145,7 +146,7 @@ class Model:
 
 
 class Suite:
-    """Tasks and how they are judged: what a suite file says, as keyword arguments.
+    """Tasks and how they are judged: a suite file as keyword arguments.
 
     Args:
         name: of the suite, for reports.
@@ -160,17 +161,17 @@ class Suite:
         self.named: NamedSuite = make_suite(name, tables, Path.cwd())
 
 
-def give_model(model: object) -> Given:
-    """Return whatever names or is a model as options take it.
+def give_model(model: object) -> ModelArgument:
+    """Return a model, or the name of one, as options take it.
 
     Raises:
-        ConfigError: it is no model.
+        ConfigError: the argument is no model.
     """
     return (model if isinstance(model, Model) else Model(model)).give()
 
 
 def give_suite(tasks: object) -> str | NamedSuite:
-    """Return the suite of some tasks: by its name or file, or made of them.
+    """Return the suite of an argument ``tasks``: its name or file, or a suite made of the tasks.
 
     Args:
         tasks: a `Suite`; the name of a built-in one or the file of one; else names and globs of tasks of mteb's, and
@@ -186,11 +187,11 @@ def give_suite(tasks: object) -> str | NamedSuite:
         if is_suite_file(text) or text in built_in_suites():
             return text
         tasks = (tasks,)
-    if not isinstance(tasks, Sequence) or not tasks or not all(isinstance(one, str | Path) for one in tasks):
+    if not isinstance(tasks, Sequence) or not tasks or not all(isinstance(name, str | Path) for name in tasks):
         raise ConfigError(f"tasks = {tasks!r}; expected a Suite, a suite's name or file, or names of tasks and folders")
-    # A name alone is never a folder: one that happens to lie here would pass for the task.
-    names = [one for one in tasks if isinstance(one, str) and "/" not in one]
-    typed = [str(one).rpartition(":") for one in tasks if one not in names]
+    # A name alone is never a folder: a folder in the working directory could have the name of a task.
+    names = [name for name in tasks if isinstance(name, str) and "/" not in name]
+    typed = [str(name).rpartition(":") for name in tasks if name not in names]
     folders = [(place(Path.cwd(), folder), kind) for kind, _, folder in typed]
     custom = [{"name": slug(at.name), "type": kind or _type_of(at), "path": str(at)} for at, kind in folders]
     return make_suite("tasks", {"tasks": {"include": names, "custom": custom}}, Path.cwd())
@@ -200,30 +201,30 @@ def _type_of(folder: Path) -> str:
     """Return the one task type that can read a folder."""
     if not folder.is_dir():
         raise ConfigError(f"tasks: there is no folder {folder}")
-    read, refused = check_folder(folder)
-    if len(read) != 1:
-        why = f"can be read as {' and '.join(read)}" if read else f"is data of no type ({', '.join(refused.values())})"
-        raise ConfigError(f'{folder} {why}; say which, as in "{next(iter(read or refused))}:{folder}"')
-    return next(iter(read))
+    types, errors = check_folder(folder)
+    if len(types) != 1:
+        why = f"can be read as {' and '.join(types)}" if types else f"is data of no type ({', '.join(errors.values())})"
+        raise ConfigError(f'{folder} {why}; say which, as in "{next(iter(types or errors))}:{folder}"')
+    return next(iter(types))
 
 
-def device_for(loaded: Any, asked: str) -> str:
-    """Return the device as options take it: a model in memory is measured where it lies.
+def device_for(loaded: Any, device: str) -> str:
+    """Return the device as options take it: a model in memory is measured on its own device.
 
     Raises:
-        ConfigError: another one is asked for.
+        ConfigError: another device is asked for.
     """
-    lies = find_place(loaded)
-    if lies is None or asked in ("auto", lies) or (asked == "cuda" and lies.startswith("cuda")):
-        return lies or asked
-    raise ConfigError(f'device = "{asked}", but the model lies on {lies}; move it there, or leave device out')
+    location = find_place(loaded)
+    if location is None or device in ("auto", location) or (device == "cuda" and location.startswith("cuda")):
+        return location or device
+    raise ConfigError(f'device = "{device}", but the model lies on {location}; move it there, or leave device out')
 
 
 def check_tasks(tasks: object) -> None:
-    """Look for tasks, and open none of them.
+    """Check that tasks exist, without opening them.
 
     Raises:
-        ConfigError: one is not there.
+        ConfigError: there is no such task.
     """
     suite = give_suite(tasks)
     named = load_suite(suite, Path.cwd()) if isinstance(suite, str) else suite

@@ -11,7 +11,7 @@ import pytest
 
 import touchstone
 from touchstone import ConfigError, Model, Suite, TouchstoneError, compare, judge, load_run, measure
-from touchstone.library.given import give_suite, parse_options
+from touchstone.library.arguments import give_suite, parse_options
 
 
 def ask(**options: Any) -> Callable[[], object]:
