@@ -201,7 +201,7 @@ def test_a_mirror_may_be_moved(hub: Hub, *, capsys: Any, monkeypatch: pytest.Mon
 
 def test_a_suite_with_nothing_of_the_hub_brings_nothing(capsys: Any, tmp_path: Path) -> None:
     text, code = fetch(capsys, "--suite", "smoke", "--into", str(tmp_path / "there"))
-    assert (text, code) == ("no data set or model of the suite is on the hub; nothing to bring\n", 0)
+    assert (text, code) == ("no data set or model of the suite is on the hub; nothing to download\n", 0)
     assert not (tmp_path / "there").exists()
 
 

@@ -1,7 +1,7 @@
 """The subcommands of ``touchstone``: one module each.
 
-A module with a function ``add_command`` is a subcommand: the function adds a parser, whose default ``run`` takes what
-was parsed and returns a text, or lines of which some command a CI, and an exit code.
+A module with a function ``add_command`` is a subcommand. The function adds a parser with a default ``run``, which takes
+the parsed arguments and returns a text and an exit code. Lines in place of the text may hold commands to a CI.
 """
 
 import pkgutil
@@ -11,6 +11,6 @@ from typing import Any
 
 
 def find_commands() -> list[Callable[[Any], None]]:
-    """Return what adds each subcommand's parser, in alphabetical order."""
+    """Return the functions that add the parsers of subcommands, in alphabetical order."""
     modules = [import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)]
     return [module.add_command for module in modules if hasattr(module, "add_command")]

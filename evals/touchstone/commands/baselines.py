@@ -1,4 +1,4 @@
-"""``touchstone baselines``: what is expected of which model, its averages, and what changed."""
+"""``touchstone baselines``: show, average, import and compare baselines, and move anchors."""
 
 import argparse
 from collections.abc import Mapping
@@ -53,14 +53,14 @@ def add_command(commands: Any) -> None:
 def _add_anchor(actions: Any) -> None:
     anchor = actions.add_parser(
         "anchor",
-        help="move the first release that candidates are judged by beside the current one",
-        description="Make current entries of the project's own folder their anchors. Commit what changes.",
+        help="move anchors: the first releases that candidates are judged by, beside the current entries",
+        description="Make current entries of the project's own folder their anchors. Commit the changed files.",
     )
     add_options(anchor, "--baselines")
     anchor.add_argument("--move", required=True, metavar="ALIAS", help="the model whose current entries become anchors")
-    anchor.add_argument("--task", dest="of_task", default="*", metavar="GLOB", help="only such tasks")
-    anchor.add_argument("--reason", default="", metavar="TEXT", help="why, in one line; it is kept in the file")
-    anchor.set_defaults(run=_move)
+    anchor.add_argument("--task", dest="of_task", default="*", metavar="GLOB", help="only tasks with a matching name")
+    anchor.add_argument("--reason", default="", metavar="TEXT", help="why, in one line, which the file records")
+    anchor.set_defaults(run=_move_anchors)
 
 
 def _show(parsed: argparse.Namespace) -> tuple[str, int]:
@@ -72,43 +72,43 @@ def _show(parsed: argparse.Namespace) -> tuple[str, int]:
     if parsed.by_type:
         return _by_type(entries, parsed), 0
     if parsed.benchmark:
-        kept = {task.name for task in tasks_to_average({}, parsed.benchmark)}
-        entries = {alias: {k: r for k, r in found.items() if k in kept} for alias, found in entries.items()}
-    moved = {alias: baselines.anchor_moves(alias) for alias in entries}
+        names = {task.name for task in tasks_to_average({}, parsed.benchmark)}
+        entries = {alias: {k: r for k, r in rows.items() if k in names} for alias, rows in entries.items()}
+    moves = {alias: baselines.anchor_moves(alias) for alias in entries}
     if parsed.json:
         return to_json(
-            {a: {k: _plain(r, moved[a].get(k)) for k, r in found.items()} for a, found in entries.items()}
+            {a: {k: _to_json_entry(r, moves[a].get(k)) for k, r in rows.items()} for a, rows in entries.items()}
         ), 0
-    return "\n".join(columns(_rows(entries, moved))), 0
+    return "\n".join(columns(_rows(entries, moves))), 0
 
 
 def _by_type(entries: Mapping[str, Mapping[str, Reference]], parsed: argparse.Namespace) -> str:
-    """Return the averages of models, all over the same tasks and subsets: others would not put them in order."""
-    # Of the benchmark's tasks, or of those that one of the models has.
-    wanted: dict[str, TaskInfo] = {}
-    for found in entries.values():
-        for task in tasks_to_average(found, parsed.benchmark):
-            wanted.setdefault(task.name, task)
-    averages, others = average_alike(entries, list(wanted.values()), parsed.metrics)
+    """Return the averages of models, all over the same tasks and subsets, so that they can be ranked."""
+    # The benchmark's tasks, or all that any of the models has.
+    tasks: dict[str, TaskInfo] = {}
+    for references in entries.values():
+        for task in tasks_to_average(references, parsed.benchmark):
+            tasks.setdefault(task.name, task)
+    averages, left_out = average_alike(entries, list(tasks.values()), parsed.metrics)
     if parsed.json:
-        return to_json({alias: asdict(found) for alias, found in averages.items()})
-    left = [f"of other subsets, so in no average, {some(others)}"] if others else []
-    return "\n".join([*_averages_table(averages), *left, _of_which(averages, parsed.metrics)])
+        return to_json({alias: asdict(average) for alias, average in averages.items()})
+    notes = [f"of other subsets, so in no average, {some(left_out)}"] if left_out else []
+    return "\n".join([*_averages_table(averages), *notes, _averages_note(averages, parsed.metrics)])
 
 
-def _plain(reference: Reference, moved: str | None) -> dict[str, Any]:
-    """Return an entry as its file has it, and with it what the file has of its anchor."""
+def _to_json_entry(reference: Reference, move: str | None) -> dict[str, Any]:
+    """Return an entry as its file has it, with its anchor and when the anchor moved."""
     anchor = {"anchor": flatten(reference.anchor.baseline)} if reference.anchor else {}
-    return flatten(reference.baseline) | anchor | ({"moved": moved} if moved else {})
+    return flatten(reference.baseline) | anchor | ({"moved": move} if move else {})
 
 
 def _rows(
-    entries: Mapping[str, Mapping[str, Reference]], moved: Mapping[str, Mapping[str, str]]
+    entries: Mapping[str, Mapping[str, Reference]], moves: Mapping[str, Mapping[str, str]]
 ) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
-    for alias, found in entries.items():
-        for key, reference in found.items():
-            rows.append((f"{alias}:{key}", *_cells(reference), _of_anchor(reference, moved[alias].get(key))))
+    for alias, references in entries.items():
+        for key, reference in references.items():
+            rows.append((f"{alias}:{key}", *_cells(reference), _anchor_cell(reference, moves[alias].get(key))))
             subsets = reference.baseline.subsets
             if len(subsets) > 1:
                 rows += [(f"  {name}", "", points(score), "", "") for name, score in sorted(subsets.items())]
@@ -120,25 +120,26 @@ def _cells(reference: Reference) -> tuple[str, ...]:
     return entry.metric, points(entry.score), _origin(entry)
 
 
-def _of_anchor(reference: Reference, moved: str | None) -> str:
-    said = [f"anchor {_dated(reference.anchor.baseline)}"] if reference.anchor else []
-    return "; ".join([*said, f"anchor moved {moved}"] if moved else said)
+def _anchor_cell(reference: Reference, move: str | None) -> str:
+    parts = [f"anchor {_dated(reference.anchor.baseline)}"] if reference.anchor else []
+    return "; ".join([*parts, f"anchor moved {move}"] if move else parts)
 
 
 def _dated(entry: Baseline) -> str:
     return f"{points(entry.score)} {entry.recorded or 'of no day'}"
 
 
-def _move(parsed: argparse.Namespace) -> tuple[str, int]:
+def _move_anchors(parsed: argparse.Namespace) -> tuple[str, int]:
     alias = parsed.move
-    found = Baselines(parse_options(parsed).baselines).move_anchors(alias, parsed.of_task, reason=parsed.reason.strip())
+    baselines = Baselines(parse_options(parsed).baselines)
+    references = baselines.move_anchors(alias, parsed.of_task, reason=parsed.reason.strip())
     lines = [
-        f"{alias}:{key}: {_dated(one.anchor.baseline)} → {_dated(one.baseline)}"
-        for key, one in found.items()
-        if one.anchor is not None
+        f"{alias}:{key}: {_dated(reference.anchor.baseline)} → {_dated(reference.baseline)}"
+        for key, reference in references.items()
+        if reference.anchor is not None
     ]
-    still = [key for key, one in found.items() if one.anchor is None]
-    return "\n".join(lines + ([f"their own anchors already, {some(still)}"] if still else [])), 0
+    unmoved = [key for key, reference in references.items() if reference.anchor is None]
+    return "\n".join(lines + ([f"their own anchors already, {some(unmoved)}"] if unmoved else [])), 0
 
 
 def _origin(entry: Baseline) -> str:
@@ -146,41 +147,43 @@ def _origin(entry: Baseline) -> str:
 
 
 def _averages_table(averages: Mapping[str, Average]) -> list[str]:
-    types = sorted({name for found in averages.values() for name in found.by_type})
+    types = sorted({name for average in averages.values() for name in average.by_type})
     rows = [("model", "tasks", "average", *types)]
-    for alias, found in averages.items():
-        means = [_cell(found.average), *(_cell(found.by_type.get(name)) for name in types)]
-        rows.append((alias, str(found.tasks), *means))
+    for alias, average in averages.items():
+        means = [_mean_cell(average.average), *(_mean_cell(average.by_type.get(name)) for name in types)]
+        rows.append((alias, str(average.tasks), *means))
     return columns(rows) + [
-        f"{alias} lacks {some(found.missing)}" for alias, found in averages.items() if found.missing
+        f"{alias} lacks {some(average.missing)}" for alias, average in averages.items() if average.missing
     ]
 
 
-def _of_which(averages: Mapping[str, Average], metrics: str) -> str:
-    others = [t for t in all_types() if t.folder is not None and t.published_metric not in (None, t.folder.main_score)]
-    replaced = ", ".join(f"{one.published_metric} for {one.name}" for one in others)
-    used = "today's main scores" if metrics == "main" else f"the original tables' metrics ({replaced})"
-    which = "tasks" if len(averages) < 2 else f"the tasks that all {len(averages)} have; --alias takes some of them"
-    return f"averages of {used}, over {which}"
+def _averages_note(averages: Mapping[str, Average], metrics: str) -> str:
+    types = [t for t in all_types() if t.folder is not None and t.published_metric not in (None, t.folder.main_score)]
+    replaced = ", ".join(f"{task_type.published_metric} for {task_type.name}" for task_type in types)
+    metric_names = "today's main scores" if metrics == "main" else f"the original tables' metrics ({replaced})"
+    tasks = "tasks" if len(averages) < 2 else f"the tasks that all {len(averages)} have; --alias takes some of them"
+    return f"averages of {metric_names}, over {tasks}"
 
 
-def _cell(mean: float | None) -> str:
+def _mean_cell(mean: float | None) -> str:
     return "-" if mean is None else points(mean)
 
 
 def _diff(parsed: argparse.Namespace) -> tuple[str, int]:
     options = parse_options(parsed)
-    found = load_sides(parsed.before, parsed.after, Baselines(options.baselines), options.root)
+    diff = load_sides(parsed.before, parsed.after, Baselines(options.baselines), options.root)
     after = parsed.after or "now"
-    changed = [row for row in found.rows if row.delta is None or row.before != row.after]
+    changed = [row for row in diff.rows if row.delta is None or row.before != row.after]
     header = ("task", parsed.before, after, "Δ", f"{parsed.before} from", f"{after} from", "")
     lines = columns([header, *map(_diff_row, changed)]) if changed else []
-    same = len(found.rows) - len(changed)
-    lines.append(f"{len(changed)} of {len(found.rows)} in both differ" if changed else f"{same} in both, all the same")
-    if found.only_before:
-        lines.append(f"only in {parsed.before}, {some(found.only_before)}")
-    if found.only_after:
-        lines.append(f"only in {after}, {some(found.only_after)}")
+    same_count = len(diff.rows) - len(changed)
+    lines.append(
+        f"{len(changed)} of {len(diff.rows)} in both differ" if changed else f"{same_count} in both, all the same"
+    )
+    if diff.only_before:
+        lines.append(f"only in {parsed.before}, {some(diff.only_before)}")
+    if diff.only_after:
+        lines.append(f"only in {after}, {some(diff.only_after)}")
     return "\n".join(lines), 0
 
 
@@ -190,7 +193,7 @@ def _diff_row(row: Row) -> tuple[str, ...]:
 
 
 def tasks_to_average(entries: Mapping[str, Reference], benchmark: str | None) -> tuple[TaskInfo, ...]:
-    """Return the tasks of a benchmark, or those of the entries, one that averages others instead of these.
+    """Return the tasks of a benchmark, or those of the entries without tasks that another entry averages.
 
     Raises:
         ConfigError: mteb has no such benchmark.
@@ -198,8 +201,8 @@ def tasks_to_average(entries: Mapping[str, Reference], benchmark: str | None) ->
     if benchmark is not None:
         return find_tasks(Selection(benchmark=benchmark), "--benchmark")
     types = known_tasks()
-    counted = without_children([name for name in entries if "?" not in name])
+    names = without_children([name for name in entries if "?" not in name])
     return tuple(
         TaskInfo(name=name, type=types.get(name, "custom"), main_score=entries[name].baseline.metric, splits=())
-        for name in counted
+        for name in names
     )

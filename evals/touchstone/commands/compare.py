@@ -1,4 +1,4 @@
-"""``touchstone compare``: stored measurements, published scores or run files of any tool, judged by one of them."""
+"""``touchstone compare``: judge stored measurements, published scores or run files of TREC by a reference."""
 
 import argparse
 from collections.abc import Sequence
@@ -61,40 +61,40 @@ def _compare(parsed: argparse.Namespace) -> tuple[list[str], int]:
     targets = [find_target("--report", options.cwd, text) for text in options.reports]
     sides = _load(parsed, options)
     override = sharing(options, len(sides) - 1)
-    found = [compare(sides[0], side, override=override) for side in sides[1:]]
+    results = [compare(sides[0], side, override=override) for side in sides[1:]]
     if parsed.power:
-        return [render_power(each) for each in found], 0
-    records = tuple(chain.from_iterable(found))
+        return [render_power(result) for result in results], 0
+    records = tuple(chain.from_iterable(results))
     suites = judge_models(records)
-    standings = find_standings(sides, options.override(Policy()).alpha) if len(found) > 1 else None
-    lines = _tables(sides, found, standings)
+    standings = find_standings(sides, options.override(Policy()).alpha) if len(results) > 1 else None
+    lines = _tables(sides, results, standings)
     lines += [
-        f"{r.task if len(found) == 1 else r.case} {r.verdict}: {r.reason}" for r in records if r.outcome == "failed"
+        f"{r.task if len(results) == 1 else r.case} {r.verdict}: {r.reason}" for r in records if r.outcome == "failed"
     ]
     lines += [render_suite(suite, width=terminal()["width"]) for suite in suites]
-    lines += lineup_lines(line_up({side.name: {k: one.speed for k, one in side.measured.items()} for side in sides}))
+    lines += lineup_lines(line_up({s.name: {key: case.speed for key, case in s.measured.items()} for s in sides}))
     lines += [note for side in sides[1:] for note in name_apart(sides[0], side)]
     lines += [note for side in sides for note in side.notes]
-    run = _make_run(sides, found, suites, standings)
+    run = _make_run(sides, results, suites, standings)
     pairs = partial(find_samples, sides)
     lines += [line for target in targets for line in write_report(target, run, options.store_folder, pairs)]
     return lines, exit_code(records, suites, options.inconclusive)
 
 
 def _load(parsed: argparse.Namespace, options: Options) -> list[Side]:
-    typed = (parsed.reference, *parsed.candidates)
+    texts = (parsed.reference, *parsed.candidates)
     if parsed.qrels is None and parsed.metric is not None:
         raise ConfigError("--metric is what run files are scored by; it needs --qrels FILE")
     baselines = Baselines(options.baselines)
-    known = baselines.aliases()
+    aliases = baselines.aliases()
     qrels = None if parsed.qrels is None else read_qrels(place(options.cwd, parsed.qrels))
     sides = []
-    for text in typed:
+    for text in texts:
         path = place(options.cwd, text)
-        if qrels is not None and not (text in known and not path.exists()):
+        if qrels is not None and not (text in aliases and not path.exists()):
             sides.append(load_trec(text, options.cwd, qrels, parsed.metric or METRIC))
             continue
-        if not text.endswith(".json") and text not in known and path.is_file():
+        if not text.endswith(".json") and text not in aliases and path.is_file():
             raise ConfigError(f"{text}: a file; a run record ends in .json, and a run file of TREC needs --qrels FILE")
         sides.append(load_side(text, options.cwd, baselines, options.store_folder))
     names = [side.record_alias for side in sides]
@@ -105,50 +105,50 @@ def _load(parsed: argparse.Namespace, options: Options) -> list[Side]:
 
 def _make_run(
     sides: Sequence[Side],
-    found: Sequence[Sequence[Record]],
+    results: Sequence[Sequence[Record]],
     suites: Sequence[SuiteVerdict],
     standings: Standings | None,
 ) -> Run:
-    """Return what reports are made of: notes on what was read are in the reasons of cases, ties in those of models."""
+    """Return the run for reports: records carry the notes on their sources, suite verdicts the ties."""
     rows = () if standings is None else standings.rows
-    called = {side.name: side.record_alias for side in sides}
-    tied = {called[row.name]: row.tied for row in rows}
+    labels = {side.name: side.record_alias for side in sides}
+    ties = {labels[row.name]: row.tied for row in rows}
     records = []
-    for side, each in zip(sides[1:], found, strict=True):
+    for side, result in zip(sides[1:], results, strict=True):
         notes = (*sides[0].notes, *side.notes)
-        records += [replace(r, reason="; ".join([r.reason or "", *notes])) if notes else r for r in each]
-    told = [
-        replace(suite, reason=f"{suite.reason}; not told apart from {', '.join(alike)}")
-        if (alike := tied.get(suite.model))
+        records += [replace(r, reason="; ".join([r.reason or "", *notes])) if notes else r for r in result]
+    verdicts = [
+        replace(suite, reason=f"{suite.reason}; not told apart from {', '.join(names)}")
+        if (names := ties.get(suite.model))
         else suite
         for suite in suites
     ]
-    return make_run(sides[0], records, told)
+    return make_run(sides[0], records, verdicts)
 
 
-def _tables(sides: Sequence[Side], found: Sequence[Sequence[Record]], standings: Standings | None) -> list[str]:
-    lines = [] if len(found) == 1 else _standings(sides, found, standings)
-    for side, each in zip(sides[1:], found, strict=True):
-        if all(record.verdict is None for record in each):
-            lines += _scores(sides[0], side, each)
-        elif len(found) == 1:
-            lines.append(render_summary(summarize(each), **terminal()))
+def _tables(sides: Sequence[Side], results: Sequence[Sequence[Record]], standings: Standings | None) -> list[str]:
+    lines = [] if len(results) == 1 else _standings(sides, results, standings)
+    for side, records in zip(sides[1:], results, strict=True):
+        if all(record.verdict is None for record in records):
+            lines += _scores(sides[0], side, records)
+        elif len(results) == 1:
+            lines.append(render_summary(summarize(records), **terminal()))
     return lines
 
 
-def _standings(sides: Sequence[Side], found: Sequence[Sequence[Record]], standings: Standings | None) -> list[str]:
-    """Return one table of all models, the best first, with what each cannot be told from."""
+def _standings(sides: Sequence[Side], results: Sequence[Sequence[Record]], standings: Standings | None) -> list[str]:
+    """Return one table of all models, the best first, each with those that it cannot be told from."""
     if standings is None:
-        return ["they have no case in common that could be compared, so they have no order"]
-    said = {side.name: _said(each, standings) for side, each in zip(sides[1:], found, strict=True)}
+        return ["no case that all have can be compared, so the models have no order"]
+    cells = {side.name: _verdict_cells(records, standings) for side, records in zip(sides[1:], results, strict=True)}
     base = next(row.score for row in standings.rows if row.name == sides[0].name)
     rows = [("model", "mean", "Δ", "95 %", "", "not told apart from")]
     for row in standings.rows:
-        tied = "not known" if row.tied is None else ", ".join(row.tied) or "none"
+        ties = "not known" if row.tied is None else ", ".join(row.tied) or "none"
         delta = "" if row.name == sides[0].name else signed_points(row.score - base)
-        rows.append((row.name, points(row.score), delta, *said.get(row.name, ("", "baseline")), tied))
+        rows.append((row.name, points(row.score), delta, *cells.get(row.name, ("", "baseline")), ties))
     tasks = "one task" if len(standings.tasks) == 1 else f"the {len(standings.tasks)} tasks that all have"
-    alpha, count = standings.alpha, len(found)
+    alpha, count = standings.alpha, len(results)
     return [
         *columns(rows),
         f"means over {tasks}; α = {alpha:g} is shared: each of {count} candidates is judged at {alpha / count:.2g}; "
@@ -158,31 +158,29 @@ def _standings(sides: Sequence[Side], found: Sequence[Sequence[Record]], standin
     ]
 
 
-def _said(records: Sequence[Record], standings: Standings) -> tuple[str, str]:
-    """Return the interval of a candidate's difference, where it is of just these tasks, and its verdict."""
+def _verdict_cells(records: Sequence[Record], standings: Standings) -> tuple[str, str]:
+    """Return the interval of a candidate's difference, empty if it is over other tasks, and the verdict."""
     (suite, *_) = judge_models(records) or (None,)
     interval = None if suite is None or suite.paired != len(standings.tasks) else suite.interval
     if len(records) == len(standings.tasks) == 1 and records[0].evidence is not None:
         interval = records[0].evidence.interval
-    shown = "" if interval is None else "[{}, {}]".format(*map(signed_points, interval))
-    return shown, "scores only" if suite is None else suite.verdict
+    cell = "" if interval is None else "[{}, {}]".format(*map(signed_points, interval))
+    return cell, "scores only" if suite is None else suite.verdict
 
 
 def _scores(reference: Side, side: Side, records: Sequence[Record]) -> list[str]:
     """Return published scores side by side: means over the same tasks, by type, and all tasks, the lowest Δ first."""
-    scored = [record for record in records if record.baseline is not None]
-    kept = set(without_children([record.task for record in scored]))
-    types = {
-        name: [r for r in scored if r.type == name and r.task in kept] for name in sorted({r.type for r in scored})
-    }
-    groups = {"mean over tasks": [one for found in types.values() for one in found], **types}
+    pairs = [record for record in records if record.baseline is not None]
+    names = set(without_children([record.task for record in pairs]))
+    types = {name: [r for r in pairs if r.type == name and r.task in names] for name in sorted({r.type for r in pairs})}
+    groups = {"mean over tasks": [record for group in types.values() for record in group], **types}
     rows = [("", "tasks", reference.name, side.name, "Δ")]
-    rows += [(name, str(len(found)), *_means(found)) for name, found in groups.items() if found]
+    rows += [(name, str(len(group)), *_means(group)) for name, group in groups.items() if group]
     tasks = [("task", "metric", reference.name, side.name, "Δ", "")]
-    for record in sorted(scored, key=lambda record: record.delta or 0.0):
+    for record in sorted(pairs, key=lambda record: record.delta or 0.0):
         tasks.append((record.task, record.metric, *_means([record]), verdict_word(record)))
-    others = [f"{record.task}: {record.reason}" for record in records if record.baseline is None]
-    return [SCORES_ONLY, *columns(rows), "", *columns(tasks), *others]
+    remarks = [f"{record.task}: {record.reason}" for record in records if record.baseline is None]
+    return [SCORES_ONLY, *columns(rows), "", *columns(tasks), *remarks]
 
 
 def _means(records: Sequence[Record]) -> tuple[str, str, str]:

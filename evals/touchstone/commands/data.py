@@ -1,4 +1,4 @@
-"""``touchstone data``: what a folder of one's own data is understood to be."""
+"""``touchstone data``: check which task types can read a folder of the user's data."""
 
 import argparse
 from pathlib import Path
@@ -15,7 +15,7 @@ def add_command(commands: Any) -> None:
     actions = data.add_subparsers(required=True, metavar="ACTION")
     check = actions.add_parser(
         "check",
-        help="say which task types can read a folder, with counts, longest texts, duplicates and leaks",
+        help="print which task types can read a folder, with counts, longest texts, duplicates and leaks",
         description="Exit code 0: a type can read it; 1: none can.",
     )
     check.add_argument("folder", metavar="DIR", help="as path of [[tasks.custom]]")
@@ -24,15 +24,21 @@ def add_command(commands: Any) -> None:
 
 
 def _check(parsed: argparse.Namespace) -> tuple[str, int]:
-    folder, known = Path(parsed.folder), [one.name for one in all_types() if one.folder is not None]
+    folder, known = Path(parsed.folder), [t.name for t in all_types() if t.folder is not None]
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}")
     if parsed.type not in (None, *known):
         raise ConfigError(f'--type = "{parsed.type}"; expected one of {", ".join(known)}{suggest(parsed.type, known)}')
-    read, refused = check_folder(folder, parsed.type)
-    if not read:
-        # Where a file is missing it is mostly of another type.
-        near = {name: why for name, why in refused.items() if "no such file" not in why} or refused
-        return "\n".join([f"{folder}: no data of any type", *(f"  as {name}: {why}" for name, why in near.items())]), 1
-    lines = [line for name, found in read.items() for line in (f"{folder} as {name}", *(f"  {one}" for one in found))]
+    reports, refusals = check_folder(folder, parsed.type)
+    if not reports:
+        # A missing file mostly means that the data is of another type.
+        reasons = {name: why for name, why in refusals.items() if "no such file" not in why} or refusals
+        return "\n".join(
+            [f"{folder}: no data of any type", *(f"  as {name}: {why}" for name, why in reasons.items())]
+        ), 1
+    lines = [
+        line
+        for name, details in reports.items()
+        for line in (f"{folder} as {name}", *(f"  {text}" for text in details))
+    ]
     return "\n".join(lines), 0

@@ -35,26 +35,26 @@ def _doctor(parsed: argparse.Namespace) -> tuple[str, int]:
     options = parse_options(parsed)
     model = find_model(parsed.alias, load_models(*options.models_files), options.cwd, "ALIAS", guess=Guesses())
     try:
-        seen = examine(model, options.device, Store(options.store_folder))
+        examinations = examine(model, options.device, Store(options.store_folder))
     except TouchstoneError as error:
         return f"{error}\ndoes not look sane: a run would refuse it", 1
     baselines = Baselines(options.baselines)
-    text = "\n\n".join(render(one, *_real_test(one, options, baselines)) for one in seen)
-    return text, 0 if all(one.sane for one in seen) else 1
+    text = "\n\n".join(render(each, *_real_test(each, options, baselines)) for each in examinations)
+    return text, 0 if all(each.sane for each in examinations) else 1
 
 
-def _real_test(one: Examination, options: Options, baselines: Baselines) -> Iterator[str]:
-    """Say what the checks cannot see, and what would: a score that somebody else got, by the commands that compare."""
-    unseen = f"a {'wrong pooling or a ' if one.encodes else ''}wrong or missing prompt"
+def _real_test(examination: Examination, options: Options, baselines: Baselines) -> Iterator[str]:
+    """Yield what the checks cannot see, and commands that compare scores with those that somebody else got."""
+    unseen = f"a {'wrong pooling or a ' if examination.encodes else ''}wrong or missing prompt"
     note = f"note: these checks cannot see {unseen}; the real test is"
-    model, identity = one.model, one.identity
-    measure = [*options.command, "--suite", SUITE, "--model", model.text, "--task", one.task]
-    reference = baselines.find(model.alias, one.task)
+    model, identity = examination.model, examination.identity
+    measure = [*options.command, "--suite", SUITE, "--model", model.text, "--task", examination.task]
+    reference = baselines.find(model.alias, examination.task)
     if reference is not None:
         was = f"{points(reference.baseline.score)} by {reference.baseline.source}"
-        yield f"{note} the known score of {reference.model} on {one.task}, {was}:"
+        yield f"{note} the known score of {reference.model} on {examination.task}, {was}:"
     elif model.spec.published is not None and identity.unmodified:
-        yield f"{note} a score that the card of {identity.name} claims, where it has one of {one.task}:"
+        yield f"{note} a score that the card of {identity.name} claims, where it has one of {examination.task}:"
         revision = [] if identity.revision is None else ["--revision", identity.revision]
         words = ["touchstone", "baselines", "import", identity.name, "--alias", model.alias, *revision]
         yield f"  {shlex.join(words)}"

@@ -1,4 +1,4 @@
-"""``touchstone fetch``: bring what a suite needs to a mirror, on a machine with a network for one without."""
+"""``touchstone fetch``: download what a suite needs to a mirror, for a machine without a network."""
 
 import argparse
 import sys
@@ -24,24 +24,26 @@ from touchstone.store.mirrors import MANIFEST, fill, verify
 from touchstone.tasks.opening import bring_data, needed_repositories
 
 Row = tuple[str, str, int, int]
-# A repository with the revision asked for and the files of it that are wanted.
-Wanted = tuple[Snapshot, str | None, list[str]]
+# A repository, the revision asked for, and the files to download.
+Download = tuple[Snapshot, str | None, list[str]]
 
 
 def add_command(commands: Any) -> None:
     """Add the parser."""
     fetch = commands.add_parser(
         "fetch",
-        help="bring the data and models of a suite to a mirror, or check one",
-        description="Bring the data sets of a suite's tasks, and its models that are named by a hub id, to a mirror "
-        "with a manifest. A run reads them there with --source mirror:DIR --offline, models too. What is there already "
-        "is not brought again, so a fetch that was stopped goes on.",
+        help="download the data and models of a suite to a mirror, or check one",
+        description="Download the data sets of a suite's tasks, and its models that are named by a hub id, to a mirror "
+        "with a manifest. A run reads data and models there with --source mirror:DIR --offline. Files that are there "
+        "already are not downloaded again, so a fetch that was stopped goes on.",
     )
     add_options(fetch, "--suite", "--model", "--models", "--task", "--patience", "--store", "--allow-python")
-    what = fetch.add_mutually_exclusive_group(required=True)
-    what.add_argument("--into", metavar="DIR", help="the mirror to fill")
-    what.add_argument("--verify", metavar="DIR", help="read a mirror again, and compare it with its manifest")
-    fetch.add_argument("--dry-run", action="store_true", help="say how much would be brought, and bring nothing")
+    mode = fetch.add_mutually_exclusive_group(required=True)
+    mode.add_argument("--into", metavar="DIR", help="the mirror to fill")
+    mode.add_argument("--verify", metavar="DIR", help="read a mirror again, and compare it with its manifest")
+    fetch.add_argument(
+        "--dry-run", action="store_true", help="print how much would be downloaded, and download nothing"
+    )
     fetch.set_defaults(run=_fetch)
 
 
@@ -55,8 +57,8 @@ def _fetch(parsed: argparse.Namespace) -> tuple[str, int]:
 def _verify_or_fill(parsed: argparse.Namespace) -> tuple[str, int]:
     if parsed.verify is not None:
         root = place(Path.cwd(), parsed.verify)
-        wrong = list(verify(root))
-        return "\n".join(wrong or [f"{root} is what its {MANIFEST} says"]), 1 if wrong else 0
+        errors = list(verify(root))
+        return "\n".join(errors or [f"{root} is what its {MANIFEST} says"]), 1 if errors else 0
     options = parse_options(parsed)
     plan = find_cases(options)
     store = Store(plan.store, run=uuid.uuid4().hex, patience=options.patience)
@@ -65,11 +67,11 @@ def _verify_or_fill(parsed: argparse.Namespace) -> tuple[str, int]:
     with Downloads(lambda: read_news(store.news), paint):
         rows = list(_estimate(plan, store) if parsed.dry_run else _bring(plan, store, root))
     if not rows:
-        return "no data set or model of the suite is on the hub; nothing to bring", 0
+        return "no data set or model of the suite is on the hub; nothing to download", 0
     size = sum(size for _, _, _, size in rows)
     lines = columns([(name, commit[:12], f"{files} files", render_size(size)) for name, commit, files, size in rows])
     if parsed.dry_run:
-        return "\n".join([*lines, f"{render_size(size)} in all; what is in the hub's cache is not brought again"]), 0
+        return "\n".join([*lines, f"{render_size(size)} in all; what is in the hub's cache is not downloaded again"]), 0
     return "\n".join([*lines, f"{render_size(size)} in all; wrote {root / MANIFEST}"]), 0
 
 
@@ -83,18 +85,18 @@ def _tasks(plan: Plan) -> Iterable[TaskInfo]:
     return {case.task.name: case.task for case in plan.cases if case.task.folder is None}.values()
 
 
-def _data(plan: Plan, store: Store) -> Iterator[Wanted]:
+def _data(plan: Plan, store: Store) -> Iterator[Download]:
     seen = set()
     for task in _tasks(plan):
-        for repository, revision, wanted in needed_repositories(task):
+        for repository, revision, select in needed_repositories(task):
             snapshot = open_snapshot(repository, revision, store, kind="dataset")
-            names = wanted(snapshot)
+            names = select(snapshot)
             if (key := (repository, snapshot.commit, *names)) not in seen:
                 seen.add(key)
                 yield snapshot, revision, names
 
 
-def _models(plan: Plan, store: Store) -> Iterator[Wanted]:
+def _models(plan: Plan, store: Store) -> Iterator[Download]:
     """Yield the models that are repositories of the hub, with the files that are loaded of each."""
     for model in plan.models.values():
         for stage in model.parts:
@@ -105,9 +107,9 @@ def _models(plan: Plan, store: Store) -> Iterator[Wanted]:
 
 
 def _bring(plan: Plan, store: Store, root: Path) -> Iterator[Row]:
-    """Bring data by reading it as a run would, so that all that a run reads is there, and can be read."""
-    data = (one for task in _tasks(plan) for one in bring_data(task, store))
+    """Download data by reading it as a run would, so that everything a run reads is there and readable."""
+    data = (item for task in _tasks(plan) for item in bring_data(task, store))
     for snapshot, revision, names in chain(data, _models(plan, store)):
         snapshot.expect(names)
-        held = fill(root, snapshot, revision, names)
-        yield held.repository, held.commit, len(names), sum(held.files[name].size for name in names)
+        entry = fill(root, snapshot, revision, names)
+        yield entry.repository, entry.commit, len(names), sum(entry.files[name].size for name in names)

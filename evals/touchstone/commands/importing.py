@@ -1,4 +1,4 @@
-"""``touchstone baselines import``: published and recorded numbers become baselines."""
+"""``touchstone baselines import``: take published or recorded scores as baselines."""
 
 import argparse
 from typing import Any, get_args
@@ -18,18 +18,14 @@ def add_import(actions: Any) -> None:
         description="Take the numbers of SOURCE as baselines of one model; what is left out, and why, is printed. "
         "SOURCE is a model card (a Markdown file or a hub id), the hub's community evaluations (.eval_results, or a "
         "file in it), a tree of mteb's result files, or a run record of ours (a .json file, or a store: its newest "
-        "run), or a run file of TREC with --qrels. An "
-        "EvalScope configuration, which has no numbers, becomes a suite file and a models file.",
+        "run), or a run file of TREC with --qrels. An EvalScope configuration, which has no numbers, becomes a suite "
+        "file and a models file.",
     )
     command.add_argument("origin", metavar="SOURCE", help="a file, a folder or a hub id")
     command.add_argument("--alias", metavar="NAME", help="the model's name here (default: from its published name)")
     command.add_argument("--into", metavar="DIR", help="the folder of baselines to write to (default: the project's)")
     command.add_argument("--revision", metavar="REV", help="the model's revision: which to take, or which a card is of")
-    command.add_argument(
-        "--kind",
-        choices=get_args(Kind),
-        help="what SOURCE is, where it does not show",
-    )
+    command.add_argument("--kind", choices=get_args(Kind), help="what SOURCE is, where it does not show")
     command.add_argument("--qrels", metavar="FILE", help="judgements for a run file, TREC's or BEIR's")
     command.add_argument("--task", metavar="NAME", help="which task a run file is of (default: as --qrels is called)")
     command.add_argument(

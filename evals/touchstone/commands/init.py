@@ -1,4 +1,4 @@
-"""``touchstone init``: the files of a project of one's own, with what lies in it already."""
+"""``touchstone init``: write the files of a project, with the models and data found in it."""
 
 import argparse
 import json
@@ -22,14 +22,14 @@ from touchstone.tasks.catalog import tasks_in
 from touchstone.tasks.checking import check_folder
 
 PLUGIN, TEST = '"touchstone.plugin"', "from touchstone.test_tasks import"
-# Of several types that can read a folder the first: those that need more of it come before those that need less.
+# Of several types that can read a folder the first is taken: types that need more tables or columns come first.
 TYPES = (
     "InstructionReranking", "InstructionRetrieval", "Reranking", "Retrieval", "Summarization",
     "MultilabelClassification", "PairClassification", "STS", "Classification", "Clustering", "BitextMining",
 )  # fmt: skip
 TABLES = ("corpus.jsonl", "test.jsonl")
 MODEL_FILES = ("modules.json", "config.json")
-# Folders below the project's that are looked into, and those that hold nothing of the user's.
+# How deep below the project folders are searched, and names of those that hold nothing of the user's.
 MAX_DEPTH, IGNORED_FOLDERS = 3, {"node_modules", "build", "dist", "tests", "qrels", BASELINES}
 
 CONFTEST = f"""\
@@ -110,24 +110,24 @@ def add_command(commands: Any) -> None:
 
 
 def _init(parsed: argparse.Namespace) -> tuple[list[str], int]:
-    here = Path.cwd()
-    folder = place(here, parsed.folder)
+    cwd = Path.cwd()
+    folder = place(cwd, parsed.folder)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is no folder; name the project's")
-    findings = _look(folder, here, parsed)
+    findings = _look(folder, cwd, parsed)
     files = dict(_make_files(folder, findings))
-    told = [f"{'new' if text is None else 'added to'}  {name}" for name, (_, text) in files.items()]
-    shown = [*told, *findings.notes]
+    lines = [f"{'new' if text is None else 'added to'}  {name}" for name, (_, text) in files.items()]
+    summary = [*lines, *findings.notes]
     if parsed.dry_run:
         pages = [line for name, (content, _) in files.items() for line in ("", f"# {name}", *content.splitlines())]
-        return [*shown, *pages], 0
-    if not parsed.yes and not _agreed(shown):
+        return [*summary, *pages], 0
+    if not parsed.yes and not _agreed(summary):
         return ["nothing was written"], 0
     for name, (content, before) in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, (before or "") + content)
-    return [*shown, *_next_steps(folder, here, findings)], 0
+    return [*summary, *_next_steps(folder, cwd, findings)], 0
 
 
 def _agreed(lines: Sequence[str]) -> bool:
@@ -138,123 +138,123 @@ def _agreed(lines: Sequence[str]) -> bool:
     return input("write these? [Y/n] ").strip().lower() in ("", "y", "yes")
 
 
-def _next_steps(folder: Path, here: Path, findings: Findings) -> list[str]:
-    moved = [] if folder == here else [f"cd {os.path.relpath(folder, here)}"]
+def _next_steps(folder: Path, cwd: Path, findings: Findings) -> list[str]:
+    cd = [] if folder == cwd else [f"cd {os.path.relpath(folder, cwd)}"]
     alias = find_model(findings.models[0], load_models(), folder / "evals", "models").alias
     return [
         "",
         "next:",
-        *moved,
+        *cd,
         "pytest evals --baseline record   # measure it, and write what is expected from now on",
         "git add . && git commit          # baselines/ belongs into the repository, .touchstone/ does not",
         f"pytest evals --model CANDIDATE --against {alias}   # gate another model by it",
     ]
 
 
-def _look(folder: Path, here: Path, parsed: argparse.Namespace) -> Findings:
-    """Return what was named, else what lies in the project."""
-    known, notes = load_models(), []
+def _look(folder: Path, cwd: Path, parsed: argparse.Namespace) -> Findings:
+    """Return the models, data and mirror that options name, else those found in the project."""
+    specs, notes = load_models(), []
     if parsed.model is not None:
-        find_model(parsed.model, known, here, "--model")
-        models = [parsed.model if parsed.model in known else _from_suite(folder, here, parsed.model)]
+        find_model(parsed.model, specs, cwd, "--model")
+        models = [parsed.model if parsed.model in specs else _from_suite(folder, cwd, parsed.model)]
     else:
         models = [_from_suite(folder, folder, str(path)) for path in _find_models(folder)] or ["minilm"]
         if len(models) > 1:
             notes.append(f"models: {models[0]} is the newest of {len(models)}; --model names another")
-    named = [place(here, text) for text in parsed.data or ()]
+    folders = [place(cwd, text) for text in parsed.data or ()]
     data = []
-    for path in named or sorted(_find_tables(folder)):
+    for path in folders or sorted(_find_tables(folder)):
         if not path.is_dir():
             raise ConfigError(f"--data = {path}: there is no such folder")
-        read, refused = check_folder(path)
-        if read:
-            data.append(Data(folder=path, types=tuple(sorted(read, key=TYPES.index))))
-        elif named:
+        types, refusals = check_folder(path)
+        if types:
+            data.append(Data(folder=path, types=tuple(sorted(types, key=TYPES.index))))
+        elif folders:
             raise ConfigError(f"--data = {path}: no data of any type; touchstone data check {path} says why")
         else:
-            why = next((why for why in refused.values() if "no such file" not in why), "some table is missing")
+            why = next((why for why in refusals.values() if "no such file" not in why), "some table is missing")
             notes.append(f"left out  {path}: no data of any type: {why}")
-    mirror, tasks = _find_mirror(folder, None if parsed.mirror is None else place(here, parsed.mirror))
+    mirror, tasks = _find_mirror(folder, None if parsed.mirror is None else place(cwd, parsed.mirror))
     return Findings(models=tuple(models), data=tuple(data), mirror=mirror, tasks=tasks, notes=tuple(notes))
 
 
 def _from_suite(folder: Path, base: Path, text: str) -> str:
-    """Return a model as the suite names it, whose folder is ``evals``; a folder is told from a name by its dots."""
-    target, at, rest = text.partition("@")
+    """Return a model as ``evals/suite.toml`` names it: a folder by its path from there, which begins with dots."""
+    target, at, overrides = text.partition("@")
     where, equals, name = target.partition("=")
     path = place(base, where)
     if not path.is_dir():
         return text
-    return f"{os.path.relpath(path, folder / 'evals')}{equals}{name}{at}{rest}"
+    return f"{os.path.relpath(path, folder / 'evals')}{equals}{name}{at}{overrides}"
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Walk through the folders of a project that may hold something of the user's; those left in the list are next."""
-    for inside, folders, names in os.walk(folder):
-        here = Path(inside)
-        deep = len(here.relative_to(folder).parts) >= MAX_DEPTH
-        folders[:] = [] if deep or "pyvenv.cfg" in names else sorted(
+    """Yield the folders of a project that may hold the user's files, with lists to prune as for ``os.walk``."""
+    for root, folders, names in os.walk(folder):
+        path = Path(root)
+        is_deepest = len(path.relative_to(folder).parts) >= MAX_DEPTH
+        folders[:] = [] if is_deepest or "pyvenv.cfg" in names else sorted(
             name for name in folders if name[0] not in "._" and name not in IGNORED_FOLDERS)  # fmt: skip
         if "pyvenv.cfg" not in names:
-            yield here, folders, names
+            yield path, folders, names
 
 
 def _find_models(folder: Path) -> list[Path]:
     """Return the folders that hold a model, the newest first."""
-    found = []
-    for here, folders, names in _walk(folder):
+    models = []
+    for path, folders, names in _walk(folder):
         weights = any(name.endswith((".safetensors", "pytorch_model.bin", ".onnx")) for name in names)
-        if here != folder and ("modules.json" in names or ("config.json" in names and weights)):
-            found.append((-(here / next(name for name in MODEL_FILES if name in names)).stat().st_mtime, here))
+        if path != folder and ("modules.json" in names or ("config.json" in names and weights)):
+            models.append((-(path / next(name for name in MODEL_FILES if name in names)).stat().st_mtime, path))
             folders.clear()
-    return [path.relative_to(folder) for _, path in sorted(found)]
+    return [path.relative_to(folder) for _, path in sorted(models)]
 
 
 def _find_tables(folder: Path) -> Iterator[Path]:
     """Yield the folders that hold tables."""
-    for here, _, _ in _walk(folder):
-        if any(find_forms(here / name, FORMATS) for name in TABLES):
-            yield here
+    for path, _, _ in _walk(folder):
+        if any(find_forms(path / name, FORMATS) for name in TABLES):
+            yield path
 
 
-def _find_mirror(folder: Path, named: Path | None) -> tuple[Path | None, tuple[str, ...]]:
+def _find_mirror(folder: Path, mirror: Path | None) -> tuple[Path | None, tuple[str, ...]]:
     """Return the mirror, and the tasks whose data is in it."""
-    if named is not None:
-        tasks = tasks_in(named) if named.is_dir() else ()
+    if mirror is not None:
+        tasks = tasks_in(mirror) if mirror.is_dir() else ()
         if not tasks:
             raise ConfigError(
-                f"--mirror = {named}: holds no data set of mteb's, such as {named / 'mteb' / 'sts12-sts'}"
+                f"--mirror = {mirror}: holds no data set of mteb's, such as {mirror / 'mteb' / 'sts12-sts'}"
             )
-        return named, tasks
-    return next(((here, tasks) for here, _, _ in _walk(folder) if (tasks := tasks_in(here))), (None, ()))
+        return mirror, tasks
+    return next(((path, tasks) for path, _, _ in _walk(folder) if (tasks := tasks_in(path))), (None, ()))
 
 
 def _make_files(folder: Path, findings: Findings) -> Iterator[tuple[str, tuple[str, str | None]]]:
-    """Yield each file's name, what is written to it, and what is before that in it; None for a new one.
+    """Yield each file's name, the text to add, and the text before it, None for a new file.
 
     Raises:
         ConfigError: a file is there and is not what it should be.
     """
-    yield from _whole(folder, "conftest.py", CONFTEST, PLUGIN, "add its line to it")
-    yield from _whole(folder, "evals/test_tasks.py", TEST_FILE, TEST, "give it another name")
-    yield from _whole(folder, "evals/suite.toml", _make_suite(folder, findings), None, "a suite of yours stays")
-    yield from _whole(folder, f"{BASELINES}/README.md", ABOUT_BASELINES, "", "")
-    yield from _whole(folder, ".github/workflows/evals.yml", WORKFLOW, None, "a workflow of yours stays")
+    yield from _new_file(folder, "conftest.py", CONFTEST, PLUGIN, "add its line to it")
+    yield from _new_file(folder, "evals/test_tasks.py", TEST_FILE, TEST, "give it another name")
+    yield from _new_file(folder, "evals/suite.toml", _make_suite(folder, findings), None, "a suite of yours stays")
+    yield from _new_file(folder, f"{BASELINES}/README.md", ABOUT_BASELINES, "", "")
+    yield from _new_file(folder, ".github/workflows/evals.yml", WORKFLOW, None, "a workflow of yours stays")
     defaults = f'[tool.touchstone]\nsuite = "evals/suite.toml"\nbaselines = "{BASELINES}"\n'
     before = _text(folder / "pyproject.toml")
     if before is not None and "touchstone" in _parse(folder / "pyproject.toml", before).get("tool", {}):
         raise ConfigError(f"{folder / 'pyproject.toml'} has [tool.touchstone] already; init is for a new project")
-    yield "pyproject.toml", (defaults if before is None else _behind(before) + defaults, before)
+    yield "pyproject.toml", (defaults if before is None else _separator_after(before) + defaults, before)
     ignored = _text(folder / ".gitignore")
     if ignored is None or f"{STORE}/" not in ignored.split():
         gap = "" if ignored is None or ignored.endswith("\n") or not ignored else "\n"
         yield ".gitignore", (f"{gap}{STORE}/\n", ignored)
 
 
-def _whole(
+def _new_file(
     folder: Path, name: str, content: str, holds: str | None, advice: str
 ) -> Iterator[tuple[str, tuple[str, str | None]]]:
-    """Yield a file that is not there; one that holds what it must is left as it is."""
+    """Yield a file that is not there; one with the text it must hold is left as it is."""
     before = _text(folder / name)
     if before is None:
         yield name, (content, None)
@@ -274,12 +274,12 @@ def _parse(path: Path, text: str) -> dict[str, Any]:
         raise ConfigError(f"{path}: not TOML: {error}") from None
 
 
-def _behind(text: str) -> str:
+def _separator_after(text: str) -> str:
     return "\n" if text.endswith("\n") or not text else "\n\n"
 
 
 def _make_suite(folder: Path, findings: Findings) -> str:
-    """Return the suite; with nothing of the user's it has the tasks that come with the package."""
+    """Return the suite's text, with the package's tasks where there is no data of the user's."""
     first, *others = findings.models
     lines = [
         "# What `pytest evals` runs; paths are relative to this file.",
@@ -295,9 +295,9 @@ def _make_suite(folder: Path, findings: Findings) -> str:
         lines += ['# Of a data set of which the mirror has a part: subsets = { XQuADRetrieval = ["en"] }']
     for data in findings.data:
         lines += ["", "[[tasks.custom]]", f"name = {_quoted(_name(data.folder, findings.data))}"]
-        more = f"  # or {', '.join(data.types[1:])}" if data.types[1:] else ""
+        hint = f"  # or {', '.join(data.types[1:])}" if data.types[1:] else ""
         path = os.path.relpath(data.folder, folder / "evals")
-        lines += [f"type = {_quoted(data.types[0])}{more}", f"path = {_quoted(path)}"]
+        lines += [f"type = {_quoted(data.types[0])}{hint}", f"path = {_quoted(path)}"]
     if not findings.tasks and not findings.data:
         lines += [
             "",
@@ -320,9 +320,9 @@ def _make_suite(folder: Path, findings: Findings) -> str:
 
 
 def _name(folder: Path, data: Sequence[Data]) -> str:
-    """Return a task's name: its folder's, with that of the one above where two are called alike."""
-    alike = [one for one in data if one.folder.name == folder.name]
-    return slug(folder.name if len(alike) < 2 else f"{folder.parent.name}-{folder.name}")
+    """Return a task's name: its folder's, after the parent's where two folders have the same name."""
+    namesakes = [item for item in data if item.folder.name == folder.name]
+    return slug(folder.name if len(namesakes) < 2 else f"{folder.parent.name}-{folder.name}")
 
 
 def _quoted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""``touchstone merge``: the shards of a run put together and judged, once."""
+"""``touchstone merge``: merge the shards of a run, and judge the whole once."""
 
 import argparse
 from functools import partial
@@ -25,9 +25,9 @@ def add_command(commands: Any) -> None:
     """Add the parser."""
     merge = commands.add_parser(
         "merge",
-        help="put the shards of a run together and decide, once",
-        description="Put together what pytest evals --shard K/N measured: each case is judged at the level of all, one "
-        "that no shard measured makes the run INCOMPLETE. Exit codes are those of pytest evals.",
+        help="merge the shards of a run, and judge the whole once",
+        description="Merge what pytest evals --shard K/N measured. Each case is judged at the level of the whole run; "
+        "a case that no shard measured makes the run INCOMPLETE. Exit codes are those of pytest evals.",
     )
     merge.add_argument("stores", nargs="+", metavar="DIR", help="the store of a shard, or of several")
     merge.add_argument(
@@ -64,8 +64,8 @@ def _merge(parsed: argparse.Namespace) -> tuple[str | list[str], int]:
 
 
 def _find_store(folder: Path) -> Path:
-    """Return a store by its folder, or by the one that it lies in under its usual name."""
-    found = next((one for one in (folder, folder / STORE) if is_store(one)), None)
-    if found is None:
+    """Return the store that is this folder, or lies in it under the default name."""
+    store = next((path for path in (folder, folder / STORE) if is_store(path)), None)
+    if store is None:
         raise BaselineError(f"{folder}: is no store and has none; name what a shard wrote, its --store")
-    return found
+    return store

@@ -1,4 +1,4 @@
-"""``touchstone models``: the models that have a name."""
+"""``touchstone models``: list the named models."""
 
 import argparse
 from typing import Any
@@ -13,7 +13,7 @@ def add_command(commands: Any) -> None:
     """Add the parser."""
     models = commands.add_parser(
         "models",
-        help="list the models that have a name",
+        help="list the named models",
         description="List the models of the package and of the project's models.toml. A folder, a hub id or "
         "api:URL#NAME needs no name.",
     )

@@ -1,4 +1,4 @@
-"""``touchstone open``: the page of the newest run, in a browser."""
+"""``touchstone open``: show the newest run in a browser."""
 
 import argparse
 import webbrowser
@@ -22,7 +22,9 @@ def add_command(commands: Any) -> None:
         description="Write the HTML report of the newest run into its store, and open it.",
     )
     add_options(page, "--store")
-    page.add_argument("--print", action="store_true", dest="only_print", help="name the file, and open nothing")
+    page.add_argument(
+        "--print", action="store_true", dest="only_print", help="print the path of the file, and open nothing"
+    )
     page.set_defaults(run=_open)
 
 

@@ -19,13 +19,13 @@ def add_options(parser: argparse.ArgumentParser, *names: str) -> None:
 
 
 def parse_options(parsed: argparse.Namespace) -> Options:
-    """Parse what was typed against the project's defaults.
+    """Return the options typed, else the project's defaults.
 
     Raises:
         ConfigError: naming the option and what it may be.
     """
-    here = Path.cwd()
-    return Options.parse(typed_options(parsed), root=here, cwd=here)
+    cwd = Path.cwd()
+    return Options.parse(typed_options(parsed), root=cwd, cwd=cwd)
 
 
 def terminal() -> dict[str, Any]:
@@ -34,6 +34,6 @@ def terminal() -> dict[str, Any]:
 
 
 def tell(line: str) -> None:
-    """Show how it goes, apart from what the command says in the end."""
+    """Write a line of progress to stderr, apart from the command's output."""
     sys.stderr.write(f"{in_log(line)}\n")
     sys.stderr.flush()

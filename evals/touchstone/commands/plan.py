@@ -33,14 +33,14 @@ from touchstone.session.shards import count_parts, write_costs
 from touchstone.store.folder import Store
 from touchstone.store.runs import load_runs
 
-MARGIN = (
+MARGIN_NOTE = (
     "{} is found only where the mean counts as lost from {} on: suite_margin = {:g} under [gate], as --write-suite "
     "writes it"
 )
-WORKERS = (1, 2, 4, 8)
+WORKER_COUNTS = (1, 2, 4, 8)
 POWER_HEADER = ("case", "type", "n", "σ", "from", "detects now", "limit", "detects then", "time now", "time then")
-# How far estimates of these kinds were from what was measured.
-WORTH: Mapping[Basis, str] = {
+# The sources of estimates, as they are printed.
+BASIS_TEXTS: Mapping[Basis, str] = {
     "in the store": "in the store already",
     "timed": "timed here before",
     "other model": "by other models here",
@@ -48,8 +48,8 @@ WORTH: Mapping[Basis, str] = {
     "unknown": "unknown, taken as the mean of the others",
 }
 
-# Columns that a narrow terminal does without, the first one first.
-SAY_LEAST = ("source", "strata", "metric", "from", "type", "time now", "time then")
+# Columns that a narrow terminal does without, in this order.
+OPTIONAL_COLUMNS = ("source", "strata", "metric", "from", "type", "time now", "time then")
 
 
 def add_command(commands: Any) -> None:
@@ -62,20 +62,32 @@ def add_command(commands: Any) -> None:
     )
     add_options(plan, "--suite", "--model", "--task", "--models", "--limit", "--device", "--store", "--baselines",
                 "--allow-python", "--engine", "--split-texts")  # fmt: skip
-    number = ", ".join(map(str, WORKERS))
+    number = ", ".join(map(str, WORKER_COUNTS))
     plan.add_argument(
-        "--workers", action="append", default=[], metavar="N", help=f"as many workers (default: {number})"
+        "--workers",
+        action="append",
+        default=[],
+        metavar="N",
+        help=f"a number of workers (repeatable; default: {number})",
     )
     plan.add_argument(
-        "--gpus", action="append", default=[], metavar="N", help="with --engine ray: as many GPUs, one actor on each"
+        "--gpus",
+        action="append",
+        default=[],
+        metavar="N",
+        help="with --engine ray: a number of GPUs, one actor on each (repeatable)",
     )
-    plan.add_argument("--gpu-memory", default="80", metavar="GB", help="of each GPU (default: 80)")
-    plan.add_argument("--write-costs", metavar="FILE", help="write what cases took here, by which --shard cuts a run")
+    plan.add_argument("--gpu-memory", default="80", metavar="GB", help="the memory of each GPU (default: 80)")
     plan.add_argument(
-        "--detect", metavar="POINTS", help="what the cases could detect, and the limits to detect such a mean loss"
+        "--write-costs", metavar="FILE", help="write how long cases took here, by which --shard cuts a run"
     )
     plan.add_argument(
-        "--change", metavar="|".join(SPREADS), help="what is judged where no run shows it (default: fine-tune)"
+        "--detect",
+        metavar="POINTS",
+        help="print what the cases could detect, and the limits that detect a mean loss of POINTS",
+    )
+    plan.add_argument(
+        "--change", metavar="|".join(SPREADS), help="the kind of change, where no run shows it (default: fine-tune)"
     )
     plan.add_argument("--write-suite", metavar="FILE", help="write the suite with the limits of --detect")
     plan.set_defaults(run=_plan)
@@ -91,7 +103,7 @@ def _plan(parsed: argparse.Namespace) -> tuple[str, int]:
     if parsed.gpus and options.engine != "ray":
         raise ConfigError("--gpus belongs to --engine ray; workers of pytest-xdist are counted by --workers")
     gpus = [_number(text, "--gpus") for text in parsed.gpus]
-    workers = [_number(text, "--workers") for text in parsed.workers] or WORKERS
+    workers = [_number(text, "--workers") for text in parsed.workers] or WORKER_COUNTS
     plan = find_cases(options)
     runs = load_runs(plan.store)
     if gpus:
@@ -106,39 +118,39 @@ def _plan(parsed: argparse.Namespace) -> tuple[str, int]:
         _table(("case", "type", "metric", "strata", "source", "time"), [_row(case, forecast) for case in plan.cases]),
         _by_type(forecast),
         _makespans(forecast, workers),
-        "\n".join([_worth(forecast), *_totals(plan)]),
+        "\n".join([_bases(forecast), *_totals(plan)]),
     ]
     return "\n\n".join(blocks), 0
 
 
-def _worth(forecast: Forecast) -> str:
-    """Return what the times rest on."""
-    return "times: " + "; ".join(f"{cases} {WORTH[basis]}" for basis, cases in forecast.bases.items())
+def _bases(forecast: Forecast) -> str:
+    """Return the line that counts the sources of estimates."""
+    return "times: " + "; ".join(f"{cases} {BASIS_TEXTS[basis]}" for basis, cases in forecast.bases.items())
 
 
 def _on_gpus(plan: Plan, forecast: Forecast, counts: Sequence[int], options: Options, memory: str) -> str:
-    """Return when actors on so many GPUs are done, with corpora divided and without, and what does not fit on one."""
+    """Return when actors on these numbers of GPUs are done, corpora divided or whole, and models too large."""
     rows = []
     for number in counts:
-        models, most = plan.models, options.split_texts
-        parts = {case.id: count_parts(case, models[case.alias], most, number) for case in plan.cases}
+        models, limit = plan.models, options.split_texts
+        parts = {case.id: count_parts(case, models[case.alias], limit, number) for case in plan.cases}
         (divided, bound), (whole, _) = forecast.makespan(number, parts), forecast.makespan(number)
         total = forecast.seconds(plan.cases)
         shares = [f"{total / number / end:.0%}" if end else "-" for end in (divided, whole)]
         times = [render_duration(divided), shares[0], render_duration(whole), shares[1], render_duration(bound)]
         rows.append((str(number), *times))
     header = ("GPUs", "done after", "in use", "undivided", "in use", "at best")
-    lines = [_worth(forecast), *_totals(plan), *_too_large(plan, _number(memory, "--gpu-memory"))]
+    lines = [_bases(forecast), *_totals(plan), *_too_large(plan, _number(memory, "--gpu-memory"))]
     return "\n\n".join([_by_type(forecast), _table(header, rows), "\n".join(lines)])
 
 
 def _too_large(plan: Plan, memory: int) -> list[str]:
-    """Return a sentence on each model that a GPU with so many GB has no room for, and on those nobody knows of."""
+    """Return a line for each model that needs more than so many GB, or whose number of parameters is unknown."""
     lines = []
     for alias, model in plan.models.items():
         parameters = None if kind_of(model).served else count_parameters(model)
         if parameters is None:
-            lines += [] if kind_of(model).served else [f"{alias}: nobody says how many parameters it has"]
+            lines += [] if kind_of(model).served else [f"{alias}: its number of parameters is not known"]
         elif (needed := needed_bytes(model, parameters) / 1e9) > memory:
             lines.append(
                 f"{alias}: {parameters / 1e9:.1f} billion parameters take about {needed:.0f} GB, a GPU has {memory}; a "
@@ -148,7 +160,7 @@ def _too_large(plan: Plan, memory: int) -> list[str]:
 
 
 def _write_costs(file: Path, forecast: Forecast) -> str:
-    costs = {id_: one.seconds for id_, one in forecast.estimates.items() if one.basis == "timed"}
+    costs = {id_: estimate.seconds for id_, estimate in forecast.estimates.items() if estimate.basis == "timed"}
     if not costs:
         raise ConfigError(f"--write-costs {file}: no run in the store has timed a case of this plan; run it first")
     write_costs(file, costs)
@@ -163,7 +175,7 @@ def _number(text: str, option: str) -> int:
 
 def _row(case: Case, forecast: Forecast) -> tuple[str, ...]:
     strata = " ".join(case.task.strata) if len(case.task.strata) <= 3 else f"{len(case.task.strata)} strata"
-    return case.id, case.task.type, case.task.main_score, strata, case.data, _about(forecast, [case])
+    return case.id, case.task.type, case.task.main_score, strata, case.data, _time(forecast, [case])
 
 
 def _by_type(forecast: Forecast) -> str:
@@ -173,13 +185,13 @@ def _by_type(forecast: Forecast) -> str:
     groups = [(name, [case for case in forecast.cases if case.task.type == name]) for name in types]
     rows = []
     for name, cases in (*groups, ("all", forecast.cases)):
-        cells = [_about(forecast, [case for case in cases if case.alias == alias]) for alias in aliases]
-        rows.append((name, *cells, *([_about(forecast, cases)] if len(aliases) > 1 else [])))
+        cells = [_time(forecast, [case for case in cases if case.alias == alias]) for alias in aliases]
+        rows.append((name, *cells, *([_time(forecast, cases)] if len(aliases) > 1 else [])))
     return _table(("type", *aliases, *(["all"] if len(aliases) > 1 else [])), rows)
 
 
-def _about(forecast: Forecast, cases: Sequence[Case]) -> str:
-    """Return the time of some cases, marked where a part of it is not from timings."""
+def _time(forecast: Forecast, cases: Sequence[Case]) -> str:
+    """Return the time of some cases, marked with ~ if a part of it is not from timings."""
     if not cases:
         return "-"
     sure = all(forecast.estimates[case.id].basis in ("timed", "in the store") for case in cases)
@@ -202,22 +214,22 @@ def _totals(plan: Plan) -> list[str]:
 
 
 def _detect(parsed: argparse.Namespace, options: Options) -> str:
-    """Return what the cases could detect now, and the limits by which the mean detects a loss of so many points."""
+    """Return the losses that cases could detect now, and limits by which the mean detects a given loss."""
     goal, change, target = _points(parsed.detect), _change(parsed.change), parsed.write_suite
     if target is not None:
         check_target(options, target)
     plan, baselines = find_cases(options), Baselines(options.baselines)
-    found = find_power(plan, load_runs(plan.store), baselines=baselines, device=options.device, change=change)
-    models = tuple(model.fitted(goal) for model in found)
-    margin = next((two.criterion.margin for one, two in zip(found, models, strict=True) if one != two), None)
-    chosen = find_goal(models, goal)
+    powers = find_power(plan, load_runs(plan.store), baselines=baselines, device=options.device, change=change)
+    models = tuple(model.fitted(goal) for model in powers)
+    margin = next((model.criterion.margin for power, model in zip(powers, models, strict=True) if power != model), None)
+    choices = find_goal(models, goal)
     cases = [case for model in models for case in model.cases]
-    rows = [_power_row(case, None if chosen is None else chosen.get(case.case.id)) for case in cases]
-    lines = [line for model in models for line in _model_lines(model, goal, chosen)] + _remarks(cases, chosen)
+    rows = [_power_row(case, None if choices is None else choices.get(case.case.id)) for case in cases]
+    lines = [line for model in models for line in _model_lines(model, goal, choices)] + _remarks(cases, choices)
     if margin is not None:
-        lines.append(MARGIN.format(points(goal), points(margin), margin))
+        lines.append(MARGIN_NOTE.format(points(goal), points(margin), margin))
     if target is not None:
-        limits = _limits(target, cases, chosen)
+        limits = _limits(target, cases, choices)
         write_limited(options, target, limits, margin)
         lines.append(f"written: {target}")
     return "\n".join([_table(POWER_HEADER, rows), "", *lines])
@@ -236,29 +248,30 @@ def _change(text: str | None) -> Change:
     raise ConfigError(f'--change = "{text}" is not one of its values{suggest(str(text), SPREADS)}')
 
 
-def _power_row(one: CasePower, then: Choice | None) -> tuple[str, ...]:
-    spread = "-" if one.spread is None else ("~" if one.spread.rough else "") + points(one.spread.value)
-    source = "-" if one.spread is None else one.spread.source
-    limit = "-" if then is None else "all" if then.limit is None else str(then.limit)
-    losses = ["-" if choice is None else points(one.detects(choice)) for choice in (one.now, then)]
-    times = [render_duration(one.seconds), "-" if then is None else render_duration(then.seconds)]
-    n = str(sum(one.sizes)) if one.sizes else "-"
-    return one.case.id, one.case.task.type, n, spread, source, losses[0], limit, losses[1], *times
+def _power_row(case: CasePower, goal_choice: Choice | None) -> tuple[str, ...]:
+    spread = "-" if case.spread is None else ("~" if case.spread.rough else "") + points(case.spread.value)
+    source = "-" if case.spread is None else case.spread.source
+    limit = "-" if goal_choice is None else "all" if goal_choice.limit is None else str(goal_choice.limit)
+    losses = ["-" if choice is None else points(case.detects(choice)) for choice in (case.now, goal_choice)]
+    times = [render_duration(case.seconds), "-" if goal_choice is None else render_duration(goal_choice.seconds)]
+    n = str(sum(case.sizes)) if case.sizes else "-"
+    return case.case.id, case.case.task.type, n, spread, source, losses[0], limit, losses[1], *times
 
 
-def _model_lines(model: ModelPower, goal: float, chosen: Mapping[str, Choice] | None) -> list[str]:
-    """Return what a model's suite could detect now, and then, each with its time."""
+def _model_lines(model: ModelPower, goal: float, choices: Mapping[str, Choice] | None) -> list[str]:
+    """Return the losses that a model's suite could detect now and with the new limits, each with its time."""
     if not model.known:
         return [f"{model.alias}: nothing is known of the samples of its cases"]
-    rest = sum(one.seconds for one in model.cases) - sum(one.seconds for one in model.known)
-    now, cases = [one.now for one in model.known if one.now], f"of {len(model.cases)} cases"
-    over = f"the mean over {len(now)} {cases}" if len(now) > 1 else model.known[0].case.task.name
-    lines = [f"{model.alias}: {over} could detect {points(model.detects(now))} now{_in(now, rest)}"]
-    if chosen is not None:
-        then = [chosen[one.case.id] for one in model.known]
-        return [*lines, f"{model.alias}: with these limits {points(model.detects(then))}{_in(then, rest)}"]
-    whole, times = [one.choices[-1] for one in model.known], model.times_needed(goal)
-    reached = f"with all samples {points(model.detects(whole))}{_in(whole, rest)}"
+    other_seconds = sum(case.seconds for case in model.cases) - sum(case.seconds for case in model.known)
+    now, cases = [case.now for case in model.known if case.now], f"of {len(model.cases)} cases"
+    subject = f"the mean over {len(now)} {cases}" if len(now) > 1 else model.known[0].case.task.name
+    lines = [f"{model.alias}: {subject} could detect {points(model.detects(now))} now{_duration(now, other_seconds)}"]
+    if choices is not None:
+        goal_choices = [choices[case.case.id] for case in model.known]
+        loss = points(model.detects(goal_choices))
+        return [*lines, f"{model.alias}: with these limits {loss}{_duration(goal_choices, other_seconds)}"]
+    full_choices, times = [case.choices[-1] for case in model.known], model.times_needed(goal)
+    reached = f"with all samples {points(model.detects(full_choices))}{_duration(full_choices, other_seconds)}"
     if math.isinf(times):  # a case by itself
         reached += f"; {points(goal)} by no number of samples: its margin is {points(model.criterion.margin)}"
     elif times > 1:  # another model's cases may be those that do not reach it
@@ -266,32 +279,32 @@ def _model_lines(model: ModelPower, goal: float, chosen: Mapping[str, Choice] | 
     return [*lines, f"{model.alias}: {reached}"]
 
 
-def _in(choices: Sequence[Choice], rest: float) -> str:
-    return f", in {render_duration(rest + sum(choice.seconds for choice in choices))}"
+def _duration(choices: Sequence[Choice], other_seconds: float) -> str:
+    return f", in {render_duration(other_seconds + sum(choice.seconds for choice in choices))}"
 
 
-def _remarks(cases: Sequence[CasePower], chosen: Mapping[str, Choice] | None) -> list[str]:
-    """Return what the table does not say: how to read it, and what comes of too few samples and of new limits."""
+def _remarks(cases: Sequence[CasePower], choices: Mapping[str, Choice] | None) -> list[str]:
+    """Return the notes below the table: how to read it, cases with too few samples, the effect of new limits."""
     lines = ["losses and σ are in points; a loss is detected that is found four times in five"]
     if any(case.spread and case.spread.rough for case in cases):
         lines.append("~: the score is no mean of samples; σ is that of one, an approximation")
-    short = [(one.case.id, *one.lacking) for one in cases if one.lacking]
-    if short:
-        lines.append("too few to pass: " + ", ".join(f"{id_} ({n} of {least} samples)" for id_, n, least in short))
-    if chosen and any(one.now and one.now.limit != chosen[one.case.id].limit for one in cases):
+    shortages = [(case.case.id, *case.lacking) for case in cases if case.lacking]
+    if shortages:
+        lines.append("too few to pass: " + ", ".join(f"{id_} ({n} of {least} samples)" for id_, n, least in shortages))
+    if choices and any(case.now and case.now.limit != choices[case.case.id].limit for case in cases):
         lines.append("a limit is another entry of the baseline: record it before a candidate is judged by it")
     return lines
 
 
-def _limits(target: str, cases: Sequence[CasePower], chosen: Mapping[str, Choice] | None) -> dict[str, int]:
-    if chosen is None:
+def _limits(target: str, cases: Sequence[CasePower], choices: Mapping[str, Choice] | None) -> dict[str, int]:
+    if choices is None:
         raise ConfigError(f"--write-suite {target}: no limits reach --detect; name more points")
-    limits = {one.case.task.name: chosen.get(one.case.id, one.case).limit for one in cases}
+    limits = {case.case.task.name: choices.get(case.case.id, case.case).limit for case in cases}
     return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table for a terminal, or aligned lines for what reads a pipe."""
+    """Return a table for a terminal, or aligned lines for a pipe."""
     if not sys.stdout.isatty():
         return "\n".join(columns([header, *rows]))
     header, rows = fit([header, *rows], terminal()["width"])
@@ -304,8 +317,8 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def fit(table: Sequence[Sequence[str]], width: int) -> tuple[Sequence[str], Sequence[Sequence[str]]]:
-    """Leave out columns that say least until a terminal has room for the others; names are not broken for them."""
-    for name in SAY_LEAST:
+    """Drop optional columns until a table fits the width, so that no name is broken."""
+    for name in OPTIONAL_COLUMNS:
         if max(map(len, columns(table))) > width and name in table[0]:
             left_out = table[0].index(name)
             table = [[cell for place, cell in enumerate(row) if place != left_out] for row in table]

@@ -1,4 +1,4 @@
-"""``touchstone report``: stored runs rendered again, several as one."""
+"""``touchstone report``: render stored runs again, several as one."""
 
 import argparse
 from functools import partial
@@ -42,13 +42,14 @@ def _report(parsed: argparse.Namespace) -> tuple[str | list[str], int]:
     target = None if parsed.out is None else find_target("--out", options.cwd, parsed.out)
     files = [_file(place(options.cwd, text)) for text in parsed.runs]
     runs = [read_run(file) for file in files]
-    run, taken = merge_runs(runs)
-    notes = taken if len(taken) <= NOTE_LIMIT else (*taken[:NOTE_LIMIT], f"and {len(taken) - NOTE_LIMIT} more cases so")
+    run, notes = merge_runs(runs)
+    if len(notes) > NOTE_LIMIT:
+        notes = (*notes[:NOTE_LIMIT], f"and {len(notes) - NOTE_LIMIT} more cases")
     if target is None:
         return "\n".join([render_run(run), *notes]), 0
     newest = max(zip(runs, files, strict=True), key=lambda pair: pair[0].started)[1]
-    stored = newest.parent.name == "runs" and options.store is None
-    store = newest.parent.parent if stored else options.store_folder
+    in_store = newest.parent.name == "runs" and options.store is None
+    store = newest.parent.parent if in_store else options.store_folder
     stores = [store, *(file.parent.parent for file in files if file.parent.name == "runs")]
     pairs = partial(find_pair, stores=stores, baselines=Baselines(options.baselines))
     return [*notes, *write_report(target, run, store, pairs, merged=runs)], 0

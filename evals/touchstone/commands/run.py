@@ -1,4 +1,4 @@
-"""``touchstone run``: a run in any folder, without a file of the project's; pytest does it."""
+"""``touchstone run``: run a suite in any folder through pytest, without a test file."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""``touchstone store``: what the store holds, and how to make it smaller."""
+"""``touchstone store``: show, prune or verify the store."""
 
 import argparse
 from contextlib import nullcontext
@@ -14,10 +14,10 @@ from touchstone.store.verifying import verify
 
 def add_command(commands: Any) -> None:
     """Add the parser and those of its actions."""
-    store = commands.add_parser("store", help="look at what past runs left, or remove what can be made again")
+    store = commands.add_parser("store", help="show what past runs left, check it, or remove what can be made again")
     actions = store.add_subparsers(required=True, metavar="ACTION")
     show = actions.add_parser("show", help="print what is in the store, with sizes")
-    prune = actions.add_parser("prune", help="remove data caches and vectors that were not used for long")
+    prune = actions.add_parser("prune", help="remove data caches and vectors that have not been used for some days")
     verify = actions.add_parser("verify", help="read every file of the store, and list what is damaged")
     for action in (show, prune, verify):
         add_options(action, "--store")
@@ -40,8 +40,8 @@ def _show(parsed: argparse.Namespace) -> tuple[str, int]:
 def _prune(parsed: argparse.Namespace) -> tuple[str, int]:
     if not parsed.days.isdecimal():
         raise ConfigError(f'--days = "{parsed.days}"; expected a whole number of days')
-    gone, orphans = prune(Store(parse_options(parsed).store_folder), float(parsed.days))
-    lines = [f"removed {part.name}, {render_size(part.size)}" for part in gone]
+    parts, orphans = prune(Store(parse_options(parsed).store_folder), float(parsed.days))
+    lines = [f"removed {part.name}, {render_size(part.size)}" for part in parts]
     lines += [f"removed {orphans} files of samples that no run names"] if orphans else []
     return "\n".join(lines or ["nothing to remove"]), 0
 
@@ -49,16 +49,16 @@ def _prune(parsed: argparse.Namespace) -> tuple[str, int]:
 def _verify(parsed: argparse.Namespace) -> tuple[str, int]:
     store = Store(parse_options(parsed).store_folder)
     with unused(store) if parsed.repair else nullcontext():
-        found = list(verify(store.folder))
-        damaged = [one for one in found if one.mend is not None]
-        for one in damaged if parsed.repair else ():
-            assert one.mend is not None
-            one.mend()
-    done = "removed: " if parsed.repair else ""
-    lines = [f"{done if one.mend else ''}{one.path} {one.what}" for one in found]
-    if not damaged:
+        findings = list(verify(store.folder))
+        damages = [finding for finding in findings if finding.mend is not None]
+        for finding in damages if parsed.repair else ():
+            assert finding.mend is not None
+            finding.mend()
+    prefix = "removed: " if parsed.repair else ""
+    lines = [f"{prefix if finding.mend else ''}{finding.path} {finding.what}" for finding in findings]
+    if not damages:
         return "\n".join([*lines, f"{store.folder} is whole"]), 0
     if parsed.repair:
         return "\n".join(lines), 0
-    how = "touchstone store verify --repair removes that, and a run makes it again"
-    return "\n".join([*lines, f"{len(damaged)} damaged; {how}"]), 1
+    advice = "touchstone store verify --repair removes that, and a run makes it again"
+    return "\n".join([*lines, f"{len(damages)} damaged; {advice}"]), 1

@@ -1,4 +1,4 @@
-"""``touchstone study``: how small or fast a model may be: its variants and its exports, measured and judged."""
+"""``touchstone study``: measure and judge variants and exports of a model: how small or fast it may be."""
 
 import argparse
 from dataclasses import asdict
@@ -25,10 +25,7 @@ def add_command(commands: Any) -> None:
         description="Exit code 0: a variant is proven to be within the margin; 1: none is.",
     )
     study.add_argument(
-        "compared",
-        metavar="MODEL",
-        nargs="+",
-        help="as for --model of pytest evals; others are judged by the first",
+        "compared", metavar="MODEL", nargs="+", help="as for --model of pytest evals; others are judged by the first"
     )
     study.add_argument("--dimensions", metavar="N,…", default="", help="widths to cut vectors to")
     study.add_argument("--quantize", metavar="NAME,…", default="", help=f"precisions: {', '.join(PRECISIONS)}")
@@ -45,8 +42,8 @@ def add_command(commands: Any) -> None:
 def _study(parsed: argparse.Namespace) -> tuple[str, int]:
     options = parse_options(parsed)
     files = [place(options.cwd, text) for text in parsed.report]
-    if wrong := [file for file in files if file.suffix not in FORMATS]:
-        raise ConfigError(f'--report = "{wrong[0].name}"; its suffix says the format, one of {", ".join(FORMATS)}')
+    if invalid := [file for file in files if file.suffix not in FORMATS]:
+        raise ConfigError(f'--report = "{invalid[0].name}"; its suffix says the format, one of {", ".join(FORMATS)}')
     variants = make_variants(
         _numbers("--dimensions", parsed.dimensions),
         _names("--quantize", parsed.quantize, PRECISIONS),
@@ -62,19 +59,23 @@ def _study(parsed: argparse.Namespace) -> tuple[str, int]:
     study = run_study(model, variants, options, tell)
     for file in files:
         write_atomically(file, render_study_page(study) if file.suffix == ".html" else to_json(asdict(study)))
-    said = [render_study(study, **terminal()), *(f"wrote {file}" for file in files)]
-    return "\n".join(said), 0 if study.smallest else 1
+    lines = [render_study(study, **terminal()), *(f"wrote {file}" for file in files)]
+    return "\n".join(lines), 0 if study.smallest else 1
 
 
 def _numbers(option: str, text: str) -> list[int]:
     words = list(filter(None, text.split(",")))
-    if wrong := [word for word in words if not word.isdecimal() or not 0 < int(word) < 1 << 20]:
-        raise ConfigError(f'{option} = "{wrong[0]}"; expected whole numbers with commas between them, such as 256,128')
+    if invalid := [word for word in words if not word.isdecimal() or not 0 < int(word) < 1 << 20]:
+        raise ConfigError(
+            f'{option} = "{invalid[0]}"; expected whole numbers with commas between them, such as 256,128'
+        )
     return list(dict.fromkeys(map(int, words)))
 
 
-def _names(option: str, text: str, known: tuple[str, ...]) -> list[str]:
+def _names(option: str, text: str, choices: tuple[str, ...]) -> list[str]:
     words = list(filter(None, text.split(",")))
-    if wrong := [word for word in words if word not in known]:
-        raise ConfigError(f'{option} = "{wrong[0]}"; expected some of {", ".join(known)}{suggest(wrong[0], known)}')
+    if invalid := [word for word in words if word not in choices]:
+        raise ConfigError(
+            f'{option} = "{invalid[0]}"; expected some of {", ".join(choices)}{suggest(invalid[0], choices)}'
+        )
     return list(dict.fromkeys(words))

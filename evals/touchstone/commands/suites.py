@@ -1,4 +1,4 @@
-"""``touchstone suites``: the suites that have a name."""
+"""``touchstone suites``: list the named suites."""
 
 import argparse
 from typing import Any
@@ -14,7 +14,7 @@ def add_command(commands: Any) -> None:
     """Add the parser."""
     suites = commands.add_parser(
         "suites",
-        help="list the suites that have a name, and the project's own",
+        help="list the named suites, and the project's own",
         description="List the suites of the package and the one that `pytest evals` runs here (*).",
     )
     suites.set_defaults(run=_suites)
@@ -26,10 +26,10 @@ def _suites(parsed: argparse.Namespace) -> tuple[list[str], int]:
     names = dict.fromkeys((default, *sorted(built_in_suites())))
     rows = [("", "suite", "models", "tasks", "about")]
     for name in names:
-        loaded = load_suite(name, options.cwd, models)
-        comment = loaded.file.read_text(encoding="utf-8").partition("\n")[0]
+        suite = load_suite(name, options.cwd, models)
+        comment = suite.file.read_text(encoding="utf-8").partition("\n")[0]
         about = comment.removeprefix("# ") if comment.startswith("# ") and name != default else ""
-        count = len(find_tasks(loaded.suite.tasks, str(loaded.file)))
-        about = about or str(loaded.file)
-        rows.append(("*" if name == default else "", loaded.name, ", ".join(loaded.suite.models), str(count), about))
+        count = len(find_tasks(suite.suite.tasks, str(suite.file)))
+        about = about or str(suite.file)
+        rows.append(("*" if name == default else "", suite.name, ", ".join(suite.suite.models), str(count), about))
     return columns(rows), 0

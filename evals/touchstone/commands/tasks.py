@@ -1,4 +1,4 @@
-"""``touchstone tasks``: the tasks that a suite may have."""
+"""``touchstone tasks``: list the tasks that a suite may have."""
 
 import argparse
 from typing import Any
@@ -19,12 +19,17 @@ def add_command(commands: Any) -> None:
     tasks = commands.add_parser(
         "tasks",
         help="list tasks, mteb's and your own, by type, language, benchmark or suite",
-        description="List tasks: all current ones of mteb that are of text alone, or those that are named.",
+        description="List tasks: all current tasks of mteb that are of text alone, or those that are named.",
     )
-    tasks.add_argument("names", nargs="*", metavar="GLOB", help="only tasks of such a name; an exact one may be old")
+    tasks.add_argument(
+        "names",
+        nargs="*",
+        metavar="GLOB",
+        help="only tasks with a matching name; an exact name finds superseded tasks too",
+    )
     for name, metavar in (("type", "TYPE"), ("language", "CODE")):
-        more: dict[str, Any] = {"action": "append", "default": [], "metavar": metavar}
-        tasks.add_argument(f"--{name}", dest=f"of_{name}s", help=f"only of this {name} (repeatable)", **more)
+        settings: dict[str, Any] = {"action": "append", "default": [], "metavar": metavar}
+        tasks.add_argument(f"--{name}", dest=f"of_{name}s", help=f"only of this {name} (repeatable)", **settings)
     tasks.add_argument("--benchmark", metavar="NAME", help='only those of a benchmark, such as "MTEB(eng, v2)"')
     add_options(tasks, "--suite")
     tasks.set_defaults(run=_tasks)
@@ -34,10 +39,10 @@ def _tasks(parsed: argparse.Namespace) -> tuple[list[str], int]:
     options = parse_options(parsed)
     if parsed.touchstone_suites:
         if parsed.names or parsed.of_types or parsed.of_languages or parsed.benchmark:
-            raise ConfigError("--suite lists all tasks of a suite; drop it, or what else is said of them")
+            raise ConfigError("--suite lists all tasks of a suite; drop it, or the names and other options")
         models = load_models(*options.models_files)
         suites = [load_suite(name, options.cwd, models) for name in options.suites]
-        tasks = [task for one in suites for task in find_tasks(one.suite.tasks, str(one.file))]
+        tasks = [task for suite in suites for task in find_tasks(suite.suite.tasks, str(suite.file))]
     else:
         selection = Selection(
             include=tuple(parsed.names) or ("*",),
@@ -45,13 +50,13 @@ def _tasks(parsed: argparse.Namespace) -> tuple[list[str], int]:
             languages=tuple(parsed.of_languages),
             benchmark=parsed.benchmark,
         )
-        tasks = [one for one in find_tasks(selection, "touchstone tasks") if one.modalities == ("text",)]
+        tasks = [task for task in find_tasks(selection, "touchstone tasks") if task.modalities == ("text",)]
     if not tasks:
-        raise ConfigError("no task of text alone is so")
+        raise ConfigError("no task of text alone matches")
     return [*columns([("task", "type", "metric", "languages"), *map(_row, tasks)]), f"{len(tasks)} tasks"], 0
 
 
 def _row(task: TaskInfo) -> tuple[str, str, str, str]:
     codes = task.language_codes
-    more = f" and {len(codes) - CODE_LIMIT} more" if len(codes) > CODE_LIMIT else ""
-    return task.name, task.type, task.main_score, " ".join(codes[:CODE_LIMIT]) + more
+    suffix = f" and {len(codes) - CODE_LIMIT} more" if len(codes) > CODE_LIMIT else ""
+    return task.name, task.type, task.main_score, " ".join(codes[:CODE_LIMIT]) + suffix

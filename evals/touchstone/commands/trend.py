@@ -1,4 +1,4 @@
-"""``touchstone trend``: scores over the runs of a store, and where they moved."""
+"""``touchstone trend``: show scores over the runs of a store, and where they moved."""
 
 import argparse
 from collections.abc import Collection, Sequence
@@ -21,8 +21,8 @@ def add_command(commands: Any) -> None:
     )
     add_options(trend, "--store")
     for name, metavar in (("model", "ALIAS"), ("task", "GLOB"), ("type", "TYPE")):
-        only: dict[str, Any] = {"action": "append", "default": [], "metavar": metavar}
-        trend.add_argument(f"--{name}", dest=f"of_{name}s", help=f"only such a {name} (repeatable)", **only)
+        settings: dict[str, Any] = {"action": "append", "default": [], "metavar": metavar}
+        trend.add_argument(f"--{name}", dest=f"of_{name}s", help=f"only this {name} (repeatable)", **settings)
     trend.set_defaults(run=_trend)
 
 
@@ -33,19 +33,19 @@ def _trend(parsed: argparse.Namespace) -> tuple[str, int]:
         raise BaselineError(f"{store}: has no runs that measured anything; a run adds itself to its store")
     _check("--model", parsed.of_models, {line.alias for line in lines})
     _check("--type", [snake_case(name) for name in parsed.of_types], {snake_case(line.type) for line in lines})
-    chosen = [line for line in lines if _wanted(line, parsed)]
-    if not chosen:
+    matches = [line for line in lines if _is_match(line, parsed)]
+    if not matches:
         raise ConfigError(f"{store}: no case of its {len(lines)} is of that model, task and type")
-    return render_trend(chosen, **terminal()), 0
+    return render_trend(matches, **terminal()), 0
 
 
-def _check(option: str, named: Sequence[str], known: Collection[str]) -> None:
-    for name in named:
-        if name not in known:
-            raise ConfigError(f'{option} = "{name}" is in no run{suggest(name, known)}')
+def _check(option: str, names: Sequence[str], choices: Collection[str]) -> None:
+    for name in names:
+        if name not in choices:
+            raise ConfigError(f'{option} = "{name}" is in no run{suggest(name, choices)}')
 
 
-def _wanted(line: Line, parsed: argparse.Namespace) -> bool:
+def _is_match(line: Line, parsed: argparse.Namespace) -> bool:
     task = line.key.partition("?")[0]
     return (
         (not parsed.of_models or line.alias in parsed.of_models)

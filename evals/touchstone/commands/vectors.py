@@ -1,4 +1,4 @@
-"""``touchstone vectors``: whether an index of one model's vectors may stay where another model comes."""
+"""``touchstone vectors``: judge whether an index of one model's vectors can stay when another model replaces it."""
 
 import argparse
 from dataclasses import asdict
@@ -16,29 +16,33 @@ from touchstone.report.studies.vectors import render_vectors, render_vectors_pag
 from touchstone.session.studies.canaries import hold_or_check, probe
 from touchstone.session.studies.vectors import study_vectors
 
-CODES = {"interchangeable": 0, "queries first": 0, "re-embed": 1, "inconclusive": 9}
+EXIT_CODES = {"interchangeable": 0, "queries first": 0, "re-embed": 1, "inconclusive": 9}
 
 
 def add_command(commands: Any) -> None:
     """Add the parser."""
     vectors = commands.add_parser(
         "vectors",
-        help="say whether an index of model A's vectors may stay where model B comes",
+        help="judge whether an index of model A's vectors can stay when model B replaces A",
         description="Exit code 0: interchangeable, or queries may go first; 1: re-embed; 9: inconclusive.",
     )
     vectors.add_argument("old", metavar="A", help="the model of the index, as for --model of pytest evals")
-    vectors.add_argument("new", metavar="B", nargs="?", help="the model that comes")
+    vectors.add_argument("new", metavar="B", nargs="?", help="the model that replaces A")
     vectors.add_argument(
-        "--texts", metavar="FILE", help="your own texts, in the place of a suite: .txt, or a column text of .jsonl, "
+        "--texts", metavar="FILE", help="your own texts instead of a suite: .txt, or a column text of .jsonl, "
         ".csv, .parquet",
     )  # fmt: skip
     vectors.add_argument(
-        "--canaries", metavar="FILE", help="of A alone: write a small set of texts and vectors, or check it where it is"
+        "--canaries",
+        metavar="FILE",
+        help="with A alone: write a small set of texts and vectors, or check it if FILE exists",
     )
     vectors.add_argument(
-        "--concurrency-probe", action="store_true", help="of A alone: the same texts alone, in batches, and 32 at once"
+        "--concurrency-probe",
+        action="store_true",
+        help="with A alone: encode the same texts alone, in batches, and 32 at once",
     )
-    vectors.add_argument("--report", metavar="FILE", help="write .json, or of two models .html")
+    vectors.add_argument("--report", metavar="FILE", help="write .json, or for two models .html")
     add_options(vectors, "--suite", "--models", "--task", "--limit", "--device", "--store", "--bound", "--alpha",
                 "--reuse-api", "--allow-python")  # fmt: skip
     vectors.set_defaults(run=_vectors)
@@ -51,29 +55,29 @@ def _vectors(parsed: argparse.Namespace) -> tuple[str, int]:
     if file is not None and file.suffix not in formats:
         raise ConfigError(f'--report = "{parsed.report}"; expected a name that ends in {" or ".join(formats)}')
     texts = None if parsed.texts is None else read_texts(place(options.cwd, parsed.texts))
-    found: IndexVerdict | Held
+    result: IndexVerdict | Held
     if parsed.canaries or parsed.concurrency_probe:
         if parsed.new is not None or (parsed.canaries and parsed.concurrency_probe):
             raise ConfigError("--canaries and --concurrency-probe are each of one model alone; leave the others out")
-        kept = place(options.cwd, parsed.canaries or "")
-        found = (
+        canary_file = place(options.cwd, parsed.canaries or "")
+        result = (
             probe(parsed.old, options, texts)
             if parsed.concurrency_probe
-            else hold_or_check(parsed.old, kept, options, texts)
+            else hold_or_check(parsed.old, canary_file, options, texts)
         )
-        said = [f"{found.model}, {count(found.texts, 'text')}: {found.verdict}: {found.reason}"]
+        lines = [f"{result.model}, {count(result.texts, 'text')}: {result.verdict}: {result.reason}"]
     elif parsed.new is None:
-        raise ConfigError("B is missing: the model that comes; of A alone there are --canaries and --concurrency-probe")
+        raise ConfigError("B is missing, the model that replaces A; with A alone go --canaries and --concurrency-probe")
     else:
-        found = study_vectors(parsed.old, parsed.new, options, texts, tell)
-        said = [render_vectors(found)]
+        result = study_vectors(parsed.old, parsed.new, options, texts, tell)
+        lines = [render_vectors(result)]
     if file is not None:
-        if isinstance(found, IndexVerdict) and file.suffix == ".html":
-            write_atomically(file, render_vectors_page(found))
+        if isinstance(result, IndexVerdict) and file.suffix == ".html":
+            write_atomically(file, render_vectors_page(result))
         else:
-            write_atomically(file, to_json(asdict(found)))
-        said.append(f"wrote {file}")
-    return "\n".join(said), CODES[found.verdict]
+            write_atomically(file, to_json(asdict(result)))
+        lines.append(f"wrote {file}")
+    return "\n".join(lines), EXIT_CODES[result.verdict]
 
 
 def read_texts(path: Path) -> list[str]:
@@ -83,8 +87,8 @@ def read_texts(path: Path) -> list[str]:
         ConfigError: there is no such file, it is of another kind, or a row has no text.
     """
     if path.suffix == ".txt":
-        found = [line.strip() for line in read_bytes(path, ConfigError).decode(errors="replace").splitlines()]
-        return [line for line in found if line]
+        lines = [line.strip() for line in read_bytes(path, ConfigError).decode(errors="replace").splitlines()]
+        return [line for line in lines if line]
     if path.suffix not in FORMATS:
         raise ConfigError(f'--texts = "{path.name}"; expected .txt, or a column text of {", ".join(FORMATS)}')
     texts = []
