@@ -68,6 +68,12 @@ class Baselines:
         names = {file.stem for folder in (self.folder, self.built_in) for file in folder.glob("*.json")}
         return sorted(filter(NAME.fullmatch, names))
 
+    def aliases_with(self, key: str) -> list[str]:
+        """Return the aliases whose files in the project's own folder have a case."""
+        names = sorted(filter(NAME.fullmatch, (file.stem for file in self.folder.glob("*.json"))))
+        files = {name: self._load(_file(self.folder, name)) for name in names}
+        return [name for name, file in files.items() if file is not None and key in file.tasks]
+
     def find(self, alias: str, key: str) -> Reference | None:
         """Return the reference of a case, or None if there is no baseline."""
         for folder in (self.folder, self.built_in):

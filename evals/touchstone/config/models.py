@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -156,6 +157,14 @@ def make_spec(table: Mapping[str, Any], where: str) -> Spec:
     return check(found, table, where)
 
 
+def _models_file_with(alias: str, folder: Path) -> Path | None:
+    """Return the file ``models.toml`` of a folder if it has this alias; it is read only where it is named."""
+    file = folder / "models.toml"
+    with suppress(ConfigError):
+        return file if file.is_file() and alias in read_toml(file) else None
+    return None
+
+
 def _check_stages(alias: str, models: Mapping[str, Spec], where: Callable[[str], str]) -> None:
     """Refuse stages that are not there, that are made of what they are part of, or that cannot do what is asked."""
     spec = models[alias]
@@ -290,7 +299,11 @@ def _unnamed(
     elif where_it_is.startswith((".", "/", "~")):
         raise ConfigError(f'{where} = "{target}": there is no folder {path}')
     else:
-        raise ConfigError(f'{where} = "{target}" is not in models.toml{suggest(where_it_is, models)}')
+        unread = _models_file_with(where_it_is, folder)
+        if unread is not None:
+            raise ConfigError(f'{where} = "{target}" is in {unread}, which is not read: add --models {unread.name}')
+        hint = f"{suggest(where_it_is, models)}; the path of a folder begins with ./ or ../"
+        raise ConfigError(f'{where} = "{target}" is not in models.toml{hint}')
     _check_alias(alias, models, target, where, f"{where_it_is}=NAME")
     return Model(alias=alias, spec=spec, text=target)
 

@@ -39,10 +39,14 @@ class _Mean:
 
 
 def judge_models(records: Sequence[Record]) -> tuple[SuiteVerdict, ...]:
-    """Return a verdict for each model with a judged case."""
+    """Return a verdict for each model with a judged case, or of which nothing could be measured."""
     aliases = dict.fromkeys(record.alias for record in records)
     by_alias = {alias: [record for record in records if record.alias == alias] for alias in aliases}
-    return tuple(_judge(alias, group) for alias, group in by_alias.items() if any(r.verdict for r in group))
+    return tuple(_judge(alias, group) for alias, group in by_alias.items() if _is_judged(group))
+
+
+def _is_judged(records: Sequence[Record]) -> bool:
+    return any(r.verdict for r in records) or all(r.outcome in BLOCKING_OUTCOMES for r in records)
 
 
 def _judge(alias: str, records: Sequence[Record]) -> SuiteVerdict:

@@ -50,7 +50,8 @@ def by_pairs(terms: Terms, paired: Paired, change: Change) -> Verdict:
         return change.verdict("improved", "paired", "")
     if paired.exceeds(-margin, terms.confidence):
         return change.verdict("pass", "paired", _may_hide(paired, terms))
-    return change.verdict("inconclusive", "paired", _settling(paired, terms, margin))
+    lost = f"; worst: {shorten(paired.lost)}" if paired.lost and difference.mean <= -margin + ROUNDING else ""
+    return change.verdict("inconclusive", "paired", f"{_settling(paired, terms, margin)}{lost}")
 
 
 def by_equivalence(terms: Terms, paired: Paired, change: Change) -> Verdict:

@@ -262,8 +262,10 @@ class Controller:
         for suite in self.finished.run.suites:
             for line in render_suite(suite, width=width).splitlines():
                 terminalreporter.write_line(line, bold=True, **{SUITE_COLORS[suite.verdict]: True})
-        for note in (*self.finished.notes, *_exit_reason(self.finished, self.session.options.inconclusive)):
+        for note in self.finished.notes:
             terminalreporter.write_line(note)
+        for reason in _exit_reason(self.finished, self.session.options.inconclusive):
+            terminalreporter.write_line(reason, bold=True, red=self.finished.exit_code == 1)
 
     def _marks(self) -> str:
         """Return a sentence on what ``-m`` could select."""
@@ -276,10 +278,15 @@ class Controller:
 
 
 def _exit_reason(finished: Finished, inconclusive: str) -> Iterator[str]:
-    """Yield the reason for the exit code of a run that left a verdict open."""
+    """Yield the reason for the exit code of a run that does not simply pass: pytest counts a loss of all as passed."""
     suspect = [record.case for record in finished.run.records if record.suspect]
     undecided = [suite.model for suite in finished.run.suites if suite.verdict == "INCONCLUSIVE"]
-    if finished.exit_code == UNDECIDED_CODE:
+    if finished.exit_code == 1:
+        stopped = [record.case for record in finished.run.records if record.outcome != "passed"]
+        failed = [f"{suite.model}: FAIL" for suite in finished.run.suites if suite.verdict == "FAIL"]
+        if failed or stopped:
+            yield f"exit code 1: {'; '.join(failed) or some(stopped)}"
+    elif finished.exit_code == UNDECIDED_CODE:
         reason = f"suspect: {some(suspect)}" if suspect else f"inconclusive: {', '.join(undecided)}"
         yield f"exit code 9: {reason}; --inconclusive {inconclusive}"
     elif finished.exit_code == 0 and undecided:

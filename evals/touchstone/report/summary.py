@@ -12,7 +12,9 @@ from touchstone.records.runs import Record
 SEVERITY = ("regressed", "drifted", "error", "not measured", "incomparable", "missing", "suspect", "inconclusive",
             "improved",
             "measured", "lower", "same", "higher", "pass")  # fmt: skip
-SUSPECT_NOTE = "A suspect ends the run with exit code 9, unless --inconclusive pass is typed."
+SUSPECT_NOTE = (
+    "A suspect alone makes a run exit with 9, unless --inconclusive pass is typed; a FAIL makes it 1."
+)
 ORDER: tuple[OutcomeWord, ...] = ("failed", "error", "not measured", "passed")
 
 
@@ -123,8 +125,7 @@ def why(record: Record) -> str:
     """Return the reason of a case's verdict, or its error."""
     if record.outcome == "not measured":
         return record.reason or "the run ended before it was measured"
-    sentence = record.error or record.reason or ""
-    return f"{sentence}. {SUSPECT_NOTE}" if record.suspect else sentence
+    return record.error or record.reason or ""
 
 
 def worst_first(records: Sequence[Record]) -> list[Record]:

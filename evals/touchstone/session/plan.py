@@ -1,6 +1,8 @@
 """Which cases a run has: every model of every suite on every task, and what was left out because it cannot work."""
 
 import hashlib
+import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
@@ -15,7 +17,7 @@ from touchstone.config.retrievers import PythonSpec
 from touchstone.config.suites import NamedSuite, load_suite
 from touchstone.encoding.prompts import check_names
 from touchstone.errors import ConfigError, suggest
-from touchstone.files.writing import to_json
+from touchstone.files.writing import place, to_json
 from touchstone.models.api.guessing import Guesses
 from touchstone.models.kinds import find_model, kind_of
 from touchstone.own_code import look_in
@@ -212,8 +214,8 @@ def _admit_objects(models: Iterable[Model], options: Options) -> None:
     """Look for objects of models beside the file that names them, too, if they may run."""
     used_specs = [stage.spec for model in models for stage in model.family if isinstance(stage.spec, PythonSpec)]
     specs: dict[str, Spec] = {}
-    for place, file in enumerate(options.models_files if used_specs else ()):
-        earlier, specs = specs, load_models(*options.models_files[: place + 1])
+    for number, file in enumerate(options.models_files if used_specs else ()):
+        earlier, specs = specs, load_models(*options.models_files[: number + 1])
         for alias, spec in specs.items():
             if isinstance(spec, PythonSpec) and spec in used_specs and earlier.get(alias) != spec:
                 refuse_python(f'object = "{spec.object}"', file, options)
@@ -241,12 +243,24 @@ def _find_models(
             models = [find_model(text, specs, options.cwd, "--model", guess=guess) for text in options.models]
         else:
             where = f"{suite.file}: models"
-            models = [find_model(text, specs, suite.file.parent, where) for text in suite.suite.models]
+            models = [
+                _seen_from(options.cwd, find_model(text, specs, suite.file.parent, where), suite.file.parent)
+                for text in suite.suite.models
+            ]
         resolved.append({})
         for model in models:
             if resolved[-1].setdefault(model.alias, model) != model:
                 raise ConfigError(f'two models are called "{model.alias}"; name one of them: --model PATH=NAME')
     return resolved
+
+
+def _seen_from(cwd: Path, model: Model, folder: Path) -> Model:
+    """Return a model of a suite file, whose text can be typed where the user stands and not beside that file."""
+    path, mark, rest = re.fullmatch(r"([^=@]*)([=@]?)(.*)", model.text, re.DOTALL).groups()  # type: ignore[union-attr]
+    if getattr(model.spec, "path", None) is None or model.text == model.alias or path.startswith(("/", "~")):
+        return model
+    here = os.path.relpath(place(folder, path), cwd)
+    return replace(model, text=f"{here if here.startswith('..') else f'./{here}'}{mark}{rest}")
 
 
 def _defined(suites: Sequence[NamedSuite]) -> dict[str, Spec]:

@@ -20,6 +20,7 @@ from touchstone.measuring.case import Progress, join_results
 from touchstone.measuring.engines.local import LocalEngine
 from touchstone.measuring.engines.ray import ActorResult, Failed
 from touchstone.measuring.parts import Part
+from touchstone.models.kinds import kind_of
 from touchstone.records.baselines import Reference
 from touchstone.records.cases import Case
 from touchstone.records.examples import Shown
@@ -474,6 +475,8 @@ class Session:
         options += [] if self.options.device == "auto" else ["--device", self.options.device]
         models = {} if self.options.objects else self.plan.models
         records = [r for r in records if r.alias in models]
+        # Of a server there is no more to see than its answer.
+        records = [r for r in records if not kind_of(models[r.alias]).served]
         for alias in dict.fromkeys(r.alias for r in records if models[r.alias].is_blamed(r.error or "")):
             command = shlex.join(["touchstone", "doctor", models[alias].text, *options])
             yield f"{alias}: look at what was found with: {command}"
@@ -492,7 +495,9 @@ class Session:
                 return f"{problem}; {'leave the limit out' if limited else 'import one, or leave the case out'}"
             text, meaning = f"MODEL={against}", f", where MODEL is the folder or hub id of {against}"
         command = shlex.join([*self._words(case, text), "--baseline", "record"])
-        return f"{problem}; record one with: {command}{meaning}"
+        others = [] if against else self.baselines.aliases_with(case.task.name)
+        other = f"; judge it by another model's with --against {others[0]}, or" if others else ";"
+        return f"{problem}{other} record one with: {command}{meaning}"
 
 
 def open_session(options: Options, plugins: Callable[[], str] = str) -> Session:
