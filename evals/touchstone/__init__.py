@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0"
 
-# What is imported when it is asked for: a program that only reads records pays for no more.
-_LATE = {
+# The modules of lazy names: a program that only reads records does not import more than it needs.
+_LAZY = {
     "Model": "arguments", "Result": "result", "Suite": "arguments", "compare": "comparing", "judge": "comparing",
     "load_run": "comparing", "measure": "comparing",
 }  # fmt: skip
@@ -49,11 +49,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LATE:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
-    return getattr(import_module(f"touchstone.library.{_LATE[name]}"), name)
+    return getattr(import_module(f"touchstone.library.{_LAZY[name]}"), name)
 
 
 def __dir__() -> list[str]:

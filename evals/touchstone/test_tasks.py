@@ -38,11 +38,11 @@ def measured(case: Case, request: pytest.FixtureRequest) -> Iterator[MeasuredCas
 def comparison(case: Case, measured: MeasuredCase, request: pytest.FixtureRequest) -> Comparison:
     """Read what is expected and pair its samples; a damaged baseline is no verdict either."""
     try:
-        found = get_session(request.config).compare(case, measured)
+        pairing = get_session(request.config).compare(case, measured)
     except TouchstoneError as error:
         raise pytest.fail.Exception(f"{case.id}: {error}", pytrace=False) from None
-    request.node.stash[COMPARISON] = found
-    return found
+    request.node.stash[COMPARISON] = pairing
+    return pairing
 
 
 def test_task(case: Case, measured: MeasuredCase, comparison: Comparison, request: pytest.FixtureRequest) -> None:

@@ -103,5 +103,5 @@ def render_study_page(study: Study) -> str:
         study=study,
         picture=scatter(dots, "bytes", best - study.margin),
         rows=[(row, _cells(row)) for row in study.rows],
-        said=conclude(study),
+        conclusions=conclude(study),
     )
