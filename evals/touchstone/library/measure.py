@@ -43,7 +43,7 @@ def run_session(given: Given, suite: str | NamedSuite, options: Mapping[str, Any
     device = device_for(given.loaded, str(options.get("device", "auto")))
     parsed = parse_options({**options, "device": device}, OF_MEASURING, suites=[name], models=[given.text], **typed)
     made = {} if isinstance(suite, str) else {name: suite}
-    parsed = replace(parsed, objects=given.objects, made=made)
+    parsed = replace(parsed, objects=given.objects, inline_suites=made)
     check_progress(options.get("progress"))
     if parsed.offline:
         go_offline()

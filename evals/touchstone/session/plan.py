@@ -84,7 +84,7 @@ def find_cases(options: Options) -> Plan:
     if options.against is not None:
         Baselines(options.baselines).require_alias(options.against, "--against")
     known = _add_objects(load_models(*options.models_files), options)
-    suites = [options.made.get(name) or load_suite(name, options.cwd, known) for name in options.suites]
+    suites = [options.inline_suites.get(name) or load_suite(name, options.cwd, known) for name in options.suites]
     for suite in suites:
         _refuse_outside(suite, options)
         _admit_classes(suite, options)

@@ -62,7 +62,7 @@ def find_object(model: Model) -> OwnObject:
         ModelError: it is not there, its code fails, it has none of the methods, or several and nothing says which.
     """
     with LOCK:
-        found = _try_to_make(to_json(model.spec_of(PythonSpec).said()))
+        found = _try_to_make(to_json(model.spec_of(PythonSpec).explicit_settings()))
     if isinstance(found, ModelError):
         raise found
     return found
