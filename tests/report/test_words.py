@@ -88,7 +88,10 @@ def test_what_samples_share_is_counted_beside_them() -> None:
 def test_a_suspect_says_what_becomes_of_the_run() -> None:
     row = replace(inconclusive(-0.04, 0.03), suspect=True)
 
-    assert explain(row)[-1] == "A suspect alone makes a run exit with 9, unless --inconclusive pass is typed; a FAIL makes it 1."
+    assert (
+        explain(row)[-1]
+        == "A suspect alone makes a run exit with 9, unless --inconclusive pass is typed; a FAIL makes it 1."
+    )
     assert explain(row)[0].startswith("It lost the margin or more, or its error is not known")
 
 

@@ -173,13 +173,11 @@ def _diff(parsed: argparse.Namespace) -> tuple[str, int]:
     options = parse_options(parsed)
     diff = load_sides(parsed.before, parsed.after, Baselines(options.baselines), options.root)
     after = parsed.after or "now"
-    changed = [row for row in diff.rows if row.delta is None or row.before != row.after]
+    differences = [row for row in diff.rows if row.delta is None or row.before != row.after]
     header = ("task", parsed.before, after, "Δ", f"{parsed.before} from", f"{after} from", "")
-    lines = columns([header, *map(_diff_row, changed)]) if changed else []
-    same_count = len(diff.rows) - len(changed)
-    lines.append(
-        f"{len(changed)} of {len(diff.rows)} in both differ" if changed else f"{same_count} in both, all the same"
-    )
+    lines = columns([header, *map(_diff_row, differences)]) if differences else []
+    count = len(diff.rows)
+    lines.append(f"{len(differences)} of {count} in both differ" if differences else f"{count} in both, all the same")
     if diff.only_before:
         lines.append(f"only in {parsed.before}, {some(diff.only_before)}")
     if diff.only_after:

@@ -24,21 +24,18 @@ def add_command(commands: Any) -> None:
 
 
 def _check(parsed: argparse.Namespace) -> tuple[str, int]:
-    folder, known = Path(parsed.folder), [t.name for t in all_types() if t.folder is not None]
+    folder, types = Path(parsed.folder), [t.name for t in all_types() if t.folder is not None]
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}")
-    if parsed.type not in (None, *known):
-        raise ConfigError(f'--type = "{parsed.type}"; expected one of {", ".join(known)}{suggest(parsed.type, known)}')
+    if parsed.type not in (None, *types):
+        raise ConfigError(f'--type = "{parsed.type}"; expected one of {", ".join(types)}{suggest(parsed.type, types)}')
     reports, refusals = check_folder(folder, parsed.type)
     if not reports:
         # A missing file mostly means that the data is of another type.
         reasons = {name: why for name, why in refusals.items() if "no such file" not in why} or refusals
-        return "\n".join(
-            [f"{folder}: no data of any type", *(f"  as {name}: {why}" for name, why in reasons.items())]
-        ), 1
-    lines = [
-        line
-        for name, details in reports.items()
-        for line in (f"{folder} as {name}", *(f"  {text}" for text in details))
-    ]
+        lines = [f"{folder}: no data of any type", *(f"  as {name}: {why}" for name, why in reasons.items())]
+        return "\n".join(lines), 1
+    lines = []
+    for name, details in reports.items():
+        lines += [f"{folder} as {name}", *(f"  {text}" for text in details)]
     return "\n".join(lines), 0

@@ -41,9 +41,7 @@ def add_command(commands: Any) -> None:
     mode = fetch.add_mutually_exclusive_group(required=True)
     mode.add_argument("--into", metavar="DIR", help="the mirror to fill")
     mode.add_argument("--verify", metavar="DIR", help="read a mirror again, and compare it with its manifest")
-    fetch.add_argument(
-        "--dry-run", action="store_true", help="print how much would be downloaded, and download nothing"
-    )
+    fetch.add_argument("--dry-run", action="store_true", help="print how much would be downloaded, and stop")
     fetch.set_defaults(run=_fetch)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from touchstone.commands.parsing import tell
 from touchstone.config.models import find_model, load_models
 from touchstone.config.options import BASELINES, STORE
-from touchstone.config.suites import EMBEDDED, load_suite
+from touchstone.config.suites import EMBEDDED_PREFIX, load_suite
 from touchstone.errors import ConfigError
 from touchstone.files.tables import FORMATS, find_forms
 from touchstone.files.writing import place, read_text, write_atomically
@@ -306,7 +306,7 @@ def _make_suite(folder: Path, findings: Findings) -> str:
         for task in load_suite("smoke", folder).suite.tasks.custom:
             data_name = "" if task.path is None else task.path.name
             lines += ["", "[[tasks.custom]]", f'name = "{task.name}"', f'type = "{task.type}"']
-            lines += [f'path = "{EMBEDDED}{data_name}"']
+            lines += [f'path = "{EMBEDDED_PREFIX}{data_name}"']
     lines += [
         "",
         "[gate]",

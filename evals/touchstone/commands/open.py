@@ -22,9 +22,7 @@ def add_command(commands: Any) -> None:
         description="Write the HTML report of the newest run into its store, and open it.",
     )
     add_options(page, "--store")
-    page.add_argument(
-        "--print", action="store_true", dest="only_print", help="print the path of the file, and open nothing"
-    )
+    page.add_argument("--print", action="store_true", dest="only_print", help="print its path, and open nothing")
     page.set_defaults(run=_open)
 
 

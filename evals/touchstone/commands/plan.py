@@ -63,28 +63,15 @@ def add_command(commands: Any) -> None:
     add_options(plan, "--suite", "--model", "--task", "--models", "--limit", "--device", "--store", "--baselines",
                 "--allow-python", "--engine", "--split-texts")  # fmt: skip
     number = ", ".join(map(str, WORKER_COUNTS))
-    plan.add_argument(
-        "--workers",
-        action="append",
-        default=[],
-        metavar="N",
-        help=f"a number of workers (repeatable; default: {number})",
-    )
-    plan.add_argument(
-        "--gpus",
-        action="append",
-        default=[],
-        metavar="N",
-        help="with --engine ray: a number of GPUs, one actor on each (repeatable)",
-    )
+    counts: dict[str, Any] = {"action": "append", "default": [], "metavar": "N"}
+    plan.add_argument("--workers", help=f"a number of workers (repeatable; default: {number})", **counts)
+    plan.add_argument("--gpus", help="with --engine ray: a number of GPUs, one actor on each (repeatable)", **counts)
     plan.add_argument("--gpu-memory", default="80", metavar="GB", help="the memory of each GPU (default: 80)")
     plan.add_argument(
-        "--write-costs", metavar="FILE", help="write how long cases took here, by which --shard cuts a run"
+        "--write-costs", metavar="FILE", help="write how long cases took here, for --shard to cut runs by"
     )
     plan.add_argument(
-        "--detect",
-        metavar="POINTS",
-        help="print what the cases could detect, and the limits that detect a mean loss of POINTS",
+        "--detect", metavar="POINTS", help="what the cases could detect, and limits that detect a mean loss of POINTS"
     )
     plan.add_argument(
         "--change", metavar="|".join(SPREADS), help="the kind of change, where no run shows it (default: fine-tune)"

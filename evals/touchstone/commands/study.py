@@ -42,8 +42,9 @@ def add_command(commands: Any) -> None:
 def _study(parsed: argparse.Namespace) -> tuple[str, int]:
     options = parse_options(parsed)
     files = [place(options.cwd, text) for text in parsed.report]
-    if invalid := [file for file in files if file.suffix not in FORMATS]:
-        raise ConfigError(f'--report = "{invalid[0].name}"; its suffix says the format, one of {", ".join(FORMATS)}')
+    for file in files:
+        if file.suffix not in FORMATS:
+            raise ConfigError(f'--report = "{file.name}"; its suffix says the format, one of {", ".join(FORMATS)}')
     variants = make_variants(
         _numbers("--dimensions", parsed.dimensions),
         _names("--quantize", parsed.quantize, PRECISIONS),
@@ -65,17 +66,15 @@ def _study(parsed: argparse.Namespace) -> tuple[str, int]:
 
 def _numbers(option: str, text: str) -> list[int]:
     words = list(filter(None, text.split(",")))
-    if invalid := [word for word in words if not word.isdecimal() or not 0 < int(word) < 1 << 20]:
-        raise ConfigError(
-            f'{option} = "{invalid[0]}"; expected whole numbers with commas between them, such as 256,128'
-        )
+    for word in words:
+        if not word.isdecimal() or not 0 < int(word) < 1 << 20:
+            raise ConfigError(f'{option} = "{word}"; expected whole numbers with commas between them, such as 256,128')
     return list(dict.fromkeys(map(int, words)))
 
 
 def _names(option: str, text: str, choices: tuple[str, ...]) -> list[str]:
     words = list(filter(None, text.split(",")))
-    if invalid := [word for word in words if word not in choices]:
-        raise ConfigError(
-            f'{option} = "{invalid[0]}"; expected some of {", ".join(choices)}{suggest(invalid[0], choices)}'
-        )
+    for word in words:
+        if word not in choices:
+            raise ConfigError(f'{option} = "{word}"; expected some of {", ".join(choices)}{suggest(word, choices)}')
     return list(dict.fromkeys(words))

@@ -22,10 +22,7 @@ def add_command(commands: Any) -> None:
         description="List tasks: all current tasks of mteb that are of text alone, or those that are named.",
     )
     tasks.add_argument(
-        "names",
-        nargs="*",
-        metavar="GLOB",
-        help="only tasks with a matching name; an exact name finds superseded tasks too",
+        "names", nargs="*", metavar="GLOB", help="only tasks with such names; exact ones find superseded tasks too"
     )
     for name, metavar in (("type", "TYPE"), ("language", "CODE")):
         settings: dict[str, Any] = {"action": "append", "default": [], "metavar": metavar}

@@ -33,14 +33,10 @@ def add_command(commands: Any) -> None:
         ".csv, .parquet",
     )  # fmt: skip
     vectors.add_argument(
-        "--canaries",
-        metavar="FILE",
-        help="with A alone: write a small set of texts and vectors, or check it if FILE exists",
+        "--canaries", metavar="FILE", help="with A alone: write a few texts and vectors, or check them if FILE exists"
     )
     vectors.add_argument(
-        "--concurrency-probe",
-        action="store_true",
-        help="with A alone: encode the same texts alone, in batches, and 32 at once",
+        "--concurrency-probe", action="store_true", help="with A alone: encode texts alone, in batches, and 32 at once"
     )
     vectors.add_argument("--report", metavar="FILE", help="write .json, or for two models .html")
     add_options(vectors, "--suite", "--models", "--task", "--limit", "--device", "--store", "--bound", "--alpha",

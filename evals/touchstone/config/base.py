@@ -1,4 +1,4 @@
-"""What every kind of model specification can be asked, and the checks that several kinds share."""
+"""The base class of model specifications, and checks that several kinds share."""
 
 import dataclasses
 import re
@@ -8,13 +8,13 @@ from typing import Any
 
 from touchstone.records.names import REVISION, SHA256
 
-# What says where the weights are, or how fast they run; the weights themselves are hashed.
-WHERE_AND_HOW_FAST = {
+# Settings that say where the weights are, or how fast they run; the weights themselves are hashed.
+SETTINGS_WITHOUT_EFFECT = {
     "id", "path", "package", "model", "name", "revision", "sha256", "hub", "batch_size", "url", "api_key_env",
     "encoding", "batch_characters", "concurrency", "timeout", "index_timeout", "retries", "patience",
 }  # fmt: skip
-# A library takes these inside its own arguments too, but one setting said in two places can say two things.
-BELONG_OUTSIDE = {
+# Libraries take these among their own arguments too, but a setting in two places can have two values.
+OUTER_KEYS = {
     "model_kwargs": {"dtype": "dtype", "torch_dtype": "dtype", "revision": "revision",
                      "trust_remote_code": "trust_remote_code"},
     "config_kwargs": {"revision": "revision", "trust_remote_code": "trust_remote_code"},
@@ -22,7 +22,7 @@ BELONG_OUTSIDE = {
                       "normalize_embeddings": "normalize", "truncate_dim": "truncate_dim"},
     "loader_kwargs": {"revision": "revision", "embed_dim": "embed_dim", "trust_remote_code": "trust_remote_code"},
 }  # fmt: skip
-# What becomes part of a path, or is looked for on the way to one.
+# Names that become part of a path, or are looked up on the way to one.
 MODEL_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9._+:/ -]{0,199}")
 PACKAGE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 EXPECTATIONS = {
@@ -35,7 +35,7 @@ EXPECTATIONS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """What every kind can be asked; ``kind`` is its name in ``models.toml``."""
+    """A model specification; ``kind`` is its name in ``models.toml``."""
 
     kind: str
 
@@ -51,25 +51,25 @@ class Spec:
 
     @property
     def published(self) -> str | None:
-        """The name of the published model that this specification stands for, if it says so."""
+        """The name of the published model that this specification stands for, None without one."""
         return None
 
-    def said(self) -> dict[str, Any]:
+    def explicit_settings(self) -> dict[str, Any]:
         """Return the settings that are not at their default, by name."""
-        kept: dict[str, Any] = {}
+        settings: dict[str, Any] = {}
         for item in dataclasses.fields(self):
             default = item.default_factory() if callable(item.default_factory) else item.default
             if (value := getattr(self, item.name)) != default:
-                kept[item.name] = dict(value) if isinstance(value, Mapping) else value
-        return kept
+                settings[item.name] = dict(value) if isinstance(value, Mapping) else value
+        return settings
 
     def changes(self) -> dict[str, Any]:
-        """Return those of them that can change a score."""
-        return {name: value for name, value in self.said().items() if name not in WHERE_AND_HOW_FAST}
+        """Return the settings that are not at their default and can change a score."""
+        return {name: value for name, value in self.explicit_settings().items() if name not in SETTINGS_WITHOUT_EFFECT}
 
 
 def check_values(spec: object) -> None:
-    """Refuse values that no kind can have: empty names, counts below one, settings said in the wrong table.
+    """Refuse values that no kind can have: empty names, counts below one, settings in the wrong table.
 
     Raises:
         ValueError: naming the key.
@@ -87,14 +87,14 @@ def check_values(spec: object) -> None:
         value = getattr(spec, name, None)
         if value is not None and not least < value < float("inf"):
             raise ValueError(f"{name} = {value}: must be {'0 or more' if least < 0 else 'more than 0'}")
-    for table, keys in BELONG_OUTSIDE.items():
+    for table, keys in OUTER_KEYS.items():
         for key in getattr(spec, table, {}):
             if key in keys:
                 raise ValueError(f'{table} holds "{key}"; say it with {keys[key]}, beside {table}')
 
 
 def check_counts(table: object, *names: str) -> None:
-    """Refuse counts below one, of those keys that a table has.
+    """Refuse counts below one among those of the keys that a table has.
 
     Raises:
         ValueError: naming the key.

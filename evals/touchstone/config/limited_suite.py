@@ -1,4 +1,4 @@
-"""A suite file again, with a limit for each task."""
+"""Copies of a suite file with a limit for each task."""
 
 import os.path
 from collections.abc import Mapping
@@ -15,10 +15,10 @@ from touchstone.files.writing import place, read_toml, write_first
 
 
 def check_target(options: Options, target: str) -> tuple[Path, Path]:
-    """Return the file of the one suite that is planned, and where another can be written.
+    """Return the file of the planned suite, and the path that its copy can be written to.
 
     Raises:
-        ConfigError: there are several suites or a part of one, it is no TOML, or there is a file.
+        ConfigError: there are several suites or only a part of one, a file is not TOML, or the target exists.
     """
     if len(options.suites) != 1 or options.tasks:
         raise ConfigError(f"--write-suite {target}: writes one whole suite; name one --suite, and no --task")
@@ -34,9 +34,9 @@ def check_target(options: Options, target: str) -> tuple[Path, Path]:
 
 
 def write_limited(options: Options, target: str, limits: Mapping[str, int], margin: float | None = None) -> None:
-    """Write the planned suite with these limits by task, and no other limit; its paths lead where they led.
+    """Write a copy of the planned suite with these limits by task only; its paths still lead to the same files.
 
-    ``margin`` is the suite margin to write, None for that of the file.
+    ``margin`` is the suite margin to write, None to keep that of the file.
 
     Raises:
         ConfigError: as of `check_target`.
@@ -44,8 +44,8 @@ def write_limited(options: Options, target: str, limits: Mapping[str, int], marg
     file, path = check_target(options, target)
     suite = read_toml(file)
     suite.pop("limit", None)
-    known = load_models(*options.models_files)
-    suite["models"] = [_move_model(text, known, file.parent, path.parent) for text in suite["models"]]
+    models = load_models(*options.models_files)
+    suite["models"] = [_move_model(text, models, file.parent, path.parent) for text in suite["models"]]
     tables = [*suite.get("tasks", {}).get("custom", ()), suite.get("source", {})]
     for table, key in (*((table, "path") for table in tables), (suite, "store")):
         if key in table:
@@ -56,15 +56,15 @@ def write_limited(options: Options, target: str, limits: Mapping[str, int], marg
 
 
 def _move(text: str, folder: Path, into: Path) -> str:
-    """Return a path that leads from one folder where it led from another."""
-    found = place(folder, text)
-    return text if found == place(into, text) else os.path.relpath(found.resolve(), into.resolve())
+    """Return a path rewritten so that it leads from ``into`` where it led from ``folder``."""
+    path = place(folder, text)
+    return text if path == place(into, text) else os.path.relpath(path.resolve(), into.resolve())
 
 
-def _move_model(text: str, known: Mapping[str, Any], folder: Path, into: Path) -> str:
-    """Do so with a model that is a folder, with its name and settings behind it."""
+def _move_model(text: str, models: Mapping[str, Any], folder: Path, into: Path) -> str:
+    """Return the text of a model with its path rewritten, if the model is a folder."""
     path = text.partition("@")[0].partition("=")[0]
-    if path in known or not place(folder, path).is_dir():
+    if path in models or not place(folder, path).is_dir():
         return text
-    moved = _move(path, folder, into)
-    return (moved if moved.startswith((".", "/", "~")) else f"./{moved}") + text.removeprefix(path)
+    new_path = _move(path, folder, into)
+    return (new_path if new_path.startswith((".", "/", "~")) else f"./{new_path}") + text.removeprefix(path)

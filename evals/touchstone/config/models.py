@@ -20,11 +20,11 @@ from touchstone.records.names import NAME, SIGNS, slug
 
 S = TypeVar("S", bound=Spec)
 BUILT_IN = Path(__file__).parent.parent / "models.toml"
-PREFIX = "api:"
+API_PREFIX = "api:"
 # What follows the address of an API. A name may begin with @; what follows the last one is a setting where it reads
 # like one.
 NAME_AND_OVERRIDES = re.compile(r"(?P<name>[^=]+?)(?P<equals>=(?P<alias>[^=@]*))?(@(?P<overrides>[a-z_]+=.*))?")
-# Among the settings of one, what leaves nothing to guess.
+# The setting that leaves nothing to guess, among those of an API.
 PROTOCOL = re.compile("(^|,)protocol=")
 
 
@@ -48,7 +48,7 @@ class Model:
     def unmodified(self) -> bool:
         """Whether this computes what the published model computes: its recipe, not a variant or an export of it."""
         variant = self.derived or isinstance(self.spec, ExportSpec)
-        return not variant and not _VARIANT & self.spec.changes().keys()
+        return not variant and not _VARIANT_SETTINGS & self.spec.changes().keys()
 
     def spec_of(self, kind: type[S]) -> S:
         """Return the specification, which is of that class."""
@@ -57,17 +57,17 @@ class Model:
 
     @property
     def parts(self) -> tuple["Model", ...]:
-        """The models that compute: itself, or where it is made of others those, and theirs."""
+        """The models that compute: the model itself, or those that it is made of, recursively."""
         return tuple(part for stage in self.stages for part in stage.parts) or (self,)
 
     @property
     def family(self) -> tuple["Model", ...]:
-        """Itself and all models that it is made of, and theirs."""
-        return (self, *(one for stage in self.stages for one in stage.family))
+        """The model itself and all that it is made of, recursively."""
+        return (self, *(model for stage in self.stages for model in stage.family))
 
     def is_blamed(self, error: str) -> bool:
-        """Return whether an error begins with this model's alias, or with that of one that it is made of."""
-        return error.startswith(tuple(f"{one.alias}: " for one in self.family))
+        """Return True if an error begins with the alias of this model, or of one that it is made of."""
+        return error.startswith(tuple(f"{model.alias}: " for model in self.family))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,16 +82,16 @@ class Guess:
 
 
 GUESS_FIELDS = ("url", "name", "protocol", "endpoint")
-# Asks a server, by its base and the name that was typed, if any, what it is. This room asks nobody itself.
+# Asks the server at a base address, with the model's name if typed, what it is. This package itself asks no server.
 Guesser = Callable[[str, str | None], Guess]
 
-_DERIVABLE = {
+_DERIVABLE_SETTINGS = {
     "pooling", "padding_side", "max_seq_length", "normalize", "truncate_dim", "quantize", "dtype", "embed_dim", "top_k",
     "trust_remote_code", "batch_size", "dimensions", "max_characters", "batch_characters", "concurrency",
     "max_active_dims", "protocol", "endpoint", "truncate", "file", "threads",
 }  # fmt: skip
-# What makes another model of a published one, even where models.toml says it.
-_VARIANT = {
+# Settings that make another model of a published one, even in models.toml.
+_VARIANT_SETTINGS = {
     "truncate_dim", "quantize", "dtype", "embed_dim", "loader_kwargs", "max_active_dims", "method", "k1", "b", "delta",
     "stopwords", "stemmer", "frequent",
 }  # fmt: skip
@@ -104,31 +104,31 @@ def load_models(*files: Path) -> dict[str, Spec]:
         ConfigError: a file is missing, is not TOML, or an entry is wrong.
     """
     models: dict[str, Spec] = {}
-    said_in: dict[str, Path] = {}
+    sources: dict[str, Path] = {}
     for file in (BUILT_IN, *files):
-        found = _read_models(read_toml(file), str(file), file.parent)
-        models |= found
-        said_in |= dict.fromkeys(found, file)
+        specs = _read_models(read_toml(file), str(file), file.parent)
+        models |= specs
+        sources |= dict.fromkeys(specs, file)
     for alias in models:
-        _check_stages(alias, models, lambda name: f"{said_in[name]}: [{name}]")
+        _check_stages(alias, models, lambda name: f"{sources[name]}: [{name}]")
     return models
 
 
-def check_models(tables: Mapping[str, Any], where: str, folder: Path, known: Mapping[str, Spec]) -> dict[str, Spec]:
+def check_models(tables: Mapping[str, Any], where: str, folder: Path, others: Mapping[str, Spec]) -> dict[str, Spec]:
     """Turn the tables that a models file would hold into specifications, by alias.
 
     Args:
-        tables: by alias.
-        where: what they were read from, for errors.
+        tables: the tables, by alias.
+        where: what the tables were read from, for errors.
         folder: what relative paths are relative to.
-        known: the models that a pipeline may name beside them.
+        others: the models that a pipeline may name besides.
 
     Raises:
         ConfigError: a name or an entry is wrong.
     """
     models = _read_models(tables, where, folder)
     for alias in models:
-        _check_stages(alias, {**known, **models}, lambda name: f"{where}: [{name}]")
+        _check_stages(alias, {**others, **models}, lambda name: f"{where}: [{name}]")
     return models
 
 
@@ -150,11 +150,11 @@ def make_spec(table: Mapping[str, Any], where: str) -> Spec:
         ConfigError: beginning with ``where``, naming the key and what it may be.
     """
     kind = table.get("kind", "sentence-transformers")
-    found = find_spec_class(kind) if isinstance(kind, str) else None
-    if found is None:
-        known = ", ".join(f'"{name}"' for name in known_kinds())
-        raise ConfigError(f"{where}: kind = {json.dumps(kind, default=str)}; expected one of {known}")
-    return check(found, table, where)
+    spec_class = find_spec_class(kind) if isinstance(kind, str) else None
+    if spec_class is None:
+        kinds = ", ".join(f'"{name}"' for name in known_kinds())
+        raise ConfigError(f"{where}: kind = {json.dumps(kind, default=str)}; expected one of {kinds}")
+    return check(spec_class, table, where)
 
 
 def _models_file_with(alias: str, folder: Path) -> Path | None:
@@ -166,40 +166,40 @@ def _models_file_with(alias: str, folder: Path) -> Path | None:
 
 
 def _check_stages(alias: str, models: Mapping[str, Spec], where: Callable[[str], str]) -> None:
-    """Refuse stages that are not there, that are made of what they are part of, or that cannot do what is asked."""
+    """Refuse stages that are missing, that are made of the model itself, or that are of the wrong kind."""
     spec = models[alias]
     for number, stage in enumerate(spec.stages):
         key = "models" if isinstance(spec, HybridSpec) else "reranker" if number else "retriever"
-        said = f'{where(alias)}: {key} = "{stage}"'
+        subject = f'{where(alias)}: {key} = "{stage}"'
         if stage not in models:
-            raise ConfigError(f"{said} is not in models.toml{suggest(stage, models)}")
-        if alias in _made_of(stage, models):
-            raise ConfigError(f"{said} is made of [{alias}] itself; name another model")
-        found = models[stage]
-        if key == "reranker" and (found.stages or isinstance(found, Bm25Spec)):
-            raise ConfigError(f'{said} is of kind "{found.kind}"; expected a cross-encoder, or a model that encodes')
-        if key != "reranker" and found.reranks:
-            raise ConfigError(f'{said} is of kind "{found.kind}"; expected an encoder, or a model that searches')
+            raise ConfigError(f"{subject} is not in models.toml{suggest(stage, models)}")
+        if alias in _parts_of(stage, models):
+            raise ConfigError(f"{subject} is made of [{alias}] itself; name another model")
+        part = models[stage]
+        if key == "reranker" and (part.stages or isinstance(part, Bm25Spec)):
+            raise ConfigError(f'{subject} is of kind "{part.kind}"; expected a cross-encoder, or a model that encodes')
+        if key != "reranker" and part.reranks:
+            raise ConfigError(f'{subject} is of kind "{part.kind}"; expected an encoder, or a model that searches')
 
 
-def _made_of(alias: str, models: Mapping[str, Spec]) -> set[str]:
+def _parts_of(alias: str, models: Mapping[str, Spec]) -> set[str]:
     """Return a model's alias and those of all models that it is made of."""
-    found: set[str] = set()
-    waiting = [alias]
-    while waiting:
-        name = waiting.pop()
-        if name not in found and name in models:
-            found.add(name)
-            waiting += models[name].stages
-    return found
+    aliases: set[str] = set()
+    queue = [alias]
+    while queue:
+        name = queue.pop()
+        if name not in aliases and name in models:
+            aliases.add(name)
+            queue += models[name].stages
+    return aliases
 
 
 def _relative_to(spec: Spec, folder: Path) -> Spec:
     path = getattr(spec, "path", None)  # of a kind that has one
     if not isinstance(path, Path) or getattr(spec, "package", None) is not None or path.is_absolute():
         return spec
-    changed: dict[str, Any] = {"path": place(folder, path)}
-    return dataclasses.replace(spec, **changed)
+    changes: dict[str, Any] = {"path": place(folder, path)}
+    return dataclasses.replace(spec, **changes)
 
 
 def find_model(
@@ -219,20 +219,20 @@ def find_model(
         folder: what a relative path is relative to.
         where: what wrote it, for errors.
         kind_at: returns the kind of a model in a folder.
-        guess: says what a server is whose protocol nobody said, and its name where there is no ``#NAME``; None where it
-            speaks OpenAI's, as in files, which mean the same every time.
+        guess: asks a server for its protocol, and for its model's name where there is no ``#NAME``. None takes OpenAI's
+            protocol, as for files, which mean the same every time.
 
     Raises:
         ConfigError: there is no such model, or an override is wrong.
     """
-    if text.startswith(PREFIX):
-        model, overrides = _behind_api(text, models, where, guess)
+    if text.startswith(API_PREFIX):
+        model, overrides = _api_model(text, models, where, guess)
     else:
         target, at, overrides = text.partition("@")
         if at and not overrides:
             raise ConfigError(f'{where} = "{text}" needs a setting behind the @, as in {target}@truncate_dim=256')
         alias = target if target in models else _entry_of(target, models, folder)
-        model = _unnamed(target, models, folder, where, kind_at) if alias is None else _named(alias, models)
+        model = _unnamed_model(target, models, folder, where, kind_at) if alias is None else _named_model(alias, models)
     if not overrides:
         return model
     derived = _derive(model, overrides, where)
@@ -241,38 +241,38 @@ def find_model(
     return derived
 
 
-def _named(alias: str, models: Mapping[str, Spec]) -> Model:
-    stages = tuple(_named(stage, models) for stage in models[alias].stages)
+def _named_model(alias: str, models: Mapping[str, Spec]) -> Model:
+    stages = tuple(_named_model(stage, models) for stage in models[alias].stages)
     return Model(alias=alias, spec=models[alias], text=alias, stages=stages)
 
 
 def _entry_of(hub_id: str, models: Mapping[str, Spec], folder: Path) -> str | None:
-    """Return the one alias of a hub id, whose entry says more of it: the revision, pooling, prompts."""
+    """Return the only alias of a hub id, whose entry has more settings: the revision, pooling, prompts."""
     aliases = [alias for alias, spec in models.items() if getattr(spec, "id", None) == hub_id]
     return aliases[0] if len(aliases) == 1 and not place(folder, hub_id).is_dir() else None
 
 
-def _behind_api(text: str, models: Mapping[str, Spec], where: str, guess: Guesser | None) -> tuple[Model, str]:
+def _api_model(text: str, models: Mapping[str, Spec], where: str, guess: Guesser | None) -> tuple[Model, str]:
     """Read ``api:URL#NAME``, with ``=alias`` and ``@key=value,…`` behind it; what may be a secret is not repeated.
 
     Returns:
         The model without the settings behind the @, and these.
     """
-    url, named, behind = text.removeprefix(PREFIX).partition("#")
-    found = NAME_AND_OVERRIDES.fullmatch(behind)
-    said = {} if found is None else found.groupdict(default="")
-    may_be_asked = guess is not None and not named
-    if not url or (not said and not may_be_asked) or (said.get("equals") and not said["alias"]):
-        example = f"{PREFIX}http://127.0.0.1:8000/v1#NAME=alias"
-        raise ConfigError(f"{where}: what follows {PREFIX} is an address, # and the server's name, as in {example}")
-    name, overrides = said.get("name"), said.get("overrides", "")
+    url, separator, suffix = text.removeprefix(API_PREFIX).partition("#")
+    match = NAME_AND_OVERRIDES.fullmatch(suffix)
+    groups = {} if match is None else match.groupdict(default="")
+    may_be_asked = guess is not None and not separator
+    if not url or (not groups and not may_be_asked) or (groups.get("equals") and not groups["alias"]):
+        example = f"{API_PREFIX}http://127.0.0.1:8000/v1#NAME=alias"
+        raise ConfigError(f"{where}: what follows {API_PREFIX} is an address, # and the server's name, as in {example}")
+    name, overrides = groups.get("name"), groups.get("overrides", "")
     spec, guessed = check(ApiSpec, {"url": url, "name": name or "?"}, where), None
-    target = f"{PREFIX}{url}" + (f"#{name}{said['equals']}" if said else "")
+    target = f"{API_PREFIX}{url}" + (f"#{name}{groups['equals']}" if groups else "")
     if guess is not None and not PROTOCOL.search(overrides):
         guessed = _guess(guess, url, name, where)
         spec = check(ApiSpec, {key: getattr(guessed, key) for key in GUESS_FIELDS}, where)
-    alias = said.get("alias") or slug(spec.name.rpartition("/")[2])
-    _check_alias(alias, models, target, where, f"{PREFIX}URL#{spec.name}=NAME")
+    alias = groups.get("alias") or slug(spec.name.rpartition("/")[2])
+    _check_alias(alias, models, target, where, f"{API_PREFIX}URL#{spec.name}=NAME")
     return Model(alias=alias, spec=spec, text=target, guess=guessed), overrides
 
 
@@ -283,28 +283,28 @@ def _guess(guess: Guesser, url: str, name: str | None, where: str) -> Guess:
         raise ConfigError(f"{where}: {error}") from None
 
 
-def _unnamed(
+def _unnamed_model(
     target: str, models: Mapping[str, Spec], folder: Path, where: str, kind_at: Callable[[Path], str]
 ) -> Model:
-    where_it_is, equals, name = target.partition("=")
-    path = place(folder, where_it_is)
+    location, equals, name = target.partition("=")
+    path = place(folder, location)
     if equals and not name:
-        raise ConfigError(f'{where} = "{target}" needs a name behind the =, as in {where_it_is}=NAME')
-    if where_it_is and path.is_dir():
+        raise ConfigError(f'{where} = "{target}" needs a name behind the =, as in {location}=NAME')
+    if location and path.is_dir():
         spec = make_spec({"kind": kind_at(path), "path": str(path)}, where)
         alias = name or slug(path.resolve().name)
-    elif HUB_ID.fullmatch(where_it_is):
-        spec = EncoderSpec(id=where_it_is)  # what it is shows when it is brought
-        alias = name or slug(where_it_is.rpartition("/")[2])
-    elif where_it_is.startswith((".", "/", "~")):
+    elif HUB_ID.fullmatch(location):
+        spec = EncoderSpec(id=location)  # its kind shows when it is downloaded
+        alias = name or slug(location.rpartition("/")[2])
+    elif location.startswith((".", "/", "~")):
         raise ConfigError(f'{where} = "{target}": there is no folder {path}')
     else:
-        unread = _models_file_with(where_it_is, folder)
+        unread = _models_file_with(location, folder)
         if unread is not None:
             raise ConfigError(f'{where} = "{target}" is in {unread}, which is not read: add --models {unread.name}')
-        hint = f"{suggest(where_it_is, models)}; the path of a folder begins with ./ or ../"
+        hint = f"{suggest(location, models)}; the path of a folder begins with ./ or ../"
         raise ConfigError(f'{where} = "{target}" is not in models.toml{hint}')
-    _check_alias(alias, models, target, where, f"{where_it_is}=NAME")
+    _check_alias(alias, models, target, where, f"{location}=NAME")
     return Model(alias=alias, spec=spec, text=target)
 
 
@@ -318,8 +318,8 @@ def _check_alias(alias: str, models: Mapping[str, Spec], target: str, where: str
 
 def _derive(model: Model, overrides: str, where: str) -> Model:
     alias, spec = model.alias, model.spec
-    plain = {item.name: getattr(spec, item.name) for item in dataclasses.fields(spec)}
-    derivable = _DERIVABLE & plain.keys()
+    settings = {item.name: getattr(spec, item.name) for item in dataclasses.fields(spec)}
+    derivable = _DERIVABLE_SETTINGS & settings.keys()
     changes: dict[str, Any] = {}
     for part in overrides.split(","):
         key, _, value = part.partition("=")
@@ -331,5 +331,5 @@ def _derive(model: Model, overrides: str, where: str) -> Model:
             raise ConfigError(f'{where}: "@{key}" needs a value, as in {model.alias}@truncate_dim=256')
         changes[key] = value
         alias += f"+{key}-{slug(value)}"
-    spec = check(type(spec), plain | changes, f"{where}: {alias}")
+    spec = check(type(spec), settings | changes, f"{where}: {alias}")
     return dataclasses.replace(model, alias=alias, spec=spec, text=f"{model.text}@{overrides}", derived=True)

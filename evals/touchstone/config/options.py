@@ -34,10 +34,10 @@ DEST = "touchstone_"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project(Strict):
-    """``[tool.touchstone]`` of a project: its defaults. Paths are relative to ``folder``, the root directory."""
+    """``[tool.touchstone]`` of a project: its defaults. Paths are relative to the root directory."""
 
     suite: str = "smoke"
-    """A suite by name, or a file; what ``--suite`` is where it is not typed."""
+    """A suite by name, or a file: the default of ``--suite``."""
     models: str | None = None
     """A TOML file with more named models."""
     source: str | None = None
@@ -120,8 +120,8 @@ def _flag(value: Any, _context: Context) -> bool:
 
 
 def _suites(value: Sequence[str] | None, context: Context) -> tuple[str, ...]:
-    named = context.project.suite
-    default = str(context.root / named) if is_suite_file(named) else named
+    suite = context.project.suite
+    default = str(context.root / suite) if is_suite_file(suite) else suite
     return tuple(dict.fromkeys(value or [default]))
 
 
@@ -141,8 +141,8 @@ def _source(value: str | None, context: Context) -> Source | None:
 def _baselines(value: str | None, context: Context) -> Path:
     if value:
         return place(context.cwd, value)
-    said = context.project.baselines
-    return join_inside(context.root, said) if said == BASELINES else place(context.root, said)
+    folder = context.project.baselines
+    return join_inside(context.root, folder) if folder == BASELINES else place(context.root, folder)
 
 
 def _store(value: str | None, context: Context) -> Path | None:
@@ -160,16 +160,16 @@ def _shard(value: str | None, context: Context) -> Shard | None:
     return None if value is None else parse_shard(value, context.name, os.environ)
 
 
-def _one_of(known: Sequence[str], default: str | None) -> Parse:
+def _one_of(choices: Sequence[str], default: str | None) -> Parse:
     def parse(value: str | None, context: Context) -> str | None:
-        if value is not None and value not in known:
-            raise ConfigError(f'{context.name} = "{value}" is not one of its values{suggest(value, known)}')
+        if value is not None and value not in choices:
+            raise ConfigError(f'{context.name} = "{value}" is not one of its values{suggest(value, choices)}')
         return default if value is None else value
 
     return parse
 
 
-def _written(pattern: str, expected: str, convert: Callable[[str], Any] = str, default: Any = None) -> Parse:
+def _matching(pattern: str, expected: str, convert: Callable[[str], Any] = str, default: Any = None) -> Parse:
     def parse(value: str | None, context: Context) -> Any:
         if value is not None and not re.fullmatch(pattern, value):
             raise ConfigError(f'{context.name} = "{value}"; expected {expected}')
@@ -179,7 +179,7 @@ def _written(pattern: str, expected: str, convert: Callable[[str], Any] = str, d
 
 
 def _fraction(value: str | None, context: Context) -> float | None:
-    """Parse a margin or an error rate: a fraction, for 1 meaning one point is the mistake that everyone makes once."""
+    """Parse a margin or an error rate: a fraction below 0.5, so that 1 in place of one point is refused."""
     if value is None:
         return None
     if not re.fullmatch(r"[0-9]*\.?[0-9]+", value) or not 0 < float(value) < 0.5:
@@ -187,9 +187,12 @@ def _fraction(value: str | None, context: Context) -> float | None:
     return float(value)
 
 
-_positive = _written("0*[1-9][0-9]{0,8}", "a whole number of 1 or more", int)
-_seconds = _written(r"[0-9]{1,6}(\.[0-9]+)?", "a number of seconds", float, float(PATIENCE))
-_device = _written("auto|cpu|mps|cuda(:[0-9]+)?", "auto, cpu, cuda, cuda:N or mps", default="auto")
+def _positive_or(default: int | None) -> Parse:
+    return _matching("0*[1-9][0-9]{0,8}", "a whole number of 1 or more", int, default)
+
+
+_seconds = _matching(r"[0-9]{1,6}(\.[0-9]+)?", "a number of seconds", float, float(PATIENCE))
+_device = _matching("auto|cpu|mps|cuda(:[0-9]+)?", "auto, cpu, cuda, cuda:N or mps", default="auto")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,8 +202,8 @@ class Options:
     ``root`` is pytest's root directory, ``cwd`` where the command was typed, ``run`` the unique id of the run, shared
     by its ``workers``, and ``command`` the start of the commands that we print. ``store`` is None unless typed: a suite
     may name another one. ``guesses`` are those of the process that owns the run, about servers that were typed.
-    ``objects`` are models that a program hands over, by alias, and ``made`` suites that it makes, by name: no command
-    can name them.
+    ``objects`` are models that a program passes, by alias, and ``inline_suites`` those that it makes, by name: no
+    command can name them.
     """
 
     suites: tuple[str, ...] = option(
@@ -226,11 +229,11 @@ class Options:
     )
     offline: bool = option("--offline", _flag, None, "promise no network call: models and data are on this machine")
     patience: float = option(
-        "--patience", _seconds, "SECONDS", f"how long a hub that fails for now is asked again (default: {PATIENCE})"
+        "--patience", _seconds, "SECONDS", f"how long transient failures of a hub are retried (default: {PATIENCE})"
     )
     overwrite: bool = option("--overwrite", _flag, None, "measure everything again, whatever the store has cached")
     reuse_api: bool = option(
-        "--reuse-api", _flag, None, "ask an API only what no run has asked it before", decides=True
+        "--reuse-api", _flag, None, "send an API only texts that no run has sent it before", decides=True
     )
     allow_python: bool = option(
         "--allow-python", _flag, None, "run Python that a suite outside of this project names", decides=True
@@ -275,7 +278,7 @@ class Options:
         "what ends in exit 9: suspect cases (warn, the default); an inconclusive suite, too (fail); neither (pass)",
     )
     limit: int | None = option(
-        "--limit", _positive, "N", "at most N queries, rows or pairs of each split and subset", decides=True
+        "--limit", _positive_or(None), "N", "at most N queries, rows or pairs of each split and subset", decides=True
     )
     device: str = option("--device", _device, "auto|cpu|cuda[:N]|mps", "the device (default: auto)", decides=True)
     store: Path | None = option(
@@ -296,13 +299,13 @@ class Options:
     )
     ray_cpus: int = option(
         "--ray-cpus",
-        _written("0*[1-9][0-9]{0,8}", "a whole number of 1 or more", int, 1),
+        _positive_or(1),
         "N",
         "the CPUs of each actor where it has no GPU (default: 1)",
     )
     split_texts: int = option(
         "--split-texts",
-        _written("0*[1-9][0-9]{0,8}", "a whole number of 1 or more", int, SPLIT_TEXTS),
+        _positive_or(SPLIT_TEXTS),
         "N",
         f"divide a corpus of more documents among actors or shards (default: {SPLIT_TEXTS})",
     )
@@ -322,7 +325,7 @@ class Options:
     workers: int = 1
     guesses: Mapping[str, Guess] = field(default_factory=dict)
     objects: Mapping[str, Spec] = field(default_factory=dict)
-    made: Mapping[str, NamedSuite] = field(default_factory=dict)
+    inline_suites: Mapping[str, NamedSuite] = field(default_factory=dict)
 
     @classmethod
     def parse(
@@ -332,7 +335,7 @@ class Options:
         """Parse what was typed on the command line against the project's defaults.
 
         Args:
-            typed: values by the field names of options; what is not there has its default.
+            typed: values by the field names of options; a missing one has its default.
             root: where the project's pyproject.toml is.
             cwd: what relative paths are relative to.
             run: the id of a run that has begun.
@@ -357,7 +360,7 @@ class Options:
             raise ConfigError("--ray-address and --ray-cpus belong to --engine ray")
         if values["engine"] == "ray" and ":" in values["device"]:
             raise ConfigError(f"--device {values['device']}: Ray gives each actor its GPU; say --device cuda")
-        words = (*command, *_again(typed))
+        words = (*command, *_deciding_words(typed))
         return cls(**values, root=root, cwd=cwd, run=run or uuid.uuid4().hex, command=words)
 
     @property
@@ -377,22 +380,22 @@ class Options:
 
 
 OPTIONS: tuple[Option, ...] = tuple(
-    Option(key=each.name, **each.metadata["option"]) for each in fields(Options) if "option" in each.metadata
+    Option(key=item.name, **item.metadata["option"]) for item in fields(Options) if "option" in item.metadata
 )
 
 
 def typed_options(parsed: argparse.Namespace) -> dict[str, Any]:
-    """Return what a parsed command line has of our options, by field name."""
+    """Return the values of our options on a parsed command line, by field name."""
     return {row.key: getattr(parsed, row.dest, None) for row in OPTIONS}
 
 
-def _again(typed: Mapping[str, Any]) -> list[str]:
-    """Return the options typed that decide what is measured and how, to be typed again for one case."""
+def _deciding_words(typed: Mapping[str, Any]) -> list[str]:
+    """Return the typed options that decide what is measured and how, for a command that runs one case."""
     words: list[str] = []
     for row in OPTIONS:
-        given = typed.get(row.key)
-        if not row.decides or given in (None, False, "auto"):
+        setting = typed.get(row.key)
+        if not row.decides or setting in (None, False, "auto"):
             continue
-        values = given if isinstance(given, list | tuple) else [given]
+        values = setting if isinstance(setting, list | tuple) else [setting]
         words += [row.name] if row.metavar is None else [word for value in values for word in (row.name, str(value))]
     return words

@@ -1,4 +1,4 @@
-"""What ``models.toml`` may say of models that search in ways of their own, or are made of other models."""
+"""Specifications of models that search in their own way, or are made of other models."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Bm25Spec(Spec, Strict):
     stemmer: str | None = None
     """The stemmer of PyStemmer, for any language; without it, that of the task's language."""
     frequent: Number = 0.9
-    """Where a language has no stop words, tokens in at least this share of all documents are taken for such."""
+    """Where a language has no stop words, tokens in at least this share of all documents count as stop words."""
 
     def __post_init__(self) -> None:
         for name, highest in (("k1", 100.0), ("b", 1.0), ("delta", 100.0), ("frequent", 1.0)):
@@ -44,7 +44,7 @@ class Bm25Spec(Spec, Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineSpec(Spec, Strict):
-    """Models of ``models.toml`` one after the other: what the retriever finds is put in order by the reranker."""
+    """Models of ``models.toml`` one after the other: the reranker orders what the retriever finds."""
 
     kind: Literal["pipeline"] = "pipeline"
     retriever: str
@@ -52,7 +52,7 @@ class PipelineSpec(Spec, Strict):
     reranker: str | tuple[str, ...]
     """The alias of the model that reranks, or a list: each reranks the best of the one before it."""
     top_k: WholeNumber | tuple[WholeNumber, ...] = 100
-    """How many documents the reranker is given; of several rerankers a list of as many numbers."""
+    """How many documents the reranker gets; for several rerankers a list with a number for each."""
 
     def __post_init__(self) -> None:
         if not self.stages[1:]:
@@ -95,7 +95,7 @@ class HybridSpec(Spec, Strict):
     rank_constant: WholeNumber = 60
     """The constant of ``rrf``."""
     top_k: WholeNumber | None = None
-    """Only each model's best so many documents take part; without it, all that it finds."""
+    """How many of each model's best documents take part; without it, all that it finds."""
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -122,15 +122,15 @@ class PythonSpec(Spec, Strict):
     object: str
     """The object as ``module:name``, or a class or function that makes it."""
     args: Mapping[str, Any] = field(default_factory=dict)
-    """What that class or function is called with."""
+    """The arguments of that class or function."""
     provides: Provides | None = None
-    """Which method is asked; needed where the object has several."""
+    """The method to call; needed where the object has several."""
     version: str | None = None
     """Stands for what its files do not show, such as the day of an index."""
     similarity: Literal["cosine", "dot"] = "cosine"
     """How vectors are compared."""
     batch_size: WholeNumber = 256
-    """At most so many texts or queries in a call."""
+    """The maximum number of texts or queries in a call."""
     timeout: Number = 300.0
     """Seconds that a call may take."""
     index_timeout: Number = 3600.0
@@ -145,5 +145,5 @@ class PythonSpec(Spec, Strict):
 
     @property
     def reranks(self) -> bool:
-        """Whether this is said to score pairs of texts, and nothing else."""
+        """Whether ``provides`` says that the object scores pairs of texts."""
         return self.provides == "rerank"

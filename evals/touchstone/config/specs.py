@@ -1,4 +1,4 @@
-"""What ``models.toml`` may say of a model: one dataclass for each ``kind``."""
+"""Model specifications, as in ``models.toml``: one dataclass for each ``kind``."""
 
 import re
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ from touchstone.extensions import load_extensions
 from touchstone.files.inside import is_plain
 from touchstone.files.validation import Strict, WholeNumber
 
-# What would load other files than those that a model is known by.
-OTHER_FILES = {
+# Arguments that would load other files than those that identify a model.
+FILE_ARGUMENTS = {
     "revision", "code_revision", "subfolder", "cache_dir", "gguf_file", "state_dict", "config", "from_tf", "from_flax",
     "token", "local_files_only", "force_download", "proxies", "trust_remote_code", "adapter_kwargs",
     "transformers_weights",
@@ -42,7 +42,7 @@ class WeightsSpec(Spec, Strict):
     hub: Literal["huggingface", "modelscope"] = "huggingface"
     """The hub of ``id``."""
     max_seq_length: WholeNumber | None = None
-    """Texts are cut to so many tokens."""
+    """Texts are truncated to this number of tokens."""
     dtype: Literal["auto", "float32", "float16", "bfloat16"] = "auto"
     """The data type of the weights."""
     trust_remote_code: bool = False
@@ -54,7 +54,7 @@ class WeightsSpec(Spec, Strict):
     encode_kwargs: Mapping[str, Any] = field(default_factory=dict)
     """More arguments for ``encode``."""
     batch_size: WholeNumber | None = None
-    """At most so many texts in a batch; without it, as many as suit the device."""
+    """The maximum number of texts in a batch; without it, as many as suit the device."""
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -62,8 +62,8 @@ class WeightsSpec(Spec, Strict):
             raise ValueError('path = ""; expected a folder')
         local = self.path is not None or self.package is not None
         if (self.id is None) != local:
-            named = "names two" if local else "names none"
-            raise ValueError(f'needs one place to load from, "id", "path", or "package" with "path"; it {named}')
+            detail = "names two" if local else "names none"
+            raise ValueError(f'needs one place to load from, "id", "path", or "package" with "path"; it {detail}')
         if self.id is not None and not HUB_ID.fullmatch(self.id):
             raise ValueError(f'id = "{self.id}"; expected a name on the hub, as in "org/name"')
         if self.package is not None and self.path is None:
@@ -73,23 +73,23 @@ class WeightsSpec(Spec, Strict):
         self._refuse_pickles()
 
     def _refuse_pickles(self) -> None:
-        for table, said in (("model_kwargs", self.model_kwargs), ("config_kwargs", self.config_kwargs)):
-            if others := sorted(OTHER_FILES & said.keys()):
+        for table, arguments in (("model_kwargs", self.model_kwargs), ("config_kwargs", self.config_kwargs)):
+            if keys := sorted(FILE_ARGUMENTS & arguments.keys()):
                 where = '"id", "path" and "revision" say what is loaded'
-                raise ValueError(f'{table} holds "{others[0]}"; leave it out, for {where}')
-            if "weights_only" in said:
+                raise ValueError(f'{table} holds "{keys[0]}"; leave it out, for {where}')
+            if "weights_only" in arguments:
                 raise ValueError(f'{table} holds "weights_only"; leave it out, for weights are all that is ever opened')
-            if not said.get("use_safetensors", True):
+            if not arguments.get("use_safetensors", True):
                 raise ValueError(f"{table} says use_safetensors = false; leave it out, for pickles are the last resort")
 
     @property
     def published(self) -> str | None:
-        """The name of the published model that this specification stands for, if it says so."""
+        """The name of the published model that this specification stands for, None without one."""
         return self.model or self.id
 
     @property
     def loading(self) -> Mapping[str, Any]:
-        """What the class of sentence-transformers is told beside the place of the files."""
+        """The arguments of the class of sentence-transformers, besides the path of the files."""
         dtype = {} if self.dtype == "auto" else {"dtype": self.dtype}
         return {"model_kwargs": {**self.model_kwargs, **dtype}, "config_kwargs": dict(self.config_kwargs)}
 
@@ -106,16 +106,16 @@ class EncoderSpec(WeightsSpec):
     normalize: bool | None = None
     """Whether vectors are scaled to length 1; without it, as the model's files say."""
     truncate_dim: WholeNumber | None = None
-    """Vectors are cut to so many dimensions."""
+    """Vectors are truncated to this number of dimensions."""
     quantize: Literal["float16", "int8", "uint8", "binary", "mteb-int8", "mteb-binary"] | None = None
     """The precision of vectors. ``mteb-int8`` and ``mteb-binary`` are what mteb's ``CompressionWrapper`` does."""
     prompts: Mapping[str, str] | None = None
     """Text before each input, by mteb's prompt names: a task, a task type, ``query``, ``document``, ``NAME-query`` or
-    ``NAME-document``. Any replaces all of the model's own; ``{}`` says that there are none.
+    ``NAME-document``. Any replaces all of the model's own; ``{}`` means none.
     """
     instruction: str | None = None
     r"""A template such as ``Instruct: {instruction}\nQuery: {query}``, filled with mteb's instruction of the task where
-    no prompt is said.
+    there is no prompt.
     """
     instruct: Literal["queries", "symmetric", "all"] = "symmetric"
     """Which texts get the instruction: queries alone, all but documents (``symmetric``), or all."""
@@ -139,10 +139,10 @@ class CrossEncoderSpec(WeightsSpec):
         return True
 
 
-# The settings that only encoders have, only cross-encoders, and only weights that are no graph.
-OF_ENCODERS = ("pooling", "padding_side", "normalize", "truncate_dim", "quantize", "prompts", "instruction")
-OF_CROSS_ENCODERS = ("prompt",)
-OF_WEIGHTS = ("dtype", "model_kwargs", "config_kwargs")
+# Settings that only encoders have, only cross-encoders, and only weights that are not a graph.
+ENCODER_SETTINGS = ("pooling", "padding_side", "normalize", "truncate_dim", "quantize", "prompts", "instruction")
+CROSS_ENCODER_SETTINGS = ("prompt",)
+WEIGHTS_SETTINGS = ("dtype", "model_kwargs", "config_kwargs")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,7 +154,7 @@ class ExportSpec(EncoderSpec):
 
     suffix: ClassVar[str]
     role: Literal["encoder", "cross-encoder"] | None = None
-    """What the folder holds, where its files cannot be seen before they are brought."""
+    """What the folder holds, where its files cannot be read before they are downloaded."""
     file: str | None = None
     """The graph, by its name in the folder."""
     threads: WholeNumber | None = None
@@ -165,8 +165,8 @@ class ExportSpec(EncoderSpec):
     def __post_init__(self) -> None:
         EncoderSpec.__post_init__(self)
         check_counts(self, "threads")
-        if wrong := [key for key in OF_WEIGHTS if key in self.said()]:
-            raise ValueError(f'{wrong[0]} means nothing for kind = "{self.kind}", whose graph is as it was exported')
+        if keys := [key for key in WEIGHTS_SETTINGS if key in self.explicit_settings()]:
+            raise ValueError(f'{keys[0]} means nothing for kind = "{self.kind}", whose graph is as it was exported')
         if self.file is not None and not (is_plain(self.file) and self.file.endswith(self.suffix)):
             raise ValueError(f'file = "{self.file}"; expected the name of a {self.suffix} file in the folder')
         if self.role is not None and (key := self.misplaced(self.role)):
@@ -179,7 +179,7 @@ class ExportSpec(EncoderSpec):
 
     @property
     def loading(self) -> Mapping[str, Any]:
-        """What the class of sentence-transformers is told beside the place of the files."""
+        """The arguments of the class of sentence-transformers, besides the path of the files."""
         return {"backend": self.kind}
 
     def changes(self) -> dict[str, Any]:
@@ -189,8 +189,8 @@ class ExportSpec(EncoderSpec):
 
     def misplaced(self, role: str) -> str | None:
         """Return a setting that models of the other role have, None where there is none."""
-        other = OF_ENCODERS if role == "cross-encoder" else OF_CROSS_ENCODERS
-        return next((key for key in other if key in self.said()), None)
+        other = ENCODER_SETTINGS if role == "cross-encoder" else CROSS_ENCODER_SETTINGS
+        return next((key for key in other if key in self.explicit_settings()), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -255,7 +255,7 @@ class SparseSpec(WeightsSpec):
 
     kind: Literal["sparse"] = "sparse"
     max_active_dims: WholeNumber | None = None
-    """Keeps only so many of the largest numbers of each text."""
+    """How many of the largest numbers of each text are kept."""
     prompts: Mapping[str, str] | None = None
     """As for a dense encoder."""
     instruction: str | None = None
@@ -310,7 +310,7 @@ def known_kinds() -> tuple[str, ...]:
 
 
 def find_spec_class(kind: str) -> type[Spec] | None:
-    """Return the dataclass of a kind's specifications; None for a kind that there is not.
+    """Return the dataclass of a kind's specifications; None for an unknown kind.
 
     Raises:
         ConfigError: an installed package adds the kind, but not as a `ModelKind`.
@@ -320,7 +320,7 @@ def find_spec_class(kind: str) -> type[Spec] | None:
     added = load_extensions(GROUP).get(kind)
     if added is None:
         return None
-    found = getattr(added, "spec", None)
-    if not (isinstance(found, type) and issubclass(found, Spec)):
+    spec_class = getattr(added, "spec", None)
+    if not (isinstance(spec_class, type) and issubclass(spec_class, Spec)):
         raise ConfigError(f"{GROUP}: {kind} is not a ModelKind with a spec under Spec; mend its package")
-    return found
+    return spec_class

@@ -21,8 +21,8 @@ from touchstone.task_types.registry import all_types, find_type
 
 LANGUAGE = re.compile(r"[a-z]{3}-[A-Z][a-z]{3}")
 BUILT_IN = Path(__file__).parent.parent / "suites"
-# What the path of data that comes with the package begins with, and where that is.
-EMBEDDED, DATA = "touchstone:", Path(__file__).parent.parent / "data"
+# The prefix of paths to data that comes with the package, and the folder of that data.
+EMBEDDED_PREFIX, DATA_FOLDER = "touchstone:", Path(__file__).parent.parent / "data"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +46,8 @@ class CustomTask(Strict):
             if self.path is not None:
                 raise ValueError(f'path = "{self.path}" beside class, which loads its data itself; drop one')
         elif self.name is None or self.type is None or self.path is None:
-            missing = next(key for key in ("name", "type", "path") if getattr(self, key) is None)
-            raise ValueError(f'needs a key "{missing}"')
+            missing_key = next(key for key in ("name", "type", "path") if getattr(self, key) is None)
+            raise ValueError(f'needs a key "{missing_key}"')
         else:
             self._check_folder(self.name, self.type)
 
@@ -57,8 +57,8 @@ class CustomTask(Strict):
         if not NAME.fullmatch(name):
             raise ValueError(f'name = "{name}" may hold only {SIGNS}')
         if find_type(type_name).folder is None:
-            known = ", ".join(one.name for one in all_types() if one.folder is not None)
-            raise ValueError(f'type = "{type_name}"; expected one of {known}')
+            names = ", ".join(t.name for t in all_types() if t.folder is not None)
+            raise ValueError(f'type = "{type_name}"; expected one of {names}')
         if not all(map(LANGUAGE.fullmatch, self.language.split())):
             raise ValueError(f'language = "{self.language}"; expected a code such as "eng-Latn"')
 
@@ -78,9 +78,9 @@ class Selection(Strict):
     exclude: tuple[str, ...] = ()
     """Not these tasks, by names and globs."""
     subsets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of a task named, only these subsets."""
+    """Only these subsets, by task name."""
     splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of a task named, only these splits."""
+    """Only these splits, by task name."""
     custom: tuple[CustomTask, ...] = ()
     """Tasks of your own, which are added."""
 
@@ -108,8 +108,8 @@ class Gate(Strict):
     """How far ``--gate equivalent`` lets a case move."""
 
     def __post_init__(self) -> None:
-        alone = {name: getattr(self, name) for name in ("margin", "alpha", "suite_margin", "bound")}
-        for name, margin in {**alone, **self.margins}.items():
+        fractions = {name: getattr(self, name) for name in ("margin", "alpha", "suite_margin", "bound")}
+        for name, margin in {**fractions, **self.margins}.items():
             if not 0 < margin < 0.5:
                 raise ValueError(f"{name} = {margin}; expected more than 0 and less than 0.5; one point is 0.01")
         for name, floor in self.floors.items():
@@ -140,9 +140,9 @@ class Suite(Strict):
     source: Source | None = None
     """Where data sets are."""
     limit: WholeNumber | None = None
-    """At most so many queries, rows or pairs of each split and subset, as ``--limit``."""
+    """The maximum number of queries, rows or pairs of each split and subset, as ``--limit``."""
     limits: Mapping[str, WholeNumber] = field(default_factory=dict)
-    """The same by task."""
+    """The same, by task."""
     slices: tuple[str, ...] = ()
     """Fields of samples by which figures are shown, too; no verdict depends on them."""
     store: Path | None = None
@@ -168,7 +168,7 @@ class Suite(Strict):
 class NamedSuite:
     """A suite with where it came from: ``name`` for people, ``file`` for errors and relative paths.
 
-    ``models`` are those that it defines itself, by alias; ``notes`` say what of the file was not taken at its word.
+    ``models`` are those that the suite defines itself, by alias; ``notes`` tell where a file means something else here.
     """
 
     name: str
@@ -188,14 +188,14 @@ def built_in_suites() -> dict[str, Path]:
     return {file.stem: file for file in BUILT_IN.glob("*.toml")}
 
 
-def load_suite(name: str, folder: Path, known: Mapping[str, Spec] | None = None) -> NamedSuite:
+def load_suite(name: str, folder: Path, models: Mapping[str, Spec] | None = None) -> NamedSuite:
     """Read a suite by its name, or by its path.
 
     Args:
         name: a built-in name; a TOML file; or an EvalScope configuration, JSON, YAML or Python, the last as
             ``FILE.py:NAME`` where it holds several.
         folder: what a relative path is relative to.
-        known: the models of models.toml, for an EvalScope configuration to name.
+        models: those of models.toml, for an EvalScope configuration to name.
 
     Raises:
         ConfigError: there is no such suite, or something in it is wrong.
@@ -203,19 +203,19 @@ def load_suite(name: str, folder: Path, known: Mapping[str, Spec] | None = None)
     built_in = built_in_suites()
     path, inner = _split(name)
     if is_suite_file(name) and not path.endswith(".toml"):
-        return _load_evalscope(place(folder, path), inner, known or {})
+        return _load_evalscope(place(folder, path), inner, models or {})
     file = place(folder, name) if name.endswith(".toml") else built_in.get(name)
     if file is None:
-        near = suggest(name, built_in)
-        raise ConfigError(f'--suite = "{name}" is neither a file (.toml, .json, .yaml, .py) nor a built-in suite{near}')
+        hint = suggest(name, built_in)
+        raise ConfigError(f'--suite = "{name}" is neither a file (.toml, .json, .yaml, .py) nor a built-in suite{hint}')
     return NamedSuite(name=file.stem, file=file, suite=_check_suite(read_toml(file), str(file), file))
 
 
 def make_suite(name: str, tables: Mapping[str, Any], folder: Path) -> NamedSuite:
-    """Return the suite that a program makes of what a file would say; its models are handed over elsewhere.
+    """Return a suite from the tables that a program passes; its models are passed elsewhere.
 
     Args:
-        name: of the suite, for people.
+        name: the suite's name, for people.
         tables: the keys and tables of a suite file.
         folder: what relative paths are relative to.
 
@@ -226,15 +226,15 @@ def make_suite(name: str, tables: Mapping[str, Any], folder: Path) -> NamedSuite
     return NamedSuite(name=name, file=file, suite=_check_suite({"models": [name], **tables}, f"suite {name}", file))
 
 
-def _load_evalscope(file: Path, inner: str | None, known: Mapping[str, Spec]) -> NamedSuite:
-    # Late: few suites are EvalScope's.
+def _load_evalscope(file: Path, inner: str | None, named_models: Mapping[str, Spec]) -> NamedSuite:
+    # Imported late: few suites are EvalScope's.
     from touchstone.config.evalscope.convert import convert
     from touchstone.config.evalscope.schema import read_evalscope
 
-    converted = convert(read_evalscope(file, inner), file, known)
-    models = check_models(converted.models, f"{file}, read as models", file.parent, known)
+    converted = convert(read_evalscope(file, inner), file, named_models)
+    models = check_models(converted.models, f"{file}, read as models", file.parent, named_models)
     for alias, spec in models.items():
-        if spec.stages and known.get(alias, spec) != spec:
+        if spec.stages and named_models.get(alias, spec) != spec:
             raise ConfigError(f'{file}: a model would be called "{alias}", as another is in models.toml')
     return NamedSuite(
         name=inner or file.stem,
@@ -246,7 +246,7 @@ def _load_evalscope(file: Path, inner: str | None, known: Mapping[str, Spec]) ->
 
 
 def _split(name: str) -> tuple[str, str | None]:
-    """Part the name of a configuration from the Python file that holds several."""
+    """Split the name of a suite into its file and, of a Python file that holds several, the configuration's name."""
     path, _, inner = name.rpartition(".py:")
     return (f"{path}.py", inner) if path and inner.isidentifier() else (name, None)
 
@@ -269,20 +269,21 @@ def _check_suite(data: Mapping[str, Any], where: str, file: Path) -> Suite:
 
 def _place_data(file: Path, path: Path) -> Path:
     """Return where the data of a task is: relative to the suite, or in the package."""
-    name = str(path).removeprefix(EMBEDDED)
+    name = str(path).removeprefix(EMBEDDED_PREFIX)
     if name == str(path):
         return place(file.parent, path)
-    known = sorted(one.name for one in DATA.iterdir() if (one / "test.jsonl").is_file() or (one / "qrels").is_dir())
-    if name not in known:
-        raise ConfigError(f'{file}: path = "{path}": the package has the data {", ".join(known)}{suggest(name, known)}')
-    return DATA / name
+    folders = [f for f in DATA_FOLDER.iterdir() if (f / "test.jsonl").is_file() or (f / "qrels").is_dir()]
+    names = sorted(folder.name for folder in folders)
+    if name not in names:
+        raise ConfigError(f'{file}: path = "{path}": the package has the data {", ".join(names)}{suggest(name, names)}')
+    return DATA_FOLDER / name
 
 
 def parse_source(text: str, folder: Path, where: str) -> Source:
     """Read ``hub``, ``mirror:DIR`` or ``modelscope:DIR``.
 
     Raises:
-        ConfigError: it is neither, or there is no such directory.
+        ConfigError: the text is none of these, or there is no such directory.
     """
     kind, _, path = text.partition(":")
     kinds = get_args(get_type_hints(Source)["kind"])

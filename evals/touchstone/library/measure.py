@@ -43,7 +43,7 @@ def run_session(model: ModelArgument, suite: str | NamedSuite, options: Mapping[
     device = device_for(model.loaded, str(options.get("device", "auto")))
     parsed = parse_options({**options, "device": device}, MEASURE_OPTIONS, suites=[name], models=[model.text], **typed)
     suites = {} if isinstance(suite, str) else {name: suite}
-    parsed = replace(parsed, objects=model.objects, made=suites)
+    parsed = replace(parsed, objects=model.objects, inline_suites=suites)
     check_progress(options.get("progress"))
     if parsed.offline:
         go_offline()

@@ -57,9 +57,9 @@ class InMemorySpec(Spec):
         """Whether this scores pairs of texts."""
         return self.like.reranks
 
-    def said(self) -> dict[str, Any]:
+    def explicit_settings(self) -> dict[str, Any]:
         """Return the settings that were given beside the model."""
-        return self.like.said()
+        return self.like.explicit_settings()
 
 
 def make_in_memory(loaded: Any, settings: Mapping[str, Any], where: str) -> InMemorySpec:

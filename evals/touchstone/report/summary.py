@@ -12,9 +12,7 @@ from touchstone.records.runs import Record
 SEVERITY = ("regressed", "drifted", "error", "not measured", "incomparable", "missing", "suspect", "inconclusive",
             "improved",
             "measured", "lower", "same", "higher", "pass")  # fmt: skip
-SUSPECT_NOTE = (
-    "A suspect alone makes a run exit with 9, unless --inconclusive pass is typed; a FAIL makes it 1."
-)
+SUSPECT_NOTE = "A suspect alone makes a run exit with 9, unless --inconclusive pass is typed; a FAIL makes it 1."
 ORDER: tuple[OutcomeWord, ...] = ("failed", "error", "not measured", "passed")
 
 

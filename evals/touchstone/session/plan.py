@@ -86,7 +86,7 @@ def find_cases(options: Options) -> Plan:
     if options.against is not None:
         Baselines(options.baselines).require_alias(options.against, "--against")
     specs = _add_objects(load_models(*options.models_files), options)
-    suites = [options.made.get(name) or load_suite(name, options.cwd, specs) for name in options.suites]
+    suites = [options.inline_suites.get(name) or load_suite(name, options.cwd, specs) for name in options.suites]
     for suite in suites:
         _refuse_outside(suite, options)
         _admit_classes(suite, options)

@@ -447,7 +447,7 @@ class Session:
 
     def _is_of_a_program(self) -> bool:
         """Return True if a program handed over the model or made the suite, so that no command can name them."""
-        return bool(self.options.objects or self.options.made)
+        return bool(self.options.objects or self.options.inline_suites)
 
     def _words(self, case: Case, model: str) -> list[str]:
         """Return how a case is run alone; suites without its model are left out: its name would put it into them."""

@@ -63,7 +63,7 @@ def test_two_stages_become_a_pipeline_of_the_two_models(tmp_path: Path) -> None:
             "kind": "pipeline", "retriever": "m3e-base", "reranker": "MiniCPM-Reranker", "top_k": 5,
         },
     }  # fmt: skip
-    assert "eval.top_k is not said: 5, EvalScope's default" in found.notes
+    assert "eval.top_k is not set: 5, EvalScope's default" in found.notes
 
 
 def test_the_two_stages_are_specifications_like_those_of_a_models_file(tmp_path: Path) -> None:

@@ -16,9 +16,9 @@ def test_where_nothing_means_anything_else_nothing_is_told(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("model", "asked", "note"),
     [
-        ({}, {}, "eval_config.models.0.hub is not said: modelscope, EvalScope's default"),
-        ({}, {}, "eval_config.models.0.max_seq_length is not said: 512, EvalScope's default"),
-        ({}, {}, "eval.hub is not said: data sets come from the run's source, not from ModelScope"),
+        ({}, {}, "eval_config.models.0.hub is not set: modelscope, EvalScope's default"),
+        ({}, {}, "eval_config.models.0.max_seq_length is not set: 512, EvalScope's default"),
+        ({}, {}, "eval.hub is not set: data sets come from the run's source, not from ModelScope"),
         ({}, {"verbosity": 0}, "eval.verbosity = 0 is not used: pytest's own -v and -q decide"),
         ({}, {"top_k": 3}, "eval.top_k = 3 is not used: there is no second stage to rerank"),
         ({}, {"task_names": ["CMedQAv1"]}, "eval.tasks: CMedQAv1 is CMedQAv1-reranking in mteb"),

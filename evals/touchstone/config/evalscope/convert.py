@@ -1,4 +1,4 @@
-"""An EvalScope configuration as the tables of a suite file and of a models file, with notes on what is otherwise."""
+"""An EvalScope configuration as the tables of a suite file and of a models file, with notes on differences."""
 
 import dataclasses
 import os
@@ -20,13 +20,13 @@ from touchstone.foreign import one_line
 from touchstone.records.names import RENAMED_TASKS, slug
 
 Table = dict[str, Any]
-# What a kind of model that has no such setting does anyway.
-_UNSAID = {"dtype": "auto"}
+# What kinds of models without such a setting do.
+_DEFAULTS = {"dtype": "auto"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Converted:
-    """What a configuration means: ``suite`` as a suite file would say it, ``models`` as a models file, by alias.
+    """A converted configuration: ``suite`` as in a suite file, ``models`` as in a models file, by alias.
 
     Paths are as written, relative to the configuration's folder. ``notes`` say what differs from EvalScope.
     """
@@ -36,56 +36,57 @@ class Converted:
     notes: tuple[str, ...]
 
 
-def convert(config: EvalScopeConfig, file: Path, known: Mapping[str, Spec]) -> Converted:
-    """Say a configuration in our words.
+def convert(config: EvalScopeConfig, file: Path, specs: Mapping[str, Spec]) -> Converted:
+    """Convert a configuration to the tables of a suite and of models.
 
     Args:
-        config: checked.
-        file: where it was read, for errors and relative paths.
-        known: the models of models.toml, which ``model_name_or_path`` may name.
+        config: the configuration, checked.
+        file: the file that it was read from, for errors and relative paths.
+        specs: the models of models.toml, which ``model_name_or_path`` may name.
 
     Raises:
-        ConfigError: a model is nowhere, or two settings of one contradict each other.
+        ConfigError: a model cannot be found, or two of its settings contradict each other.
     """
     tool = config.eval_config
     places = [f"eval_config.{tool.key}.{number}" for number in range(len(tool.listed))]
     entries = [
-        _convert_model(entry, tool.eval.encode_kwargs or {}, f"{file}: [{where}]", file.parent, known)
+        _convert_model(entry, tool.eval.encode_kwargs or {}, f"{file}: [{where}]", file.parent, specs)
         for entry, where in zip(tool.listed, places, strict=True)
     ]
-    aliases = _aliases(entries, file, known)
+    aliases = _aliases(entries, file, specs)
     models = {alias: table for alias, (_, table) in zip(aliases, entries, strict=True) if table is not None}
-    chosen = aliases
+    suite_models = aliases
     if tool.two_stages:
         retriever, reranker = sorted(zip(tool.listed, aliases, strict=True), key=lambda pair: pair[0].is_cross_encoder)
-        chosen = [f"{retriever[1]}+{reranker[1]}"]
+        pipeline = f"{retriever[1]}+{reranker[1]}"
+        suite_models = [pipeline]
         top_k = tool.eval.top_k or TOP_K[tool.key]
-        models[chosen[0]] = {"kind": "pipeline", "retriever": retriever[1], "reranker": reranker[1], "top_k": top_k}
+        models[pipeline] = {"kind": "pipeline", "retriever": retriever[1], "reranker": reranker[1], "top_k": top_k}
     notes = [*notes_on_data(tool.eval), *notes_on_run(config)]
     for entry, where in zip(tool.listed, places, strict=True):
         is_folder = place(file.parent, entry.model_name_or_path).is_dir()
-        notes += [f"{where}.{note}" for note in notes_on_model(entry, known, is_folder=is_folder)]
-    return Converted(suite={"models": chosen, **_suite(config)}, models=models, notes=tuple(notes))
+        notes += [f"{where}.{note}" for note in notes_on_model(entry, specs, is_folder=is_folder)]
+    return Converted(suite={"models": suite_models, **_suite(config)}, models=models, notes=tuple(notes))
 
 
 def render_suite_toml(
-    file: Path, known: Mapping[str, Spec], *, name: str | None = None, into: Path | None = None
+    file: Path, specs: Mapping[str, Spec], *, name: str | None = None, into: Path | None = None
 ) -> tuple[str, str]:
-    """Write a configuration as a suite file and a models file that mean the same.
+    """Render a configuration as a suite file and a models file that mean the same.
 
     Args:
         file: the configuration.
-        known: the models of models.toml.
-        name: what it is called in a Python file that holds several.
+        specs: the models of models.toml.
+        name: its variable in a Python file that holds several.
         into: the folder where both files will lie, if not beside the configuration: relative paths begin there.
 
     Returns:
         The text of the suite and the text of the models, both TOML.
 
     Raises:
-        ConfigError: it cannot be read, or holds a null, for which TOML has no word.
+        ConfigError: the configuration cannot be read, or holds a null, for which TOML has no word.
     """
-    converted = convert(read_evalscope(file, name), file, known)
+    converted = convert(read_evalscope(file, name), file, specs)
     head = _comment(f"Made from {file.name}, an EvalScope configuration.")
     suite, models = dict(converted.suite), {alias: dict(table) for alias, table in converted.models.items()}
     for table, key in ((suite, "store"), *((table, "path") for table in models.values() if "package" not in table)):
@@ -98,61 +99,63 @@ def render_suite_toml(
 
 
 def _suite(config: EvalScopeConfig) -> Table:
-    asked = config.eval_config.eval
-    suite: Table = {"tasks": {"include": list(dict.fromkeys(RENAMED_TASKS.get(name, name) for name in asked.names))}}
-    if not asked.names:
-        chosen = {"types": asked.task_types, "languages": asked.languages}
-        suite["tasks"] = {key: list(values) for key, values in chosen.items() if values}
-    if asked.limits is not None:
-        suite["limit"] = asked.limits
+    entry = config.eval_config.eval
+    suite: Table = {"tasks": {"include": list(dict.fromkeys(RENAMED_TASKS.get(name, name) for name in entry.names))}}
+    if not entry.names:
+        filters = {"types": entry.task_types, "languages": entry.languages}
+        suite["tasks"] = {key: list(values) for key, values in filters.items() if values}
+    if entry.limits is not None:
+        suite["limit"] = entry.limits
     if config.folder is not None:
         suite["store"] = config.folder
     if config.eval_config.two_stages:
         suite["stage_folders"] = True
-    if asked.hub is not None:
-        suite["source"] = {"kind": "hub" if asked.hub == "huggingface" else asked.hub}
+    if entry.hub is not None:
+        suite["source"] = {"kind": "hub" if entry.hub == "huggingface" else entry.hub}
     return suite
 
 
 def _convert_model(
-    entry: ModelEntry, for_all: Mapping[str, Any], where: str, folder: Path, known: Mapping[str, Spec]
+    entry: ModelEntry, for_all: Mapping[str, Any], where: str, folder: Path, specs: Mapping[str, Spec]
 ) -> tuple[str, Table | None]:
-    """Return what a model is called, and its table; None for a model of models.toml that stays as it is."""
-    said, settings = entry.model_name_or_path, _settings(entry, for_all, where)
-    if said in known:
-        return _known(said, known[said], entry, settings, where)
+    """Return a model's name and its table, None for a model of models.toml that stays as it is."""
+    name, settings = entry.model_name_or_path, _settings(entry, for_all, where)
+    if name in specs:
+        return _convert_named(name, specs[name], entry, settings, where)
     kind = {"kind": "cross-encoder"} if entry.is_cross_encoder else {}
     settings = {"max_seq_length": MAX_SEQ_LENGTH} | settings
-    path = place(folder, said)
+    path = place(folder, name)
     if path.is_dir():
-        return "/".join(path.resolve().parts[-2:]), {**kind, "path": said, **settings}
-    if HUB_ID.fullmatch(said) and not said.startswith("."):
+        return "/".join(path.resolve().parts[-2:]), {**kind, "path": name, **settings}
+    if HUB_ID.fullmatch(name) and not name.startswith("."):
         hub = {} if entry.hub == "huggingface" else {"hub": "modelscope"}
-        return said, {**kind, "id": said, **hub, **settings}
-    if said.startswith((".", "/", "~")):
-        raise ConfigError(f'{where} model_name_or_path = "{said}": there is no folder {path}')
-    near = suggest(said, known)
-    raise ConfigError(f'{where} model_name_or_path = "{said}" is no folder, no hub id, and not in models.toml{near}')
+        return name, {**kind, "id": name, **hub, **settings}
+    if name.startswith((".", "/", "~")):
+        raise ConfigError(f'{where} model_name_or_path = "{name}": there is no folder {path}')
+    hint = suggest(name, specs)
+    raise ConfigError(f'{where} model_name_or_path = "{name}" is no folder, no hub id, and not in models.toml{hint}')
 
 
-def _known(alias: str, spec: Spec, entry: ModelEntry, settings: Table, where: str) -> tuple[str, Table | None]:
-    """Put what is said over a model of models.toml, under a name that says so."""
+def _convert_named(alias: str, spec: Spec, entry: ModelEntry, settings: Table, where: str) -> tuple[str, Table | None]:
+    """Apply an entry's settings to a model of models.toml, under an alias that names the changes."""
     if spec.stages or spec.reranks not in (None, entry.is_cross_encoder):
-        said = str(entry.is_cross_encoder).lower()
-        raise ConfigError(f'{where} is_cross_encoder = {said}, but models.toml has "{alias}" as a {spec.kind} model')
-    changed = {key: value for key, value in settings.items() if getattr(spec, key, _UNSAID.get(key)) != value}
-    if not changed:
+        flag = str(entry.is_cross_encoder).lower()
+        raise ConfigError(f'{where} is_cross_encoder = {flag}, but models.toml has "{alias}" as a {spec.kind} model')
+    changes = {key: value for key, value in settings.items() if getattr(spec, key, _DEFAULTS.get(key)) != value}
+    if not changes:
         return alias, None
     table: Table = {} if spec.kind == "sentence-transformers" else {"kind": spec.kind}
-    table |= {name: str(value) if isinstance(value, Path) else value for name, value in spec.said().items()}
-    for key, value in changed.items():
+    table |= {
+        name: str(value) if isinstance(value, Path) else value for name, value in spec.explicit_settings().items()
+    }
+    for key, value in changes.items():
         if key != "batch_size":
             alias += f"+{key}" if isinstance(value, Mapping) else f"+{key}-{slug(str(value), also='+')}"
-    return alias, table | changed
+    return alias, table | changes
 
 
 def _settings(entry: ModelEntry, for_all: Mapping[str, Any], where: str) -> Table:
-    """Return every setting that a model's entry says, under the name that models.toml has for it."""
+    """Return all settings of a model's entry, under their names in models.toml."""
     model_kwargs, config_kwargs = dict(entry.model_kwargs or {}), dict(entry.config_kwargs or {})
     encode_kwargs = {**(entry.encode_kwargs or {}), **for_all}
     encode_kwargs.pop("show_progress_bar", None)
@@ -171,48 +174,49 @@ def _settings(entry: ModelEntry, for_all: Mapping[str, Any], where: str) -> Tabl
         settings["normalize"] = encode_kwargs.pop("normalize_embeddings", None)
         settings["truncate_dim"] = encode_kwargs.pop("truncate_dim", None)
         for_queries = {f"{RENAMED_TASKS.get(task, task)}-query": text for task, text in (entry.prompts or {}).items()}
-        said = None if entry.prompts is None else for_queries  # an empty table says that there are none
-        settings["prompts"] = {"query": entry.prompt} if entry.prompt else said
+        prompts = None if entry.prompts is None else for_queries  # an empty table means that there are none
+        settings["prompts"] = {"query": entry.prompt} if entry.prompt else prompts
     tables = {"model_kwargs": model_kwargs, "config_kwargs": config_kwargs, "encode_kwargs": encode_kwargs}
     settings |= {name: table or None for name, table in tables.items()}
     return {name: value for name, value in settings.items() if value is not None}
 
 
 def _take(tables: tuple[Table, ...], names: tuple[str, ...], where: str) -> Any:
-    """Take a setting out of the places in which EvalScope reads it."""
-    found = [table.pop(name) for table in tables for name in names if name in table]
-    if any(value != found[0] for value in found):
-        raise ConfigError(f"{where} says {' and '.join(names)} twice, as {found[0]} and as {found[-1]}; keep one")
-    return found[0] if found else None
+    """Remove a setting from the tables in which EvalScope reads it, and return its value."""
+    values = [table.pop(name) for table in tables for name in names if name in table]
+    if any(value != values[0] for value in values):
+        first, *_, last = ("null" if value is None else value for value in values)
+        raise ConfigError(f"{where} says {' and '.join(names)} twice, as {first} and as {last}; keep one")
+    return values[0] if values else None
 
 
-def _aliases(entries: list[tuple[str, Table | None]], file: Path, known: Mapping[str, Spec]) -> list[str]:
-    """Call models by the last part of their names, or by the whole where that is what another is called."""
-    short = [slug(name.rpartition("/")[2], also="+") for name, _ in entries]
-    whole = [slug(name, also="+") for name, _ in entries]
+def _aliases(entries: list[tuple[str, Table | None]], file: Path, specs: Mapping[str, Spec]) -> list[str]:
+    """Return the models' aliases: the last parts of their names, or whole names where two would be the same."""
+    short_names = [slug(name.rpartition("/")[2], also="+") for name, _ in entries]
+    full_names = [slug(name, also="+") for name, _ in entries]
     aliases = [
-        long if short.count(alias) > 1 or _is_anothers(alias, table, file, known) else alias
-        for alias, long, (_, table) in zip(short, whole, entries, strict=True)
+        full_name if short_names.count(alias) > 1 or _is_taken(alias, table, file, specs) else alias
+        for alias, full_name, (_, table) in zip(short_names, full_names, entries, strict=True)
     ]
     for alias, (_, table) in zip(aliases, entries, strict=True):
         if aliases.count(alias) > 1:
             raise ConfigError(f'{file}: two models would be called "{alias}"; list one, and the other in another file')
-        if _is_anothers(alias, table, file, known):
+        if _is_taken(alias, table, file, specs):
             raise ConfigError(f'{file}: a model would be called "{alias}", as another is in models.toml')
     return aliases
 
 
-def _is_anothers(alias: str, table: Table | None, file: Path, known: Mapping[str, Spec]) -> bool:
-    """Return True if models.toml has the alias for a model that differs in more than how fast it runs."""
-    if table is None or alias not in known:
+def _is_taken(alias: str, table: Table | None, file: Path, specs: Mapping[str, Spec]) -> bool:
+    """Return True if models.toml has the alias for a model that differs in more than its batch size."""
+    if table is None or alias not in specs:
         return False
-    spec = check_models({alias: table}, f"{file}, read as models", file.parent, known)[alias]
-    one, other = ({**dataclasses.asdict(each), "batch_size": None} for each in (spec, known[alias]))
-    return one != other
+    spec = check_models({alias: table}, f"{file}, read as models", file.parent, specs)[alias]
+    converted, existing = ({**dataclasses.asdict(model), "batch_size": None} for model in (spec, specs[alias]))
+    return converted != existing
 
 
 def _comment(text: str) -> str:
-    """Return a line that TOML reads over, whatever the text holds."""
+    """Return a text as one line of comment in TOML."""
     return f"# {one_line(text)}\n"
 
 

@@ -1,7 +1,7 @@
-"""An EvalScope configuration of its MTEB tool: what it may say, and the suite and models that it means.
+"""The schema of EvalScope configurations for its MTEB tool.
 
-Both schemas: ``model`` and ``tasks``, and ``models`` and ``task_names``, which EvalScope 1.9 renamed them to. What
-has another meaning here, or none, is told in a note or refused; nothing is dropped without a word.
+EvalScope 1.9 renamed ``model`` and ``tasks`` to ``models`` and ``task_names``; both schemas are read. A key that means
+something else here, or nothing, gets a note or is refused; none is dropped silently.
 """
 
 from collections.abc import Mapping
@@ -14,10 +14,10 @@ from touchstone.files.literals import read_plain
 from touchstone.files.validation import Strict, WholeNumber, check
 
 Hub = Literal["modelscope", "huggingface"]
-# How many candidates EvalScope reranks where nothing is said: its first schema's default, and today's.
+# How many candidates EvalScope reranks by default, in its first schema and in today's.
 TOP_K = {"model": 5, "models": 10}
 MAX_SEQ_LENGTH = 512
-REFUSED_OF_A_MODEL = ("model_name", "api_base", "api_key", "dimension", "dimensions")
+REFUSED_MODEL_KEYS = ("model_name", "api_base", "api_key", "dimension", "dimensions")
 REFUSED_KEYS = {
     "custom_tasks": "folders of one's own are [[tasks.custom]] of a TOML suite",
     "dataset_path": "folders of one's own are [[tasks.custom]] of a TOML suite",
@@ -47,7 +47,7 @@ class ModelEntry(Strict):
     dimensions: Any = None
 
     def __post_init__(self) -> None:
-        for name in REFUSED_OF_A_MODEL:
+        for name in REFUSED_MODEL_KEYS:
             if getattr(self, name) is not None:
                 apart = ' (a key or a reranker: kind = "api" in models.toml)' * bool(
                     self.api_key or self.is_cross_encoder
@@ -65,8 +65,8 @@ class ModelEntry(Strict):
     def _typed(self) -> str:
         """Return how a model behind an API is typed; an address that may hold a secret is not repeated."""
         base, model = self.api_base, self.model_name
-        plain = isinstance(base, str) and not set(base) & set('@?#" ')
-        url = str(base).rstrip("/").removesuffix("/embeddings").removesuffix("/rerank") if plain else "URL"
+        is_plain = isinstance(base, str) and not set(base) & set('@?#" ')
+        url = str(base).rstrip("/").removesuffix("/embeddings").removesuffix("/rerank") if is_plain else "URL"
         name = model if isinstance(model, str) and not set(model) & set('@=#" ') else "NAME"
         return f"api:{url}#{name}"
 
@@ -185,7 +185,7 @@ def read_evalscope(file: Path, name: str | None = None) -> EvalScopeConfig:
 
     Args:
         file: the file.
-        name: what the configuration is called in a Python file that holds several.
+        name: the variable of the configuration in a Python file that holds several.
 
     Raises:
         ConfigError: naming the file, the place in it, and what would be right.

@@ -62,7 +62,7 @@ def find_object(model: Model) -> OwnObject:
         ModelError: it is not there, its code fails, it has none of the methods, or several and nothing says which.
     """
     with LOCK:
-        result = _try_to_make(to_json(model.spec_of(PythonSpec).said()))
+        result = _try_to_make(to_json(model.spec_of(PythonSpec).explicit_settings()))
     if isinstance(result, ModelError):
         raise result
     return result
