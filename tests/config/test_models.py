@@ -277,13 +277,16 @@ def test_folders_and_hub_models_have_variants_too(folder: Path) -> None:
     assert find("org/name@batch_size=8", folder).spec == EncoderSpec(id="org/name", batch_size=8)
 
 
+HINT = "; the path of a folder begins with ./ or ../"
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("minilmm", '--model = "minilmm" is not in models.toml; did you mean "minilm"?'),
-        ("BGE", '--model = "BGE" is not in models.toml; did you mean "bge"?'),
-        ("a/b/c", '--model = "a/b/c" is not in models.toml; known: bge, bge+truncate_dim-8, minilm'),
-        ("", '--model = "" is not in models.toml; known: bge, bge+truncate_dim-8, minilm'),
+        ("minilmm", '--model = "minilmm" is not in models.toml; did you mean "minilm"?' + HINT),
+        ("BGE", '--model = "BGE" is not in models.toml; did you mean "bge"?' + HINT),
+        ("a/b/c", '--model = "a/b/c" is not in models.toml; known: bge, bge+truncate_dim-8, minilm' + HINT),
+        ("", '--model = "" is not in models.toml; known: bge, bge+truncate_dim-8, minilm' + HINT),
         ("./nope", '--model = "./nope": there is no folder {folder}/nope'),
         ("/no/where", '--model = "/no/where": there is no folder /no/where'),
         ("weights=a b", f'--model: the name "a b" may hold only {SIGNS}; write weights=NAME'),
@@ -389,3 +392,11 @@ def test_a_registered_model_with_other_arguments_is_not_the_published_one(settin
     )
     assert plain.unmodified
     assert not changed.unmodified
+
+
+def test_a_models_file_that_nobody_named_is_told_of(folder: Path) -> None:
+    (folder / "models.toml").write_text('[served]\nid = "org/name"\n')
+    with pytest.raises(ConfigError) as caught:
+        find("served", folder)
+    expected = f'--model = "served" is in {folder / "models.toml"}, which is not read: add --models models.toml'
+    assert str(caught.value) == expected
