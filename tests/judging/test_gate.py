@@ -695,6 +695,14 @@ def test_an_inconclusive_loss_of_the_margin_and_an_error_that_is_not_known_are_s
     assert (verdict.word, verdict.suspect) == ("inconclusive", suspect)
 
 
+@pytest.mark.parametrize(("mean", "named"), [(-0.011, True), (-0.009, False)])
+def test_an_inconclusive_loss_of_the_margin_names_what_lost_most(mean: float, *, named: bool) -> None:
+    verdict = by_pairs(differing(mean, 0.02, lost=(Change(id="q", before=1, after=0),)))
+
+    assert (verdict.word, verdict.suspect) == ("inconclusive", named)
+    assert verdict.reason.endswith("; worst: q 1.00 -> 0.00") == named
+
+
 def test_only_inconclusive_cases_are_suspect() -> None:
     for paired in (differing(-0.02), differing(0.0), differing(0.02)):
         assert not by_pairs(paired).suspect

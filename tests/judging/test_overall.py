@@ -465,6 +465,12 @@ def test_reason_names_what_decided(records: list[Record], line: str) -> None:
     assert told.startswith(line) if line.endswith(" ") else told == line
 
 
+def test_a_model_of_which_nothing_was_measured_is_incomplete() -> None:
+    (suite,) = judge_models([record("A", None, **ERROR), record("B", None, **UNMEASURED)])
+    assert render_suite(suite) == "m: INCOMPLETE: not measured: A, B"
+    assert judge_models([record("A", None, **ERROR | {"outcome": "passed", "error": None})]) == ()
+
+
 def test_each_model_has_a_verdict_of_its_own() -> None:
     found = judge_models([record("A"), record("A", alias="n", **FAILED), record("B"), record("B", alias="n")])
     assert [(suite.model, suite.verdict) for suite in found] == [("m", "PASS"), ("n", "FAIL")]

@@ -172,6 +172,9 @@ def test_foreign_project_gates_its_own_data_with_its_own_baseline(project: pytes
     assert file.read_bytes() == before
     worse = run(project, "--model", "./ckpt-b", "--against", "released", "--report", "b.json")
     worse.assert_outcomes(failed=1)
+    worse.stdout.fnmatch_lines(["exit code 1: ckpt-b: FAIL*"])
+    advice = "*; judge it by another model's with --against released, or record one with: *"
+    run(project, "--model", "./ckpt-b").stdout.fnmatch_lines([advice])
     verdict = records(project.path / "b.json")["ckpt-b:Mine"]
     assert verdict["verdict"] == "regressed"
     assert verdict["delta"] < -0.002

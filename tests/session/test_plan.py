@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.encoders import save_tiny_model
 from touchstone.commands.parsing import BY_NAME, add_options
 from touchstone.config.options import Options, typed_options
 from touchstone.config.suites import BUILT_IN
@@ -88,6 +89,17 @@ def open_plan(folder: Path, *suites: str, **typed: Any) -> Plan:
 
 def share(plan: Plan) -> set[tuple[int, str | None]]:
     return {(case.policy.gated, case.policy.plan) for case in plan.cases}
+
+
+def test_the_model_of_a_suite_can_be_typed_where_the_user_stands(tmp_path: Path) -> None:
+    save_tiny_model(tmp_path / "there")
+    suite = write_suite(tmp_path / "evals" / "a.toml", "One", models='["../there=mine@truncate_dim=8"]')
+    (model,) = open_plan(tmp_path, suite).models.values()
+    assert model.text == "./there=mine@truncate_dim=8"
+    (again,) = open_plan(tmp_path, suite, models=[model.text]).models.values()
+    assert again == model
+    (inside,) = find_cases(Options.parse({"suites": [suite]}, root=tmp_path, cwd=tmp_path / "evals")).models.values()
+    assert inside.text == "../there=mine@truncate_dim=8"
 
 
 def test_the_level_is_that_of_the_whole_plan_whatever_is_selected_of_it(tmp_path: Path) -> None:
