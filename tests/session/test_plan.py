@@ -12,6 +12,7 @@ import pytest
 from tests.encoders import save_tiny_model
 from touchstone.commands.parsing import BY_NAME, add_options
 from touchstone.config.options import Options, typed_options
+from touchstone.config.specs import EncoderSpec
 from touchstone.config.suites import BUILT_IN
 from touchstone.errors import ConfigError
 from touchstone.session.plan import Plan, find_cases, refuse_python
@@ -97,7 +98,8 @@ def test_the_model_of_a_suite_can_be_typed_where_the_user_stands(tmp_path: Path)
     (model,) = open_plan(tmp_path, suite).models.values()
     assert model.text == "./there=mine@truncate_dim=8"
     (again,) = open_plan(tmp_path, suite, models=[model.text]).models.values()
-    assert again == model
+    assert (again.alias, again.text) == (model.alias, model.text)
+    assert again.spec_of(EncoderSpec).path.samefile(model.spec_of(EncoderSpec).path)  # type: ignore[union-attr,arg-type]
     (inside,) = find_cases(Options.parse({"suites": [suite]}, root=tmp_path, cwd=tmp_path / "evals")).models.values()
     assert inside.text == "../there=mine@truncate_dim=8"
 
