@@ -36,10 +36,28 @@ SECTION = """
 """
 
 
+# What functions of the API take as options, which they name.
+OPTIONS = """
+## Options
+
+Keyword arguments of `measure`, `compare`, `judge` and the trainer's evaluator. A program needs no import of these.
+
+```{eval-rst}
+.. autoclass:: touchstone.library.arguments.MeasureOptions()
+   :members:
+   :undoc-members:
+
+.. autoclass:: touchstone.library.arguments.GateOptions()
+   :members:
+   :undoc-members:
+```
+"""
+
+
 def add_modules(_: Any, page: str, source: list[str]) -> None:
     """Put a section for each module of the API behind the page that is about it."""
     if page == "reference/python":
-        source[0] += "".join(SECTION.format(name) for name in API if find_spec(name) is not None)
+        source[0] += "".join(SECTION.format(name) for name in API if find_spec(name) is not None) + OPTIONS
 
 
 def setup(app: Any) -> None:

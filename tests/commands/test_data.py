@@ -104,6 +104,40 @@ def test_what_no_type_reads_says_why(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert not [line for line in lines if "no such file" in line]
 
 
+def test_tables_of_other_names_are_named_beside_what_each_type_needs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("articles.csv", "questions.csv"):
+        (tmp_path / name).write_text("_id,text\n1,a")
+    code, lines = check(capsys, tmp_path)
+    assert code == 1
+    assert lines[0] == f"{tmp_path}: no data of any type; it holds articles.csv, questions.csv"
+    assert lines[1] == "  Retrieval, InstructionRetrieval: corpus.jsonl, queries.jsonl, qrels/test.jsonl"
+    assert lines[-1].startswith("  .jsonl may be .csv or .parquet, in qrels also .tsv or .txt")
+    assert len(check(capsys, tmp_path, "--type", "STS")[1]) == 3
+
+
+@pytest.mark.parametrize(
+    ("table", "kinds", "fault"),
+    [
+        ("corpus.csv\n_id,text\n1,a", "Retrieval", ": there is no folder qrels with test.jsonl, "),
+        ("corpus.csv\nid,text\n1,a", "Retrieval or InstructionRetrieval", '/corpus.csv: has no column "_id"; its '),
+        ("test.csv\ntext,tag\na,b", "Clustering", '/test.csv: has no column "label"; its columns are "text", "tag"'),
+        ('test.jsonl\n\n{"text": "a", "tag": 1}', "Clustering", '/test.jsonl:2: needs a key "label"; it has "text"'),
+    ],
+)
+def test_only_the_types_that_come_nearest_say_what_is_wrong(
+    table: str, kinds: str, fault: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, content = table.split("\n", 1)
+    (tmp_path / name).write_text(content)
+    if name == "corpus.csv":
+        write(tmp_path, queries=[{"_id": "q", "text": "a"}])
+    _, *lines = check(capsys, tmp_path)[1]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"  as {kinds}: {tmp_path}{fault}")
+
+
 def test_a_text_paired_with_itself_is_a_leak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write(tmp_path / "own", test=[{"sentence1": "a", "sentence2": "a"}, {"sentence1": "b", "sentence2": "c"}])
     assert check(capsys, folder)[1][-1] == "  leak: 1 row of test with the same text twice"

@@ -109,7 +109,7 @@ def test_a_margin_is_told_what_one_point_is(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (('"STS"', '"Sts"'), f'type = "Sts"; expected one of {TYPES}'),
+        (('"STS"', '"Sts"'), 'type = "Sts"; did you mean "STS"?'),
         (('"STS"', '"Regression"'), f'type = "Regression"; expected one of {TYPES}'),
         (
             ('"Mine"', '"my task"'),
@@ -134,6 +134,7 @@ def test_a_wrong_custom_task_says_which_key_and_what_it_may_be(
 ) -> None:
     message = sentence(tmp_path, CUSTOM.replace(*change))
     assert message.startswith("[tasks.custom")
+    assert ("] Mine: " in message) == ('name = "Mine"' in CUSTOM.replace(*change)), "by its name, if it has one"
     assert message.endswith(expected)
     assert not any(word in message for word in PYTHONS_WORDS)
 

@@ -116,8 +116,11 @@ def test_a_file_that_holds_no_text_is_named(tmp_path: Path, content: bytes, expe
 @pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl", "qrels/test.jsonl", "top_ranked.jsonl"])
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     sentence = retrieval_sentence(tmp_path, **{name: None})
-    expected = "qrels: holds neither test.jsonl nor test.tsv" if name.startswith("qrels") else f"{name}: no such file"
-    assert sentence == expected
+    fault = "there is no folder qrels with test.jsonl, .tsv, .txt, .csv or .parquet"
+    if not name.startswith("qrels"):
+        fault = f"holds no {name}, .csv or .parquet"
+    there = sorted({"corpus.jsonl", "qrels/", "queries.jsonl", "top_ranked.jsonl"} - {name, f"{Path(name).parent}/"})
+    assert sentence == f"{tmp_path}: {fault}; it holds {', '.join(there)}"
 
 
 def test_line_numbers_count_the_blank_lines_that_are_passed_over(tmp_path: Path) -> None:

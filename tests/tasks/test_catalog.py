@@ -92,5 +92,5 @@ def test_wrong_selection_is_one_sentence(keys: dict[str, object], sentence: str)
 
 def test_custom_folder_that_is_missing_is_one_sentence(tmp_path: Path) -> None:
     task = CustomTask(name="Mine", type="STS", path=tmp_path / "gone")
-    with pytest.raises(ConfigError, match=r"^\[\[tasks.custom\]\] Mine: there is no folder "):
+    with pytest.raises(ConfigError, match=r"^my.toml: \[\[tasks.custom\]\] Mine: there is no folder .*gone; paths "):
         find_tasks(Selection(custom=(task,)), "my.toml")

@@ -1,10 +1,13 @@
 """``touchstone data``: check which task types can read a folder of the user's data."""
 
 import argparse
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from touchstone.errors import ConfigError, suggest
+from touchstone.files.tables import FORMATS
+from touchstone.task_types.folders import JUDGEMENT_FORMATS, name_files
 from touchstone.task_types.registry import all_types
 from touchstone.tasks.checking import check_folder
 
@@ -31,6 +34,7 @@ def _check(parsed: argparse.Namespace) -> tuple[str, int]:
         raise ConfigError(f'--type = "{parsed.type}"; expected one of {", ".join(types)}{suggest(parsed.type, types)}')
     reports, refusals = check_folder(folder, parsed.type)
     if not reports:
+<<<<<<< HEAD
         # A missing file mostly means that the data is of another type.
         reasons = {name: why for name, why in refusals.items() if "no such file" not in why} or refusals
         lines = [f"{folder}: no data of any type", *(f"  as {name}: {why}" for name, why in reasons.items())]
@@ -38,4 +42,30 @@ def _check(parsed: argparse.Namespace) -> tuple[str, int]:
     lines = []
     for name, details in reports.items():
         lines += [f"{folder} as {name}", *(f"  {text}" for text in details)]
+=======
+        return "\n".join(_explain(folder, parsed.type, refusals)), 1
+    lines = [
+        line
+        for name, details in reports.items()
+        for line in (f"{folder} as {name}", *(f"  {text}" for text in details))
+    ]
+>>>>>>> wx
     return "\n".join(lines), 0
+
+
+def _explain(folder: Path, only: str | None, refusals: Mapping[str, str]) -> Iterator[str]:
+    """Yield why no type can read a folder: what is wrong with its tables, or which tables each type needs."""
+    if refusals:
+        yield f"{folder}: no data of any type"
+        for why in dict.fromkeys(refusals.values()):
+            yield f"  as {' or '.join(name for name, reason in refusals.items() if reason == why)}: {why}"
+        return
+    yield f"{folder}: no data of any type; it holds {name_files(folder)}"
+    needs: dict[str, list[str]] = {}
+    for kind in all_types():
+        if kind.folder is not None and only in (None, kind.name):
+            needs.setdefault(", ".join(kind.folder.files), []).append(kind.name)
+    for files, names in needs.items():
+        yield f"  {', '.join(names)}: {files}"
+    others, judgements = FORMATS[1:], [end for end in JUDGEMENT_FORMATS if end not in FORMATS]
+    yield f"  {FORMATS[0]} may be {' or '.join(others)}, in qrels also {' or '.join(judgements)}, packed (.gz) or not"

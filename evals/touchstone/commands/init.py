@@ -172,7 +172,7 @@ def _look(folder: Path, cwd: Path, parsed: argparse.Namespace) -> Findings:
         elif folders:
             raise ConfigError(f"--data = {path}: no data of any type; touchstone data check {path} says why")
         else:
-            why = next((why for why in refusals.values() if "no such file" not in why), "some table is missing")
+            why = next(iter(refusals.values()), "some table is missing")
             notes.append(f"left out  {path}: no data of any type: {why}")
     mirror, tasks = _find_mirror(folder, None if parsed.mirror is None else place(cwd, parsed.mirror))
     return Findings(models=tuple(models), data=tuple(data), mirror=mirror, tasks=tasks, notes=tuple(notes))

@@ -57,8 +57,15 @@ class CustomTask(Strict):
         if not NAME.fullmatch(name):
             raise ValueError(f'name = "{name}" may hold only {SIGNS}')
         if find_type(type_name).folder is None:
+<<<<<<< HEAD
             names = ", ".join(t.name for t in all_types() if t.folder is not None)
             raise ValueError(f'type = "{type_name}"; expected one of {names}')
+=======
+            known = [one.name for one in all_types() if one.folder is not None]
+            near = suggest(type_name, known)
+            right = near if near.endswith("?") else f"; expected one of {', '.join(known)}"
+            raise ValueError(f'type = "{type_name}"{right}')
+>>>>>>> wx
         if not all(map(LANGUAGE.fullmatch, self.language.split())):
             raise ValueError(f'language = "{self.language}"; expected a code such as "eng-Latn"')
 

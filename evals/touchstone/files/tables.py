@@ -16,6 +16,8 @@ from touchstone.files.writing import MAX_FILE_BYTES, open_regular
 from touchstone.formatting import shorten
 
 FORMATS = (".jsonl", ".csv", ".parquet")
+# What parts columns elsewhere, as it is shown.
+OTHER_SEPARATORS = {";": ";", "\t": " (tab) ", "|": "|"}
 # A file of any size may have so many rows; in a larger table each row takes a byte or more, even compressed.
 MIN_ROW_LIMIT, ROWS_AT_ONCE = 1 << 16, 10_000
 
@@ -92,6 +94,7 @@ def _read_csv(path: Path, error: type[TouchstoneError]) -> Iterator[tuple[int, d
         for cells in reader:
             if cells and not header:
                 header = cells
+                _need_commas(path, number, header, error)
                 if duplicate := next((name for name in header if name and header.count(name) > 1), None):
                     raise error(f'{path}:{number}: has two columns "{shorten(duplicate, 60)}"')
             elif cells:
@@ -101,6 +104,14 @@ def _read_csv(path: Path, error: type[TouchstoneError]) -> Iterator[tuple[int, d
             number = reader.line_num + 1
     except csv.Error as failure:
         raise error(f"{path}:{number}: not CSV: {failure}") from None
+
+
+def _need_commas(path: Path, number: int, header: list[str], error: type[TouchstoneError]) -> None:
+    """Refuse a header that other signs than commas part."""
+    for sign, name in OTHER_SEPARATORS.items():
+        if len(header) == 1 and sign in header[0]:
+            shown = shorten(header[0].replace(sign, name), 60)
+            raise error(f'{path}:{number}: the header is one column, "{shown}"; columns are parted by commas here')
 
 
 def _read_parquet(path: Path, error: type[TouchstoneError]) -> Iterator[dict[str, Any]]:

@@ -45,7 +45,7 @@ def check(kind: type[T], data: Any, where: str, error: type[TouchstoneError] = C
     try:
         return cast(T, _adapter(cast(Any, kind)).validate_python(data))
     except ValidationError as failure:
-        raise error(f"{where}: {_sentence(kind, failure)}") from None
+        raise error(f"{where}: {_sentence(kind, failure, data)}") from None
 
 
 def check_json(kind: type[T], text: str | bytes, where: str, error: type[TouchstoneError] = ConfigError) -> T:
@@ -63,18 +63,21 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)
 
 
-def _sentence(kind: type[Any], failure: ValidationError) -> str:
-    """Return the first error as a sentence, in the words of the file rather than of Python."""
+def _sentence(kind: type[Any], failure: ValidationError, data: Any = None) -> str:
+    """Return the first error as a sentence, in the words of the file rather than of Python.
+
+    ``data`` is what was checked, for the names of tables in lists.
+    """
     if failure.error_count() > MAX_ERRORS:  # listing them all takes longer than reading the file
         return f"is wrong in {failure.error_count()} places; is it another kind of file?"
     detail = failure.errors(include_url=False)[0]
     parts = [part for part in detail["loc"] if isinstance(part, int) or not _is_type_name(part)]
     if detail["type"] == "value_error":  # raised by a dataclass of ours about its own table
-        return f"{_table(parts)}{detail['msg'].removeprefix('Value error, ')}"
+        return f"{_table(parts, data)}{detail['msg'].removeprefix('Value error, ')}"
     *inside, key = parts or [""]
-    name, table = shorten(str(key), MAX_SHOWN_LENGTH), _table(inside)
+    name, table = shorten(str(key), MAX_SHOWN_LENGTH), _table(inside, data)
     if isinstance(key, int):
-        name, table = f"{inside[-1] if inside else ''}[{key}]", _table(inside[:-1])
+        name, table = f"{inside[-1] if inside else ''}[{key}]", _table(inside[:-1], data)
     match detail["type"]:
         case "unexpected_keyword_argument" | "extra_forbidden":
             return f'{table}has an unknown key "{name}"{suggest(name, _keys(kind, inside))}'
@@ -106,8 +109,18 @@ def _is_type_name(part: str) -> bool:
     return part in ("str", "int", "float", "bool") or part.startswith(("function-", "constrained-"))
 
 
-def _table(parts: Sequence[int | str]) -> str:
-    return f"[{'.'.join(shorten(str(part), MAX_SHOWN_LENGTH) for part in parts)}] " if parts else ""
+def _table(parts: Sequence[int | str], data: Any = None) -> str:
+    """Return a table by its place, and by its name if it is one of a list and has one."""
+    if not parts:
+        return ""
+    for part in parts:
+        try:
+            data = data[part]
+        except (TypeError, LookupError):  # the place names a type, too, or nothing was handed over
+            data = None
+    name = data.get("name") if isinstance(parts[-1], int) and isinstance(data, Mapping) else None
+    called = f"{shorten(name, MAX_SHOWN_LENGTH)}: " if name and isinstance(name, str) else ""
+    return f"[{'.'.join(shorten(str(part), MAX_SHOWN_LENGTH) for part in parts)}] {called}"
 
 
 def _one_of(expected: str) -> str:

@@ -202,8 +202,11 @@ def _type_of(folder: Path) -> str:
     if not folder.is_dir():
         raise ConfigError(f"tasks: there is no folder {folder}")
     types, errors = check_folder(folder)
+    if not types and not errors:
+        raise ConfigError(f"{folder} is data of no type; touchstone data check {folder} says what each type needs")
     if len(types) != 1:
-        why = f"can be read as {' and '.join(types)}" if types else f"is data of no type ({', '.join(errors.values())})"
+        why = ", ".join(dict.fromkeys(errors.values()))
+        why = f"can be read as {' and '.join(types)}" if types else f"is data of no type ({why})"
         raise ConfigError(f'{folder} {why}; say which, as in "{next(iter(types or errors))}:{folder}"')
     return next(iter(types))
 

@@ -65,8 +65,21 @@ SummarizedText = TypedDict(
     {"text": Text, "human_summaries": Texts, "machine_summaries": Texts, "relevance": list[FiniteFloat]},
 )
 Row = TypeVar("Row")
+# So many names of files or columns are shown.
+NAMES_SHOWN, NAME_LENGTH = 8, 40
 # Judgements also in the formats of BEIR and TREC.
 JUDGEMENT_FORMATS = (".tsv", ".txt", *FORMATS)
+
+
+class OtherTableError(SourceError):
+    """A table whose first row has not what a type needs, so that it may be one of another type.
+
+    ``misfits`` is the number of keys that are missing or hold another kind of value.
+    """
+
+    def __init__(self, message: str, misfits: int = 0) -> None:
+        super().__init__(message)
+        self.misfits = misfits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,13 +149,45 @@ def find_file(path: Path, formats: Sequence[str] = FORMATS) -> Path:
     return forms[0] if forms else path
 
 
+def _need_file(path: Path, formats: Sequence[str] = FORMATS) -> Path:
+    """Return the file of a table as `find_file` does.
+
+    Raises:
+        SourceError: there are several, or none; it says what the folder holds.
+    """
+    found, folder = find_file(path, formats), path.parent
+    if found.exists() or not folder.parent.is_dir():
+        return found
+    fault = f"holds no {name_forms(path, formats)}"
+    if not folder.is_dir():
+        folder, fault = folder.parent, f"there is no folder {folder.name} with {name_forms(path, formats)}"
+    raise SourceError(f"{folder}: {fault}; it holds {name_files(folder)}")
+
+
+def name_forms(path: Path, formats: Sequence[str] = FORMATS) -> str:
+    """Return the names that a table may have: ``corpus.jsonl, .csv or .parquet``."""
+    first, *others = [path.suffix, *(end for end in formats if end != path.suffix)]
+    return f"{path.stem}{', '.join([first, *others[:-1]])} or {others[-1]}"
+
+
+def name_files(folder: Path) -> str:
+    """Return the names of what a folder holds, the first few of them."""
+    inside = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return _name_some([f"{path.name}/" if path.is_dir() else path.name for path in inside]) or "nothing"
+
+
+def _name_some(names: Sequence[str]) -> str:
+    shown = [shorten(name, NAME_LENGTH) for name in names[:NAMES_SHOWN]]
+    return ", ".join([*shown, *(["…"] if len(names) > NAMES_SHOWN else [])])
+
+
 def read_lines(path: Path, shape: type[Row]) -> Lines[Row]:
     """Read a table by its path in JSON Lines; the file may have another format or be compressed.
 
     Raises:
         SourceError: the file is missing or empty, there are two, or a line is not of this ``shape``.
     """
-    path = find_file(path)
+    path = _need_file(path)
     lines = list(_check_rows(path, shape))
     if not lines:
         raise SourceError(f"{path}: holds no line")
@@ -153,7 +198,7 @@ def read_lines(path: Path, shape: type[Row]) -> Lines[Row]:
 def _check_rows(path: Path, shape: type[Row]) -> Iterator[tuple[int, Row, dict[str, Any]]]:
     """Yield the line number, the row, and the short values of its keys that the shape has not."""
     adapter, cells = TypeAdapter(shape), format_of(path) == ".csv"
-    for number, raw in read_rows(path, SourceError):
+    for place, (number, raw) in enumerate(read_rows(path, SourceError)):
         text = isinstance(raw, str)
         values = parse_json(raw, f"{path}:{number}", SourceError) if text else raw  # each key once, finite numbers
         try:
@@ -161,9 +206,29 @@ def _check_rows(path: Path, shape: type[Row]) -> Iterator[tuple[int, Row, dict[s
                 adapter.validate_json(raw, strict=True) if text else adapter.validate_python(raw, strict=not cells)
             )
         except ValidationError as failure:
-            raise SourceError(f"{path}:{number}: {_sentence(failure)}") from None
+            raise _refuse(path, number, failure, None if place else values) from None
         extras = ((key, _as_value(value) if cells else value) for key, value in values.items() if key not in row)
         yield number, row, {key: value for key, value in extras if _is_short(value)}
+
+
+def _refuse(path: Path, number: int, failure: ValidationError, first: Any) -> SourceError:
+    """Return the error about a row; ``first`` are the values of the first one, None for another."""
+    if not isinstance(first, Mapping):
+        return SourceError(f"{path}:{number}: {_sentence(failure)}")
+    details = [detail for detail in failure.errors(include_url=False) if detail["type"].endswith(("missing", "_type"))]
+    misfits = len({detail["loc"][:1] for detail in details})
+    missing = next((str(detail["loc"][-1]) for detail in details if detail["type"] == "missing"), None)
+    if missing is None:
+        return OtherTableError(f"{path}:{number}: {_sentence(failure)}", misfits)
+    names = _name_some([f'"{name}"' for name in first])
+    match format_of(path):
+        case ".csv":
+            fault = f'{path}: has no column "{missing}"; its columns are {names}'
+        case ".parquet":  # a row has no key where the table has no value
+            fault = f'{path}:{number}: has no value in a column "{missing}"; it has some in {names}'
+        case _:
+            fault = f'{path}:{number}: needs a key "{missing}"; it has {names}'
+    return OtherTableError(f"{fault}; rename one of them if it holds that", misfits)
 
 
 def _as_value(cell: str) -> Any:
@@ -187,7 +252,7 @@ def read_retrieval(folder: Path, *, candidates: bool, query: Any = Query) -> Ret
     Raises:
         SourceError: a line is wrong, an id occurs twice, or a judgement or candidate names an id that does not exist.
     """
-    path = find_file(folder / "corpus.jsonl")
+    path = _need_file(folder / "corpus.jsonl")
     corpus = read_corpus(path, ((number, row) for number, row, _ in _check_rows(path, Document)))
     queries = read_lines(folder / "queries.jsonl", query)
     document_ids, query_ids = corpus.names, _unique_ids(queries)
@@ -196,7 +261,7 @@ def read_retrieval(folder: Path, *, candidates: bool, query: Any = Query) -> Ret
         notes = (*notes, f"{path}: {corpus.empty} of {corpus.table.num_rows} documents with neither a title nor a text")
     ranked = None
     if candidates:
-        path = find_file(folder / "top_ranked.jsonl")
+        path = _need_file(folder / "top_ranked.jsonl")
         ranked = _read_candidates(path, document_ids, query_ids)
         for name in judgements:
             if name not in ranked:
@@ -272,9 +337,7 @@ def _read_judgements(
     folder: Path, documents: Container[str], queries: set[str]
 ) -> tuple[dict[str, dict[str, int]], tuple[str, ...]]:
     """Return judgements, and notes of those that can only lower a score: they count here as they do in mteb."""
-    path = find_file(folder / "test.jsonl", JUDGEMENT_FORMATS)
-    if not path.is_file():
-        raise SourceError(f"{folder}: holds neither test.jsonl nor test.tsv")
+    path = _need_file(folder / "test.jsonl", JUDGEMENT_FORMATS)
     lines = read_lines(path, Judgement) if format_of(path) in FORMATS else _read_columns(path, documents)
     judgements: dict[str, dict[str, int]] = {}
     for number, row in lines.rows:

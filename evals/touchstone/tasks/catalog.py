@@ -24,7 +24,9 @@ def find_tasks(selection: Selection, where: str) -> tuple[TaskInfo, ...]:
         ConfigError: a name, type, language, subset or split does not exist.
     """
     infos = _find_in_mteb(selection, where) if selection.asks_mteb else []
-    infos += [_describe_class(task, where) if task.class_ else _describe_custom(task) for task in selection.custom]
+    infos += [
+        _describe_class(task, where) if task.class_ else _describe_custom(task, where) for task in selection.custom
+    ]
     names = [info.name for info in infos]
     for name in names:
         if names.count(name) > 1:
@@ -70,18 +72,20 @@ def _describe_class(task: CustomTask, where: str) -> TaskInfo:
     return info
 
 
-def _describe_custom(task: CustomTask) -> TaskInfo:
+def _describe_custom(task: CustomTask, where: str) -> TaskInfo:
     assert task.name is not None
     assert task.type is not None
     assert task.path is not None
+    prefix = f"{where}: [[tasks.custom]] {task.name}:"
     if not task.path.is_dir():
-        raise ConfigError(f"[[tasks.custom]] {task.name}: there is no folder {task.path}")
+        fault = f"there is no folder {task.path}; paths in a suite file are relative to it"
+        raise ConfigError(f"{prefix} {fault}")
     layout, folder = layout_of(task.type), task.path.resolve()
     subsets = find_subsets(layout, folder)
     spoken = languages_of(subsets, task.language.split() or ["eng-Latn"] * (subsets == (DEFAULT_SUBSET,)))
     if not all(spoken.values()):
         raise ConfigError(
-            f"[[tasks.custom]] {task.name}: give the language of its subsets, or name each subset by its languages: "
+            f"{prefix} give the language of its subsets, or name each subset by its languages: "
             f'"{subsets[0]}" is not a code such as "deu-Latn" or "deu-Latn_eng-Latn"'
         )
     return TaskInfo(

@@ -8,8 +8,9 @@ from touchstone.errors import TouchstoneError
 from touchstone.formatting import count
 from touchstone.records.cases import TaskInfo
 from touchstone.records.samples import FIELD
+from touchstone.task_types.base import FolderLayout
 from touchstone.task_types.registry import all_types
-from touchstone.tasks.custom import DEFAULT_SUBSET, find_subsets, folders_of, layout_of, make_task
+from touchstone.tasks.custom import DEFAULT_SUBSET, find_forms_of, find_subsets, folders_of, layout_of, make_task
 from touchstone.tasks.registry import quiet_mteb
 
 # Columns with ids or gold values.
@@ -17,14 +18,16 @@ NON_TEXT_COLUMNS = {"id", "label", "labels", "score", "relevance"}
 
 
 def check_folder(folder: Path, only: str | None = None) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """Return a report in lines for each type that can read a folder, and for each other type why it cannot.
+    """Return a report in lines for each type that can read a folder, and why the types that come nearest cannot.
+
+    Those are the types of which most files are there, and most keys of the first rows; none where no file is there.
 
     Args:
         folder: the folder.
         only: the only type to try, or None for all.
     """
     reports: dict[str, list[str]] = {}
-    refusals: dict[str, str] = {}
+    refusals: dict[str, tuple[tuple[int, int], str]] = {}
     for name, layout in ((kind.name, kind.folder) for kind in all_types() if only in (None, kind.name)):
         if layout is None:
             continue
@@ -34,8 +37,17 @@ def check_folder(folder: Path, only: str | None = None) -> tuple[dict[str, list[
                             languages=("eng-Latn",))  # fmt: skip  # which decide nothing here
             reports[name] = [f"measured by {info.main_score}", *_describe(info)]
         except TouchstoneError as error:
-            refusals[name] = str(error)
-    return reports, refusals
+            missing = _count_missing(layout, folder)
+            if missing < len(layout.files):
+                refusals[name] = (missing, getattr(error, "misfits", 0)), str(error)
+    least = min((distance for distance, _ in refusals.values()), default=None)
+    return reports, {name: why for name, (distance, why) in refusals.items() if distance == least}
+
+
+def _count_missing(layout: FolderLayout, folder: Path) -> int:
+    """Return how many of a layout's files no subset has."""
+    folders = [folder, *(path for path in folder.iterdir() if path.is_dir())]
+    return sum(not any(find_forms_of(name, path) for path in folders) for name in layout.files)
 
 
 def _describe(info: TaskInfo) -> Iterator[str]:

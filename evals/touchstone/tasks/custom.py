@@ -47,7 +47,12 @@ def find_subsets(layout: FolderLayout, folder: Path) -> tuple[str, ...]:
 
 def _files_in(layout: FolderLayout, folder: Path) -> Iterator[Path]:
     for name in layout.files:
-        yield from find_forms(folder / name, JUDGEMENT_FORMATS if name.startswith("qrels/") else FORMATS)
+        yield from find_forms_of(name, folder)
+
+
+def find_forms_of(name: str, folder: Path) -> list[Path]:
+    """Return the existing files of a table of a layout, by its name there."""
+    return find_forms(folder / name, JUDGEMENT_FORMATS if name.startswith("qrels/") else FORMATS)
 
 
 def languages_of(subsets: Sequence[str], codes: Sequence[str]) -> dict[str, list[str]]:
