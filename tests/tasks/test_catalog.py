@@ -71,6 +71,16 @@ def test_custom_tasks_are_added(tmp_path: Path) -> None:
         ({"benchmark": "MTEB(eng)"}, 'is not a benchmark of mteb; did you mean "MTEB(eng, v2)"?'),
         ({"benchmark": "MTEB(eng,v2)"}, 'is not a benchmark of mteb; did you mean "MTEB(eng, v2)"?'),
         ({"include": ("NFCorpora",)}, 'include: "NFCorpora" is not a task of mteb; did you mean "NFCorpus"?'),
+        (
+            {"include": ("SmokeSTS",)},
+            '"SmokeSTS" is not a task of mteb but of the suite smoke; to have SmokeSTS, add [[tasks.custom]] '
+            'name = "SmokeSTS", type = "STS", path = "touchstone:similarity", or in Python "STS:touchstone:similarity"',
+        ),
+        ({"include": ("SmokeR*",)}, '"SmokeR*" is not a current task of mteb but of the suite smoke; to have SmokeR'),
+        (
+            {"benchmark": "MTEB(eng, v2)", "include": ("SmokeSTS",)},
+            '"SmokeSTS" is not in "MTEB(eng, v2)" but of the suite smoke',
+        ),
         ({"include": ("Nothing*",)}, 'include: "Nothing*" is not a current task of mteb'),
         ({"benchmark": "MTEB(eng, v2)", "include": ("NFCorpus",)}, '"NFCorpus" is not in "MTEB(eng, v2)"'),
         ({"types": ("Retreival",)}, 'types: "Retreival" is not a task type of mteb; did you mean "Retrieval"?'),

@@ -34,22 +34,12 @@ def _check(parsed: argparse.Namespace) -> tuple[str, int]:
         raise ConfigError(f'--type = "{parsed.type}"; expected one of {", ".join(types)}{suggest(parsed.type, types)}')
     reports, refusals = check_folder(folder, parsed.type)
     if not reports:
-<<<<<<< HEAD
-        # A missing file mostly means that the data is of another type.
-        reasons = {name: why for name, why in refusals.items() if "no such file" not in why} or refusals
-        lines = [f"{folder}: no data of any type", *(f"  as {name}: {why}" for name, why in reasons.items())]
-        return "\n".join(lines), 1
-    lines = []
-    for name, details in reports.items():
-        lines += [f"{folder} as {name}", *(f"  {text}" for text in details)]
-=======
         return "\n".join(_explain(folder, parsed.type, refusals)), 1
     lines = [
         line
         for name, details in reports.items()
         for line in (f"{folder} as {name}", *(f"  {text}" for text in details))
     ]
->>>>>>> wx
     return "\n".join(lines), 0
 
 

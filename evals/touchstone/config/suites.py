@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -57,15 +58,10 @@ class CustomTask(Strict):
         if not NAME.fullmatch(name):
             raise ValueError(f'name = "{name}" may hold only {SIGNS}')
         if find_type(type_name).folder is None:
-<<<<<<< HEAD
-            names = ", ".join(t.name for t in all_types() if t.folder is not None)
-            raise ValueError(f'type = "{type_name}"; expected one of {names}')
-=======
-            known = [one.name for one in all_types() if one.folder is not None]
-            near = suggest(type_name, known)
-            right = near if near.endswith("?") else f"; expected one of {', '.join(known)}"
+            names = [t.name for t in all_types() if t.folder is not None]
+            near = suggest(type_name, names)
+            right = near if near.endswith("?") else f"; expected one of {', '.join(names)}"
             raise ValueError(f'type = "{type_name}"{right}')
->>>>>>> wx
         if not all(map(LANGUAGE.fullmatch, self.language.split())):
             raise ValueError(f'language = "{self.language}"; expected a code such as "eng-Latn"')
 
@@ -195,6 +191,13 @@ def built_in_suites() -> dict[str, Path]:
     return {file.stem: file for file in BUILT_IN.glob("*.toml")}
 
 
+@cache
+def embedded_tasks() -> Mapping[str, tuple[CustomTask, ...]]:
+    """Return the built-in suites' tasks on data of the package, by the suite's name."""
+    loaded = {name: load_suite(name, BUILT_IN) for name in sorted(built_in_suites())}
+    return {name: s.suite.tasks.custom for name, s in loaded.items() if s.suite.tasks.custom}
+
+
 def load_suite(name: str, folder: Path, models: Mapping[str, Spec] | None = None) -> NamedSuite:
     """Read a suite by its name, or by its path.
 
@@ -261,11 +264,12 @@ def _split(name: str) -> tuple[str, str | None]:
 def _check_suite(data: Mapping[str, Any], where: str, file: Path) -> Suite:
     suite = check(Suite, data, where)
     if not suite.models:
-        raise ConfigError(f'{file}: models must name at least one model, as in models = ["minilm"]')
+        raise ConfigError(f'{where}: models must name at least one model, as in models = ["minilm"]')
     if not (suite.tasks.asks_mteb or suite.tasks.custom):
-        raise ConfigError(f"{file}: [tasks] selects nothing; name a benchmark, types, languages, include or custom")
+        raise ConfigError(f"{where}: [tasks] selects nothing; name a benchmark, types, languages, include or custom")
     custom = tuple(
-        task if task.path is None else replace(task, path=_place_data(file, task.path)) for task in suite.tasks.custom
+        task if task.path is None else replace(task, path=place_data(task.path, file.parent, where))
+        for task in suite.tasks.custom
     )
     source = suite.source
     if source is not None:
@@ -274,15 +278,20 @@ def _check_suite(data: Mapping[str, Any], where: str, file: Path) -> Suite:
     return replace(suite, tasks=replace(suite.tasks, custom=custom), source=source, store=store)
 
 
-def _place_data(file: Path, path: Path) -> Path:
-    """Return where the data of a task is: relative to the suite, or in the package."""
+def place_data(path: Path, folder: Path, where: str) -> Path:
+    """Return where the data of a task is: relative to a folder, or in the package.
+
+    Raises:
+        ConfigError: the package has no such data.
+    """
     name = str(path).removeprefix(EMBEDDED_PREFIX)
     if name == str(path):
-        return place(file.parent, path)
-    folders = [f for f in DATA_FOLDER.iterdir() if (f / "test.jsonl").is_file() or (f / "qrels").is_dir()]
-    names = sorted(folder.name for folder in folders)
+        return place(folder, path)
+    names = sorted(f.name for f in DATA_FOLDER.iterdir() if (f / "test.jsonl").is_file() or (f / "qrels").is_dir())
     if name not in names:
-        raise ConfigError(f'{file}: path = "{path}": the package has the data {", ".join(names)}{suggest(name, names)}')
+        raise ConfigError(
+            f'{where}: path = "{path}": the package has the data {", ".join(names)}{suggest(name, names)}'
+        )
     return DATA_FOLDER / name
 
 

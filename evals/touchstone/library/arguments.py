@@ -1,6 +1,8 @@
 """The arguments of a program: a model, tasks, and options by their names in Python."""
 
-from collections.abc import Callable, Mapping, Sequence
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -9,14 +11,23 @@ from typing import Any, TypedDict
 from touchstone.config.base import Spec
 from touchstone.config.models import make_spec
 from touchstone.config.options import Inconclusive, Options
-from touchstone.config.suites import NamedSuite, built_in_suites, is_suite_file, load_suite, make_suite
+from touchstone.config.suites import (
+    EMBEDDED_PREFIX,
+    NamedSuite,
+    built_in_suites,
+    embedded_tasks,
+    is_suite_file,
+    load_suite,
+    make_suite,
+    place_data,
+)
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.writing import place
 from touchstone.models.files.detection import kind_at
 from touchstone.models.in_memory import InMemorySpec, find_place, make_in_memory
 from touchstone.records.cases import BaselineMode, GateRule
 from touchstone.records.names import NAME, SIGNS, slug
-from touchstone.tasks.catalog import find_tasks
+from touchstone.tasks.catalog import find_tasks, known_names
 from touchstone.tasks.checking import check_folder
 
 
@@ -41,16 +52,17 @@ class MeasureOptions(GateOptions, total=False):
     """Options of measuring, beside those of the gate.
 
     ``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:N`` or ``mps``; a model in memory is measured where it lies.
-    ``limit`` keeps at most so many queries, rows or pairs of each split and subset. ``select`` are globs of tasks of
-    the suite. ``baseline`` is ``check``, ``record``, ``update`` or ``off``. ``source`` is ``hub``, ``mirror:DIR`` or
-    ``modelscope:DIR``, and ``models`` a TOML file with more named models. ``offline`` keeps the whole process from the
-    network, from then on. ``progress`` is True for a line of progress in a notebook or a terminal, False for none,
-    or a function that is called with a few words on what is being done; by default a notebook has the line.
+    ``limit`` keeps at most so many queries, rows or pairs of each split and subset. ``select`` is a glob of tasks of
+    the suite, or several. ``baseline`` is ``check``, ``record``, ``update`` or ``off``. ``source`` is ``hub``,
+    ``mirror:DIR`` or ``modelscope:DIR``, and ``models`` a TOML file with more named models. ``offline`` keeps the whole
+    process from the network, from then on. ``progress`` is True for a line of progress in a notebook or a terminal,
+    False for none, or a function that is called with a few words on what is being done; by default a notebook has the
+    line.
     """
 
     device: str
     limit: int
-    select: Sequence[str]
+    select: str | Sequence[str]
     baseline: BaselineMode
     source: str
     models: str | Path
@@ -64,19 +76,29 @@ TABLE_NAMES: Mapping[str, str] = {"select": "tasks", "models": "models_files"}
 GATE_OPTIONS, MEASURE_OPTIONS = (frozenset(table.__annotations__) for table in (GateOptions, MeasureOptions))
 
 
-def parse_options(options: Mapping[str, Any], names: frozenset[str], **extra: Any) -> Options:
+def check_names(options: Mapping[str, Any], names: frozenset[str], function: Callable[..., Any]) -> None:
+    """Check the names of the options that a function takes beside its own arguments.
+
+    Raises:
+        ConfigError: one is neither; names the nearest of both.
+    """
+    if unknown := sorted(options.keys() - names):
+        own = [name for name, one in inspect.signature(function).parameters.items() if one.kind is not one.VAR_KEYWORD]
+        raise ConfigError(f"{unknown[0]} = … is no option here{suggest(unknown[0], {*names, *own} - {'self'})}")
+
+
+def parse_options(options: Mapping[str, Any], **extra: Any) -> Options:
     """Return the options of a program against the defaults of the project in the working directory.
 
     Args:
-        options: by their names in Python.
-        names: the allowed names.
+        options: by their names in Python, which are checked.
         extra: more options, by their names in the option table.
 
     Raises:
         ConfigError: naming the option and what it may be.
     """
-    if unknown := sorted(options.keys() - names):
-        raise ConfigError(f"{unknown[0]} = … is no option here{suggest(unknown[0], names)}")
+    if isinstance(select := options.get("select"), str):
+        options = {**options, "select": [select]}
     typed = {TABLE_NAMES.get(name, name): _as_typed(value) for name, value in options.items() if name != "progress"}
     here = Path.cwd()
     command = ("pytest", "-p", "touchstone.plugin", "--pyargs", "touchstone")
@@ -175,7 +197,8 @@ def give_suite(tasks: object) -> str | NamedSuite:
 
     Args:
         tasks: a `Suite`; the name of a built-in one or the file of one; else names and globs of tasks of mteb's, and
-            folders of one's own data, with their type before a colon where several can read them; one or several.
+            folders of one's own data or ``touchstone:NAME`` for data of the package, with their type before a colon
+            where several can read them; one or several.
 
     Raises:
         ConfigError: there is no task among them, or a folder can be read as none or as several types.
@@ -190,25 +213,66 @@ def give_suite(tasks: object) -> str | NamedSuite:
     if not isinstance(tasks, Sequence) or not tasks or not all(isinstance(name, str | Path) for name in tasks):
         raise ConfigError(f"tasks = {tasks!r}; expected a Suite, a suite's name or file, or names of tasks and folders")
     # A name alone is never a folder: a folder in the working directory could have the name of a task.
-    names = [name for name in tasks if isinstance(name, str) and "/" not in name]
-    typed = [str(name).rpartition(":") for name in tasks if name not in names]
-    folders = [(place(Path.cwd(), folder), kind) for kind, _, folder in typed]
-    custom = [{"name": slug(at.name), "type": kind or _type_of(at), "path": str(at)} for at, kind in folders]
+    names = [name for name in tasks if isinstance(name, str) and "/" not in name and not _is_embedded(name)]
+    for name in names:
+        _refuse_folder(name)
+    custom = [_make_table(str(name)) for name in tasks if name not in names]
     return make_suite("tasks", {"tasks": {"include": names, "custom": custom}}, Path.cwd())
 
 
-def _type_of(folder: Path) -> str:
-    """Return the one task type that can read a folder."""
+def _is_embedded(text: str) -> bool:
+    return text.startswith(EMBEDDED_PREFIX) or f":{EMBEDDED_PREFIX}" in text
+
+
+def _refuse_folder(name: str) -> None:
+    """Refuse what would be a folder with a slash, and is no task."""
+    kind, colon, folder = name.rpartition(":")
+    places = [text for text in (f"./{folder}", f"data/{folder}") if folder and Path(text).is_dir()]
+    if places and name not in known_names():
+        right = f"{kind}{colon}{places[0]}"
+        raise ConfigError(f'tasks: "{name}" is no task of mteb; a folder needs a slash in it, as in "{right}"')
+
+
+def _make_table(text: str) -> dict[str, str]:
+    """Return the task of a folder as in a suite file; on data of the package it has the name that a suite gives it."""
+    folder = text[text.index(EMBEDDED_PREFIX) :] if _is_embedded(text) else text.rpartition(":")[2]
+    at = place_data(Path(folder), Path.cwd(), "tasks")
+    kind = text.removesuffix(folder).removesuffix(":") or _type_of(at, folder)
+    embedded = (task for tasks in embedded_tasks().values() for task in tasks)
+    names = {(task.type, task.path.resolve()): task.name for task in embedded if task.path is not None}
+    return {"name": names.get((kind, at.resolve())) or slug(at.name), "type": kind, "path": str(at)}
+
+
+def _type_of(folder: Path, text: str) -> str:
+    """Return the one task type that can read a folder, which was given as that text."""
     if not folder.is_dir():
         raise ConfigError(f"tasks: there is no folder {folder}")
     types, errors = check_folder(folder)
     if not types and not errors:
         raise ConfigError(f"{folder} is data of no type; touchstone data check {folder} says what each type needs")
     if len(types) != 1:
-        why = ", ".join(dict.fromkeys(errors.values()))
-        why = f"can be read as {' and '.join(types)}" if types else f"is data of no type ({why})"
-        raise ConfigError(f'{folder} {why}; say which, as in "{next(iter(types or errors))}:{folder}"')
+        why = (
+            f"can be read as {' and '.join(types)}"
+            if types
+            else f"is data of no type ({', '.join(dict.fromkeys(errors.values()))})"
+        )
+        raise ConfigError(f'{folder} {why}; say which, as in "{next(iter(types or errors))}:{text}"')
     return next(iter(types))
+
+
+@contextmanager
+def named_as_given(suite: str | NamedSuite) -> Iterator[None]:
+    """Name a suite that a program made by what it gave: its errors begin with a file that does not exist."""
+    try:
+        yield
+    except ConfigError as error:
+        where = "" if isinstance(suite, str) else f"{suite.file}: "
+        if isinstance(suite, str) or not str(error).startswith(where):
+            raise
+        fault = str(error).removeprefix(where)
+        tasks = "[tasks] include: "
+        given = f"tasks: {fault.removeprefix(tasks)}" if fault.startswith(tasks) else f"suite {suite.name}: {fault}"
+        raise ConfigError(given) from None
 
 
 def device_for(loaded: Any, device: str) -> str:
@@ -231,4 +295,5 @@ def check_tasks(tasks: object) -> None:
     """
     suite = give_suite(tasks)
     named = load_suite(suite, Path.cwd()) if isinstance(suite, str) else suite
-    find_tasks(named.suite.tasks, str(named.file))
+    with named_as_given(suite):
+        find_tasks(named.suite.tasks, str(named.file))

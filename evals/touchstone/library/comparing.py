@@ -11,10 +11,12 @@ from touchstone.errors import BaselineError, ConfigError
 from touchstone.judging.overall import judge_models
 from touchstone.library.arguments import (
     GATE_OPTIONS,
+    MEASURE_OPTIONS,
     GateOptions,
     MeasureOptions,
     Model,
     Suite,
+    check_names,
     give_model,
     give_suite,
     parse_options,
@@ -61,6 +63,7 @@ def measure(
         ConfigError: an option, a task or the model is wrong.
         BaselineError: ``against`` names no baseline, or a baseline file is damaged.
     """
+    check_names(options, MEASURE_OPTIONS, measure)
     argument, suite = give_model(model), give_suite(tasks)
     if against is None or (isinstance(against, str) and not against.endswith(".json")):
         no_baseline = against is None and argument.loaded is not None and not _has_baseline(argument.text, options)
@@ -94,6 +97,7 @@ def judge(
         BaselineError: there is no such baseline, or the two have no case in common.
         ConfigError: the run has several models, or an option is wrong.
     """
+    check_names(options, GATE_OPTIONS, judge)
     result = _load(run)
     return _judge(result, _alias(result) if against is None else against, _parse_gate(options))
 
@@ -119,10 +123,11 @@ def compare(
         BaselineError: the two have no case in common, or a file is damaged.
         ConfigError: the reference or the candidate is no run and no model, or an option is wrong.
     """
+    check_names(options, GATE_OPTIONS if tasks is None else MEASURE_OPTIONS, compare)
     if tasks is not None:
         other = reference if isinstance(reference, Model | str | Path) else Model(reference, "reference")
         return measure(candidate, tasks, against=Model(other) if isinstance(other, str | Path) else other, **options)
-    parsed = parse_options(options, GATE_OPTIONS)
+    parsed = parse_options(options)
     if isinstance(candidate, Result):
         return _judge(candidate, reference, parsed)
     sides = [_make_side(source, parsed) for source in (reference, candidate)]
@@ -142,7 +147,7 @@ def load_run(path: str | Path, *, store: str | Path | None = None) -> Result:
     """
     file = Path(path)
     file = newest_run(file) if file.is_dir() else file
-    folder = Path(store) if store is not None else find_store(file) or parse_options({}, GATE_OPTIONS).store_folder
+    folder = Path(store) if store is not None else find_store(file) or parse_options({}).store_folder
     return Result(run=read_run(file), store=folder)
 
 
@@ -155,7 +160,7 @@ def _load(what: object) -> Result:
 
 
 def _parse_gate(options: MeasureOptions | GateOptions) -> Options:
-    return parse_options({name: value for name, value in options.items() if name in GATE_OPTIONS}, GATE_OPTIONS)
+    return parse_options({name: value for name, value in options.items() if name in GATE_OPTIONS})
 
 
 def _has_baseline(alias: str, options: MeasureOptions) -> bool:

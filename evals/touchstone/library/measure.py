@@ -12,7 +12,7 @@ from touchstone.config.suites import NamedSuite
 from touchstone.errors import ModelError
 from touchstone.foreign import one_line
 from touchstone.judging.overall import exit_code
-from touchstone.library.arguments import MEASURE_OPTIONS, ModelArgument, device_for, parse_options
+from touchstone.library.arguments import ModelArgument, device_for, named_as_given, parse_options
 from touchstone.library.progress import RunProgress, check_progress, open_line
 from touchstone.library.result import Result
 from touchstone.measuring.case import Progress
@@ -41,14 +41,15 @@ def run_session(model: ModelArgument, suite: str | NamedSuite, options: Mapping[
     """
     name = suite if isinstance(suite, str) else suite.name
     device = device_for(model.loaded, str(options.get("device", "auto")))
-    parsed = parse_options({**options, "device": device}, MEASURE_OPTIONS, suites=[name], models=[model.text], **typed)
+    parsed = parse_options({**options, "device": device}, suites=[name], models=[model.text], **typed)
     suites = {} if isinstance(suite, str) else {name: suite}
     parsed = replace(parsed, objects=model.objects, inline_suites=suites)
     check_progress(options.get("progress"))
     if parsed.offline:
         go_offline()
     with measured_as_is(model.loaded):
-        session = open_session(parsed, hash_program)
+        with named_as_given(suite):
+            session = open_session(parsed, hash_program)
         session.plan.refuse_empty()
         finished = _go_through(session, progress=options.get("progress"))
     return Result(

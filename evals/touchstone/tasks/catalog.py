@@ -5,7 +5,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from touchstone.config.suites import CustomTask, Selection
+from touchstone.config.suites import EMBEDDED_PREFIX, CustomTask, Selection, embedded_tasks
 from touchstone.errors import ConfigError, suggest
 from touchstone.records.cases import TaskInfo
 from touchstone.tasks.classes import definition_of, find_registered, load_class, registered
@@ -151,14 +151,27 @@ def _include(
         matches = [name for name in matches if name in by_name]
         if not matches and selection.benchmark is None and not _is_glob(pattern):
             if pattern not in registry.tasks:
-                near = suggest(pattern, registry.tasks)
+                near = _whose(pattern) or suggest(pattern, registry.tasks)
                 raise ConfigError(f'{where}: [tasks] include: "{pattern}" is not a task of mteb{near}')
             by_name[pattern] = registry.tasks[pattern]
             matches = [pattern]
         if not matches:
-            raise ConfigError(f'{where}: [tasks] include: "{pattern}" is not {in_pool}{suggest(pattern, by_name)}')
+            near = _whose(pattern) or suggest(pattern, by_name)
+            raise ConfigError(f'{where}: [tasks] include: "{pattern}" is not {in_pool}{near}')
         selected_names |= set(matches)
     return [task for name, task in by_name.items() if name in selected_names]
+
+
+def _whose(pattern: str) -> str:
+    """Return which built-in suite has a task of its own that matches, and how to have it elsewhere, else nothing."""
+    for suite, tasks in embedded_tasks().items():
+        for task in tasks:
+            if task.path is not None and fnmatchcase(task.name or "", pattern):
+                path = f"{EMBEDDED_PREFIX}{task.path.name}"
+                keys = f'[[tasks.custom]] name = "{task.name}", type = "{task.type}", path = "{path}"'
+                advice = f'to have {task.name}, add {keys}, or in Python "{task.type}:{path}"'
+                return f" but of the suite {suite}; {advice}"
+    return ""
 
 
 def _exclude(pool: list[Definition], patterns: Sequence[str], where: str) -> list[Definition]:
