@@ -108,11 +108,11 @@ def test_what_no_type_reads_says_why(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_tables_of_other_names_are_named_beside_what_each_type_needs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("articles.csv", "questions.csv"):
+    for name in ("articles.csv", "questions\x1b.csv"):
         (tmp_path / name).write_text("_id,text\n1,a")
     code, lines = check(capsys, tmp_path)
     assert code == 1
-    assert lines[0] == f"{tmp_path}: no data of any type; it holds articles.csv, questions.csv"
+    assert lines[0] == f"{tmp_path}: no data of any type; it holds articles.csv, questions\\x1b.csv"
     assert lines[1] == "  Retrieval, InstructionRetrieval: corpus.jsonl, queries.jsonl, qrels/test.jsonl"
     assert lines[-1].startswith("  .jsonl may be .csv or .parquet, in qrels also .tsv or .txt")
     assert len(check(capsys, tmp_path, "--type", "STS")[1]) == 3
