@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.readme import ROOT, blocks
 from touchstone.__main__ import main
 
 
@@ -107,11 +108,11 @@ def test_what_no_type_reads_says_why(tmp_path: Path, capsys: pytest.CaptureFixtu
 def test_tables_of_other_names_are_named_beside_what_each_type_needs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("articles.csv", "questions.csv"):
+    for name in ("articles.csv", "questions\x1b.csv"):
         (tmp_path / name).write_text("_id,text\n1,a")
     code, lines = check(capsys, tmp_path)
     assert code == 1
-    assert lines[0] == f"{tmp_path}: no data of any type; it holds articles.csv, questions.csv"
+    assert lines[0] == f"{tmp_path}: no data of any type; it holds articles.csv, questions\\x1b.csv"
     assert lines[1] == "  Retrieval, InstructionRetrieval: corpus.jsonl, queries.jsonl, qrels/test.jsonl"
     assert lines[-1].startswith("  .jsonl may be .csv or .parquet, in qrels also .tsv or .txt")
     assert len(check(capsys, tmp_path, "--type", "STS")[1]) == 3
@@ -136,6 +137,18 @@ def test_only_the_types_that_come_nearest_say_what_is_wrong(
     _, *lines = check(capsys, tmp_path)[1]
     assert len(lines) == 1
     assert lines[0].startswith(f"  as {kinds}: {tmp_path}{fault}")
+
+
+def test_the_tables_that_the_page_shows_are_read_as_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tables, said = (block.splitlines()[1:] for block in blocks("text", (ROOT / "docs/how-to/data.md").read_text()))
+    for part in "\n".join(tables).split("==> ")[1:]:
+        name, content = part.split(" <==\n")
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).write_text(content)
+    assert check(capsys, "data/tickets") == (0, said)
 
 
 def test_a_text_paired_with_itself_is_a_leak(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

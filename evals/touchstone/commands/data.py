@@ -7,6 +7,7 @@ from typing import Any
 
 from touchstone.errors import ConfigError, suggest
 from touchstone.files.tables import FORMATS
+from touchstone.foreign import one_line
 from touchstone.task_types.folders import JUDGEMENT_FORMATS, name_files
 from touchstone.task_types.registry import all_types
 from touchstone.tasks.checking import check_folder
@@ -50,7 +51,7 @@ def _explain(folder: Path, only: str | None, refusals: Mapping[str, str]) -> Ite
         for why in dict.fromkeys(refusals.values()):
             yield f"  as {' or '.join(name for name, reason in refusals.items() if reason == why)}: {why}"
         return
-    yield f"{folder}: no data of any type; it holds {name_files(folder)}"
+    yield f"{folder}: no data of any type; it holds {one_line(name_files(folder))}"
     needs: dict[str, list[str]] = {}
     for kind in all_types():
         if kind.folder is not None and only in (None, kind.name):
