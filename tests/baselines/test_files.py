@@ -228,6 +228,26 @@ def test_an_unchanged_measurement_on_another_day_changes_no_byte(
     assert entry_text(after, "STSBenchmark") == entry_text(before, "STSBenchmark")
 
 
+def test_an_entry_of_another_name_is_found_by_its_case_or_by_its_data(own: Path, baselines: Baselines) -> None:
+    put(own, "minilm", {
+        "HelpDesk": make_entry(0.1), "Tickets": make_entry(0.2, data_sha256="a" * 64),
+        "Tickets?limit=3": make_entry(0.2, data_sha256="b" * 64, limit=3),
+    })  # fmt: skip
+
+    def found(task: str, alias: str = "minilm", **changes: Any) -> str | None:
+        return baselines.find_other_name(alias, task, make_entry(0.3, **changes).measurement)
+
+    assert found("helpdesk") == "HelpDesk"
+    assert found("other", data_sha256="a" * 64) == "Tickets"
+    assert found("other", data_sha256="b" * 64, limit=3) == "Tickets?limit=3"
+    for changes in (
+        {}, {"data_sha256": "c" * 64}, {"data_sha256": "a" * 64, "metric": "ap"}, {"data_sha256": "a" * 64, "limit": 3},
+        {"data_sha256": "a" * 64, "alias": "jina"},
+    ):  # fmt: skip
+        assert found("other", **changes) is None
+    assert found("helpdesk", limit=3) is None
+
+
 def test_the_own_folder_wins_for_each_alias_and_task_alone(own: Path, built_in: Path, baselines: Baselines) -> None:
     put(own, "minilm", {"STS13": make_entry(0.1)}, revision="own")
     put(built_in, "minilm", {"STS13": make_entry(0.2), "STS16": make_entry(0.3)})

@@ -11,7 +11,7 @@ import pytest
 
 import touchstone
 from tests.conftest import ROOT
-from touchstone import Model, Result, load_run, measure
+from touchstone import Model, Result, Suite, load_run, measure
 from touchstone.records.runs import Record, Run
 from touchstone.store.runs import load_runs
 
@@ -114,3 +114,16 @@ def test_without_a_baseline_a_model_in_memory_is_not_judged_and_that_is_no_pass(
     named = measure(Model(tiny, "own"), "smoke", select=["SmokeSTS"], baseline="check")
     assert named.records[0].verdict == "missing"
     assert 'measure own once with baseline="record"' in str(named.records[0].reason)
+
+
+def test_a_task_that_is_recorded_under_another_name_is_told_it(project: Path, tiny: Any) -> None:
+    (project / "pairs").mkdir()
+    rows = [{"sentence1": a, "sentence2": a[1], "score": n} for n, a in enumerate(["ax", "bb", "cd", "de"])]
+    (project / "pairs" / "test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    recorded = Suite(tasks={"custom": [{"name": "HelpDesk", "type": "STS", "path": "pairs"}]})
+    measure(Model(tiny, "own"), recorded, baseline="record")
+    record = measure(Model(tiny, "own"), "STS:./pairs", baseline="check").records[0]
+    reason = str(record.reason)
+    assert record.error is None
+    assert reason.startswith("no baseline for own:pairs; ")
+    assert '"HelpDesk" seems to be the same task; name it so, as in Suite(' in reason

@@ -17,6 +17,7 @@ from touchstone.files.writing import read_bytes, to_json, write_atomically
 from touchstone.records.baselines import Baseline, BaselineFile, Reference
 from touchstone.records.flat import flatten, read_baseline_file
 from touchstone.records.names import NAME, REASON, SIGNS, baseline_key, samples_file
+from touchstone.records.outcomes import Measurement
 from touchstone.records.runs import Record
 from touchstone.records.samples import MAX_SAMPLES_BYTES, Samples, read_samples
 from touchstone.records.strangers import find_fault_of_baselines
@@ -113,6 +114,20 @@ class Baselines:
             file = self._load(_file(folder, alias))
             keys |= set(file.tasks) if file is not None else set()
         return {key: reference for key in sorted(keys) if (reference := self.find(alias, key)) is not None}
+
+    def find_other_name(self, alias: str, task: str, measurement: Measurement) -> str | None:
+        """Return the key under which a task without an entry seems to be recorded, None if there is no such entry.
+
+        Its name differs by case alone, or it has the same metric on the same data; its limit is the same.
+        """
+        key, data, metric = baseline_key(task, measurement.limit), measurement.data_sha256, measurement.metric
+        entries = {name: one.baseline for name, one in self.entries(alias).items()}
+        same = [name for name in entries if name.lower() == key.lower()]
+        same += [
+            name for name, entry in entries.items() if data is not None
+            and (entry.data_sha256, entry.metric, entry.limit) == (data, metric, measurement.limit)
+        ]  # fmt: skip
+        return next(iter(same), None)
 
     def anchor_moves(self, alias: str) -> dict[str, str]:
         """Return when and why a model's anchors were moved, by key."""
