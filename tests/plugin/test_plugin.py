@@ -526,7 +526,8 @@ def test_the_report_of_a_model_that_cannot_be_opened_ends_with_the_command_that_
     result = run(project, *chosen)
     result.assert_outcomes(errors=2)
     ours = result.outlines[: next(at for at, line in enumerate(result.outlines) if "short test summary" in line)]
-    *_, alone, pair = ours
+    *_, alone, pair, last = ours
+    assert last.startswith("exit code 1: ")
     more = f"--models {project.path / 'models.toml'} --device cpu"
     assert alone == f"broken: look at what was found with: touchstone doctor ./broken {more}"
     assert pair == f"both: look at what was found with: touchstone doctor both {more}"

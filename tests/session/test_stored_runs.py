@@ -61,9 +61,9 @@ def test_a_newer_run_that_could_not_measure_a_case_does_not_hide_it() -> None:
 def test_models_that_were_judged_are_judged_over_all_their_cases() -> None:
     one = dated(small_run(), 1)
     two = dated(make_run(judged("STS17", -0.3, "regressed"), judged("STS17", -0.3, "regressed", alias="jina")), 2)
-    (suite,) = merge_runs([one, two])[0].suites
+    suite, other = merge_runs([one, two])[0].suites
 
-    assert (suite.model, suite.paired) == ("minilm", 6)
+    assert (suite.model, suite.paired, other.model) == ("minilm", 6, "jina")
     assert suite.reason == "NFCorpus, STS17 worse than expected"
 
 

@@ -85,7 +85,7 @@ def test_a_type_that_nobody_has_is_one_sentence_with_those_there_are(project: py
     (project.path / "my.toml").write_text(text)
     result = run(project)
     assert result.ret == 4
-    result.stderr.fnmatch_lines(['*type = "ToneRank"; expected one of *, Clustering, *ToneRanks'])
+    result.stderr.fnmatch_lines(['*Tones: type = "ToneRank"; did you mean "ToneRanks"[?]'])
 
 
 @pytest.mark.parametrize("found", ["a string", TaskType(name="STS")])
