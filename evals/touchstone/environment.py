@@ -1,13 +1,14 @@
 """The libraries and the machine that a number was measured with."""
 
+import gc
 import json
 import os
 import platform
 import re
 import subprocess
 import sys
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cache
 from importlib.metadata import Distribution, PackageNotFoundError, distribution, version
 from operator import attrgetter
@@ -186,3 +187,15 @@ def ask_git(folder: Path, *arguments: str, settings: Mapping[str, str] | None = 
     except (OSError, ValueError, subprocess.TimeoutExpired):  # ValueError: an argument with a NUL
         return None
     return process.stdout if process.returncode == 0 else None
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Disable the garbage collector, and enable it again if it was enabled before."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

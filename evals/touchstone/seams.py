@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from touchstone.environment import no_garbage_collection
 from touchstone.errors import ConfigError, ModelError
 
 # The versions of mteb, major and minor, whose seams were read and with which all tests passed.
@@ -380,18 +381,15 @@ def import_libraries(*names: str) -> None:
     for each seed that mteb sets, which it would show if a GPU failed. A version of transformers without the function
     that `_models_listed_once` replaces is imported as usual.
     """
-    collects = gc.isenabled()
     stacks, traceback.format_stack = traceback.format_stack, lambda *_: []
-    gc.disable()
     try:
-        for name in names or LIBRARIES:
-            context = _models_listed_once() if name == "transformers.models" else nullcontext()
-            with context, suppress(ModuleNotFoundError):  # the code that needs the library reports it
-                import_module(name)
+        with no_garbage_collection():
+            for name in names or LIBRARIES:
+                context = _models_listed_once() if name == "transformers.models" else nullcontext()
+                with context, suppress(ModuleNotFoundError):  # the code that needs the library reports it
+                    import_module(name)
     finally:
         traceback.format_stack = stacks
-        if collects:
-            gc.enable()
     gc.freeze()  # nor do later collections look at the million objects of the libraries
 
 

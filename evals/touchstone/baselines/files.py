@@ -66,14 +66,12 @@ class Baselines:
 
     def aliases(self) -> list[str]:
         """Return the aliases of all models with baselines."""
-        names = {file.stem for folder in (self.folder, self.built_in) for file in folder.glob("*.json")}
-        return sorted(filter(NAME.fullmatch, names))
+        return _aliases_in(self.folder, self.built_in)
 
     def aliases_with(self, key: str) -> list[str]:
         """Return the aliases whose files in the project's own folder have a case."""
-        names = sorted(filter(NAME.fullmatch, (file.stem for file in self.folder.glob("*.json"))))
-        files = {name: self._load(_file(self.folder, name)) for name in names}
-        return [name for name, file in files.items() if file is not None and key in file.tasks]
+        files = {alias: self._load(_file(self.folder, alias)) for alias in _aliases_in(self.folder)}
+        return [alias for alias, file in files.items() if file is not None and key in file.tasks]
 
     def find(self, alias: str, key: str) -> Reference | None:
         """Return the reference of a case, or None if there is no baseline."""
@@ -275,6 +273,10 @@ class Baselines:
         if path not in self._files:
             self._files[path] = load_baseline_file(path) if path.is_file() else None
         return self._files[path]
+
+
+def _aliases_in(*folders: Path) -> list[str]:
+    return sorted(filter(NAME.fullmatch, {file.stem for folder in folders for file in folder.glob("*.json")}))
 
 
 def _file(folder: Path, alias: str) -> Path:

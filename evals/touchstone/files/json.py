@@ -1,6 +1,5 @@
 """Untrusted JSON: no duplicate keys, no invalid numbers, and a bounded size."""
 
-import gc
 import json
 import re
 from collections import Counter
@@ -10,6 +9,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from touchstone.environment import no_garbage_collection
 from touchstone.errors import TouchstoneError
 from touchstone.files.plain import TOO_DEEP, TOO_LONG, check_plain
 from touchstone.files.writing import decode, read_bytes
@@ -57,13 +57,8 @@ def load(text: str | bytes, **options: Any) -> Any:
 
     With a document that is nested deeper than the stack, finalizers would run at the end of the stack, and fail there.
     """
-    collects = gc.isenabled()
-    gc.disable()
-    try:
+    with no_garbage_collection():
         return json.loads(text, **options)
-    finally:
-        if collects:
-            gc.enable()
 
 
 def read_json(path: Path, error: type[TouchstoneError], *, wide: bool = False) -> Any:

@@ -91,7 +91,7 @@ def parse_options(options: Mapping[str, Any], **extra: Any) -> Options:
     """Return the options of a program against the defaults of the project in the working directory.
 
     Args:
-        options: by their names in Python, which are checked.
+        options: by their names in Python, which `check_names` checks.
         extra: more options, by their names in the option table.
 
     Raises:

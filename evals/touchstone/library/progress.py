@@ -31,7 +31,6 @@ class RunProgress:
         self._progress = Progress(cache(lambda: forecast_session(session).seconds_of_cases), workers=1)
         self._progress.collect([case.id for case in session.plan.cases])
         self._paint = paint
-        self._done = 0
         self._painted = 0.0
 
     @contextmanager
@@ -48,7 +47,6 @@ class RunProgress:
             yield tell
         finally:
             self._progress.end(case.id)
-            self._done += 1
             self._show("")
 
     def _show(self, doing: str) -> None:
@@ -56,7 +54,7 @@ class RunProgress:
             return
         left = self._progress.render_left() if doing else ""
         summary = ", ".join(filter(None, (self._progress.render_done(), left)))
-        self._paint(self._done, "; ".join(filter(None, (summary, doing))))
+        self._paint(self._progress.done, "; ".join(filter(None, (summary, doing))))
         self._painted = time.monotonic()
 
 

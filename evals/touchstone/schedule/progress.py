@@ -49,10 +49,14 @@ class Progress:
         if case in self._begun:
             self._took[case] = self._clock() - self._begun.pop(case)
 
+    @property
+    def done(self) -> int:
+        """How many cases ended, those that their worker did not survive among them."""
+        return len(self._took) + len(self._lost_cases)
+
     def render_done(self) -> str:
         """Return how many cases are done; ``""`` if none was collected."""
-        done = len(self._took) + len(self._lost_cases)
-        return f"{done} of {len(self._collected)} cases done" if self._collected else ""
+        return f"{self.done} of {len(self._collected)} cases done" if self._collected else ""
 
     def render_left(self) -> str:
         """Return how long the run will take from now; ``""`` for a single case."""
