@@ -534,7 +534,7 @@ def test_one_alias_is_one_model_in_a_run_whichever_worker_reports(project: Proje
     for one, outcome in reversed(list(zip(cases, outcomes, strict=True))[:2]):
         opened.add(make_record(one, outcome, None, None))
     opened.add(make_record(cases[2], outcomes[2], None, None))
-    said = "tiny: it is another model than when the run began; run again when it rests"
+    said = "tiny: it is another model than when the run began; run again when it no longer changes"
     assert [record.error for record in opened.finish().run.records] == [said, None, said]
 
 

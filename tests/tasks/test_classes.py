@@ -337,7 +337,7 @@ def test_code_that_changed_after_it_was_imported_is_not_run(modules: Modules, st
     check = watch_data(info, Source(), store)
     check()
     modules.write("# changed\n", helper)
-    expected = f"^the code of {name}:Mine changed after it was imported; run again when it rests$"
+    expected = f"^the code of {name}:Mine changed after it was imported; run again when it no longer changes$"
     for look in (check, lambda: check_code(info), lambda: rows_of(info, store)):
         with pytest.raises(SourceError, match=expected):
             look()

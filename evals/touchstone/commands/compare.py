@@ -97,6 +97,8 @@ def _load(parsed: argparse.Namespace, options: Options) -> list[Side]:
         if not text.endswith(".json") and text not in aliases and path.is_file():
             raise ConfigError(f"{text}: a file; a run record ends in .json, and a run file of TREC needs --qrels FILE")
         sides.append(load_side(text, options.cwd, baselines, options.store_folder))
+    if len({side.alias for side in sides}) == len(sides):
+        sides = [side.called(side.alias) for side in sides]
     names = [side.record_alias for side in sides]
     if len(names) > 2 and (twice := [name for name in names if names.count(name) > 1]):
         raise ConfigError(f'two of these are called "{twice[0]}"; expected each once')

@@ -252,13 +252,17 @@ def _model_lines(model: ModelPower, goal: float, choices: Mapping[str, Choice] |
     other_seconds = sum(case.seconds for case in model.cases) - sum(case.seconds for case in model.known)
     now, cases = [case.now for case in model.known if case.now], f"of {len(model.cases)} cases"
     subject = f"the mean over {len(now)} {cases}" if len(now) > 1 else model.known[0].case.task.name
-    lines = [f"{model.alias}: {subject} could detect {points(model.detects(now))} now{_duration(now, other_seconds)}"]
+    lines = [
+        f"{model.alias}: {subject} could detect a loss of {points(model.detects(now))} now"
+        f"{_duration(now, other_seconds)}"
+    ]
     if choices is not None:
         goal_choices = [choices[case.case.id] for case in model.known]
         loss = points(model.detects(goal_choices))
-        return [*lines, f"{model.alias}: with these limits {loss}{_duration(goal_choices, other_seconds)}"]
+        return [*lines, f"{model.alias}: with these limits a loss of {loss}{_duration(goal_choices, other_seconds)}"]
     full_choices, times = [case.choices[-1] for case in model.known], model.times_needed(goal)
-    reached = f"with all samples {points(model.detects(full_choices))}{_duration(full_choices, other_seconds)}"
+    time = _duration(full_choices, other_seconds)
+    reached = f"with all samples a loss of {points(model.detects(full_choices))}{time}"
     if math.isinf(times):  # a case by itself
         reached += f"; {points(goal)} by no number of samples: its margin is {points(model.criterion.margin)}"
     elif times > 1:  # another model's cases may be those that do not reach it

@@ -164,7 +164,9 @@ def _pass(
     if compared < 2 or any(record.rule == "equivalent" for record in records):
         if open_:
             return "INCONCLUSIVE", f"inconclusive: {', '.join(open_)}"
-        return "PASS", "each case passed" if compared else "scores alone, compared with nothing"
+        if all(record.baseline is None for record in records):
+            return "PASS", "compared with nothing"
+        return "PASS", "each case passed" if compared else "each score alone is within its margin"
     for against, mean in means.items():
         if mean is not None and not mean.lowest.lower_bound(confidence) > -policy.suite_margin:
             return "INCONCLUSIVE", f"a mean loss of {margin} cannot be ruled out{against}"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from touchstone.formatting import points, signed_points
 from touchstone.judging.pairing import Extreme, Paired, shorten
+from touchstone.judging.power import passable
 from touchstone.judging.statistics import detectable, samples_to_settle
 from touchstone.records.verdicts import Rule, Terms, Verdict, VerdictWord
 
@@ -108,13 +109,18 @@ def _too_few(paired: Paired, terms: Terms, margin: float) -> str | None:
     if paired.worst is None:
         return None
     name, n = min(paired.strata, key=lambda stratum: stratum[1])
-    least = (1 + paired.difference.quantile(terms.confidence)) * -paired.worst.loss / len(paired.strata)
+    loss, difference = -paired.worst.loss / len(paired.strata), paired.difference
+    least = (1 + difference.quantile(terms.confidence)) * loss
     if least / (n + 1) < margin:
         return None
+    # No fewer than a plan says beforehand; more units have more degrees of freedom.
+    enough = passable(replace(terms, margin=margin), loss)
+    of_more = replace(difference, degrees=difference.degrees * enough / n)
+    enough = max(enough, math.floor((1 + of_more.quantile(terms.confidence)) * loss / margin))
     where = f"the {n} samples of {name} are" if len(paired.strata) > 1 else f"{n} samples are"
     return (
         f"; {where} too few to pass at a margin of {points(margin)}: they could at {points(least / (n + 1) + 5e-5)}, "
-        f"and {math.ceil(least / margin)} samples at this one"
+        f"and {enough} samples at this one"
     )
 
 

@@ -92,7 +92,7 @@ def _run(session: Session, case: Case, progress: Progress) -> Record:
             comparison = session.compare(case, measured)
             verdict = _name_other(session, case, outcome, session.judge(case, outcome, comparison))
     except Exception as failure:  # foreign code may raise anything
-        error = one_line(str(failure)).removeprefix(f"{case.id}: ") or type(failure).__name__
+        error = one_line(str(failure)).removeprefix(f"{case.alias}: ") or type(failure).__name__
     return make_record(case, outcome, verdict, error, None if comparison is None else comparison.shown)
 
 

@@ -112,7 +112,7 @@ class _InMemory(Weights):
         if take_fingerprint(self.loaded)[0] != self.facts[PLACE]:
             raise MovedError(
                 f"{alias}: its weights or settings changed while it was measured, and nothing of that is kept; "
-                "measure it when it rests"
+                "measure it when it no longer changes"
             )
 
 

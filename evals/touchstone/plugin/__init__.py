@@ -106,13 +106,16 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep this shard's cases of those selected; other tests are run by the first shard."""
-    if SESSION not in config.stash or get_session(config).shard is None:
+    """Keep each case once, and this shard's cases of those selected; other tests are run by the first shard."""
+    if SESSION not in config.stash:
         return
-    session = get_session(config)
-    shard_cases = session.take_shard(cases_of(item.nodeid for item in items))
-    is_first = session.shard is not None and session.shard.number == 1
-    selected = [item for item in items if (is_first if (case := case_of(item.nodeid)) is None else case in shard_cases)]
+    session, cases = get_session(config), [case_of(item.nodeid) for item in items]
+    first = {case: at for at, case in reversed([*enumerate(cases)])}  # of two files that have it
+    selected = [item for at, item in enumerate(items) if cases[at] is None or first[cases[at]] == at]
+    if session.shard is not None:
+        mine = session.take_shard(case for case in cases if case is not None)
+        others = session.shard.number == 1
+        selected = [item for item in selected if (others if (case := case_of(item.nodeid)) is None else case in mine)]
     if dropped := [item for item in items if item not in set(selected)]:
         config.hook.pytest_deselected(items=dropped)
         items[:] = selected

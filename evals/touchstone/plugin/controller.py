@@ -89,8 +89,9 @@ class Controller:
         models = ", ".join(dict.fromkeys(case.alias for case in plan.cases)) or "none"
         sources = " + ".join(sorted({case.data for case in plan.cases}))
         baseline = f"{options.baseline} against {options.against}" if options.against else options.baseline
+        suite = plan.suite if plan.suite == "suite" else f"suite {plan.suite}"
         lines = [
-            f"suite {plan.suite}: {count(len(plan.cases), 'case')}; models: {models}",
+            f"{suite}: {count(len(plan.cases), 'case')}; models: {models}",
             *([f"shard {options.shard}: measures a part of them, and decides nothing"] if options.shard else []),
             f"data: {sources}; baseline: {baseline}; device: {options.device}",
             *self._hub(),
@@ -110,7 +111,7 @@ class Controller:
             yield (
                 "hub: not asked, the run is offline"
                 if options.offline
-                else f"hub: asked again for {options.patience:g} s (--patience) when it fails for now"
+                else f"hub: asked again for {options.patience:g} s (--patience) when it fails and may recover"
             )
 
     @pytest.hookimpl(optionalhook=True)
@@ -169,6 +170,16 @@ class Controller:
         case = case_of(nodeid)
         if case is not None:
             self._progress.begin(case)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport
+    ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
+        """Count a suspect case by itself: pytest would count a loss that is not proven among what passed."""
+        record = getattr(report, "touchstone_record", None)
+        if record is None or not record["suspect"] or not report.passed or report.when != "call":
+            return None
+        return "suspect", "?", ("SUSPECT", {"yellow": True})
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -20,7 +20,8 @@ ELEMENTS = {
 
 def figures(record: Record) -> Iterator[tuple[str, object]]:
     """Yield the properties of a case: scores, and what its verdict rests on where samples were paired."""
-    yield from (("score", record.score), ("baseline", record.baseline), ("delta", record.delta))
+    scores = {"score": record.score, "baseline": record.baseline, "delta": record.delta}
+    yield from ((name, value) for name, value in scores.items() if value is not None)
     if record.evidence is not None:
         yield "p", record.evidence.p
         yield "interval", "[{}, {}]".format(*record.evidence.interval)

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 
 from touchstone.formatting import ZERO_CHANGE, count, points, render_latency, render_rate, signed_points
 from touchstone.records.lineups import Lineup, average
-from touchstone.records.outcomes import OutcomeWord, Speed
+from touchstone.records.outcomes import Speed
 from touchstone.records.runs import Record
 
 SEVERITY = ("regressed", "drifted", "error", "not measured", "incomparable", "missing", "suspect", "inconclusive",
             "improved",
-            "measured", "lower", "same", "higher", "pass")  # fmt: skip
+            "measured", "recorded", "lower", "same", "higher", "pass")  # fmt: skip
 SUSPECT_NOTE = "A suspect alone makes a run exit with 9, unless --inconclusive pass is typed; a FAIL makes it 1."
-ORDER: tuple[OutcomeWord, ...] = ("failed", "error", "not measured", "passed")
+# In a count, what passed without being suspect stands by itself.
+ORDER = ("failed", "error", "not measured", "suspect", "passed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +25,7 @@ class Summary:
     cases count in neither: an earlier run measured them.
     """
 
-    counts: Mapping[OutcomeWord, int]
+    counts: Mapping[str, int]
     by_model: Mapping[str, Sequence[Record]]
     look: Sequence[Record]
     seconds: Mapping[str, float]
@@ -39,12 +40,13 @@ def summarize(records: Sequence[Record]) -> Summary:
     ordered = sorted(records, key=lambda record: (record.alias, record.type, record.task, record.limit or 0))
     measured = [record for record in ordered if record.texts is not None and not record.reused]
     seconds: Counter[str] = Counter()
+    counted = Counter("suspect" if record.suspect else record.outcome for record in ordered)
     by_model: dict[str, list[Record]] = {}
     for record in ordered:
         by_model.setdefault(record.alias, []).append(record)
         seconds.update(record.phases or {})
     return Summary(
-        counts={word: count for word in ORDER if (count := sum(r.outcome == word for r in ordered))},
+        counts={word: count for word in ORDER if (count := counted[word])},
         by_model=by_model,
         look=[r for r in ordered if r.outcome != "passed" or r.verdict in ("improved", "inconclusive")],
         seconds=dict(seconds),
@@ -116,6 +118,8 @@ def verdict_word(record: Record) -> str:
         return record.outcome
     if record.verdict is None and record.delta is not None:  # two published scores side by side
         return "same" if abs(record.delta) < ZERO_CHANGE else "lower" if record.delta < 0 else "higher"
+    if record.verdict == "pass" and record.baseline is None:
+        return "recorded"
     return "suspect" if record.suspect else record.verdict or "measured"
 
 
@@ -132,7 +136,7 @@ def worst_first(records: Sequence[Record]) -> list[Record]:
 
 
 def closing(summary: Summary) -> str:
-    """Return the counts of cases by outcome, and where the time went."""
+    """Return the counts of cases by outcome, suspect ones apart, and where the time went."""
     counts = ", ".join(f"{count} {word}" for word, count in summary.counts.items())
     total = sum(summary.counts.values())
     line = f"{total} case{'s' if total != 1 else ''}{': ' if counts else ''}{counts}."

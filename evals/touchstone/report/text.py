@@ -1,5 +1,6 @@
 """The end of a run in the terminal: a table per model, and where the time went."""
 
+import re
 from collections.abc import Iterable, Sequence
 from io import StringIO
 from textwrap import wrap
@@ -40,6 +41,7 @@ CELL_LENGTH, LINE_LENGTH = 500, 4_000
 STYLES = {
     "pass": "green",
     "measured": "green",
+    "recorded": "green",
     "lower": "",
     "same": "",
     "higher": "",
@@ -50,6 +52,8 @@ STYLES = {
     "not measured": "yellow",
 }
 BAD_STYLE = "bold red"
+# Blanks at which no line is broken.
+IN_FIGURES = re.compile(r"(?<=[Δ%]) | (?=Δ)| (?=%)|(?<=,) (?=[+−][\d.]+\])")
 # Half characters of a bar to each side of its middle; a full bar is at least a point.
 BAR_HALVES = 8
 POINT = 0.01
@@ -71,7 +75,7 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
         parts += [_slices_table(records)] if any(record.slices for record in records) else []
     for record in summary.look:
         if record.outcome in ("passed", "not measured"):
-            parts.append(Text(brief(f"{record.case} {verdict_word(record)}: {why(record)}", LINE_LENGTH)))
+            parts.append(Text(brief(f"{record.case} {verdict_word(record)}: {_why(record)}", LINE_LENGTH)))
     return "\n".join(draw([*parts, Text(brief(closing(summary), LINE_LENGTH))], width=width, color=color)) + "\n"
 
 
@@ -213,6 +217,12 @@ def _style(record: Record) -> str:
     return STYLES.get(verdict_word(record), BAD_STYLE)
 
 
+def _why(record: Record) -> str:
+    """Return why a case has its verdict, without the figures that the table above has."""
+    before, at, figures = why(record).partition(f"(Δ {signed_points(record.delta or 0.0)}, ")
+    return figures.replace(")", "", 1) if at else before
+
+
 def _stages(record: Record) -> str:
     """Return the scores of the stages that a composed model has."""
     scores = [
@@ -226,30 +236,37 @@ def render_suite(suite: SuiteVerdict, *, width: int | None = None) -> str:
 
     Args:
         suite: of one model.
-        width: in columns; the line by type is folded there, between two types. None for one line, however long.
+        width: in columns; lines are folded there, and the one by type between two types. None for long lines.
     """
     part = f" of {suite.cases} of {suite.planned} cases" if (suite.planned or 0) > suite.cases else ""
     verdict = one_line(f"{suite.model}: {suite.verdict}{part}: {suite.reason}")
     if suite.delta is None or suite.interval is None:
-        return verdict
+        return _fold_text(verdict, width)
     others = f", {suite.cases - suite.paired} without samples" if suite.cases > suite.paired else ""
     low, high = (signed_points(bound) for bound in suite.interval)
     mean = f"mean Δ {signed_points(suite.delta)}, 95 % [{low}, {high}] over {suite.paired} tasks{others}"
-    mean += f"; over types {_figures(*suite.over_types)}" if suite.over_types else ""
+    over_types = _figures(*suite.over_types) if suite.over_types else ""
+    if over_types != _figures(suite.delta, *suite.interval):  # which it is where each type has one task
+        mean += f"; over types {over_types}" if over_types else ""
     mean += f"; against the anchors {_figures(*suite.anchor)}" if suite.anchor else ""
     if suite.interval == (0.0, 0.0) and set(suite.verdicts.values()) <= {"PASS"}:
-        return f"{verdict} ({mean})"
+        return _fold_text(f"{verdict} ({mean})", width)
     types = [
         f"{name} {suite.verdicts.get(name, '')} {_figures(*figures)}".replace("  ", " ")
         for name, figures in suite.by_type.items()
     ]
-    return f"{verdict} ({mean})\n{_fold('by type: ' + one_line('; '.join(types)), '; ', width)}"
+    return f"{_fold_text(f'{verdict} ({mean})', width)}\n{_fold('by type: ' + one_line('; '.join(types)), '; ', width)}"
+
+
+def _fold_text(line: str, width: int | None) -> str:
+    """Return lines of at most a width, broken between words, and neither in an interval nor before a figure."""
+    return _fold(IN_FIGURES.sub("\0", line), " ", width)
 
 
 def _fold(line: str, separator: str, width: int | None) -> str:
     """Return lines of at most a width, broken behind separators alone; the second and later ones are indented."""
     if width is None:
-        return line
+        return line.replace("\0", " ")
     glued = separator.join(part.replace(" ", "\0") for part in line.split(separator))
     lines = wrap(glued, width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     return "\n".join(lines).replace("\0", " ")

@@ -1,5 +1,6 @@
 """What verdicts mean, in words for a reader who has not seen the project."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 from touchstone.formatting import points, shorten, signed_points
@@ -23,6 +24,7 @@ MEANING: Mapping[str, str] = {
     "inconclusive": "too little evidence to say whether it lost the margin",
     "improved": "better: it gained at least the margin, and more than chance explains",
     "measured": "measured, and not judged",
+    "recorded": "measured, and recorded as its own baseline",
     "lower": "a lower score than the other model's, and not judged",
     "same": "the same score as the other model's",
     "higher": "a higher score than the other model's, and not judged",
@@ -46,6 +48,9 @@ RULE_SENTENCES: Mapping[tuple[str, str], str] = {
     ("regressed", "draws"): "It lost at least the margin, and more than the scatter of its draws explains.",
     ("improved", "draws"): "It gained at least the margin, and more than the scatter of its draws explains.",
 }
+# What makes a case suspect.
+SUSPECT_LOSS = "It lost the margin or more, and too little is known to call it worse."
+SUSPECT_UNKNOWN = "Its error is not known, so nothing rules out a loss of the margin."
 # Rules by which the margin counts, and those that need samples of both sides.
 MARGIN_RULES, SAMPLE_RULES = ("paired", "threshold", "draws"), ("paired", "draws", "equivalent")
 RULE_TEXTS: Mapping[Rule, str] = {
@@ -115,7 +120,10 @@ def explain(record: Record) -> list[str]:
     """Return sentences that explain a verdict; fewer where less is known."""
     word, evidence = verdict_word(record), record.evidence
     by_anchor = word == "regressed" and ANCHOR_CLAUSE in (record.reason or "")
-    lines = [ANCHOR_DECIDED if by_anchor else RULE_SENTENCES.get((word, record.rule or ""), sentence(MEANING[word]))]
+    meaning = RULE_SENTENCES.get((word, record.rule or ""), sentence(MEANING[word]))
+    if record.suspect:
+        meaning = SUSPECT_LOSS if evidence is not None and math.isfinite(evidence.error) else SUSPECT_UNKNOWN
+    lines = [ANCHOR_DECIDED if by_anchor else meaning]
     if evidence is not None and not by_score(record):
         low, high = (signed_points(bound) for bound in evidence.interval)
         lines.append(

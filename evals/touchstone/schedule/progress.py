@@ -6,6 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from touchstone.formatting import render_duration
 from touchstone.schedule.dispatch import time_left
 
+# What begins before a case of its model has ended may load the model, and import what loads it. So many seconds more
+# than estimated say nothing of the cases behind it.
+LOADING_S = 60.0
+
 
 class Progress:
     """What has begun, is done or was lost of the cases that were collected.
@@ -25,6 +29,7 @@ class Progress:
         self._collected: tuple[str, ...] = ()
         self._begun: dict[str, float] = {}
         self._took: dict[str, float] = {}
+        self._loading: set[str] = set()
         self._lost_cases: set[str] = set()
 
     def spread(self, workers: int) -> None:
@@ -38,6 +43,8 @@ class Progress:
     def begin(self, case: str) -> None:
         """Note that a case has begun; on another machine that was before it is reported here."""
         self._begun.setdefault(case, self._clock())
+        if not any(_model_of(ended) == _model_of(case) for ended in self._took):
+            self._loading.add(case)
 
     def lose(self, case: str) -> None:
         """Note that a case ended with its worker."""
@@ -65,9 +72,21 @@ class Progress:
         now, estimates = self._clock(), self._costs()
         costs = {case: estimates[case] for case in self._collected if case not in self._lost_cases}
         remaining = time_left(
-            [(costs[case], seconds) for case, seconds in self._took.items() if case in costs],
+            [
+                (costs[case], self._without_loading(case, seconds, costs[case]))
+                for case, seconds in self._took.items()
+                if case in costs
+            ],
             [(costs[case], now - since) for case, since in self._begun.items() if case in costs],
             [cost for case, cost in costs.items() if case not in self._took and case not in self._begun],
             max(1, self._workers),
         )
         return f"about {render_duration(remaining)} left"
+
+    def _without_loading(self, case: str, seconds: float, estimated: float) -> float:
+        """Return the seconds that a case took, without the loading of its model as far as that made it overdue."""
+        return max(min(seconds, estimated), seconds - LOADING_S) if case in self._loading else seconds
+
+
+def _model_of(case: str) -> str:
+    return case.partition(":")[0]

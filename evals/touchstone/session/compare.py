@@ -1,8 +1,10 @@
 """Judge one stored measurement by another, without running anything: baselines and run records against each other."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
+from os.path import relpath
 from pathlib import Path
 
 from touchstone import __version__
@@ -26,11 +28,13 @@ from touchstone.records.samples import Samples, decode_samples
 from touchstone.records.verdicts import Slice, Verdict
 from touchstone.session.examples import show
 from touchstone.store.folder import Store
-from touchstone.store.runs import choose_models, find_store, read_run, split_alias
+from touchstone.store.runs import choose_models, find_store, list_runs, read_any_run, read_run, split_alias
 from touchstone.task_types.base import Predicted
 from touchstone.tasks.catalog import known_tasks
 
 NO_TEXTS = "what is stored of a measurement has no texts"
+# So far back a run of an alias is looked for.
+NEWEST_RUNS = 20
 SCORES_ONLY = "scores only: without samples nothing says which differences are more than chance"
 
 
@@ -76,6 +80,11 @@ class Side:
         """The alias of its records: the name, as far as an alias can hold it."""
         return slug(self.name, also="+").lstrip(".+-")[:128] or "candidate"
 
+    def called(self, name: str) -> "Side":
+        """Return the same side by another name."""
+        unmeasured = tuple(replace(record, alias=name) for record in self.unmeasured)
+        return replace(self, name=name, unmeasured=unmeasured)
+
 
 def load_side(text: str, folder: Path, baselines: Baselines, store: Path) -> Side:
     """Read a side: an alias with baselines, or a run record, ``FILE.json`` or ``FILE.json:ALIAS``.
@@ -91,7 +100,10 @@ def load_side(text: str, folder: Path, baselines: Baselines, store: Path) -> Sid
     """
     if text.endswith(".json") or split_alias(text)[1]:
         return _load_run(text, folder, store)
-    baselines.require_alias(text, "compare")
+    try:
+        baselines.require_alias(text, "compare")
+    except BaselineError as error:
+        raise _name_run(text, folder, store) or error from None
     entries = baselines.entries(text)
     if not entries:
         raise BaselineError(f"{text}: its baselines have no entry")
@@ -255,6 +267,17 @@ def _load_run(text: str, folder: Path, store: Path) -> Side:
     return make_side(run, first, [*filter(None, [find_store(path)]), store], name=text)
 
 
+def _name_run(alias: str, folder: Path, store: Path) -> BaselineError | None:
+    """Return an error that names the newest run of an alias that has no baselines; None for an unknown one."""
+    with suppress(BaselineError):  # a damaged record says nothing
+        for file in list_runs(store)[-NEWEST_RUNS:][::-1]:
+            aliases = {record.alias for record in read_any_run(file).records if record.score is not None}
+            if alias in aliases:
+                run = relpath(file, folder) + (f":{alias}" if len(aliases) > 1 else "")
+                return BaselineError(f"{alias}: has no baselines; to compare its newest run, type {run}")
+    return None
+
+
 def make_side(run: Run, alias: str, stores: Sequence[Path], *, name: str) -> Side:
     """Return one model of a run as a side.
 
@@ -272,8 +295,8 @@ def make_side(run: Run, alias: str, stores: Sequence[Path], *, name: str) -> Sid
         model=measured[0].model or alias,
         revision=measured[0].revision,
         measured={baseline_key(r.task, r.limit): _from_record(r, run, stores) for r in measured},
-        unmeasured=tuple(replace(record, alias=name) for record in records if record.score is None),
-    )
+        unmeasured=tuple(record for record in records if record.score is None),
+    ).called(name)
 
 
 def _from_record(record: Record, run: Run, stores: Sequence[Path]) -> Measured:

@@ -214,7 +214,7 @@ class OutcomeCache:
 
 def others_than_before(alias: str) -> str:
     """Return the error for an alias that means two models in one run."""
-    return f"{alias}: it is another model than when the run began; run again when it rests"
+    return f"{alias}: it is another model than when the run began; run again when it no longer changes"
 
 
 def outcome_key(case: Case, identity: ModelIdentity, data: str, computes: Computes) -> dict[str, Any]:

@@ -6,14 +6,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from touchstone.errors import ConfigError
-from touchstone.files.writing import find_files, to_json
+from touchstone.files.writing import to_json
 from touchstone.formatting import count, points
 from touchstone.judging.gate import rejudge
 from touchstone.judging.overall import judge_models
 from touchstone.records.flat import flatten
 from touchstone.records.runs import Record, Run, Shard
 from touchstone.store.folder import Store
-from touchstone.store.runs import read_any_run
+from touchstone.store.runs import list_runs, read_any_run
 
 
 def merge_runs(runs: Sequence[Run]) -> tuple[Run, tuple[str, ...]]:
@@ -113,7 +113,7 @@ def find_shards(stores: Sequence[Path]) -> list[ShardRun]:
     """
     newest_shards: list[ShardRun] = []
     for store in stores:
-        runs = [read_any_run(file) for file in find_files(store / "runs", "*.json")]
+        runs = [read_any_run(file) for file in list_runs(store)]
         shards = [ShardRun(store=Store(store), run=run) for run in runs if run.shard is not None]
         if not shards:
             raise ConfigError(f"{store}: has no record of a shard; pytest evals --shard K/N --store {store} writes one")

@@ -36,20 +36,25 @@ def load_runs(store: Path, newest: int | None = None) -> tuple[Run, ...]:
     Raises:
         BaselineError: one of them is damaged.
     """
-    files = find_files(store / "runs", "*.json")  # they are named by when they started
+    files = list_runs(store)
     try:
         return tuple(read_any_run(file) for file in (files if newest is None else files[-newest:]))
     except BaselineError as error:
         raise BaselineError(f"{error}; touchstone store verify --repair removes what is damaged") from None
 
 
+def list_runs(store: Path) -> list[Path]:
+    """Return the run records of a store, oldest first: they are named by when they started."""
+    return find_files(store / "runs", "*.json")
+
+
 def newest_run(store: Path) -> Path:
-    """Return a store's newest run record: they are named by when they started.
+    """Return a store's newest run record.
 
     Raises:
         BaselineError: there is none.
     """
-    runs = find_files(store / "runs", "*.json")
+    runs = list_runs(store)
     if not runs:
         raise BaselineError(f"{store}: has no run records; a store has them in its folder runs")
     return runs[-1]

@@ -105,7 +105,7 @@ def check_code(info: TaskInfo) -> None:
         SourceError: the files have changed.
     """
     if info.code is not None and hash_code(info.code) != load_class(info.code).code:
-        raise SourceError(f"the code of {info.code} changed after it was imported; run again when it rests")
+        raise SourceError(f"the code of {info.code} changed after it was imported; run again when it no longer changes")
 
 
 def _find_fault(kind: Any) -> str | None:

@@ -79,7 +79,8 @@ def watch_data(info: TaskInfo, source: Source, store: Store) -> Callable[..., No
         if moved is not None or (before is not None and identify_data(info, source, store) != before):
             where = moved or info.folder or source
             raise SourceError(
-                f"{where} changed while {info.name} was measured, and nothing of that is kept; run again when it rests"
+                f"{where} changed while {info.name} was measured, and nothing of that is kept; "
+                "run again when it no longer changes"
             )
 
     return check

@@ -373,7 +373,7 @@ BROKEN = [
     (later(lambda request: say([[float("nan")] * 64 for _ in request.body["inputs"]])),
      "/embed gave NaN or infinite numbers"),
     (later(model_sha="0" * 40), "/info says changed while it was measured, and nothing of that is kept; "
-     "run again when it rests"),
+     "run again when it no longer changes"),
     (later(hang), "/embed did not answer within 0.5 s, "
      "once in "),
     (later(with_status(424, {"error": "Inference failed", "error_type": "Backend"})),

@@ -45,7 +45,7 @@ class _Server:
         if not same:
             raise MovedError(
                 f"{self.client.alias}: what {self.client.spec.about} says changed while it was measured, and nothing "
-                "of that is kept; run again when it rests"
+                "of that is kept; run again when it no longer changes"
             )
 
 

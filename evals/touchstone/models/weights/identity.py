@@ -63,7 +63,8 @@ class Weights:
             moved = Path(self.place)
         if moved is not None:
             raise MovedError(
-                f"{alias}: {moved} changed while it was measured, and nothing of that is kept; run again when it rests"
+                f"{alias}: {moved} changed while it was measured, and nothing of that is kept; "
+                "run again when it no longer changes"
             )
 
 
