@@ -411,7 +411,7 @@ def test_line_of_the_suite_has_mean_and_interval_of_everything_and_of_each_type(
     (suite,) = judge_models([record("A", -0.01, 0.003), record("B", 0.002, 0.004, type="Retrieval")])
     assert render_suite(suite) == (
         "m: INCONCLUSIVE: a mean loss of 0.5 point cannot be ruled out"
-        " (mean Δ −0.40, 95 % [−0.89, +0.09] over 2 tasks; over types −0.40 [−0.89, +0.09])\n"
+        " (mean Δ −0.40, 95 % [−0.89, +0.09] over 2 tasks)\n"
         "by type: Retrieval PASS +0.20 [−0.58, +0.98]; STS PASS −1.00 [−1.59, −0.41]"
     )
 
@@ -419,11 +419,25 @@ def test_line_of_the_suite_has_mean_and_interval_of_everything_and_of_each_type(
 def test_line_by_type_is_folded_between_types() -> None:
     (suite,) = judge_models([record(name, -0.01, 0.003, type=name) for name in ("BitextMining", "Retrieval", "STS")])
     whole, folded = render_suite(suite), render_suite(suite, width=80)
-    first, *lines = folded.splitlines()
-    assert first == whole.splitlines()[0]
-    assert lines[0] == "by type: BitextMining PASS −1.00 [−1.59, −0.41];"
+    lines = folded.splitlines()
+    assert "by type: BitextMining PASS −1.00 [−1.59, −0.41];" in lines
     assert max(map(len, lines)) <= 80
-    assert " ".join(line.strip() for line in lines) == whole.splitlines()[1]
+    assert " ".join(line.strip() for line in lines) == " ".join(whole.splitlines())
+
+
+@pytest.mark.parametrize("width", range(40, 120, 7))
+def test_verdict_is_folded_and_no_interval_is_broken(width: int) -> None:
+    (suite,) = judge_models([record(name, -0.012, 0.001, type=name) for name in ("Retrieval", "STS")])
+    whole, lines = render_suite(suite), render_suite(suite, width=width).splitlines()
+    assert " ".join(line.strip() for line in lines) == " ".join(whole.splitlines())
+    assert all(line.count("[") == line.count("]") and not line.endswith(("Δ", "95")) for line in lines)
+
+
+def test_mean_over_types_is_told_where_it_is_another() -> None:
+    (one,) = judge_models([record("A", -0.012), record("B", -0.002, type="Retrieval")])
+    assert "over types" not in render_suite(one)
+    (several,) = judge_models([record("A", -0.012), record("B", -0.002, type="Retrieval"), record("C", -0.012)])
+    assert "; over types −0.70 [" in render_suite(several)
 
 
 def test_few_degrees_of_freedom_widen_the_interval() -> None:
@@ -450,7 +464,7 @@ def test_few_degrees_of_freedom_widen_the_interval() -> None:
             "m: INCONCLUSIVE: not compared: A, B",
         ),
         ([record("A", None), record("B")], "m: PASS: each case passed"),
-        ([record("A", None), record("B", None)], "m: PASS: scores alone, compared with nothing"),
+        ([record("A", None), record("B", None)], "m: PASS: compared with nothing"),
         # Judged by a threshold: a difference, but no samples that give its error.
         ([record("A", -0.001, evidence=None), record("B")], "m: PASS: each case passed"),
         (

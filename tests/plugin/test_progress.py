@@ -233,7 +233,19 @@ def test_time_left_is_corrected_by_what_was_measured(tmp_path: Path, clock: Cloc
     assert schedule.render_progress() == "0 of 3 cases done, about 54 min left"
     clock.now = 1200.0  # twice as long
     schedule.pytest_runtest_logfinish(nodeid("10"))
-    assert schedule.render_progress() == f"1 of 3 cases done, about {50 * 26 / 16:.0f} min left"
+    assert schedule.render_progress() == f"1 of 3 cases done, about {50 * 25 / 16:.0f} min left"
+
+
+def test_loading_of_the_first_case_says_nothing_of_the_others(tmp_path: Path, clock: Clock) -> None:
+    schedule = scheduled(tmp_path, Terminal())
+    schedule.pytest_runtest_logstart(nodeid("10"))
+    clock.now = 650.0  # 50 s late
+    schedule.pytest_runtest_logfinish(nodeid("10"))
+    assert schedule.render_progress() == "1 of 3 cases done, about 50 min left"
+    schedule.pytest_runtest_logstart(nodeid("20"))
+    clock.now = 650.0 + 2400.0  # the model is loaded: twice as long
+    schedule.pytest_runtest_logfinish(nodeid("20"))
+    assert schedule.render_progress() == f"2 of 3 cases done, about {30 * 56 / 36:.0f} min left"
 
 
 def test_with_workers_the_controller_shows_the_time_left_and_makes_room_for_pytest(

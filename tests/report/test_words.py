@@ -92,7 +92,9 @@ def test_a_suspect_says_what_becomes_of_the_run() -> None:
         explain(row)[-1]
         == "A suspect alone makes a run exit with 9, unless --inconclusive pass is typed; a FAIL makes it 1."
     )
-    assert explain(row)[0].startswith("It lost the margin or more, or its error is not known")
+    assert explain(row)[0] == "It lost the margin or more, and too little is known to call it worse."
+    unknown = replace(row, evidence=None)
+    assert explain(unknown)[0] == "Its error is not known, so nothing rules out a loss of the margin."
 
 
 def test_an_anchor_is_told_with_what_may_move_it() -> None:

@@ -164,9 +164,8 @@ def _pass(
     if compared < 2 or any(record.rule == "equivalent" for record in records):
         if open_:
             return "INCONCLUSIVE", f"inconclusive: {', '.join(open_)}"
-        if all(record.baseline is None for record in records):
-            return "PASS", "compared with nothing"
-        return "PASS", "each case passed" if compared else "each score alone is within its margin"
+        is_compared = any(record.delta is not None for record in records)
+        return "PASS", "each case passed" if is_compared else "compared with nothing"
     for against, mean in means.items():
         if mean is not None and not mean.lowest.lower_bound(confidence) > -policy.suite_margin:
             return "INCONCLUSIVE", f"a mean loss of {margin} cannot be ruled out{against}"

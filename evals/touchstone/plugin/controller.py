@@ -275,7 +275,7 @@ class Controller:
                 terminalreporter.write_line(line, bold=True, **{SUITE_COLORS[suite.verdict]: True})
         for note in self.finished.notes:
             terminalreporter.write_line(note)
-        for reason in _exit_reason(self.finished, self.session.options.inconclusive):
+        for reason in _exit_reason(self.finished):
             terminalreporter.write_line(reason, bold=True, red=self.finished.exit_code == 1)
 
     def _marks(self) -> str:
@@ -288,9 +288,9 @@ class Controller:
         )
 
 
-def _exit_reason(finished: Finished, inconclusive: str) -> Iterator[str]:
+def _exit_reason(finished: Finished) -> Iterator[str]:
     """Yield the reason for the exit code of a run that does not simply pass: pytest counts a loss of all as passed."""
-    suspect = [record.case for record in finished.run.records if record.suspect]
+    suspect = [record for record in finished.run.records if record.suspect]
     undecided = [suite.model for suite in finished.run.suites if suite.verdict == "INCONCLUSIVE"]
     if finished.exit_code == 1:
         stopped = [record.case for record in finished.run.records if record.outcome != "passed"]
@@ -298,8 +298,8 @@ def _exit_reason(finished: Finished, inconclusive: str) -> Iterator[str]:
         if failed or stopped:
             yield f"exit code 1: {'; '.join(failed) or some(stopped)}"
     elif finished.exit_code == UNDECIDED_CODE:
-        reason = f"suspect: {some(suspect)}" if suspect else f"inconclusive: {', '.join(undecided)}"
-        yield f"exit code 9: {reason}; --inconclusive {inconclusive}"
+        reason = f"{count(len(suspect), 'case')} suspect" if suspect else f"inconclusive: {', '.join(undecided)}"
+        yield f"exit code 9: {reason}; --inconclusive {'pass' if suspect else 'warn'} makes that 0"
     elif finished.exit_code == 0 and undecided:
         yield f"exit code 0, though {', '.join(undecided)} is inconclusive; --inconclusive fail makes that 9"
 

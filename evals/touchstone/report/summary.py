@@ -118,7 +118,7 @@ def verdict_word(record: Record) -> str:
         return record.outcome
     if record.verdict is None and record.delta is not None:  # two published scores side by side
         return "same" if abs(record.delta) < ZERO_CHANGE else "lower" if record.delta < 0 else "higher"
-    if record.verdict == "pass" and record.baseline is None:
+    if record.verdict == "pass" and record.baseline is None and record.delta is None:
         return "recorded"
     return "suspect" if record.suspect else record.verdict or "measured"
 

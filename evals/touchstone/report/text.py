@@ -1,7 +1,7 @@
 """The end of a run in the terminal: a table per model, and where the time went."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from io import StringIO
 from textwrap import wrap
 
@@ -71,11 +71,13 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
     for alias, records in summary.by_model.items():
         parts.append(_fitting_table(alias, records, width, color=color))
         parts += [Text(brief(line, LINE_LENGTH)) for line in speed_lines(records)]
+        parts += [Text(brief(line, LINE_LENGTH)) for line in _differing(alias, records)]
         parts += [Text(brief(_stages(record), LINE_LENGTH)) for record in records if record.stages]
         parts += [_slices_table(records)] if any(record.slices for record in records) else []
     for record in summary.look:
         if record.outcome in ("passed", "not measured"):
-            parts.append(Text(brief(f"{record.case} {verdict_word(record)}: {_why(record)}", LINE_LENGTH)))
+            reason = _why(record, _shared(summary.by_model[record.alias]))
+            parts.append(Text(brief(f"{record.case} {verdict_word(record)}: {reason}", LINE_LENGTH)))
     return "\n".join(draw([*parts, Text(brief(closing(summary), LINE_LENGTH))], width=width, color=color)) + "\n"
 
 
@@ -217,10 +219,23 @@ def _style(record: Record) -> str:
     return STYLES.get(verdict_word(record), BAD_STYLE)
 
 
-def _why(record: Record) -> str:
-    """Return why a case has its verdict, without the figures that the table above has."""
+def _shared(records: Iterable[Record]) -> set[str]:
+    """Return in which settings all cases of a model differ from what they are judged by."""
+    terms = [set(record.terms.differences) for record in records if record.terms is not None]
+    return set.intersection(*terms) if terms else set()
+
+
+def _differing(alias: str, records: Sequence[Record]) -> Iterator[str]:
+    against = dict.fromkeys(record.terms.against or "" for record in records if record.terms is not None)
+    if differences := sorted(_shared(records)):
+        yield f"{alias} (here) and {', '.join(against)} (there) differ: {'; '.join(differences)}"
+
+
+def _why(record: Record, shared: Collection[str]) -> str:
+    """Return why a case has its verdict, without what is told above: figures in the table, settings of all cases."""
     before, at, figures = why(record).partition(f"(Δ {signed_points(record.delta or 0.0)}, ")
-    return figures.replace(")", "", 1) if at else before
+    clauses = (figures.replace(")", "", 1) if at else before).split("; ")
+    return "; ".join(clause for clause in clauses if clause not in shared)
 
 
 def _stages(record: Record) -> str:
