@@ -603,8 +603,33 @@ def test_the_last_line_of_an_undecided_run_says_how_it_exits(project: pytest.Pyt
     assert (suite.skipped, suite.failures) == (1, 0)
     strict = run(project, *few, "--inconclusive", "fail")
     assert strict.ret == 9
-    strict.stdout.fnmatch_lines(
-        ["exit code 9: inconclusive: minilm+truncate_dim-380; --inconclusive warn makes that 0"]
-    )
+    reason = "exit code 9: inconclusive: minilm+truncate_dim-380; --inconclusive warn makes that 0"
+    strict.stdout.fnmatch_lines([reason])
     (suite,) = JUnitXml.fromfile(str(project.path / "j.xml"))
     assert (suite.skipped, suite.failures) == (0, 1)
+
+
+def test_a_suspect_case_is_counted_by_itself_and_what_all_cases_share_is_told_once(project: pytest.Pytester) -> None:
+    chosen = ("--model", "minilm@truncate_dim=256", "--against", "minilm", "-m", "retrieval or sts")
+    result = run(project, *chosen, "-rA")
+    assert result.ret == 9
+    assert result.parseoutcomes() == {"passed": 1, "suspect": 1, "deselected": 4}
+    result.stdout.fnmatch_lines(
+        [
+            "minilm+truncate_dim-256 (here) and minilm (there) differ: dimension is 256 here and 384 there",
+            "minilm+truncate_dim-256:SmokeRetrieval suspect: 95 % [[]*",
+            "2 cases: 1 suspect, 1 passed.*",
+            "exit code 9: 1 case suspect; --inconclusive pass makes that 0",
+        ]
+    )
+    assert result.stdout.str().count("dimension is 256 here") == 1
+    told = run(project, *chosen, "-v", "--inconclusive", "pass")
+    assert told.ret == 0
+    told.stdout.fnmatch_lines(["*:SmokeRetrieval[]] SUSPECT *"])
+
+
+def test_a_case_of_two_test_files_runs_once(project: pytest.Pytester) -> None:
+    folder = project.mkdir("evals")
+    (folder / "test_tasks.py").write_text("from touchstone.test_tasks import *  # noqa: F403\n")
+    both = project.runpytest_inprocess(*EVALS, "evals", "-p", "no:randomly", "--task", "SmokeSTS")
+    assert both.parseoutcomes() == {"passed": 1, "deselected": 1}

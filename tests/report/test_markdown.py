@@ -20,7 +20,8 @@ GOLDEN = """\
 1 without samples; over types −2.50 \\[−2.86, −2.14\\]; against the anchors −2.30 \\[−2.65, −1.95\\])**\
 <br>by type: Retrieval FAIL −4.00 \\[−4.56, −3.44\\]; STS FAIL −1.00 \\[−1.45, −0.55\\]
 
-7 cases: 1 failed, 1 error, 1 not measured, 1 suspect, 3 passed. 5000 texts, 4500 encoded, on cpu; model 5.0 s, encode 12.5 s.
+7 cases: 1 failed, 1 error, 1 not measured, 1 suspect, 3 passed. 5000 texts, 4500 encoded, on cpu; \
+model 5.0 s, encode 12.5 s.
 
 ### 6 cases to look at
 
