@@ -126,4 +126,5 @@ def test_a_task_that_is_recorded_under_another_name_is_told_it(project: Path, ti
     reason = str(record.reason)
     assert record.error is None
     assert reason.startswith("no baseline for own:pairs; ")
-    assert '"HelpDesk" seems to be the same task; name it so, as in Suite(' in reason
+    assert 'there is "HelpDesk", which seems to be the same task: name = "HelpDesk" under tasks.custom' in reason
+    assert reason.endswith('measure own once with baseline="record"')

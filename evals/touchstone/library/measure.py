@@ -20,9 +20,7 @@ from touchstone.models.in_memory import measured_as_is, process_settings
 from touchstone.models.kinds import identify
 from touchstone.own_code import is_installed
 from touchstone.records.cases import Case
-from touchstone.records.outcomes import Outcome
 from touchstone.records.runs import Record, make_record
-from touchstone.records.verdicts import Verdict
 from touchstone.session.session import Finished, Session, open_session
 from touchstone.tasks.sources import go_offline
 
@@ -90,24 +88,10 @@ def _run(session: Session, case: Case, progress: Progress) -> Record:
         with session.measure(case, progress) as measured:
             outcome = measured.outcome
             comparison = session.compare(case, measured)
-            verdict = _name_other(session, case, outcome, session.judge(case, outcome, comparison))
+            verdict = session.judge(case, outcome, comparison)
     except Exception as failure:  # foreign code may raise anything
         error = one_line(str(failure)).removeprefix(f"{case.alias}: ") or type(failure).__name__
     return make_record(case, outcome, verdict, error, None if comparison is None else comparison.shown)
-
-
-def _name_other(session: Session, case: Case, outcome: Outcome, verdict: Verdict | None) -> Verdict | None:
-    """Name the entry under which a task on a folder is recorded: a folder's name need not be the task's of a suite."""
-    if verdict is None or verdict.word != "missing" or case.task.folder is None:
-        return verdict
-    other = session.baselines.find_other_name(
-        session.options.against or case.alias, case.task.name, outcome.measurement
-    )
-    if other is None:
-        return verdict
-    table = f'{{"name": "{other.partition("?")[0]}", "type": "{case.task.type}", "path": …}}'
-    advice = f'"{other}" seems to be the same task; name it so, as in Suite(tasks={{"custom": [{table}]}})'
-    return replace(verdict, reason=f"{verdict.reason}; {advice}")
 
 
 def _look_again(session: Session, alias: str) -> None:

@@ -26,7 +26,7 @@ from touchstone.records.cases import Case
 from touchstone.records.examples import Shown
 from touchstone.records.flat import flatten
 from touchstone.records.names import slug
-from touchstone.records.outcomes import OF_ANOTHER_COMPUTATION, Outcome
+from touchstone.records.outcomes import OF_ANOTHER_COMPUTATION, Measurement, Outcome
 from touchstone.records.runs import Record, Run, Shard, SuiteVerdict, make_record
 from touchstone.records.samples import Samples, encode_samples
 from touchstone.records.verdicts import Verdict
@@ -280,7 +280,7 @@ class Session:
             return verdict
         if mode == "record":
             return _accept(outcome, None, verdict)
-        return Verdict(word="missing", reason=self._how_to_record(case))
+        return Verdict(word="missing", reason=self._how_to_record(case, outcome.measurement))
 
     def take_shard(self, case_ids: Iterable[str]) -> frozenset[str]:
         """Return the ids of this shard's cases, of all that were selected for the run."""
@@ -481,12 +481,17 @@ class Session:
             command = shlex.join(["touchstone", "doctor", models[alias].text, *options])
             yield f"{alias}: look at what was found with: {command}"
 
-    def _how_to_record(self, case: Case) -> str:
+    def _how_to_record(self, case: Case, measurement: Measurement) -> str:
         """Return what is missing and the command that records it, or what to do where none could."""
         against = self.options.against
         alias, text, meaning = against or case.alias, against or self.plan.models[case.alias].text, ""
         limited = case.limit is not None and self.baselines.find(alias, case.task.name) is not None
         problem = f"no baseline for {alias}:{case.key}" + (", only one without a limit" if limited else "")
+        if case.task.folder is not None:  # whose name need not be the task's of a suite
+            other = self.baselines.find_other_name(alias, case.task.name, measurement) or ""
+            name = other.partition("?")[0]
+            same = f'; there is "{other}", which seems to be the same task: name = "{name}" under tasks.custom'
+            problem += same if other else ""
         if self._is_of_a_program():
             return f'{problem}; measure {alias} once with baseline="record"'
         if against is not None and against not in self.plan.named:
