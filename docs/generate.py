@@ -117,11 +117,11 @@ def _anchor(title: str) -> str:
 
 def _keys(kind: Any) -> str:
     """Return the table of the keys that a dataclass itself adds."""
-    types, said = get_type_hints(kind), descriptions(kind)
+    types, texts = get_type_hints(kind), descriptions(kind)
     rows = [
-        (f"`{each.name.rstrip('_')}`", _type(types[each.name]), _default(each), said[each.name].replace("``", "`"))
-        for each in dataclasses.fields(kind)
-        if each.name in inspect.get_annotations(kind) and each.name != "kind"
+        (f"`{field.name.rstrip('_')}`", _type(types[field.name]), _default(field), texts[field.name].replace("``", "`"))
+        for field in dataclasses.fields(kind)
+        if field.name in inspect.get_annotations(kind) and field.name != "kind"
     ]
     return _table(("key", "value", "default", "meaning"), rows) if rows else ""
 
@@ -139,11 +139,11 @@ def descriptions(kind: type) -> dict[str, str]:
 
 
 def _type(kind: Any) -> str:
-    origin, inner = get_origin(kind), [one for one in get_args(kind) if one is not type(None)]
+    origin, inner = get_origin(kind), [part for part in get_args(kind) if part is not type(None)]
     if origin is Literal:
-        return ", ".join(f"`{one}`" for one in inner)
+        return ", ".join(f"`{part}`" for part in inner)
     if origin in (Union, UnionType):
-        return " or ".join(_type(one) for one in inner)
+        return " or ".join(_type(part) for part in inner)
     if origin is tuple:
         return "list of tables" if dataclasses.is_dataclass(inner[0]) else f"list of {_type(inner[0])}s"
     if dataclasses.is_dataclass(kind) or (origin is not None and issubclass(origin, Mapping)):
@@ -151,10 +151,10 @@ def _type(kind: Any) -> str:
     return {bool: "true or false", int: "whole number", float: "number", str: "string", Path: "path"}[kind]
 
 
-def _default(each: "dataclasses.Field[Any]") -> str:
-    if each.default is dataclasses.MISSING and each.default_factory is dataclasses.MISSING:
+def _default(field: "dataclasses.Field[Any]") -> str:
+    if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
         return "required"
-    value = each.default
+    value = field.default
     if value is None or value is dataclasses.MISSING or value in ((), "") or dataclasses.is_dataclass(value):
         return ""
     return f"`{str(value).lower() if isinstance(value, bool) else value}`"
@@ -164,14 +164,14 @@ def _commands(parser: argparse.ArgumentParser, name: str) -> Iterator[str]:
     """Yield a section for each command below a parser, with those below it."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            helps = {one.dest: one.help or "" for one in action._choices_actions}
+            helps = {choice.dest: choice.help or "" for choice in action._choices_actions}
             for word, below in action.choices.items():
                 yield from _command(below, f"{name} {word}", helps.get(word, ""))
 
 
 def _command(parser: argparse.ArgumentParser, name: str, short: str) -> Iterator[str]:
-    said = dict.fromkeys(" ".join((text or "").split()) for text in (short, parser.description))
-    text = " ".join(f"{one[:1].upper()}{one[1:].rstrip('.')}." for one in said if one)
+    sentences = dict.fromkeys(" ".join((text or "").split()) for text in (short, parser.description))
+    text = " ".join(f"{part[:1].upper()}{part[1:].rstrip('.')}." for part in sentences if part)
     rows = [row for action in parser._actions for row in _arguments(action)]
     table = f"\n{_table(('argument', 'meaning'), rows)}" if rows else ""
     yield f"## {name}\n\n{text}\n{table}"

@@ -168,3 +168,12 @@ def test_what_is_typed_wrong_is_one_sentence(
 ) -> None:
     assert main(["data", "check", *arguments]) != 0
     assert expected in capsys.readouterr().err
+
+
+def test_columns_that_a_type_does_not_read_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Pairs with one wrong score are no data of STS, and look like a search of translations."""
+    rows = [{"sentence1": text, "sentence2": f"{text}s", "score": text} for text in ("a", "b")]
+    folder = write(tmp_path / "own", test=rows)
+    code, lines = check(capsys, folder)
+    assert (code, lines[0]) == (0, f"{folder} as BitextMining")
+    assert lines[-1] == "  test: score: not read, but slices may be made by that"

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from touchstone.errors import TouchstoneError
+from touchstone.foreign import one_line
 from touchstone.formatting import count
 from touchstone.records.cases import TaskInfo
 from touchstone.records.samples import FIELD
@@ -60,7 +61,7 @@ def _describe(info: TaskInfo) -> Iterator[str]:
         splits = data[DEFAULT_SUBSET]["test"] if DEFAULT_SUBSET in data else data
         tables = {name: splits[name] for name in ("corpus", "queries", "train", "test") if name in splits}
         texts = {name: _read_texts(table) for name, table in tables.items()}
-        lines = [line for name, rows in texts.items() for line in _count(name, rows)]
+        lines = [line for name, rows in texts.items() for line in (*_count(name, rows), *_others(name, tables[name]))]
         leaks = _leaks_of_search(texts, splits["relevant_docs"], tables) if "corpus" in splits else _leaks(texts)
         yield from (
             f"{where}{line}" for line in (*lines, *_grades(splits), *(f"note: {note}" for note in task.notes), *leaks)
@@ -84,6 +85,13 @@ def _count(name: str, rows: list[tuple[str, ...]]) -> Iterator[str]:
     yield f"{name}: {count(len(rows), 'row')}, the longest text has {size}, in row {longest + 1}"
     if duplicates := len(rows) - len(set(rows)):
         yield f"{name}: {count(duplicates, 'row')} with the texts of another"
+
+
+def _others(name: str, table: Any) -> Iterator[str]:
+    """Yield the columns that the type does not read: of data of another type there are some."""
+    names = [column.removeprefix(FIELD) for column in table.column_names if column.startswith(FIELD)]
+    if names:
+        yield f"{name}: {', '.join(map(one_line, names))}: not read, but slices may be made by that"
 
 
 def _grades(splits: Mapping[str, Any]) -> Iterator[str]:
