@@ -23,13 +23,13 @@ def add_command(commands: Any) -> None:
 def _suites(parsed: argparse.Namespace) -> tuple[list[str], int]:
     options = parse_options(parsed)
     models, default = load_models(*options.models_files), options.suites[0]
-    names = dict.fromkeys((default, *sorted(built_in_suites())))
+    built_in = sorted(built_in_suites())
+    names = dict.fromkeys((default, *built_in))
     rows = [("", "suite", "models", "tasks", "about")]
     for name in names:
         suite = load_suite(name, options.cwd, models)
         comment = suite.file.read_text(encoding="utf-8").partition("\n")[0]
-        about = comment.removeprefix("# ") if comment.startswith("# ") and name != default else ""
+        about = comment.removeprefix("# ") if name in built_in else str(suite.file)
         count = len(find_tasks(suite.suite.tasks, str(suite.file)))
-        about = about or str(suite.file)
         rows.append(("*" if name == default else "", suite.name, ", ".join(suite.suite.models), str(count), about))
     return columns(rows), 0
