@@ -47,13 +47,14 @@ def test_a_search_is_counted_with_its_leaks(tmp_path: Path, capsys: pytest.Captu
         [
             f"{folder} as Retrieval",
             "  measured by ndcg_at_10",
-            "  corpus: 4 rows, the longest text has 11 characters, in row 2",
+            '  corpus: 4 rows, the longest text has 11 characters, in "d2"',
             "  corpus: 1 row with the texts of another",
-            "  queries: 2 rows, the longest text has 11 characters, in row 1",
+            '  queries: 2 rows, the longest text has 11 characters, in "q1"',
             "  judgements: 3, 2 of them relevant",
             f"  note: {folder}/qrels/test.jsonl: 1 of 3 judged documents not in the corpus, counted as not"
             " found, as in mteb",
             f"  note: {folder}/qrels/test.jsonl: 1 of 2 queries without a relevant document, scored 0, as in mteb",
+            f"  note: {folder}/qrels/test.jsonl: 1 of 3 queries without a judgement, left out, as in mteb",
             "  leak: 1 query with the text or the title of a relevant document",
         ],
     )
@@ -63,7 +64,8 @@ def test_a_query_that_is_a_document_which_is_not_relevant_is_no_leak(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     judged = [{"query-id": "q1", "corpus-id": "d1", "score": 1}, {"query-id": "q1", "corpus-id": "d2", "score": 0}]
-    code, lines = check(capsys, write(tmp_path / "own", **{**SEARCH, "qrels_test": judged}))
+    own = {**SEARCH, "queries": SEARCH["queries"][:1], "qrels_test": judged}
+    code, lines = check(capsys, write(tmp_path / "own", **own))
     assert code == 0
     assert not [line for line in lines if "leak" in line or "note" in line]
 
@@ -80,14 +82,15 @@ def test_test_rows_that_were_trained_are_a_leak_and_each_type_that_fits_is_named
     assert [line for line in lines if " as " in line] == [
         f"{tmp_path}/own as {n}" for n in ("Classification", "Clustering")
     ]
-    assert lines[1:6] == [
+    assert lines[1:7] == [
         "  measured by accuracy",
         "  de: train: 4 rows, the longest text has 6 characters, in row 1",
         "  de: test: 4 rows, the longest text has 6 characters, in row 1",
         "  de: test: 1 row with the texts of another",
+        "  de: test: topic: not read, but slices may be made by that",
         "  de: test: 2 labels",
     ]
-    assert lines[6] == "  de: leak: 1 row of test with the text of a row of train"
+    assert lines[7] == "  de: leak: 1 row of test with the text of a row of train"
 
 
 def test_what_no_type_reads_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,3 +180,11 @@ def test_columns_that_a_type_does_not_read_are_told(tmp_path: Path, capsys: pyte
     code, lines = check(capsys, folder)
     assert (code, lines[0]) == (0, f"{folder} as BitextMining")
     assert lines[-1] == "  test: score: not read, but slices may be made by that"
+
+
+def test_judgements_are_no_subset_of_another_type(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = {name: SEARCH[name] for name in ("queries", "qrels_test")}
+    folder = write(tmp_path / "own", articles=SEARCH["corpus"], **tables)
+    _, lines = check(capsys, folder)
+    why = f"{folder}: holds no corpus.jsonl, .csv or .parquet; it holds articles.jsonl, qrels/, queries.jsonl"
+    assert lines == [f"{folder}: no data of any type", f"  as Retrieval or InstructionRetrieval: {why}"]

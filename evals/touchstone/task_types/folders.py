@@ -348,6 +348,7 @@ def _read_judgements(
         judgements[query][document] = score
     absent = sum(document not in documents for graded in judgements.values() for document in graded)
     without = sum(max(graded.values()) <= 0 for graded in judgements.values())
+    unjudged = len(queries) - len(judgements)
     if without == len(judgements):
         raise SourceError(f"{path}: no query has a relevant document")
     if not any(score > 0 and name in documents for grades in judgements.values() for name, score in grades.items()):
@@ -357,6 +358,7 @@ def _read_judgements(
         for count, of, description in (
             (absent, len(lines.rows), "judged documents not in the corpus, counted as not found"),
             (without, len(judgements), "queries without a relevant document, scored 0"),
+            (unjudged, len(queries), "queries without a judgement, left out"),
         )
         if count
     )

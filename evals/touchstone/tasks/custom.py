@@ -38,11 +38,16 @@ def find_subsets(layout: FolderLayout, folder: Path) -> tuple[str, ...]:
     """
     if list(_files_in(layout, folder)):
         return (DEFAULT_SUBSET,)
-    subsets = [path.name for path in sorted(folder.iterdir()) if path.name[0] != "." and any(_files_in(layout, path))]
+    subsets = [path.name for path in subset_folders(folder) if any(_files_in(layout, path))]
     for name in subsets:
         if name == DEFAULT_SUBSET or not NAME.fullmatch(name):
             raise ConfigError(f'{folder}: a subset cannot be called "{shorten(name, 60)}"; expected {SIGNS}')
     return tuple(subsets) or (DEFAULT_SUBSET,)
+
+
+def subset_folders(folder: Path) -> list[Path]:
+    """Return the folders that may be subsets: a search has its judgements in one that is none."""
+    return [path for path in sorted(folder.iterdir()) if path.is_dir() and path.name[0] != "." and path.name != "qrels"]
 
 
 def _files_in(layout: FolderLayout, folder: Path) -> Iterator[Path]:
