@@ -50,6 +50,7 @@ def test_task(case: Case, measured: MeasuredCase, comparison: Comparison, reques
     session = get_session(request.config)
     verdict = session.judge(case, measured.outcome, comparison)
     request.node.stash[VERDICT] = verdict
+    request.node.stash[COMPARISON] = session.read_texts(case, measured, comparison, verdict)
     if verdict is not None and not verdict.ok and session.shard is None:  # which measures, and decides nothing
         pytest.fail(f"{case.id} {verdict.word}: {verdict.reason}", pytrace=False)
 

@@ -633,3 +633,17 @@ def test_a_case_of_two_test_files_runs_once(project: pytest.Pytester) -> None:
     (folder / "test_tasks.py").write_text("from touchstone.test_tasks import *  # noqa: F403\n")
     both = project.runpytest_inprocess(*EVALS, "evals", "-p", "no:randomly", "--task", "SmokeSTS")
     assert both.parseoutcomes() == {"passed": 1, "deselected": 1}
+
+
+def test_of_a_case_that_was_measured_before_the_texts_are_read_again(project: pytest.Pytester) -> None:
+    names = ("SmokeRetrieval", "SmokeReranking", "SmokeClassification")
+    chosen = ("--model", "minilm@truncate_dim=64", *(word for name in names for word in ("--task", name)))
+    run(project, *chosen, "--baseline", "off").assert_outcomes(passed=3)
+    run(project, *chosen, "--against", "minilm", "--report", "run.json").assert_outcomes(failed=3)
+    found = records(project.path / "run.json")
+    run(project, *chosen, "--against", "minilm", "--overwrite", "--report", "new.json").assert_outcomes(failed=3)
+    anew = records(project.path / "new.json")
+    for name in (f"minilm+truncate_dim-64:{name}" for name in names):
+        assert found[name]["reused"], name
+        assert found[name]["shown"] == anew[name]["shown"], name
+        assert all(example["texts"] for example in found[name]["shown"]["lost"]), name

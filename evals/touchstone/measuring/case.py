@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, cast
@@ -138,6 +139,29 @@ def measure_opened(case: Case, opened: OpenTask, model: Computing, progress: Pro
         timed=meter.timed,
         sample=for_mteb.sample,
     )
+
+
+@contextmanager
+def reopen(case: Case, outcome: Outcome, store: Store) -> Iterator[dict[str, Predicted]]:
+    """Load the data of a case that was measured before, to read its texts; what was predicted is not known any more.
+
+    Yields:
+        By stratum; empty where the data is another now, or that of an aggregate or of a class of the user's.
+
+    Raises:
+        SourceError: the data is not there or cannot be read.
+    """
+    known = outcome.measurement.data_sha256
+    with open_task(case.task, case.source, store, limit=case.limit) as opened:
+        is_same = known is not None and opened.data_sha256 == known and case.task.code is None
+        strata = product(case.task.splits, case.task.subsets) if is_same and len(opened.parts) == 1 else ()
+        yield {
+            f"{split}/{subset}": Predicted(
+                task=opened.parts[0], split=split, subset=subset, metric=case.task.main_score,
+                found=None, sampled=(), drawn=(),
+            )
+            for split, subset in strata
+        }  # fmt: skip
 
 
 def rankings_key(case: Case, opened: OpenTask, identity: ModelIdentity, device: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from touchstone.errors import BaselineError, ModelError, TouchstoneError
 from touchstone.formatting import count, points, signed_points, some
 from touchstone.judging.gate import Comparison, expected_score, judge
 from touchstone.judging.overall import exit_code, judge_models
-from touchstone.measuring.case import Progress, join_results
+from touchstone.measuring.case import Progress, join_results, reopen
 from touchstone.measuring.engines.local import LocalEngine
 from touchstone.measuring.engines.ray import ActorResult, Failed
 from touchstone.measuring.parts import Part
@@ -31,9 +31,10 @@ from touchstone.records.runs import Record, Run, Shard, SuiteVerdict, make_recor
 from touchstone.records.samples import Samples, encode_samples
 from touchstone.records.verdicts import Verdict
 from touchstone.report.formats import Target, find_target
+from touchstone.schedule.workload import find_workload, statistics_folder
 from touchstone.seams import TESTED_VERSIONS, untried_mteb
 from touchstone.session.compare import pair_known, slice_known
-from touchstone.session.examples import show
+from touchstone.session.examples import TEXTS_NOT_READ, show
 from touchstone.session.plan import Plan, find_cases
 from touchstone.session.reports import find_pair, write_baselines, write_report
 from touchstone.session.reuse import (
@@ -61,6 +62,8 @@ WRITE_INTERVAL_S, WRITE_TIME_RATIO = 1.0, 20.0
 NO_CODE_BESIDE = "none"
 # What the processes of a run call the list of the cases that were selected, of which a shard has some.
 WHOLE_RUN = "cases of the whole run"
+# Data of more texts than that is not read again for the sake of a few of them.
+MAX_TEXTS = 1_000_000
 # The folder beside baselines in which a model may have canaries, and the rules under which these say what moved.
 CANARIES, SAME_VECTOR_RULES = "canaries", ("reproduce", "equivalent")
 
@@ -256,6 +259,25 @@ class Session:
         if shown is not None and measured.predicted is not None:
             self.cache.remember(key, shown)
         return shown
+
+    def read_texts(
+        self, case: Case, measured: MeasuredCase, comparison: Comparison, verdict: Verdict | None
+    ) -> Comparison:
+        """Return the comparison with the texts of its samples, of a case that was measured before and does not pass."""
+        shown, reference = comparison.shown, comparison.reference
+        if shown is None or shown.note != TEXTS_NOT_READ or reference is None or self.elsewhere is not None:
+            return comparison
+        load = find_workload(case, statistics_folder())
+        if verdict is None or verdict.word == "pass" or (load is not None and load.texts > MAX_TEXTS):
+            return comparison
+        own_samples, samples = self.cache.samples(measured.outcome), self.baselines.load_samples(reference)
+        if own_samples is None or samples is None:
+            return comparison
+        with suppress(Exception):  # a verdict stands without texts
+            with reopen(case, measured.outcome, self.store) as strata:
+                shown = (show(own_samples, samples, strata) if strata else None) or shown
+            self.cache.remember(examples_key(measured.outcome, reference), shown)
+        return replace(comparison, shown=shown)
 
     def _find_reference(self, case: Case) -> Reference | None:
         """Return what a case is judged by: of an entry that gives way to another, its anchor alone, which stays."""
