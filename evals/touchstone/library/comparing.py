@@ -21,12 +21,13 @@ from touchstone.library.arguments import (
     give_suite,
     parse_options,
 )
-from touchstone.library.measure import run_session
+from touchstone.library.measure import run_open, run_session
 from touchstone.library.result import Result
 from touchstone.records.names import baseline_key
 from touchstone.records.runs import Record, Run
-from touchstone.session.compare import Side, load_side, make_run, make_side, name_apart
+from touchstone.session.compare import NO_TEXTS, Side, find_samples, load_side, make_run, make_side, name_apart
 from touchstone.session.compare import compare as compare_sides
+from touchstone.session.session import Session
 from touchstone.store.runs import find_store, newest_run, read_run
 
 # The fields of a record that judging sets, and their values for a case that is not judged; measuring sets the others.
@@ -77,7 +78,8 @@ def measure(
     else:
         other = against if isinstance(against, Model) else Model(against, "reference")
         reference = run_session(give_model(other), suite, unjudged)
-    return _judge(run_session(argument, suite, unjudged), reference, _parse_gate(options))
+    result, session = run_open(argument, suite, unjudged)
+    return _with_texts(_judge(result, reference, _parse_gate(options)), session)
 
 
 def judge(
@@ -214,5 +216,25 @@ def _result(run: Run, sides: Sequence[Side], options: Options, measured: Result 
     notes = [*name_apart(*sides), *(note for side in sides for note in side.notes)]
     before = measured or Result(run=run, store=options.store_folder)
     return replace(
-        before, run=run, notes=(*before.notes, *notes), inconclusive=options.inconclusive, baselines=options.baselines
+        before,
+        run=run,
+        notes=(*before.notes, *notes),
+        inconclusive=options.inconclusive,
+        baselines=options.baselines,
+        sides=tuple(sides),
     )
+
+
+def _with_texts(result: Result, session: Session) -> Result:
+    """Return a judged run with the texts of the samples that changed most, whose data the session knows."""
+    cases = {case.id: case for case in session.plan.cases}
+
+    def with_texts(record: Record) -> Record:
+        if record.shown is None or record.shown.note != NO_TEXTS or record.measurement is None:
+            return record
+        samples = find_samples(result.sides, record)
+        return replace(
+            record, shown=session.show_again(cases[record.case], record.measurement, *samples) or record.shown
+        )
+
+    return replace(result, run=replace(result.run, records=tuple(map(with_texts, result.records))))

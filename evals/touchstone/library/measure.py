@@ -28,6 +28,13 @@ HOME = Path(__file__).parent.parent
 
 
 def run_session(model: ModelArgument, suite: str | NamedSuite, options: Mapping[str, Any], **typed: Any) -> Result:
+    """Measure a model on a suite as `run_open` does."""
+    return run_open(model, suite, options, **typed)[0]
+
+
+def run_open(
+    model: ModelArgument, suite: str | NamedSuite, options: Mapping[str, Any], **typed: Any
+) -> tuple[Result, Session]:
     """Measure a model on a suite, each case as pytest does, and judge it by baselines unless an option says otherwise.
 
     Args:
@@ -35,6 +42,9 @@ def run_session(model: ModelArgument, suite: str | NamedSuite, options: Mapping[
         suite: its name or file, or a suite in memory.
         options: of `MeasureOptions`.
         typed: more options, by their names in the option table.
+
+    Returns:
+        The run, and the session that knows its cases.
 
     Raises:
         TouchstoneError: an argument is wrong; the error of one case is in its record instead.
@@ -52,7 +62,7 @@ def run_session(model: ModelArgument, suite: str | NamedSuite, options: Mapping[
             session = open_session(parsed, hash_program)
         session.plan.refuse_empty()
         finished = _go_through(session, progress=options.get("progress"))
-    return Result(
+    result = Result(
         run=finished.run,
         store=session.store.folder,
         notes=(*session.plan.notes, *session.warnings, *finished.notes),
@@ -60,6 +70,7 @@ def run_session(model: ModelArgument, suite: str | NamedSuite, options: Mapping[
         baselines=parsed.baselines,
         lost=finished.exit_code != exit_code(finished.run.records, finished.run.suites, parsed.inconclusive),
     )
+    return result, session
 
 
 def _go_through(session: Session, *, progress: Progress | bool | None) -> Finished:

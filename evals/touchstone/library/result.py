@@ -1,7 +1,7 @@
 """The result of measuring, judging or comparing from Python: a run, with its verdict, as a table, and as reports."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from touchstone.report.formats import find_target
 from touchstone.report.html import render_fragment
 from touchstone.report.summary import summarize, verdict_word, why
 from touchstone.report.text import brief, render_suite, render_summary
+from touchstone.session.compare import Side, find_samples
 from touchstone.session.reports import find_pair, write_report
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ class Result:
 
     ``store`` is the folder of its samples, ``notes`` are the lines that a command would print beside it, and
     ``inconclusive`` is the option of a command with this name. ``lost`` is True if a part of it could not be written.
-    ``baselines`` is the folder of the baselines that judged it; None for that of the project.
+    ``baselines`` is the folder of the baselines that judged it; None for that of the project. ``sides`` are what was
+    compared, the reference first, where that is no baseline.
     """
 
     run: Run
@@ -39,6 +41,7 @@ class Result:
     inconclusive: str = "warn"
     lost: bool = False
     baselines: Path | None = None
+    sides: tuple[Side, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -83,7 +86,9 @@ class Result:
             ConfigError: no format has this suffix.
             OSError: the file cannot be written.
         """
-        pairs = partial(find_pair, stores=[self.store], baselines=Baselines(self.baselines or Path.cwd() / BASELINES))
+        baselines = Baselines(self.baselines or Path.cwd() / BASELINES)
+        judged_by = partial(find_samples, self.sides) if self.sides else None
+        pairs = judged_by or partial(find_pair, stores=[self.store], baselines=baselines)
         return write_report(find_target("path", Path.cwd(), str(path)), self.run, self.store, pairs)
 
     def __str__(self) -> str:

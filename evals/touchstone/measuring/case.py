@@ -142,7 +142,7 @@ def measure_opened(case: Case, opened: OpenTask, model: Computing, progress: Pro
 
 
 @contextmanager
-def reopen(case: Case, outcome: Outcome, store: Store) -> Iterator[dict[str, Predicted]]:
+def reopen(case: Case, data_sha256: str | None, store: Store) -> Iterator[dict[str, Predicted]]:
     """Load the data of a case that was measured before, to read its texts; what was predicted is not known any more.
 
     Yields:
@@ -151,9 +151,8 @@ def reopen(case: Case, outcome: Outcome, store: Store) -> Iterator[dict[str, Pre
     Raises:
         SourceError: the data is not there or cannot be read.
     """
-    known = outcome.measurement.data_sha256
     with open_task(case.task, case.source, store, limit=case.limit) as opened:
-        is_same = known is not None and opened.data_sha256 == known and case.task.code is None
+        is_same = data_sha256 is not None and opened.data_sha256 == data_sha256 and case.task.code is None
         strata = product(case.task.splits, case.task.subsets) if is_same and len(opened.parts) == 1 else ()
         yield {
             f"{split}/{subset}": Predicted(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import pairwise
+from typing import cast
 
 from touchstone.baselines.files import Baselines
 from touchstone.config.options import Options
@@ -264,20 +265,26 @@ class Session:
         self, case: Case, measured: MeasuredCase, comparison: Comparison, verdict: Verdict | None
     ) -> Comparison:
         """Return the comparison with the texts of its samples, of a case that was measured before and does not pass."""
-        shown, reference = comparison.shown, comparison.reference
+        shown, reference, outcome = comparison.shown, comparison.reference, measured.outcome
         if shown is None or shown.note != TEXTS_NOT_READ or reference is None or self.elsewhere is not None:
             return comparison
-        load = find_workload(case, statistics_folder())
-        if verdict is None or verdict.word == "pass" or (load is not None and load.texts > MAX_TEXTS):
+        samples = self.cache.samples(outcome), self.baselines.load_samples(reference)
+        if verdict is None or verdict.word == "pass" or None in samples:
             return comparison
-        own_samples, samples = self.cache.samples(measured.outcome), self.baselines.load_samples(reference)
-        if own_samples is None or samples is None:
-            return comparison
-        with suppress(Exception):  # a verdict stands without texts
-            with reopen(case, measured.outcome, self.store) as strata:
-                shown = (show(own_samples, samples, strata) if strata else None) or shown
-            self.cache.remember(examples_key(measured.outcome, reference), shown)
+        shown = self.show_again(case, outcome.measurement, *cast("tuple[Samples, Samples]", samples)) or shown
+        self.cache.remember(examples_key(outcome, reference), shown)
         return replace(comparison, shown=shown)
+
+    def show_again(self, case: Case, measurement: Measurement, own_samples: Samples, samples: Samples) -> Shown | None:
+        """Return the samples that changed most with their texts, for which the data is read again.
+
+        None where it is another now, cannot be read or is too large for that: a verdict stands without texts.
+        """
+        load = find_workload(case, statistics_folder())
+        if load is None or load.texts <= MAX_TEXTS:
+            with suppress(Exception), reopen(case, measurement.data_sha256, self.store) as strata:
+                return show(own_samples, samples, strata) if strata else None
+        return None
 
     def _find_reference(self, case: Case) -> Reference | None:
         """Return what a case is judged by: of an entry that gives way to another, its anchor alone, which stays."""
