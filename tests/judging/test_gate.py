@@ -614,25 +614,24 @@ def test_identical_samples_pass_and_say_so() -> None:
         (
             bounded(0.0, 1e-5, 100),
             {},
-            "; 100 samples are too few to pass at a margin of 1.00: they could at 2.62, and 265 samples at this one",
+            "; 100 samples are too few to pass at a margin of 1.00, which takes 265; these could at 2.62",
         ),
         (
             bounded(0.0, 1e-5, 100, by_experiments=True),
             {"alpha": 0.1, "margin": 0.02},
-            "; 100 samples are too few to pass at a margin of 2.00: they could at 2.26, and 115 samples at this one",
+            "; 100 samples are too few to pass at a margin of 2.00, which takes 115; these could at 2.26",
         ),
         (
             bounded(0.0, 1e-5, 1060, strata=(("t/a", 1000), ("t/b", 60)), worst=sample_more(0.0, 60, -1.0, 2)),
             {},
-            "; the 60 samples of t/b are too few to pass at a margin of 1.00: they could at 2.17, and 133 samples at "
-            "this one",
+            "; the 60 samples of t/b are too few to pass at a margin of 1.00, which takes 133; these could at 2.17",
         ),
         (
             bounded(0.0, 1e-5, 100, worst=sample_more(0.0, 100, -2.0)),
             {},
-            "; 100 samples are too few to pass at a margin of 1.00: they could at 5.24, and 529 samples at this one",
+            "; 100 samples are too few to pass at a margin of 1.00, which takes 529; these could at 5.24",
         ),
-        (bounded(0.0, 0.01, 263), {}, "at a margin of 1.00: they could at 1.01, and 265 samples at this one"),
+        (bounded(0.0, 0.01, 263), {}, "at a margin of 1.00, which takes 265; these could at 1.01"),
         (bounded(0.0, 0.01, 264), {}, "; about 932 samples would settle it"),
     ],
 )
@@ -641,6 +640,19 @@ def test_what_would_settle_an_inconclusive_case_is_told(paired: Paired, policy: 
 
     assert verdict.word == "inconclusive"
     assert verdict.reason.endswith(end), verdict.reason
+
+
+def test_a_loss_may_be_settled_by_fewer_samples_than_a_pass_takes() -> None:
+    reason = by_pairs(bounded(-0.03, 0.02, 100)).reason
+    assert "too few to pass" not in reason
+    assert reason.endswith(" samples would settle it")
+
+
+def test_samples_that_share_units_need_more_units() -> None:
+    alone, shared = (by_pairs(differing(-0.02, 0.02, 400, units=units)).reason for units in (400, 100))
+    needed = int(alone.rpartition("about ")[2].split()[0])
+    units = math.ceil(needed / 4)
+    assert shared.endswith(f"; about {units} units like these 100, {needed} samples, would settle it")
 
 
 def test_as_many_samples_settle_a_loss_as_bear_the_best_one_more() -> None:
@@ -664,9 +676,11 @@ def test_a_pass_says_what_it_could_hide_and_in_which_stratum_if_one_may_have_los
     """By hand: 1.645 errors of 0.2 points are 0.33."""
     hidden = Hidden(stratum="test/de", n=40, low=-0.0123)
 
-    assert by_pairs(differing(0.0, hidden=hidden)).reason.endswith("; could hide −1.23 in test/de, of 40 samples")
-    assert by_pairs(differing(0.0, hidden=replace(hidden, low=-0.003))).reason.endswith("; could hide −0.33")
-    assert by_pairs(differing(0.0)).reason.endswith("; could hide −0.33")
+    assert by_pairs(differing(0.0, hidden=hidden)).reason.endswith(
+        "; could hide a loss of 1.23 in test/de, of 40 samples"
+    )
+    assert by_pairs(differing(0.0, hidden=replace(hidden, low=-0.003))).reason.endswith("; could hide a loss of 0.33")
+    assert by_pairs(differing(0.0)).reason.endswith("; could hide a loss of 0.33")
     assert "hide" not in by_pairs(differing(0.005)).reason
 
 
@@ -812,7 +826,7 @@ def test_equivalent_is_what_is_proven_to_be_within_the_bound(
         (differing(-0.003, 0.0005), "could detect −1.04)"),
         (
             bounded(0.0, 1e-6),
-            "; 400 samples are too few to pass at a margin of 0.20: they could at 0.66, and 1323 samples at this one",
+            "; 400 samples are too few to pass at a margin of 0.20, which takes 1323; these could at 0.66",
         ),
     ],
 )
@@ -922,7 +936,7 @@ def test_ten_releases_of_a_third_of_the_margin_do_not_pass() -> None:
 def test_the_reason_says_what_the_anchor_says() -> None:
     lost = anchored(0.497, first=0.52)
     assert lost.reason.endswith(
-        "; could hide −0.46; against its anchor of 2026-01-31: "
+        "; could hide a loss of 0.46; against its anchor of 2026-01-31: "
         "cosine_spearman 49.70, was 52.00 in first (Δ −2.30, 95 % [−2.50, −2.10], "
         f"p = {stats.norm.cdf(-23):.2g} < 0.0125, 400 samples, 400 changed, could detect −1.08); if that is meant, "
         "move it: touchstone baselines anchor --move"

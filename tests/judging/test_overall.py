@@ -310,7 +310,7 @@ def test_a_mean_that_lost_since_its_anchors_fails() -> None:
     lost = verdict_of([replace(row, anchor=since(-0.006)) for row in rows])
     assert (lost.verdict, lost.reason) == (
         "FAIL",
-        "no single case is red, but all together lost −0.60 against the anchors",
+        "no single case is red, but their mean lost 0.60 against the anchors, p = 1.1e-17 < 0.0125",
     )
     open_ = verdict_of([replace(row, anchor=since(-0.003, 0.01)) for row in rows])
     assert open_.verdict == "INCONCLUSIVE"
@@ -345,9 +345,9 @@ def test_a_suite_of_equivalences_passes_when_each_case_does() -> None:
     rows = [record("A", rule="equivalent"), record("B", rule="equivalent")]
     assert (verdict_of(rows).verdict, verdict_of(rows).reason) == ("PASS", "each case passed")
     open_ = [rows[0], replace(rows[1], verdict="inconclusive")]
-    assert (verdict_of(open_).verdict, verdict_of(open_).reason) == ("INCONCLUSIVE", "inconclusive: B")
+    assert (verdict_of(open_).verdict, verdict_of(open_).reason) == ("INCONCLUSIVE", "undecided: B")
     both = [replace(row, verdict="inconclusive") for row in rows]
-    assert verdict_of(both).reason == "inconclusive: A, B"
+    assert verdict_of(both).reason == "undecided: A, B"
     wide = [record(name, 0.0, 0.02, rule="equivalent") for name in "AB"]
     assert verdict_of(wide).verdict == "PASS"
     drifted = [rows[0], record("B", 0.1, rule="equivalent", **DRIFTED)]
@@ -359,20 +359,22 @@ def test_a_pass_says_in_which_case_it_could_hide_most() -> None:
     terms = Terms()
     rest = [record(f"T{number}", 0.004, 0.001, terms=terms) for number in range(18)]
     one, two = record("A", -0.002, 0.01, terms=terms), record("B", -0.002, 0.01, worst=-0.01, terms=terms)
-    assert verdict_of([*rest, one]).reason.endswith(" 0.5 point; could hide −1.84 in A")
-    assert verdict_of([*rest, one, two]).reason.endswith(" 0.5 point; could hide −3.53 in B")
+    assert verdict_of([*rest, one]).reason.endswith(" 0.5 point; could hide a loss of 1.84 in A")
+    assert verdict_of([*rest, one, two]).reason.endswith(" 0.5 point; could hide a loss of 3.53 in B")
     assert verdict_of(rest).reason.endswith("0.5 point")
-    assert verdict_of([*rest, two, one]).reason.endswith(" 0.5 point; could hide −3.53 in B")
+    assert verdict_of([*rest, two, one]).reason.endswith(" 0.5 point; could hide a loss of 3.53 in B")
     # What the anchor may hide is its own affair.
-    assert verdict_of([*rest, replace(one, anchor=since(0.0, 0.02))]).reason.endswith("could hide −1.84 in A")
-    assert verdict_of([*rest, record("A", -0.01, 0.0, terms=terms)]).reason.endswith("could hide −1.00 in A")
+    assert verdict_of([*rest, replace(one, anchor=since(0.0, 0.02))]).reason.endswith("could hide a loss of 1.84 in A")
+    assert verdict_of([*rest, record("A", -0.01, 0.0, terms=terms)]).reason.endswith("could hide a loss of 1.00 in A")
     for hidden in (
         replace(one, rule="reproduce"),
         record("A", 0.0, 0.01, changed=0, terms=terms),
     ):
         assert verdict_of([*rest, hidden]).reason.endswith("0.5 point")
     everything = record("A", 0.0, 0.01, worst=-0.9, terms=terms)
-    assert verdict_of([*[replace(row, delta=0.5) for row in rest], everything]).reason.endswith("hide −100.00 in A")
+    assert verdict_of([*[replace(row, delta=0.5) for row in rest], everything]).reason.endswith(
+        "hide a loss of 100.00 in A"
+    )
 
 
 def test_the_cases_planned_are_counted() -> None:
@@ -396,13 +398,13 @@ def test_skew_and_degrees_of_the_record_are_used() -> None:
 def test_all_together_lost_though_no_case_is_red() -> None:
     (suite,) = judge_models([record(name, -0.007, 0.002) for name in "ABCDEFGH"])
     assert suite.verdict == "FAIL"
-    assert "no single case is red, but all together lost −0.70" in render_suite(suite)
+    assert "no single case is red, but their mean lost 0.70, p = " in render_suite(suite)
 
 
 def test_cases_without_samples_are_counted_in_the_line() -> None:
     (suite,) = judge_models([record("A"), record("B"), record("C", None, type="Retrieval")])
     assert (suite.paired, suite.cases) == (2, 3)
-    assert "over 2 tasks, 1 without samples" in render_suite(suite)
+    assert "over 2 tasks, 1 not paired by samples" in render_suite(suite)
     assert list(suite.by_type) == ["STS"]
 
 
@@ -525,7 +527,7 @@ def test_order_of_records_does_not_matter(records: list[Record]) -> None:
 def test_all_that_is_inconclusive_is_named() -> None:
     rows = [record("A", verdict="inconclusive"), record("B", None), record("C", None)]
     found = verdict_of(rows)
-    assert (found.verdict, found.reason) == ("INCONCLUSIVE", "inconclusive: A")
+    assert (found.verdict, found.reason) == ("INCONCLUSIVE", "undecided: A")
 
 
 def test_no_evidence_is_not_innocence() -> None:

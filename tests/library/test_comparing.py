@@ -125,3 +125,17 @@ def test_a_stored_run_is_loaded_with_its_samples(two: tuple[Result, Result]) -> 
     assert newest.run == two[1].run
     assert load_run(two[0].store).run.started >= newest.run.started
     assert compare(two[0], newest).verdict == compare(*two).verdict
+
+
+def test_judged_by_a_run_a_case_has_texts_and_the_page_lists_what_changed(
+    folder: Path, two: tuple[Result, Result], tmp_path: Path
+) -> None:
+    result = measure(Model(folder, "again"), "smoke", select=TASKS, against=two[1], store=two[1].store, device="cpu")
+    for record in result.records:
+        assert record.shown is not None, record.task
+        assert record.shown.note is None
+        assert all(example.texts for example in record.shown.lost + record.shown.gained)
+    result.save(tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert page.count("samples changed: all in a list") == len(TASKS)
+    assert "not listed" not in page

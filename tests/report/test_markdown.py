@@ -17,7 +17,7 @@ GOLDEN = """\
 
 - 🔴 **jina: INCOMPLETE: not measured: Tatoeba**
 - 🔴 **minilm: FAIL: NFCorpus worse than expected (mean Δ −2.20, 95 % \\[−2.55, −1.85\\] over 5 tasks, \
-1 without samples; over types −2.50 \\[−2.86, −2.14\\]; against the anchors −2.30 \\[−2.65, −1.95\\])**\
+1 not paired by samples; over types −2.50 \\[−2.86, −2.14\\]; against the anchors −2.30 \\[−2.65, −1.95\\])**\
 <br>by type: Retrieval FAIL −4.00 \\[−4.56, −3.44\\]; STS FAIL −1.00 \\[−1.45, −0.55\\]
 
 7 cases: 1 failed, 1 error, 1 not measured, 1 suspect, 3 passed. 5000 texts, 4500 encoded, on cpu; \

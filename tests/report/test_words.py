@@ -62,8 +62,18 @@ def test_an_inconclusive_case_ends_with_what_can_be_done() -> None:
         inconclusive(-0.01, 0.2, reason="f1; its experiments differ, which more samples would not settle")
     )[-1]
 
-    assert few.startswith("What to do: add a larger or a second data set of this kind, allow STS a wider margin")
-    assert fitted.startswith("What to do: add a second data set of this kind, ")
+    assert few.startswith("What to do: look at the samples that lost most")
+    assert "add a larger or a second data set of this kind; or allow STS a wider margin" in few
+    assert "add a second data set of this kind; or" in fitted
+
+
+def test_an_interval_without_0_beside_a_large_p_is_explained() -> None:
+    row = inconclusive(-0.02, 0.005)
+    assert row.evidence is not None
+    high = replace(row, evidence=replace(row.evidence, interval=(-0.03, -0.001), p=0.06))
+    assert any("(p = 0.06, though the interval leaves out 0: p also allows for" in line for line in explain(high))
+    low = replace(row, evidence=replace(row.evidence, interval=(-0.03, -0.001), p=0.02))
+    assert not any("though the interval" in line for line in explain(low))
 
 
 def test_a_clustering_is_judged_by_its_draws_as_they_are_called() -> None:

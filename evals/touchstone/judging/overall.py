@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from touchstone.formatting import signed_points
+from touchstone.formatting import points
 from touchstone.judging.statistics import Difference, detectable, over_tasks
 from touchstone.judging.units import correlations
 from touchstone.records.cases import Policy
@@ -32,10 +32,14 @@ class _Mean:
         """The difference with one sample more that loses everything."""
         return self.difference.moved(self.worst)
 
+    @property
+    def p_loss(self) -> float:
+        """The p-value of a loss, with one sample more that gains everything."""
+        return self.difference.moved(self.best).p_loss()
+
     def lost(self, policy: Policy, level: float) -> bool:
         """Return True if the mean lost the suite's margin, and more than chance explains."""
-        p = self.difference.moved(self.best).p_loss()
-        return self.difference.mean <= -policy.suite_margin and p < level
+        return self.difference.mean <= -policy.suite_margin and self.p_loss < level
 
 
 def judge_models(records: Sequence[Record]) -> tuple[SuiteVerdict, ...]:
@@ -140,8 +144,8 @@ def _decide(
     level = policy.mean_level(anchored=ANCHORS in means)
     for against, mean in means.items():
         if mean is not None and mean.cases > 1 and mean.lost(policy, level):
-            lost = signed_points(mean.difference.mean)
-            return "FAIL", f"no single case is red, but all together lost {lost}{against}"
+            lost, chance = points(-mean.difference.mean), f"p = {mean.p_loss:.2g} < {level:.3g}"
+            return "FAIL", f"no single case is red, but their mean lost {lost}{against}, {chance}"
     return _unsettled(records) or _pass(records, policy, means, confidence or policy.confidence)
 
 
@@ -163,7 +167,7 @@ def _pass(
     margin, compared = f"{100 * policy.suite_margin:g} point", 0 if means[""] is None else means[""].cases
     if compared < 2 or any(record.rule == "equivalent" for record in records):
         if open_:
-            return "INCONCLUSIVE", f"inconclusive: {', '.join(open_)}"
+            return "INCONCLUSIVE", f"undecided: {', '.join(open_)}"
         is_compared = any(record.delta is not None for record in records)
         return "PASS", "each case passed" if is_compared else "compared with nothing"
     for against, mean in means.items():
@@ -180,7 +184,7 @@ def _hidden(records: Sequence[Record], confidence: float) -> str:
         if comparison is not None and record.rule != "reproduce" and comparison[0].changed:
             low = max(comparison[1].moved(comparison[0].worst).lower_bound(confidence), -1.0)
             lows += [(low, record.task)] if low < 0 else []
-    return f"; could hide {signed_points(min(lows)[0])} in {min(lows)[1]}" if lows else ""
+    return f"; could hide a loss of {points(-min(lows)[0])} in {min(lows)[1]}" if lows else ""
 
 
 def difference_of(record: Record) -> Difference | None:

@@ -81,8 +81,8 @@ def _may_hide(paired: Paired, terms: Terms) -> str:
     low = paired.lowest(terms.confidence)
     hidden = paired.hidden
     if hidden is None or hidden.low >= low:
-        return f"; could hide {signed_points(low)}" if low < 0 else ""
-    return f"; could hide {signed_points(hidden.low)} in {hidden.stratum}, of {hidden.n} samples"
+        return f"; could hide a loss of {points(-low)}" if low < 0 else ""
+    return f"; could hide a loss of {points(-hidden.low)} in {hidden.stratum}, of {hidden.n} samples"
 
 
 def _settling(paired: Paired, terms: Terms, margin: float) -> str:
@@ -90,14 +90,18 @@ def _settling(paired: Paired, terms: Terms, margin: float) -> str:
     difference = paired.difference
     if not math.isfinite(difference.error):
         return "; its splits and subsets have too few samples to judge by"
-    if (few := _too_few(paired, terms, margin)) is not None:
+    is_lost = difference.mean <= -margin + ROUNDING  # which more samples may prove, however few a pass would have
+    if not is_lost and (few := _too_few(paired, terms, margin)) is not None:
         return few
     if paired.by_experiments:
         return "; its experiments differ too much, which more samples would not settle"
     extreme: Extreme | None = paired.best if difference.mean <= -margin else paired.worst
     shift = None if extreme is None else extreme.shift
     needed = samples_to_settle(difference, shift, margin, terms.case_level, terms.confidence)
-    return f"; about {needed} samples would settle it"
+    if paired.units == difference.n:
+        return f"; about {needed} samples would settle it"
+    units = math.ceil(paired.units * needed / difference.n)
+    return f"; about {units} units like these {paired.units}, {needed} samples, would settle it"
 
 
 def _too_few(paired: Paired, terms: Terms, margin: float) -> str | None:
@@ -119,8 +123,8 @@ def _too_few(paired: Paired, terms: Terms, margin: float) -> str | None:
     enough = max(enough, math.floor((1 + of_more.quantile(terms.confidence)) * loss / margin))
     where = f"the {n} samples of {name} are" if len(paired.strata) > 1 else f"{n} samples are"
     return (
-        f"; {where} too few to pass at a margin of {points(margin)}: they could at {points(least / (n + 1) + 5e-5)}, "
-        f"and {enough} samples at this one"
+        f"; {where} too few to pass at a margin of {points(margin)}, which takes {enough}; "
+        f"these could at {points(least / (n + 1) + 5e-5)}"
     )
 
 

@@ -1,5 +1,6 @@
 """The process that owns a run: the only one, or the controller of pytest-xdist's workers."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from touchstone.formatting import count, some
+from touchstone.formatting import count
 from touchstone.plugin.downloads import Downloads
 from touchstone.plugin.endings import TERMINATED_CODE, Terminated, how_it_ended, uninterrupted
 from touchstone.plugin.guard import guard_terminal
@@ -18,7 +19,7 @@ from touchstone.plugin.nodeids import case_of, cases_of
 from touchstone.plugin.terminal_line import CaseProgress, TerminalLine
 from touchstone.records.flat import read_record
 from touchstone.records.runs import Record, Run
-from touchstone.report.summary import summarize
+from touchstone.report.summary import SEVERITY, summarize, verdict_word
 from touchstone.report.text import render_suite, render_summary
 from touchstone.schedule.progress import Progress
 from touchstone.session.forecast import Forecast, forecast_session
@@ -293,13 +294,16 @@ def _exit_reason(finished: Finished) -> Iterator[str]:
     suspect = [record for record in finished.run.records if record.suspect]
     undecided = [suite.model for suite in finished.run.suites if suite.verdict == "INCONCLUSIVE"]
     if finished.exit_code == 1:
-        stopped = [record.case for record in finished.run.records if record.outcome != "passed"]
+        words = Counter(map(verdict_word, (r for r in finished.run.records if r.outcome != "passed")))
+        stopped = [f"{count(words[word], 'case')} {word}" for word in SEVERITY if words[word]]
         failed = [f"{suite.model}: FAIL" for suite in finished.run.suites if suite.verdict == "FAIL"]
         if failed or stopped:
-            yield f"exit code 1: {'; '.join(failed) or some(stopped)}"
+            hint = "; touchstone open shows what lost most" if failed else ""
+            yield f"exit code 1: {', '.join(failed or stopped)}{hint}"
     elif finished.exit_code == UNDECIDED_CODE:
         reason = f"{count(len(suspect), 'case')} suspect" if suspect else f"inconclusive: {', '.join(undecided)}"
-        yield f"exit code 9: {reason}; --inconclusive {'pass' if suspect else 'warn'} makes that 0"
+        option = "pass" if suspect else "warn"
+        yield f"exit code 9: {reason}; touchstone open shows what lost most, --inconclusive {option} lets it through"
     elif finished.exit_code == 0 and undecided:
         yield f"exit code 0, though {', '.join(undecided)} is inconclusive; --inconclusive fail makes that 9"
 

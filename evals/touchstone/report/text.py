@@ -257,7 +257,7 @@ def render_suite(suite: SuiteVerdict, *, width: int | None = None) -> str:
     verdict = one_line(f"{suite.model}: {suite.verdict}{part}: {suite.reason}")
     if suite.delta is None or suite.interval is None:
         return _fold_text(verdict, width)
-    others = f", {suite.cases - suite.paired} without samples" if suite.cases > suite.paired else ""
+    others = f", {suite.cases - suite.paired} not paired by samples" if suite.cases > suite.paired else ""
     low, high = (signed_points(bound) for bound in suite.interval)
     mean = f"mean Δ {signed_points(suite.delta)}, 95 % [{low}, {high}] over {suite.paired} tasks{others}"
     over_types = _figures(*suite.over_types) if suite.over_types else ""

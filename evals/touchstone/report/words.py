@@ -51,6 +51,8 @@ RULE_SENTENCES: Mapping[tuple[str, str], str] = {
 # What makes a case suspect.
 SUSPECT_LOSS = "It lost the margin or more, and too little is known to call it worse."
 SUSPECT_UNKNOWN = "Its error is not known, so nothing rules out a loss of the margin."
+# The one-sided level of a 95 % interval.
+INTERVAL_LEVEL = 0.025
 # Rules by which the margin counts, and those that need samples of both sides.
 MARGIN_RULES, SAMPLE_RULES = ("paired", "threshold", "draws"), ("paired", "draws", "equivalent")
 RULE_TEXTS: Mapping[Rule, str] = {
@@ -159,6 +161,11 @@ def _inconclusive(record: Record, evidence: Evidence) -> list[str]:
         )
     elif evidence.interval[1] < 0:
         opening = "It lost something; whether as much as the margin can be neither shown nor ruled out."
+        if evidence.p >= INTERVAL_LEVEL:
+            opening += (
+                f" (p = {evidence.p:.2g}, though the interval leaves out 0: p also allows for one sample more that "
+                "gains everything, and for few units.)"
+            )
     else:
         opening = "So a loss of the margin can be neither shown nor ruled out."
     return [
@@ -172,8 +179,9 @@ def _next_step(record: Record) -> str:
     """Return the advice; where the experiments of a classifier differ too much, more samples would not help."""
     data = "a second" if "more samples would not settle" in (record.reason or "") else "a larger or a second"
     return (
-        f"What to do: add {data} data set of this kind, allow {record.type} a wider margin (margins under [gate] in "
-        "the suite), or accept it as inconclusive."
+        "What to do: look at the samples that lost most before you release it. To be surer, add "
+        f"{data} data set of this kind; or allow {record.type} a wider margin (margins under [gate] in the suite), or "
+        "accept it as inconclusive."
     )
 
 
