@@ -70,9 +70,10 @@ def test_jobs_of_gitlab_install_a_cpu_build_first_and_have_their_reports_after_a
     for job in jobs.values():
         assert [command.split()[2].strip('"') for command in job["before_script"]] == [
             "torch",
-            "touchstone-evals[minilm]",
+            "touchstone-evals",
         ]
         assert job["artifacts"]["when"] == "always"
+        assert ("CANDIDATE" in job.get("variables", {})) == any("CANDIDATE" in line for line in job["script"])
         assert job.get("stage", "test") in pipeline.get("stages", ["test"])
 
 

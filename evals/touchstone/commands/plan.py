@@ -33,10 +33,7 @@ from touchstone.session.shards import count_parts, write_costs
 from touchstone.store.folder import Store
 from touchstone.store.runs import load_runs
 
-MARGIN_NOTE = (
-    "{} is found only where the mean counts as lost from {} on: suite_margin = {:g} under [gate], as --write-suite "
-    "writes it"
-)
+MARGIN_NOTE = "to find {}, the mean has to count as lost from {} on: write suite_margin = {:g} under [gate], as --write-suite does"
 WORKER_COUNTS = (1, 2, 4, 8)
 POWER_HEADER = ("case", "type", "n", "σ", "from", "detects now", "limit", "detects then", "time now", "time then")
 # The sources of estimates, as they are printed.
@@ -219,7 +216,11 @@ def _detect(parsed: argparse.Namespace, options: Options) -> str:
         limits = _limits(target, cases, choices)
         write_limited(options, target, limits, margin)
         lines.append(f"written: {target}")
-    return "\n".join([_table(POWER_HEADER, rows), "", *lines])
+    table = [POWER_HEADER, *rows]
+    # Where no limits reach the goal, three columns are empty.
+    told = [at for at, cells in enumerate(zip(*rows, strict=True)) if set(cells) != {"-"}]
+    header, *rows = [tuple(row[at] for at in told) for row in table]
+    return "\n".join([_table(header, rows), "", *lines])
 
 
 def _points(text: str) -> float:
@@ -263,6 +264,7 @@ def _model_lines(model: ModelPower, goal: float, choices: Mapping[str, Choice] |
     full_choices, times = [case.choices[-1] for case in model.known], model.times_needed(goal)
     time = _duration(full_choices, other_seconds)
     reached = f"with all samples a loss of {points(model.detects(full_choices))}{time}"
+    reached = "these are all samples" if full_choices == now else reached
     if math.isinf(times):  # a case by itself
         reached += f"; {points(goal)} by no number of samples: its margin is {points(model.criterion.margin)}"
     elif times > 1:  # another model's cases may be those that do not reach it
