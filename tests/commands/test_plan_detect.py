@@ -58,7 +58,7 @@ def test_goal_out_of_reach_says_what_can_be_reached(folder: Path, capsys: pytest
     assert "another-model" in out
     _, out, _ = run(capsys, "plan", "--detect", "0.5")
     assert "0.50 would take " in out
-    assert "to find 0.50, the mean has to count as lost from 0.34 on: write suite_margin = 0.0034 under [gate]" in out
+    assert "to find 0.50, a mean has to count as lost from 0.34 on: suite_margin = 0.0034 under [gate]" in out
     assert "these are all samples; 0.50 would take " in out
     assert "limit" not in out.splitlines()[0]
     _, out, _ = run(capsys, "plan", "--detect", "1.5", "--task", "SmokeSTS")
