@@ -29,7 +29,7 @@ def measured(case: Case, request: pytest.FixtureRequest) -> Iterator[MeasuredCas
         except UnfinishedError as error:
             pytest.skip(f"{case.id}: {error}; the shard that comes last measures it")
         except TouchstoneError as error:
-            raise _could_not(case, error) from None
+            raise pytest.fail.Exception(f"{case.id}: {error}", pytrace=False) from None
         request.node.stash[OUTCOME] = opened.outcome
         yield opened
 
@@ -40,7 +40,7 @@ def comparison(case: Case, measured: MeasuredCase, request: pytest.FixtureReques
     try:
         pairing = get_session(request.config).compare(case, measured)
     except TouchstoneError as error:
-        raise _could_not(case, error) from None
+        raise pytest.fail.Exception(f"{case.id}: {error}", pytrace=False) from None
     request.node.stash[COMPARISON] = pairing
     return pairing
 
@@ -53,8 +53,3 @@ def test_task(case: Case, measured: MeasuredCase, comparison: Comparison, reques
     request.node.stash[COMPARISON] = session.read_texts(case, measured, comparison, verdict)
     if verdict is not None and not verdict.ok and session.shard is None:  # which measures, and decides nothing
         pytest.fail(f"{case.id} {verdict.word}: {verdict.reason}", pytrace=False)
-
-
-def _could_not(case: Case, error: TouchstoneError) -> BaseException:
-    """Return the error of a case, which names its model once."""
-    return pytest.fail.Exception(f"{case.id}: {str(error).removeprefix(f'{case.alias}: ')}", pytrace=False)

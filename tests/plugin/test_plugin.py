@@ -648,3 +648,21 @@ def test_of_a_case_that_was_measured_before_the_texts_are_read_again(project: py
         assert found[name]["reused"], name
         assert found[name]["shown"] == anew[name]["shown"], name
         assert all(example["texts"] for example in found[name]["shown"]["lost"]), name
+
+
+def test_an_error_of_all_cases_is_told_once_and_in_the_last_line(project: pytest.Pytester) -> None:
+    (project.path / "models.toml").write_text(
+        '[served]\nkind = "api"\nurl = "http://127.0.0.1:9/v1"\nname = "m"\napi_key_env = "NO_SUCH_KEY"\n'
+    )
+    chosen = ("--models", "models.toml", "--model", "served", "-m", "sts or retrieval", "--junitxml", "j.xml")
+    result = run(project, *chosen)
+    result.assert_outcomes(errors=2)
+    error = "the environment variable NO_SUCH_KEY, which api_key_env names, is not set"
+    assert sum(line == f"served:SmokeRetrieval: {error}" for line in result.outlines) == 1
+    result.stdout.fnmatch_lines(
+        ["served:SmokeSTS: as served:SmokeRetrieval, above", f"exit code 1: 2 cases not measured: {error}"]
+    )
+    (suite,) = JUnitXml.fromfile(str(project.path / "j.xml"))
+    assert sum(error in str(one.message) + str(one.text) for case in suite for one in case.result) == 2
+    missing = run(project, "--model", "minilm", "--limit", "30", "--task", "SmokeSTS")
+    missing.stdout.fnmatch_lines(["exit code 1: 1 case without a baseline"])

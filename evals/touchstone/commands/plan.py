@@ -33,9 +33,7 @@ from touchstone.session.shards import count_parts, write_costs
 from touchstone.store.folder import Store
 from touchstone.store.runs import load_runs
 
-MARGIN_NOTE = (
-    "to find {}, a mean has to count as lost from {} on: suite_margin = {:g} under [gate] (--write-suite has it)"
-)
+MARGIN_NOTE = "to find {}, a mean has to count as lost from {} on: suite_margin = {:g} under [gate]"
 WORKER_COUNTS = (1, 2, 4, 8)
 POWER_HEADER = ("case", "type", "n", "σ", "from", "detects now", "limit", "detects then", "time now", "time then")
 # The sources of estimates, as they are printed.

@@ -102,7 +102,7 @@ def _run(session: Session, case: Case, progress: Progress) -> Record:
             verdict = session.judge(case, outcome, comparison)
             comparison = session.read_texts(case, measured, comparison, verdict)
     except Exception as failure:  # foreign code may raise anything
-        error = one_line(str(failure)).removeprefix(f"{case.alias}: ") or type(failure).__name__
+        error = one_line(str(failure)).removeprefix(f"{case.id}: ") or type(failure).__name__
     return make_record(case, outcome, verdict, error, None if comparison is None else comparison.shown)
 
 

@@ -20,7 +20,7 @@ from touchstone.plugin.terminal_line import CaseProgress, TerminalLine
 from touchstone.records.flat import read_record
 from touchstone.records.runs import Record, Run
 from touchstone.report.summary import SEVERITY, summarize, verdict_word
-from touchstone.report.text import render_suite, render_summary
+from touchstone.report.text import brief, render_suite, render_summary
 from touchstone.schedule.progress import Progress
 from touchstone.session.forecast import Forecast, forecast_session
 from touchstone.session.session import Finished, Session
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 NAME = "touchstone-controller"
 UNDECIDED_CODE = 9
 SUITE_COLORS = {"PASS": "green", "FAIL": "red", "INCOMPLETE": "red", "INCONCLUSIVE": "yellow"}
+# Characters of an error in the last line.
+ERROR_LENGTH = 300
 PHASES = ("setup", "call", "teardown")
 
 
@@ -238,11 +240,24 @@ class Controller:
                 return
             self.finish()
         assert self.finished is not None
+        self._tell_once()
         empty = session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and self.session.shard is not None
         if session.exitstatus == pytest.ExitCode.OK or empty or (self.finished.exit_code and not self._collected):
             session.exitstatus = self.finished.exit_code
         if self._terminated is not None and self._terminated.signalled:
             session.exitstatus = TERMINATED_CODE
+
+    def _tell_once(self) -> None:
+        """Name the model of an error once, and an error that several cases have once; JUnit has all for each."""
+        first_cases: dict[str, str] = {}
+        reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        for report in () if reporter is None else reporter.stats.get("error", ()):
+            case, text = case_of(report.nodeid) or "", str(report.longrepr)
+            if not case or not text.startswith(f"{case}: "):  # no sentence of ours
+                continue
+            message = text.removeprefix(f"{case}: ").removeprefix(f"{case.partition(':')[0]}: ")
+            first = first_cases.setdefault(message, case)
+            report.longrepr = f"{case}: {message if first == case else f'as {first}, above'}"
 
     def pytest_unconfigure(self) -> None:
         """Leave SIGTERM as it was, and add the verdicts to the file that pytest has written by now."""
@@ -294,8 +309,7 @@ def _exit_reason(finished: Finished) -> Iterator[str]:
     suspect = [record for record in finished.run.records if record.suspect]
     undecided = [suite.model for suite in finished.run.suites if suite.verdict == "INCONCLUSIVE"]
     if finished.exit_code == 1:
-        words = Counter(map(verdict_word, (r for r in finished.run.records if r.outcome != "passed")))
-        stopped = [f"{count(words[word], 'case')} {word}" for word in SEVERITY if words[word]]
+        stopped = _count_stopped([record for record in finished.run.records if record.outcome != "passed"])
         failed = [f"{suite.model}: FAIL" for suite in finished.run.suites if suite.verdict == "FAIL"]
         if failed or stopped:
             hint = "; touchstone open shows what lost most" if failed else ""
@@ -306,6 +320,14 @@ def _exit_reason(finished: Finished) -> Iterator[str]:
         yield f"exit code 9: {reason}; touchstone open shows what lost most, --inconclusive {option} lets it through"
     elif finished.exit_code == 0 and undecided:
         yield f"exit code 0, though {', '.join(undecided)} is inconclusive; --inconclusive fail makes that 9"
+
+
+def _count_stopped(records: Sequence[Record]) -> list[str]:
+    """Return how many cases have which verdict; an error that all of them have is told with them."""
+    words, errors = Counter(map(verdict_word, records)), {record.error for record in records if record.error}
+    error = f": {brief(errors.pop() or '', ERROR_LENGTH)}" if len(errors) == 1 else ""
+    names = {"error": f"not measured{error}", "missing": "without a baseline"}
+    return [f"{count(words[word], 'case')} {names.get(word, word)}" for word in SEVERITY if words[word]]
 
 
 def _records_to_show(run: Run) -> list[Record]:
