@@ -103,8 +103,8 @@ class Card:
     """The verdict on a model.
 
     ``against`` are the models of references, by alias; ``called`` is the option that the alias stands for, where the
-    alias is not simply the last part of a path or the name given there. ``guessing`` are the tasks whose score or baseline is close to that of guessing, by how close; ``rests`` counts cases by the way
-    in which they were compared.
+    alias is not simply the last part of a path or the name given there. ``guessing`` are the tasks whose score or
+    baseline is close to that of guessing, by how close; ``rests`` counts cases by the way in which they were compared.
     """
 
     suite: SuiteVerdict

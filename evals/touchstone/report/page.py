@@ -222,7 +222,7 @@ def _forest(record: Record, reach: float, word: str) -> Markup | None:
 
 
 def _worst(record: Record) -> tuple[str, str] | None:
-    """Return the text of the sample that lost most, in brief, and its value before and now; None where none is known."""
+    """Return the text of the sample that lost most, in brief, and its value before and now; None for no text."""
     lost = () if record.shown is None or (record.delta or 0.0) >= 0 else record.shown.lost
     example = next((one for one in lost if one.texts), None)
     if example is None:

@@ -194,7 +194,11 @@ def clauses(record: Record) -> str:
     """Return the clauses of a reason that the facts of the case do not repeat."""
     first, *others = (record.reason or "").split("; ")
     differences = record.terms.differences if record.terms is not None else ()
-    parts = [HIDDEN.sub(HIDDEN_WORDS, clause) for clause in others if clause not in differences and not clause.startswith("worst: ")]
+    parts = [
+        HIDDEN.sub(HIDDEN_WORDS, clause)
+        for clause in others
+        if clause not in differences and not clause.startswith("worst: ")
+    ]
     if record.rule not in ("paired", "threshold", "draws", "equivalent"):
         parts.insert(0, first)
     return sentence("; ".join(parts))
