@@ -243,7 +243,7 @@ def test_worse_model_is_judged_by_its_samples_and_the_suite_says_so(
     page = (project.path / "report.html").read_text()
     assert lost["texts"]["query"] in html.unescape(page)
     assert "relevant document at 1 before, not among the ten best now" in page
-    assert "117 samples changed: all in a list" in page
+    assert "117 samples lost or gained: all in a list" in page
     summary = (project.path / "r" / "s.md").read_text()
     assert f"\n{retrieval['command']}\n" in summary
     assert (project.path / "step").read_text() == f"what the step before wrote\n{summary}"
