@@ -93,3 +93,17 @@ def test_a_class_method_that_was_replaced_is_one_again() -> None:
     with replaced(Base, "name", value=classmethod(lambda _: "other")):
         assert Derived.name() == "other"
     assert Derived.name() == "Derived"
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_progress_bars_are_as_they_were_once_a_case_is_done(enabled: bool) -> None:
+    import datasets
+
+    was_disabled = datasets.are_progress_bars_disabled()
+    (datasets.enable_progress_bars if enabled else datasets.disable_progress_bars)()
+    try:
+        with seams.no_progress_bars():
+            assert datasets.are_progress_bars_disabled()
+        assert datasets.are_progress_bars_disabled() != enabled
+    finally:
+        (datasets.disable_progress_bars if was_disabled else datasets.enable_progress_bars)()

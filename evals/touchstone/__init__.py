@@ -1,8 +1,8 @@
-"""Touchstone: MTEB tasks as pytest cases, judged against committed baselines.
+"""Touchstone: text-embedding models on tasks of MTEB and on your own data, judged against baselines.
 
-Commands and hooks drive a session; a session measures, imports or reports; that opens tasks and models and judges by
-baselines; these read config, task types, the schedule and the store; everything speaks in records, on a foundation that
-knows nothing of runs. ``README.md`` beside this file is the map.
+`measure` runs a model on tasks and judges it, `judge` judges a run again, `compare` puts two models or runs side by
+side, and `load_run` reads a run record. Each returns a `Result`: verdicts, a record of each case, tables and reports.
+What is wrong with an argument is a `TouchstoneError`; a case that could not be measured has an error in its record.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -326,6 +326,20 @@ def is_format(name: str) -> bool:
 
 
 @contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Disable the progress bars of the library datasets, and enable them again if they were enabled before."""
+    import datasets
+
+    was_enabled = not datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            datasets.enable_progress_bars()
+
+
+@contextmanager
 def columns_read_once() -> Iterator[None]:
     """Cache every lazy column of datasets as a list, as long as its data set lives.
 

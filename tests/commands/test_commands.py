@@ -293,7 +293,7 @@ def test_several_run_files_are_one_table_with_ties_and_a_shared_level(
     )
     assert run(capsys, "report", "t.json")[0] == 0, "what was written can be read"
     assert all("qrels" in (runs / name).read_text() for name in ("t.html", "t.md"))
-    assert "samples changed: all in a list" in (runs / "t.html").read_text()
+    assert "lost or gained: all in a list" in (runs / "t.html").read_text()
 
 
 def test_what_is_odd_in_a_run_file_is_told_in_the_terminal_and_in_reports(
@@ -537,7 +537,10 @@ def test_the_page_of_a_stored_run_lists_what_changed_as_long_as_the_samples_are_
 ) -> None:
     monkeypatch.chdir(runs)
     measure(runs, "c", models=["minilm@truncate_dim=64"], tasks=["SmokeReranking"], against="minilm")
-    for stores, words in (((), "101 samples changed: all in a list"), (("--store", "x"), "does not have its samples")):
+    for stores, words in (
+        ((), "101 samples lost or gained: all in a list"),
+        (("--store", "x"), "does not have its samples"),
+    ):
         assert run(capsys, "report", "c.json", "--out", "c.html", *stores)[0] == 0
         assert words in (runs / "c.html").read_text()
 

@@ -235,6 +235,19 @@ def test_the_smoke_suite_holds_one_task_of_each_of_six_types_with_its_data(tmp_p
     assert all(task.path and list(task.path.glob("*.jsonl")) for task in suite.tasks.custom)
 
 
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("acme/evals/suite.toml", "acme"), ("acme/suite.toml", "acme"), ("acme/evals/evals/suite.toml", "acme"),
+     ("acme/evals/nightly.toml", "nightly")],
+)  # fmt: skip
+def test_a_suite_is_called_by_its_file_or_by_its_project(tmp_path: Path, file: str, name: str) -> None:
+    (tmp_path / file).parent.mkdir(parents=True)
+    (tmp_path / file).write_text(CUSTOM)
+
+    assert load_suite(file, tmp_path).name == name
+    assert load_suite(Path(file).name, (tmp_path / file).parent).name == name
+
+
 def test_a_file_named_like_a_built_in_suite_is_another_suite(tmp_path: Path) -> None:
     (tmp_path / "smoke.toml").write_text(CUSTOM)
     assert [task.name for task in load_suite("smoke.toml", tmp_path).suite.tasks.custom] == ["Mine"]

@@ -1,6 +1,7 @@
 """A result as a table, in a notebook, and as reports."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,6 @@ HOSTILE = "<script>alert(1)</script>&\"'"
 
 
 def make_result(*records: object, words: tuple[SuiteWord, ...] = (), store: Path = Path("store")) -> Result:
-    from dataclasses import replace
-
     suites = tuple(
         SuiteVerdict(
             model=f"m{number}", verdict=word, reason=HOSTILE, delta=None, interval=None, paired=0, cases=1, by_type={}
@@ -49,6 +48,29 @@ def test_a_table_has_a_row_for_each_case_in_fractions() -> None:
     assert frame.loc[0, ["score", "baseline", "delta"]].tolist() == [0.82, 0.8, 0.02]
     assert frame["score"].isna().tolist() == [False, True]
     assert list(frame["why"])[1] == "x"
+
+
+def test_a_table_has_first_what_one_looks_at() -> None:
+    first = ["case", "verdict", "score", "baseline", "delta", "n"]
+    assert list(make_result(make_row(score=0.5)).to_frame().columns)[:6] == first
+
+
+def test_what_is_printed_is_no_wider_than_its_table(capsys: pytest.CaptureFixture[str]) -> None:
+    result = make_result(make_row(outcome="error", error="word " * 60), words=("FAIL",))
+    (suite,) = result.run.suites
+    long = replace(suite, reason="word " * 60, delta=-0.1, interval=(-0.2, 0.0),
+                   by_type={f"Type{number}": (-0.1, -0.2, 0.0) for number in range(9)})  # fmt: skip
+    print(replace(result, run=replace(result.run, suites=(long,))))
+
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 120
+
+
+def test_what_a_report_leaves_out_is_warned_of(tmp_path: Path) -> None:
+    result = make_result(make_row(score=0.5, limit=100, fingerprint="f"), store=tmp_path)
+    with pytest.warns(UserWarning, match=r"left out, measured in part, 1: ") as caught:
+        lines = result.save(f"{tmp_path}/eval_results/")
+    assert lines[0].endswith("eval_results: 0")
+    assert [str(one.message) for one in caught] == list(lines[1:])
 
 
 def test_nothing_that_strangers_wrote_is_markup_in_a_notebook() -> None:

@@ -1,10 +1,12 @@
 from dataclasses import replace
 
+import pytest
+
 from tests.builders import make_row
-from tests.report.suites import judged
+from tests.report.suites import evidence, judged
 from touchstone.judging.overall import judge_models
 from touchstone.records.runs import Record
-from touchstone.records.verdicts import Terms
+from touchstone.records.verdicts import Anchored, Terms
 from touchstone.report.cards import Card, called, count_verdicts, make_card
 
 TERMS = Terms(against="released", model="org/released", margin=0.01, alpha=0.05, gated=2)
@@ -64,3 +66,26 @@ def test_an_alias_is_told_from_the_option_that_it_stands_for() -> None:
     assert called("minilm@truncate_dim=128", [row]) is None
     assert called("m", [make_row(command="pytest evals --model 'my model' --task a")]) == "my model"
     assert called("m", [make_row(command="pytest evals --task 'it")]) is None
+
+
+@pytest.mark.parametrize(
+    ("option", "alias", "told"),
+    [
+        ("minilm@dim=128", "minilm+dim-128", True),
+        ("../models/acme", "acme", False),
+        ("org/acme", "acme", False),
+        ("../m=acme", "acme", False),
+    ],
+)
+def test_a_card_tells_an_option_only_where_its_alias_is_another_word(option: str, alias: str, told: bool) -> None:
+    found = card(judged("a", 0.0, "pass", alias=alias, command=f"pytest evals --model {option} --task a"))
+
+    assert found.called == (option if told else None)
+
+
+@pytest.mark.parametrize(("anchored", "share"), [(False, "half of α"), (True, "for its anchors too, a quarter of α")])
+def test_the_rule_of_the_mean_says_how_much_of_alpha_it_has(anchored: bool, share: str) -> None:
+    since = Anchored(baseline=0.8, delta=0.0, word="pass", evidence=evidence(0.0)) if anchored else None
+    rule = card(*(judged(task, 0.0, "pass", anchor=since) for task in "ab")).rules[-1]
+
+    assert f"its p is below {0.013 if anchored else 0.025}: {share}, the rate of false alarms (0.05)" in rule

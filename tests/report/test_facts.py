@@ -37,7 +37,7 @@ def test_a_comparison_is_told_by_name() -> None:
     assert found["p"] == "0.0001, below 0.0021 (0.025 shared among 12 cases)"
     assert found["could detect"] == "a loss of 1.20"
     assert found["margin"] == "1.00"
-    assert found["guessing"] == "0.00"
+    assert found["guessing scores"] == "0.00"
     assert found["samples"] == "500, 60 changed: 40 lost, 15 gained, 5 worth the same"
     assert found["settings"] == "dtype is a here and b there"
     assert found["data revision"] == DATA_REVISION

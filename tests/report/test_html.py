@@ -86,7 +86,7 @@ def test_texts_of_data_sets_stay_text() -> None:
 
     assert outline(page).tags.count("script") == 1
     assert PLANTED not in page
-    assert page.count("&lt;script&gt;document.title = &#34;planted&#34;&lt;/script&gt;") == 6
+    assert page.count("&lt;script&gt;document.title = &#34;planted&#34;&lt;/script&gt;") == 7
 
 
 def test_slices_of_many_cases_leave_the_page_small_and_the_worst_have_theirs() -> None:
@@ -162,8 +162,25 @@ def test_how_many_changed_as_much_as_those_shown_is_told() -> None:
     found = replace(shown(2, 1), lost_alike=58, gained_alike=1)
     text = " ".join(outline(render_html(make_run(judged("STS13", -0.1, "regressed", shown=found)))).lines)
 
-    assert "2 of the 58 that lost 0.75 or more" in " ".join(text.split())
-    assert "that gained" not in text
+    assert "2 of 58 samples that each lost at least 0.75" in " ".join(text.split())
+    assert "samples that each gained" not in text
+
+
+def test_all_cases_stand_in_the_order_of_those_to_look_at_and_the_axis_is_drawn_once() -> None:
+    rows = judged("A", 0.0, "pass"), judged("B", -0.01, "pass", type="X"), judged("C", -0.1, "regressed")
+    page = render_html(make_run(*rows))
+
+    assert re.findall(r'<tr data-language.*?<a href="#case-\d">(\w)</a>', page) == ["C", "B", "A"]
+    assert page.count('class="axis"') == 1
+
+
+def test_samples_that_changed_and_are_worth_the_same_are_told_from_those_that_lost_or_gained() -> None:
+    lists: dict[str, Changed | str] = {"minilm:NFCorpus": changed(["q1", "q2"]), "minilm:STS16": changed(["q"] * 60)}
+    page = render_html(small_run(), (), None, lists)
+
+    assert "2 of the 60 samples that changed lost or gained: all in a list" in page
+    assert "60 samples lost or gained: all in a list" in page
+    assert page.count("Their texts are not known here.") == 0
 
 
 def test_a_long_document_can_be_opened() -> None:
@@ -245,7 +262,7 @@ def test_a_case_says_why_its_samples_are_not_listed() -> None:
 
     assert "The samples that changed are not listed: the reason." in text
     assert "Texts are known" not in text
-    assert "No sample changed." in text
+    assert "No sample lost or gained." in text
 
 
 def test_so_many_samples_that_they_have_no_room_are_cut_and_that_is_said() -> None:

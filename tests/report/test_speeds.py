@@ -51,6 +51,10 @@ def test_every_report_has_the_speed_of_a_model_and_its_machine(form: str) -> Non
     assert "*" not in shown.replace("**", "")
 
 
+def test_a_list_says_of_which_model_the_speed_is_once() -> None:
+    assert f"\n- speed of minilm, not gated: {WORD} on" in render_markdown(run_of(timed()))
+
+
 @pytest.mark.parametrize("form", RENDERINGS)
 def test_where_no_speed_is_known_no_report_speaks_of_it(form: str) -> None:
     shown = RENDERINGS[form](small_run())

@@ -252,7 +252,7 @@ def test_a_regression_in_any_shard_fails_the_merge(project: Path, monkeypatch: p
         stores.append(f"worse{number}")
     one = run(project, "worse", against="one", models=["two"])
     assert main(["merge", *stores, "--into", "worse-merged", "--report", "worse.html"]) == one.exit_code
-    assert "changed: all in a list" in (project / "worse.html").read_text()
+    assert "lost or gained: all in a list" in (project / "worse.html").read_text()
     (file,) = (project / "worse-merged" / "runs").glob("*.json")
     assert [said(record) for record in read_run(file).records] == [said(record) for record in one.run.records]
     assert read_run(file).suites == one.run.suites

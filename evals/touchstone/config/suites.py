@@ -22,6 +22,8 @@ from touchstone.task_types.registry import all_types, find_type
 
 LANGUAGE = re.compile(r"[a-z]{3}-[A-Z][a-z]{3}")
 BUILT_IN = Path(__file__).parent.parent / "suites"
+# The suite that `touchstone init` makes, and all of its kind: the folder of their project names them.
+INIT_FILE = Path("evals/suite.toml")
 # The prefix of paths to data that comes with the package, and the folder of that data.
 EMBEDDED_PREFIX, DATA_FOLDER = "touchstone:", Path(__file__).parent.parent / "data"
 
@@ -218,7 +220,16 @@ def load_suite(name: str, folder: Path, models: Mapping[str, Spec] | None = None
     if file is None:
         hint = suggest(name, built_in)
         raise ConfigError(f'--suite = "{name}" is neither a file (.toml, .json, .yaml, .py) nor a built-in suite{hint}')
-    return NamedSuite(name=file.stem, file=file, suite=_check_suite(read_toml(file), str(file), file))
+    suite = _check_suite(read_toml(file), str(file), file)
+    return NamedSuite(name=_name(file), file=file, suite=suite)
+
+
+def _name(file: Path) -> str:
+    """Return the name of a suite: that of its file, or that of its project's folder for a ``suite.toml``."""
+    if file.name != INIT_FILE.name:
+        return file.stem
+    folders = (folder.name for folder in file.resolve().parents if folder.name != INIT_FILE.parent.name)
+    return next(folders, "") or file.stem
 
 
 def make_suite(name: str, tables: Mapping[str, Any], folder: Path) -> NamedSuite:

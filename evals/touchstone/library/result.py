@@ -1,10 +1,13 @@
 """The result of measuring, judging or comparing from Python: a run, with its verdict, as a table, and as reports."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
 
 from touchstone.baselines.files import Baselines
 from touchstone.config.options import BASELINES
@@ -13,7 +16,7 @@ from touchstone.records.runs import Record, Run, SuiteVerdict, SuiteWord
 from touchstone.report.formats import find_target
 from touchstone.report.html import render_fragment
 from touchstone.report.summary import summarize, verdict_word, why
-from touchstone.report.text import brief, render_suite, render_summary
+from touchstone.report.text import brief, draw, render_suite, render_summary
 from touchstone.session.compare import Side, find_samples
 from touchstone.session.reports import find_pair, write_report
 
@@ -76,7 +79,7 @@ class Result:
         return pd.DataFrame([_row(record) for record in self.records])
 
     def save(self, path: str | Path) -> tuple[str, ...]:
-        """Write a report, and return lines on what was written.
+        """Write a report, and return lines on what was written and, with a warning for each, on what was left out.
 
         Args:
             path: its suffix says the format: ``.html``, ``.md``, ``.json`` (the run record, which `load_run` reads), or
@@ -89,14 +92,18 @@ class Result:
         baselines = Baselines(self.baselines or Path.cwd() / BASELINES)
         judged_by = partial(find_samples, self.sides) if self.sides else None
         pairs = judged_by or partial(find_pair, stores=[self.store], baselines=baselines)
-        return write_report(find_target("path", Path.cwd(), str(path)), self.run, self.store, pairs)
+        written, *others = write_report(find_target("path", Path.cwd(), str(path)), self.run, self.store, pairs)
+        for line in others:
+            warnings.warn(line, stacklevel=2)
+        return (written, *others)
 
     def __str__(self) -> str:
         lines = [render_summary(summarize(self.records), width=WIDTH, color=False).rstrip("\n")]
-        lines += [
-            brief(f"{r.case} {verdict_word(r)}: {why(r)}") for r in self.records if r.outcome in ("failed", "error")
-        ]
-        return "\n".join([*lines, *map(render_suite, self.run.suites), *self.notes])
+        stopped = [record for record in self.records if record.outcome in ("failed", "error")]
+        reasons = [Text(brief(f"{record.case} {verdict_word(record)}: {why(record)}")) for record in stopped]
+        lines += draw(reasons, width=WIDTH, color=False)
+        suites = [render_suite(suite, width=WIDTH) for suite in self.run.suites]
+        return "\n".join([*lines, *suites, *self.notes])
 
     def _repr_html_(self) -> str:
         """Return HTML for a notebook, with every text escaped."""
@@ -105,9 +112,9 @@ class Result:
 
 def _row(record: Record) -> dict[str, Any]:
     low, high = (None, None) if record.evidence is None else record.evidence.interval
-    return {
-        "case": record.case, "model": record.alias, "task": record.task, "type": record.type, "metric": record.metric,
-        "score": record.score, "baseline": record.baseline, "delta": record.delta, "low": low, "high": high,
-        "n": record.n, "outcome": record.outcome, "verdict": verdict_word(record), "why": why(record),
+    return {  # a printed table is truncated in its middle: what one looks at comes first
+        "case": record.case, "verdict": verdict_word(record), "score": record.score, "baseline": record.baseline,
+        "delta": record.delta, "n": record.n, "low": low, "high": high, "model": record.alias, "task": record.task,
+        "outcome": record.outcome, "why": why(record), "type": record.type, "metric": record.metric,
         "seconds": record.seconds, "reused": record.reused, "fingerprint": record.fingerprint,
     }  # fmt: skip

@@ -178,7 +178,8 @@ def measure_composed(case: Case, model: Composed, store: Store, progress: Progre
     """
     started = time.perf_counter()
     progress("reading data")
-    with seams.columns_read_once(), open_task(case.task, case.source, store, limit=case.limit) as opened:
+    opening = open_task(case.task, case.source, store, limit=case.limit)
+    with seams.columns_read_once(), seams.no_progress_bars(), opening as opened:
         loaded = time.perf_counter() - started
         ranked = _Run(case=case, opened=opened, store=store, progress=progress).compose(model)
         opened.check_unchanged()

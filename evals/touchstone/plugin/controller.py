@@ -92,9 +92,8 @@ class Controller:
         models = ", ".join(dict.fromkeys(case.alias for case in plan.cases)) or "none"
         sources = " + ".join(sorted({case.data for case in plan.cases}))
         baseline = f"{options.baseline} against {options.against}" if options.against else options.baseline
-        suite = plan.suite if plan.suite == "suite" else f"suite {plan.suite}"
         lines = [
-            f"{suite}: {count(len(plan.cases), 'case')}; models: {models}",
+            f"suite {plan.suite}: {count(len(plan.cases), 'case')}; models: {models}",
             *([f"shard {options.shard}: measures a part of them, and decides nothing"] if options.shard else []),
             f"data: {sources}; baseline: {baseline}; device: {options.device}",
             *self._hub(),

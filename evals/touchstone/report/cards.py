@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 
 from markupsafe import Markup
 
@@ -49,7 +50,7 @@ def _comparison(record: Record) -> list[Fact]:
                 how = "below" if evidence.p < terms.case_level else "not below"
                 rows.append(("p", f"{evidence.p:.2g}, {how} {threshold(terms)}"))
             rows.append(("could detect", f"a loss of {points(evidence.detectable)}"))
-            rows.append(("effect size", "" if evidence.effect is None else f"{evidence.effect:+.2f}".replace("-", "−")))
+            rows.append(("effect size", "" if evidence.effect is None else _effect(evidence.effect)))
     if terms is not None and record.rule in MARGIN_RULES:
         rows.append(("margin", points(terms.margin)))
     if terms is not None and record.rule == "equivalent":
@@ -59,10 +60,14 @@ def _comparison(record: Record) -> list[Fact]:
         rows.append(("anchor", f"{points(record.anchor.baseline)}{since}, Δ {signed_points(record.anchor.delta)}"))
     return [
         *rows,
-        ("guessing", "" if record.chance is None else points(record.chance)),
+        ("guessing scores", "" if record.chance is None else points(record.chance)),
         (find_type(record.type).sample_word, _samples(record)),
         ("settings", "" if terms is None else "; ".join(terms.differences)),
     ]
+
+
+def _effect(effect: float) -> str:
+    return f"{effect:+.2f} standard deviations of a sample's change".replace("-", "−")
 
 
 def _samples(record: Record) -> str:
@@ -97,9 +102,9 @@ def _measurement(record: Record) -> list[Fact]:
 class Card:
     """The verdict on a model.
 
-    ``against`` are the models of references, by alias; ``called`` is the option that the alias stands for. ``guessing``
-    are the tasks whose score or baseline is close to that of guessing, by how close; ``rests`` counts cases by the way
-    in which they were compared.
+    ``against`` are the models of references, by alias; ``called`` is the option that the alias stands for, where the
+    alias is not simply the last part of a path or the name given there. ``guessing`` are the tasks whose score or
+    baseline is close to that of guessing, by how close; ``rests`` counts cases by the way in which they were compared.
     """
 
     suite: SuiteVerdict
@@ -129,6 +134,7 @@ def make_card(suite: SuiteVerdict, records: Sequence[Record], reach: float) -> C
         "at their floor or at chance": sum(r.rule in ("floor", "chance") for r in records),
         "not compared": sum(r.rule is None for r in records),
     }
+    option = called(suite.model, records)
     return Card(
         suite=suite,
         counts=count_verdicts(records),
@@ -138,7 +144,7 @@ def make_card(suite: SuiteVerdict, records: Sequence[Record], reach: float) -> C
             if term.against and term.model
         },
         differences=sorted({difference for term in terms for difference in term.differences}),
-        called=called(suite.model, records),
+        called=None if option is None or is_plain(option, suite.model) else option,
         forest=charts.forest(suite.delta, suite.interval, reach, suite.verdict, policy_of(records).suite_margin),
         rules=[*rules(records), _together(suite, records)] if terms else (),
         guessing=guessing,
@@ -147,9 +153,10 @@ def make_card(suite: SuiteVerdict, records: Sequence[Record], reach: float) -> C
 
 
 def _together(suite: SuiteVerdict, records: Sequence[Record]) -> str:
-    policy = policy_of(records)
-    level = policy.mean_level(anchored=suite.anchor is not None)
-    return MEAN_RULE.format(f"{points(policy.suite_margin)} points", level)
+    policy, anchored = policy_of(records), suite.anchor is not None
+    share = "for its anchors too, a quarter" if anchored else "half"
+    level = policy.mean_level(anchored=anchored)
+    return MEAN_RULE.format(f"{points(policy.suite_margin)} points", level, share, policy.alpha)
 
 
 def count_verdicts(records: Sequence[Record]) -> dict[str, int]:
@@ -165,3 +172,8 @@ def called(alias: str, records: Sequence[Record]) -> str | None:
         if option is not None and option[1].strip("'") != alias:
             return option[1].strip("'")
     return None
+
+
+def is_plain(option: str, alias: str) -> bool:
+    """Return True if an option names its alias itself: ``../models/ALIAS``, ``org/ALIAS``, ``FOLDER=ALIAS``."""
+    return option.endswith(f"={alias}") or PurePath(option).name == alias

@@ -75,8 +75,9 @@ def _commands(commands: Sequence[str]) -> str:
 
 
 def _speeds(by_model: Mapping[str, Sequence[Record]]) -> str:
-    # A name may begin as a list does.
-    lines = [_text(f"speed of {alias}: {line}") for alias, records in by_model.items() for line in speed_lines(records)]
+    # A name may begin as a list does, so the line does not begin with it.
+    told = [(alias, line) for alias, records in by_model.items() for line in speed_lines(records)]
+    lines = [_text(line.replace("speed", f"speed of {alias}", 1)) for alias, line in told]
     return _fit([f"- {line}" for line in lines], SPEEDS_ROOM, "models")
 
 

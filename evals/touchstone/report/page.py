@@ -1,11 +1,13 @@
 """The data of the HTML page: cases with their charts, grouped and ordered. The template only renders them."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
 from markupsafe import Markup, escape
 
+from touchstone.foreign import in_html
 from touchstone.formatting import points, shorten
 from touchstone.records.examples import Example
 from touchstone.records.names import baseline_key
@@ -22,13 +24,15 @@ PAGE_BYTES, CASE_BYTES, MIN_SAMPLE_BYTES = 4_700_000, 3_400, 300_000
 # Bytes of a row of a slice, and the share of the room for samples that slices may take.
 SLICE_BYTES, SLICES_SHARE = 280, 0.4
 TAG_BYTES = 500
-REASON_LENGTH = 2000
+REASON_LENGTH, BRIEF_LENGTH = 2000, 110
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shot:
     """One case on the page. ``guessing`` is how its score or baseline stands to that of guessing, where it is close.
 
+    ``worst`` is the sample that lost most: its text in brief, and its value before and now; ``magnet`` is how many of
+    those that lost most now find the same wrong document first, and its text in brief; None where there is no such.
     ``left_out`` is True if its samples have texts that the page has no room for, and ``slices`` is None if the page has
     no room for these. ``rate`` are its texts per second, with a star where they cannot be compared with those of the
     model's other cases.
@@ -46,6 +50,8 @@ class Shot:
     line: Line | None
     history: Markup | None
     spark: Markup | None
+    worst: tuple[str, str] | None
+    magnet: tuple[int, str] | None
     left_out: bool
     slices: Sequence[Slice] | None
     rate: str
@@ -122,13 +128,14 @@ def make_page(run: Run, history: Sequence[Run] = (), taken: int = 0) -> Page:
         called={alias: called(alias, group) for alias, group in summary.by_model.items()},
         cases=cases,
         look=shown,
-        rest=list(rest.values()),
+        rest=[rest[id(record)] for record in worst_first([shot.record for shot in rest.values()])],
         groups=_groups(cases, run.suites),
         choices=_choices(cases),
         axis=charts.forest_axis(reach),
         marks={
             "margin": any(record.terms and record.rule in MARGIN_RULES for record in run.records),
             "hollow": any(shot.forest is not None and _interval(shot.record) is None for shot in cases),
+            "units": any(r.evidence is not None and r.evidence.units not in (None, r.evidence.n) for r in run.records),
             "tested": any(record.rule in SAMPLE_RULES and record.evidence for record in run.records),
         },
         speeds={alias: speed_lines(group) for alias, group in summary.by_model.items()},
@@ -199,7 +206,9 @@ def _shot(
         forest=_forest(record, reach, word),
         line=line,
         history=_history(line),
-        spark=None if line is None or len(line.points) < 2 else charts.sparkline([p.score for p in line.points]),
+        spark=None if line is None or not _tells(line) else charts.sparkline([p.score for p in line.points]),
+        worst=_worst(record),
+        magnet=_magnet(record),
         left_out=record.shown is not None and record.case not in room["texts"],
         slices=record.slices if record.case in room["slices"] else None,
         rate="",
@@ -212,8 +221,42 @@ def _forest(record: Record, reach: float, word: str) -> Markup | None:
     return charts.forest(record.delta, _interval(record), reach, word, margin, sides)
 
 
+def _worst(record: Record) -> tuple[str, str] | None:
+    """Return the text of the sample that lost most, in brief, and its value before and now; None for no text."""
+    lost = () if record.shown is None or (record.delta or 0.0) >= 0 else record.shown.lost
+    example = next((one for one in lost if one.texts), None)
+    if example is None:
+        return None
+    return _brief(" · ".join(example.texts.values())), f"{example.before:.2f} → {example.after:.2f}"
+
+
+def _magnet(record: Record) -> tuple[int, str] | None:
+    """Return how many of the samples that lost most find the same irrelevant document first that was not first before.
+
+    None where it is not at least two.
+    """
+    found = [
+        document
+        for example in (() if record.shown is None else record.shown.lost)
+        for document in example.documents
+        if document.after == 1 and document.before != 1 and not document.relevant
+    ]
+    ((id_, times),) = Counter(document.id for document in found).most_common(1) or [("", 0)]
+    texts = [document.text or document.id for document in found if document.id == id_]
+    return (times, _brief(texts[0])) if times > 1 else None
+
+
+def _brief(text: str) -> str:
+    return shorten(" ".join(in_html(text).split()), BRIEF_LENGTH)
+
+
+def _tells(line: Line) -> bool:
+    """Return True if a line over runs tells more than that a run repeated the one before."""
+    return bool(line.moves) or len(line.points) > 2
+
+
 def _history(line: Line | None) -> Markup | None:
-    if line is None or len(line.points) < 2:
+    if line is None or not _tells(line):
         return None
     scores = [point.score for point in line.points]
     label = f"{len(scores)} runs, from {points(scores[0])} to {points(scores[-1])}"

@@ -1,6 +1,7 @@
 """What verdicts mean, in words for a reader who has not seen the project."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from touchstone.formatting import points, shorten, signed_points
@@ -67,9 +68,11 @@ RULE_TEXTS: Mapping[Rule, str] = {
     "reproduce": "The same model again has to repeat its score, to a small tolerance; else it drifted.",
 }
 MEAN_RULE = (
-    "All together fail when a case is red, or when the mean over them lost {} or more and its p is below {:.2g}: the "
-    "mean has as much of α as all cases share."
+    "All together fail when a case is red, or when the mean over them lost {} or more and its p is below {:.2g}: "
+    "{} of α, the rate of false alarms ({:g}); the cases share as much."
 )
+# The clause on a pass that is no sentence by itself, and what the page says for it.
+HIDDEN, HIDDEN_WORDS = re.compile(r"^could hide (\S+)"), r"a pass with these samples could hide a change of \1 points"
 # The clause of the gate's reason where the anchor decided, and the sentence for it.
 ANCHOR_CLAUSE, ANCHOR_DECIDED = (
     "; against its anchor",
@@ -199,7 +202,11 @@ def clauses(record: Record) -> str:
     """Return the clauses of a reason that the facts of the case do not repeat."""
     first, *others = (record.reason or "").split("; ")
     differences = record.terms.differences if record.terms is not None else ()
-    parts = [clause for clause in others if clause not in differences and not clause.startswith("worst: ")]
+    parts = [
+        HIDDEN.sub(HIDDEN_WORDS, clause)
+        for clause in others
+        if clause not in differences and not clause.startswith("worst: ")
+    ]
     if record.rule not in ("paired", "threshold", "draws", "equivalent"):
         parts.insert(0, first)
     return sentence("; ".join(parts))
