@@ -72,7 +72,7 @@ MEAN_RULE = (
     "{} of α, the rate of false alarms ({:g}); the cases share as much."
 )
 # The clause on a pass that is no sentence by itself, and what the page says for it.
-HIDDEN, HIDDEN_WORDS = re.compile(r"^could hide (\S+)"), r"a pass with these samples could hide a change of \1 points"
+HIDDEN, HIDDEN_WORDS = re.compile(r"^could hide "), "a pass with these samples could hide "
 # The clause of the gate's reason where the anchor decided, and the sentence for it.
 ANCHOR_CLAUSE, ANCHOR_DECIDED = (
     "; against its anchor",
