@@ -168,8 +168,8 @@ def test_of_a_reason_only_what_the_facts_do_not_say_is_left() -> None:
     assert clauses(drifted) == "F1 4.82, the same model may move by 0.05."
     drawn = judged("A", -0.1, "inconclusive", type="Clustering", rule="draws", reason="v 1; its draws scatter")
     assert clauses(drawn) == "Its draws scatter."
-    hiding = judged("A", 0.0, "pass", reason="f1 4.82, was 4.82; could hide −3.53 in test/a, of 40 samples")
-    told = "A pass with these samples could hide a change of −3.53 points in test/a, of 40 samples."
+    hiding = judged("A", 0.0, "pass", reason="f1 4.82, was 4.82; could hide a loss of 3.53 in test/a, of 40 samples")
+    told = "A pass with these samples could hide a loss of 3.53 in test/a, of 40 samples."
     assert clauses(hiding) == told
 
 
