@@ -12,7 +12,7 @@ from touchstone.config.options import Options
 from touchstone.errors import TouchstoneError
 from touchstone.formatting import points
 from touchstone.models.api.guessing import Guesses
-from touchstone.models.kinds import find_model
+from touchstone.models.kinds import find_typed
 from touchstone.models.weights.examination import Examination, examine, render
 from touchstone.store.folder import Store
 
@@ -33,7 +33,7 @@ def add_command(commands: Any) -> None:
 
 def _doctor(parsed: argparse.Namespace) -> tuple[str, int]:
     options = parse_options(parsed)
-    model = find_model(parsed.alias, load_models(*options.models_files), options.cwd, "ALIAS", guess=Guesses())
+    model = find_typed(parsed.alias, load_models(*options.models_files), options, "ALIAS", guess=Guesses())
     try:
         examinations = examine(model, options.device, Store(options.store_folder))
     except TouchstoneError as error:

@@ -120,9 +120,11 @@ def _flag(value: Any, _context: Context) -> bool:
 
 
 def _suites(value: Sequence[str] | None, context: Context) -> tuple[str, ...]:
-    suite = context.project.suite
-    default = str(context.root / suite) if is_suite_file(suite) else suite
-    return tuple(dict.fromkeys(value or [default]))
+    return tuple(dict.fromkeys(value or [_default_suite(context.project, context.root)]))
+
+
+def _default_suite(project: Project, root: Path) -> str:
+    return str(root / project.suite) if is_suite_file(project.suite) else project.suite
 
 
 def _models_files(value: str | None, context: Context) -> tuple[Path, ...]:
@@ -362,6 +364,15 @@ class Options:
             raise ConfigError(f"--device {values['device']}: Ray gives each actor its GPU; say --device cuda")
         words = (*command, *_deciding_words(typed))
         return cls(**values, root=root, cwd=cwd, run=run or uuid.uuid4().hex, command=words)
+
+    @property
+    def default_suite(self) -> str:
+        """The suite of the project, whichever was typed.
+
+        Raises:
+            ConfigError: pyproject.toml is wrong.
+        """
+        return _default_suite(load_project(self.root), self.root)
 
     @property
     def store_folder(self) -> Path:
