@@ -44,6 +44,26 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return code, out.out, out.err
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("pln", '"pln" is no command of touchstone; did you mean "plan"?'),
+        ("baselines shw", '"shw" is no action of touchstone baselines; did you mean "show"?'),
+        ("plan --sute x", 'touchstone plan does not take "--sute"; did you mean "--suite"?'),
+        ("plan --sute=x", 'touchstone plan does not take "--sute=x"; did you mean "--suite"?'),
+        ("plan x", 'touchstone plan does not take "x"; touchstone plan --help says what there is'),
+        ("baselines show --metrics man", '--metrics = "man" is not one of its values; did you mean "main"?'),
+        ("compare a", "touchstone compare needs B; touchstone compare --help says what there is"),
+        ("plan --limit", "argument --limit: expected one argument; touchstone plan --help says what there is"),
+        ("", "touchstone needs COMMAND; touchstone --help says what there is"),
+    ],
+)
+def test_a_mistake_in_a_command_is_one_sentence_and_exit_code_4(
+    capsys: pytest.CaptureFixture[str], words: str, sentence: str
+) -> None:
+    assert run(capsys, *words.split()) == (4, "", f"touchstone: {sentence}\n")
+
+
 def test_plan_lists_the_cases_of_the_default_suite(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

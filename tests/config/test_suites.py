@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -133,10 +134,24 @@ def test_a_wrong_custom_task_says_which_key_and_what_it_may_be(
     tmp_path: Path, change: tuple[str, str], expected: str
 ) -> None:
     message = sentence(tmp_path, CUSTOM.replace(*change))
-    assert message.startswith("[tasks.custom")
-    assert ("] Mine: " in message) == ('name = "Mine"' in CUSTOM.replace(*change)), "by its name, if it has one"
+    written = re.search('^name = "(.+)"$', CUSTOM.replace(*change), re.MULTILINE)
+    name = "1" if written is None else written[1]
+    assert message.startswith(f"[[tasks.custom]] {name}: "), "by its name, or by its number from 1"
     assert message.endswith(expected)
     assert not any(word in message for word in PYTHONS_WORDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (CUSTOM + 'slices = ["kind"]', '[[tasks.custom]] Mine: has an unknown key "slices"; it belongs to the top of '),
+        (SELECTED + "limit = 3", '[tasks] has an unknown key "limit"; it belongs to the top of the file, above the '),
+        (CUSTOM + "margin = 0.02", '[[tasks.custom]] Mine: has an unknown key "margin"; it belongs to [gate]'),
+        ("suite_margin = 0.02\n" + SELECTED, 'has an unknown key "suite_margin"; it belongs to [gate]'),
+    ],
+)
+def test_a_key_in_another_table_is_told_where_it_belongs(tmp_path: Path, text: str, expected: str) -> None:
+    assert sentence(tmp_path, text).startswith(expected)
 
 
 @pytest.mark.parametrize(

@@ -394,6 +394,14 @@ def test_wrong_option_is_one_sentence_and_exit_code_4(
     assert "Traceback" not in str(result.stderr)
 
 
+def test_an_option_that_pytest_does_not_know_brings_the_nearest_of_ours(project: pytest.Pytester) -> None:
+    result = run(project, "--agianst", "minilm")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*unrecognized arguments: --agianst*", '  touchstone: "--agianst": did you mean "--against"[?]']
+    )
+
+
 def test_case_that_nobody_reported_is_listed_and_fails_the_run(project: pytest.Pytester) -> None:
     project.makeconftest(
         """
