@@ -1,6 +1,7 @@
 """Which cases a run has: every model of every suite on every task, and what was left out because it cannot work."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
@@ -11,7 +12,7 @@ from typing import Any
 from touchstone.baselines.files import Baselines
 from touchstone.config.base import Spec
 from touchstone.config.models import Guess, Guesser, Model, load_models
-from touchstone.config.options import Options
+from touchstone.config.options import Options, Project
 from touchstone.config.retrievers import PythonSpec
 from touchstone.config.suites import NamedSuite, load_suite
 from touchstone.encoding.prompts import check_names
@@ -108,7 +109,7 @@ def find_cases(options: Options) -> Plan:
         models=by_alias,
         left_out=left_out,
         store=_store(options, suites),
-        notes=tuple(_notes(suites, by_alias.values())),
+        notes=(*_unread(options), *_notes(suites, by_alias.values())),
         without={
             alias: tuple(n for n, offer in zip(options.suites, offers, strict=True) if alias not in offer.models)
             for alias in by_alias
@@ -123,6 +124,14 @@ def _add_objects(specs: dict[str, Spec], options: Options) -> dict[str, Spec]:
     if clashes := sorted(specs.keys() & options.objects.keys()):
         raise ConfigError(f'alias = "{clashes[0]}" is a model of models.toml; give the model another alias')
     return {**specs, **options.objects}
+
+
+def _unread(options: Options) -> Iterator[str]:
+    """Yield a note on a suite of the project that is there and is not run, since nothing names it."""
+    file = options.root / "evals" / "suite.toml"
+    if options.suites == (Project().suite,) and "--suite" not in options.command and file.is_file():
+        name = os.path.relpath(file, options.cwd)
+        yield f'{name} is not read: add --suite {name}, or suite = "evals/suite.toml" to [tool.touchstone]'
 
 
 def _notes(suites: Iterable[NamedSuite], models: Iterable[Model]) -> Iterator[str]:
