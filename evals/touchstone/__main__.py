@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
         prog="touchstone",
         description="Evaluate embedding models: run suites, and look at what runs measured and baselines expect.",
     )
-    parser.add_argument("--version", action="version", version=f"touchstone-evals {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"touchstone-evals {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add_command in find_commands():
         add_command(commands)

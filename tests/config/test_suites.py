@@ -154,6 +154,25 @@ def test_a_key_in_another_table_is_told_where_it_belongs(tmp_path: Path, text: s
     assert sentence(tmp_path, text).startswith(expected)
 
 
+def test_a_suite_that_is_not_there_is_told_with_who_names_it_and_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "evals").mkdir()
+    (tmp_path / "evals" / "suite.toml").write_text(CUSTOM)
+    (tmp_path / "pyproject.toml").write_text('[tool.touchstone]\nsuite = "eval/suite.toml"\n')
+    default = f"{tmp_path / 'pyproject.toml'}: [tool.touchstone] suite"
+    near = 'no such file; did you mean "evals/suite.toml"?'
+    for name, expected in (
+        (
+            str(tmp_path / "eval" / "suite.toml"),
+            f'{default} = "eval/suite.toml": {near}',
+        ),
+        ("evls/suite.toml", f'--suite = "evls/suite.toml": {near}'),
+        ("evals", '--suite = "evals" is a folder; name the file of a suite, as in evals/suite.toml'),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load_suite(name, tmp_path)
+        assert str(caught.value) == expected
+
+
 @pytest.mark.parametrize(
     ("text", "key", "right"),
     [

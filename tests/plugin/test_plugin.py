@@ -377,6 +377,7 @@ def test_benchmark_mark_selects_by_the_name_of_the_benchmark(project: pytest.Pyt
         (("--baseline", "update", "--against", "minilm"), "drop one"),
         (("--gate", "pared"), 'did you mean "paired"?'),
         (("--margin", "1"), "expected more than 0 and less than 0.5; one point is 0.01"),
+        (("--margin", "1%"), '--margin = "1%"; write 0.01, a fraction'),
         (("--alpha", "five"), "expected more than 0 and less than 0.5"),
         (("--suite-margin", "1"), "expected more than 0 and less than 0.5; one point is 0.01"),
         (("--bound", "0"), "expected more than 0 and less than 0.5; one point is 0.01"),
@@ -584,7 +585,9 @@ def test_a_mark_that_selects_nothing_is_told_which_there_are(project: pytest.Pyt
     )
     strict = run(project, "--strict-markers", "-m", "retreival")
     assert strict.ret == pytest.ExitCode.USAGE_ERROR
-    strict.stdout.fnmatch_lines(['-m "retreival" selects no case; the marks of suite smoke are *'])
+    strict.stdout.fnmatch_lines(
+        ['-m "retreival" selects no case; the marks of suite smoke are *; did you mean "retrieval"[?]']
+    )
     strict.stdout.no_fnmatch_line("*not measured*")
 
 

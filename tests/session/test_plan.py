@@ -121,6 +121,16 @@ def test_a_model_is_typed_by_the_alias_that_the_projects_suite_gives_it(tmp_path
         open_plan(tmp_path, models=["minee"])
 
 
+def test_a_suite_of_the_project_that_nothing_names_is_told(tmp_path: Path) -> None:
+    write_suite(tmp_path / "evals" / "suite.toml", "One")
+    expected = 'evals/suite.toml is not read: add --suite evals/suite.toml, or suite = "evals/suite.toml" to [tool.'
+    (note,) = find_cases(Options.parse({}, root=tmp_path, cwd=tmp_path)).notes
+    assert note.startswith(expected)
+    assert not open_plan(tmp_path, "smoke").notes, "which was typed"
+    (tmp_path / "pyproject.toml").write_text('[tool.touchstone]\nsuite = "evals/suite.toml"\n')
+    assert not find_cases(Options.parse({}, root=tmp_path, cwd=tmp_path)).notes
+
+
 def test_an_alias_that_is_the_name_of_another_folder_too_is_refused(tmp_path: Path) -> None:
     for name in ("there", "mine"):
         save_tiny_model(tmp_path / name)

@@ -23,8 +23,9 @@ def add_command(commands: Any) -> None:
     """Add the parser."""
     doctor = commands.add_parser(
         "doctor",
-        help="load a model, show what it is and how it would be run, and look at a few of its vectors or scores",
-        description="Exit code 0: they look sane; 1: they do not, or a run would refuse the model.",
+        help="show how a model would be run, and whether it looks sane",
+        description="Load a model, show what it is and how it would be run, and look at a few of its vectors or "
+        "scores. Exit code 0: they look sane; 1: they do not, or a run would refuse the model.",
     )
     doctor.add_argument("alias", metavar="ALIAS", help="as for --model of pytest evals")
     add_options(doctor, "--models", "--device", "--store")

@@ -185,6 +185,9 @@ def _fraction(value: str | None, context: Context) -> float | None:
     if value is None:
         return None
     if not re.fullmatch(r"[0-9]*\.?[0-9]+", value) or not 0 < float(value) < 0.5:
+        percent = re.fullmatch(r"([0-9]*\.?[0-9]+) ?%", value)
+        if percent is not None and 0 < float(percent[1]) < 50:
+            raise ConfigError(f'{context.name} = "{value}"; write {float(percent[1]) / 100:g}, a fraction')
         raise ConfigError(f'{context.name} = "{value}"; expected more than 0 and less than 0.5; one point is 0.01')
     return float(value)
 
