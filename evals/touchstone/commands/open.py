@@ -35,6 +35,6 @@ def _open(parsed: argparse.Namespace) -> tuple[list[str], int]:
     if parsed.only_print:
         for note in notes:
             tell(note)
-        return str(target.path), 0
+        return [str(target.path)], 0
     opened = webbrowser.open(target.path.as_uri())
     return [*notes, str(target.path)] + ([] if opened else ["no browser could be started"]), 0
