@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 from touchstone import __version__
 from touchstone.commands import find_commands
+from touchstone.commands.parsing import Parser
 from touchstone.errors import TouchstoneError
 from touchstone.foreign import Command, in_log, lines
 
@@ -20,8 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a question mark for a character that the terminal cannot show
-    parsed = _parser().parse_args(arguments)
     try:
+        parsed = _parser().parse_args(arguments)
         text, code = parsed.run(parsed)
     except TouchstoneError as error:
         print(f"touchstone: {error}", file=sys.stderr)
@@ -42,8 +43,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="touchstone", description="Look at what `pytest evals` would run and expect.")
-    parser.add_argument("--version", action="version", version=f"touchstone-evals {__version__}")
+    parser = Parser(
+        prog="touchstone",
+        description="Evaluate embedding models: run suites, and look at what runs measured and baselines expect.",
+    )
+    parser.add_argument("-V", "--version", action="version", version=f"touchstone-evals {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for add_command in find_commands():
         add_command(commands)

@@ -58,6 +58,12 @@ def suggest(name: str, names: Iterable[str]) -> str:
     return f"; known: {', '.join(ordered)}" if 0 < len(ordered) <= 12 else ""
 
 
+def suggest_inside(name: str, names: Iterable[str]) -> str:
+    """Return what `suggest` does in parentheses, for a sentence that goes on."""
+    hint = suggest(name, names).removeprefix("; ")
+    return f" ({hint})" if hint else ""
+
+
 def find_no_memory(error: BaseException) -> BaseException | None:
     """Return the error of a chain that means "out of memory"; None where none does.
 

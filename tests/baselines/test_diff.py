@@ -65,6 +65,15 @@ def test_two_models(tmp_path: Path) -> None:
     assert found.only_after == ("STS13",)
 
 
+def test_the_side_without_baselines_is_told_and_the_other_is_no_suggestion(tmp_path: Path) -> None:
+    put(tmp_path / "baselines", "acme", {"STS16": make_baseline(0.7)})
+    for sides in (("acme", "acme11"), ("acme11", "acme")):
+        with pytest.raises(BaselineError, match=r'^"acme11" is no model with baselines, no folder, and no commit of '):
+            load_sides(*sides, own(tmp_path), tmp_path)
+    with pytest.raises(BaselineError, match=r'^"acme11" (?!.*"acme")'):
+        load_sides("acme", "acme11", own(tmp_path), tmp_path)
+
+
 @pytest.mark.parametrize(
     ("before", "message"),
     [

@@ -13,6 +13,7 @@ import touchstone
 from tests.builders import make_baseline, make_baseline_file
 from touchstone.__main__ import main
 from touchstone.baselines.files import render_baseline_file
+from touchstone.commands import find_commands
 from touchstone.config.options import Options
 from touchstone.records.runs import make_record
 from touchstone.session.session import open_session
@@ -42,6 +43,26 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     code = main(arguments)
     out = capsys.readouterr()
     return code, out.out, out.err
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("pln", '"pln" is no command of touchstone; did you mean "plan"?'),
+        ("baselines shw", '"shw" is no action of touchstone baselines; did you mean "show"?'),
+        ("plan --sute x", 'touchstone plan does not take "--sute"; did you mean "--suite"?'),
+        ("plan --sute=x", 'touchstone plan does not take "--sute=x"; did you mean "--suite"?'),
+        ("plan x", 'touchstone plan does not take "x"; touchstone plan --help says what there is'),
+        ("baselines show --metrics man", '--metrics = "man" is not one of its values; did you mean "main"?'),
+        ("compare a", "touchstone compare needs B; touchstone compare --help says what there is"),
+        ("plan --limit", "argument --limit: expected one argument; touchstone plan --help says what there is"),
+        ("", "touchstone needs COMMAND; touchstone --help says what there is"),
+    ],
+)
+def test_a_mistake_in_a_command_is_one_sentence_and_exit_code_4(
+    capsys: pytest.CaptureFixture[str], words: str, sentence: str
+) -> None:
+    assert run(capsys, *words.split()) == (4, "", f"touchstone: {sentence}\n")
 
 
 def test_plan_lists_the_cases_of_the_default_suite(
@@ -587,6 +608,30 @@ def test_averages_never_put_models_in_order_by_other_tasks(capsys: pytest.Captur
     found = json.loads(run(capsys, "baselines", "show", "--by-type", "--json", *chosen)[1])
     assert {alias: one["tasks"] for alias, one in found.items()} == {"more": 2, "less": 2}
     assert run(capsys, "baselines", "show", "--by-type", "--alias", "more")[1].splitlines()[1].split()[1] == "4"
+
+
+def test_baselines_of_the_package_are_shown_where_they_are_asked_for_or_there_are_no_others(
+    capsys: pytest.CaptureFixture[str], several: None, tmp_path: Path
+) -> None:
+    *rows, note = run(capsys, "baselines", "show")[1].splitlines()
+    assert {row.partition(":")[0] for row in rows if not row.startswith("  ")} == {"less", "more"}
+    assert note.startswith("those of the package are shown by --alias, ")
+    assert "minilm" in note
+    assert run(capsys, "baselines", "show", "--alias", "minilm")[1].startswith("minilm:")
+    for file in (tmp_path / "baselines").iterdir():
+        file.unlink()
+    assert "\nminilm:" in run(capsys, "baselines", "show")[1]
+
+
+def test_each_command_is_one_line_of_80_columns_in_the_help(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = capsys.readouterr().out.partition("COMMAND\n")[2].partition("\n\n")[0].splitlines()
+    assert all(re.match("    [a-z]+ +[a-z]+", line) for line in listed)
+    assert len(listed) == len(find_commands())
 
 
 def test_a_multilingual_task_shows_its_subsets(capsys: pytest.CaptureFixture[str], several: None) -> None:

@@ -148,10 +148,14 @@ def test_a_dry_run_shows_all_and_writes_nothing(project: Path, capsys: pytest.Ca
 @pytest.mark.parametrize(
     ("name", "content", "expected"),
     [
-        ("conftest.py", "x = 1\n", 'add its line to it (pytest_plugins = ("touchstone.plugin",)), or remove it'),
-        ("evals/test_tasks.py", "def test(): ...\n", "give it another name (from touchstone.test_tasks import *), or"),
-        ("evals/suite.toml", "", "exists and is never overwritten; a task is added by a [[tasks.custom]] table in it"),
-        (".github/workflows/evals.yml", "", "exists and is never overwritten"),
+        (
+            "conftest.py",
+            "x = 1\n",
+            'init overwrites no file; add pytest_plugins = ("touchstone.plugin",) to it',
+        ),
+        ("evals/test_tasks.py", "def test(): ...\n", "init overwrites no file; give it another name, or remove it"),
+        ("evals/suite.toml", "", "init overwrites no file; to add a task, write a [[tasks.custom]] table with name"),
+        (".github/workflows/evals.yml", "", "init overwrites no file; let a step of it run pytest evals, or remove it"),
         ("pyproject.toml", "[tool.touchstone]\n", "has [tool.touchstone] already; init is for a new project"),
         ("pyproject.toml", "x =", "not TOML"),
     ],

@@ -105,7 +105,7 @@ def test_the_newest_run_is_opened(
     assert shown(capsys, "open")[-1] == str(page)
     assert opened == [page.as_uri()]
     assert "newer" in page.read_text()
-    shown(capsys, "open", "--print")
+    assert shown(capsys, "open", "--print") == [str(page)], "for another program"
     assert len(opened) == 1
     monkeypatch.setattr(webbrowser, "open", lambda _: False)
     assert shown(capsys, "open")[-1] == "no browser could be started"

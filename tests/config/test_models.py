@@ -283,10 +283,10 @@ HINT = "; the path of a folder begins with ./ or ../"
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("minilmm", '--model = "minilmm" is not in models.toml; did you mean "minilm"?' + HINT),
-        ("BGE", '--model = "BGE" is not in models.toml; did you mean "bge"?' + HINT),
-        ("a/b/c", '--model = "a/b/c" is not in models.toml; known: bge, bge+truncate_dim-8, minilm' + HINT),
-        ("", '--model = "" is not in models.toml; known: bge, bge+truncate_dim-8, minilm' + HINT),
+        ("minilmm", '--model = "minilmm" is not in models.toml (did you mean "minilm"?)' + HINT),
+        ("BGE", '--model = "BGE" is not in models.toml (did you mean "bge"?)' + HINT),
+        ("a/b/c", '--model = "a/b/c" is not in models.toml (known: bge, bge+truncate_dim-8, minilm)' + HINT),
+        ("", '--model = "" is not in models.toml (known: bge, bge+truncate_dim-8, minilm)' + HINT),
         ("./nope", '--model = "./nope": there is no folder {folder}/nope'),
         ("/no/where", '--model = "/no/where": there is no folder /no/where'),
         ("weights=a b", f'--model: the name "a b" may hold only {SIGNS}; write weights=NAME'),

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -133,10 +134,43 @@ def test_a_wrong_custom_task_says_which_key_and_what_it_may_be(
     tmp_path: Path, change: tuple[str, str], expected: str
 ) -> None:
     message = sentence(tmp_path, CUSTOM.replace(*change))
-    assert message.startswith("[tasks.custom")
-    assert ("] Mine: " in message) == ('name = "Mine"' in CUSTOM.replace(*change)), "by its name, if it has one"
+    written = re.search('^name = "(.+)"$', CUSTOM.replace(*change), re.MULTILINE)
+    name = "1" if written is None else written[1]
+    assert message.startswith(f"[[tasks.custom]] {name}: "), "by its name, or by its number from 1"
     assert message.endswith(expected)
     assert not any(word in message for word in PYTHONS_WORDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (CUSTOM + 'slices = ["kind"]', '[[tasks.custom]] Mine: has an unknown key "slices"; it belongs to the top of '),
+        (SELECTED + "limit = 3", '[tasks] has an unknown key "limit"; it belongs to the top of the file, above the '),
+        (CUSTOM + "margin = 0.02", '[[tasks.custom]] Mine: has an unknown key "margin"; it belongs to [gate]'),
+        ("suite_margin = 0.02\n" + SELECTED, 'has an unknown key "suite_margin"; it belongs to [gate]'),
+    ],
+)
+def test_a_key_in_another_table_is_told_where_it_belongs(tmp_path: Path, text: str, expected: str) -> None:
+    assert sentence(tmp_path, text).startswith(expected)
+
+
+def test_a_suite_that_is_not_there_is_told_with_who_names_it_and_the_nearest(tmp_path: Path) -> None:
+    (tmp_path / "evals").mkdir()
+    (tmp_path / "evals" / "suite.toml").write_text(CUSTOM)
+    (tmp_path / "pyproject.toml").write_text('[tool.touchstone]\nsuite = "eval/suite.toml"\n')
+    default = f"{tmp_path / 'pyproject.toml'}: [tool.touchstone] suite"
+    near = 'no such file; did you mean "evals/suite.toml"?'
+    for name, expected in (
+        (
+            str(tmp_path / "eval" / "suite.toml"),
+            f'{default} = "eval/suite.toml": {near}',
+        ),
+        ("evls/suite.toml", f'--suite = "evls/suite.toml": {near}'),
+        ("evals", '--suite = "evals" is a folder; name the file of a suite, as in evals/suite.toml'),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            load_suite(name, tmp_path)
+        assert str(caught.value) == expected
 
 
 @pytest.mark.parametrize(
@@ -209,7 +243,7 @@ def test_an_unknown_suite_brings_the_nearest(tmp_path: Path, name: str, hint: st
 def test_a_suite_file_that_is_not_there_is_named_with_its_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load_suite("sub/my.toml", tmp_path)
-    assert str(caught.value) == f"{tmp_path / 'sub' / 'my.toml'}: no such file"
+    assert str(caught.value) == '--suite = "sub/my.toml": no such file'
 
 
 @pytest.mark.parametrize(

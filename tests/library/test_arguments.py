@@ -50,6 +50,12 @@ WRONG: dict[str, tuple[Callable[[], object], str]] = {
         lambda: measure("minilm", "touchstone:articles"),
         'can be read as Retrieval and Reranking; say which, as in "Retrieval:touchstone:articles"',
     ),
+    "no folder of a type": (lambda: measure("minilm", "Retrieval:./none"), "tasks: there is no folder"),
+    "an option in a suite": (ask(select=["HelpDeks"]), 'select = "HelpDeks" is no task of suite smoke'),
+    "a baseline": (ask(against="acme"), 'against = "acme": no acme.json'),
+    "a folder of a model": (lambda: measure(Model("../x"), "smoke"), 'model = "../x": there is no folder'),
+    "a file of a suite": (lambda: measure("minilm", "nope.toml"), 'tasks = "nope.toml": no such file'),
+    "a margin of the mean": (ask(suite_margin="1%"), 'suite_margin = "1%"; write 0.01, a fraction'),
     "no folder": (lambda: measure("minilm", "./none"), "tasks: there is no folder"),
     "a suite": (lambda: Suite(tasks={"inclde": []}), "suite suite: [tasks]"),
     "a suite of nothing": (Suite, "selects nothing"),
@@ -147,3 +153,14 @@ def test_every_exported_name_is_there() -> None:
     assert set(touchstone.__all__) <= set(dir(touchstone))
     with pytest.raises(AttributeError, match="no attribute 'mesure'"):
         _ = touchstone.mesure
+
+
+def test_a_task_of_the_projects_own_suite_is_told_how_it_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pyproject.toml").write_text('[tool.touchstone]\nsuite = "suite.toml"\n')
+    entry = '[[tasks.custom]]\nname = "Tickets"\ntype = "STS"\npath = "touchstone:similarity"\n'
+    (tmp_path / "suite.toml").write_text(f'models = ["minilm"]\n{entry}')
+    with pytest.raises(ConfigError, match=r'write measure\(model, "suite.toml", select=\["Tickets"\]\)$'):
+        give_suite("Tickets")

@@ -144,7 +144,7 @@ def test_model_that_cannot_be_loaded_exits_1_and_one_that_is_not_there_4(
     assert main(["doctor", str(tmp_path / "empty"), *store]) == 1
     assert capsys.readouterr().out.endswith("holds no model files\ndoes not look sane: a run would refuse it\n")
     assert main(["doctor", "minilmm", *store]) == 4
-    assert 'ALIAS = "minilmm" is not in models.toml; did you mean "minilm"?' in capsys.readouterr().err
+    assert 'ALIAS = "minilmm" is not in models.toml (did you mean "minilm"?)' in capsys.readouterr().err
 
 
 def test_a_reranker_and_both_stages_of_a_pipeline_are_examined(

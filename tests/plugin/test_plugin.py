@@ -377,6 +377,7 @@ def test_benchmark_mark_selects_by_the_name_of_the_benchmark(project: pytest.Pyt
         (("--baseline", "update", "--against", "minilm"), "drop one"),
         (("--gate", "pared"), 'did you mean "paired"?'),
         (("--margin", "1"), "expected more than 0 and less than 0.5; one point is 0.01"),
+        (("--margin", "1%"), '--margin = "1%"; write 0.01, a fraction'),
         (("--alpha", "five"), "expected more than 0 and less than 0.5"),
         (("--suite-margin", "1"), "expected more than 0 and less than 0.5; one point is 0.01"),
         (("--bound", "0"), "expected more than 0 and less than 0.5; one point is 0.01"),
@@ -392,6 +393,14 @@ def test_wrong_option_is_one_sentence_and_exit_code_4(
     assert len(errors) == 1
     assert sentence in errors[0]
     assert "Traceback" not in str(result.stderr)
+
+
+def test_an_option_that_pytest_does_not_know_brings_the_nearest_of_ours(project: pytest.Pytester) -> None:
+    result = run(project, "--agianst", "minilm")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(
+        ["*unrecognized arguments: --agianst*", '  touchstone: "--agianst": did you mean "--against"[?]']
+    )
 
 
 def test_case_that_nobody_reported_is_listed_and_fails_the_run(project: pytest.Pytester) -> None:
@@ -576,7 +585,9 @@ def test_a_mark_that_selects_nothing_is_told_which_there_are(project: pytest.Pyt
     )
     strict = run(project, "--strict-markers", "-m", "retreival")
     assert strict.ret == pytest.ExitCode.USAGE_ERROR
-    strict.stdout.fnmatch_lines(['-m "retreival" selects no case; the marks of suite smoke are *'])
+    strict.stdout.fnmatch_lines(
+        ['-m "retreival" selects no case; the marks of suite smoke are *; did you mean "retrieval"[?]']
+    )
     strict.stdout.no_fnmatch_line("*not measured*")
 
 

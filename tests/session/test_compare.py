@@ -168,6 +168,17 @@ def test_the_slices_that_a_run_showed_are_those_of_its_cases(tmp_path: Path) -> 
     assert {one.slices for one in side.measured.values()} == {("language",)}
 
 
+def test_a_store_is_its_newest_run_unless_it_has_the_name_of_an_alias(tmp_path: Path) -> None:
+    for name, score in (("1", 0.5), ("2", 0.6)):
+        (tmp_path / "store" / "runs").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "store" / "runs" / f"{name}.json").write_text(render_json(make_run(make_row("STS13", score=score))))
+    side = load(tmp_path, "store")
+    assert (side.name, side.measured["STS13"].baseline.score) == ("store", 0.6)
+    (tmp_path / "own").mkdir()
+    with pytest.raises(TouchstoneError, match="own: has no run records"):
+        load(tmp_path, "own")
+
+
 def test_what_has_no_score_is_no_side(tmp_path: Path) -> None:
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "x.json").write_text('{"model": "a/b", "revision": null, "tasks": {}}')

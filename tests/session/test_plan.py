@@ -104,6 +104,42 @@ def test_the_model_of_a_suite_can_be_typed_where_the_user_stands(tmp_path: Path)
     assert inside.text == "../there=mine@truncate_dim=8"
 
 
+def test_a_model_is_typed_by_the_alias_that_the_projects_suite_gives_it(tmp_path: Path) -> None:
+    save_tiny_model(tmp_path / "there")
+    write_suite(tmp_path / "evals" / "a.toml", "One", models='["../there=mine"]')
+    (tmp_path / "pyproject.toml").write_text('[tool.touchstone]\nsuite = "evals/a.toml"\n')
+    ((alias, own),) = open_plan(tmp_path).models.items()
+    assert alias == "mine"
+    assert open_plan(tmp_path, models=["mine"]).models == {"mine": own}
+    assert open_plan(tmp_path, "smoke", models=["mine"]).models == {"mine": own}, "in another suite, too"
+    (derived,) = open_plan(tmp_path, models=["mine@truncate_dim=8"]).models.values()
+    assert (derived.alias, derived.text) == ("mine+truncate_dim-8", "./there=mine@truncate_dim=8")
+    (tmp_path / "baselines").mkdir()
+    (tmp_path / "baselines" / "mine.json").write_text('{"model": "a/b", "revision": null, "tasks": {}}')
+    assert "mine" in open_plan(tmp_path, "smoke", against="mine").named
+    with pytest.raises(ConfigError, match=r'"minee" is not in models.toml \(did you mean "mine"\?\); the path'):
+        open_plan(tmp_path, models=["minee"])
+
+
+def test_a_suite_of_the_project_that_nothing_names_is_told(tmp_path: Path) -> None:
+    write_suite(tmp_path / "evals" / "suite.toml", "One")
+    expected = 'evals/suite.toml is not read: add --suite evals/suite.toml, or suite = "evals/suite.toml" to [tool.'
+    (note,) = find_cases(Options.parse({}, root=tmp_path, cwd=tmp_path)).notes
+    assert note.startswith(expected)
+    assert not open_plan(tmp_path, "smoke").notes, "which was typed"
+    (tmp_path / "pyproject.toml").write_text('[tool.touchstone]\nsuite = "evals/suite.toml"\n')
+    assert not find_cases(Options.parse({}, root=tmp_path, cwd=tmp_path)).notes
+
+
+def test_an_alias_that_is_the_name_of_another_folder_too_is_refused(tmp_path: Path) -> None:
+    for name in ("there", "mine"):
+        save_tiny_model(tmp_path / name)
+    suite = write_suite(tmp_path / "evals" / "a.toml", "One", models='["../there=mine"]')
+    with pytest.raises(ConfigError, match=r"a folder here and another model in the suite; write \./mine$"):
+        open_plan(tmp_path, suite, models=["mine"])
+    assert [*open_plan(tmp_path, suite, models=["./mine"]).models] == ["mine"]
+
+
 def test_the_level_is_that_of_the_whole_plan_whatever_is_selected_of_it(tmp_path: Path) -> None:
     suite = write_suite(tmp_path / "a.toml", "One", "Two", "Three")
     whole, part = open_plan(tmp_path, suite), open_plan(tmp_path, suite, tasks=["T*"])

@@ -57,6 +57,8 @@ def load_sides(before: str, after: str | None, baselines: Baselines, root: Path)
     aliases = baselines.aliases()
     if after is not None and before in aliases and after in aliases:
         return differ(*({key: r.baseline for key, r in baselines.entries(name).items()} for name in (before, after)))
+    if after is not None and before in aliases:
+        _folder(after, baselines, root, besides=before)  # what is wrong with the other one is told first
     return differ(_folder(before, baselines, root), _folder(after, baselines, root))
 
 
@@ -87,7 +89,7 @@ def _row(name: str, before: Baseline, after: Baseline) -> Row:
     return replace(row, scores=(scores[0], scores[1]), delta=scores[1] - scores[0], note="; ".join(notes))
 
 
-def _folder(text: str | None, baselines: Baselines, root: Path) -> dict[str, Baseline]:
+def _folder(text: str | None, baselines: Baselines, root: Path, *, besides: str = "") -> dict[str, Baseline]:
     if text is None:
         return _entries(Baselines(baselines.folder, built_in=baselines.folder))
     with suppress(ConfigError):  # no folder can have that name
@@ -96,7 +98,7 @@ def _folder(text: str | None, baselines: Baselines, root: Path) -> dict[str, Bas
             return _entries(Baselines(folder, built_in=folder))
     if text in baselines.aliases():
         raise BaselineError(f'"{text}" is one model; compare it with another one, or two folders, or a commit')
-    return _at_commit(text, baselines, root)
+    return _at_commit(text, baselines, root, besides)
 
 
 def _entries(baselines: Baselines) -> dict[str, Baseline]:
@@ -107,11 +109,14 @@ def _entries(baselines: Baselines) -> dict[str, Baseline]:
     }
 
 
-def _at_commit(revision: str, baselines: Baselines, root: Path) -> dict[str, Baseline]:
-    """Read the project's folder at a commit, without the samples, which a comparison of scores does not need."""
+def _at_commit(revision: str, baselines: Baselines, root: Path, besides: str) -> dict[str, Baseline]:
+    """Read the project's folder at a commit, without the samples, which a comparison of scores does not need.
+
+    What is no commit may be meant to be an alias, but not the one ``besides`` which it is.
+    """
     commit = ask_git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}")
     if revision.startswith("-") or commit is None:
-        near = suggest(revision, baselines.aliases())
+        near = suggest(revision, set(baselines.aliases()) - {besides})
         raise BaselineError(f'"{revision}" is no model with baselines, no folder, and no commit of {root}{near}')
     try:
         inside = baselines.folder.resolve().relative_to(_top(root)).as_posix()

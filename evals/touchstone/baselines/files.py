@@ -68,9 +68,13 @@ class Baselines:
         """Return the aliases of all models with baselines."""
         return _aliases_in(self.folder, self.built_in)
 
+    def own_aliases(self) -> list[str]:
+        """Return the aliases of the models with baselines in the project's own folder."""
+        return _aliases_in(self.folder)
+
     def aliases_with(self, key: str) -> list[str]:
         """Return the aliases whose files in the project's own folder have a case."""
-        files = {alias: self._load(_file(self.folder, alias)) for alias in _aliases_in(self.folder)}
+        files = {alias: self._load(_file(self.folder, alias)) for alias in self.own_aliases()}
         return [alias for alias, file in files.items() if file is not None and key in file.tasks]
 
     def find(self, alias: str, key: str) -> Reference | None:

@@ -22,7 +22,7 @@ from touchstone.tasks.catalog import find_tasks, known_tasks
 
 def add_command(commands: Any) -> None:
     """Add the parser and those of its actions."""
-    baselines = commands.add_parser("baselines", help="look at committed baselines")
+    baselines = commands.add_parser("baselines", help="show, import, compare and anchor committed baselines")
     actions = baselines.add_subparsers(required=True, metavar="ACTION")
     show = actions.add_parser("show", help="print the scores of each model with where they are from, or its averages")
     add_options(show, "--baselines")
@@ -66,7 +66,9 @@ def _add_anchor(actions: Any) -> None:
 def _show(parsed: argparse.Namespace) -> tuple[str, int]:
     baselines = Baselines(parse_options(parsed).baselines)
     entries = {}
-    for alias in parsed.alias or baselines.aliases():
+    # Those of the package are for whoever asks, by an alias or for a table of averages, and for who has none.
+    own = [] if parsed.by_type or parsed.benchmark else baselines.own_aliases()
+    for alias in parsed.alias or own or baselines.aliases():
         baselines.require_alias(alias, "--alias")
         entries[alias] = baselines.entries(alias)
     if parsed.by_type:
@@ -79,7 +81,9 @@ def _show(parsed: argparse.Namespace) -> tuple[str, int]:
         return to_json(
             {a: {k: _to_json_entry(r, moves[a].get(k)) for k, r in rows.items()} for a, rows in entries.items()}
         ), 0
-    return "\n".join(columns(_rows(entries, moves))), 0
+    others = [] if parsed.alias else [alias for alias in baselines.aliases() if alias not in entries]
+    note = [f"those of the package are shown by --alias, {some(others)}"] if others else []
+    return "\n".join([*columns(_rows(entries, moves)), *note]), 0
 
 
 def _by_type(entries: Mapping[str, Mapping[str, Reference]], parsed: argparse.Namespace) -> str:

@@ -42,9 +42,10 @@ def add_command(commands: Any) -> None:
     """Add the parser."""
     compare = commands.add_parser(
         "compare",
-        help="judge stored scores of model B by those of A, or run files of TREC, without running anything",
-        description="Judge each B by A: each an alias with baselines, or a run record (RUN.json, RUN.json:ALIAS); with "
-        "--qrels each is a run file of TREC, of whatever tool. Several are put in order, too.",
+        help="judge stored scores of model B by those of A, or TREC runs",
+        description="Judge each B by A, without running anything: each an alias with baselines, a run record "
+        "(RUN.json, RUN.json:ALIAS), or a store, of which its newest run is meant; with --qrels each is a run file of "
+        "TREC, of whatever tool. Several are put in order, too.",
     )
     compare.add_argument("reference", metavar="A", help="what is expected")
     compare.add_argument("candidates", metavar="B", nargs="+", help="what is judged")

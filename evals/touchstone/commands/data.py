@@ -15,7 +15,7 @@ from touchstone.tasks.checking import check_folder
 
 def add_command(commands: Any) -> None:
     """Add the parser and that of its action."""
-    data = commands.add_parser("data", help="look at a folder of your own data before it is measured")
+    data = commands.add_parser("data", help="check a folder of your own data before it is measured")
     actions = data.add_subparsers(required=True, metavar="ACTION")
     check = actions.add_parser(
         "check",

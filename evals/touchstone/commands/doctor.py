@@ -12,7 +12,7 @@ from touchstone.config.options import Options
 from touchstone.errors import TouchstoneError
 from touchstone.formatting import points
 from touchstone.models.api.guessing import Guesses
-from touchstone.models.kinds import find_model
+from touchstone.models.kinds import find_typed
 from touchstone.models.weights.examination import Examination, examine, render
 from touchstone.store.folder import Store
 
@@ -23,8 +23,9 @@ def add_command(commands: Any) -> None:
     """Add the parser."""
     doctor = commands.add_parser(
         "doctor",
-        help="load a model, show what it is and how it would be run, and look at a few of its vectors or scores",
-        description="Exit code 0: they look sane; 1: they do not, or a run would refuse the model.",
+        help="show how a model would be run, and whether it looks sane",
+        description="Load a model, show what it is and how it would be run, and look at a few of its vectors or "
+        "scores. Exit code 0: they look sane; 1: they do not, or a run would refuse the model.",
     )
     doctor.add_argument("alias", metavar="ALIAS", help="as for --model of pytest evals")
     add_options(doctor, "--models", "--device", "--store")
@@ -33,7 +34,7 @@ def add_command(commands: Any) -> None:
 
 def _doctor(parsed: argparse.Namespace) -> tuple[str, int]:
     options = parse_options(parsed)
-    model = find_model(parsed.alias, load_models(*options.models_files), options.cwd, "ALIAS", guess=Guesses())
+    model = find_typed(parsed.alias, load_models(*options.models_files), options, "ALIAS", guess=Guesses())
     try:
         examinations = examine(model, options.device, Store(options.store_folder))
     except TouchstoneError as error:

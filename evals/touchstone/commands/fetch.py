@@ -32,7 +32,7 @@ def add_command(commands: Any) -> None:
     """Add the parser."""
     fetch = commands.add_parser(
         "fetch",
-        help="download the data and models of a suite to a mirror, or check one",
+        help="download a suite's data and models to a mirror, or check it",
         description="Download the data sets of a suite's tasks, and its models that are named by a hub id, to a mirror "
         "with a manifest. A run reads data and models there with --source mirror:DIR --offline. Files that are there "
         "already are not downloaded again, so a fetch that was stopped goes on.",

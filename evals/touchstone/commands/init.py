@@ -55,7 +55,8 @@ on: pull_request
 env:
   # The model that a pull request brings: its folder in the repository, such as ./candidate, or its hub id. It is gated:
   #     pytest evals --model ./candidate --against [ALIAS]
-  # As long as this is empty, [ALIAS] is judged by its own baseline: new code, libraries and data are, and no new model.
+  # While this is empty, the run measures [ALIAS] again and judges it by its own baseline: that finds what new code, new
+  # libraries or new data change, but tries no new model.
   CANDIDATE: ""
 
 jobs:
@@ -109,7 +110,7 @@ def add_command(commands: Any) -> None:
     """Add the parser."""
     init = commands.add_parser(
         "init",
-        help="write the files of a project of your own: suite, test file, defaults, CI workflow",
+        help="write the files of a project of your own",
         description="Write conftest.py, evals/, baselines/, a workflow and [tool.touchstone] into a project. Models, "
         "data and a mirror that lie in it are put into the suite. No file is overwritten.",
     )
@@ -178,6 +179,9 @@ def _look(folder: Path, cwd: Path, parsed: argparse.Namespace) -> Findings:
     mirror, tasks = _find_mirror(folder, None if parsed.mirror is None else place(cwd, parsed.mirror))
     used = [place(base, _folder_in(texts[0])), *(one.folder for one in data), *([] if mirror is None else [mirror])]
     notes += _outside(folder, used)
+    if tasks or data:
+        notes.append("note: the tasks on data of the package stand in evals/suite.toml as comments, since this project "
+                     "has data of its own")  # fmt: skip
     return Findings(first=first, models=tuple(models), data=tuple(data), mirror=mirror, tasks=tasks, notes=tuple(notes))
 
 
@@ -265,12 +269,12 @@ def _make_files(folder: Path, findings: Findings) -> Iterator[tuple[str, tuple[s
     Raises:
         ConfigError: a file is there and is not what it should be.
     """
-    yield from _new_file(folder, "conftest.py", CONFTEST, PLUGIN, "add its line to it")
-    yield from _new_file(folder, "evals/test_tasks.py", TEST_FILE, TEST, "give it another name")
-    advice = "a task is added by a [[tasks.custom]] table in it, with name, type and path"
+    yield from _new_file(folder, "conftest.py", CONFTEST, PLUGIN, f"add {CONFTEST.splitlines()[-1]} to it")
+    yield from _new_file(folder, "evals/test_tasks.py", TEST_FILE, TEST, "give it another name, or remove it")
+    advice = "to add a task, write a [[tasks.custom]] table with name, type and path into it; to begin anew, remove it"
     yield from _new_file(folder, "evals/suite.toml", _make_suite(folder, findings), None, advice)
     yield from _new_file(folder, f"{BASELINES}/README.md", ABOUT_BASELINES, "", "")
-    workflow, advice = _make_workflow(findings.first), "a step of it can run pytest evals"
+    workflow, advice = _make_workflow(findings.first), "let a step of it run pytest evals, or remove it"
     yield from _new_file(folder, ".github/workflows/evals.yml", workflow, None, advice)
     defaults = f'[tool.touchstone]\nsuite = "evals/suite.toml"\nbaselines = "{BASELINES}"\n'
     before = _text(folder / "pyproject.toml")
@@ -303,8 +307,7 @@ def _new_file(
     if before is None:
         yield name, (content, None)
     elif holds is None or holds not in before:
-        line = "" if holds is None else f" ({content.splitlines()[-1]})"
-        raise ConfigError(f"{folder / name} exists and is never overwritten; {advice}{line}, or remove it")
+        raise ConfigError(f"{folder / name} is there already and init overwrites no file; {advice}")
 
 
 def _text(path: Path) -> str | None:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from touchstone.baselines.files import Baselines
-from touchstone.commands.parsing import add_options, parse_options
+from touchstone.commands.parsing import add_options, parse_options, tell
 from touchstone.report.formats import find_target
 from touchstone.session.reports import find_pair, write_report
 from touchstone.store.runs import newest_run, read_run
@@ -32,5 +32,9 @@ def _open(parsed: argparse.Namespace) -> tuple[list[str], int]:
     target = find_target("open", store, PAGE)
     pairs = partial(find_pair, stores=[store], baselines=Baselines(options.baselines))
     notes = write_report(target, read_run(newest_run(store)), store, pairs)
-    opened = not parsed.only_print and webbrowser.open(target.path.as_uri())
-    return [*notes, str(target.path)] + ([] if opened or parsed.only_print else ["no browser could be started"]), 0
+    if parsed.only_print:
+        for note in notes:
+            tell(note)
+        return [str(target.path)], 0
+    opened = webbrowser.open(target.path.as_uri())
+    return [*notes, str(target.path)] + ([] if opened else ["no browser could be started"]), 0

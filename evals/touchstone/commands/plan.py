@@ -53,7 +53,7 @@ def add_command(commands: Any) -> None:
     """Add the parser."""
     plan = commands.add_parser(
         "plan",
-        help="list the cases of a suite and how long they will take, without running them",
+        help="list the cases of a suite, and how long they will take",
         description="List the cases of a suite, with an estimate of how long each will take: from earlier runs of the "
         "store where there are any, else from the amount of text.",
     )

@@ -18,7 +18,7 @@ def add_command(commands: Any) -> None:
     """Add the parser."""
     run = commands.add_parser(
         "run",
-        help="run a suite in any folder: `pytest evals` without a file; takes all of pytest's options",
+        help="run a suite without a test file; takes pytest's options",
         add_help=False,  # pytest's says more
         prefix_chars="\0",  # every option is pytest's
     )

@@ -14,7 +14,7 @@ from touchstone.store.verifying import verify
 
 def add_command(commands: Any) -> None:
     """Add the parser and those of its actions."""
-    store = commands.add_parser("store", help="show what past runs left, check it, or remove what can be made again")
+    store = commands.add_parser("store", help="show, check or prune what past runs left")
     actions = store.add_subparsers(required=True, metavar="ACTION")
     show = actions.add_parser("show", help="print what is in the store, with sizes")
     prune = actions.add_parser("prune", help="remove data caches and vectors that have not been used for some days")

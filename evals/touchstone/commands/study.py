@@ -20,9 +20,10 @@ def add_command(commands: Any) -> None:
     """Add the parser."""
     study = commands.add_parser(
         "study",
-        help="measure one model in several sizes, from one encoding, and say which is the smallest that loses little; "
-        "or other models, such as its exports, beside it",
-        description="Exit code 0: a variant is proven to be within the margin; 1: none is.",
+        help="find the smallest variant of a model that loses little",
+        description="Measure one model in several sizes, from one encoding, and say which is the smallest that loses "
+        "little; or other models, such as its exports, beside it. "
+        "Exit code 0: a variant is proven to be within the margin; 1: none is.",
     )
     study.add_argument(
         "compared", metavar="MODEL", nargs="+", help="as for --model of pytest evals; others are judged by the first"

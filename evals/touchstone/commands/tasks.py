@@ -20,7 +20,7 @@ def add_command(commands: Any) -> None:
     """Add the parser."""
     tasks = commands.add_parser(
         "tasks",
-        help="list tasks, mteb's and your own, by type, language, benchmark or suite",
+        help="list tasks by type, language, benchmark or suite",
         description="List tasks: all current tasks of mteb that are of text alone, or those that are named; and those "
         "that the suite of this project adds to them, on data of your own.",
     )

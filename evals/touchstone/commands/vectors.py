@@ -23,7 +23,7 @@ def add_command(commands: Any) -> None:
     """Add the parser."""
     vectors = commands.add_parser(
         "vectors",
-        help="judge whether an index of model A's vectors can stay when model B replaces A",
+        help="judge whether an index of A's vectors can stay for model B",
         description="Exit code 0: interchangeable, or queries may go first; 1: re-embed; 9: inconclusive.",
     )
     vectors.add_argument("old", metavar="A", help="the model of the index, as for --model of pytest evals")

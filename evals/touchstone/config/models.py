@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from os.path import normpath
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ from touchstone.config.api import OPENAI, ApiSpec
 from touchstone.config.base import Spec
 from touchstone.config.retrievers import Bm25Spec, HybridSpec
 from touchstone.config.specs import HUB_ID, EncoderSpec, ExportSpec, find_spec_class, known_kinds
-from touchstone.errors import ConfigError, suggest
+from touchstone.errors import ConfigError, suggest, suggest_inside
 from touchstone.files.validation import check
 from touchstone.files.writing import place, read_toml
 from touchstone.records.names import NAME, SIGNS, slug
@@ -233,11 +234,18 @@ def find_model(
             raise ConfigError(f'{where} = "{text}" needs a setting behind the @, as in {target}@truncate_dim=256')
         alias = target if target in models else _entry_of(target, models, folder)
         model = _unnamed_model(target, models, folder, where, kind_at) if alias is None else _named_model(alias, models)
-    if not overrides:
-        return model
+    return derive(model, overrides, models, where) if overrides else model
+
+
+def derive(model: Model, overrides: str, models: Mapping[str, Spec], where: str) -> Model:
+    """Return a model with other settings, ``key=value,…``, under an alias that names them.
+
+    Raises:
+        ConfigError: a setting is wrong, or one of the named models has that alias.
+    """
     derived = _derive(model, overrides, where)
     if derived.alias in models:
-        raise ConfigError(f'{where} = "{text}" would be called "{derived.alias}", which models.toml has')
+        raise ConfigError(f'{where} = "{derived.text}" would be called "{derived.alias}", which models.toml has')
     return derived
 
 
@@ -297,13 +305,14 @@ def _unnamed_model(
         spec = EncoderSpec(id=location)  # its kind shows when it is downloaded
         alias = name or slug(location.rpartition("/")[2])
     elif location.startswith((".", "/", "~")):
-        raise ConfigError(f'{where} = "{target}": there is no folder {path}')
+        raise ConfigError(f'{where} = "{target}": there is no folder {normpath(path)}')
     else:
         unread = _models_file_with(location, folder)
         if unread is not None:
             raise ConfigError(f'{where} = "{target}" is in {unread}, which is not read: add --models {unread.name}')
-        hint = f"{suggest(location, models)}; the path of a folder begins with ./ or ../"
-        raise ConfigError(f'{where} = "{target}" is not in models.toml{hint}')
+        near = suggest_inside(location, models)
+        hint = "the path of a folder begins with ./ or ../"
+        raise ConfigError(f'{where} = "{target}" is not in models.toml{near}; {hint}')
     _check_alias(alias, models, target, where, f"{location}=NAME")
     return Model(alias=alias, spec=spec, text=target)
 
@@ -332,4 +341,5 @@ def _derive(model: Model, overrides: str, where: str) -> Model:
         changes[key] = value
         alias += f"+{key}-{slug(value)}"
     spec = check(type(spec), settings | changes, f"{where}: {alias}")
-    return dataclasses.replace(model, alias=alias, spec=spec, text=f"{model.text}@{overrides}", derived=True)
+    text = f"{model.text}{',' if model.derived else '@'}{overrides}"
+    return dataclasses.replace(model, alias=alias, spec=spec, text=text, derived=True)

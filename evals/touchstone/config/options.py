@@ -120,9 +120,11 @@ def _flag(value: Any, _context: Context) -> bool:
 
 
 def _suites(value: Sequence[str] | None, context: Context) -> tuple[str, ...]:
-    suite = context.project.suite
-    default = str(context.root / suite) if is_suite_file(suite) else suite
-    return tuple(dict.fromkeys(value or [default]))
+    return tuple(dict.fromkeys(value or [_default_suite(context.project, context.root)]))
+
+
+def _default_suite(project: Project, root: Path) -> str:
+    return str(root / project.suite) if is_suite_file(project.suite) else project.suite
 
 
 def _models_files(value: str | None, context: Context) -> tuple[Path, ...]:
@@ -183,6 +185,9 @@ def _fraction(value: str | None, context: Context) -> float | None:
     if value is None:
         return None
     if not re.fullmatch(r"[0-9]*\.?[0-9]+", value) or not 0 < float(value) < 0.5:
+        percent = re.fullmatch(r"([0-9]*\.?[0-9]+) ?%", value)
+        if percent is not None and 0 < float(percent[1]) < 50:
+            raise ConfigError(f'{context.name} = "{value}"; write {float(percent[1]) / 100:g}, a fraction')
         raise ConfigError(f'{context.name} = "{value}"; expected more than 0 and less than 0.5; one point is 0.01')
     return float(value)
 
@@ -362,6 +367,15 @@ class Options:
             raise ConfigError(f"--device {values['device']}: Ray gives each actor its GPU; say --device cuda")
         words = (*command, *_deciding_words(typed))
         return cls(**values, root=root, cwd=cwd, run=run or uuid.uuid4().hex, command=words)
+
+    @property
+    def default_suite(self) -> str:
+        """The suite of the project, whichever was typed.
+
+        Raises:
+            ConfigError: pyproject.toml is wrong.
+        """
+        return _default_suite(load_project(self.root), self.root)
 
     @property
     def store_folder(self) -> Path:

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
+from os.path import relpath
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_type_hints
 
@@ -214,10 +216,15 @@ def load_suite(name: str, folder: Path, models: Mapping[str, Spec] | None = None
     """
     built_in = built_in_suites()
     path, inner = _split(name)
+    if is_suite_file(name) and not place(folder, path).exists():
+        _refuse_missing(place(folder, path), path, folder)
     if is_suite_file(name) and not path.endswith(".toml"):
         return _load_evalscope(place(folder, path), inner, models or {})
     file = place(folder, name) if name.endswith(".toml") else built_in.get(name)
     if file is None:
+        if name and place(folder, name).is_dir():
+            example = next((f"{name.rstrip('/')}/{f.name}" for f in _files_in(place(folder, name))), "DIR/suite.toml")
+            raise ConfigError(f'--suite = "{name}" is a folder; name the file of a suite, as in {example}')
         hint = suggest(name, built_in)
         raise ConfigError(f'--suite = "{name}" is neither a file (.toml, .json, .yaml, .py) nor a built-in suite{hint}')
     suite = _check_suite(read_toml(file), str(file), file)
@@ -230,6 +237,30 @@ def _name(file: Path) -> str:
         return file.stem
     folders = (folder.name for folder in file.resolve().parents if folder.name != INIT_FILE.parent.name)
     return next(folders, "") or file.stem
+
+
+def _refuse_missing(file: Path, typed: str, folder: Path) -> None:
+    """Refuse a file that is not there, with who names it, and the nearest file of the project."""
+    project = next((parent for parent in file.parents if _default_of(parent) == file), None)
+    where = "--suite" if project is None else f"{project / 'pyproject.toml'}: [tool.touchstone] suite"
+    base, name = (folder, typed) if project is None else (project, relpath(file, project))
+    files = [relpath(path, base) for place in (base, *base.glob("*/")) for path in _files_in(place)]
+    near = suggest(name, files)
+    raise ConfigError(f'{where} = "{name}": no such file{near if near.endswith("?") else ""}')
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """Return the files of a folder that may be suites, the likeliest first."""
+    others = ("pyproject.toml", "models.toml")
+    return sorted((f for f in folder.glob("*.toml") if f.name not in others), key=lambda f: f.name != "suite.toml")
+
+
+def _default_of(folder: Path) -> Path | None:
+    """Return the file that a folder's pyproject.toml names as its suite."""
+    with suppress(ConfigError, LookupError, TypeError):  # what is wrong in it is told where it is read
+        file = folder / "pyproject.toml"
+        return place(folder, read_toml(file)["tool"]["touchstone"]["suite"]) if file.is_file() else None
+    return None
 
 
 def make_suite(name: str, tables: Mapping[str, Any], folder: Path) -> NamedSuite:

@@ -73,14 +73,15 @@ def _sentence(kind: type[Any], failure: ValidationError, data: Any = None) -> st
     detail = failure.errors(include_url=False)[0]
     parts = [part for part in detail["loc"] if isinstance(part, int) or not _is_type_name(part)]
     if detail["type"] == "value_error":  # raised by a dataclass of ours about its own table
-        return f"{_table(parts, data)}{detail['msg'].removeprefix('Value error, ')}"
+        return f"{_table(kind, parts, data)}{detail['msg'].removeprefix('Value error, ')}"
     *inside, key = parts or [""]
-    name, table = shorten(str(key), MAX_SHOWN_LENGTH), _table(inside, data)
+    name, table = shorten(str(key), MAX_SHOWN_LENGTH), _table(kind, inside, data)
     if isinstance(key, int):
-        name, table = f"{inside[-1] if inside else ''}[{key}]", _table(inside[:-1], data)
+        name, table = f"{inside[-1] if inside else ''}[{key}]", _table(kind, inside[:-1], data)
     match detail["type"]:
         case "unexpected_keyword_argument" | "extra_forbidden":
-            return f'{table}has an unknown key "{name}"{suggest(name, _keys(kind, inside))}'
+            right = _home(kind, str(key), inside) or suggest(name, _keys(kind, inside))
+            return f'{table}has an unknown key "{name}"{right}'
         case "missing" | "missing_argument":
             return f'{table}needs a key "{name}"'
         case "json_invalid":
@@ -109,22 +110,35 @@ def _is_type_name(part: str) -> bool:
     return part in ("str", "int", "float", "bool") or part.startswith(("function-", "constrained-"))
 
 
-def _table(parts: Sequence[int | str], data: Any = None) -> str:
-    """Return a table by its place, and by its name if it is one of a list and has one."""
-    if not parts:
-        return ""
-    for part in parts:
+def _table(kind: Any, parts: Sequence[int | str], data: Any = None) -> str:
+    """Return a table by its place; one of a list whose tables have names by its name, or else its number, from 1."""
+    words: list[str] = []
+    place = ""
+    for depth, part in enumerate(parts, start=1):
         try:
             data = data[part]
         except (TypeError, LookupError):  # the place names a type, too, or nothing was handed over
             data = None
-    name = data.get("name") if isinstance(parts[-1], int) and isinstance(data, Mapping) else None
-    called = f"{shorten(name, MAX_SHOWN_LENGTH)}: " if name and isinstance(name, str) else ""
-    return f"[{'.'.join(shorten(str(part), MAX_SHOWN_LENGTH) for part in parts)}] {called}"
+        if isinstance(part, int) and "name" in _keys(kind, parts[:depth]):
+            name = data.get("name") if isinstance(data, Mapping) else None
+            called = shorten(name, MAX_SHOWN_LENGTH) if name and isinstance(name, str) else part + 1
+            place, words = f"{place}[[{'.'.join(words)}]] {called}: ", []
+        else:
+            words.append(shorten(str(part), MAX_SHOWN_LENGTH))
+    return f"{place}[{'.'.join(words)}] " if words else place
 
 
 def _one_of(expected: str) -> str:
     return f"expected one of {expected}".replace("'", '"').replace(" or ", ", ")
+
+
+def _home(kind: Any, key: str, location: Sequence[int | str]) -> str:
+    """Return where in the file a key belongs that is in another table; empty for one that belongs nowhere."""
+    if location and key in _keys(kind, ()):
+        return "; it belongs to the top of the file, above the first table"
+    tables = _keys(kind, ()) if dataclasses.is_dataclass(kind) else []
+    homes = [table for table in tables if [table] != [*location] and key in _keys(kind, [table])]
+    return f"; it belongs to [{homes[0]}]" if homes else ""
 
 
 def _keys(kind: Any, location: Sequence[int | str]) -> list[str]:

@@ -167,7 +167,7 @@ def open_regular(path: Path, error: type[TouchstoneError]) -> BinaryIO:
             raise error(f"{path}: is a {'folder' if stat.S_ISDIR(kind) else 'device or a pipe'}, not a file")
         return path.open("rb")
     except FileNotFoundError:
-        raise error(f"{path}: no such file") from None
+        raise error(f"{os.path.normpath(path)}: no such file") from None
     except OSError as failure:
         raise error(f"{path}: cannot be read: {failure.strerror or failure}") from None
     except ValueError:

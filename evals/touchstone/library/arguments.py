@@ -1,10 +1,12 @@
 """The arguments of a program: a model, tasks, and options by their names in Python."""
 
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
+from os.path import normpath, relpath
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -21,7 +23,7 @@ from touchstone.config.suites import (
     make_suite,
     place_data,
 )
-from touchstone.errors import ConfigError, suggest
+from touchstone.errors import ConfigError, TouchstoneError, suggest
 from touchstone.files.writing import place
 from touchstone.models.files.detection import kind_at
 from touchstone.models.in_memory import InMemorySpec, find_place, make_in_memory
@@ -73,6 +75,11 @@ class MeasureOptions(GateOptions, total=False):
 
 # The options that have another name in the option table.
 TABLE_NAMES: Mapping[str, str] = {"select": "tasks", "models": "models_files"}
+# An option in an error, and the arguments that have another name than theirs.
+OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
+ARGUMENTS: Mapping[str, str] = {"suite": "tasks", "task": "select", "suite-margin": "suite_margin"}
+# Where tasks are that a program gives by their names and folders, in a suite that is made of them.
+PLACES_OF_TASKS = ("[tasks] include: ", "[[tasks.custom]] ")
 GATE_OPTIONS, MEASURE_OPTIONS = (frozenset(table.__annotations__) for table in (GateOptions, MeasureOptions))
 
 
@@ -102,7 +109,8 @@ def parse_options(options: Mapping[str, Any], **extra: Any) -> Options:
     typed = {TABLE_NAMES.get(name, name): _as_typed(value) for name, value in options.items() if name != "progress"}
     here = Path.cwd()
     command = ("pytest", "-p", "touchstone.plugin", "--pyargs", "touchstone")
-    return Options.parse({**typed, **extra}, root=here, cwd=here, command=command)
+    with spoken_in_python():
+        return Options.parse({**typed, **extra}, root=here, cwd=here, command=command)
 
 
 def _as_typed(value: Any) -> Any:
@@ -216,6 +224,7 @@ def give_suite(tasks: object) -> str | NamedSuite:
     names = [name for name in tasks if isinstance(name, str) and "/" not in name and not _is_embedded(name)]
     for name in names:
         _refuse_folder(name)
+        _refuse_own(name)
     custom = [_make_table(str(name)) for name in tasks if name not in names]
     return make_suite("tasks", {"tasks": {"include": names, "custom": custom}}, Path.cwd())
 
@@ -233,10 +242,23 @@ def _refuse_folder(name: str) -> None:
         raise ConfigError(f'tasks: "{name}" is no task of mteb; a folder needs a slash in it, as in "{right}"')
 
 
+def _refuse_own(name: str) -> None:
+    """Refuse a task of the project's own suite, which alone says where its data is."""
+    here = Path.cwd()
+    file = parse_options({}).default_suite
+    if not is_suite_file(file) or not Path(file).is_file() or name in known_names():
+        return
+    if any(task.name == name for task in load_suite(file, here).suite.tasks.custom):
+        suite = relpath(file, here)
+        raise ConfigError(f'tasks: "{name}" is a task of {suite}; write measure(model, "{suite}", select=["{name}"])')
+
+
 def _make_table(text: str) -> dict[str, str]:
     """Return the task of a folder as in a suite file; on data of the package it has the name that a suite gives it."""
     folder = text[text.index(EMBEDDED_PREFIX) :] if _is_embedded(text) else text.rpartition(":")[2]
     at = place_data(Path(folder), Path.cwd(), "tasks")
+    if not at.is_dir():
+        raise ConfigError(f"tasks: there is no folder {normpath(at)}")
     kind = text.removesuffix(folder).removesuffix(":") or _type_of(at, folder)
     embedded = (task for tasks in embedded_tasks().values() for task in tasks)
     names = {(task.type, task.path.resolve()): task.name for task in embedded if task.path is not None}
@@ -245,8 +267,6 @@ def _make_table(text: str) -> dict[str, str]:
 
 def _type_of(folder: Path, text: str) -> str:
     """Return the one task type that can read a folder, which was given as that text."""
-    if not folder.is_dir():
-        raise ConfigError(f"tasks: there is no folder {folder}")
     types, errors = check_folder(folder)
     if not types and not errors:
         raise ConfigError(f"{folder} is data of no type; touchstone data check {folder} says what each type needs")
@@ -261,6 +281,19 @@ def _type_of(folder: Path, text: str) -> str:
 
 
 @contextmanager
+def spoken_in_python() -> Iterator[None]:
+    """Name options in errors by their arguments of Python: ``against = …`` in place of ``--against = …``."""
+    try:
+        yield
+    except TouchstoneError as error:
+        text = str(error).replace("add --models ", "add models=")
+        spoken = OPTION.sub(lambda match: ARGUMENTS.get(match[1], match[1]), text)
+        if spoken == str(error):
+            raise
+        raise type(error)(spoken) from None
+
+
+@contextmanager
 def named_as_given(suite: str | NamedSuite) -> Iterator[None]:
     """Name a suite that a program made by what it gave: its errors begin with a file that does not exist."""
     try:
@@ -270,9 +303,10 @@ def named_as_given(suite: str | NamedSuite) -> Iterator[None]:
         if isinstance(suite, str) or not str(error).startswith(where):
             raise
         fault = str(error).removeprefix(where)
-        tasks = "[tasks] include: "
-        given = f"tasks: {fault.removeprefix(tasks)}" if fault.startswith(tasks) else f"suite {suite.name}: {fault}"
-        raise ConfigError(given) from None
+        tasks = next((start for start in PLACES_OF_TASKS if fault.startswith(start)), None)
+        raise ConfigError(
+            f"suite {suite.name}: {fault}" if tasks is None else f"tasks: {fault[len(tasks) :]}"
+        ) from None
 
 
 def device_for(loaded: Any, device: str) -> str:
@@ -294,6 +328,6 @@ def check_tasks(tasks: object) -> None:
         ConfigError: there is no such task.
     """
     suite = give_suite(tasks)
-    named = load_suite(suite, Path.cwd()) if isinstance(suite, str) else suite
-    with named_as_given(suite):
+    with spoken_in_python(), named_as_given(suite):
+        named = load_suite(suite, Path.cwd()) if isinstance(suite, str) else suite
         find_tasks(named.suite.tasks, str(named.file))

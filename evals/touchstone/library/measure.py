@@ -12,7 +12,7 @@ from touchstone.config.suites import NamedSuite
 from touchstone.errors import ModelError
 from touchstone.foreign import one_line
 from touchstone.judging.overall import exit_code
-from touchstone.library.arguments import ModelArgument, device_for, named_as_given, parse_options
+from touchstone.library.arguments import ModelArgument, device_for, named_as_given, parse_options, spoken_in_python
 from touchstone.library.progress import RunProgress, check_progress, open_line
 from touchstone.library.result import Result
 from touchstone.measuring.case import Progress
@@ -58,7 +58,7 @@ def run_open(
     if parsed.offline:
         go_offline()
     with measured_as_is(model.loaded):
-        with named_as_given(suite):
+        with spoken_in_python(), named_as_given(suite):
             session = open_session(parsed, hash_program)
         session.plan.refuse_empty()
         finished = _go_through(session, progress=options.get("progress"))

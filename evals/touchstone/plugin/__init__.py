@@ -20,7 +20,7 @@ from touchstone.environment import available_cores
 from touchstone.errors import ConfigError, TouchstoneError
 from touchstone.foreign import one_line
 from touchstone.judging.gate import Comparison
-from touchstone.plugin.arguments import collects_us, command_of, root_of
+from touchstone.plugin.arguments import NearOptions, collects_us, command_of, root_of
 from touchstone.plugin.controller import NAME, Controller
 from touchstone.plugin.endings import end_at
 from touchstone.plugin.guard import clean_report, guard_terminal
@@ -48,8 +48,9 @@ def get_session(config: pytest.Config) -> Session:
     return config.stash[SESSION]
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the options, all in one group."""
+    parser.extra_info["touchstone"] = NearOptions(pluginmanager)
     group = parser.getgroup("touchstone", "embedding evaluation (pytest evals)")
     for option in OPTIONS:
         try:

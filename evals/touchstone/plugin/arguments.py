@@ -5,17 +5,33 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
 
+from touchstone.config.options import OPTIONS
 from touchstone.plugin.nodeids import TEST_MODULE
 
 PACKAGE = "touchstone"
 IMPORT_LINE = re.compile(rf"^\s*from\s+{re.escape(TEST_MODULE)}\s+import\b", re.MULTILINE)
 PACKAGE_FOLDER = Path(__file__).parent.parent
 OUR_ARGUMENTS = pytest.StashKey[list[str]]()
+
+
+class NearOptions:
+    """What pytest shows below an option that it does not know: the option of ours that is spelt almost so."""
+
+    def __init__(self, manager: pytest.PytestPluginManager) -> None:
+        self._manager = manager
+
+    def __str__(self) -> str:
+        config, names = self._manager.get_plugin("pytestconfig"), [row.name for row in OPTIONS]
+        words = [] if config is None else [word.partition("=")[0] for word in config.invocation_params.args]
+        near = {word: get_close_matches(word, names, n=1, cutoff=0.75) for word in words if word not in names}
+        hints = [f'"{word}": did you mean "{matches[0]}"?' for word, matches in near.items() if matches]
+        return " ".join(hints) or "pytest --help lists the options of evals, too"
 
 
 def collects_us(config: pytest.Config) -> bool:

@@ -15,6 +15,7 @@ from touchstone.plugin.downloads import Downloads
 from touchstone.plugin.endings import TERMINATED_CODE, Terminated, how_it_ended, uninterrupted
 from touchstone.plugin.guard import guard_terminal
 from touchstone.plugin.junit import add_verdicts
+from touchstone.plugin.marks import find_near
 from touchstone.plugin.nodeids import case_of, cases_of
 from touchstone.plugin.terminal_line import CaseProgress, TerminalLine
 from touchstone.records.flat import read_record
@@ -297,9 +298,10 @@ class Controller:
         """Return a sentence on what ``-m`` could select."""
         cases = self.session.plan.cases
         marks = sorted({case.task.mark for case in cases})
+        typed = self._config.option.markexpr
         return (
-            f'-m "{self._config.option.markexpr}" selects no case; the marks of suite {self.session.plan.suite} are '
-            f'{", ".join(marks)}, language(code="…") and in_benchmark(name="…")'
+            f'-m "{typed}" selects no case; the marks of suite {self.session.plan.suite} are {", ".join(marks)}, '
+            f'language(code="…") and in_benchmark(name="…"){find_near(typed, self._config.getini("markers"))}'
         )
 
 

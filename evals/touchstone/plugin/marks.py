@@ -1,9 +1,12 @@
 """The marks of cases: what ``-m`` selects by."""
 
+import re
+from collections.abc import Iterable
 from functools import cache
 
 import pytest
 
+from touchstone.errors import suggest
 from touchstone.records.cases import Case
 from touchstone.task_types.registry import BUILT_IN_TYPES
 
@@ -30,6 +33,19 @@ def marks_of(case: Case) -> list[pytest.MarkDecorator]:
         # A project's "error" is about its own code, not about libraries.
         _mark("filterwarnings", "default"),
     ]
+
+
+def find_near(expression: str, described: Iterable[str]) -> str:
+    """Return ``; did you mean "x"?`` for a word of ``-m`` that is spelt almost as a mark, empty without such a word.
+
+    Args:
+        expression: what was typed.
+        described: the marks that there are, as ``pytest --markers`` shows them.
+    """
+    names = {line.partition(":")[0].partition("(")[0] for line in described}
+    bare = re.sub(r"""'[^']*'|"[^"]*"|\w+\s*=""", "", expression)  # without the arguments of marks
+    words = [word for word in re.findall(r"[^\W\d]\w*", bare) if word not in {*names, "and", "or", "not"}]
+    return next((near for word in words if (near := suggest(word, names)).endswith("?")), "")
 
 
 @cache  # a few hundred are on thousands of cases

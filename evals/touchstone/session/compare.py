@@ -28,7 +28,7 @@ from touchstone.records.samples import Samples, decode_samples
 from touchstone.records.verdicts import Slice, Verdict
 from touchstone.session.examples import show
 from touchstone.store.folder import Store
-from touchstone.store.runs import choose_models, find_store, list_runs, read_any_run, read_run, split_alias
+from touchstone.store.runs import choose_models, find_store, list_runs, newest_run, read_any_run, read_run, split_alias
 from touchstone.task_types.base import Predicted
 from touchstone.tasks.catalog import known_tasks
 
@@ -87,7 +87,7 @@ class Side:
 
 
 def load_side(text: str, folder: Path, baselines: Baselines, store: Path) -> Side:
-    """Read a side: an alias with baselines, or a run record, ``FILE.json`` or ``FILE.json:ALIAS``.
+    """Read a side: an alias with baselines, a run record, ``FILE.json`` or ``FILE.json:ALIAS``, or a store's newest.
 
     Args:
         text: what the user wrote.
@@ -100,6 +100,8 @@ def load_side(text: str, folder: Path, baselines: Baselines, store: Path) -> Sid
     """
     if text.endswith(".json") or split_alias(text)[1]:
         return _load_run(text, folder, store)
+    if text not in baselines.aliases() and place(folder, text).is_dir():
+        return replace(_load_run(str(newest_run(place(folder, text))), folder, store), name=text)
     try:
         baselines.require_alias(text, "compare")
     except BaselineError as error:
@@ -263,7 +265,7 @@ def _load_run(text: str, folder: Path, store: Path) -> Side:
     run = read_run(path)
     first, *others = choose_models(run, path, alias)
     if others:
-        raise ConfigError(f"{path}: has {len(others) + 1} models; name one: {path.name}:{first}")
+        raise ConfigError(f"{path}: has {len(others) + 1} models; name one: {relpath(path, folder)}:{first}")
     return make_side(run, first, [*filter(None, [find_store(path)]), store], name=text)
 
 
@@ -274,7 +276,7 @@ def _name_run(alias: str, folder: Path, store: Path) -> BaselineError | None:
             aliases = {record.alias for record in read_any_run(file).records if record.score is not None}
             if alias in aliases:
                 run = relpath(file, folder) + (f":{alias}" if len(aliases) > 1 else "")
-                return BaselineError(f"{alias}: has no baselines; to compare its newest run, type {run}")
+                return BaselineError(f"{alias}: has no baselines; to compare its newest run, give {run}")
     return None
 
 

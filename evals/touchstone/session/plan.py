@@ -2,8 +2,8 @@
 
 import hashlib
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -12,14 +12,14 @@ from typing import Any
 from touchstone.baselines.files import Baselines
 from touchstone.config.base import Spec
 from touchstone.config.models import Guess, Guesser, Model, load_models
-from touchstone.config.options import Options
+from touchstone.config.options import Options, Project
 from touchstone.config.retrievers import PythonSpec
 from touchstone.config.suites import NamedSuite, load_suite
 from touchstone.encoding.prompts import check_names
-from touchstone.errors import ConfigError, suggest
-from touchstone.files.writing import place, to_json
+from touchstone.errors import ConfigError, TouchstoneError, suggest
+from touchstone.files.writing import to_json
 from touchstone.models.api.guessing import Guesses
-from touchstone.models.kinds import find_model, kind_of
+from touchstone.models.kinds import find_typed, kind_of, models_of, models_of_suites
 from touchstone.own_code import look_in
 from touchstone.records.cases import Case, Source, TaskInfo
 from touchstone.tasks.catalog import find_tasks, known_names, known_tasks
@@ -109,12 +109,12 @@ def find_cases(options: Options) -> Plan:
         models=by_alias,
         left_out=left_out,
         store=_store(options, suites),
-        notes=tuple(_notes(suites, by_alias.values())),
+        notes=(*_unread(options), *_notes(suites, by_alias.values())),
         without={
             alias: tuple(n for n, offer in zip(options.suites, offers, strict=True) if alias not in offer.models)
             for alias in by_alias
         },
-        named=frozenset(specs),
+        named=frozenset({*specs, *_named_by_suites(options, specs)}),
         guesses=guesses.guesses,
     )
 
@@ -124,6 +124,14 @@ def _add_objects(specs: dict[str, Spec], options: Options) -> dict[str, Spec]:
     if clashes := sorted(specs.keys() & options.objects.keys()):
         raise ConfigError(f'alias = "{clashes[0]}" is a model of models.toml; give the model another alias')
     return {**specs, **options.objects}
+
+
+def _unread(options: Options) -> Iterator[str]:
+    """Yield a note on a suite of the project that is there and is not run, since nothing names it."""
+    file = options.root / "evals" / "suite.toml"
+    if options.suites == (Project().suite,) and "--suite" not in options.command and file.is_file():
+        name = os.path.relpath(file, options.cwd)
+        yield f'{name} is not read: add --suite {name}, or suite = "evals/suite.toml" to [tool.touchstone]'
 
 
 def _notes(suites: Iterable[NamedSuite], models: Iterable[Model]) -> Iterator[str]:
@@ -240,13 +248,9 @@ def _find_models(
     resolved: list[dict[str, Model]] = []
     for suite in suites:
         if options.models:
-            models = [find_model(text, specs, options.cwd, "--model", guess=guess) for text in options.models]
+            models = [find_typed(text, specs, options, "--model", guess=guess) for text in options.models]
         else:
-            where = f"{suite.file}: models"
-            models = [
-                _seen_from(options.cwd, find_model(text, specs, suite.file.parent, where), suite.file.parent)
-                for text in suite.suite.models
-            ]
+            models = models_of(suite, specs, options.cwd)
         resolved.append({})
         for model in models:
             if resolved[-1].setdefault(model.alias, model) != model:
@@ -254,13 +258,11 @@ def _find_models(
     return resolved
 
 
-def _seen_from(cwd: Path, model: Model, folder: Path) -> Model:
-    """Return a model of a suite file, whose text can be typed where the user stands and not beside that file."""
-    path, mark, rest = re.fullmatch(r"([^=@]*)([=@]?)(.*)", model.text, re.DOTALL).groups()  # type: ignore[union-attr]
-    if getattr(model.spec, "path", None) is None or model.text == model.alias or path.startswith(("/", "~")):
-        return model
-    here = os.path.relpath(place(folder, path), cwd)
-    return replace(model, text=f"{here if here.startswith('..') else f'./{here}'}{mark}{rest}")
+def _named_by_suites(options: Options, specs: Mapping[str, Spec]) -> Iterable[str]:
+    """Return the aliases that suites give, where the advice on another model's baseline may need them."""
+    with suppress(TouchstoneError):  # of a suite that this run does not need
+        return models_of_suites(options, specs) if options.against else ()
+    return ()
 
 
 def _defined(suites: Sequence[NamedSuite]) -> dict[str, Spec]:

@@ -101,4 +101,9 @@ def write_baselines(mode: BaselineMode, run: Run, baselines: Baselines, store: S
     if cases_without := [r.case for r in measured if r.samples is None and r.n is not None]:
         raise BaselineError(f"no baseline was written: the samples of {cases_without[0]} could not be kept")
     paths = baselines.write(measured, run.environment, store)
-    return [f"wrote {path}: review and commit it" for path in paths]
+    return [f"wrote {path}: review and commit it{_and_samples(path)}" for path in paths]
+
+
+def _and_samples(file: Path) -> str:
+    folder = file.parent / "samples" / file.stem
+    return f", with its samples in {folder}" if folder.is_dir() else ""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
+from os.path import normpath
 from pathlib import Path
 
 from touchstone.config.suites import EMBEDDED_PREFIX, CustomTask, Selection, embedded_tasks
@@ -78,7 +79,7 @@ def _describe_custom(task: CustomTask, where: str) -> TaskInfo:
     assert task.path is not None
     prefix = f"{where}: [[tasks.custom]] {task.name}:"
     if not task.path.is_dir():
-        fault = f"there is no folder {task.path}; paths in a suite file are relative to it"
+        fault = f"there is no folder {normpath(task.path)}; paths in a suite file are relative to it"
         raise ConfigError(f"{prefix} {fault}")
     layout, folder = layout_of(task.type), task.path.resolve()
     subsets = find_subsets(layout, folder)

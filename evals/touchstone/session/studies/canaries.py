@@ -19,7 +19,7 @@ from touchstone.files.writing import to_json, write_atomically
 from touchstone.measuring.mixed import SeenVectors, encode_texts
 from touchstone.metrics import geometry
 from touchstone.models.api.guessing import Guesses
-from touchstone.models.kinds import find_model, kind_of, open_encoder
+from touchstone.models.kinds import find_typed, kind_of, open_encoder
 from touchstone.models.weights.calibration import read_sample
 from touchstone.records.studies import Held
 from touchstone.store.folder import Store
@@ -88,7 +88,7 @@ def probe(model: str, options: Options, texts: Sequence[str] | None) -> Held:
 
 def _find(model: str, options: Options, settings: str = "") -> Model:
     joined = f"{model}{',' if '@' in model else '@'}{settings}" if settings else model
-    return find_model(joined, load_models(*options.models_files), options.cwd, "MODEL", guess=Guesses())
+    return find_typed(joined, load_models(*options.models_files), options, "MODEL", guess=Guesses())
 
 
 def _encode(model: Model, texts: Sequence[str], options: Options) -> Vectors:

@@ -17,7 +17,7 @@ from touchstone.encoding.quantization import BITS
 from touchstone.errors import ConfigError, ModelError
 from touchstone.judging.overall import policy_of
 from touchstone.models.api.guessing import Guesses
-from touchstone.models.kinds import find_model
+from touchstone.models.kinds import find_typed
 from touchstone.records.lineups import line_up
 from touchstone.records.outcomes import Settings
 from touchstone.records.runs import Record, Run
@@ -78,7 +78,7 @@ def run_study(model: str, variants: Sequence[Variant], options: Options, tell: C
         TouchstoneError: the run measured nothing of the whole model.
     """
     specs, guess = load_models(*options.models_files), Guesses()
-    aliases = [find_model(variant.text(model), specs, options.cwd, "MODEL", guess=guess).alias for variant in variants]
+    aliases = [find_typed(variant.text(model), specs, options, "MODEL", guess=guess).alias for variant in variants]
     if any(variant.model for variant in variants):
         variants = [replace(v, name=v.name or alias) for v, alias in zip(variants, aliases, strict=True)]
     if twice := [alias for alias, count in Counter(aliases).items() if count > 1]:

@@ -18,7 +18,7 @@ from touchstone.measuring.mixed import Mixed, SeenVectors, encode_texts
 from touchstone.metrics import geometry
 from touchstone.models.api.guessing import Guesses
 from touchstone.models.base import OpenModel
-from touchstone.models.kinds import find_model, open_encoder
+from touchstone.models.kinds import find_typed, open_encoder
 from touchstone.records.cases import Case, Policy
 from touchstone.records.outcomes import ModelIdentity
 from touchstone.records.runs import make_record
@@ -69,7 +69,7 @@ def study_vectors(
         TouchstoneError: one of them cannot be opened or measured, or nothing is there to compare.
     """
     specs, guess = load_models(*options.models_files), Guesses()
-    resolved = [find_model(text, specs, options.cwd, "MODEL", guess=guess) for text in (old, new)]
+    resolved = [find_typed(text, specs, options, "MODEL", guess=guess) for text in (old, new)]
     store = Store(options.store_folder, run=uuid.uuid4().hex, reuse_api=options.reuse_api, patience=options.patience)
     models = [open_encoder(model, options.device, store) for model in resolved]
     for model, opened in zip(resolved, models, strict=True):
