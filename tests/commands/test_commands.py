@@ -196,8 +196,8 @@ def test_compare_judges_stored_runs_as_a_run_would(
     monkeypatch.chdir(runs)
     code, out, _ = run(capsys, "compare", "a.json", "b.json")
     assert code == 1
-    assert "SmokeRetrieval regressed: ndcg_at_10 38.03, was 66.03 in a.json (Δ −28.00, 95 % [" in out
-    assert "b.json: FAIL of 2 of 6 cases: " in out
+    assert "SmokeRetrieval regressed: ndcg_at_10 38.03, was 66.03 in minilm (Δ −28.00, 95 % [" in out
+    assert "minilm+truncate_dim-64: FAIL of 2 of 6 cases: " in out
     assert " < 0.025/6, " in out, "the level of the whole suite, of which two tasks were run"
     better, out, _ = run(capsys, "compare", "b.json", "a.json")
     assert better == 0
