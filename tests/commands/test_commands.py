@@ -615,7 +615,7 @@ def test_baselines_of_the_package_are_shown_where_they_are_asked_for_or_there_ar
 ) -> None:
     *rows, note = run(capsys, "baselines", "show")[1].splitlines()
     assert {row.partition(":")[0] for row in rows if not row.startswith("  ")} == {"less", "more"}
-    assert note.startswith("those of the package are shown by --alias, ")
+    assert note.startswith("not shown, of the package: ")
     assert "minilm" in note
     assert run(capsys, "baselines", "show", "--alias", "minilm")[1].startswith("minilm:")
     for file in (tmp_path / "baselines").iterdir():

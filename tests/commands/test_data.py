@@ -87,7 +87,7 @@ def test_test_rows_that_were_trained_are_a_leak_and_each_type_that_fits_is_named
         "  de: train: 4 rows, the longest text has 6 characters, in row 1",
         "  de: test: 4 rows, the longest text has 6 characters, in row 1",
         "  de: test: 1 row with the texts of another",
-        "  de: test: topic: not read, but slices may be made by that",
+        "  de: test: topic: not read, but slices may be made by them",
         "  de: test: 2 labels",
     ]
     assert lines[7] == "  de: leak: 1 row of test with the text of a row of train"
@@ -179,7 +179,7 @@ def test_columns_that_a_type_does_not_read_are_told(tmp_path: Path, capsys: pyte
     folder = write(tmp_path / "own", test=rows)
     code, lines = check(capsys, folder)
     assert (code, lines[0]) == (0, f"{folder} as BitextMining")
-    assert lines[-1] == "  test: score: not read, but slices may be made by that"
+    assert lines[-1] == "  test: score: not read, but slices may be made by them"
 
 
 def test_judgements_are_no_subset_of_another_type(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

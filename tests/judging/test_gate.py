@@ -614,24 +614,24 @@ def test_identical_samples_pass_and_say_so() -> None:
         (
             bounded(0.0, 1e-5, 100),
             {},
-            "; 100 samples are too few to pass at a margin of 1.00, which takes 265; these could at 2.62",
+            "; 100 samples are too few to pass at a margin of 1.00, which takes 265; these could pass at 2.62",
         ),
         (
             bounded(0.0, 1e-5, 100, by_experiments=True),
             {"alpha": 0.1, "margin": 0.02},
-            "; 100 samples are too few to pass at a margin of 2.00, which takes 115; these could at 2.26",
+            "; 100 samples are too few to pass at a margin of 2.00, which takes 115; these could pass at 2.26",
         ),
         (
             bounded(0.0, 1e-5, 1060, strata=(("t/a", 1000), ("t/b", 60)), worst=sample_more(0.0, 60, -1.0, 2)),
             {},
-            "; the 60 samples of t/b are too few to pass at a margin of 1.00, which takes 133; these could at 2.17",
+            " 60 samples of t/b are too few to pass at a margin of 1.00, which takes 133; these could pass at 2.17",
         ),
         (
             bounded(0.0, 1e-5, 100, worst=sample_more(0.0, 100, -2.0)),
             {},
-            "; 100 samples are too few to pass at a margin of 1.00, which takes 529; these could at 5.24",
+            "; 100 samples are too few to pass at a margin of 1.00, which takes 529; these could pass at 5.24",
         ),
-        (bounded(0.0, 0.01, 263), {}, "at a margin of 1.00, which takes 265; these could at 1.01"),
+        (bounded(0.0, 0.01, 263), {}, "at a margin of 1.00, which takes 265; these could pass at 1.01"),
         (bounded(0.0, 0.01, 264), {}, "; about 932 samples would settle it"),
     ],
 )
@@ -652,7 +652,7 @@ def test_samples_that_share_units_need_more_units() -> None:
     alone, shared = (by_pairs(differing(-0.02, 0.02, 400, units=units)).reason for units in (400, 100))
     needed = int(alone.rpartition("about ")[2].split()[0])
     units = math.ceil(needed / 4)
-    assert shared.endswith(f"; about {units} units like these 100, {needed} samples, would settle it")
+    assert shared.endswith(f"; about {units} units ({needed} samples) like these 100 would settle it")
 
 
 def test_as_many_samples_settle_a_loss_as_bear_the_best_one_more() -> None:
@@ -826,7 +826,7 @@ def test_equivalent_is_what_is_proven_to_be_within_the_bound(
         (differing(-0.003, 0.0005), "could detect −1.04)"),
         (
             bounded(0.0, 1e-6),
-            "; 400 samples are too few to pass at a margin of 0.20, which takes 1323; these could at 0.66",
+            "; 400 samples are too few to pass at a margin of 0.20, which takes 1323; these could pass at 0.66",
         ),
     ],
 )

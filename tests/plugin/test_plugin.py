@@ -671,7 +671,7 @@ def test_an_error_of_all_cases_is_told_once_and_in_the_last_line(project: pytest
     error = "the environment variable NO_SUCH_KEY, which api_key_env names, is not set"
     assert sum(line.endswith(f": {error}") and line.startswith("served:") for line in result.outlines) == 1
     result.stdout.fnmatch_lines(
-        ["served:Smoke*: as served:Smoke*, above", f"exit code 1: 2 cases not measured: served: {error}"]
+        ["served:Smoke*: as served:Smoke*, above", f"exit code 1: 2 cases with an error: served: {error}"]
     )
     (suite,) = JUnitXml.fromfile(str(project.path / "j.xml"))
     assert sum(error in str(one.message) + str(one.text) for case in suite for one in case.result) == 2

@@ -83,7 +83,9 @@ def test_a_card_tells_an_option_only_where_its_alias_is_another_word(option: str
     assert found.called == (option if told else None)
 
 
-@pytest.mark.parametrize(("anchored", "share"), [(False, "half of α"), (True, "for its anchors too, a quarter of α")])
+@pytest.mark.parametrize(
+    ("anchored", "share"), [(False, "half of α"), (True, "a quarter, as its anchors are judged too, of α")]
+)
 def test_the_rule_of_the_mean_says_how_much_of_alpha_it_has(anchored: bool, share: str) -> None:
     since = Anchored(baseline=0.8, delta=0.0, word="pass", evidence=evidence(0.0)) if anchored else None
     rule = card(*(judged(task, 0.0, "pass", anchor=since) for task in "ab")).rules[-1]

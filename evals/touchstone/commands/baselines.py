@@ -82,7 +82,7 @@ def _show(parsed: argparse.Namespace) -> tuple[str, int]:
             {a: {k: _to_json_entry(r, moves[a].get(k)) for k, r in rows.items()} for a, rows in entries.items()}
         ), 0
     others = [] if parsed.alias else [alias for alias in baselines.aliases() if alias not in entries]
-    note = [f"those of the package are shown by --alias, {some(others)}"] if others else []
+    note = [f"not shown, of the package: {some(others)}; --alias NAME shows one"] if others else []
     return "\n".join([*columns(_rows(entries, moves)), *note]), 0
 
 

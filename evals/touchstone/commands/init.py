@@ -180,7 +180,7 @@ def _look(folder: Path, cwd: Path, parsed: argparse.Namespace) -> Findings:
     used = [place(base, _folder_in(texts[0])), *(one.folder for one in data), *([] if mirror is None else [mirror])]
     notes += _outside(folder, used)
     if tasks or data:
-        notes.append("note: the tasks on data of the package stand in evals/suite.toml as comments, since this project "
+        notes.append("note: the tasks on data of the package are comments in evals/suite.toml, since this project "
                      "has data of its own")  # fmt: skip
     return Findings(first=first, models=tuple(models), data=tuple(data), mirror=mirror, tasks=tasks, notes=tuple(notes))
 

@@ -95,13 +95,15 @@ def _settling(paired: Paired, terms: Terms, margin: float) -> str:
         return few
     if paired.by_experiments:
         return "; its experiments differ too much, which more samples would not settle"
-    extreme: Extreme | None = paired.best if difference.mean <= -margin else paired.worst
+    extreme: Extreme | None = paired.best if is_lost else paired.worst
     shift = None if extreme is None else extreme.shift
+    if is_lost:
+        difference = replace(difference, mean=min(difference.mean, -margin))
     needed = samples_to_settle(difference, shift, margin, terms.case_level, terms.confidence)
     if paired.units == difference.n:
         return f"; about {needed} samples would settle it"
     units = math.ceil(paired.units * needed / difference.n)
-    return f"; about {units} units like these {paired.units}, {needed} samples, would settle it"
+    return f"; about {units} units ({needed} samples) like these {paired.units} would settle it"
 
 
 def _too_few(paired: Paired, terms: Terms, margin: float) -> str | None:
@@ -124,7 +126,7 @@ def _too_few(paired: Paired, terms: Terms, margin: float) -> str | None:
     where = f"the {n} samples of {name} are" if len(paired.strata) > 1 else f"{n} samples are"
     return (
         f"; {where} too few to pass at a margin of {points(margin)}, which takes {enough}; "
-        f"these could at {points(least / (n + 1) + 5e-5)}"
+        f"these could pass at {points(least / (n + 1) + 5e-5)}"
     )
 
 

@@ -76,8 +76,8 @@ class MeasureOptions(GateOptions, total=False):
 # The options that have another name in the option table.
 TABLE_NAMES: Mapping[str, str] = {"select": "tasks", "models": "models_files"}
 # An option in an error, and the arguments that have another name than theirs.
-OPTION = re.compile(r"(?<![\w-])--([a-z][a-z-]*)")
-ARGUMENTS: Mapping[str, str] = {"suite": "tasks", "task": "select", "suite-margin": "suite_margin"}
+OPTION = re.compile(r"touchstone [a-z][^;]*|(?<![\w-])--([a-z][a-z-]*)")
+ARGUMENTS: Mapping[str, str] = {"suite": "tasks", "task": "select"}
 # Where tasks are that a program gives by their names and folders, in a suite that is made of them.
 PLACES_OF_TASKS = ("[tasks] include: ", "[[tasks.custom]] ")
 GATE_OPTIONS, MEASURE_OPTIONS = (frozenset(table.__annotations__) for table in (GateOptions, MeasureOptions))
@@ -287,10 +287,16 @@ def spoken_in_python() -> Iterator[None]:
         yield
     except TouchstoneError as error:
         text = str(error).replace("add --models ", "add models=")
-        spoken = OPTION.sub(lambda match: ARGUMENTS.get(match[1], match[1]), text)
+        spoken = OPTION.sub(_name_argument, text)
         if spoken == str(error):
             raise
         raise type(error)(spoken) from None
+
+
+def _name_argument(option: re.Match[str]) -> str:
+    """Return the argument that an option is from Python; what is none, such as an option of a command, stays so."""
+    name = ARGUMENTS.get(option[1] or "", (option[1] or "").replace("-", "_"))
+    return name if name in {*MEASURE_OPTIONS, "tasks", "model", "against"} else option[0]
 
 
 @contextmanager

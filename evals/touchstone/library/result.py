@@ -35,7 +35,7 @@ class Result:
     ``store`` is the folder of its samples, ``notes`` are the lines that a command would print beside it, and
     ``inconclusive`` is the option of a command with this name. ``lost`` is True if a part of it could not be written.
     ``baselines`` is the folder of the baselines that judged it; None for that of the project. ``sides`` are what was
-    compared, the reference first, where that is no baseline.
+    compared, the reference first; none where a run was judged by baselines while it was measured.
     """
 
     run: Run

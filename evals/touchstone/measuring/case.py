@@ -154,7 +154,7 @@ def reopen(case: Case, data_sha256: str | None, store: Store) -> Iterator[dict[s
     """
     with open_task(case.task, case.source, store, limit=case.limit) as opened:
         is_same = data_sha256 is not None and opened.data_sha256 == data_sha256 and case.task.code is None
-        strata = product(case.task.splits, case.task.subsets) if is_same and len(opened.parts) == 1 else ()
+        strata = product(case.task.splits, case.task.subsets) if is_same and opened.parts == (opened.task,) else ()
         yield {
             f"{split}/{subset}": Predicted(
                 task=opened.parts[0], split=split, subset=subset, metric=case.task.main_score,
@@ -162,6 +162,7 @@ def reopen(case: Case, data_sha256: str | None, store: Store) -> Iterator[dict[s
             )
             for split, subset in strata
         }  # fmt: skip
+        opened.check_unchanged()
 
 
 def rankings_key(case: Case, opened: OpenTask, identity: ModelIdentity, device: str) -> dict[str, Any]:

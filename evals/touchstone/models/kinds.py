@@ -66,7 +66,8 @@ def find_typed(
     named, folder = models_of_suites(options, specs), place(options.cwd, alias)
     model = named.get(alias)
     if model is None or folder.is_dir():
-        if model is not None and getattr(model.spec, "path", folder).resolve() != folder.resolve():
+        path = None if model is None else getattr(model.spec, "path", None)
+        if model is not None and (path is None or path.resolve() != folder.resolve()):
             raise ConfigError(f'{where} = "{alias}" is a folder here and another model in the suite; write ./{alias}')
         return find_model(text, {**{n: m.spec for n, m in named.items()}, **specs}, options.cwd, where, guess=guess)
     return models_file.derive(model, overrides, specs, where) if overrides else model

@@ -117,8 +117,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         mine = session.take_shard(case for case in cases if case is not None)
         others = session.shard.number == 1
         selected = [item for item in selected if (others if (case := case_of(item.nodeid)) is None else case in mine)]
-    if dropped := [item for item in items if item not in set(selected)]:
-        config.hook.pytest_deselected(items=dropped)
+    if len(selected) < len(items):
+        chosen = set(selected)
+        config.hook.pytest_deselected(items=[item for item in items if item not in chosen])
         items[:] = selected
 
 

@@ -180,7 +180,13 @@ class Controller:
     ) -> tuple[str, str, tuple[str, dict[str, bool]]] | None:
         """Count a suspect case by itself: pytest would count a loss that is not proven among what passed."""
         record = getattr(report, "touchstone_record", None)
-        if record is None or not record["suspect"] or not report.passed or report.when != "call":
+        if (
+            self.session.shard is not None
+            or record is None
+            or not record["suspect"]
+            or not report.passed
+            or report.when != "call"
+        ):
             return None
         return "suspect", "?", ("SUSPECT", {"yellow": True})
 
@@ -251,7 +257,7 @@ class Controller:
         """Name the model of an error once, and an error that several cases have once; JUnit has all for each."""
         first_cases: dict[str, str] = {}
         reporter: Any = self._config.pluginmanager.get_plugin("terminalreporter")
-        for report in () if reporter is None else reporter.stats.get("error", ()):
+        for report in getattr(reporter, "stats", {}).get("error", ()):
             case, text = case_of(report.nodeid) or "", str(report.longrepr)
             if not case or not text.startswith(f"{case}: "):  # no sentence of ours
                 continue
@@ -327,7 +333,7 @@ def _count_stopped(records: Sequence[Record]) -> list[str]:
     """Return how many cases have which verdict; an error that all of them have is told with them."""
     words, errors = Counter(map(verdict_word, records)), {record.error for record in records if record.error}
     error = f": {brief(errors.pop() or '', ERROR_LENGTH)}" if len(errors) == 1 else ""
-    names = {"error": f"not measured{error}", "missing": "without a baseline"}
+    names = {"error": f"with an error{error}", "missing": "without a baseline"}
     return [f"{count(words[word], 'case')} {names.get(word, word)}" for word in SEVERITY if words[word]]
 
 

@@ -154,7 +154,7 @@ def make_card(suite: SuiteVerdict, records: Sequence[Record], reach: float) -> C
 
 def _together(suite: SuiteVerdict, records: Sequence[Record]) -> str:
     policy, anchored = policy_of(records), suite.anchor is not None
-    share = "for its anchors too, a quarter" if anchored else "half"
+    share = "a quarter, as its anchors are judged too," if anchored else "half"
     level = policy.mean_level(anchored=anchored)
     return MEAN_RULE.format(f"{points(policy.suite_margin)} points", level, share, policy.alpha)
 

@@ -221,12 +221,12 @@ def _style(record: Record) -> str:
 
 def _shared(records: Iterable[Record]) -> set[str]:
     """Return in which settings all cases of a model differ from what they are judged by."""
-    terms = [set(record.terms.differences) for record in records if record.terms is not None]
+    terms = [set(record.terms.differences) for record in records if record.terms and record.terms.against]
     return set.intersection(*terms) if terms else set()
 
 
 def _differing(alias: str, records: Sequence[Record]) -> Iterator[str]:
-    against = dict.fromkeys(record.terms.against or "" for record in records if record.terms is not None)
+    against = dict.fromkeys(r.terms.against for r in records if r.terms and r.terms.against)
     if differences := sorted(_shared(records)):
         yield f"{alias} (here) and {', '.join(against)} (there) differ: {'; '.join(differences)}"
 

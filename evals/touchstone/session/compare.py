@@ -21,7 +21,7 @@ from touchstone.judging.pairing import Paired, pair
 from touchstone.judging.slicing import make_slices
 from touchstone.records.baselines import Baseline, Reference
 from touchstone.records.cases import Case, Policy, TaskInfo
-from touchstone.records.names import baseline_key, slug
+from touchstone.records.names import NAME, baseline_key, slug
 from touchstone.records.outcomes import ModelIdentity, Outcome, Speed
 from touchstone.records.runs import Record, Run, SuiteVerdict, make_record
 from touchstone.records.samples import Samples, decode_samples
@@ -78,12 +78,15 @@ class Side:
     @property
     def record_alias(self) -> str:
         """The alias of its records: the name, as far as an alias can hold it."""
+        if NAME.fullmatch(self.name):
+            return self.name
         return slug(self.name, also="+").lstrip(".+-")[:128] or "candidate"
 
     def called(self, name: str) -> "Side":
         """Return the same side by another name."""
-        unmeasured = tuple(replace(record, alias=name) for record in self.unmeasured)
-        return replace(self, name=name, unmeasured=unmeasured)
+        side = replace(self, name=name)
+        unmeasured = tuple(replace(record, alias=side.record_alias) for record in self.unmeasured)
+        return replace(side, unmeasured=unmeasured)
 
 
 def load_side(text: str, folder: Path, baselines: Baselines, store: Path) -> Side:
@@ -101,7 +104,7 @@ def load_side(text: str, folder: Path, baselines: Baselines, store: Path) -> Sid
     if text.endswith(".json") or split_alias(text)[1]:
         return _load_run(text, folder, store)
     if text not in baselines.aliases() and place(folder, text).is_dir():
-        return replace(_load_run(str(newest_run(place(folder, text))), folder, store), name=text)
+        return _load_run(str(newest_run(place(folder, text))), folder, store).called(text)
     try:
         baselines.require_alias(text, "compare")
     except BaselineError as error:
@@ -271,8 +274,8 @@ def _load_run(text: str, folder: Path, store: Path) -> Side:
 
 def _name_run(alias: str, folder: Path, store: Path) -> BaselineError | None:
     """Return an error that names the newest run of an alias that has no baselines; None for an unknown one."""
-    with suppress(BaselineError):  # a damaged record says nothing
-        for file in list_runs(store)[-NEWEST_RUNS:][::-1]:
+    for file in list_runs(store)[-NEWEST_RUNS:][::-1]:
+        with suppress(BaselineError):  # a damaged record says nothing
             aliases = {record.alias for record in read_any_run(file).records if record.score is not None}
             if alias in aliases:
                 run = relpath(file, folder) + (f":{alias}" if len(aliases) > 1 else "")

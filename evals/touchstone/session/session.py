@@ -64,7 +64,7 @@ NO_CODE_BESIDE = "none"
 # What the processes of a run call the list of the cases that were selected, of which a shard has some.
 WHOLE_RUN = "cases of the whole run"
 # Data of more texts than that is not read again for the sake of a few of them.
-MAX_TEXTS = 1_000_000
+MAX_TEXTS, MAX_CHARACTERS = 1_000_000, 1e9
 # The folder beside baselines in which a model may have canaries, and the rules under which these say what moved.
 CANARIES, SAME_VECTOR_RULES = "canaries", ("reproduce", "equivalent")
 
@@ -280,10 +280,11 @@ class Session:
 
         None where it is another now, cannot be read or is too large for that: a verdict stands without texts.
         """
-        load = find_workload(case, statistics_folder())
-        if load is None or load.texts <= MAX_TEXTS:
-            with suppress(Exception), reopen(case, measurement.data_sha256, self.store) as strata:
-                return show(own_samples, samples, strata) if strata else None
+        with suppress(Exception):
+            load = find_workload(case, statistics_folder())
+            if load is None or (load.texts <= MAX_TEXTS and load.characters <= MAX_CHARACTERS):
+                with reopen(case, measurement.data_sha256, self.store) as strata:
+                    return show(own_samples, samples, strata) if strata else None
         return None
 
     def _find_reference(self, case: Case) -> Reference | None:

@@ -106,7 +106,7 @@ def _others(name: str, table: Any) -> Iterator[str]:
     """Yield the columns that the type does not read: of data of another type there are some."""
     names = [column.removeprefix(FIELD) for column in table.column_names if column.startswith(FIELD)]
     if names:
-        yield f"{name}: {', '.join(map(one_line, names))}: not read, but slices may be made by that"
+        yield f"{name}: {', '.join(map(one_line, names))}: not read, but slices may be made by them"
 
 
 def _grades(splits: Mapping[str, Any]) -> Iterator[str]:

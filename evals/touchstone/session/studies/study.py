@@ -92,7 +92,7 @@ def run_study(model: str, variants: Sequence[Variant], options: Options, tell: C
             reason = next((record.error for record in run.records if record.error), "nothing was measured")
             raise ModelError(f"{aliases[0]}: {reason}")
         sides = {
-            alias: replace(load_side(f"{file}:{alias}", options.cwd, baselines, options.store_folder), name=alias)
+            alias: load_side(f"{file}:{alias}", options.cwd, baselines, options.store_folder).called(alias)
             for alias in aliases
             if alias in measured
         }
