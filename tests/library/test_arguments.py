@@ -1,6 +1,7 @@
 """What a program gives is checked: every wrong thing is one sentence that says what would be right."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ import pytest
 
 import touchstone
 from touchstone import ConfigError, Model, Suite, TouchstoneError, compare, judge, load_run, measure
-from touchstone.library.arguments import give_suite, parse_options
+from touchstone.library.arguments import give_suite, parse_options, spoken_in_python
 
 
 def ask(**options: Any) -> Callable[[], object]:
@@ -87,6 +88,14 @@ def test_what_is_wrong_is_one_sentence(project: Path, call: Callable[[], object]
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
     assert not (project / ".touchstone" / "runs").exists()
+
+
+def test_options_of_commands_stay_what_they_are() -> None:
+    for text in ("touchstone fetch --into DIR fills a mirror", "add --allow-python"):
+        with pytest.raises(ConfigError, match=f"^{re.escape(text)}$"), spoken_in_python():
+            raise ConfigError(text)
+    with pytest.raises(ConfigError, match=r"^suite_margin = 2; run touchstone merge --into X$"), spoken_in_python():
+        raise ConfigError("--suite-margin = 2; run touchstone merge --into X")
 
 
 def test_a_model_in_memory_takes_no_name_of_models_toml_and_no_setting_that_is_its_own(tiny: Any) -> None:

@@ -1,6 +1,8 @@
 """Stored measurements judged by each other, as the run judged that measured them."""
 
+import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,7 +23,7 @@ from tests.builders import (
 from tests.session.test_update import N, samples
 from touchstone.baselines.files import Baselines
 from touchstone.config.options import Options
-from touchstone.errors import TouchstoneError
+from touchstone.errors import BaselineError, TouchstoneError
 from touchstone.judging.gate import Comparison, judge
 from touchstone.judging.pairing import pair
 from touchstone.records.baselines import Reference
@@ -195,3 +197,24 @@ def test_what_has_no_score_is_no_side(tmp_path: Path) -> None:
         with pytest.raises(TouchstoneError, match=re.escape(sentence)):
             load(tmp_path, text)
     assert load(tmp_path, "two.json:other").alias == "other"
+
+
+def test_what_was_not_measured_has_the_alias_of_what_was(tmp_path: Path) -> None:
+    """Else one model had two verdicts, a PASS of what was measured among them."""
+    before = write_run(tmp_path, "a.json", 0.8, fingerprint=OTHER_FINGERPRINT)
+    after = write_run(tmp_path, "b.json", 0.8)
+    lost = replace(record(TASKS[0], 0.8, None), measurement=None, outcome="error", error="gone")
+    for name in ("runs/b.json", "b-", "after"):
+        records = compare(before, replace(after, unmeasured=(lost,)).called(name))
+        assert len({one.alias for one in records}) == 1, name
+    assert replace(after, name="b-").record_alias == "b-"
+
+
+def test_a_damaged_run_hides_no_other_of_an_alias(tmp_path: Path) -> None:
+    (tmp_path / "store" / "runs").mkdir(parents=True)
+    write_run(tmp_path, "a.json", 0.8)
+    shutil.copy(tmp_path / "a.json", tmp_path / "store" / "runs" / "1.json")
+    (tmp_path / "store" / "runs" / "2.json").write_text("{")
+    alias = json.loads((tmp_path / "a.json").read_text())["records"][0]["alias"]
+    with pytest.raises(BaselineError, match=r"has no baselines; to compare its newest run, give store/runs/1\.json"):
+        load(tmp_path, alias)

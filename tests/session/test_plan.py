@@ -138,6 +138,9 @@ def test_an_alias_that_is_the_name_of_another_folder_too_is_refused(tmp_path: Pa
     with pytest.raises(ConfigError, match=r"a folder here and another model in the suite; write \./mine$"):
         open_plan(tmp_path, suite, models=["mine"])
     assert [*open_plan(tmp_path, suite, models=["./mine"]).models] == ["mine"]
+    hub = write_suite(tmp_path / "evals" / "b.toml", "One", models='["org/mine"]')
+    with pytest.raises(ConfigError, match=r"a folder here and another model in the suite"):
+        open_plan(tmp_path, hub, models=["mine"])
 
 
 def test_the_level_is_that_of_the_whole_plan_whatever_is_selected_of_it(tmp_path: Path) -> None:
