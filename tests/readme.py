@@ -8,7 +8,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 VERDICTS = "pass|improved|inconclusive|suspect|regressed|drifted"
-# What differs from machine to machine: speeds, times, the width of a terminal, and in a log a line of progress a minute.
+# What differs from machine to machine: speeds, times, the width of a terminal, and progress, a line a minute in a log.
 VOLATILE = (
     (r"\ntouchstone: \d+ of \d+ cases done.*\n", ""),
     (r"speed, not gated: .*? threads?\b", " "),
