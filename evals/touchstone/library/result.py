@@ -90,8 +90,8 @@ class Result:
             OSError: the file cannot be written.
         """
         baselines = Baselines(self.baselines or Path.cwd() / BASELINES)
-        judged_by = partial(find_samples, self.sides) if self.sides else None
-        pairs = judged_by or partial(find_pair, stores=[self.store], baselines=baselines)
+        of_baselines = partial(find_pair, stores=[self.store], baselines=baselines)
+        pairs = partial(find_samples, self.sides) if self.sides else of_baselines
         written, *others = write_report(find_target("path", Path.cwd(), str(path)), self.run, self.store, pairs)
         for line in others:
             warnings.warn(line, stacklevel=2)

@@ -77,8 +77,7 @@ def measure(case: Case, model: Computing, store: Store, progress: Progress) -> I
     """
     started = time.perf_counter()
     progress("reading data")
-    opening = open_task(case.task, case.source, store, limit=case.limit)
-    with seams.columns_read_once(), seams.no_progress_bars(), opening as opened:
+    with seams.columns_read_once(), open_task(case.task, case.source, store, limit=case.limit) as opened:
         loaded = time.perf_counter() - started
         measured = measure_opened(case, opened, model, progress)
         opened.check_unchanged()

@@ -178,8 +178,7 @@ def measure_composed(case: Case, model: Composed, store: Store, progress: Progre
     """
     started = time.perf_counter()
     progress("reading data")
-    opening = open_task(case.task, case.source, store, limit=case.limit)
-    with seams.columns_read_once(), seams.no_progress_bars(), opening as opened:
+    with seams.columns_read_once(), open_task(case.task, case.source, store, limit=case.limit) as opened:
         loaded = time.perf_counter() - started
         ranked = _Run(case=case, opened=opened, store=store, progress=progress).compose(model)
         opened.check_unchanged()

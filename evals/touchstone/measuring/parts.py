@@ -59,8 +59,7 @@ def measure_part(case: Case, model: Opened, part: Part, store: Store, progress: 
     """
     model = _need_vectors(model)
     progress("reading data")
-    opening = open_task(case.task, case.source, store, limit=case.limit)
-    with seams.columns_read_once(), seams.no_progress_bars(), opening as opened:
+    with seams.columns_read_once(), open_task(case.task, case.source, store, limit=case.limit) as opened:
         key = _key(case, opened, model, part)
         if store.get(RANKINGS, key) is not None and store.get(OUTCOMES, key) is not None:
             return
@@ -89,8 +88,7 @@ def put_together(case: Case, model: Opened, of: int, store: Store, progress: Pro
     model = _need_vectors(model)
     started = time.perf_counter()
     progress("reading data")
-    opening = open_task(case.task, case.source, store, limit=case.limit)
-    with seams.columns_read_once(), seams.no_progress_bars(), opening as opened:
+    with seams.columns_read_once(), open_task(case.task, case.source, store, limit=case.limit) as opened:
         parts = [Part(number=number, of=of) for number in range(1, of + 1)]
         outcomes = [_read_outcome(store, _key(case, opened, model, part)) for part in parts]
         if missing := [str(part) for part, outcome in zip(parts, outcomes, strict=True) if outcome is None]:

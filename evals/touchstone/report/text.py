@@ -74,9 +74,10 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
         parts += [Text(brief(line, LINE_LENGTH)) for line in _differing(alias, records)]
         parts += [Text(brief(_stages(record), LINE_LENGTH)) for record in records if record.stages]
         parts += [_slices_table(records)] if any(record.slices for record in records) else []
+    shared = {alias: _shared(records) for alias, records in summary.by_model.items()}
     for record in summary.look:
         if record.outcome in ("passed", "not measured"):
-            reason = _why(record, _shared(summary.by_model[record.alias]))
+            reason = _why(record, shared[record.alias])
             parts.append(Text(brief(f"{record.case} {verdict_word(record)}: {reason}", LINE_LENGTH)))
     return "\n".join(draw([*parts, Text(brief(closing(summary), LINE_LENGTH))], width=width, color=color)) + "\n"
 

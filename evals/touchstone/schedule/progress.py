@@ -30,6 +30,7 @@ class Progress:
         self._begun: dict[str, float] = {}
         self._took: dict[str, float] = {}
         self._loading: set[str] = set()
+        self._loaded: set[str] = set()
         self._lost_cases: set[str] = set()
 
     def spread(self, workers: int) -> None:
@@ -43,7 +44,7 @@ class Progress:
     def begin(self, case: str) -> None:
         """Note that a case has begun; on another machine that was before it is reported here."""
         self._begun.setdefault(case, self._clock())
-        if not any(_model_of(ended) == _model_of(case) for ended in self._took):
+        if _model_of(case) not in self._loaded:
             self._loading.add(case)
 
     def lose(self, case: str) -> None:
@@ -55,6 +56,7 @@ class Progress:
         """Note that a case is done."""
         if case in self._begun:
             self._took[case] = self._clock() - self._begun.pop(case)
+            self._loaded.add(_model_of(case))
 
     @property
     def done(self) -> int:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import pairwise
-from typing import cast
 
 from touchstone.baselines.files import Baselines
 from touchstone.config.options import Options
@@ -268,10 +267,12 @@ class Session:
         shown, reference, outcome = comparison.shown, comparison.reference, measured.outcome
         if shown is None or shown.note != TEXTS_NOT_READ or reference is None or self.elsewhere is not None:
             return comparison
-        samples = self.cache.samples(outcome), self.baselines.load_samples(reference)
-        if verdict is None or verdict.word == "pass" or None in samples:
+        if verdict is None or verdict.word == "pass":
             return comparison
-        shown = self.show_again(case, outcome.measurement, *cast("tuple[Samples, Samples]", samples)) or shown
+        own_samples, samples = self.cache.samples(outcome), self.baselines.load_samples(reference)
+        if own_samples is None or samples is None:
+            return comparison
+        shown = self.show_again(case, outcome.measurement, own_samples, samples) or shown
         self.cache.remember(examples_key(outcome, reference), shown)
         return replace(comparison, shown=shown)
 

@@ -51,9 +51,8 @@ def check_folder(folder: Path, only: str | None = None) -> tuple[dict[str, list[
                 refusals[name] = (missing, getattr(error, "misfits", 0)), str(error)
     least = min((distance for distance, _ in refusals.values()), default=None)
     nearest = {name: why for name, (distance, why) in refusals.items() if distance == least}
-    if (
-        nearest.keys() == {"InstructionRetrieval"} and "Retrieval" in refusals
-    ):  # of which it has every file, and fewer keys
+    # Of that Retrieval has every file, and fewer keys.
+    if nearest.keys() == {"InstructionRetrieval"} and "Retrieval" in refusals:
         nearest = {"Retrieval": refusals["Retrieval"][1], **nearest}
     return reports, nearest
 

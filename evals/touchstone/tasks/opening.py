@@ -12,7 +12,7 @@ from touchstone.errors import SourceError, TouchstoneError, find_no_space, first
 from touchstone.records.cases import Source, TaskInfo
 from touchstone.records.names import CODE, REVISION
 from touchstone.retrying import without_frames
-from touchstone.seams import eval_splits_of, import_libraries, local_datasets
+from touchstone.seams import eval_splits_of, import_libraries, local_datasets, no_progress_bars
 from touchstone.store.folder import Store
 from touchstone.store.hub import Snapshot
 from touchstone.tasks.classes import class_errors, describe_problem, load_class
@@ -57,7 +57,7 @@ def open_task(info: TaskInfo, source: Source, store: Store, *, limit: int | None
     bring_missing(info, source, store)  # fetched before it is watched
     check_unchanged = watch_data(info, source, store)
     check_loaded = partial(check_unchanged, loaded=True)
-    with quiet_mteb(), _scratch(info) as scratch:
+    with quiet_mteb(), no_progress_bars(), _scratch(info) as scratch:
         if info.folder:
             opened = _open_custom(info, store)
             check_loaded()
