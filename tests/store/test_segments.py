@@ -21,7 +21,7 @@ VECTORS = vectors_of(TEXTS)
 DIRECTORY_AT, KEYS_AT = 64, 192
 VECTORS_AT = KEYS_AT + 24 * ROWS
 END = VECTORS_AT + 4 * DIMENSIONS * ROWS
-LARGEST_BUCKET = int(np.bincount(KEYS[:, 0] >> np.uint64(60)).max())
+LARGEST_BUCKET = int(np.bincount((KEYS[:, 0] >> np.uint64(60)).astype(np.int64)).max())
 
 
 def write(path: Path, keys: Keys = KEYS, vectors: Vectors = VECTORS) -> Path:

@@ -36,6 +36,7 @@ def parse_yaml(text: str, where: str, *, line: int = 1, error: type[TouchstoneEr
     if sum(map(text.count, ",:-[{?\n")) > MAX_INDICATORS:
         raise error(f"{where}: holds more values of YAML than can be read")
     try:
+        _refuse_depth(text)
         loader = LOADER(text)
         try:
             root = loader.get_single_node()
@@ -52,6 +53,18 @@ def parse_yaml(text: str, where: str, *, line: int = 1, error: type[TouchstoneEr
         raise error(f"{where}: not YAML: {TOO_DEEP}") from None
     except YAML_ERRORS as failure:  # among them dates that do not exist
         raise error(f"{where}: not YAML: {first_line(failure)}") from None
+
+
+def _refuse_depth(text: str) -> None:
+    """Refuse what is nested too deep before nodes are made: PyYAML before 6.0.4 ends the process there."""
+    depth = 0
+    for event in yaml.parse(text, Loader=LOADER):
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > MAX_DEPTH + 1:
+                raise _error(TOO_DEEP, event)
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
 
 
 class _Nodes:
@@ -106,5 +119,5 @@ class _Nodes:
             seen.add(value)
 
 
-def _error(problem: str, node: yaml.Node) -> yaml.MarkedYAMLError:
+def _error(problem: str, node: yaml.Node | yaml.Event) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
