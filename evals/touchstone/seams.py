@@ -248,7 +248,7 @@ def replaced(owner: object, name: str, *, value: object) -> Iterator[None]:
 def exports_loaded_by(load: Callable[[Any, str], Any]) -> Iterator[None]:
     """Replace the function by which sentence-transformers loads models for its backends ``onnx`` and ``openvino``.
 
-    The library's own function needs the package optimum. Read in sentence-transformers 6.2; version 5 has other names.
+    The library's own function needs the package optimum. Read in sentence-transformers 6.2.
 
     Args:
         load: called with the configuration of a transformer and with its task, such as ``feature-extraction``.

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Any, Unpack
@@ -65,8 +64,10 @@ class TouchstoneEvaluator(BaseEvaluator):
 
     def __new__(cls, *_arguments: Any, **_options: Any) -> "TouchstoneEvaluator":
         """Return an object of a class that is also the library's evaluator, which is imported here at the latest."""
-        base = _find_base()
-        combined = cls if issubclass(cls, base) else type(cls.__name__, (cls, base), {"__module__": cls.__module__})
+        from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
+
+        bases = (cls, SentenceEvaluator)
+        combined = cls if issubclass(*bases) else type(cls.__name__, bases, {"__module__": cls.__module__})
         return object.__new__(combined)
 
     def __init__(
@@ -138,14 +139,6 @@ def _count(result: Result) -> dict[str, float]:
             if value is not None:
                 metrics[f"{record.task}_{name}"] = POINTS * value
     return metrics
-
-
-def _find_base() -> Any:
-    try:
-        module = import_module("sentence_transformers.sentence_transformer.evaluation")
-    except ModuleNotFoundError:  # before version 6
-        module = import_module("sentence_transformers.evaluation")
-    return module.SentenceEvaluator
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -345,9 +345,9 @@ def test_a_suite_of_equivalences_passes_when_each_case_does() -> None:
     rows = [record("A", rule="equivalent"), record("B", rule="equivalent")]
     assert (verdict_of(rows).verdict, verdict_of(rows).reason) == ("PASS", "each case passed")
     open_ = [rows[0], replace(rows[1], verdict="inconclusive")]
-    assert (verdict_of(open_).verdict, verdict_of(open_).reason) == ("INCONCLUSIVE", "undecided: B")
+    assert (verdict_of(open_).verdict, verdict_of(open_).reason) == ("INCONCLUSIVE", "too little evidence: B")
     both = [replace(row, verdict="inconclusive") for row in rows]
-    assert verdict_of(both).reason == "undecided: A, B"
+    assert verdict_of(both).reason == "too little evidence: A, B"
     wide = [record(name, 0.0, 0.02, rule="equivalent") for name in "AB"]
     assert verdict_of(wide).verdict == "PASS"
     drifted = [rows[0], record("B", 0.1, rule="equivalent", **DRIFTED)]
@@ -527,7 +527,7 @@ def test_order_of_records_does_not_matter(records: list[Record]) -> None:
 def test_all_that_is_inconclusive_is_named() -> None:
     rows = [record("A", verdict="inconclusive"), record("B", None), record("C", None)]
     found = verdict_of(rows)
-    assert (found.verdict, found.reason) == ("INCONCLUSIVE", "undecided: A")
+    assert (found.verdict, found.reason) == ("INCONCLUSIVE", "too little evidence: A")
 
 
 def test_no_evidence_is_not_innocence() -> None:

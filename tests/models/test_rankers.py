@@ -89,9 +89,8 @@ def plainly(task: TaskInfo, model: Any, store: Store, limit: int | None = LIMIT,
     import mteb
 
     with open_task(task, Case(alias="x", task=task, suite="x").source, store, limit=limit) as opened:
-        result = mteb.evaluate(
-            model, opened.task, cache=None, co2_tracker=False, show_progress_bar=False, encode_kwargs=batches
-        )
+        options: Any = {"co2_tracker": False, "show_progress_bar": False, "encode_kwargs": batches}
+        result = mteb.evaluate(model, opened.task, cache=None, **options)
         return float(result.task_results[0].get_score())
 
 

@@ -607,7 +607,7 @@ def test_a_run_that_is_interrupted_says_so(project: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["minilm:SmokeSTS not measured: the run was interrupted before it was measured"])
 
 
-def test_the_last_line_of_an_undecided_run_says_how_it_exits(project: pytest.Pytester) -> None:
+def test_the_last_line_of_an_inconclusive_run_says_how_it_exits(project: pytest.Pytester) -> None:
     few = ("--model", "minilm@truncate_dim=380", "--against", "minilm", "-m", "retrieval or sts", "--junitxml", "j.xml")
     last = [line for line in run(project, *few).stdout.lines if line.startswith("exit code")]
     assert last == ["exit code 0, though minilm+truncate_dim-380 is inconclusive; --inconclusive fail makes that 9"]

@@ -65,7 +65,7 @@ def by_library(model: "SentenceTransformer") -> bool:
 
 def route_of(router: Any, role: Role | None) -> str | None:
     """Return the name of the route of a text, None where there is none; the order is the library's own."""
-    mapped = getattr(router, "route_mappings", {})  # which older versions do not have
+    mapped = router.route_mappings
     ways = [mapped[key] for key in ((role, "text"), (role, None), (None, "text"), (None, None)) if key in mapped]
     ways += [name for name in (role, "text") if name in router.sub_modules]
     return next(iter(ways), router.default_route if role is None else None)

@@ -119,5 +119,5 @@ class _Nodes:
             seen.add(value)
 
 
-def _error(problem: str, node: yaml.Node | yaml.Event) -> yaml.MarkedYAMLError:
+def _error(problem: str, node: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)

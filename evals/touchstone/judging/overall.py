@@ -167,7 +167,7 @@ def _pass(
     margin, compared = f"{100 * policy.suite_margin:g} point", 0 if means[""] is None else means[""].cases
     if compared < 2 or any(record.rule == "equivalent" for record in records):
         if open_:
-            return "INCONCLUSIVE", f"undecided: {', '.join(open_)}"
+            return "INCONCLUSIVE", f"too little evidence: {', '.join(open_)}"
         is_compared = any(record.delta is not None for record in records)
         return "PASS", "each case passed" if is_compared else "compared with nothing"
     for against, mean in means.items():

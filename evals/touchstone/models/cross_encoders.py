@@ -120,9 +120,7 @@ def load_cross_encoder(spec: CrossEncoderSpec | ExportSpec, weights: Weights, de
             f"{weights.label} gives {loaded.num_labels} numbers for a pair; a reranker gives one, its score"
         )
     if spec.max_seq_length is not None:
-        # sentence-transformers 6 renamed the property
-        name = "max_seq_length" if hasattr(type(loaded), "max_seq_length") else "max_length"
-        setattr(loaded, name, spec.max_seq_length)
+        loaded.max_seq_length = spec.max_seq_length
     make_ready(loaded, [loaded], weights.label)
     one_by_one = BatchedReranker(loaded, pairs_at_once=1)
     check_tensors(noted, lambda: one_by_one.score(CANARY_PAIRS), weights.label)

@@ -24,7 +24,7 @@ from touchstone.errors import ModelError
 from touchstone.models.base import OpenModel, make_meta, prompting_of
 from touchstone.models.weights.devices import find_device
 from touchstone.models.weights.identity import Weights, describe, locate
-from touchstone.models.weights.loading import construct, dimension_of, make_ready, set_limit
+from touchstone.models.weights.loading import construct, make_ready, set_limit
 from touchstone.models.weights.tensors import check_tensors
 from touchstone.records.outcomes import Settings
 from touchstone.store.folder import Store
@@ -192,7 +192,7 @@ def make_open(
             prompts=prompting.in_the_clear(),
             max_length=limit_of(loaded),
             dtype=dtype_of(loaded),
-            dimension=dimension_of(loaded),
+            dimension=loaded.get_embedding_dimension(),
         ),
         device=str(loaded.device),
         batch_size=spec.batch_size or BATCH_SIZE,

@@ -119,17 +119,14 @@ def attend(
 
 
 def use_packing(model: "SentenceTransformer") -> Callable[[], None] | None:
-    """Make a model take packed batches too, if its library can; return a function that undoes this.
+    """Make a model take packed batches too, if it can; return a function that undoes this.
 
     That it then gives the same vectors, and sooner, is for the caller to find out.
     """
     import torch
+    from sentence_transformers.base.modules import Transformer
+    from transformers import AttentionInterface, AttentionMaskInterface
 
-    try:
-        from sentence_transformers.base.modules import Transformer
-        from transformers import AttentionInterface, AttentionMaskInterface
-    except ImportError:  # of older versions, which cannot pack
-        return None
     reader: Any = model[0]
     inside: Any = getattr(reader, "model", None)
     able = (

@@ -11,7 +11,7 @@ from touchstone.encoding.routes import by_library
 from touchstone.errors import ModelError
 from touchstone.models.exported.graph import MASK, TASK_OUTPUTS, Graph
 from touchstone.models.weights.identity import Weights
-from touchstone.models.weights.loading import dimension_of, find_pooling, is_pooling, set_pooling, set_readers
+from touchstone.models.weights.loading import find_pooling, is_pooling, set_pooling, set_readers
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder, SentenceTransformer
@@ -108,7 +108,7 @@ def _pool_no_more(loaded: "SentenceTransformer", reader: Any, width: int, spec: 
     if first is not reader:
         raise ModelError(f"its graph gives vectors of texts, and {place} has routes; {EXPORT_ADVICE}")
     with loaded.truncate_embeddings(None):
-        whole = dimension_of(loaded)
+        whole = loaded.get_embedding_dimension()
     if width != whole:
         raise ModelError(f"its graph gives vectors of {width} numbers, and the modules of {place} give {whole}")
     pooling = find_pooling(loaded)

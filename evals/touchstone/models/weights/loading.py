@@ -160,16 +160,8 @@ def pooling_of(loaded: "SentenceTransformer") -> str | None:
     pooling = find_pooling(loaded)
     if pooling is None:
         return None
-    # sentence-transformers 6 has it as an attribute, 5 as a method
-    mode = getattr(pooling, "pooling_mode", None) or pooling.get_pooling_mode_str()
+    mode = pooling.pooling_mode
     return mode if isinstance(mode, str) else "+".join(mode)
-
-
-def dimension_of(loaded: "SentenceTransformer") -> int | None:
-    """Return the number of dimensions; sentence-transformers 6 renamed the method."""
-    get = getattr(loaded, "get_embedding_dimension", None) or loaded.get_sentence_embedding_dimension
-    dimension: int | None = get()
-    return dimension
 
 
 def find_pooling(loaded: "SentenceTransformer") -> Any:
@@ -211,6 +203,6 @@ def settings_of(loaded: "SentenceTransformer", prompts: Mapping[str, str] | None
         pooling=pooling_of(loaded),
         max_length=limit_of(loaded),
         dtype=dtype_of(loaded),
-        dimension=dimension_of(loaded),
+        dimension=loaded.get_embedding_dimension(),
         quantize=quantize,
     )
