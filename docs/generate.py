@@ -45,7 +45,8 @@ such as `-m`, `-k` and `-x`, and pytest-xdist's `-n`.
 {_table(("option", "meaning"), rows)}
 ## Defaults of a project
 
-`[tool.touchstone]` in `pyproject.toml`. Paths are relative to its folder, and what is typed wins.
+`[tool.touchstone]` in `pyproject.toml`, found from every folder below it, and so is the store there. Paths are
+relative to its folder, and what is typed wins.
 
 {_keys(Project)}"""
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from touchstone.config.options import Options, load_project
+from touchstone.config.options import Options, find_root, load_project
 from touchstone.errors import ConfigError
 from touchstone.records.cases import Policy, Source
 
@@ -145,6 +145,22 @@ def test_paths_of_the_project_are_relative_to_its_root(root: Path) -> None:
     assert options.models_files == (root / "m.toml",)
     assert options.source == Source(kind="mirror", path=root / "hub")
     assert options.baselines == root / "b"
+
+
+def test_a_project_and_its_store_are_found_from_every_folder_below(root: Path) -> None:
+    (root / "sub" / "deeper").mkdir(parents=True)
+    for folder in (root, root / "sub", root / "sub" / "deeper"):
+        assert find_root(folder) == folder, "where there is no project, each folder is its own"
+    write_project(root, "[tool.touchstone]\n")
+    (root / "sub" / "pyproject.toml").write_text('[project]\nname = "touchstone-user"\n')
+    for folder in (root, root / "sub", root / "sub" / "deeper"):
+        assert find_root(folder) == root
+        assert Options.parse({}, root=root, cwd=folder).store_folder == root / ".touchstone"
+    (root / "sub" / "pyproject.toml").write_text("tool = 3  # touchstone")
+    assert find_root(root / "sub") == root, "it has no such table"
+    (root / "sub" / "pyproject.toml").write_text("[tool.touchstone\n")
+    with pytest.raises(ConfigError, match=r"sub/pyproject\.toml: not TOML"):
+        find_root(root / "sub")
 
 
 def test_what_is_typed_goes_before_the_project_and_its_models_file_is_read_last(root: Path) -> None:

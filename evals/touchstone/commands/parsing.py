@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from touchstone.config.options import OPTIONS, Options, typed_options
+from touchstone.config.options import OPTIONS, Options, find_root, typed_options
 from touchstone.errors import ConfigError, suggest
 from touchstone.foreign import in_log
 
@@ -61,7 +61,7 @@ def parse_options(parsed: argparse.Namespace) -> Options:
         ConfigError: naming the option and what it may be.
     """
     cwd = Path.cwd()
-    return Options.parse(typed_options(parsed), root=cwd, cwd=cwd)
+    return Options.parse(typed_options(parsed), root=find_root(cwd), cwd=cwd)
 
 
 def terminal() -> dict[str, Any]:

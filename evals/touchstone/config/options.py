@@ -9,6 +9,7 @@ import os
 import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -59,6 +60,22 @@ def load_project(root: Path) -> Project:
     if not isinstance(tools, dict) or not isinstance(tools.get("touchstone", {}), dict):
         raise ConfigError(f"{file}: [tool.touchstone] must be a table")
     return check(Project, tools.get("touchstone", {}), f"{file}: [tool.touchstone]")
+
+
+def find_root(folder: Path) -> Path:
+    """Return the nearest folder, this one or one above, whose pyproject.toml has ``[tool.touchstone]``; else this one.
+
+    Raises:
+        ConfigError: a pyproject.toml that names Touchstone is no TOML.
+    """
+    for parent in (folder, *folder.parents):
+        file = parent / "pyproject.toml"
+        with suppress(OSError):  # another's, which must not be read
+            if file.is_file() and b"touchstone" in file.read_bytes():
+                tools = read_toml(file).get("tool")
+                if isinstance(tools, dict) and "touchstone" in tools:
+                    return parent
+    return folder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,7 +304,7 @@ class Options:
     )
     device: str = option("--device", _device, "auto|cpu|cuda[:N]|mps", "the device (default: auto)", decides=True)
     store: Path | None = option(
-        "--store", _store, "DIR", f"the folder for results and caches (default: the suite's, else {STORE})"
+        "--store", _store, "DIR", f"folder for results and caches (default: the suite's, else the project's {STORE})"
     )
     reports: tuple[str, ...] = option(
         "--report",
@@ -379,12 +396,12 @@ class Options:
 
     @property
     def store_folder(self) -> Path:
-        """The store typed, else the default one.
+        """The store typed, else the one of the project, in whichever of its folders this is.
 
         Raises:
             ConfigError: the default one is a link to somewhere else.
         """
-        return self.store or join_inside(self.cwd, STORE)
+        return self.store or join_inside(find_root(self.cwd), STORE)
 
     def override(self, policy: Policy) -> Policy:
         """Return a policy in which what was typed wins."""

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from touchstone.baselines.files import take_records
+from touchstone.config.options import STORE, find_root
 from touchstone.errors import BaselineError, ConfigError
 from touchstone.files.writing import place
 from touchstone.importing.entries import Note
@@ -33,7 +34,7 @@ def import_run(request: Request) -> tuple[Imported, ...]:
     if request.alias is not None and len(aliases) > 1:
         raise ConfigError(f"{file}: has {len(aliases)} models; name one for --alias: {file.name}:{aliases[0]}")
     # The samples of a record inside a store are there; those of a record elsewhere are in the project's store.
-    store = Store(find_store(file) or place(request.folder, ".touchstone"))
+    store = Store(find_store(file) or find_root(request.folder) / STORE)
     return tuple(_import(alias, run, request, store) for alias in aliases)
 
 

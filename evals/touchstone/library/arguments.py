@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 
 from touchstone.config.base import Spec
 from touchstone.config.models import make_spec
-from touchstone.config.options import Inconclusive, Options
+from touchstone.config.options import Inconclusive, Options, find_root
 from touchstone.config.suites import (
     EMBEDDED_PREFIX,
     NamedSuite,
@@ -95,7 +95,7 @@ def check_names(options: Mapping[str, Any], names: frozenset[str], function: Cal
 
 
 def parse_options(options: Mapping[str, Any], **extra: Any) -> Options:
-    """Return the options of a program against the defaults of the project in the working directory.
+    """Return the options of a program against the defaults of the project that the working directory is in.
 
     Args:
         options: by their names in Python, which `check_names` checks.
@@ -110,7 +110,7 @@ def parse_options(options: Mapping[str, Any], **extra: Any) -> Options:
     here = Path.cwd()
     command = ("pytest", "-p", "touchstone.plugin", "--pyargs", "touchstone")
     with spoken_in_python():
-        return Options.parse({**typed, **extra}, root=here, cwd=here, command=command)
+        return Options.parse({**typed, **extra}, root=find_root(here), cwd=here, command=command)
 
 
 def _as_typed(value: Any) -> Any:
