@@ -46,7 +46,7 @@ def test_the_file_is_laid_out_as_it_says(tmp_path: Path) -> None:
     assert data[VECTORS_AT:END] == VECTORS[order].tobytes()
     assert np.frombuffer(data, "<u8", 3 * ROWS, KEYS_AT).reshape(-1, 3)[:, :2].tolist() == KEYS[order].tolist()
     directory = np.frombuffer(data, "<u4", 17, DIRECTORY_AT)
-    assert np.diff(directory).tolist() == np.bincount(KEYS[:, 0] >> np.uint64(60), minlength=16).tolist()
+    assert np.diff(directory).tolist() == np.bincount((KEYS[:, 0] >> np.uint64(60)).astype(np.int64), minlength=16).tolist()
     assert get(tmp_path / "a") == ROWS
 
 
