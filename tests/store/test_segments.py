@@ -21,7 +21,8 @@ VECTORS = vectors_of(TEXTS)
 DIRECTORY_AT, KEYS_AT = 64, 192
 VECTORS_AT = KEYS_AT + 24 * ROWS
 END = VECTORS_AT + 4 * DIMENSIONS * ROWS
-LARGEST_BUCKET = int(np.bincount((KEYS[:, 0] >> np.uint64(60)).astype(np.int64)).max())
+BUCKETS = np.bincount((KEYS[:, 0] >> np.uint64(60)).astype(np.int64), minlength=16)
+LARGEST_BUCKET = int(BUCKETS.max())
 
 
 def write(path: Path, keys: Keys = KEYS, vectors: Vectors = VECTORS) -> Path:
@@ -46,7 +47,7 @@ def test_the_file_is_laid_out_as_it_says(tmp_path: Path) -> None:
     assert data[VECTORS_AT:END] == VECTORS[order].tobytes()
     assert np.frombuffer(data, "<u8", 3 * ROWS, KEYS_AT).reshape(-1, 3)[:, :2].tolist() == KEYS[order].tolist()
     directory = np.frombuffer(data, "<u4", 17, DIRECTORY_AT)
-    assert np.diff(directory).tolist() == np.bincount((KEYS[:, 0] >> np.uint64(60)).astype(np.int64), minlength=16).tolist()
+    assert np.diff(directory).tolist() == BUCKETS.tolist()
     assert get(tmp_path / "a") == ROWS
 
 
