@@ -69,6 +69,14 @@ def test_it_is_a_sort_however_it_is_cut_and_in_whatever_order(
     assert found.scores.dtype == (np.float64 if queries.dtype == np.float64 else np.float32)
 
 
+def test_what_memory_held_before_is_never_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    # NaNs that warn when they are cast, in a search of doubles
+    monkeypatch.setattr(np, "empty", lambda shape, dtype: np.full(shape, 0x7FA00000, np.uint32).view(dtype))
+    queries, documents = np.ones((3, 2)), np.arange(20.0).reshape(10, 2)
+    found = run(queries, documents, 4, chunk=3, block=64, order=np.arange(10))
+    assert found.scores.tolist() == naive(queries, documents, 4)[0]
+
+
 def test_more_queries_than_are_searched_at_once_and_all_scores_negative() -> None:
     chosen = np.random.default_rng(0)
     queries = chosen.integers(-3, 4, (QUERIES + 7, 4)).astype(np.float32)

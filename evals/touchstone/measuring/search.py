@@ -55,7 +55,7 @@ class Search:
         self._total = documents
         shape = len(queries), min(depth, documents)
         self.places: NDArray[np.int32] = np.empty(shape, np.int32)
-        self.scores: NDArray[Any] = np.empty(shape, np.float32)
+        self.scores: NDArray[Any] = np.zeros(shape, np.float32)  # what lay in memory may warn when it is cast
         self._count = 0
 
     def add(self, documents: Any, places: NDArray[np.int32]) -> None:
