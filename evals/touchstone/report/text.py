@@ -68,13 +68,13 @@ def render_summary(summary: Summary, *, width: int, color: bool) -> str:
         color: whether the terminal shows colours.
     """
     parts: list[Table | Text] = []
+    shared = {alias: _shared(records) for alias, records in summary.by_model.items()}
     for alias, records in summary.by_model.items():
         parts.append(_fitting_table(alias, records, width, color=color))
         parts += [Text(brief(line, LINE_LENGTH)) for line in speed_lines(records)]
-        parts += [Text(brief(line, LINE_LENGTH)) for line in _differing(alias, records)]
+        parts += [Text(brief(line, LINE_LENGTH)) for line in _differing(alias, records, shared[alias])]
         parts += [Text(brief(_stages(record), LINE_LENGTH)) for record in records if record.stages]
         parts += [_slices_table(records)] if any(record.slices for record in records) else []
-    shared = {alias: _shared(records) for alias, records in summary.by_model.items()}
     for record in summary.look:
         if record.outcome in ("passed", "not measured"):
             reason = _why(record, shared[record.alias])
@@ -226,10 +226,10 @@ def _shared(records: Iterable[Record]) -> set[str]:
     return set.intersection(*terms) if terms else set()
 
 
-def _differing(alias: str, records: Sequence[Record]) -> Iterator[str]:
-    against = dict.fromkeys(r.terms.against for r in records if r.terms and r.terms.against)
-    if differences := sorted(_shared(records)):
-        yield f"{alias} (here) and {', '.join(against)} (there) differ: {'; '.join(differences)}"
+def _differing(alias: str, records: Sequence[Record], shared: Collection[str]) -> Iterator[str]:
+    if shared:
+        against = dict.fromkeys(r.terms.against for r in records if r.terms and r.terms.against)
+        yield f"{alias} (here) and {', '.join(against)} (there) differ: {'; '.join(sorted(shared))}"
 
 
 def _why(record: Record, shared: Collection[str]) -> str:
